@@ -1,0 +1,220 @@
+"""Running searches: a search asks for energies, a surface answers in batches.
+
+A search is a generator that yields the geometries it wants evaluated, (k, n, 3) in Å, is sent
+their `Evaluation`, and returns its result. It knows no backend. `solve` runs one search;
+`drive` keeps many in flight and gathers what they ask for into one batch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic, TypeAlias, TypeVar
+
+import numpy as np
+
+from afir.errors import SurfaceError
+from afir.molecule import Positions
+from afir.surface import Evaluation, Surface
+
+T = TypeVar("T")
+
+
+class Level(Enum):
+    """How good the energies must be."""
+
+    PATH = "path"
+    """Far from stationary points: smooth matters, the last digit does not."""
+    POINT = "point"
+    """For everything that is reported."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Geometries labelled with the stage that asked; see `stage`."""
+
+    positions: Positions
+    stage: str
+    level: Level
+    owner: object
+
+
+Asked: TypeAlias = "Positions | Request"
+Search: TypeAlias = Generator[Asked, Evaluation, T]
+
+
+def stage(name: str, search: Search[T], level: Level = Level.POINT) -> Search[T]:
+    """Label what `search` asks for with a stage name and a level.
+
+    The stage is the unit of accounting (gradients by stage) and of SCF memory: a surface
+    that remembers densities forgets them when the stage ends. Stages inside `search` keep
+    their own labels.
+    """
+    try:
+        asked = next(search)
+        while True:
+            if not isinstance(asked, Request):
+                asked = Request(asked, name, level, search)
+            try:
+                evaluation = yield asked
+            except SurfaceError as error:
+                asked = search.throw(error)
+            else:
+                asked = search.send(evaluation)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+
+
+@dataclass(frozen=True)
+class Finished(Generic[T]):
+    """One search that ended.
+
+    Attributes
+    ----------
+    key
+        The key it was submitted with.
+    value
+        What it returned; None when it failed.
+    error
+        The surface error that ended it; None when it returned.
+    gradients
+        Gradient evaluations it asked for, by stage.
+    """
+
+    key: object
+    value: T | None
+    error: SurfaceError | None
+    gradients: Counter[str]
+
+
+class _Flight(Generic[T]):
+    """A search in flight and the request it waits for."""
+
+    def __init__(self, key: object, search: Search[T]) -> None:
+        self.key = key
+        self.search = search
+        self.gradients: Counter[str] = Counter()
+        self.finished: Finished[T] | None = None
+        self.request: Request
+        self.advance(None)
+
+    def advance(self, reply: Evaluation | SurfaceError | None) -> None:
+        """Hand the reply to the search and take its next request, or its result."""
+        try:
+            if reply is None:
+                asked = next(self.search)
+            elif isinstance(reply, SurfaceError):
+                asked = self.search.throw(reply)
+            else:
+                asked = self.search.send(reply)
+        except StopIteration as stop:
+            self.finished = Finished(self.key, stop.value, None, self.gradients)
+            return
+        except SurfaceError as error:
+            self.finished = Finished(self.key, None, error, self.gradients)
+            return
+        if not isinstance(asked, Request):
+            asked = Request(asked, "other", Level.POINT, self.search)
+        self.request = asked
+        self.gradients[asked.stage] += len(asked.positions)
+
+
+def _answer(evaluation: Evaluation, start: int, stop: int) -> Evaluation | SurfaceError:
+    """The slice of a batch that belongs to one request, or its first failure."""
+    for index in range(start, stop):
+        if index in evaluation.failures:
+            return evaluation.failures[index]
+    return Evaluation(evaluation.energies[start:stop], evaluation.gradients[start:stop])
+
+
+def drive(
+    searches: Iterable[tuple[object, Search[T]]], surface: Surface, *, width: int = 64
+) -> Iterator[Finished[T]]:
+    """Run many searches on one surface, batching what they ask for.
+
+    Parameters
+    ----------
+    searches
+        (key, search) pairs; taken lazily, as places become free.
+    surface
+        The surface; its `for_paths` answers requests of level PATH.
+    width
+        How many searches are kept in flight.
+
+    Yields
+    ------
+    Finished
+        Each search as it ends, in the order of ending. A geometry that fails is raised
+        inside the search that asked for it and never stops the others.
+    """
+    surfaces = {Level.PATH: surface.for_paths(), Level.POINT: surface}
+    waiting = iter(searches)
+    flights: list[_Flight[T]] = []
+    while True:
+        while len(flights) < width:
+            item = next(waiting, None)
+            if item is None:
+                break
+            flights.append(_Flight(*item))
+        for flight in flights:
+            if flight.finished is not None:
+                yield flight.finished
+        flights = [flight for flight in flights if flight.finished is None]
+        if not flights:
+            item = next(waiting, None)
+            if item is None:
+                return
+            flights.append(_Flight(*item))
+            continue
+        for level, answering in surfaces.items():
+            asking = [f for f in flights if f.finished is None and f.request.level is level]
+            if asking:
+                _serve(asking, answering)
+
+
+def _serve(asking: list[_Flight[T]], surface: Surface) -> None:
+    """Answer the pending request of every flight with one batch."""
+    requests = [flight.request for flight in asking]
+    positions = (
+        requests[0].positions
+        if len(requests) == 1
+        else np.concatenate([request.positions for request in requests])
+    )
+    owners = [request.owner for request in requests for _ in range(len(request.positions))]
+    evaluation = surface.evaluate(positions, owners)
+    start = 0
+    for flight, request in zip(asking, requests, strict=True):
+        stop = start + len(request.positions)
+        flight.advance(_answer(evaluation, start, stop))
+        start = stop
+
+
+def solve(
+    search: Search[T], surface: Surface, *, gradients: Counter[str] | None = None
+) -> T:
+    """Run one search to its end and return what it returns.
+
+    Parameters
+    ----------
+    search
+        The search.
+    surface
+        The surface.
+    gradients
+        Where to add the gradient evaluations by stage, if wanted.
+
+    Raises
+    ------
+    SurfaceError
+        When a geometry failed and the search did not handle it.
+    """
+    for finished in drive([(None, search)], surface, width=1):
+        if gradients is not None:
+            gradients.update(finished.gradients)
+        if finished.error is not None:
+            raise finished.error
+        return finished.value  # type: ignore[return-value]
+    raise AssertionError("a driven search always finishes")

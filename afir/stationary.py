@@ -1,0 +1,163 @@
+"""Results of searches on one surface: minima, stationary points, and what became of a search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afir.molecule import Positions
+
+
+class Outcome(Enum):
+    """How a search or a trial ended; the value is a sentence for people."""
+
+    CONVERGED = "converged"
+    STEPS = "the step limit was reached"
+    SURFACE_FAILED = "the surface gave no energy for a geometry on the way"
+    DISSOCIATED = "the fragments went apart"
+    # a trial
+    FOUND = "at least one transition state candidate was found"
+    NO_BARRIER = "the push changed nothing and left no barrier to climb"
+    NO_SADDLE = "no peak of the path led to a first-order saddle point"
+    OUTSIDE_WINDOW = "every peak lies above the energy window"
+    TIMED_OUT = "the task took longer than its time limit"
+    WORKER_DIED = "the worker process died"
+    # a confirmation
+    CONFIRMED = "one negative eigenvalue and both ends of the IRC reached a minimum"
+    WRONG_ORDER = "the stationary point does not have exactly one negative eigenvalue"
+    TOO_SOFT = "the imaginary wavenumber is too small to be told from noise"
+    IRC_FAILED = "the intrinsic reaction coordinate did not reach a minimum on both sides"
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """Where a minimisation ended.
+
+    Attributes
+    ----------
+    outcome
+        CONVERGED, or why not.
+    positions
+        (n, 3) in Å.
+    energy
+        The true energy in eV, without any bias.
+    gradient
+        (n, 3) true gradient in eV/Å.
+    hessian
+        (3n, 3n) quasi-Newton estimate of the true Hessian in eV/Å².
+    dissociated
+        Whether it is two or more fragments far apart, so no equilibrium structure.
+    """
+
+    outcome: Outcome
+    positions: Positions
+    energy: float
+    gradient: NDArray[np.float64]
+    hessian: NDArray[np.float64]
+    dissociated: bool = False
+
+
+@dataclass(frozen=True)
+class StationaryPoint:
+    """A stationary point with its exact normal modes.
+
+    Attributes
+    ----------
+    positions
+        (n, 3) in Å.
+    energy
+        eV.
+    gradient_max
+        Largest gradient component in eV/Å.
+    hessian
+        (3n, 3n) in eV/Å², by central differences.
+    wavenumbers
+        (m,) in cm⁻¹, ascending, translation and rotation projected out (m = 3n − 6, 3n − 5
+        when linear); an imaginary one is given as a negative number.
+    mode
+        (n, 3) unit Cartesian displacement along the lowest mode.
+    order
+        The number of negative eigenvalues: 0 is a minimum, 1 a transition state.
+    """
+
+    positions: Positions
+    energy: float
+    gradient_max: float
+    hessian: NDArray[np.float64]
+    wavenumbers: NDArray[np.float64]
+    mode: NDArray[np.float64]
+    order: int
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A converged saddle search, not yet proven to be a transition state.
+
+    Attributes
+    ----------
+    positions
+        (n, 3) in Å.
+    energy
+        eV.
+    hessian
+        (3n, 3n) quasi-Newton estimate in eV/Å².
+    source
+        Where the guess came from: ``"path"``, ``"raw"`` or ``"climb"``.
+    """
+
+    positions: Positions
+    energy: float
+    hessian: NDArray[np.float64]
+    source: str
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What one push brought: the value of the task ``try_push``.
+
+    Attributes
+    ----------
+    outcome
+        FOUND, or why there is nothing.
+    candidates
+        Converged saddle points in the order of the path.
+    minima
+        Minimised ends of the push and minima met on the relaxed path, start excluded.
+    crossed
+        Whether the artificial force alone carried the structure out of its basin.
+    """
+
+    outcome: Outcome
+    candidates: tuple[Candidate, ...]
+    minima: tuple[Minimum, ...]
+    crossed: bool
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The proof of one transition state: the value of the task ``confirm``.
+
+    Attributes
+    ----------
+    outcome
+        CONFIRMED, or what is wrong with it.
+    point
+        The stationary point with its exact modes.
+    ends
+        The two minimised ends, backward and forward; empty when the IRC was not followed.
+    monotone
+        Whether the energy fell all the way down on both sides.
+    irc_positions, irc_energies
+        (m, n, 3) in Å and (m,) in eV: the path from one end through the TS to the other;
+        empty arrays when the IRC was not followed.
+    """
+
+    outcome: Outcome
+    point: StationaryPoint
+    ends: tuple[Minimum, ...]
+    monotone: bool
+    irc_positions: Positions
+    irc_energies: NDArray[np.float64]

@@ -1,0 +1,125 @@
+"""The potential energy surface: what every backend must offer, and how to get one by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afir.errors import InputError, SurfaceError
+from afir.molecule import Molecule, Positions
+
+ENTRY_POINT_GROUP = "afir.surfaces"
+"""Packages register a surface under this entry-point group; see `load_surface`."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Energies and gradients of a batch of k geometries of n atoms.
+
+    Attributes
+    ----------
+    energies
+        (k,) in eV; NaN where the surface failed.
+    gradients
+        (k, n, 3), dE/dx in eV/Å (never forces); NaN where the surface failed.
+    failures
+        Batch index → why there is no energy. Searches never see these: the driver raises
+        them inside the search that asked.
+    """
+
+    energies: NDArray[np.float64]
+    gradients: NDArray[np.float64]
+    failures: Mapping[int, SurfaceError] = field(default_factory=dict)
+
+
+class Surface(Protocol):
+    """A potential energy surface of one molecule.
+
+    Implementations register a factory ``factory(molecule, **options) -> Surface`` as an entry
+    point of the group ``afir.surfaces`` and must pass `afir.contract.check_surface`.
+    """
+
+    @property
+    def molecule(self) -> Molecule:
+        """The molecule this surface belongs to."""
+        ...
+
+    def evaluate(
+        self, positions: Positions, owners: Sequence[object] | None = None
+    ) -> Evaluation:
+        """Energies and gradients of a batch.
+
+        Parameters
+        ----------
+        positions
+            (k, n, 3) in Å. Never changed.
+        owners
+            One object a geometry, naming the search it belongs to. A surface with a memory
+            (an SCF density) may start from what it last computed for the same owner and must
+            forget it with the owner (hold it weakly); it never shares memory between owners.
+            Without owners nothing is remembered.
+
+        Returns
+        -------
+        Evaluation
+            A geometry that fails is reported in `Evaluation.failures`, and the rest of the
+            batch is still evaluated.
+        """
+        ...
+
+    def for_paths(self) -> Surface:
+        """The same surface made smoother or cheaper far from stationary points.
+
+        Used while pushing and relaxing paths, never for a reported number. A surface with
+        nothing to gain returns itself.
+        """
+        ...
+
+
+def surface_names() -> tuple[str, ...]:
+    """The names `load_surface` knows, sorted."""
+    return tuple(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
+
+
+def load_surface(name: str, molecule: Molecule, **options: Any) -> Surface:
+    """Build a registered surface for a molecule.
+
+    Parameters
+    ----------
+    name
+        A registered name such as ``"gfn2"``; what follows a colon is handed to the factory
+        as its ``argument`` option (``"delta:model.json"``).
+    molecule
+        The molecule.
+    **options
+        Options of that surface; `afir surfaces` lists them.
+
+    Raises
+    ------
+    InputError
+        For an unknown name or option.
+    MissingPackageError
+        When the package behind the surface is not installed.
+    """
+    base, colon, argument = name.partition(":")
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name == base:
+            factory = point.load()
+            if colon:
+                options = {"argument": argument, **options}
+            try:
+                surface: Surface = factory(molecule, **options)
+            except TypeError as error:
+                raise InputError(
+                    f"surface {base!r} does not take these options: {error}; "
+                    f"see `afir surfaces {base}`"
+                ) from error
+            return surface
+    raise InputError(
+        f"`surface` must be one of {', '.join(surface_names())}, got {base!r}"
+    )
