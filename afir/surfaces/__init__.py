@@ -1,0 +1,1 @@
+"""The surfaces that come with afir; each module is the only importer of its library."""
