@@ -1,0 +1,134 @@
+"""Geometry of a set of points: distances, bonds, components, superposition, rigid motions."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afir.molecule import Molecule, Positions
+
+BOND_FACTOR = 1.3
+"""Atoms closer than this times the sum of their covalent radii count as bonded."""
+
+
+def distances(positions: Positions) -> NDArray[np.float64]:
+    """(n, n) distances in Å of a geometry (n, 3)."""
+    difference = positions[:, None] - positions[None]
+    result: NDArray[np.float64] = np.sqrt(np.einsum("ijk,ijk->ij", difference, difference))
+    return result
+
+
+def bonds(
+    molecule: Molecule, positions: Positions, factor: float = BOND_FACTOR
+) -> NDArray[np.bool_]:
+    """(n, n) adjacency: r_ij < factor·(R_i + R_j), False on the diagonal."""
+    radii = molecule.radii
+    adjacency = distances(positions) < factor * (radii[:, None] + radii[None])
+    np.fill_diagonal(adjacency, False)
+    return adjacency
+
+
+def components(
+    molecule: Molecule, positions: Positions, factor: float = BOND_FACTOR
+) -> list[tuple[int, ...]]:
+    """The connected fragments as tuples of atom indices, each sorted, ordered by first atom."""
+    adjacency = bonds(molecule, positions, factor)
+    unseen = set(range(molecule.n_atoms))
+    found = []
+    while unseen:
+        edge = {min(unseen)}
+        component: set[int] = set()
+        while edge:
+            component |= edge
+            edge = {int(j) for i in edge for j in np.flatnonzero(adjacency[i])} - component
+        unseen -= component
+        found.append(tuple(sorted(component)))
+    return found
+
+
+def gap(molecule: Molecule, positions: Positions) -> float:
+    """The smallest distance in Å between atoms of different components; inf if there is one.
+
+    When there are more than two components it is the largest of the gaps that have to be
+    bridged to join them all, so that one fragment that has left is noticed.
+    """
+    parts = components(molecule, positions)
+    if len(parts) == 1:
+        return float("inf")
+    r = distances(positions)
+    joined = list(parts[0])
+    rest = parts[1:]
+    widest = 0.0
+    while rest:
+        reach = [float(r[np.ix_(joined, part)].min()) for part in rest]
+        nearest = int(np.argmin(reach))
+        widest = max(widest, reach[nearest])
+        joined.extend(rest.pop(nearest))
+    return widest
+
+
+def dissociated(molecule: Molecule, positions: Positions, limit: float) -> bool:
+    """Whether two or more components are more than `limit` Å apart."""
+    separation = gap(molecule, positions)
+    return bool(np.isfinite(separation) and separation > limit)
+
+
+def superpose(reference: Positions, moving: Positions) -> Positions:
+    """`moving` (n, 3) rotated and shifted onto `reference`, atom order kept.
+
+    The rotation that minimises the root mean square distance, from a singular value
+    decomposition (10.1107/S0567739476001873); never a reflection.
+    """
+    centre = reference.mean(axis=0)
+    first = reference - centre
+    second = moving - moving.mean(axis=0)
+    u, _, vt = np.linalg.svd(second.T @ first)
+    sign = np.sign(np.linalg.det(u @ vt))
+    rotation = (u * np.array([1.0, 1.0, sign if sign else 1.0])) @ vt
+    result: Positions = second @ rotation + centre
+    return result
+
+
+def rmsd(first: Positions, second: Positions) -> float:
+    """Root mean square distance in Å after superposition, atom order kept."""
+    difference = superpose(first, second) - first
+    return float(np.sqrt((difference**2).sum() / len(first)))
+
+
+def rigid_motions(
+    positions: Positions, weights: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Orthonormal translations and rotations of a geometry.
+
+    Parameters
+    ----------
+    positions
+        (n, 3) in Å.
+    weights
+        (n,) square roots of the masses for mass-weighted coordinates; ones if not given.
+
+    Returns
+    -------
+    (3n, m)
+        m is 6, or 5 for a linear geometry, or 3 for a single atom.
+    """
+    n = len(positions)
+    w = np.ones(n) if weights is None else weights
+    centre = (w[:, None] ** 2 * positions).sum(axis=0) / (w**2).sum()
+    x = positions - centre
+    motions = np.zeros((6, n, 3))
+    for axis in range(3):
+        motions[axis, :, axis] = w
+        unit = np.zeros(3)
+        unit[axis] = 1.0
+        motions[3 + axis] = np.cross(unit, x) * w[:, None]
+    u, s, _ = np.linalg.svd(motions.reshape(6, -1).T, full_matrices=False)
+    # A rotation about the axis of a linear molecule moves nothing.
+    basis: NDArray[np.float64] = u[:, s > 1e-4 * s[0]]
+    return basis
+
+
+def cumulative_length(path: Positions) -> NDArray[np.float64]:
+    """(m,) arc length in Å along a path (m, n, 3), 0 at its start."""
+    steps = np.linalg.norm(np.diff(path, axis=0).reshape(len(path) - 1, -1), axis=1)
+    return np.concatenate([[0.0], np.cumsum(steps)])

@@ -1,0 +1,250 @@
+"""Quadratic models of the surface: model Hessian, quasi-Newton updates, and steps on them.
+
+All Hessians are (3n, 3n) in eV/Å², gradients (3n,) in eV/Å, steps (3n,) in Å, Cartesian and
+not mass-weighted.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+
+from afir.geometry import distances, rigid_motions
+from afir.molecule import Molecule, Positions
+from afir.units import BOHR, HARTREE
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+_RIGID_EIGENVALUE = 1e6  # eV/Å²: parks translation and rotation above every real mode
+
+# Lindh's model force field (10.1016/0009-2614(95)00646-L): exponents by row, atomic units.
+_LINDH_ALPHA = np.array(
+    [[1.0000, 0.3949, 0.3949], [0.3949, 0.2800, 0.2800], [0.3949, 0.2800, 0.2800]]
+)
+_LINDH_LENGTH = np.array([[1.35, 2.10, 2.53], [2.10, 2.87, 3.40], [2.53, 3.40, 3.40]])
+_STRETCH = 0.45 * HARTREE / BOHR**2
+_BEND = 0.15 * HARTREE
+
+
+def model_hessian(molecule: Molecule, positions: Positions) -> Matrix:
+    """A guess of the Hessian from the geometry alone: Lindh's stretches and bends.
+
+    Returns
+    -------
+    (3n, 3n)
+        Positive semidefinite, in eV/Å². Rough by a factor of two, but it knows stiff
+        directions from soft ones.
+    """
+    n = molecule.n_atoms
+    hessian = np.zeros((3 * n, 3 * n))
+    if n == 1:
+        return np.eye(3)
+    row = np.array([0 if z <= 2 else 1 if z <= 10 else 2 for z in molecule.numbers])
+    r = distances(positions)
+    exponent = _LINDH_ALPHA[row[:, None], row[None]]
+    length = _LINDH_LENGTH[row[:, None], row[None]]
+    closeness = np.exp(exponent * (length**2 - (r / BOHR) ** 2))
+
+    def add(atoms: tuple[int, ...], vectors: list[Vector], constant: float) -> None:
+        row_vector = np.zeros(3 * n)
+        for atom, vector in zip(atoms, vectors, strict=True):
+            row_vector[3 * atom : 3 * atom + 3] = vector
+        index = np.flatnonzero(row_vector)
+        hessian[np.ix_(index, index)] += constant * np.outer(row_vector[index], row_vector[index])
+
+    for i, j in combinations(range(n), 2):
+        if closeness[i, j] > 1e-3:
+            unit = (positions[i] - positions[j]) / r[i, j]
+            add((i, j), [unit, -unit], _STRETCH * min(closeness[i, j], 1.5))
+    for j in range(n):
+        near = [i for i in range(n) if i != j and closeness[i, j] > 0.05]
+        for i, k in combinations(near, 2):
+            constant = _BEND * min(closeness[i, j] * closeness[j, k], 1.5)
+            first = (positions[i] - positions[j]) / r[i, j]
+            second = (positions[k] - positions[j]) / r[k, j]
+            cosine = float(first @ second)
+            sine = np.sqrt(max(1.0 - cosine**2, 0.0))
+            if sine > 0.1:
+                a = (cosine * first - second) / (r[i, j] * sine)
+                b = (cosine * second - first) / (r[k, j] * sine)
+                add((i, j, k), [a, -a - b, b], constant)
+            else:  # a linear angle bends in two directions
+                helper = np.eye(3)[np.argmin(np.abs(first))]
+                normal = np.cross(first, helper)
+                normal /= np.linalg.norm(normal)
+                for direction in (normal, np.cross(first, normal)):
+                    a, b = direction / r[i, j], direction / r[k, j]
+                    add((i, j, k), [a, -a - b, b], constant)
+    return hessian
+
+
+def bfgs(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
+    """The BFGS update for a gradient `change` after `step`; keeps a positive Hessian positive.
+
+    Skipped (the Hessian comes back unchanged) where the curvature along the step is not
+    safely positive.
+    """
+    product = hessian @ step
+    curvature = float(change @ step)
+    expected = float(step @ product)
+    if curvature <= 1e-3 * float(step @ step) or expected <= 1e-12:
+        return hessian
+    updated: Matrix = (
+        hessian + np.outer(change, change) / curvature - np.outer(product, product) / expected
+    )
+    return updated
+
+
+def bofill(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
+    """Bofill's update, the mixture of SR1 and PSB that fits saddle points (10.1002/jcc.540150102).
+
+    Allows negative curvature. `step` and `change` as in `bfgs`.
+    """
+    square = float(step @ step)
+    if square < 1e-16:
+        return hessian
+    error = change - hessian @ step
+    along = float(error @ step)
+    size = float(error @ error)
+    if size < 1e-20:
+        return hessian
+    mix = along**2 / (size * square)
+    outer = np.outer(error, step)
+    powell = (outer + outer.T) / square - along / square**2 * np.outer(step, step)
+    updated = hessian + (1.0 - mix) * powell
+    if mix > 1e-12:
+        updated += mix / along * np.outer(error, error)
+    return updated
+
+
+def vibrations(hessian: Matrix, positions: Positions) -> tuple[Vector, Matrix]:
+    """Eigenvalues (m,) ascending and eigenvectors (3n, m), rigid motions removed.
+
+    Not mass-weighted; see `afir.searches.hessian` for normal modes.
+    """
+    rigid = rigid_motions(positions)
+    values, vectors = _spectrum(hessian, rigid)
+    keep = len(values) - rigid.shape[1]
+    return values[:keep], vectors[:, :keep]
+
+
+def _spectrum(hessian: Matrix, rigid: Matrix) -> tuple[Vector, Matrix]:
+    product = rigid.T @ hessian
+    projected = hessian - rigid @ product
+    projected -= (projected @ rigid) @ rigid.T
+    projected += _RIGID_EIGENVALUE * (rigid @ rigid.T)
+    values, vectors = eigh(projected, check_finite=False, driver="evd")
+    return values, vectors
+
+
+def longest(step: Vector) -> float:
+    """The largest displacement of one atom in Å in a step (3n,)."""
+    return float(np.sqrt((step.reshape(-1, 3) ** 2).sum(axis=1).max()))
+
+
+def downhill_step(values: Vector, vectors: Matrix, gradient: Vector, limit: float) -> Vector:
+    """A Newton step towards a minimum, no atom moving more than `limit` Å.
+
+    Negative curvatures are followed downhill by their absolute value, and the whole model is
+    stiffened (a level shift) until the step is short enough.
+    """
+    g = vectors.T @ gradient
+    stiffness = np.maximum(np.abs(values), 0.05)
+    step: Vector = -(vectors @ (g / stiffness))
+    size = longest(step)
+    if size <= limit:
+        return step
+    low, high = 0.0, float(np.abs(g).max() / limit + 1e-12)
+    while longest(vectors @ (g / (stiffness + high))) > limit:
+        high *= 2.0
+    for _ in range(12):
+        middle = 0.5 * (low + high)
+        step = -(vectors @ (g / (stiffness + middle)))
+        size = longest(step)
+        if size > limit:
+            low = middle
+        elif size < 0.93 * limit:
+            high = middle
+        else:
+            return step
+    return step * min(1.0, limit / size)
+
+
+def uphill_step(
+    values: Vector, vectors: Matrix, gradient: Vector, mode: int, radius: float
+) -> Vector:
+    """A partitioned rational-function step: up along `mode`, down along the rest.
+
+    RS-P-RFO (10.1021/j100247a015, 10.1007/s002140050387): the shift of the followed mode is
+    (h + √(h² + 4g²))/2, that of the others the lowest root of their rational function; both
+    denominators are scaled until the step is no longer than `radius`.
+
+    Parameters
+    ----------
+    values, vectors
+        From `vibrations`.
+    gradient
+        (3n,).
+    mode
+        The column of `vectors` to climb.
+    radius
+        Trust radius in Å for the whole step (Euclidean norm).
+    """
+    g = vectors.T @ gradient
+    rest = np.ones(len(values), dtype=bool)
+    rest[mode] = False
+
+    def take(scale: float) -> Vector:
+        # scale is RS-RFO's S^-1: 1 is plain RFO, larger shortens the step.
+        up = 0.5 * (values[mode] + np.sqrt(values[mode] ** 2 + 4.0 * scale * g[mode] ** 2))
+        shift = _lowest_root(values[rest], g[rest], scale)
+        amounts = np.empty_like(g)
+        amounts[mode] = -g[mode] / (values[mode] - up) if g[mode] else 0.0
+        denominators = values[rest] - shift
+        amounts[rest] = -g[rest] / np.maximum(denominators, 1e-8)
+        return amounts
+
+    amounts = take(1.0)
+    if np.linalg.norm(amounts) > radius:
+        low, high = 1.0, 4.0
+        while np.linalg.norm(take(high)) > radius and high < 1e12:
+            low, high = high, high * 4.0
+        for _ in range(30):
+            middle = np.sqrt(low * high)
+            amounts = take(middle)
+            size = np.linalg.norm(amounts)
+            if size > radius:
+                low = middle
+            elif size < 0.95 * radius:
+                high = middle
+            else:
+                break
+        size = np.linalg.norm(amounts)
+        if size > radius:
+            amounts *= radius / size
+    step: Vector = vectors @ amounts
+    return step
+
+
+def _lowest_root(values: Vector, g: Vector, scale: float) -> float:
+    """The lowest λ with λ = scale·Σ g²/(λ − h): below every h and below zero."""
+    squares = scale * g * g
+    bottom = float(min(values.min(), 0.0)) if len(values) else 0.0
+    norm = float(np.sqrt(squares.sum()))
+    if norm < 1e-14:
+        return bottom
+    low, high = bottom - norm - 1e-12, bottom
+    # f(λ) = λ − Σ g²/(λ − h) rises monotonically below the lowest h.
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if middle - float((squares / (middle - values)).sum()) > 0.0:
+            high = middle
+        else:
+            low = middle
+        if high - low < 1e-9 * max(1.0, abs(low)):
+            break
+    return 0.5 * (low + high)

@@ -1,0 +1,63 @@
+"""From a rough minimum to a proven equilibrium structure."""
+
+from __future__ import annotations
+
+from afir.driver import Search, stage
+from afir.errors import SurfaceError
+from afir.molecule import Molecule, Positions
+from afir.quadratic import Matrix
+from afir.searches.hessian import hessian as exact_hessian
+from afir.searches.minimum import minimise
+from afir.searches.settings import StepSettings
+from afir.stationary import Outcome, StationaryPoint
+
+_TRIES = 4
+
+
+class NotAMinimum(SurfaceError):  # noqa: N818 - it names the outcome, as StopIteration does
+    """No equilibrium structure was found near the given one; the message says why."""
+
+
+def characterise(
+    molecule: Molecule,
+    positions: Positions,
+    settings: StepSettings | None = None,
+    *,
+    hessian: Matrix | None = None,
+) -> Search[StationaryPoint]:
+    """Minimise tightly and prove by an exact Hessian that it is a minimum.
+
+    A saddle point is left downhill along its imaginary mode and minimised again.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    positions
+        (n, 3) in Å.
+    settings
+        Limits of the minimisation.
+    hessian
+        (3n, 3n) estimate in eV/Å².
+
+    Raises
+    ------
+    NotAMinimum
+        When the minimisation does not converge, the fragments go apart, or every point
+        reached is a saddle.
+    """
+    limits = settings or StepSettings()
+    estimate = hessian
+    x = positions
+    for _ in range(_TRIES):
+        minimum = yield from stage(
+            "minimum", minimise(molecule, x, limits, hessian=estimate)
+        )
+        if minimum.outcome is not Outcome.CONVERGED:
+            raise NotAMinimum(f"the structure has no minimum nearby: {minimum.outcome.value}")
+        point = yield from stage("hessian", exact_hessian(molecule, minimum.positions))
+        if point.order == 0:
+            return point
+        x = point.positions + 0.1 * point.mode
+        estimate = point.hessian
+    raise NotAMinimum(f"every stationary point nearby is a saddle, after {_TRIES} tries")

@@ -1,0 +1,79 @@
+"""The proof of a transition state: its order, its IRC and both ends."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from afir.driver import Search, stage
+from afir.molecule import Molecule
+from afir.searches.hessian import hessian as exact_hessian
+from afir.searches.irc import irc
+from afir.searches.saddle import saddle
+from afir.searches.settings import StepSettings
+from afir.stationary import Candidate, Confirmation, Outcome, StationaryPoint
+
+_PROVEN = (Outcome.CONVERGED, Outcome.DISSOCIATED)
+
+
+def confirm(
+    molecule: Molecule, candidate: Candidate, settings: StepSettings | None = None
+) -> Search[Confirmation]:
+    """Prove, or refute, that a converged saddle search found a transition state.
+
+    The exact Hessian must have one negative eigenvalue (a second one is left downhill and the
+    search repeated once), the imaginary wavenumber must be more than noise, and the IRC must
+    reach a minimum or a dissociation on both sides.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    candidate
+        A converged saddle search.
+    settings
+        Limits of the IRC and of the end minimisations.
+    """
+    limits = settings or StepSettings()
+    point = yield from stage("hessian", exact_hessian(molecule, candidate.positions))
+    if point.order == 0 or point.gradient_max > limits.saddle_gradient or point.order > 1:
+        point = yield from _improved(molecule, point, limits)
+    if point.order != 1 or point.gradient_max > 2.0 * limits.saddle_gradient:
+        return _refuted(Outcome.WRONG_ORDER, point)
+    if -point.wavenumbers[0] < limits.softest_imaginary:
+        return _refuted(Outcome.TOO_SOFT, point)
+    backward, forward = yield from stage("irc", irc(molecule, point, limits))
+    path = [*reversed(backward.points), point, *forward.points]
+    proven = all(side.end.outcome in _PROVEN for side in (backward, forward))
+    return Confirmation(
+        outcome=Outcome.CONFIRMED if proven else Outcome.IRC_FAILED,
+        point=point,
+        ends=(backward.end, forward.end),
+        monotone=backward.monotone and forward.monotone,
+        irc_positions=np.array([item.positions for item in path]),
+        irc_energies=np.array([item.energy for item in path]),
+    )
+
+
+def _improved(
+    molecule: Molecule, point: StationaryPoint, settings: StepSettings
+) -> Search[StationaryPoint]:
+    """A better converged point of lower order, by another search from the exact Hessian."""
+    if point.order == 0:
+        return point
+    start = point.positions
+    if point.order > 1:
+        values, vectors = np.linalg.eigh(point.hessian)
+        start = start + 0.05 * vectors[:, 1].reshape(start.shape)
+    again = yield from stage(
+        "saddle",
+        saddle(molecule, start, settings, direction=point.mode, hessian=point.hessian),
+    )
+    if again.outcome is not Outcome.CONVERGED:
+        return point
+    result = yield from stage("hessian", exact_hessian(molecule, again.positions))
+    return result
+
+
+def _refuted(outcome: Outcome, point: StationaryPoint) -> Confirmation:
+    nothing = np.empty((0, *point.positions.shape))
+    return Confirmation(outcome, point, (), False, nothing, np.empty(0))

@@ -1,0 +1,202 @@
+"""The intrinsic reaction coordinate: steepest descent in mass-weighted coordinates.
+
+Local quadratic approximation (10.1063/1.454172) from the exact Hessian of the transition
+state, carried along by Bofill updates; the step follows how well the model foretold the last
+gradient. Where the model turns convex, the path has entered the basin of its end and a
+minimisation with short steps finishes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from afir.driver import Search, stage
+from afir.errors import SurfaceError
+from afir.geometry import dissociated, rigid_motions
+from afir.molecule import Molecule, Positions
+from afir.quadratic import Matrix, Vector, bofill
+from afir.searches.minimum import PathPoint, minimise
+from afir.searches.settings import StepSettings
+from afir.stationary import Minimum, Outcome, StationaryPoint
+from afir.units import BOHR, HARTREE_PER_BOHR
+
+_FIRST = 0.15 * BOHR  # amu^½ Å: first displacement along the imaginary mode
+_START_STEP, _SHORTEST, _LONGEST = 0.15 * BOHR, 0.03 * BOHR, 0.5 * BOHR
+_FLAT = 2e-4 * HARTREE_PER_BOHR  # eV/Å: below this the path has arrived
+_RISE = 1e-5  # eV: an energy rise that is more than noise
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One side of an IRC.
+
+    Attributes
+    ----------
+    points
+        From the first point off the transition state downhill, the minimisation included.
+    monotone
+        Whether the energy fell from point to point all the way.
+    end
+        The minimised end; outcome CONVERGED or DISSOCIATED when the side is proven.
+    """
+
+    points: tuple[PathPoint, ...]
+    monotone: bool
+    end: Minimum
+
+
+def irc(
+    molecule: Molecule, point: StationaryPoint, settings: StepSettings | None = None
+) -> Search[tuple[Branch, Branch]]:
+    """Follow the IRC both ways from a transition state and minimise the ends.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    point
+        A first-order saddle point with its exact Hessian.
+    settings
+        Step limits of each side and of the end minimisation.
+
+    Returns
+    -------
+    (Branch, Branch)
+        Against and along `point.mode`. Ends are as found, never as intended.
+    """
+    limits = settings or StepSettings()
+    backward = yield from branch(molecule, point, -1, limits)
+    forward = yield from branch(molecule, point, 1, limits)
+    return backward, forward
+
+
+def branch(
+    molecule: Molecule, point: StationaryPoint, sign: int, settings: StepSettings
+) -> Search[Branch]:
+    """One side of the IRC, `sign` times along the imaginary mode; see `irc`."""
+    root = np.repeat(np.sqrt(molecule.masses), 3)
+    shape = point.positions.shape
+    mode = point.mode.ravel() * root
+    mode /= np.linalg.norm(mode)
+    hessian = point.hessian
+    x = point.positions
+    energy, gradient = point.energy, np.zeros(x.size)
+    points: list[PathPoint] = []
+    monotone = True
+    step: Vector = sign * _FIRST * mode / root
+    length = _START_STEP
+    ended: Outcome | None = None
+    try:
+        for count in range(settings.irc_steps):
+            trial = x + step.reshape(shape)
+            evaluation = yield trial[None]
+            new_energy = float(evaluation.energies[0])
+            new_gradient = evaluation.gradients[0].ravel()
+            expected = gradient + hessian @ step
+            hessian = bofill(hessian, step, new_gradient - gradient)
+            if new_energy > energy + _RISE:
+                if length > _SHORTEST:
+                    length = max(0.4 * length, _SHORTEST)
+                    step = _quadratic_step(hessian, gradient, root, x, length)
+                    if count > 0:
+                        continue
+                    step = 0.5 * sign * _FIRST * mode / root
+                    continue
+                monotone = False
+                break
+            miss = np.linalg.norm((new_gradient - expected) / root)
+            size = np.linalg.norm(new_gradient / root)
+            if miss > 0.3 * size:
+                length = max(0.6 * length, _SHORTEST)
+            elif miss < 0.12 * size:
+                length = min(1.4 * length, _LONGEST)
+            x, energy, gradient = trial, new_energy, new_gradient
+            points.append(PathPoint(x, energy, gradient.reshape(shape)))
+            if dissociated(molecule, x, settings.dissociation):
+                ended = Outcome.DISSOCIATED
+                break
+            if np.abs(gradient).max() < _FLAT:
+                break
+            if count >= 2 and _convex(hessian, x, root, gradient):
+                break
+            step = _quadratic_step(hessian, gradient, root, x, length)
+    except SurfaceError:
+        ended = Outcome.SURFACE_FAILED
+    if ended is not None:
+        end = Minimum(
+            ended,
+            x,
+            energy,
+            gradient.reshape(shape),
+            hessian,
+            dissociated=ended is Outcome.DISSOCIATED,
+        )
+        return Branch(tuple(points), monotone, end)
+    tail: list[PathPoint] = []
+    try:
+        end = yield from stage(
+            "irc ends",
+            minimise(molecule, x, settings, hessian=hessian, max_step=0.1, trace=tail),
+        )
+    except SurfaceError:
+        end = Minimum(Outcome.SURFACE_FAILED, x, energy, gradient.reshape(shape), hessian)
+    return Branch((*points, *tail[1:]), monotone, end)
+
+
+def _internal_modes(hessian: Matrix, x: Positions, root: Vector) -> tuple[Vector, Matrix]:
+    """Mass-weighted eigenvalues and eigenvectors without the rigid motions."""
+    rigid = rigid_motions(x, root[::3])
+    weighted = hessian / root[:, None] / root[None]
+    product = rigid.T @ weighted
+    projected = weighted - rigid @ product
+    projected -= (projected @ rigid) @ rigid.T
+    projected += 1e6 * (rigid @ rigid.T)
+    values, vectors = np.linalg.eigh(projected)
+    keep = len(values) - rigid.shape[1]
+    return values[:keep], vectors[:, :keep]
+
+
+def _convex(hessian: Matrix, x: Positions, root: Vector, gradient: Vector) -> bool:
+    """Whether the model has its minimum close by: the end's basin is reached."""
+    values, vectors = _internal_modes(hessian, x, root)
+    if values[0] <= 0.0:
+        return False
+    away = vectors @ ((vectors.T @ (gradient / root)) / values) / root
+    return bool(np.sqrt((away.reshape(-1, 3) ** 2).sum(axis=1)).max() < 0.3)
+
+
+def _quadratic_step(
+    hessian: Matrix, gradient: Vector, root: Vector, x: Positions, length: float
+) -> Vector:
+    """The step of mass-weighted `length` along the steepest-descent line of the model."""
+    values, vectors = _internal_modes(hessian, x, root)
+    slopes = vectors.T @ (gradient / root)
+
+    def reach(time: float) -> Vector:
+        # dq/dt = −(g + λq) has q(t) = −g·(1 − e^(−λt))/λ, −g·t where λ vanishes.
+        product = np.clip(-values * time, -50.0, 50.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            amounts = np.where(np.abs(product) > 1e-8, np.expm1(product) / values, -time)
+        return slopes * amounts
+
+    low, high = 0.0, length / max(float(np.linalg.norm(slopes)), 1e-12)
+    for _ in range(60):
+        if np.linalg.norm(reach(high)) >= length:
+            break
+        low, high = high, 2.0 * high
+        if high > 1e9:  # the model's minimum is nearer than `length`
+            break
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        size = float(np.linalg.norm(reach(middle)))
+        if abs(size - length) < 0.01 * length:
+            low = high = middle
+            break
+        if size > length:
+            high = middle
+        else:
+            low = middle
+    step: Vector = vectors @ reach(0.5 * (low + high)) / root
+    return step

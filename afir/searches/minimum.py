@@ -1,0 +1,196 @@
+"""Downhill to a minimum, with or without an artificial force."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afir.driver import Search
+from afir.errors import SurfaceError
+from afir.geometry import dissociated
+from afir.molecule import Molecule, Positions
+from afir.quadratic import Matrix, bfgs, downhill_step, longest, model_hessian, vibrations
+from afir.searches.settings import StepSettings
+from afir.stationary import Minimum, Outcome
+
+Bias = Callable[[Positions], tuple[float, NDArray[np.float64]]]
+"""Value in eV and gradient (n, 3) in eV/Å of a bias at one geometry, e.g. an ArtificialForce."""
+
+_SHORTEST_STEP = 1e-4  # Å: a trust radius below this is a numerical dead end
+
+
+@dataclass(frozen=True)
+class PathPoint:
+    """A point of a path with its true energy in eV and true gradient (n, 3) in eV/Å."""
+
+    positions: Positions
+    energy: float
+    gradient: NDArray[np.float64]
+
+
+def descend(
+    molecule: Molecule,
+    start: Positions,
+    *,
+    hessian: Matrix,
+    steps: int,
+    gradient_limit: float,
+    max_step: float,
+    bias: Bias | None = None,
+    trace: list[PathPoint] | None = None,
+    stop: Callable[[Positions], Outcome | None] | None = None,
+) -> Search[Minimum]:
+    """Minimise the energy plus a bias by trust-region quasi-Newton steps.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    start
+        (n, 3) in Å.
+    hessian
+        (3n, 3n) estimate at the start in eV/Å².
+    steps
+        The most gradients to spend.
+    gradient_limit
+        Converged when no component of the biased gradient exceeds this, in eV/Å.
+    max_step
+        Longest move of one atom a step in Å.
+    bias
+        Added inside: the surface and the result know only the true energy.
+    trace
+        Receives every accepted point, the start included.
+    stop
+        Asked after every accepted step; an outcome ends the search.
+
+    Returns
+    -------
+    Minimum
+        CONVERGED, STEPS, SURFACE_FAILED (with the last good point), or what `stop` said.
+
+    Raises
+    ------
+    SurfaceError
+        When the surface fails at the start.
+    """
+
+    def biased(
+        x: Positions, energy: float, gradient: NDArray[np.float64]
+    ) -> tuple[float, NDArray[np.float64]]:
+        if bias is None:
+            return energy, gradient
+        value, slope = bias(x)
+        return energy + value, gradient + slope
+
+    x = np.array(start, dtype=np.float64)
+    evaluation = yield x[None]
+    energy, gradient = float(evaluation.energies[0]), evaluation.gradients[0]
+    total, slope = biased(x, energy, gradient)
+    if trace is not None:
+        trace.append(PathPoint(x, energy, gradient))
+    limit = max_step
+    used = 1
+    outcome = Outcome.STEPS
+    while True:
+        if np.abs(slope).max() < gradient_limit:
+            outcome = Outcome.CONVERGED
+            break
+        if used >= steps:
+            break
+        values, vectors = vibrations(hessian, x)
+        step = downhill_step(values, vectors, slope.ravel(), limit)
+        trial = x + step.reshape(x.shape)
+        used += 1
+        try:
+            evaluation = yield trial[None]
+        except SurfaceError:
+            limit = 0.4 * longest(step)
+            if limit < 0.01:
+                outcome = Outcome.SURFACE_FAILED
+                break
+            continue
+        new_energy, new_gradient = float(evaluation.energies[0]), evaluation.gradients[0]
+        new_total, new_slope = biased(trial, new_energy, new_gradient)
+        predicted = float(slope.ravel() @ step + 0.5 * step @ hessian @ step)
+        hessian = bfgs(hessian, step, (new_slope - slope).ravel())
+        rise = new_total - total
+        size = longest(step)
+        ratio = rise / predicted if predicted < -1e-12 else 1.0
+        # The energy itself is only good to some 1e-7 eV: a smaller rise is no rise.
+        if rise > 1e-6 + 1e-3 * abs(predicted):
+            limit = 0.35 * size
+            if limit < _SHORTEST_STEP:
+                break
+            if rise > 0.02:
+                continue
+            # A small rise: taking the point keeps its curvature, the next step is shorter.
+            if np.abs(new_slope).max() > np.abs(slope).max():
+                continue
+        elif ratio < 0.25:
+            limit = max(0.5 * size, _SHORTEST_STEP)
+        elif ratio > 0.6 and size > 0.8 * limit:
+            limit = min(2.0 * limit, max_step)
+        x, energy, gradient, total, slope = trial, new_energy, new_gradient, new_total, new_slope
+        if trace is not None:
+            trace.append(PathPoint(x, energy, gradient))
+        ended = stop(x) if stop is not None else None
+        if ended is not None:
+            outcome = ended
+            break
+    return Minimum(
+        outcome, x, energy, gradient, hessian, dissociated=outcome is Outcome.DISSOCIATED
+    )
+
+
+def minimise(
+    molecule: Molecule,
+    start: Positions,
+    settings: StepSettings | None = None,
+    *,
+    hessian: Matrix | None = None,
+    max_step: float | None = None,
+    trace: list[PathPoint] | None = None,
+) -> Search[Minimum]:
+    """Relax a structure to the nearest minimum of the true energy.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    start
+        (n, 3) in Å.
+    settings
+        Step limit, gradient limit and dissociation distance.
+    hessian
+        (3n, 3n) estimate at the start in eV/Å²; Lindh's model if not given.
+    max_step
+        Longest move of one atom a step in Å, if other than in the settings.
+    trace
+        Receives every accepted point.
+
+    Returns
+    -------
+    Minimum
+        With outcome DISSOCIATED as soon as fragments are further apart than
+        `settings.dissociation`.
+    """
+    limits = settings or StepSettings()
+
+    def stop(x: Positions) -> Outcome | None:
+        gone = molecule.n_atoms > 1 and dissociated(molecule, x, limits.dissociation)
+        return Outcome.DISSOCIATED if gone else None
+
+    result = yield from descend(
+        molecule,
+        start,
+        hessian=model_hessian(molecule, start) if hessian is None else hessian,
+        steps=limits.minimum_steps,
+        gradient_limit=limits.minimum_gradient,
+        max_step=max_step or limits.max_step,
+        trace=trace,
+        stop=stop,
+    )
+    return result

@@ -1,0 +1,253 @@
+"""Relaxing a path between two minima, and its peaks.
+
+A push gives a path that lies too high: the force that carries it over the barrier also bends
+it. Locally updated planes (10.1016/0009-2614(91)90057-S) relax images of it perpendicular to
+the path. Each image carries its own Hessian, handed down from the push and updated by every
+gradient paid for, so that a few rounds of quasi-Newton steps do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicHermiteSpline, CubicSpline
+
+from afir.driver import Search
+from afir.geometry import cumulative_length, superpose
+from afir.molecule import Molecule, Positions
+from afir.quadratic import Matrix, Vector, bofill, downhill_step, vibrations
+from afir.searches.minimum import PathPoint
+from afir.searches.settings import StepSettings
+from afir.units import KJ_PER_MOL
+
+_FEWEST, _MOST = 5, 9  # free images
+_IMAGE_STEP = 0.15  # Å: longest perpendicular move of one atom a round
+_NEIGHBOUR = 0.6  # Å: images closer than this teach each other's Hessian
+_RELAXED = 0.35  # eV/Å: perpendicular gradient at the peaks below which a saddle search takes over
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A maximum of the energy along a path: the guess of a saddle search.
+
+    Attributes
+    ----------
+    positions
+        (n, 3) in Å.
+    tangent
+        (n, 3) unit direction of the path.
+    energy
+        eV, interpolated.
+    hessian
+        (3n, 3n) estimate in eV/Å².
+    """
+
+    positions: Positions
+    tangent: Positions
+    energy: float
+    hessian: Matrix
+
+
+def path_hessians(points: Sequence[PathPoint], hessian: Matrix) -> list[Matrix]:
+    """Hessian estimates (3n, 3n) along a path, from that of its first point.
+
+    Bofill updates with the gradients that were paid for on the way.
+    """
+    hessians = [hessian]
+    for first, second in zip(points[:-1], points[1:], strict=True):
+        step = (second.positions - first.positions).ravel()
+        change = (second.gradient - first.gradient).ravel()
+        hessians.append(bofill(hessians[-1], step, change))
+    return hessians
+
+
+def peaks(
+    points: Sequence[PathPoint], hessians: Sequence[Matrix], height: float
+) -> tuple[Peak, ...]:
+    """The maxima of the energy along a path.
+
+    Parameters
+    ----------
+    points
+        In order, ends included.
+    hessians
+        An estimate for each point.
+    height
+        A maximum counts when the energy falls by more than this on both sides before it
+        rises above it, in kJ/mol.
+
+    Returns
+    -------
+    tuple of Peak
+        In the order of the path; energy, place and tangent from a cubic interpolation that
+        honours the gradients.
+    """
+    path = np.array([point.positions for point in points])
+    lengths = cumulative_length(path)
+    keep = np.concatenate([[True], np.diff(lengths) > 1e-6])
+    chosen = [index for index in range(len(points)) if keep[index]]
+    if len(chosen) < 3:
+        return ()
+    s = lengths[chosen]
+    curve = CubicSpline(s, path[chosen])
+    tangents = curve(s, 1)
+    slopes = [
+        float((points[index].gradient * tangent).sum())
+        for index, tangent in zip(chosen, tangents, strict=True)
+    ]
+    energy = CubicHermiteSpline(s, [points[index].energy for index in chosen], slopes)
+    grid = np.unique(np.concatenate([s, np.linspace(0.0, s[-1], 20 * len(s))]))
+    values = energy(grid)
+    found = []
+    for top in _prominent(values, height * KJ_PER_MOL):
+        place = float(grid[top])
+        nearest = int(np.argmin(np.abs(s - place)))
+        tangent = curve(place, 1)
+        hessian = hessians[chosen[nearest]]
+        for other in (nearest - 1, nearest + 1):
+            if 0 <= other < len(chosen):
+                a, b = points[chosen[nearest]], points[chosen[other]]
+                hessian = bofill(
+                    hessian,
+                    (b.positions - a.positions).ravel(),
+                    (b.gradient - a.gradient).ravel(),
+                )
+        found.append(
+            Peak(curve(place), tangent / np.linalg.norm(tangent), float(values[top]), hessian)
+        )
+    return tuple(found)
+
+
+def _prominent(values: NDArray[np.float64], height: float) -> list[int]:
+    """Indices of the maxima that stand more than `height` above both neighbouring valleys."""
+    tops = []
+    valley, top = 0, 0
+    for index, value in enumerate(values):
+        if value > values[top]:
+            top = index
+        elif values[top] - value > height and values[top] - values[valley] > height:
+            tops.append(top)
+            valley = top = index
+        if value < values[valley] and (top <= valley or values[top] - values[valley] <= height):
+            valley = top = index
+        elif tops and value < values[valley]:
+            valley = top = index
+    return tops
+
+
+def relax_path(
+    molecule: Molecule,
+    points: Sequence[PathPoint],
+    hessian: Matrix,
+    settings: StepSettings | None = None,
+) -> Search[tuple[Peak, ...]]:
+    """Relax a raw path by locally updated planes and return its peaks.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    points
+        The raw path with true energies and gradients; the first and the last stay fixed.
+    hessian
+        (3n, 3n) estimate at the first point in eV/Å².
+    settings
+        Image spacing, rounds and peak height.
+
+    Raises
+    ------
+    SurfaceError
+        When the surface fails on an image.
+    """
+    limits = settings or StepSettings()
+    raw = np.array([point.positions for point in points])
+    for index in range(1, len(raw)):
+        raw[index] = superpose(raw[index - 1], raw[index])
+    lengths = cumulative_length(raw)
+    keep = np.concatenate([[True], np.diff(lengths) > 1e-6])
+    raw_hessians = path_hessians(points, hessian)
+    count = int(np.clip(round(lengths[-1] / limits.path_spacing) - 1, _FEWEST, _MOST))
+    places = np.linspace(0.0, lengths[-1], count + 2)
+    images = CubicSpline(lengths[keep], raw[keep])(places)
+    hessians = [raw_hessians[int(np.argmin(np.abs(lengths - place)))] for place in places]
+    energies = np.array([points[0].energy, *np.zeros(count), points[-1].energy])
+    gradients = np.zeros_like(images)
+    gradients[0], gradients[-1] = points[0].gradient, points[-1].gradient
+    for turn in range(limits.path_rounds):
+        before, slopes_before = images.copy(), gradients.copy()
+        if turn:
+            images = _moved(images, gradients, hessians)
+        evaluation = yield images[1:-1]
+        energies[1:-1] = evaluation.energies
+        gradients[1:-1] = evaluation.gradients
+        for index in range(1, count + 1):
+            if turn:
+                hessians[index] = bofill(
+                    hessians[index],
+                    (images[index] - before[index]).ravel(),
+                    (gradients[index] - slopes_before[index]).ravel(),
+                )
+            for other in (index - 1, index + 1):
+                step = (images[other] - images[index]).ravel()
+                if np.linalg.norm(step) < _NEIGHBOUR:
+                    change = (gradients[other] - gradients[index]).ravel()
+                    hessians[index] = bofill(hessians[index], step, change)
+        relaxed = [
+            PathPoint(*item) for item in zip(images, energies, gradients, strict=True)
+        ]
+        tops = peaks(relaxed, hessians, limits.peak_height)
+        tangents = _tangents(images)
+        if tops and all(
+            _perpendicular(gradients[near], tangents[near]) < _RELAXED
+            for near in (_nearest(images, top.positions) for top in tops)
+        ):
+            break
+    return tops
+
+
+def _nearest(images: Positions, x: Positions) -> int:
+    return int(np.argmin(((images - x) ** 2).sum(axis=(1, 2))))
+
+
+def _tangents(images: Positions) -> Positions:
+    """Unit tangents (m, n, 3) of a chain of images."""
+    slopes = CubicSpline(cumulative_length(images), images)(cumulative_length(images), 1)
+    result: Positions = slopes / np.linalg.norm(slopes.reshape(len(images), -1), axis=1)[
+        :, None, None
+    ]
+    return result
+
+
+def _perpendicular(gradient: Positions, tangent: Positions) -> float:
+    """Largest component of the gradient perpendicular to the path, in eV/Å."""
+    return float(np.abs(gradient - (gradient * tangent).sum() * tangent).max())
+
+
+def _moved(images: Positions, gradients: Positions, hessians: Sequence[Matrix]) -> Positions:
+    """All free images after one perpendicular step, spread evenly along the path again."""
+    tangents = _tangents(images)
+    moved = images.copy()
+    for index in range(1, len(images) - 1):
+        tangent = tangents[index].ravel()
+        slope = gradients[index].ravel()
+        slope = slope - (slope @ tangent) * tangent
+        step = _perpendicular_step(images[index], hessians[index], slope, tangent)
+        moved[index] += step.reshape(images[index].shape)
+    for index in range(1, len(moved)):
+        moved[index] = superpose(moved[index - 1], moved[index])
+    lengths = cumulative_length(moved)
+    spread: Positions = CubicSpline(lengths, moved)(np.linspace(0.0, lengths[-1], len(moved)))
+    return spread
+
+
+def _perpendicular_step(x: Positions, hessian: Matrix, slope: Vector, tangent: Vector) -> Vector:
+    """A limited Newton step that leaves the tangent alone."""
+    product = hessian @ tangent
+    outer = np.outer(tangent, product)
+    # The tangent gets a stiff eigenvalue of its own: no step along it.
+    flat = hessian - outer - outer.T + (float(tangent @ product) + 1e4) * np.outer(tangent, tangent)
+    values, vectors = vibrations(flat, x)
+    return downhill_step(np.maximum(np.abs(values), 1.0), vectors, slope, _IMAGE_STEP)

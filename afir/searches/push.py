@@ -1,0 +1,116 @@
+"""One AFIR path: a structure driven by an artificial force until it arrives or falls apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from afir.driver import Search
+from afir.force import ArtificialForce, ForceTerm
+from afir.geometry import bonds, dissociated
+from afir.molecule import Molecule, Positions
+from afir.quadratic import Matrix
+from afir.searches.minimum import PathPoint, descend
+from afir.searches.settings import StepSettings
+from afir.stationary import Minimum, Outcome
+
+
+@dataclass(frozen=True)
+class PushPath:
+    """An AFIR path.
+
+    Attributes
+    ----------
+    points
+        Every accepted point with its true energy and gradient, the start first.
+    end
+        The last point; its Hessian includes the bias.
+    terms
+        The force that drove it.
+    gamma
+        The γ in kJ/mol that was needed, or the highest tried.
+    rebonded
+        Whether bonds were made or broken on the way.
+    """
+
+    points: tuple[PathPoint, ...]
+    end: Minimum
+    terms: tuple[ForceTerm, ...]
+    gamma: float
+    rebonded: bool
+
+
+def push(
+    molecule: Molecule,
+    start: Positions,
+    terms: Sequence[ForceTerm],
+    settings: StepSettings | None = None,
+    *,
+    hessian: Matrix,
+    rng: np.random.Generator,
+) -> Search[PushPath]:
+    """Minimise the energy plus the artificial force, harder and harder until bonds change.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    start
+        (n, 3) in Å; displaced at random before the push, since a force cannot break a
+        symmetry by itself.
+    terms
+        The fragments and directions.
+    settings
+        γ_max and its ladder, limits.
+    hessian
+        (3n, 3n) of the true energy at the start, in eV/Å².
+    rng
+        For the displacement.
+
+    Raises
+    ------
+    SurfaceError
+        When the surface fails at the start.
+    """
+    limits = settings or StepSettings()
+    x = start + limits.displacement * rng.normal(size=start.shape) / np.sqrt(3.0)
+    points: list[PathPoint] = []
+
+    def stop(here: Positions) -> Outcome | None:
+        gone = dissociated(molecule, here, limits.dissociation)
+        return Outcome.DISSOCIATED if gone else None
+
+    estimate = hessian
+    for fraction in limits.ladder:
+        gamma = fraction * limits.gamma
+        part: list[PathPoint] = []
+        end = yield from descend(
+            molecule,
+            x,
+            hessian=estimate,
+            steps=limits.push_steps,
+            gradient_limit=limits.push_gradient,
+            max_step=limits.max_step,
+            bias=ArtificialForce(molecule, terms, gamma),
+            trace=part,
+            stop=stop,
+        )
+        points.extend(part if not points else part[1:])
+        x, estimate = end.positions, end.hessian
+        changed = rebonded(molecule, start, x)
+        if changed or end.outcome in (Outcome.DISSOCIATED, Outcome.SURFACE_FAILED):
+            break
+    return PushPath(tuple(points), end, tuple(terms), gamma, changed)
+
+
+def rebonded(molecule: Molecule, first: Positions, second: Positions) -> bool:
+    """Whether a bond of one geometry is clearly gone in the other.
+
+    Clear means below 1.25 times the sum of the radii here and above 1.6 times there.
+    """
+    return bool(
+        (bonds(molecule, first, 1.25) & ~bonds(molecule, second, 1.6)).any()
+        or (bonds(molecule, second, 1.25) & ~bonds(molecule, first, 1.6)).any()
+    )

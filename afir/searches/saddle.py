@@ -1,0 +1,197 @@
+"""To a first-order saddle point from a guess and a direction: RS-P-RFO.
+
+One mode is climbed, the others are descended (10.1021/j100247a015); the Hessian is updated by
+Bofill's formula. What the model does not know about the climbed mode is measured, one gradient
+a direction, instead of paying for a whole Hessian.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afir.driver import Search
+from afir.errors import SurfaceError
+from afir.geometry import dissociated, rigid_motions
+from afir.molecule import Molecule, Positions
+from afir.quadratic import Matrix, Vector, bofill, longest, model_hessian, uphill_step, vibrations
+from afir.searches.settings import StepSettings
+from afir.stationary import Outcome
+
+_PROBE = 0.01  # Å: displacement of a measured curvature, largest atom
+_START_RADIUS = 0.1  # Å, Euclidean norm of the step
+_SMALLEST_RADIUS, _LARGEST_RADIUS = 0.01, 0.3
+
+
+@dataclass(frozen=True)
+class Saddle:
+    """Where a saddle search ended.
+
+    Attributes
+    ----------
+    outcome
+        CONVERGED (gradient below the limit and one negative curvature in the model), or why
+        not. Proof that it is a transition state needs `afir.searches.confirm`.
+    positions
+        (n, 3) in Å.
+    energy
+        eV.
+    gradient
+        (n, 3) in eV/Å.
+    hessian
+        (3n, 3n) quasi-Newton estimate in eV/Å².
+    """
+
+    outcome: Outcome
+    positions: Positions
+    energy: float
+    gradient: NDArray[np.float64]
+    hessian: Matrix
+
+
+def saddle(
+    molecule: Molecule,
+    guess: Positions,
+    settings: StepSettings | None = None,
+    *,
+    direction: Positions | None = None,
+    hessian: Matrix | None = None,
+) -> Search[Saddle]:
+    """Search a first-order saddle point.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    guess
+        (n, 3) in Å.
+    settings
+        Step limit and gradient limit.
+    direction
+        (n, 3) the direction to climb, e.g. the tangent of a path. Without one the softest
+        mode is found by measuring.
+    hessian
+        (3n, 3n) estimate at the guess in eV/Å²; Lindh's model if not given.
+
+    Raises
+    ------
+    SurfaceError
+        When the surface fails at the guess.
+    """
+    limits = settings or StepSettings()
+    x = np.array(guess, dtype=np.float64)
+    shape = x.shape
+    evaluation = yield x[None]
+    energy, gradient = float(evaluation.energies[0]), evaluation.gradients[0].ravel()
+    used = 1
+    known = hessian is not None
+    estimate = model_hessian(molecule, x) if hessian is None else hessian
+
+    def measure(along: Vector) -> Search[Matrix]:
+        """The estimate corrected by the true curvature along a direction."""
+        shift = along * (_PROBE / longest(along))
+        answer = yield (x + shift.reshape(shape))[None]
+        return bofill(estimate, shift, answer.gradients[0].ravel() - gradient)
+
+    followed: Vector | None = None
+    if direction is not None:
+        followed = direction.ravel() / np.linalg.norm(direction)
+    radius = _START_RADIUS
+    outcome = Outcome.STEPS
+    measured = -9  # the gradient count when a curvature was last measured
+    try:
+        if not known:
+            estimate = yield from rough_hessian(x, gradient)
+            used += 0
+        while used < limits.saddle_steps:
+            values, vectors = vibrations(estimate, x)
+            # A second negative curvature is often the model's mistake: measure before acting.
+            doubt = 1 if values[1] < 0.0 else 0 if values[0] > 0.0 else None
+            if doubt is not None and used - measured > 2:
+                estimate = yield from measure(vectors[:, doubt])
+                used += 1
+                measured = used
+                values, vectors = vibrations(estimate, x)
+            if np.abs(gradient).max() < limits.saddle_gradient:
+                negative = int((values < 0.0).sum())
+                if negative == 1 or used == measured:
+                    outcome = Outcome.CONVERGED if negative == 1 else Outcome.WRONG_ORDER
+                    break
+                measured = -9
+                continue
+            mode = _follow(values, vectors, followed)
+            followed = vectors[:, mode]
+            step = uphill_step(values, vectors, gradient, mode, radius)
+            predicted = float(gradient @ step + 0.5 * step @ estimate @ step)
+            trial = x + step.reshape(shape)
+            used += 1
+            try:
+                evaluation = yield trial[None]
+            except SurfaceError:
+                radius *= 0.4
+                if radius < 1e-3:
+                    outcome = Outcome.SURFACE_FAILED
+                    break
+                continue
+            new_energy = float(evaluation.energies[0])
+            new_gradient = evaluation.gradients[0].ravel()
+            expected = gradient + estimate @ step
+            miss = float(np.linalg.norm(new_gradient - expected) / np.linalg.norm(gradient))
+            estimate = bofill(estimate, step, new_gradient - gradient)
+            change = new_energy - energy
+            ratio = change / predicted if abs(predicted) > 1e-6 else 1.0
+            size = float(np.linalg.norm(step))
+            # A step that doubles the gradient against the model's word is not taken.
+            if (
+                np.linalg.norm(new_gradient) > 2.0 * np.linalg.norm(gradient)
+                and (ratio < 0.0 or ratio > 2.5)
+                and radius > 2 * _SMALLEST_RADIUS
+                and np.linalg.norm(gradient) > 0.5
+            ):
+                radius = max(0.4 * size, _SMALLEST_RADIUS)
+                continue
+            if ratio < 0.0 or ratio > 2.5:
+                radius = max(0.5 * size, _SMALLEST_RADIUS)
+            elif 0.5 < ratio < 1.5 and size > 0.8 * radius and miss < 0.7:
+                radius = min(1.5 * radius, _LARGEST_RADIUS)
+            x, energy, gradient = trial, new_energy, new_gradient
+            if dissociated(molecule, x, limits.dissociation):
+                outcome = Outcome.DISSOCIATED
+                break
+    except SurfaceError:
+        outcome = Outcome.SURFACE_FAILED
+    return Saddle(outcome, x, energy, gradient.reshape(shape), estimate)
+
+
+def rough_hessian(x: Positions, gradient: Vector) -> Search[Matrix]:
+    """The Hessian (3n, 3n) by forward differences, good enough to start a saddle search.
+
+    Costs one gradient for each of the 3n − 6 internal directions.
+
+    Parameters
+    ----------
+    x
+        (n, 3) in Å.
+    gradient
+        (3n,) in eV/Å, already known.
+    """
+    rigid = rigid_motions(x)
+    internal = np.linalg.qr(rigid, mode="complete")[0][:, rigid.shape[1] :]
+    evaluation = yield x + _PROBE * internal.T.reshape(-1, *x.shape)
+    columns = (evaluation.gradients.reshape(-1, x.size) - gradient) / _PROBE
+    block = columns @ internal
+    result: Matrix = internal @ (0.5 * (block + block.T)) @ internal.T
+    return result
+
+
+def _follow(values: Vector, vectors: Matrix, followed: Vector | None) -> int:
+    """The mode to climb: the one most like the last, or the softest when none is alike."""
+    if followed is None:
+        return 0
+    overlap = np.abs(vectors.T @ followed)
+    best = int(np.argmax(overlap))
+    if values[best] > 0.0 and values[0] < 0.0:
+        return 0
+    return best if overlap[best] > 0.4 else 0

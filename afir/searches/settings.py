@@ -1,0 +1,70 @@
+"""How one elementary step is searched: thresholds and limits, all plain numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from afir.errors import InputError
+from afir.units import HARTREE_PER_BOHR
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """Limits and thresholds of push, path, saddle search and IRC.
+
+    Attributes
+    ----------
+    gamma
+        γ_max in kJ/mol: the hardest push.
+    ladder
+        Fractions of γ_max tried one after the other until the push crosses.
+    push_steps, minimum_steps, saddle_steps, irc_steps
+        Step limits (gradient calls) of each search; for the IRC, a side.
+    push_gradient
+        A push has arrived when no component of its gradient exceeds this, in eV/Å.
+    minimum_gradient
+        The same for a minimum.
+    saddle_gradient
+        The same for a saddle point.
+    max_step
+        Longest move of one atom in a step downhill, in Å.
+    displacement
+        Every push starts from a structure displaced by this much at random, in Å, because
+        a force cannot break a symmetry by itself.
+    dissociation
+        Fragments further apart than this are a dissociation channel, in Å.
+    path_spacing
+        Distance between neighbouring images of a path in Å.
+    path_rounds
+        Relaxations of a path.
+    peak_height
+        Peaks lower than this above both sides are ignored, in kJ/mol.
+    softest_imaginary
+        A transition state needs an imaginary wavenumber above this, in cm⁻¹.
+    """
+
+    gamma: float = 1000.0
+    ladder: tuple[float, ...] = (0.5, 1.0)
+    push_steps: int = 150
+    minimum_steps: int = 150
+    saddle_steps: int = 100
+    irc_steps: int = 80
+    push_gradient: float = 1e-3 * HARTREE_PER_BOHR
+    minimum_gradient: float = 5e-5 * HARTREE_PER_BOHR
+    saddle_gradient: float = 5e-5 * HARTREE_PER_BOHR
+    max_step: float = 0.2
+    displacement: float = 0.02
+    dissociation: float = 4.0
+    path_spacing: float = 0.5
+    path_rounds: int = 6
+    peak_height: float = 2.0
+    softest_imaginary: float = 30.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ladder", tuple(float(x) for x in self.ladder))
+        if not self.ladder or not all(0 < x <= 1 for x in self.ladder):
+            raise InputError(f"`ladder` must hold fractions in (0, 1], got {self.ladder}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name != "ladder" and not value > 0:
+                raise InputError(f"`{field.name}` must be positive, got {value}")

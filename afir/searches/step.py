@@ -1,0 +1,185 @@
+"""One trial: from an equilibrium structure and a push to transition state candidates.
+
+push → minimum behind it → relaxed path → peaks → saddle search. Nothing here knows of a
+network: the same trial gives the same result wherever it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from afir.driver import Level, Search, stage
+from afir.errors import SurfaceError
+from afir.force import ArtificialForce, ForceTerm
+from afir.geometry import rmsd
+from afir.molecule import Molecule
+from afir.searches.minimum import PathPoint, descend, minimise
+from afir.searches.path import Peak, path_hessians, peaks, relax_path
+from afir.searches.push import PushPath, push
+from afir.searches.saddle import saddle
+from afir.searches.settings import StepSettings
+from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
+
+_SAME_PLACE = 0.15  # Å RMSD: the push fell back to where it started
+_SETTLE_STEPS = 20  # relaxations of separated fragments: they need not meet again
+
+
+def try_push(
+    molecule: Molecule,
+    start: StationaryPoint,
+    terms: Sequence[ForceTerm],
+    settings: StepSettings | None = None,
+    *,
+    ceiling: float | None = None,
+    rng: np.random.Generator,
+) -> Search[TrialResult]:
+    """Push an equilibrium structure and search the transition states on the way.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    start
+        A minimum with its exact Hessian.
+    terms
+        The force.
+    settings
+        γ_max and all limits.
+    ceiling
+        Absolute energy in eV above which peaks and candidates are ignored.
+    rng
+        For the displacement that breaks the symmetry.
+
+    Returns
+    -------
+    TrialResult
+        Candidates are converged saddle searches, still to be confirmed.
+
+    Raises
+    ------
+    SurfaceError
+        When the surface fails at the start structure itself.
+    """
+    limits = settings or StepSettings()
+    path = yield from stage(
+        "push",
+        push(molecule, start.positions, terms, limits, hessian=start.hessian, rng=rng),
+        Level.PATH,
+    )
+    tail: list[PathPoint] = []
+    end: Minimum | None = None
+    try:
+        end = yield from _settle(molecule, path, start, limits, tail)
+    except SurfaceError:
+        tail = []
+    crossed = end is not None and rmsd(start.positions, end.positions) > _SAME_PLACE
+    raw = [*path.points, *tail] if crossed else list(path.points)
+    tops: tuple[Peak, ...] = ()
+    if crossed:
+        try:
+            tops = yield from stage(
+                "path",
+                relax_path(molecule, raw, start.hessian, limits),
+                Level.PATH,
+            )
+        except SurfaceError:
+            tops = ()
+    candidates: list[Candidate] = []
+    tried = False
+    for source, guesses in (("path", tops), ("raw", _fallback(molecule, path, raw, start, limits, crossed))):
+        if candidates:
+            break
+        for top in guesses:
+            if ceiling is not None and top.energy > ceiling + 1.0:
+                continue
+            tried = True
+            found = yield from _climb(molecule, top, limits, source)
+            if found is not None and (ceiling is None or found.energy <= ceiling):
+                candidates.append(found)
+    minima = (end,) if end is not None and crossed else ()
+    if candidates:
+        outcome = Outcome.FOUND
+    elif tried:
+        outcome = Outcome.NO_SADDLE
+    elif tops:
+        outcome = Outcome.OUTSIDE_WINDOW
+    else:
+        outcome = Outcome.NO_BARRIER
+    return TrialResult(outcome, tuple(candidates), minima, crossed)
+
+
+def _settle(
+    molecule: Molecule,
+    path: PushPath,
+    start: StationaryPoint,
+    settings: StepSettings,
+    tail: list[PathPoint],
+) -> Search[Minimum | None]:
+    """The minimum behind a push; separated fragments are relaxed where they are."""
+    if path.end.outcome is Outcome.SURFACE_FAILED:
+        return None
+    estimate = path_hessians(path.points, start.hessian)[-1]
+    if path.end.outcome is Outcome.DISSOCIATED:
+        apart = yield from stage(
+            "minimum",
+            descend(
+                molecule,
+                path.end.positions,
+                hessian=estimate,
+                steps=_SETTLE_STEPS,
+                gradient_limit=settings.push_gradient,
+                max_step=0.1,
+                trace=tail,
+            ),
+        )
+        return Minimum(
+            Outcome.DISSOCIATED,
+            apart.positions,
+            apart.energy,
+            apart.gradient,
+            apart.hessian,
+            dissociated=True,
+        )
+    found = yield from stage(
+        "minimum",
+        minimise(molecule, path.end.positions, settings, hessian=estimate, trace=tail),
+    )
+    return found
+
+
+def _fallback(
+    molecule: Molecule,
+    path: PushPath,
+    raw: Sequence[PathPoint],
+    start: StationaryPoint,
+    settings: StepSettings,
+    crossed: bool,
+) -> tuple[Peak, ...]:
+    """Guesses from the unrelaxed path: its top, or the far end of a push that fell back."""
+    hessians = path_hessians(raw, start.hessian)
+    if crossed:
+        return peaks(raw, hessians, settings.peak_height)
+    last = raw[-1]
+    _, slope = ArtificialForce(molecule, path.terms, path.gamma)(last.positions)
+    return (Peak(last.positions, -slope / np.linalg.norm(slope), last.energy, hessians[-1]),)
+
+
+def _climb(
+    molecule: Molecule, top: Peak, settings: StepSettings, source: str
+) -> Search[Candidate | None]:
+    """A saddle search from a peak; None when it found none."""
+    try:
+        found = yield from stage(
+            "saddle",
+            saddle(
+                molecule, top.positions, settings, direction=top.tangent, hessian=top.hessian
+            ),
+        )
+    except SurfaceError:
+        return None
+    if found.outcome is not Outcome.CONVERGED:
+        return None
+    return Candidate(found.positions, found.energy, found.hessian, source)
+
