@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from afir.molecule import Molecule, Positions
 
@@ -126,6 +129,50 @@ def rigid_motions(
     # A rotation about the axis of a linear molecule moves nothing.
     basis: NDArray[np.float64] = u[:, s > 1e-4 * s[0]]
     return basis
+
+
+def rigid_step(
+    positions: Positions, step: Positions, parts: Sequence[Sequence[int]]
+) -> tuple[Positions, NDArray[np.float64]]:
+    """A step that turns loose fragments instead of stretching them.
+
+    A straight step that turns a fragment also lengthens its bonds. Here the turning part of
+    the step is carried out as a rotation of each fragment, the rest as it is.
+
+    Parameters
+    ----------
+    positions, step
+        (n, 3) in Å.
+    parts
+        The fragments.
+
+    Returns
+    -------
+    positions : (n, 3)
+        To first order in the step, `positions` + `step`.
+    turns : (n, 3, 3)
+        The rotation of the fragment of each atom; what was known of an atom (its gradient,
+        its rows of a Hessian) turns with it.
+    """
+    moved = positions + step
+    turns = np.tile(np.eye(3), (len(positions), 1, 1))
+    for part in parts:
+        if len(part) == 1:
+            continue
+        index = list(part)
+        x = positions[index]
+        centre = x.mean(axis=0)
+        arm = x - centre
+        shift = step[index].mean(axis=0)
+        inner = step[index] - shift
+        inertia = np.einsum("ij,ij->", arm, arm) * np.eye(3) - arm.T @ arm
+        # The pseudo-inverse leaves out the turn of a linear fragment about its own axis.
+        omega = np.linalg.pinv(inertia, rcond=1e-6, hermitian=True) @ np.cross(arm, inner).sum(0)
+        turn = Rotation.from_rotvec(omega).as_matrix()
+        rest = inner - np.cross(omega, arm)
+        moved[index] = centre + shift + (arm + rest) @ turn.T
+        turns[index] = turn
+    return moved, turns
 
 
 def cumulative_length(path: Positions) -> NDArray[np.float64]:

@@ -82,23 +82,6 @@ def model_hessian(molecule: Molecule, positions: Positions) -> Matrix:
     return hessian
 
 
-def bfgs(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
-    """The BFGS update for a gradient `change` after `step`; keeps a positive Hessian positive.
-
-    Skipped (the Hessian comes back unchanged) where the curvature along the step is not
-    safely positive.
-    """
-    product = hessian @ step
-    curvature = float(change @ step)
-    expected = float(step @ product)
-    if curvature <= 1e-3 * float(step @ step) or expected <= 1e-12:
-        return hessian
-    updated: Matrix = (
-        hessian + np.outer(change, change) / curvature - np.outer(product, product) / expected
-    )
-    return updated
-
-
 def bofill(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
     """Bofill's update, the mixture of SR1 and PSB that fits saddle points (10.1002/jcc.540150102).
 
@@ -118,6 +101,28 @@ def bofill(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
     updated = hessian + (1.0 - mix) * powell
     if mix > 1e-12:
         updated += mix / along * np.outer(error, error)
+    return updated
+
+
+def bfgs(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
+    """The BFGS update for a gradient `change` after `step`; keeps a positive Hessian positive.
+
+    Where the surface or the model is not convex along the step it learns by Bofill's update
+    instead: to skip the update would repeat the same bad step.
+    """
+    product = hessian @ step
+    curvature = float(change @ step)
+    expected = float(step @ product)
+    length = float(np.sqrt(step @ step))
+    # An indefinite model can have a tiny s·H·s, and dividing by it ruins the model.
+    if (
+        curvature <= 0.1 * length * float(np.linalg.norm(change))
+        or expected <= 0.1 * length * float(np.linalg.norm(product))
+    ):
+        return bofill(hessian, step, change)
+    updated: Matrix = (
+        hessian + np.outer(change, change) / curvature - np.outer(product, product) / expected
+    )
     return updated
 
 
@@ -153,7 +158,7 @@ def downhill_step(values: Vector, vectors: Matrix, gradient: Vector, limit: floa
     stiffened (a level shift) until the step is short enough.
     """
     g = vectors.T @ gradient
-    stiffness = np.maximum(np.abs(values), 0.05)
+    stiffness = np.maximum(np.abs(values), 0.01)
     step: Vector = -(vectors @ (g / stiffness))
     size = longest(step)
     if size <= limit:
