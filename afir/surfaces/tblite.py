@@ -11,13 +11,13 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Any, TypeAlias, final
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+from tblite import library as _library
 from tblite.exceptions import TBLiteRuntimeError
-from tblite.interface import Calculator, Result
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from afir.errors import InputError, SurfaceError
@@ -26,6 +26,8 @@ from afir.surface import Evaluation
 from afir.units import BOHR, BOLTZMANN, HARTREE, HARTREE_PER_BOHR
 
 _log = logging.getLogger(__name__)
+
+library: Any = _library  # its functions carry no types
 
 PATH_TEMPERATURE = 1000.0
 """Electronic temperature in K on paths: stretched bonds have several SCF solutions below it."""
@@ -37,12 +39,17 @@ SMALLEST_DISTANCE = 0.3
 """Å. Atoms closer than this are refused: the model has no meaning there."""
 
 LARGEST_GRADIENT = 1e4
-"""eV/Å. A larger gradient component is taken for a failure."""
+"""eV/Å. A gradient of a larger norm is taken for a failure."""
 
 _HEAVIEST = 86  # radon, the last element of both parametrisations
 _USUAL = (10, 250)  # mixer memory and SCF cycles; the library's own memory is slow when it is hard
 _PATIENT = (20, 1000)
 _ANNEALING = (5000.0, 3000.0, 2000.0, 1000.0, 600.0)  # K
+_METHODS = {  # how to build the calculator, and the number of its ALPB parameters
+    "GFN1-xTB": (library.new_gfn1_calculator, 1),
+    "GFN2-xTB": (library.new_gfn2_calculator, 2),
+}
+_Result: TypeAlias = Any  # a handle of the library that holds a density, energy and gradient
 
 
 def gfn2(
@@ -142,11 +149,11 @@ class TBLiteSurface:
     def __init__(self, molecule: Molecule, settings: _Settings) -> None:
         self._molecule = molecule
         self._settings = settings
-        self._memory: WeakKeyDictionary[object, Result] = WeakKeyDictionary()
+        self._memory: WeakKeyDictionary[object, _Result] = WeakKeyDictionary()
         self._paths: TBLiteSurface | None = None
         self._first, self._second = np.triu_indices(molecule.n_atoms, 1)
         threadpool_limits(limits=1)
-        self._calculator = _calculator(molecule, settings)
+        self._engine = _Engine(molecule, settings)
 
     @property
     def molecule(self) -> Molecule:
@@ -179,95 +186,103 @@ class TBLiteSurface:
                 f"`positions` must have the shape (k, {self._molecule.n_atoms}, 3), "
                 f"got {positions.shape}"
             )
-        energies = np.full(count, np.nan)
-        gradients = np.full(positions.shape, np.nan)
-        failures: dict[int, SurfaceError] = {}
-        bohr = positions / BOHR
-        bad = self._unusable(positions)
+        energies = np.empty(count)
+        gradients = np.empty(positions.shape)
+        failures = self._unusable(positions)
+        bohr = np.divide(positions, BOHR, order="C")
         # A search that asks for one geometry at a time is the hot path: no counting there.
         times = Counter(map(id, owners)) if owners is not None and count > 1 else None
         for index in range(count):
             owner = None if owners is None else owners[index]
             shared = times is not None and times[id(owner)] > 1
-            try:
-                if bad is not None and index in bad:
-                    raise bad[index]
-                energy, gradient = self._single_point(bohr[index], owner, shared)
-            except SurfaceError as error:
-                failures[index] = error
-            else:
-                energies[index] = energy
-                gradients[index] = gradient
-        if owners is not None:
+            if index not in failures:
+                try:
+                    energies[index] = self._single_point(
+                        bohr[index], gradients[index], owner, shared
+                    )
+                except SurfaceError as error:
+                    failures[index] = error
+        energies *= HARTREE
+        gradients *= HARTREE_PER_BOHR
+        for index in failures:
+            energies[index] = np.nan
+            gradients[index] = np.nan
             # Only now, so that a failure does not change how the rest of its batch starts.
-            for index in failures:
-                if owners[index] is not None:
-                    self._memory.pop(owners[index], None)
-        return Evaluation(energies * HARTREE, gradients * HARTREE_PER_BOHR, failures)
+            if owners is not None and owners[index] is not None:
+                self._memory.pop(owners[index], None)
+        return Evaluation(energies, gradients, failures)
 
-    def _unusable(self, positions: Positions) -> dict[int, SurfaceError] | None:
-        """Batch index → why the library must not see this geometry; None if all are fine."""
-        difference = positions[:, self._first] - positions[:, self._second]
+    def _unusable(self, positions: Positions) -> dict[int, SurfaceError]:
+        """Batch index → why the library must not see this geometry."""
+        difference = positions.take(self._first, 1) - positions.take(self._second, 1)
         squares = np.einsum("kij,kij->ki", difference, difference)
-        smallest = np.sqrt(squares.min(axis=1, initial=np.inf))
-        finite = np.isfinite(positions).all(axis=(1, 2))
-        if (finite & (smallest >= SMALLEST_DISTANCE)).all():
-            return None
+        # One test for the whole batch is all that a usual call pays; a NaN fails both halves.
+        nearest = squares.min(initial=np.inf)
+        if nearest >= SMALLEST_DISTANCE**2 and math.isfinite(positions.sum()):
+            return {}
         bad = {}
-        for index in range(len(positions)):
-            if not finite[index]:
+        for index, geometry in enumerate(positions):
+            distance = math.sqrt(squares[index].min(initial=np.inf))
+            if not np.isfinite(geometry).all():
                 bad[index] = SurfaceError("a coordinate is not a finite number")
-            elif smallest[index] < SMALLEST_DISTANCE:
+            elif distance < SMALLEST_DISTANCE:
                 bad[index] = SurfaceError(
-                    f"two atoms are {smallest[index]:.3f} Å apart, "
-                    f"closer than {SMALLEST_DISTANCE} Å"
+                    f"two atoms are {distance:.3f} Å apart, closer than {SMALLEST_DISTANCE} Å"
                 )
         return bad
 
     def _single_point(
-        self, bohr: Positions, owner: object | None, shared: bool
-    ) -> tuple[float, NDArray[np.float64]]:
-        """Energy in Eh and gradient in Eh/a0 of one geometry in bohr.
+        self,
+        bohr: Positions,
+        gradient: NDArray[np.float64],
+        owner: object | None,
+        shared: bool,
+    ) -> float:
+        """The energy in Eh of one geometry.
 
         Parameters
         ----------
         bohr
-            (n, 3).
+            (n, 3) in bohr.
+        gradient
+            (n, 3), filled with the gradient in Eh/a0.
         owner
             Whose density to start from and to update; None for neither.
         shared
             Whether the owner has other geometries in this batch: its density is then only read.
         """
+        engine = self._engine
         try:
             stored = None if owner is None else self._memory.get(owner)
         except TypeError:
             raise InputError(
-                f"`owners` must hold objects that can be hashed and referenced weakly, "
+                "`owners` must hold objects that can be hashed and referenced weakly, "
                 f"got {type(owner).__name__}"
             ) from None
-        self._calculator.update(bohr)
-        try:
-            result = self._calculator.singlepoint(stored, copy=shared)
-        except TBLiteRuntimeError as error:
-            _log.debug("SCF failed, trying again: %s", error)
-            result = self._retry(fresh_failed=stored is None)
-            if owner is not None and not shared:
-                self._memory[owner] = result
+        if stored is None:
+            result = library.new_result()
         else:
-            if stored is None and owner is not None and not shared:
-                self._memory[owner] = result
-        energy = float(result.get("energy"))
-        gradient: NDArray[np.float64] = result.get("gradient")
-        steepest = float(abs(gradient).max()) * HARTREE_PER_BOHR
+            result = library.copy_result(stored) if shared else stored
+        engine.place(bohr)
+        try:
+            engine.converge(result)
+        except TBLiteRuntimeError as error:
+            _log.debug("the SCF failed, trying again: %s", error)
+            result = self._retry(fresh_failed=stored is None)
+        energy = engine.read(result, gradient)
+        norm = math.sqrt(np.vdot(gradient, gradient)) * HARTREE_PER_BOHR
         # Written so that a NaN fails too.
-        if not (math.isfinite(energy) and steepest < LARGEST_GRADIENT):
+        if not (math.isfinite(energy) and norm < LARGEST_GRADIENT):
             raise SurfaceError(
-                f"the gradient must stay below {LARGEST_GRADIENT:.0f} eV/Å, got {steepest:.3g}"
+                f"the norm of the gradient must be below {LARGEST_GRADIENT:.0f} eV/Å, "
+                f"got {norm:.3g}"
             )
-        return energy, gradient
+        if owner is not None and not shared and result is not stored:
+            self._memory[owner] = result
+        return energy
 
-    def _retry(self, fresh_failed: bool) -> Result:
-        """Try ever more patient SCFs on the geometry the calculator holds.
+    def _retry(self, fresh_failed: bool) -> _Result:
+        """Try ever more patient SCFs on the geometry the engine holds.
 
         None of them starts from a failed density: what a failed SCF leaves behind is wrong.
 
@@ -276,79 +291,116 @@ class TBLiteSurface:
         SurfaceError
             When all have failed.
         """
-        steps = [] if fresh_failed else [_USUAL]
-        steps.append(_PATIENT)
-        calculator = self._calculator
+        engine = self._engine
         try:
-            for memory, cycles in steps:
-                _set_mixer(calculator, memory, cycles)
+            for memory, cycles in (_PATIENT,) if fresh_failed else (_USUAL, _PATIENT):
+                engine.set_mixer(memory, cycles)
+                result = library.new_result()
                 try:
-                    return calculator.singlepoint()
+                    engine.converge(result)
                 except TBLiteRuntimeError as error:
-                    _log.debug("SCF failed with %d cycles: %s", cycles, error)
-            return self._anneal()
+                    _log.debug("the SCF failed again: %s", error)
+                else:
+                    return result
+            # Converge hot, where it is easy, and cool down from density to density.
+            last = self._settings.temperature
+            result = library.new_result()
+            for temperature in (*(t for t in _ANNEALING if t > last), last):
+                engine.set_temperature(temperature)
+                engine.converge(result)
+            return result
         except TBLiteRuntimeError as error:
             raise SurfaceError(f"{self._settings.method}: {_sentence(error)}") from error
         finally:
-            _set_mixer(calculator, *_USUAL)
-            calculator.set("temperature", _kelvin(self._settings.temperature))
-
-    def _anneal(self) -> Result:
-        """Converge hot, where the SCF is easy, and cool down from density to density."""
-        last = self._settings.temperature
-        result: Result | None = None
-        for temperature in (*(t for t in _ANNEALING if t > last), last):
-            self._calculator.set("temperature", _kelvin(temperature))
-            result = self._calculator.singlepoint(result)
-        assert result is not None  # there is always the last temperature
-        return result
+            engine.set_mixer(*_USUAL)
+            engine.set_temperature(self._settings.temperature)
 
 
-def _calculator(molecule: Molecule, settings: _Settings) -> Calculator:
-    """A tblite calculator ready for the hot loop, holding a placeholder geometry."""
-    line = np.zeros((molecule.n_atoms, 3))
-    line[:, 0] = 3.0 * np.arange(molecule.n_atoms)
-    try:
-        calculator = Calculator(
-            settings.method,
-            np.array(molecule.numbers),
-            line,
-            float(molecule.charge),
-            molecule.multiplicity - 1,
-            color=False,
-            logger=_log.debug,
-        )
-        calculator.set("verbosity", 0)
-        calculator.set("accuracy", settings.accuracy)
-        calculator.set("temperature", _kelvin(settings.temperature))
-        _set_mixer(calculator, *_USUAL)
-        if settings.spin_polarization:
-            calculator.add("spin-polarization", 1.0)
-    except TBLiteRuntimeError as error:
-        raise InputError(
-            f"{settings.method} must support the molecule {molecule.formula}, "
-            f"got this from tblite: {_sentence(error)}"
-        ) from error
-    if settings.solvent is not None:
+class _Engine:
+    """The handles of one tblite calculation and the few calls the surface needs.
+
+    Made of `tblite.library`, one floor below tblite's own classes: reading a result through
+    those costs as much as a fifth of the SCF of a small molecule.
+    """
+
+    def __init__(self, molecule: Molecule, settings: _Settings) -> None:
+        numbers = np.array(molecule.numbers, dtype=np.int32)
+        line = np.zeros((molecule.n_atoms, 3))  # a placeholder geometry
+        line[:, 0] = 3.0 * np.arange(molecule.n_atoms)
+        loader, version = _METHODS[settings.method]
         try:
-            calculator.add("alpb-solvation", settings.solvent)
-        except (TBLiteRuntimeError, UnicodeEncodeError):
+            self._structure = library.new_structure(
+                molecule.n_atoms,
+                library.ffi.from_buffer("int[]", numbers),
+                _pointer(line),
+                library.ffi.new("double*", float(molecule.charge)),
+                library.ffi.new("int*", molecule.multiplicity - 1),
+                library.ffi.NULL,
+                library.ffi.NULL,
+            )
+            self._context = library.new_context(color=False, logger=_log.debug)
+            self._calculator = loader(self._context, self._structure)
+            handles = (self._context, self._structure, self._calculator)
+            library.set_calculator_verbosity(self._context, self._calculator, 0)
+            library.set_calculator_accuracy(self._context, self._calculator, settings.accuracy)
+            self.set_temperature(settings.temperature)
+            self.set_mixer(*_USUAL)
+            if settings.spin_polarization:
+                container = library.new_spin_polarization(*handles, 1.0)
+                library.calculator_push_back(self._context, self._calculator, container)
+        except TBLiteRuntimeError as error:
             raise InputError(
-                f"`solvent` must be an ALPB solvent with parameters for {settings.method}, "
-                f"such as water or toluene, got {settings.solvent!r}"
-            ) from None
-    return calculator
+                f"the molecule must be one {settings.method} can treat, got {molecule.formula}: "
+                f"{_sentence(error)}"
+            ) from error
+        if settings.solvent is not None:
+            try:
+                container = library.new_alpb_solvation(*handles, settings.solvent, version=version)
+                library.calculator_push_back(self._context, self._calculator, container)
+            except (TBLiteRuntimeError, UnicodeEncodeError):
+                raise InputError(
+                    f"`solvent` must be an ALPB solvent with parameters for {settings.method}, "
+                    f"such as water or toluene, got {settings.solvent!r}"
+                ) from None
+        # A checked call of the C interface, as the library makes them itself.
+        self._energy = library.error_check(library.lib.tblite_get_result_energy)
+        self._gradient = library.error_check(library.lib.tblite_get_result_gradient)
+        self._number = library.ffi.new("double*")
+
+    def set_mixer(self, memory: int, cycles: int) -> None:
+        """Set how many densities the mixer remembers and how many cycles it may take."""
+        library.set_calculator_mixer_memory(self._context, self._calculator, memory)
+        library.set_calculator_max_iter(self._context, self._calculator, cycles)
+
+    def set_temperature(self, temperature: float) -> None:
+        """Set the electronic temperature in K."""
+        energy = temperature * BOLTZMANN / HARTREE
+        library.set_calculator_temperature(self._context, self._calculator, energy)
+
+    def place(self, bohr: Positions) -> None:
+        """Move the atoms to (n, 3) contiguous positions in bohr."""
+        library.update_structure_geometry(self._structure, _pointer(bohr), library.ffi.NULL)
+
+    def converge(self, result: _Result) -> None:
+        """Run the SCF and the gradient, starting from what `result` holds and updating it.
+
+        Raises
+        ------
+        TBLiteRuntimeError
+            When it fails; `result` is then worthless, though it can still be read.
+        """
+        library.get_singlepoint(self._context, self._structure, self._calculator, result)
+
+    def read(self, result: _Result, gradient: NDArray[np.float64]) -> float:
+        """The energy in Eh; fills (n, 3) contiguous `gradient` in Eh/a0."""
+        self._energy(result, self._number)
+        self._gradient(result, _pointer(gradient))
+        return float(self._number[0])
 
 
-def _set_mixer(calculator: Calculator, memory: int, cycles: int) -> None:
-    """Set how many densities the mixer remembers and how many cycles it may take."""
-    calculator.set("mixer-memory", memory)
-    calculator.set("max-iter", cycles)
-
-
-def _kelvin(temperature: float) -> float:
-    """An electronic temperature in K as an energy in Eh."""
-    return temperature * BOLTZMANN / HARTREE
+def _pointer(array: NDArray[np.float64]) -> Any:
+    """The C view of a contiguous array."""
+    return library.ffi.from_buffer("double[]", array)
 
 
 def _sentence(error: Exception) -> str:
