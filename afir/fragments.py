@@ -1,0 +1,366 @@
+"""Which fragments to push together or pull apart, and how to place separate molecules.
+
+Inside one structure every pair of atoms in reach becomes a force term between two fragments
+that grow around the pair (SC-AFIR, 10.1002/jcc.23481), bonded pairs are pulled, and terms
+are combined (SC-AFIR2). Separate molecules are put around each other at random (MC-AFIR,
+10.1021/ct200290m).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from afir.errors import InputError
+from afir.force import ForceTerm
+from afir.geometry import bonds, components, distances
+from afir.molecule import Molecule, Positions
+from afir.symmetry import automorphisms
+
+BOND_FACTOR = 1.25
+"""Pairs closer than this times the sum of their radii are bonded: pulled, never pushed."""
+
+REACH_FACTOR = 5.0
+"""Pairs farther apart than this times the sum of their radii are left alone."""
+
+SYMMETRY_TOLERANCE = 0.03
+"""Å. Tighter than for telling structures apart: a near-symmetry may still matter to a push."""
+
+_ROUNDS = 2  # how many bonds a fragment grows away from its core atom
+_POWER = 6  # of the weights, as in the force itself
+
+Push = tuple[ForceTerm, ...]
+"""Force terms that act together."""
+
+_Key = tuple[int, tuple[int, ...], tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class _Single:
+    """A force term and the pair of atoms it was made for."""
+
+    core: tuple[int, int]
+    term: ForceTerm
+
+
+def pushes(
+    molecule: Molecule,
+    positions: Positions,
+    *,
+    targets: Sequence[int] | None = None,
+    terms: int = 2,
+    cap: int = 64,
+    rng: np.random.Generator,
+) -> list[Push]:
+    """Everything worth trying on one structure.
+
+    Single terms come first: pushes from the nearest pair (relative to its radii) to the
+    farthest, then pulls from the weakest bond to the tightest. Then pairs of terms:
+    eliminations (two atoms on the same neighbour are pushed together and pulled off it), and
+    pairs of single terms whose core pairs share no atom. Of what the symmetry of the
+    structure makes equivalent, only one is kept.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    positions
+        (n, 3) in Å.
+    targets
+        Every pair must hold one of these atoms; all atoms if not given.
+    terms
+        1 for single terms only, 2 for pairs of terms as well.
+    cap
+        At most so many pairs of terms, eliminations before others, drawn with `rng`.
+    rng
+        Used only where the cap leaves something out.
+
+    Raises
+    ------
+    InputError
+        If `targets`, `terms` or `cap` make no sense.
+    """
+    if terms not in (1, 2):
+        raise InputError(f"`terms` must be 1 or 2, got {terms}")
+    if cap < 0:
+        raise InputError(f"`cap` must be 0 or more, got {cap}")
+    singles = _singles(molecule, positions, _targets(molecule, targets))
+    symmetry = _symmetry(molecule, positions)
+    result = _distinct(((single.term,) for single in singles), symmetry)
+    if terms == 2:
+        eliminations = _distinct(
+            _eliminations(molecule, positions, _targets(molecule, targets)), symmetry
+        )
+        if len(eliminations) > cap:
+            keep = sorted(rng.permutation(len(eliminations))[:cap].tolist())
+            eliminations = [eliminations[k] for k in keep]
+        result += eliminations
+        result += _disjoint_pairs(singles, symmetry, cap - len(eliminations), rng)
+    return result
+
+
+def force_pairs(
+    molecule: Molecule, positions: Positions, *, targets: Sequence[int] | None = None
+) -> list[ForceTerm]:
+    """The single force terms of a structure: pushes, then pulls, equivalent ones once.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    positions
+        (n, 3) in Å.
+    targets
+        Every pair must hold one of these atoms; all atoms if not given.
+
+    Raises
+    ------
+    InputError
+        If `targets` names no atom of the molecule.
+    """
+    singles = _singles(molecule, positions, _targets(molecule, targets))
+    unique = _distinct(((single.term,) for single in singles), _symmetry(molecule, positions))
+    return [push[0] for push in unique]
+
+
+def grown_fragments(
+    positions: Positions,
+    radii: NDArray[np.float64],
+    bonded: NDArray[np.bool_],
+    m: int,
+    n: int,
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The fragments that move with a pair of atoms.
+
+    Both grow by their bonded neighbours, twice. A neighbour is left out where it would feel
+    the force more than the pair itself: the weight ((R_i + R_j)/r_ij)^6 between it and an atom
+    of the other side, grown or growing, must not exceed that of the pair. A neighbour of both
+    sides belongs to neither (10.1002/jcc.23481).
+
+    Parameters
+    ----------
+    positions
+        (n, 3) in Å.
+    radii
+        (n,) radii in Å that enter the weights.
+    bonded
+        (n, n) adjacency.
+    m, n
+        The pair.
+
+    Returns
+    -------
+    tuple of tuple
+        The fragments of m and of n, sorted.
+    """
+    r = distances(positions)
+    np.fill_diagonal(r, np.inf)
+    weights = ((radii[:, None] + radii[None]) / r) ** _POWER
+    limit = weights[m, n]
+    a, b = {m}, {n}
+    for _ in range(_ROUNDS):
+        next_to_a = {int(c) for i in a for c in np.flatnonzero(bonded[i])} - a - b
+        next_to_b = {int(c) for i in b for c in np.flatnonzero(bonded[i])} - a - b
+        for_a = {c for c in next_to_a - next_to_b if weights[c, list(b)].max() <= limit}
+        for_b = {c for c in next_to_b - next_to_a if weights[c, list(a)].max() <= limit}
+        clash = {(c, d) for c in for_a for d in for_b if weights[c, d] > limit}
+        a |= for_a - {c for c, _ in clash}
+        b |= for_b - {d for _, d in clash}
+    return tuple(sorted(a)), tuple(sorted(b))
+
+
+def between_components(molecule: Molecule, positions: Positions) -> Push:
+    """Pushes between all pairs of connected components, as MC-AFIR sets them.
+
+    With N components there are N(N − 1)/2 terms; the method shares the strength of the force
+    among them. Empty for a single component.
+    """
+    parts = components(molecule, positions)
+    return tuple(ForceTerm(a, b, 1) for a, b in combinations(parts, 2))
+
+
+def place_components(
+    molecule: Molecule,
+    positions: Positions,
+    parts: Sequence[Sequence[int]],
+    rng: np.random.Generator,
+    *,
+    closest: float = 1.5,
+    farthest: float = 2.5,
+) -> Positions:
+    """Put separate molecules around each other, each turned and shifted at random.
+
+    One after the other is turned, aimed with a random atom at a random atom of those already
+    placed, and brought in from a random direction until it touches.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    positions
+        (n, 3) in Å; the inner geometry of every part is kept.
+    parts
+        The atoms of each part; together they hold every atom once.
+    rng
+        Source of the random placement.
+    closest, farthest
+        The smallest distance between a part and those already placed, in units of the sum of
+        the two covalent radii, is drawn between these.
+
+    Returns
+    -------
+    (n, 3)
+        New positions in Å, centred.
+
+    Raises
+    ------
+    InputError
+        If `parts` is no partition of the atoms or the limits are not 0 < closest ≤ farthest.
+    """
+    if sorted(i for part in parts for i in part) != list(range(molecule.n_atoms)):
+        raise InputError(
+            f"`parts` must hold each of the atoms 0 to {molecule.n_atoms - 1} once, "
+            f"got {[list(part) for part in parts]}"
+        )
+    if not 0 < closest <= farthest:
+        raise InputError(
+            f"`closest` and `farthest` must be positive and in this order, "
+            f"got {closest} and {farthest}"
+        )
+    radii = molecule.radii
+    result = np.array(positions, dtype=np.float64)
+    placed: list[int] = []
+    for part in parts:
+        atoms = list(part)
+        turned = Rotation.random(random_state=rng).apply(result[atoms])
+        if placed:
+            direction = Rotation.random(random_state=rng).apply([0.0, 0.0, 1.0])
+            factor = rng.uniform(closest, farthest)
+            anchor = result[placed[rng.integers(len(placed))]]
+            aim = turned[rng.integers(len(atoms))]
+            turned = turned - aim + anchor
+            limit = factor * (radii[placed][:, None] + radii[atoms][None])
+            turned = turned + direction * _contact(result[placed], turned, direction, limit)
+        result[atoms] = turned
+        placed += atoms
+    return result - result.mean(axis=0)
+
+
+def _contact(
+    fixed: Positions,
+    moving: Positions,
+    direction: NDArray[np.float64],
+    limit: NDArray[np.float64],
+) -> float:
+    """How far to go along a direction until no pair is nearer than its limit (a, b) in Å."""
+    offset = moving[None] - fixed[:, None]
+    along = offset @ direction
+    # |offset + t·direction| = limit; aimed at an atom, at least one pair has a solution.
+    inside = along**2 - (offset**2).sum(axis=-1) + limit**2
+    return float((-along + np.sqrt(np.maximum(inside, 0.0)))[inside >= 0].max())
+
+
+def _targets(molecule: Molecule, targets: Sequence[int] | None) -> frozenset[int]:
+    """The target atoms as a set; all atoms if none were named."""
+    if targets is None:
+        return frozenset(range(molecule.n_atoms))
+    chosen = frozenset(int(i) for i in targets)
+    if not chosen or not all(0 <= i < molecule.n_atoms for i in chosen):
+        raise InputError(
+            f"`targets` must name atoms from 0 to {molecule.n_atoms - 1}, got {list(targets)}"
+        )
+    return chosen
+
+
+def _ratios(molecule: Molecule, positions: Positions) -> NDArray[np.float64]:
+    """(n, n) distances in units of the sums of the covalent radii."""
+    radii = molecule.radii
+    ratios: NDArray[np.float64] = distances(positions) / (radii[:, None] + radii[None])
+    return ratios
+
+
+def _singles(molecule: Molecule, positions: Positions, targets: frozenset[int]) -> list[_Single]:
+    """Every single term, equivalent ones included: pushes, then pulls."""
+    ratios = _ratios(molecule, positions)
+    bonded = bonds(molecule, positions, BOND_FACTOR)
+    pairs = [
+        (i, j) for i, j in combinations(range(molecule.n_atoms), 2) if i in targets or j in targets
+    ]
+    # Rounded, so that noise in equal distances does not decide the order.
+    pairs.sort(key=lambda pair: (round(float(ratios[pair]), 2), pair))
+    near = [pair for pair in pairs if BOND_FACTOR <= ratios[pair] <= REACH_FACTOR]
+    singles = [
+        _Single((i, j), ForceTerm(*grown_fragments(positions, molecule.radii, bonded, i, j), 1))
+        for i, j in near
+    ]
+    tied = [pair for pair in reversed(pairs) if bonded[pair]]
+    return singles + [_Single((i, j), ForceTerm((i,), (j,), -1)) for i, j in tied]
+
+
+def _eliminations(
+    molecule: Molecule, positions: Positions, targets: frozenset[int]
+) -> Iterator[Push]:
+    """Two atoms leave their common neighbour and join each other.
+
+    The 1,1-elimination, e.g. H2CO → H2 + CO: pushing the two together alone only closes
+    the angle at the atom between them, so they are pulled off it at the same time.
+    """
+    ratios = _ratios(molecule, positions)
+    bonded = bonds(molecule, positions, BOND_FACTOR)
+    for centre in range(molecule.n_atoms):
+        for m, n in combinations(np.flatnonzero(bonded[centre]).tolist(), 2):
+            if ratios[m, n] >= BOND_FACTOR and not targets.isdisjoint((m, n, centre)):
+                a, b = grown_fragments(positions, molecule.radii, bonded, m, n)
+                yield ForceTerm(a, b, 1), ForceTerm((m, n), (centre,), -1)
+
+
+def _disjoint_pairs(
+    singles: list[_Single],
+    symmetry: list[tuple[int, ...]],
+    cap: int,
+    rng: np.random.Generator,
+) -> list[Push]:
+    """At most `cap` distinct pairs of terms whose core pairs share no atom."""
+    first, second = np.triu_indices(len(singles), 1)
+    cores = np.array([single.core for single in singles]).reshape(-1, 2)
+    one, two = cores[first], cores[second]
+    apart = (one[:, :, None] != two[:, None, :]).all(axis=(1, 2))
+    first, second = first[apart], second[apart]
+    chosen: dict[tuple[_Key, ...], int] = {}
+    for k in rng.permutation(len(first)).tolist():
+        if len(chosen) >= cap:
+            break
+        key = _canonical((singles[first[k]].term, singles[second[k]].term), symmetry)
+        # The earliest of an orbit stands for it, whichever was drawn first.
+        chosen[key] = min(k, chosen.get(key, k))
+    return [(singles[first[k]].term, singles[second[k]].term) for k in sorted(chosen.values())]
+
+
+def _symmetry(molecule: Molecule, positions: Positions) -> list[tuple[int, ...]]:
+    """The permutations under which pushes are equivalent."""
+    return automorphisms(molecule.numbers, positions, tolerance=SYMMETRY_TOLERANCE)
+
+
+def _canonical(push: Push, symmetry: list[tuple[int, ...]]) -> tuple[_Key, ...]:
+    """The same value for all pushes that symmetry turns into one another."""
+    return min(tuple(sorted(_relabelled(term, p) for term in push)) for p in symmetry)
+
+
+def _relabelled(term: ForceTerm, permutation: tuple[int, ...]) -> _Key:
+    """A term after a permutation of the atoms, the same whichever side comes first."""
+    a = tuple(sorted(permutation[i] for i in term.a))
+    b = tuple(sorted(permutation[i] for i in term.b))
+    return (term.direction, *min((a, b), (b, a)))
+
+
+def _distinct(candidates: Iterable[Push], symmetry: list[tuple[int, ...]]) -> list[Push]:
+    """The first of each set of equivalent pushes, in their order."""
+    seen: dict[tuple[_Key, ...], Push] = {}
+    for push in candidates:
+        seen.setdefault(_canonical(push, symmetry), push)
+    return list(seen.values())
