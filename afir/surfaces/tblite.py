@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, final
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +21,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
 from afir.surface import Evaluation
+from afir.surfaces.series import Memory, in_series
 from afir.units import BOHR, BOLTZMANN, HARTREE, HARTREE_PER_BOHR
 
 _log = logging.getLogger(__name__)
@@ -34,12 +33,6 @@ PATH_TEMPERATURE = 1000.0
 
 PATH_ACCURACY = 0.1
 """SCF accuracy on paths: gradients good to about 1e-5 eV/Å for ten atoms."""
-
-SMALLEST_DISTANCE = 0.3
-"""Å. Atoms closer than this are refused: the model has no meaning there."""
-
-LARGEST_GRADIENT = 1e4
-"""eV/Å. A gradient of a larger norm is taken for a failure."""
 
 _HEAVIEST = 86  # radon, the last element of both parametrisations
 _USUAL = (10, 250)  # mixer memory and SCF cycles; the library's own memory is slow when it is hard
@@ -149,9 +142,8 @@ class TBLiteSurface:
     def __init__(self, molecule: Molecule, settings: _Settings) -> None:
         self._molecule = molecule
         self._settings = settings
-        self._memory: WeakKeyDictionary[object, _Result] = WeakKeyDictionary()
+        self._memory: Memory[_Result] = Memory()
         self._paths: TBLiteSurface | None = None
-        self._first, self._second = np.triu_indices(molecule.n_atoms, 1)
         threadpool_limits(limits=1)
         self._engine = _Engine(molecule, settings)
 
@@ -180,106 +172,29 @@ class TBLiteSurface:
         InputError
             If `positions` is not (k, n, 3) or an owner cannot be held weakly.
         """
-        count = len(positions)
-        if positions.shape != (count, self._molecule.n_atoms, 3):
-            raise InputError(
-                f"`positions` must have the shape (k, {self._molecule.n_atoms}, 3), "
-                f"got {positions.shape}"
-            )
-        energies = np.empty(count)
-        gradients = np.empty(positions.shape)
-        failures = self._unusable(positions)
-        bohr = np.divide(positions, BOHR, order="C")
-        # A search that asks for one geometry at a time is the hot path: no counting there.
-        times = Counter(map(id, owners)) if owners is not None and count > 1 else None
-        for index in range(count):
-            owner = None if owners is None else owners[index]
-            shared = times is not None and times[id(owner)] > 1
-            if index not in failures:
-                try:
-                    energies[index] = self._single_point(
-                        bohr[index], gradients[index], owner, shared
-                    )
-                except SurfaceError as error:
-                    failures[index] = error
-        energies *= HARTREE
-        gradients *= HARTREE_PER_BOHR
-        for index in failures:
-            energies[index] = np.nan
-            gradients[index] = np.nan
-            # Only now, so that a failure does not change how the rest of its batch starts.
-            if owners is not None and owners[index] is not None:
-                self._memory.pop(owners[index], None)
-        return Evaluation(energies, gradients, failures)
-
-    def _unusable(self, positions: Positions) -> dict[int, SurfaceError]:
-        """Batch index → why the library must not see this geometry."""
-        difference = positions.take(self._first, 1) - positions.take(self._second, 1)
-        squares = np.einsum("kij,kij->ki", difference, difference)
-        # One test for the whole batch is all that a usual call pays; a NaN fails both halves.
-        nearest = squares.min(initial=np.inf)
-        if nearest >= SMALLEST_DISTANCE**2 and math.isfinite(positions.sum()):
-            return {}
-        bad = {}
-        for index, geometry in enumerate(positions):
-            distance = math.sqrt(squares[index].min(initial=np.inf))
-            if not np.isfinite(geometry).all():
-                bad[index] = SurfaceError("a coordinate is not a finite number")
-            elif distance < SMALLEST_DISTANCE:
-                bad[index] = SurfaceError(
-                    f"two atoms are {distance:.3f} Å apart, closer than {SMALLEST_DISTANCE} Å"
-                )
-        return bad
+        return in_series(self._molecule, positions, owners, self._single_point, self._memory.forget)
 
     def _single_point(
-        self,
-        bohr: Positions,
-        gradient: NDArray[np.float64],
-        owner: object | None,
-        shared: bool,
-    ) -> float:
-        """The energy in Eh of one geometry.
-
-        Parameters
-        ----------
-        bohr
-            (n, 3) in bohr.
-        gradient
-            (n, 3), filled with the gradient in Eh/a0.
-        owner
-            Whose density to start from and to update; None for neither.
-        shared
-            Whether the owner has other geometries in this batch: its density is then only read.
-        """
+        self, positions: Positions, owner: object | None, shared: bool
+    ) -> tuple[float, NDArray[np.float64]]:
+        """Energy in eV and gradient (n, 3) in eV/Å; see `in_series`."""
         engine = self._engine
-        try:
-            stored = None if owner is None else self._memory.get(owner)
-        except TypeError:
-            raise InputError(
-                "`owners` must hold objects that can be hashed and referenced weakly, "
-                f"got {type(owner).__name__}"
-            ) from None
+        stored = self._memory.recall(owner)
         if stored is None:
             result = library.new_result()
         else:
             result = library.copy_result(stored) if shared else stored
-        engine.place(bohr)
+        engine.place(positions / BOHR)
         try:
             engine.converge(result)
         except TBLiteRuntimeError as error:
             _log.debug("the SCF failed, trying again: %s", error)
             result = self._retry(fresh_failed=stored is None)
-        energy = engine.read(result, gradient)
-        norm = math.sqrt(np.vdot(gradient, gradient)) * HARTREE_PER_BOHR
-        # Written so that a NaN fails too.
-        if not (math.isfinite(energy) and norm < LARGEST_GRADIENT):
-            raise SurfaceError(
-                f"the norm of the gradient must be below {LARGEST_GRADIENT:.0f} eV/Å, "
-                f"got {norm:.3g}"
-            )
-        if owner is not None and not shared and result is not stored:
-            self._memory[owner] = result
-        return energy
+        if not shared and result is not stored:
+            self._memory.keep(owner, result)
+        energy, gradient = engine.read(result)
+        gradient *= HARTREE_PER_BOHR
+        return energy * HARTREE, gradient
 
     def _retry(self, fresh_failed: bool) -> _Result:
         """Try ever more patient SCFs on the geometry the engine holds.
@@ -365,6 +280,7 @@ class _Engine:
         # A checked call of the C interface, as the library makes them itself.
         self._energy = library.error_check(library.lib.tblite_get_result_energy)
         self._gradient = library.error_check(library.lib.tblite_get_result_gradient)
+        self._shape = (molecule.n_atoms, 3)
         self._number = library.ffi.new("double*")
 
     def set_mixer(self, memory: int, cycles: int) -> None:
@@ -391,11 +307,12 @@ class _Engine:
         """
         library.get_singlepoint(self._context, self._structure, self._calculator, result)
 
-    def read(self, result: _Result, gradient: NDArray[np.float64]) -> float:
-        """The energy in Eh; fills (n, 3) contiguous `gradient` in Eh/a0."""
+    def read(self, result: _Result) -> tuple[float, NDArray[np.float64]]:
+        """The energy in Eh and the gradient (n, 3) in Eh/a0."""
+        gradient = np.empty(self._shape)
         self._energy(result, self._number)
         self._gradient(result, _pointer(gradient))
-        return float(self._number[0])
+        return float(self._number[0]), gradient
 
 
 def _pointer(array: NDArray[np.float64]) -> Any:

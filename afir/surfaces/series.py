@@ -1,0 +1,165 @@
+"""Batches for libraries that take one geometry at a time.
+
+What their adapters share: refusing geometries no library should see, keeping the failure of one
+geometry from the others, and one electronic state per search to start the next SCF from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afir.errors import InputError, SurfaceError
+from afir.molecule import Molecule, Positions
+from afir.surface import Evaluation
+
+State = TypeVar("State")
+
+SMALLEST_DISTANCE = 0.3
+"""Å. Atoms closer than this are refused: semiempirical models have no meaning there."""
+
+LARGEST_GRADIENT = 1e4
+"""eV/Å. A gradient of a larger norm is taken for a failure."""
+
+
+class Memory(Generic[State]):
+    """The electronic state last found for each owner, forgotten with the owner."""
+
+    def __init__(self) -> None:
+        self._states: WeakKeyDictionary[object, State] = WeakKeyDictionary()
+
+    def recall(self, owner: object | None) -> State | None:
+        """The owner's state, None if there is none or nobody owns the geometry.
+
+        Raises
+        ------
+        InputError
+            If the owner cannot be hashed or held weakly.
+        """
+        if owner is None:
+            return None
+        try:
+            return self._states.get(owner)
+        except TypeError:
+            raise InputError(
+                "`owners` must hold objects that can be hashed and referenced weakly, "
+                f"got {type(owner).__name__}"
+            ) from None
+
+    def keep(self, owner: object | None, state: State) -> None:
+        """Remember the state for the owner; nothing if nobody owns it."""
+        if owner is not None:
+            self._states[owner] = state
+
+    def forget(self, owner: object | None) -> None:
+        """Drop the owner's state, if there is one."""
+        if owner is not None and self.recall(owner) is not None:
+            del self._states[owner]
+
+
+def in_series(
+    molecule: Molecule,
+    positions: Positions,
+    owners: Sequence[object] | None,
+    single_point: Callable[[Positions, object | None, bool], tuple[float, NDArray[np.float64]]],
+    forget: Callable[[object | None], None],
+    *,
+    smallest_distance: float = SMALLEST_DISTANCE,
+) -> Evaluation:
+    """Evaluate a batch geometry by geometry.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    positions
+        (k, n, 3) in Å.
+    owners
+        One object a geometry, or None; see `afir.surface.Surface.evaluate`.
+    single_point
+        ``single_point(geometry, owner, shared)`` gives the energy in eV and the gradient (n, 3)
+        in eV/Å, or raises SurfaceError. ``shared`` says that the owner has other geometries in
+        this batch: what is remembered of it may then be read but not changed, so that the order
+        within a batch never matters.
+    forget
+        Called with the owner of each geometry that failed, after the whole batch.
+    smallest_distance
+        Geometries with atoms closer than this, in Å, fail without being tried.
+
+    Raises
+    ------
+    InputError
+        If `positions` is not (k, n, 3) or there are not k owners.
+    """
+    count = len(positions)
+    if positions.shape != (count, molecule.n_atoms, 3):
+        raise InputError(
+            f"`positions` must have the shape (k, {molecule.n_atoms}, 3), got {positions.shape}"
+        )
+    if owners is not None and len(owners) != count:
+        raise InputError(f"`owners` must name {count} owners, one a geometry, got {len(owners)}")
+    energies = np.empty(count)
+    gradients = np.empty(positions.shape)
+    failures = _unusable(positions, smallest_distance)
+    # A search that asks for one geometry at a time is the hot path: no counting there.
+    times = Counter(map(id, owners)) if owners is not None and count > 1 else None
+    for index in range(count):
+        if index in failures:
+            continue
+        owner = None if owners is None else owners[index]
+        shared = times is not None and times[id(owner)] > 1
+        try:
+            energy, gradient = single_point(positions[index], owner, shared)
+        except SurfaceError as error:
+            failures[index] = error
+            continue
+        energies[index] = energy
+        gradients[index] = gradient
+        norm = math.sqrt(np.vdot(gradient, gradient))
+        # Written so that a NaN fails too.
+        if not (math.isfinite(energy) and norm < LARGEST_GRADIENT):
+            failures[index] = SurfaceError(
+                f"the energy must be finite and the gradient below {LARGEST_GRADIENT:.0f} eV/Å, "
+                f"got {energy:.3g} eV and {norm:.3g} eV/Å"
+            )
+    for index in failures:
+        energies[index] = np.nan
+        gradients[index] = np.nan
+        if owners is not None:
+            forget(owners[index])
+    return Evaluation(energies, gradients, failures)
+
+
+def _unusable(positions: Positions, smallest_distance: float) -> dict[int, SurfaceError]:
+    """Batch index → why the library must not see this geometry."""
+    first, second = _pairs(positions.shape[1])
+    difference = positions.take(first, 1) - positions.take(second, 1)
+    squares = np.einsum("kij,kij->ki", difference, difference)
+    # One test for the whole batch is all that a usual call pays; a NaN fails both halves.
+    nearest = squares.min(initial=np.inf)
+    if nearest >= smallest_distance**2 and math.isfinite(positions.sum()):
+        return {}
+    bad = {}
+    for index, geometry in enumerate(positions):
+        distance = math.sqrt(squares[index].min(initial=np.inf))
+        if not np.isfinite(geometry).all():
+            bad[index] = SurfaceError("a coordinate is not a finite number")
+        elif distance < smallest_distance:
+            bad[index] = SurfaceError(
+                f"two atoms are {distance:.3f} Å apart, closer than {smallest_distance} Å"
+            )
+    return bad
+
+
+@lru_cache(maxsize=16)
+def _pairs(n_atoms: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Every pair of atoms once, as two index arrays."""
+    first, second = np.triu_indices(n_atoms, 1)
+    return first, second
