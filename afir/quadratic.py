@@ -104,22 +104,28 @@ def bofill(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
     return updated
 
 
-def bfgs(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
-    """The BFGS update for a gradient `change` after `step`; keeps a positive Hessian positive.
+def positive(hessian: Matrix, floor: float = 0.1) -> Matrix:
+    """The Hessian with every eigenvalue replaced by its absolute value, at least `floor`."""
+    values, vectors = eigh(hessian, check_finite=False, driver="evd")
+    result: Matrix = (vectors * np.maximum(np.abs(values), floor)) @ vectors.T
+    return result
 
-    Where the surface or the model is not convex along the step it learns by Bofill's update
-    instead: to skip the update would repeat the same bad step.
+
+def bfgs(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
+    """The damped BFGS update for a gradient `change` after `step`.
+
+    Keeps a positive definite Hessian positive definite: where the surface is not convex along
+    the step, the change is mixed with the expected one until it is (Powell's damping).
     """
     product = hessian @ step
-    curvature = float(change @ step)
     expected = float(step @ product)
-    length = float(np.sqrt(step @ step))
-    # An indefinite model can have a tiny s·H·s, and dividing by it ruins the model.
-    if (
-        curvature <= 0.1 * length * float(np.linalg.norm(change))
-        or expected <= 0.1 * length * float(np.linalg.norm(product))
-    ):
-        return bofill(hessian, step, change)
+    curvature = float(change @ step)
+    if expected < 1e-16:
+        return hessian
+    if curvature < 0.2 * expected:
+        weight = 0.8 * expected / (expected - curvature)
+        change = weight * change + (1.0 - weight) * product
+        curvature = 0.2 * expected
     updated: Matrix = (
         hessian + np.outer(change, change) / curvature - np.outer(product, product) / expected
     )

@@ -2,8 +2,8 @@
 
 Local quadratic approximation (10.1063/1.454172) from the exact Hessian of the transition
 state, carried along by Bofill updates; the step follows how well the model foretold the last
-gradient. Where the model turns convex, the path has entered the basin of its end and a
-minimisation with short steps finishes it.
+gradient. Past its inflection, with the model's minimum close by, the path has entered the basin of
+its end and a minimisation with short steps finishes it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from afir.units import BOHR, HARTREE_PER_BOHR
 _FIRST = 0.15 * BOHR  # amu^½ Å: first displacement along the imaginary mode
 _START_STEP, _SHORTEST, _LONGEST = 0.15 * BOHR, 0.03 * BOHR, 0.5 * BOHR
 _FLAT = 2e-4 * HARTREE_PER_BOHR  # eV/Å: below this the path has arrived
+_CLOSE = 0.4  # Å: the model's minimum is near when no atom is further from it
+_ASIDE = 0.03  # Å: displacement off any symmetry the path has kept, before the end is minimised
 _RISE = 1e-5  # eV: an energy rise that is more than noise
 
 
@@ -119,7 +121,7 @@ def branch(
                 break
             if np.abs(gradient).max() < _FLAT:
                 break
-            if count >= 2 and _convex(hessian, x, root, gradient):
+            if count >= 2 and _in_basin(hessian, x, root, gradient):
                 break
             step = _quadratic_step(hessian, gradient, root, x, length)
     except SurfaceError:
@@ -134,11 +136,13 @@ def branch(
             dissociated=ended is Outcome.DISSOCIATED,
         )
         return Branch(tuple(points), monotone, end)
+    # A path keeps its symmetry and may run into a saddle between conformers: step aside.
+    aside = x + _ASIDE * np.random.default_rng(x.size).normal(size=shape) / np.sqrt(3.0)
     tail: list[PathPoint] = []
     try:
         end = yield from stage(
             "irc ends",
-            minimise(molecule, x, settings, hessian=hessian, max_step=0.1, trace=tail),
+            minimise(molecule, aside, settings, hessian=hessian, max_step=0.1, trace=tail),
         )
     except SurfaceError:
         end = Minimum(Outcome.SURFACE_FAILED, x, energy, gradient.reshape(shape), hessian)
@@ -158,13 +162,19 @@ def _internal_modes(hessian: Matrix, x: Positions, root: Vector) -> tuple[Vector
     return values[:keep], vectors[:, :keep]
 
 
-def _convex(hessian: Matrix, x: Positions, root: Vector, gradient: Vector) -> bool:
-    """Whether the model has its minimum close by: the end's basin is reached."""
+def _in_basin(hessian: Matrix, x: Positions, root: Vector, gradient: Vector) -> bool:
+    """Whether the path has passed its inflection and the model's minimum is close by.
+
+    Soft modes of a large molecule may stay slightly concave to the end; what counts is the
+    curvature along the path.
+    """
+    slope = gradient / root
     values, vectors = _internal_modes(hessian, x, root)
-    if values[0] <= 0.0:
+    slopes = vectors.T @ slope
+    if float(slopes**2 @ values) <= 0.0:
         return False
-    away = vectors @ ((vectors.T @ (gradient / root)) / values) / root
-    return bool(np.sqrt((away.reshape(-1, 3) ** 2).sum(axis=1)).max() < 0.3)
+    away = vectors @ (slopes / np.maximum(np.abs(values), 1e-3)) / root
+    return bool(np.sqrt((away.reshape(-1, 3) ** 2).sum(axis=1)).max() < _CLOSE)
 
 
 def _quadratic_step(

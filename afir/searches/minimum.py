@@ -12,7 +12,7 @@ from afir.driver import Search
 from afir.errors import SurfaceError
 from afir.geometry import components, dissociated, rigid_step
 from afir.molecule import Molecule, Positions
-from afir.quadratic import Matrix, bfgs, downhill_step, longest, model_hessian, vibrations
+from afir.quadratic import Matrix, bfgs, downhill_step, longest, model_hessian, positive, vibrations
 from afir.searches.settings import StepSettings
 from afir.stationary import Minimum, Outcome
 
@@ -91,6 +91,7 @@ def descend(
     total, slope = biased(x, energy, gradient)
     if trace is not None:
         trace.append(PathPoint(x, energy, gradient))
+    hessian = positive(hessian)
     limit = max_step
     used = 1
     outcome = Outcome.STEPS
