@@ -25,7 +25,7 @@ from afir.units import BOHR, HARTREE_PER_BOHR
 _FIRST = 0.15 * BOHR  # amu^½ Å: first displacement along the imaginary mode
 _START_STEP, _SHORTEST, _LONGEST = 0.15 * BOHR, 0.03 * BOHR, 0.5 * BOHR
 _FLAT = 2e-4 * HARTREE_PER_BOHR  # eV/Å: below this the path has arrived
-_CLOSE = 0.4  # Å: the model's minimum is near when no atom is further from it
+_CLOSE = 0.25  # Å: the model's minimum is near when no atom is further from it
 _ASIDE = 0.03  # Å: displacement off any symmetry the path has kept, before the end is minimised
 _RISE = 1e-5  # eV: an energy rise that is more than noise
 

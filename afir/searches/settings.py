@@ -46,12 +46,12 @@ class StepSettings:
     gamma: float = 1000.0
     ladder: tuple[float, ...] = (0.5, 1.0)
     push_steps: int = 150
-    minimum_steps: int = 150
+    minimum_steps: int = 250
     saddle_steps: int = 120
     irc_steps: int = 80
     push_gradient: float = 1e-3 * HARTREE_PER_BOHR
     minimum_gradient: float = 5e-5 * HARTREE_PER_BOHR
-    saddle_gradient: float = 5e-5 * HARTREE_PER_BOHR
+    saddle_gradient: float = 2e-5 * HARTREE_PER_BOHR
     max_step: float = 0.2
     displacement: float = 0.02
     dissociation: float = 4.0
