@@ -1,0 +1,113 @@
+"""What surfaces there are: names, options and whether they can be used here.
+
+Everything is read from the factories themselves: options from the signature, their meaning
+from the ``Parameters`` section of the docstring, so that the list can never be out of date.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from afir.errors import AfirError, MissingPackageError
+from afir.molecule import Molecule
+from afir.surface import ENTRY_POINT_GROUP
+
+
+@dataclass(frozen=True)
+class SurfaceEntry:
+    """One registered surface.
+
+    Attributes
+    ----------
+    name
+        The name `afir.surface.load_surface` knows it by.
+    summary
+        The first sentence of its docstring.
+    options
+        For each option ``name``, ``default`` (in JSON, ``required`` if there is none) and ``help``.
+    missing
+        Empty if the surface can be used, else one sentence that says what is missing.
+    """
+
+    name: str
+    summary: str
+    options: tuple[Mapping[str, str], ...]
+    missing: str
+
+    def plain(self) -> dict[str, Any]:
+        """The entry as plain JSON values."""
+        return asdict(self) | {"options": [dict(option) for option in self.options]}
+
+
+def surface_catalogue() -> list[SurfaceEntry]:
+    """All registered surfaces, sorted by name; one that is broken is listed with its reason."""
+    points = entry_points(group=ENTRY_POINT_GROUP)
+    return [_entry(point) for point in sorted(points, key=lambda point: point.name)]
+
+
+def _entry(point: EntryPoint) -> SurfaceEntry:
+    """Load one factory and read what it says about itself."""
+    try:
+        factory = point.load()
+    except Exception as error:  # someone else's package: the list must still be shown
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return SurfaceEntry(point.name, "", (), f"no: {reason}")
+    text = inspect.getdoc(factory) or ""
+    summary = " ".join(text.split("\n\n")[0].split())
+    return SurfaceEntry(point.name, summary, _options(factory, text), _missing(factory))
+
+
+def _options(factory: Callable[..., Any], text: str) -> tuple[Mapping[str, str], ...]:
+    """The options of a factory: everything it takes besides the molecule."""
+    parameters = list(inspect.signature(factory).parameters.values())[1:]
+    meanings = _documented(text)
+    return tuple(
+        {
+            "name": parameter.name,
+            "default": _shown(parameter.default),
+            "help": meanings.get(parameter.name, ""),
+        }
+        for parameter in parameters
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    )
+
+
+def _shown(default: object) -> str:
+    """A default as it would be given on the command line, hence JSON where possible."""
+    if default is inspect.Parameter.empty:
+        return "required"
+    try:
+        return json.dumps(default)
+    except TypeError:
+        return repr(default)
+
+
+def _documented(text: str) -> dict[str, str]:
+    """Name → meaning, from the ``Parameters`` section of a NumPy-style docstring."""
+    section = re.search(r"^Parameters\n-+\n(.*?)(?:^\w[\w ]*\n-{3,}$|\Z)", text, re.M | re.S)
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in section.group(1).splitlines() if section else []:
+        if line and not line.startswith(" "):
+            names = [name.strip() for name in line.split(":")[0].split(",")]
+        elif line.strip():
+            for name in names:
+                found[name] = f"{found.get(name, '')} {line.strip()}".strip().replace("``", "")
+    return found
+
+
+def _missing(factory: Callable[..., Any]) -> str:
+    """Why a factory cannot work here; empty if it can. Tried on a hydrogen molecule."""
+    try:
+        factory(Molecule((1, 1)))
+    except MissingPackageError as error:
+        return f"no: {error}"
+    except (AfirError, TypeError):
+        pass  # it wants options or another molecule, but it is there
+    return ""

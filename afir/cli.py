@@ -1,0 +1,150 @@
+"""The console command ``afir``: its commands come from the installed packages.
+
+A package adds commands through an entry point of the group ``afir.commands`` that names a
+function without arguments returning a list of `click.Command`. Whatever goes wrong on purpose
+ends here: one sentence on stderr and exit code 2, never a traceback.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+
+import click
+
+from afir.errors import AfirError
+
+ENTRY_POINT_GROUP = "afir.commands"
+"""Packages register their commands under this entry-point group."""
+
+MISUSE = 2
+"""Exit code when the input or the command line is wrong."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
+_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+
+
+@dataclass
+class Verbosity:
+    """How often ``-v`` was given, before or after the name of the command."""
+
+    level: int = 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv
+        The arguments without the program's name; those of the process if None.
+
+    Returns
+    -------
+    int
+        0 when all is well, 2 for wrong input, 130 after Ctrl-C.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    verbosity = Verbosity()
+    try:
+        code = build().main(arguments, prog_name="afir", obj=verbosity, standalone_mode=False)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx is not None else "afir"
+        _say(f"{error.format_message().rstrip('.')}; see `{where} --help`")
+    except click.ClickException as error:
+        _say(error.format_message())
+    except click.Abort:
+        click.echo("Stopped.", err=True)
+        return INTERRUPTED
+    except AfirError as error:
+        if verbosity.level > 1:
+            traceback.print_exc()
+        _say(str(error))
+    except OSError as error:
+        if verbosity.level > 1:
+            traceback.print_exc()
+        what = error.strerror or str(error)
+        _say(f"{error.filename}: {what}" if error.filename else what)
+    else:
+        return code if isinstance(code, int) else 0
+    return MISUSE
+
+
+def _say(sentence: str) -> None:
+    """One line on stderr that tells what is wrong."""
+    click.echo(f"Error: {' '.join(sentence.split())}", err=True)
+
+
+def build() -> click.Group:
+    """The command group with everything the installed packages offer."""
+    group = click.Group(
+        "afir",
+        callback=_start,
+        help=(
+            "Explore the reaction paths of a molecule with artificial forces (AFIR).\n\n"
+            "Start with `afir explore IN.xyz`, which finds the equilibrium structures and "
+            "transition states that can be reached from one structure."
+        ),
+        invoke_without_command=True,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        params=[_verbose_option()],
+    )
+    click.version_option(package_name="afir", prog_name="afir")(group)
+    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
+        try:
+            commands: list[click.Command] = point.load()()
+        except Exception as error:  # someone else's package: the other commands must still work
+            reason = " ".join(str(error).split()) or type(error).__name__
+            click.echo(f"Warning: no commands from {point.value}: {reason}", err=True)
+            continue
+        for command in commands:
+            heard = copy(command)  # a package's own command object is never changed
+            heard.params = [*command.params, _verbose_option()]
+            group.add_command(heard)
+    return group
+
+
+@click.pass_context
+def _start(context: click.Context) -> None:
+    """What ``afir`` alone does: show the help."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def _verbose_option() -> click.Option:
+    """The option ``-v``, which counts and never reaches the command itself."""
+    return click.Option(
+        ["-v", "--verbose"],
+        count=True,
+        expose_value=False,
+        callback=_listen,
+        help="Tell more; twice for everything, tracebacks included.",
+    )
+
+
+def _listen(context: click.Context, option: click.Parameter, count: int) -> None:
+    """Let the libraries' loggers be heard on stderr."""
+    verbosity = context.ensure_object(Verbosity)
+    verbosity.level += count
+    level = _LEVELS[min(verbosity.level, len(_LEVELS) - 1)]
+    from rich.logging import RichHandler  # not needed for --help and --version
+
+    from afir.terminal import messages
+
+    handler = RichHandler(console=messages(), show_time=verbosity.level > 0, show_path=False)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for package in ("afir", "networks", "mlpot"):
+        logger = logging.getLogger(package)
+        logger.handlers = [handler]
+        logger.setLevel(level)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""The command ``afir push``: one path of the artificial force."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from afir.errors import InputError
+from afir.single import (
+    facts_of,
+    hartree,
+    job_for,
+    kj_mol,
+    output_options,
+    structure_options,
+    target_file,
+    tell,
+)
+from afir.terminal import messages, new_file, results, table
+
+
+@click.command(
+    epilog='Example: afir push h2co.xyz --push "1|2" --gamma 1000 --peak peak.xyz',
+    short_help="Follow one path of the artificial force.",
+)
+@structure_options
+@click.option(
+    "--push",
+    "pushes",
+    multiple=True,
+    metavar="A|B",
+    help='Push these atoms together, e.g. "0,1|4" (counting from 0). Repeatable.',
+)
+@click.option(
+    "--pull",
+    "pulls",
+    multiple=True,
+    metavar="A|B",
+    help='Pull these atoms apart, e.g. "2|3". Repeatable.',
+)
+@click.option(
+    "--gamma",
+    type=float,
+    default=1000.0,
+    show_default=True,
+    help="The hardest push, γ in kJ/mol: about 2.5 times the barrier to be crossed.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="For the small displacement that breaks the symmetry.",
+)
+@click.option(
+    "--peak",
+    type=click.Path(path_type=Path),
+    help="Also write the highest peak of the path here: a guess for `afir ts`.",
+)
+@output_options("the path", "-path")
+def push(
+    source: Path,
+    surface: str,
+    surface_options: Sequence[str],
+    charge: int | None,
+    multiplicity: int | None,
+    as_json: bool,
+    pushes: Sequence[str],
+    pulls: Sequence[str],
+    gamma: float,
+    seed: int,
+    peak: Path | None,
+    output: Path | None,
+    force: bool,
+) -> int:
+    """Drive the structure IN with an artificial force and report the energy along the path.
+
+    The force grows up to --gamma until bonds change; then it is taken away and the end is
+    relaxed and, if bonds have changed, so is the path. All energies are those of the surface,
+    without the force.
+    """
+    import numpy as np
+
+    from afir.driver import stage
+    from afir.force import ArtificialForce, ForceTerm
+    from afir.quadratic import model_hessian
+    from afir.searches.minimum import PathPoint, minimise
+    from afir.searches.path import Peak, path_hessians, peaks, relax_path
+    from afir.searches.push import push as push_search
+    from afir.searches.settings import StepSettings
+    from afir.structures import write_xyz
+
+    target = target_file(source, output, "-path", force)
+    top_target = new_file(peak, force=force) if peak is not None else None
+    terms = [
+        ForceTerm.parse(f"{sign}{text}")
+        for sign, texts in (("+", pushes), ("-", pulls))
+        for text in texts
+    ]
+    if not terms:
+        raise InputError('nothing to do without --push or --pull; give e.g. --push "0,1|4"')
+    settings = StepSettings(gamma=gamma)
+    job = job_for(source, surface, surface_options, charge, multiplicity)
+    ArtificialForce(job.molecule, terms, gamma)  # refuses atoms that do not exist
+    hessian = model_hessian(job.molecule, job.positions)
+    path = job.run(
+        "pushing",
+        stage(
+            "push",
+            push_search(
+                job.molecule,
+                job.positions,
+                terms,
+                settings,
+                hessian=hessian,
+                rng=np.random.default_rng(seed),
+            ),
+        ),
+    )
+    tail: list[PathPoint] = []
+    last = path.end.positions
+    end = job.run(
+        "relaxing the end", stage("end", minimise(job.molecule, last, settings, trace=tail))
+    )
+    points = [*path.points, *tail[1:]]
+    zero = points[0].energy
+    tops = peaks(points, path_hessians(points, hessian), settings.peak_height)
+    relaxed: tuple[Peak, ...] = ()
+    if path.rebonded:
+        relaxing = stage("path", relax_path(job.molecule, points, hessian, settings))
+        relaxed = job.run("relaxing the path", relaxing)
+    energies = [point.energy for point in points]
+    kinds = ["push"] * len(path.points) + ["relaxation"] * (len(points) - len(path.points))
+    write_xyz(
+        target,
+        job.molecule,
+        [point.positions for point in points],
+        energies=energies,
+        labels=[{"kind": kind} for kind in kinds],
+        overwrite=force,
+    )
+    if top_target is not None and not (relaxed or tops):
+        messages().print(f"The path has no peak, so {top_target} is not written.")
+    elif top_target is not None:
+        highest = max(relaxed or tops, key=lambda top: top.energy)
+        write_xyz(top_target, job.molecule, highest.positions[None], overwrite=force)
+    relative = [kj_mol(energy, zero) for energy in energies]
+    if not as_json:
+        rows = [
+            (index, kind, f"{value:.1f}", _bar(value, relative))
+            for index, (kind, value) in enumerate(zip(kinds, relative, strict=True))
+        ]
+        results().print(table("Energy along the path", ["point", "<", "kJ/mol", "<"], rows))
+    bonds_say = "bonds changed" if path.rebonded else "no bonds changed"
+    heights, relaxed_heights = (
+        [kj_mol(top.energy, zero) for top in found] for found in (tops, relaxed)
+    )
+    summary: list[tuple[str, object]] = [
+        ("force terms", " ".join(map(str, terms))),
+        ("γ reached / kJ/mol", f"{path.gamma:.0f}"),
+        ("how the push ended", f"{path.end.outcome.value}, {bonds_say}"),
+        ("peaks / kJ/mol", _listed(heights)),
+        ("peaks of the relaxed path / kJ/mol", _listed(relaxed_heights)),
+        ("end, relaxed without force / kJ/mol", f"{relative[-1]:.1f}"),
+        ("how the relaxation ended", end.outcome.value),
+    ]
+    facts = facts_of(
+        job,
+        terms=[str(term) for term in terms],
+        gamma_kj_mol=path.gamma,
+        outcome=path.end.outcome.value,
+        rebonded=path.rebonded,
+        path_kj_mol=relative,
+        peaks_kj_mol=heights,
+        relaxed_peaks_kj_mol=relaxed_heights,
+        end={"relative_kj_mol": relative[-1], "outcome": end.outcome.value},
+        start_energy_hartree=hartree(zero),
+        output=str(target),
+    )
+    tell(job, f"Path of {job.molecule.formula}, written to {target}", summary, as_json, facts)
+    return 0
+
+
+def _listed(values: Sequence[float]) -> str:
+    """Numbers for people."""
+    return " ".join(f"{value:.1f}" for value in values) or "none"
+
+
+def _bar(value: float, values: Sequence[float], width: int = 40) -> str:
+    """A bar whose length shows where a value lies among others."""
+    low, high = min(values), max(values)
+    return "█" * round(width * (value - low) / ((high - low) or 1.0))

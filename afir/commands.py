@@ -1,0 +1,287 @@
+"""Commands for single structures: relax, push, ts, irc, surfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from afir.command_push import push
+from afir.errors import InputError
+from afir.single import (
+    Job,
+    facts_of,
+    hartree,
+    job_for,
+    kj_mol,
+    output_options,
+    structure_options,
+    target_file,
+    tell,
+)
+from afir.terminal import json_option, messages, print_json, results, table
+
+if TYPE_CHECKING:  # numpy is not needed for --help
+    from afir.stationary import Confirmation
+
+FAILED = 1
+"""Exit code of a search that ran well and did not find what was asked for."""
+
+_FLAT = 0.05  # eV/Å: a larger gradient is no rounding of a converged structure
+
+
+def commands() -> list[click.Command]:
+    """The commands of this package, for the entry point."""
+    return [relax, push, ts, irc, surfaces]
+
+
+@click.command(
+    epilog="Example: afir relax h2co.xyz -o minimum.xyz --frequencies",
+    short_help="Relax a structure to a minimum.",
+)
+@structure_options
+@click.option(
+    "--frequencies",
+    is_flag=True,
+    help="Prove by an exact Hessian that it is a minimum, leaving a saddle point downhill, "
+    "and print its wavenumbers.",
+)
+@output_options("the minimum", "-relaxed")
+def relax(
+    source: Path,
+    surface: str,
+    surface_options: Sequence[str],
+    charge: int | None,
+    multiplicity: int | None,
+    as_json: bool,
+    frequencies: bool,
+    output: Path | None,
+    force: bool,
+) -> int:
+    """Relax the structure IN to the nearest minimum of the surface."""
+    from afir.searches.characterise import characterise
+    from afir.searches.minimum import PathPoint, minimise
+    from afir.stationary import Outcome
+    from afir.structures import write_xyz
+
+    target = target_file(source, output, "-relaxed", force)
+    job = job_for(source, surface, surface_options, charge, multiplicity)
+    trace: list[PathPoint] = []
+    minimum = job.run("relaxing", minimise(job.molecule, job.positions, trace=trace))
+    if minimum.outcome is not Outcome.CONVERGED:
+        messages().print(f"No minimum was found: {minimum.outcome.value}.")
+        return FAILED
+    positions, energy = minimum.positions, minimum.energy
+    wavenumbers: list[float] | None = None
+    if frequencies:
+        point = job.run("proving", characterise(job.molecule, positions, hessian=minimum.hessian))
+        positions, energy = point.positions, point.energy
+        wavenumbers = [round(float(value), 2) for value in point.wavenumbers]
+    write_xyz(target, job.molecule, positions[None], energies=[energy], overwrite=force)
+    fall = kj_mol(energy, trace[0].energy)
+    rows: list[tuple[str, object]] = [
+        ("energy / hartree", f"{hartree(energy):.8f}"),
+        ("relative to IN / kJ/mol", f"{fall:.2f}"),
+    ]
+    if wavenumbers is not None:
+        rows.append(("wavenumbers / cm⁻¹", " ".join(f"{value:.1f}" for value in wavenumbers)))
+    facts = facts_of(
+        job,
+        energy_hartree=hartree(energy),
+        relative_to_input_kj_mol=fall,
+        wavenumbers_cm1=wavenumbers,
+        output=str(target),
+    )
+    tell(job, f"Minimum of {job.molecule.formula}, written to {target}", rows, as_json, facts)
+    return 0
+
+
+@click.command(
+    epilog="Example: afir ts peak.xyz -o ts.xyz",
+    short_help="Find and prove a transition state.",
+)
+@structure_options
+@output_options("the transition state", "-ts")
+def ts(
+    source: Path,
+    surface: str,
+    surface_options: Sequence[str],
+    charge: int | None,
+    multiplicity: int | None,
+    as_json: bool,
+    output: Path | None,
+    force: bool,
+) -> int:
+    """Search a transition state from the guess IN and prove it.
+
+    The proof: exactly one negative eigenvalue of the exact Hessian, and an intrinsic reaction
+    coordinate that leads down to a minimum on both sides.
+    """
+    from afir.driver import stage
+    from afir.searches.confirm import confirm
+    from afir.searches.saddle import saddle
+    from afir.stationary import Candidate, Outcome
+    from afir.structures import write_xyz
+
+    target = target_file(source, output, "-ts", force)
+    job = job_for(source, surface, surface_options, charge, multiplicity)
+    found = job.run("climbing", stage("saddle", saddle(job.molecule, job.positions)))
+    if found.outcome is not Outcome.CONVERGED:
+        messages().print(f"No transition state was found: {found.outcome.value}.")
+        return FAILED
+    candidate = Candidate(found.positions, found.energy, found.hessian, "guess")
+    proof = job.run("proving", confirm(job.molecule, candidate))
+    verified = proof.outcome is Outcome.CONFIRMED
+    if verified:
+        write_xyz(
+            target,
+            job.molecule,
+            proof.point.positions[None],
+            energies=[proof.point.energy],
+            overwrite=force,
+        )
+    title = (
+        f"Transition state of {job.molecule.formula}, written to {target}"
+        if verified
+        else f"Not a transition state: {proof.outcome.value}"
+    )
+    rows, facts = _saddle_facts(proof)
+    facts = facts_of(
+        job,
+        verified=verified,
+        outcome=proof.outcome.value,
+        **facts,
+        output=str(target) if verified else None,
+    )
+    tell(job, title, rows, as_json, facts)
+    return 0 if verified else FAILED
+
+
+def _saddle_facts(proof: Confirmation) -> tuple[list[tuple[str, object]], dict[str, object]]:
+    """What is known of a saddle point: as rows for people and as plain JSON."""
+    point = proof.point
+    imaginary = [float(-value) for value in point.wavenumbers[: point.order]]
+    rows: list[tuple[str, object]] = [
+        ("energy / hartree", f"{hartree(point.energy):.8f}"),
+        ("negative eigenvalues", point.order),
+        ("imaginary / cm⁻¹", " ".join(f"{value:.1f}" for value in imaginary) or "none"),
+    ]
+    ends = []
+    for name, end in zip(("first", "second"), proof.ends, strict=False):
+        barrier = kj_mol(point.energy, end.energy)
+        ends.append({"barrier_kj_mol": barrier, "outcome": end.outcome.value})
+        rows.append((f"barrier from the {name} end / kJ/mol", f"{barrier:.1f}"))
+        rows.append((f"how the {name} end ended", end.outcome.value))
+    if proof.ends:
+        rows.append(("energy along the IRC", "falls" if proof.monotone else "not monotone"))
+    return rows, {
+        "energy_hartree": hartree(point.energy),
+        "negative_eigenvalues": point.order,
+        "imaginary_cm1": imaginary,
+        "gradient_max_ev_per_angstrom": point.gradient_max,
+        "ends": ends,
+        "monotone": proof.monotone,
+    }
+
+
+@click.command(
+    epilog="Example: afir irc ts.xyz -o irc.xyz",
+    short_help="Follow the reaction path from a transition state.",
+)
+@structure_options
+@output_options("the path, from one end to the other", "-irc")
+def irc(
+    source: Path,
+    surface: str,
+    surface_options: Sequence[str],
+    charge: int | None,
+    multiplicity: int | None,
+    as_json: bool,
+    output: Path | None,
+    force: bool,
+) -> int:
+    """Follow the intrinsic reaction coordinate from the transition state IN to both ends."""
+    from afir.quadratic import model_hessian
+    from afir.searches.confirm import confirm
+    from afir.stationary import Candidate, Outcome
+    from afir.structures import write_xyz
+
+    target = target_file(source, output, "-irc", force)
+    job = job_for(source, surface, surface_options, charge, multiplicity)
+    energy = _energy_on_top(job, source)
+    estimate = model_hessian(job.molecule, job.positions)
+    candidate = Candidate(job.positions, energy, estimate, "file")
+    proof = job.run("following the path", confirm(job.molecule, candidate))
+    rows, facts = _saddle_facts(proof)
+    walked = len(proof.irc_energies) > 0
+    if walked:
+        write_xyz(
+            target,
+            job.molecule,
+            proof.irc_positions,
+            energies=proof.irc_energies,
+            overwrite=force,
+        )
+        rows.append(("points", len(proof.irc_energies)))
+    verified = proof.outcome is Outcome.CONFIRMED
+    title = f"IRC of {job.molecule.formula}, written to {target}" if walked else "No IRC"
+    if not verified:
+        title += f": {proof.outcome.value}"
+    relative = [kj_mol(energy, proof.point.energy) for energy in proof.irc_energies]
+    facts = facts_of(
+        job,
+        verified=verified,
+        outcome=proof.outcome.value,
+        **facts,
+        path_kj_mol=relative,
+        output=str(target) if walked else None,
+    )
+    tell(job, title, rows, as_json, facts)
+    return 0 if verified else FAILED
+
+
+def _energy_on_top(job: Job, source: Path) -> float:
+    """The energy in eV of a stationary point; InputError if the structure is none."""
+    evaluation = job.surface.evaluate(job.positions[None])
+    job.gradients["start"] += 1
+    if evaluation.failures:
+        raise evaluation.failures[0]
+    largest = float(abs(evaluation.gradients[0]).max())
+    if largest > _FLAT:
+        raise InputError(
+            f"{source} is no stationary point of this surface (largest gradient component "
+            f"{largest:.2f} eV/Å); run `afir ts {source}` first"
+        )
+    return float(evaluation.energies[0])
+
+
+@click.command(epilog="Example: afir surfaces gfn2", short_help="List the surfaces.")
+@click.argument("name", required=False)
+@json_option
+def surfaces(name: str | None, as_json: bool) -> None:
+    """List the surfaces, or the options of the surface NAME."""
+    from afir.catalogue import surface_catalogue
+
+    entries = surface_catalogue()
+    if name is not None:
+        known = ", ".join(entry.name for entry in entries)
+        entries = [entry for entry in entries if entry.name == name]
+        if not entries:
+            raise InputError(f"`surface` must be one of {known}, got {name!r}")
+    if as_json:
+        print_json([entry.plain() for entry in entries])
+        return
+    console = results()
+    rows = [(entry.name, entry.summary, entry.missing or "yes") for entry in entries]
+    console.print(table("Surfaces", ["<name", "<what", "<installed"], rows))
+    if name is None:
+        console.print("`afir surfaces NAME` lists the options of one.")
+        return
+    options: Sequence[Mapping[str, str]] = entries[0].options
+    if options:
+        lines = [(item["name"], item["default"], item["help"]) for item in options]
+        console.print(table("--surface-option KEY=VALUE", ["<key", "<default", "<what"], lines))
+    else:
+        console.print("It takes no options.")

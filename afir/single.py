@@ -1,0 +1,162 @@
+"""What the commands for single structures share: reading, solving, telling."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from afir.terminal import (
+    LiveLine,
+    json_option,
+    messages,
+    new_file,
+    option_values,
+    print_json,
+    results,
+    state_options,
+    surface_option_option,
+    table,
+)
+
+if TYPE_CHECKING:  # numpy is not needed for --help
+    from afir.driver import Search
+    from afir.molecule import Molecule, Positions
+    from afir.surface import Evaluation, Surface
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Job:
+    """One structure on its surface and what has been spent on it."""
+
+    molecule: Molecule
+    positions: Positions
+    surface: Surface
+    gradients: Counter[str]
+
+    def run(self, what: str, search: Search[T]) -> T:
+        """Solve a search, telling on stderr how it goes."""
+        from afir.driver import solve
+
+        with LiveLine(messages(), f"{what} …") as line:
+            watched = _Watched(self.surface, line, what)
+            return solve(search, watched, gradients=self.gradients)
+
+
+class _Watched:
+    """A surface that says on a live line what is asked of it."""
+
+    def __init__(self, surface: Surface, line: LiveLine, what: str) -> None:
+        self._surface = surface
+        self._line = line
+        self._what = what
+        self._count = 0
+
+    @property
+    def molecule(self) -> Molecule:
+        """The molecule of the surface."""
+        return self._surface.molecule
+
+    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
+        """Ask the surface and show what it said."""
+        evaluation = self._surface.evaluate(positions, owners)
+        self._count += len(positions)
+        self._line.show(
+            f"{self._what}: {self._count} gradients, energy {evaluation.energies[-1]:.5f} eV, "
+            f"largest gradient {abs(evaluation.gradients[-1]).max():.4f} eV/Å"
+        )
+        return evaluation
+
+    def for_paths(self) -> Surface:
+        """The watched surface itself: a command reports every number it computes."""
+        return self
+
+
+def job_for(
+    source: Path,
+    surface: str,
+    surface_options: Sequence[str],
+    charge: int | None,
+    multiplicity: int | None,
+) -> Job:
+    """Read the structure and build its surface."""
+    from afir.structures import read_structure
+    from afir.surface import load_surface
+
+    molecule, positions = read_structure(source, charge=charge, multiplicity=multiplicity)
+    built = load_surface(surface, molecule, **option_values(surface_options))
+    return Job(molecule, positions, built, Counter())
+
+
+def structure_options(command: F) -> F:
+    """The argument and the options every command on one structure takes."""
+    command = json_option(state_options(surface_option_option(command)))
+    command = click.option("--surface", default="gfn2", show_default=True, help="The surface.")(
+        command
+    )
+    return click.argument("source", metavar="IN", type=click.Path(path_type=Path))(command)
+
+
+def output_options(what: str, suffix: str) -> Callable[[F], F]:
+    """``--output`` and ``--force`` of a command that writes ``what``."""
+
+    def decorate(command: F) -> F:
+        command = click.option("--force", is_flag=True, help="Replace an existing output file.")(
+            command
+        )
+        return click.option(
+            "-o",
+            "--output",
+            type=click.Path(path_type=Path),
+            help=f"Where to write {what} (extended XYZ, eV).  [default: IN{suffix}.xyz]",
+        )(command)
+
+    return decorate
+
+
+def target_file(source: Path, output: Path | None, suffix: str, force: bool) -> Path:
+    """The file to write, checked before anything is computed."""
+    return new_file(output or Path(f"{source.stem}{suffix}.xyz"), force=force)
+
+
+def kj_mol(energy: float, zero: float) -> float:
+    """An energy relative to another, eV to kJ/mol."""
+    from afir.units import KJ_PER_MOL
+
+    return (energy - zero) / KJ_PER_MOL
+
+
+def hartree(energy: float) -> float:
+    """An energy in hartree, from eV."""
+    from afir.units import HARTREE
+
+    return energy / HARTREE
+
+
+def facts_of(job: Job, **more: object) -> dict[str, object]:
+    """The part of the JSON result all commands share."""
+    return {
+        "formula": job.molecule.formula,
+        "charge": job.molecule.charge,
+        "multiplicity": job.molecule.multiplicity,
+        **more,
+        "gradients": {"total": sum(job.gradients.values()), "stages": dict(job.gradients)},
+    }
+
+
+def tell(
+    job: Job, title: str, rows: Sequence[tuple[str, object]], as_json: bool, facts: object
+) -> None:
+    """Print the result: a table of names and values, or one JSON object."""
+    if as_json:
+        print_json(facts)
+        return
+    rows = [*rows, ("gradients", sum(job.gradients.values()))]
+    results().print(table(title, ["<what", "value"], rows))

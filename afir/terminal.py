@@ -1,0 +1,154 @@
+"""What all commands share: consoles, tables, live progress, common options."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+from rich.table import Table
+
+from afir.errors import InputError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_WIDE = 200  # columns where the output is not a terminal: a file must not lose any
+_PATIENCE = 10.0  # seconds between lines of progress where there is no terminal
+
+
+def results() -> Console:
+    """The console for results: stdout, wide enough for every table when it is not a terminal."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDE)
+
+
+def messages() -> Console:
+    """The console for progress and remarks: stderr, so that stdout holds results only."""
+    console = Console(stderr=True, highlight=False)
+    return console if console.is_terminal else Console(stderr=True, highlight=False, width=_WIDE)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A plain table; columns whose name starts with ``<`` are aligned left, others right."""
+    made = Table(title=escape(title) or None, box=SIMPLE_HEAD, title_justify="left")
+    for name in columns:
+        made.add_column(
+            escape(name.removeprefix("<")), justify="left" if name.startswith("<") else "right"
+        )
+    for row in rows:
+        made.add_row(*(escape(str(cell)) for cell in row))
+    return made
+
+
+def print_json(value: object) -> None:
+    """One JSON object on stdout and nothing else."""
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+class LiveLine:
+    """One line that says what is going on.
+
+    On a terminal it is redrawn in place; elsewhere a line is printed every ten seconds.
+
+    Parameters
+    ----------
+    console
+        Where to draw.
+    start
+        The first text.
+    """
+
+    def __init__(self, console: Console, start: str) -> None:
+        self._console = console
+        self._status = Status(escape(start), console=console) if console.is_terminal else None
+        self._last = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._status is not None:
+            self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def show(self, text: str) -> None:
+        """Replace the line, or print it when it is time."""
+        if self._status is not None:
+            self._status.update(escape(text))
+        elif time.monotonic() - self._last > _PATIENCE:
+            self._last = time.monotonic()
+            self._console.print(escape(text))
+
+
+def new_file(path: Path, *, force: bool) -> Path:
+    """The path of a file to be written, checked before anything is computed.
+
+    Raises
+    ------
+    InputError
+        If the file exists and ``force`` is False, or its folder does not exist.
+    """
+    if path.is_dir():
+        raise InputError(f"--output must be a file, got the directory {path}")
+    if path.exists() and not force:
+        raise InputError(f"{path} exists already; choose another --output or add --force")
+    if not path.parent.is_dir():
+        raise InputError(f"the folder {path.parent} of --output does not exist; create it first")
+    return path
+
+
+def option_values(pairs: Sequence[str]) -> dict[str, Any]:
+    """Options given as KEY=VALUE; a value is a number, true, false or null, else text."""
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key.isidentifier():
+            raise InputError(f"--surface-option must look like KEY=VALUE, got {pair!r}")
+        try:
+            values[key] = json.loads(text)
+        except json.JSONDecodeError:
+            values[key] = text
+    return values
+
+
+def state_options(command: F) -> F:
+    """Give a command ``--charge`` and ``--multiplicity``; None where not given."""
+    command = click.option(
+        "--multiplicity", type=int, help="2S + 1.  [default: what the file says, else 1]"
+    )(command)
+    return click.option(
+        "--charge", type=int, help="Total charge.  [default: what the file says, else 0]"
+    )(command)
+
+
+def surface_option_option(command: F) -> F:
+    """Give a command ``--surface-option KEY=VALUE``, repeatable."""
+    return click.option(
+        "--surface-option",
+        "surface_options",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="An option of the surface, see `afir surfaces`. Repeatable.",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """Give a command ``--json`` (argument ``as_json``)."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON object instead of tables."
+    )(command)

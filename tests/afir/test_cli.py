@@ -1,0 +1,280 @@
+"""The command line: what comes out, and one sentence with exit code 2 for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.metadata import EntryPoint, version
+from pathlib import Path
+
+import ase.io
+import click
+import numpy as np
+import pytest
+
+import afir.cli
+from afir.catalogue import surface_catalogue
+from afir.cli import main
+from afir.errors import InputError
+from afir.terminal import option_values
+
+H2CO = "4\n\nC 0 0 0.05\nO 0 0 1.25\nH 0.9 0 -0.55\nH -0.95 0.02 -0.55\n"
+REFERENCE_MINIMUM = -7.175648095  # hartree, GFN2 formaldehyde
+REFERENCE_TS = -7.029080  # hartree, GFN2 H2CO → HCOH
+REFERENCE_IMAGINARY = 2321.0
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "in.xyz").write_text(H2CO)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _json(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    value = json.loads(capsys.readouterr().out)
+    assert isinstance(value, dict)
+    return value
+
+
+def test_relax_finds_the_minimum(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["relax", "in.xyz", "--json", "--frequencies"]) == 0
+    facts = _json(capsys)
+    assert facts["energy_hartree"] == pytest.approx(REFERENCE_MINIMUM, abs=1e-6)
+    assert len(facts["wavenumbers_cm1"]) == 6
+    assert facts["gradients"]["total"] == sum(facts["gradients"]["stages"].values())
+    assert ase.io.read("in-relaxed.xyz").get_chemical_formula() == "CH2O"
+
+
+def test_relax_prints_a_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["relax", "in.xyz", "-o", "out.xyz"]) == 0
+    out = capsys.readouterr().out
+    assert "-7.1756" in out
+    assert "kJ/mol" in out
+    assert "out.xyz" in out
+
+
+def test_push_ts_irc_hand_over_to_each_other(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["push", "in.xyz", "--push", "1|2", "--gamma", "1000", "--peak", "peak.xyz"]
+    assert main([*command, "--json"]) == 0
+    pushed = _json(capsys)
+    assert pushed["rebonded"]
+    assert len(ase.io.read("in-path.xyz", index=":")) == len(pushed["path_kj_mol"])
+    assert max(pushed["peaks_kj_mol"]) <= max(pushed["path_kj_mol"]) + 50
+
+    assert main(["ts", "peak.xyz", "-o", "ts.xyz", "--json"]) == 0
+    found = _json(capsys)
+    assert found["verified"]
+    assert found["energy_hartree"] == pytest.approx(REFERENCE_TS, abs=1e-6)
+    assert found["imaginary_cm1"] == [pytest.approx(REFERENCE_IMAGINARY, abs=2)]
+    assert sorted(end["barrier_kj_mol"] for end in found["ends"])[1] == pytest.approx(384.8, abs=1)
+
+    assert main(["irc", "ts.xyz", "--json"]) == 0
+    walked = _json(capsys)
+    frames = ase.io.read("ts-irc.xyz", index=":")
+    energies = np.array([frame.get_potential_energy() for frame in frames])
+    top = int(energies.argmax())
+    assert 0 < top < len(frames) - 1
+    assert walked["monotone"]
+    assert np.all(np.diff(energies[: top + 1]) > -1e-4)
+    assert np.all(np.diff(energies[top:]) < 1e-4)
+
+
+def test_push_tells_its_path(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["push", "in.xyz", "--pull", "2|0", "--gamma", "100", "--peak", "no.xyz"]) == 0
+    out = capsys.readouterr().out
+    assert "Energy along the path" in out
+    assert "no bonds changed" in out
+
+
+def test_same_seed_same_path(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = []
+    for seed in ("3", "3", "4"):
+        main(
+            [
+                "push",
+                "in.xyz",
+                "--push",
+                "2|3",
+                "--gamma",
+                "50",
+                "--seed",
+                seed,
+                "--json",
+                "--force",
+            ]
+        )
+        paths.append(_json(capsys)["path_kj_mol"])
+    assert paths[0] == paths[1] != paths[2]
+
+
+def test_ts_that_is_none_is_not_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "far.xyz").write_text("3\n\nHe 0 0 0\nHe 0 0 3\nHe 0 2.6 1.5\n")
+    assert main(["ts", "far.xyz"]) == 1
+    assert not (folder / "far-ts.xyz").exists()
+
+
+def test_surfaces_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["surfaces"]) == 0
+    assert "GFN2-xTB" in capsys.readouterr().out
+    assert main(["surfaces", "gfn2"]) == 0
+    out = capsys.readouterr().out
+    assert "temperature" in out
+    assert "Electronic temperature in K" in out
+    assert main(["surfaces", "--json"]) == 0
+    names = [entry["name"] for entry in json.loads(capsys.readouterr().out)]
+    assert names == sorted(names)
+
+
+def test_a_surface_that_cannot_be_loaded_is_still_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken = EntryPoint("broken", "afir.no_such_module:factory", "afir.surfaces")
+    monkeypatch.setattr("afir.catalogue.entry_points", lambda group: [broken])
+    (entry,) = surface_catalogue()
+    assert entry.missing.startswith("no: ")
+
+
+def test_option_values() -> None:
+    values = option_values(["accuracy=0.1", "spin-polarization=true", "solvent=water", "x=null"])
+    assert values == {
+        "accuracy": 0.1,
+        "spin_polarization": True,
+        "solvent": "water",
+        "x": None,
+    }
+    for wrong in ("accuracy", "=1", "1a=2", ""):
+        with pytest.raises(InputError, match="KEY=VALUE"):
+            option_values([wrong])
+
+
+WRONG = [
+    (["relax", "nothing.xyz"], "no such file"),
+    (["relax", "empty.xyz"], "is empty"),
+    (["relax", "text.xyz"], "must be the number of atoms"),
+    (["relax", "."], "is a directory"),
+    (["relax", "in.xyz", "--charge", "1"], "`multiplicity` must be even"),
+    (["relax", "in.xyz", "--multiplicity", "2"], "`multiplicity` must be odd"),
+    (["relax", "in.xyz", "--charge", "one"], "not a valid integer"),
+    (["relax", "element.xyz"], "must start with an element symbol, got 'Zz'"),
+    (["relax", "overlap.xyz"], "atoms 0 (H) and 1 (H) are 0.100 Å apart"),
+    (["relax", "in.xyz", "--surface", "gfn9"], "`surface` must be one of"),
+    (["relax", "in.xyz", "--surface-option", "accuracy"], "KEY=VALUE"),
+    (["relax", "in.xyz", "--surface-option", "acuracy=1"], "does not take these options"),
+    (["relax", "in.xyz", "--surface-option", "accuracy=-1"], "`accuracy` must be"),
+    (["relax", "in.xyz", "--frequency"], "no such option"),
+    (["relax", "in.xyz", "-o", "precious.xyz"], "precious.xyz exists already"),
+    (["relax", "in.xyz", "-o", "no/such/folder.xyz"], "does not exist"),
+    (["relax", "in.xyz", "-o", "."], "must be a file"),
+    (["relax"], "missing argument"),
+    (["push", "in.xyz"], "--push or --pull"),
+    (["push", "in.xyz", "--push", "0-1"], "a force term must look like"),
+    (["push", "in.xyz", "--push", "0|9"], "must name atoms from 0 to 3"),
+    (["push", "in.xyz", "--push", "0|0"], "must not share atoms"),
+    (["push", "in.xyz", "--push", "0|1", "--gamma", "-5"], "`gamma` must be"),
+    (["push", "in.xyz", "--push", "0|1", "--gamma", "nan"], "`gamma` must be"),
+    (["push", "in.xyz", "--push", "0|1", "--seed", "-1"], "--seed"),
+    (["push", "in.xyz", "--push", "0|1", "--peak", "precious.xyz"], "exists already"),
+    (["ts", "overlap.xyz"], "overlap"),
+    (["irc", "in.xyz"], "is no stationary point"),
+    (["surfaces", "gfn9"], "`surface` must be one of"),
+    (["no-such-command"], "no such command"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), WRONG, ids=[" ".join(a) for a, _ in WRONG])
+def test_misuse_is_one_sentence_and_exit_code_2(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    (folder / "empty.xyz").touch()
+    (folder / "text.xyz").write_text("Dear diary,\n")
+    (folder / "element.xyz").write_text("1\n\nZz 0 0 0\n")
+    (folder / "overlap.xyz").write_text("2\n\nH 0 0 0\nH 0 0 0.1\n")
+    (folder / "precious.xyz").write_text("precious")
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = [line for line in captured.err.splitlines() if not line.startswith("Warning")]
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: ")
+    assert words.lower() in lines[0].lower()
+    assert (folder / "precious.xyz").read_text() == "precious"
+
+
+def test_the_installed_command_gives_no_traceback(folder: Path) -> None:
+    command = [sys.executable, "-m", "afir.cli", "relax", "nothing.xyz"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Error: nothing.xyz: there is no such file; check the name\n" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_twice_verbose_shows_the_traceback(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (["-vv", "relax", "no.xyz"], ["relax", "no.xyz", "-vv"]):
+        assert main(arguments) == 2
+        err = capsys.readouterr().err
+        assert "Traceback" in err
+        assert "Error: no.xyz" in err
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert version("afir") in capsys.readouterr().out
+    for arguments in ([], ["--help"], ["-h"]):
+        assert main(arguments) == 0
+        assert "relax" in capsys.readouterr().out
+    assert main(["push", "--help"]) == 0
+    assert "Example: afir push" in capsys.readouterr().out
+
+
+def test_help_needs_no_heavy_library() -> None:
+    script = (
+        "import sys; from afir.cli import main; main(['--help']);"
+        "heavy = {'ase', 'scipy', 'matplotlib', 'sqlalchemy', 'networkx', 'tblite', 'numpy'};"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_broken_package_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = EntryPoint("paths", "afir.commands:commands", "afir.commands")
+    bad = EntryPoint("extra", "afir.no_such_module:commands", "afir.commands")
+    monkeypatch.setattr(afir.cli, "entry_points", lambda group: [bad, good])
+    assert main(["--help"]) == 0
+    captured = capsys.readouterr()
+    assert "relax" in captured.out
+    assert "Warning: no commands from afir.no_such_module:commands" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "Stopped"),
+        (PermissionError(13, "Permission denied", "run.db"), 2, "run.db: Permission denied"),
+        (InputError("`x` must be y,\ngot z"), 2, "Error: `x` must be y, got z"),
+    ],
+)
+def test_how_commands_end(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    code: int,
+    words: str,
+) -> None:
+    @click.command()
+    def fails() -> None:
+        raise error
+
+    group = click.Group("afir", commands=[fails])
+    monkeypatch.setattr(afir.cli, "build", lambda: group)
+    assert main(["fails"]) == code
+    assert words in capsys.readouterr().err
