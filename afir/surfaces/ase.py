@@ -1,0 +1,200 @@
+"""Any calculator of the Atomic Simulation Environment as a surface.
+
+The door to everything else that computes energies and forces: force fields, learned
+potentials, quantum-chemistry programs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any, final
+from weakref import ref
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator, Calculator, PropertyNotImplementedError
+from numpy.typing import NDArray
+
+from afir.errors import InputError, SurfaceError
+from afir.molecule import Molecule, Positions
+from afir.surface import Evaluation
+from afir.surfaces.series import in_series
+
+
+def from_import_path(
+    molecule: Molecule, *, argument: str = "", options: dict[str, Any] | None = None
+) -> AseSurface:
+    """Import an ASE calculator and make a surface of it.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    argument
+        Where the calculator's class is, e.g. ``"ase.calculators.emt.EMT"``: what follows the
+        colon of the surface name ``ase:ase.calculators.emt.EMT``.
+    options
+        Keyword arguments for the class.
+
+    Raises
+    ------
+    InputError
+        If nothing can be imported from there, the options do not fit, or it is no calculator.
+    """
+    module_name, dot, name = argument.rpartition(".")
+    if not (dot and module_name and name):
+        raise InputError(
+            "`argument` must be the import path of an ASE calculator such as "
+            f"ase:ase.calculators.emt.EMT, got {argument!r}"
+        )
+    if options is not None and not (
+        isinstance(options, dict) and all(isinstance(key, str) for key in options)
+    ):
+        raise InputError(f"`options` must be a table of named values, got {options!r}")
+    try:
+        kind = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"`argument` must be the import path of an ASE calculator, got {argument!r}: {error}"
+        ) from error
+    if not callable(kind):
+        raise InputError(f"`argument` must name a class, got {argument!r}, which is {kind!r}")
+    try:
+        calculator = kind(**(options or {}))
+    # A constructor of somebody else's may raise anything; all of it is about the options.
+    except Exception as error:
+        raise InputError(
+            f"`options` must be what {argument} takes, got {options or {}}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    return AseSurface(molecule, calculator)
+
+
+@final
+class AseSurface:
+    """A surface computed by an ASE calculator.
+
+    Charge and unpaired electrons are put on the `Atoms` as initial charges and magnetic moments,
+    spread evenly, where they are not zero; whether the calculator heeds them is its own affair.
+    Energies are the ones that belong to the forces: the free energy where a calculator has one.
+    The calculator is reset between owners, so that none starts from another's results.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    calculator
+        Any ASE calculator.
+
+    Raises
+    ------
+    InputError
+        If it is no ASE calculator, or gives no energies or forces.
+    """
+
+    def __init__(self, molecule: Molecule, calculator: BaseCalculator) -> None:
+        if not isinstance(calculator, BaseCalculator):
+            raise InputError(
+                f"`calculator` must be an ASE calculator, got {type(calculator).__name__}"
+            )
+        for quantity in ("energy", "forces"):
+            if quantity not in calculator.implemented_properties:
+                raise InputError(
+                    f"`calculator` must give {quantity}, "
+                    f"got {type(calculator).__name__}, which does not"
+                )
+        self._molecule = molecule
+        self._calculator = calculator
+        self._free = "free_energy" in calculator.implemented_properties
+        self._last: ref[object] | None = None
+        self._atoms = _atoms(molecule)
+        self._atoms.calc = calculator
+
+    @property
+    def molecule(self) -> Molecule:
+        """The molecule this surface belongs to."""
+        return self._molecule
+
+    def for_paths(self) -> AseSurface:
+        """The surface itself: how to make a calculator smoother is not known here."""
+        return self
+
+    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
+        """Energies and gradients of a batch; see `afir.surface.Surface.evaluate`.
+
+        Raises
+        ------
+        InputError
+            If `positions` is not (k, n, 3), an owner cannot be held weakly, or the calculator
+            does not know an element or cannot give forces.
+        """
+        return in_series(
+            self._molecule,
+            positions,
+            owners,
+            self._single_point,
+            self._forget,
+            smallest_distance=0.0,
+        )
+
+    def _single_point(
+        self, positions: Positions, owner: object | None, shared: bool
+    ) -> tuple[float, NDArray[np.float64]]:
+        """Energy in eV and gradient (n, 3) in eV/Å; see `in_series`."""
+        if shared or owner is None or self._last is None or self._last() is not owner:
+            self._reset()
+        self._atoms.positions = positions
+        try:
+            energy = self._atoms.get_potential_energy(force_consistent=self._free)
+            forces = self._atoms.get_forces()
+        except NotImplementedError as error:
+            kind = type(self._calculator).__name__
+            lacking = "energies and forces"
+            if not isinstance(error, PropertyNotImplementedError):
+                lacking = self._molecule.formula
+            raise InputError(f"`calculator` must support {lacking}, got {kind}: {error}") from error
+        # Calculators raise what their programs do: files, processes, linear algebra, anything.
+        except Exception as error:
+            self._reset()
+            raise SurfaceError(f"{type(error).__name__}: {error}") from error
+        if owner is not None and not shared:
+            self._remember(owner)
+        return float(energy), -np.asarray(forces, dtype=np.float64)
+
+    def _remember(self, owner: object) -> None:
+        """Note whose results the calculator holds."""
+        try:
+            self._last = ref(owner)
+        except TypeError:
+            raise InputError(
+                "`owners` must hold objects that can be referenced weakly, "
+                f"got {type(owner).__name__}"
+            ) from None
+
+    def _forget(self, owner: object | None) -> None:
+        """Drop what the calculator holds of an owner whose geometry failed."""
+        if self._last is not None and self._last() is owner:
+            self._reset()
+
+    def _reset(self) -> None:
+        """Make the calculator forget what it last computed."""
+        self._last = None
+        calculator: Any = self._calculator
+        if isinstance(self._calculator, Calculator):
+            calculator.reset()
+        else:  # the newer base class has no reset of its own
+            calculator.atoms = None
+            calculator.results = {}
+
+
+def _atoms(molecule: Molecule) -> Any:
+    """The molecule as untyped ASE `Atoms`, all at the origin."""
+    n = molecule.n_atoms
+    atoms: Any = Atoms
+    return atoms(
+        numbers=molecule.numbers,
+        positions=np.zeros((n, 3)),
+        charges=np.full(n, molecule.charge / n) if molecule.charge else None,
+        magmoms=np.full(n, (molecule.multiplicity - 1) / n) if molecule.multiplicity > 1 else None,
+    )
