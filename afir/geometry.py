@@ -175,6 +175,24 @@ def rigid_step(
     return moved, turns
 
 
+def turned_back(
+    turns: NDArray[np.float64], gradient: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """A gradient (n, 3) in the frame its fragments had before `rigid_step` turned them."""
+    result: NDArray[np.float64] = np.einsum("iba,ib->ia", turns, gradient)
+    return result
+
+
+def turned_hessian(
+    turns: NDArray[np.float64], hessian: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """A Hessian (3n, 3n) carried into the frame of fragments that `rigid_step` turned."""
+    n = len(turns)
+    block = hessian.reshape(n, 3, n, 3)
+    block = np.einsum("iab,ibjc,jdc->iajd", turns, block, turns, optimize=True)
+    return block.reshape(hessian.shape)
+
+
 def cumulative_length(path: Positions) -> NDArray[np.float64]:
     """(m,) arc length in Å along a path (m, n, 3), 0 at its start."""
     steps = np.linalg.norm(np.diff(path, axis=0).reshape(len(path) - 1, -1), axis=1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from afir.driver import Search
 from afir.errors import SurfaceError
-from afir.geometry import components, dissociated, rigid_step
+from afir.geometry import components, dissociated, rigid_step, turned_back, turned_hessian
 from afir.molecule import Molecule, Positions
 from afir.quadratic import Matrix, bfgs, downhill_step, longest, model_hessian, positive, vibrations
 from afir.searches.settings import StepSettings
@@ -119,7 +119,8 @@ def descend(
         new_energy, new_gradient = float(evaluation.energies[0]), evaluation.gradients[0]
         new_total, new_slope = biased(trial, new_energy, new_gradient)
         predicted = float(slope.ravel() @ step + 0.5 * step @ hessian @ step)
-        hessian = bfgs(hessian, step, (_turned_back(turns, new_slope) - slope).ravel())
+        seen = new_slope if turns is None else turned_back(turns, new_slope)
+        hessian = bfgs(hessian, step, (seen - slope).ravel())
         rise = new_total - total
         size = longest(step)
         ratio = rise / predicted if predicted < -1e-12 else 1.0
@@ -138,9 +139,7 @@ def descend(
         elif ratio > 0.6 and size > 0.8 * limit:
             limit = min(2.0 * limit, max_step)
         if turns is not None:
-            block = hessian.reshape(*x.shape, *x.shape)
-            block = np.einsum("iab,ibjc,jdc->iajd", turns, block, turns, optimize=True)
-            hessian = block.reshape(hessian.shape)
+            hessian = turned_hessian(turns, hessian)
         x, energy, gradient, total, slope = trial, new_energy, new_gradient, new_total, new_slope
         if trace is not None:
             trace.append(PathPoint(x, energy, gradient))
@@ -151,13 +150,6 @@ def descend(
     return Minimum(
         outcome, x, energy, gradient, hessian, dissociated=outcome is Outcome.DISSOCIATED
     )
-
-
-def _turned_back(
-    turns: NDArray[np.float64] | None, gradient: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """A gradient in the frame its fragments had before they turned."""
-    return gradient if turns is None else np.einsum("iba,ib->ia", turns, gradient)
 
 
 def minimise(

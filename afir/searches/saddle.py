@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from afir.driver import Search
 from afir.errors import SurfaceError
-from afir.geometry import dissociated, rigid_motions
+from afir.geometry import (
+    components,
+    dissociated,
+    rigid_motions,
+    rigid_step,
+    turned_back,
+    turned_hessian,
+)
 from afir.molecule import Molecule, Positions
 from afir.quadratic import Matrix, Vector, bofill, longest, model_hessian, uphill_step, vibrations
 from afir.searches.settings import StepSettings
@@ -125,7 +132,10 @@ def saddle(
             followed = vectors[:, mode]
             step = uphill_step(values, vectors, gradient, mode, radius)
             predicted = float(gradient @ step + 0.5 * step @ estimate @ step)
-            trial = x + step.reshape(shape)
+            trial, turns = x + step.reshape(shape), None
+            parts = components(molecule, x)
+            if len(parts) > 1:
+                trial, turns = rigid_step(x, step.reshape(shape), parts)
             used += 1
             try:
                 evaluation = yield trial[None]
@@ -138,8 +148,11 @@ def saddle(
             new_energy = float(evaluation.energies[0])
             new_gradient = evaluation.gradients[0].ravel()
             expected = gradient + estimate @ step
-            miss = float(np.linalg.norm(new_gradient - expected) / np.linalg.norm(gradient))
-            estimate = bofill(estimate, step, new_gradient - gradient)
+            seen = new_gradient
+            if turns is not None:
+                seen = turned_back(turns, new_gradient.reshape(shape)).ravel()
+            miss = float(np.linalg.norm(seen - expected) / np.linalg.norm(gradient))
+            estimate = bofill(estimate, step, seen - gradient)
             change = new_energy - energy
             ratio = change / predicted if abs(predicted) > 1e-6 else 1.0
             size = float(np.linalg.norm(step))
@@ -156,6 +169,9 @@ def saddle(
                 radius = max(0.5 * size, _SMALLEST_RADIUS)
             elif 0.5 < ratio < 1.5 and size > 0.8 * radius and miss < 0.7:
                 radius = min(1.5 * radius, _LARGEST_RADIUS)
+            if turns is not None:
+                estimate = turned_hessian(turns, estimate)
+                followed = np.einsum("iab,ib->ia", turns, followed.reshape(shape)).ravel()
             x, energy, gradient = trial, new_energy, new_gradient
             if dissociated(molecule, x, limits.dissociation):
                 outcome = Outcome.DISSOCIATED

@@ -47,7 +47,7 @@ class StepSettings:
     ladder: tuple[float, ...] = (0.5, 1.0)
     push_steps: int = 150
     minimum_steps: int = 250
-    saddle_steps: int = 120
+    saddle_steps: int = 80
     irc_steps: int = 80
     push_gradient: float = 1e-3 * HARTREE_PER_BOHR
     minimum_gradient: float = 5e-5 * HARTREE_PER_BOHR
