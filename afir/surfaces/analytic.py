@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
 from afir.surface import Evaluation
+from afir.surfaces.series import as_batch
 
 BatchFunction = Callable[[Positions], tuple[NDArray[np.float64], NDArray[np.float64]]]
 """From (k, n, 3) in Å to energies (k,) in eV and gradients (k, n, 3) in eV/Å."""
@@ -72,15 +73,10 @@ class AnalyticSurface:
         InputError
             If `positions` is not (k, n, 3).
         """
-        count = len(positions)
-        if positions.shape != (count, self.molecule.n_atoms, 3):
-            raise InputError(
-                f"`positions` must have the shape (k, {self.molecule.n_atoms}, 3), "
-                f"got {positions.shape}"
-            )
+        batch = as_batch(self.molecule, positions)
         with np.errstate(all="ignore"):
-            energies, gradients = self.function(positions)
-        finite = np.isfinite(energies) & np.isfinite(gradients.reshape(count, -1)).all(axis=1)
+            energies, gradients = self.function(batch)
+        finite = np.isfinite(energies) & np.isfinite(gradients).all(axis=(1, 2))
         failures = {
             int(index): SurfaceError("the surface has no finite energy at this geometry")
             for index in np.flatnonzero(~finite)

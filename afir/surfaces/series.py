@@ -22,11 +22,53 @@ from afir.surface import Evaluation
 
 State = TypeVar("State")
 
+HEAVIEST = 86
+"""Radon, the last element that GFN1-xTB and GFN2-xTB have parameters for."""
+
+ANNEALING = (5000.0, 3000.0, 2000.0, 1000.0, 600.0)
+"""Electronic temperatures in K from which to cool a difficult SCF down, step by step."""
+
 SMALLEST_DISTANCE = 0.3
 """Å. Atoms closer than this are refused: semiempirical models have no meaning there."""
 
 LARGEST_GRADIENT = 1e4
 """eV/Å. A gradient of a larger norm is taken for a failure."""
+
+
+def as_batch(molecule: Molecule, positions: Positions) -> Positions:
+    """`positions` as float64, or InputError unless they are (k, n, 3)."""
+    batch = np.asarray(positions, dtype=np.float64)
+    if batch.ndim != 3 or batch.shape[1:] != (molecule.n_atoms, 3):
+        raise InputError(
+            f"`positions` must have the shape (k, {molecule.n_atoms}, 3), got {batch.shape}"
+        )
+    return batch
+
+
+def check_options(
+    method: str, molecule: Molecule, temperature: float, accuracy: float, solvent: str | None
+) -> None:
+    """Check what every implementation of the xTB methods is given.
+
+    Raises
+    ------
+    InputError
+        For an element beyond radon, a temperature in K or an accuracy that is no number above
+        0, or a solvent that is no name.
+    """
+    for name, unit, value in (("temperature", " K", temperature), ("accuracy", "", accuracy)):
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise InputError(f"`{name}` must be a number, got {value!r}")
+        if not 0.0 < value < math.inf:
+            raise InputError(f"`{name}` must be more than 0{unit}, got {value}")
+    if solvent is not None and not isinstance(solvent, str):
+        raise InputError(f"`solvent` must be the name of a solvent, got {solvent!r}")
+    for index, (number, symbol) in enumerate(zip(molecule.numbers, molecule.symbols, strict=True)):
+        if number > HEAVIEST:
+            raise InputError(
+                f"`numbers` must hold elements up to radon for {method}, "
+                f"got {symbol} for atom {index}"
+            )
 
 
 class Memory(Generic[State]):
@@ -98,11 +140,8 @@ def in_series(
     InputError
         If `positions` is not (k, n, 3) or there are not k owners.
     """
+    positions = as_batch(molecule, positions)
     count = len(positions)
-    if positions.shape != (count, molecule.n_atoms, 3):
-        raise InputError(
-            f"`positions` must have the shape (k, {molecule.n_atoms}, 3), got {positions.shape}"
-        )
     if owners is not None and len(owners) != count:
         raise InputError(f"`owners` must name {count} owners, one a geometry, got {len(owners)}")
     energies = np.empty(count)

@@ -7,7 +7,6 @@ ALPB: 10.1021/acs.jctc.1c00471. The only module that imports tblite.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, final
@@ -21,7 +20,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
 from afir.surface import Evaluation
-from afir.surfaces.series import Memory, in_series
+from afir.surfaces.series import ANNEALING, Memory, check_options, in_series
 from afir.units import BOHR, BOLTZMANN, HARTREE, HARTREE_PER_BOHR
 
 _log = logging.getLogger(__name__)
@@ -34,10 +33,8 @@ PATH_TEMPERATURE = 1000.0
 PATH_ACCURACY = 0.1
 """SCF accuracy on paths: gradients good to about 1e-5 eV/Å for ten atoms."""
 
-_HEAVIEST = 86  # radon, the last element of both parametrisations
 _USUAL = (10, 250)  # mixer memory and SCF cycles; the library's own memory is slow when it is hard
 _PATIENT = (20, 1000)
-_ANNEALING = (5000.0, 3000.0, 2000.0, 1000.0, 600.0)  # K
 _METHODS = {  # how to build the calculator, and the number of its ALPB parameters
     "GFN1-xTB": (library.new_gfn1_calculator, 1),
     "GFN2-xTB": (library.new_gfn2_calculator, 2),
@@ -97,21 +94,9 @@ def _surface(
     spin_polarization: bool,
 ) -> TBLiteSurface:
     """Check the options and build the surface."""
-    for name, unit, value in (("temperature", " K", temperature), ("accuracy", "", accuracy)):
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise InputError(f"`{name}` must be a number, got {value!r}")
-        if not 0.0 < value < math.inf:
-            raise InputError(f"`{name}` must be more than 0{unit}, got {value}")
-    if solvent is not None and not isinstance(solvent, str):
-        raise InputError(f"`solvent` must be the name of a solvent, got {solvent!r}")
+    check_options(method, molecule, temperature, accuracy, solvent)
     if not isinstance(spin_polarization, bool):
         raise InputError(f"`spin_polarization` must be true or false, got {spin_polarization!r}")
-    for index, (number, symbol) in enumerate(zip(molecule.numbers, molecule.symbols, strict=True)):
-        if number > _HEAVIEST:
-            raise InputError(
-                f"`numbers` must hold elements up to radon for {method}, "
-                f"got {symbol} for atom {index}"
-            )
     settings = _Settings(method, float(temperature), float(accuracy), solvent, spin_polarization)
     return TBLiteSurface(molecule, settings)
 
@@ -220,7 +205,7 @@ class TBLiteSurface:
             # Converge hot, where it is easy, and cool down from density to density.
             last = self._settings.temperature
             result = library.new_result()
-            for temperature in (*(t for t in _ANNEALING if t > last), last):
+            for temperature in (*(t for t in ANNEALING if t > last), last):
                 engine.set_temperature(temperature)
                 engine.converge(result)
             return result
