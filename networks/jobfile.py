@@ -1,0 +1,259 @@
+"""Jobs: what ``afir explore`` is asked to do, from flags, from a TOML file, or from both.
+
+A job file has the names of the flags, with underscores::
+
+    input = "h2co.xyz"
+    output = "h2co.db"
+    surface = "gfn2"
+    gamma = 1000.0
+    seed = 7
+    workers = 2
+
+    [surface_options]
+    solvent = "water"
+
+    [step]
+    push_steps = 200
+
+``[step]`` holds the fields of `afir.searches.settings.StepSettings`, γ excepted. Paths in a
+job file are relative to the folder it lies in.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from afir.errors import InputError
+from networks.settings import Settings
+
+_RENAMED = {"window": "window_kj_mol", "target_atoms": "targets"}  # job key → settings field
+_PATHS = ("input", "output", "wanted")
+_STATE = ("charge", "multiplicity", "workers")
+_SETTINGS = (
+    "surface",
+    "surface_options",
+    "seed",
+    "policy",
+    "policy_options",
+    "target_atoms",
+    "terms",
+    "window",
+    "bond_depth",
+    "max_trials",
+    "max_gradients",
+    "max_seconds",
+    "patience",
+    "expand_complexes",
+    "task_seconds",
+    "round_size",
+)
+KEYS: tuple[str, ...] = (*_PATHS, *_STATE, "gamma", *_SETTINGS, "step")
+"""The keys of a job file."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One exploration as it was asked for.
+
+    Attributes
+    ----------
+    input
+        The file with the structure to start from.
+    output
+        The run file to make; None means it is named after the input.
+    charge, multiplicity
+        The electronic state; None leaves it to the input file.
+    workers
+        Worker processes.
+    wanted
+        A file with a product at which to stop.
+    settings
+        Everything else; ``wanted`` is still unset in them, since nothing has been read yet.
+    """
+
+    input: Path
+    output: Path | None = None
+    charge: int | None = None
+    multiplicity: int | None = None
+    workers: int = 1
+    wanted: Path | None = None
+    settings: Settings = field(default_factory=Settings)
+
+
+def read_job_file(path: Path) -> dict[str, Any]:
+    """The values of a job file, keys checked, paths made relative to its folder.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is no TOML, or has a key that does not exist.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such job file; check the name")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a TOML file: {error}") from error
+    _check_keys(values, KEYS, f"the job file {path}")
+    for key in _PATHS:
+        if key in values:
+            values[key] = str(path.parent / _text(key, values[key]))
+    return values
+
+
+def job_from(values: Mapping[str, Any]) -> Job:
+    """The job that a mapping of job keys describes.
+
+    Parameters
+    ----------
+    values
+        Job keys and plain values; None is the same as a key that is not there.
+
+    Raises
+    ------
+    InputError
+        For a key that does not exist, a value that makes no sense, or no ``input``.
+    """
+    given = {key: value for key, value in values.items() if value is not None}
+    _check_keys(given, KEYS, "the job")
+    if "input" not in given:
+        raise InputError("no structure to start from; give IN.xyz or `input` in a job file")
+    step = given.get("step", {})
+    if not isinstance(step, Mapping):
+        raise InputError(f"`step` must be a table, got {step!r}")
+    names = tuple(name for name in Settings().to_dict()["step"] if name != "gamma")
+    _check_keys(step, names, "[step]")
+    settings = {_RENAMED.get(key, key): given[key] for key in _SETTINGS if key in given}
+    settings["step"] = dict(step)
+    if "gamma" in given:
+        settings["step"]["gamma"] = _number("gamma", given["gamma"])
+    return Job(
+        input=Path(_text("input", given["input"])),
+        output=Path(_text("output", given["output"])) if "output" in given else None,
+        charge=_whole("charge", given.get("charge")),
+        multiplicity=_whole("multiplicity", given.get("multiplicity")),
+        workers=_workers(given.get("workers", 1)),
+        wanted=Path(_text("wanted", given["wanted"])) if "wanted" in given else None,
+        settings=_settings(settings),
+    )
+
+
+def job_values(job: Job) -> dict[str, Any]:
+    """The job as job keys and plain values, defaults included; `job_from` reads it back."""
+    settings = job.settings.to_dict()
+    step = settings["step"]
+    values: dict[str, Any] = {
+        "input": str(job.input),
+        "output": None if job.output is None else str(job.output),
+        "wanted": None if job.wanted is None else str(job.wanted),
+        "charge": job.charge,
+        "multiplicity": job.multiplicity,
+        "workers": job.workers,
+        "gamma": step.pop("gamma"),
+        **{key: settings[_RENAMED.get(key, key)] for key in _SETTINGS},
+        "step": step,
+    }
+    return {key: value for key, value in values.items() if value not in (None, {})}
+
+
+def write_toml(values: Mapping[str, Any]) -> str:
+    """Plain values as TOML: numbers, text, truth values, lists and tables of them.
+
+    Raises
+    ------
+    InputError
+        For a value TOML has no words for. None is left out, since TOML has no null.
+    """
+    lines = [
+        f"{_key(name)} = {_value(value)}"
+        for name, value in values.items()
+        if value is not None and not isinstance(value, Mapping)
+    ]
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            inner = [
+                f"{_key(key)} = {_value(item)}" for key, item in value.items() if item is not None
+            ]
+            lines += ["", f"[{_key(name)}]", *inner]
+    return "\n".join(lines).strip() + "\n"
+
+
+def _key(name: str) -> str:
+    """A bare key where TOML allows it, else a quoted one."""
+    bare = name.isascii() and name.replace("-", "_").isidentifier()
+    return name if bare else _string(name)
+
+
+def _value(value: object) -> str:
+    """One value on one line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        return _string(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    if isinstance(value, Mapping):
+        inside = (f"{_key(key)} = {_value(item)}" for key, item in value.items())
+        return "{" + ", ".join(inside) + "}"
+    raise InputError(f"a job must hold plain values, got {value!r}")
+
+
+def _string(text: str) -> str:
+    """A basic string: quotes, backslashes and control characters escaped."""
+    escaped = "".join(
+        f"\\{c}" if c in '"\\' else f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 else c
+        for c in text
+    )
+    return f'"{escaped}"'
+
+
+def _check_keys(values: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    """InputError for a key that does not exist, with the closest that does."""
+    for key in values:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, 1, 0.5)
+            hint = f"did you mean `{close[0]}`?" if close else f"it knows {', '.join(known)}"
+            raise InputError(f"{where} has the unknown key `{key}`; {hint}")
+
+
+def _settings(values: Mapping[str, Any]) -> Settings:
+    """Settings whose complaints use the names of the flags."""
+    try:
+        return Settings.from_dict(values)
+    except InputError as error:
+        message = str(error)
+        for key, name in _RENAMED.items():
+            message = message.replace(f"`{name}`", f"`{key}`")
+        raise InputError(message) from error
+
+
+def _text(key: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise InputError(f"`{key}` must be the name of a file, got {value!r}")
+    return value
+
+
+def _number(key: str, value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise InputError(f"`{key}` must be a number, got {value!r}")
+    return float(value)
+
+
+def _whole(key: str, value: object) -> int | None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        raise InputError(f"`{key}` must be a whole number, got {value!r}")
+    return value
+
+
+def _workers(value: object) -> int:
+    workers = _whole("workers", value)
+    if workers is None or workers < 1:
+        raise InputError(f"`workers` must be a whole number of 1 or more, got {value!r}")
+    return workers

@@ -1,0 +1,154 @@
+"""Job files: what is written comes back, and what is wrong is named."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afir.errors import InputError
+from afir.searches.settings import StepSettings
+from networks.jobfile import KEYS, job_from, job_values, read_job_file, write_toml
+from networks.settings import Settings
+
+SCALARS = (
+    st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(exclude_categories=["Cs"]))
+)
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+TABLES = st.dictionaries(NAMES, SCALARS | st.lists(SCALARS, max_size=3), max_size=4)
+
+
+@given(st.dictionaries(NAMES, SCALARS | st.lists(SCALARS, max_size=3) | TABLES, max_size=5))
+def test_toml_comes_back(values: dict[str, Any]) -> None:
+    assert tomllib.loads(write_toml(values)) == values
+
+
+def test_toml_has_no_null_and_no_objects() -> None:
+    assert tomllib.loads(write_toml({"a": None, "t": {"b": None, "c": 1}})) == {"t": {"c": 1}}
+    assert math.isnan(tomllib.loads(write_toml({"x": math.nan}))["x"])
+    assert tomllib.loads(write_toml({"x": [{"y": 1}]})) == {"x": [{"y": 1}]}
+    with pytest.raises(InputError, match="plain values"):
+        write_toml({"x": object()})
+
+
+def test_a_full_job_comes_back() -> None:
+    values = {
+        "input": "h2co.xyz",
+        "output": "run.db",
+        "wanted": "co_h2.xyz",
+        "charge": 1,
+        "multiplicity": 2,
+        "workers": 2,
+        "gamma": 800.0,
+        "surface": "gfn1",
+        "surface_options": {"solvent": "water", "accuracy": 0.1},
+        "seed": 7,
+        "policy": "stochastic",
+        "policy_options": {"temperature": 1500.0},
+        "target_atoms": [0, 2],
+        "terms": 1,
+        "window": 400.0,
+        "bond_depth": 4,
+        "max_trials": 100,
+        "max_gradients": 5000,
+        "max_seconds": 60.0,
+        "patience": 20,
+        "expand_complexes": True,
+        "task_seconds": 30.0,
+        "round_size": 4,
+        "step": {"push_steps": 99},
+    }
+    assert set(values) == set(KEYS)
+    job = job_from(values)
+    assert job.settings == Settings(
+        surface="gfn1",
+        surface_options={"solvent": "water", "accuracy": 0.1},
+        step=StepSettings(gamma=800.0, push_steps=99),
+        seed=7,
+        policy="stochastic",
+        policy_options={"temperature": 1500.0},
+        targets=(0, 2),
+        terms=1,
+        window_kj_mol=400.0,
+        bond_depth=4,
+        max_trials=100,
+        max_gradients=5000,
+        max_seconds=60.0,
+        patience=20,
+        expand_complexes=True,
+        task_seconds=30.0,
+        round_size=4,
+    )
+    assert (job.input, job.output, job.wanted) == (
+        Path("h2co.xyz"),
+        Path("run.db"),
+        Path("co_h2.xyz"),
+    )
+    assert (job.charge, job.multiplicity, job.workers) == (1, 2, 2)
+    assert job_from(tomllib.loads(write_toml(job_values(job)))) == job
+
+
+def test_defaults_are_those_of_the_settings() -> None:
+    job = job_from({"input": "a.xyz", "gamma": None})
+    assert job.settings == Settings()
+    assert job_from(tomllib.loads(write_toml(job_values(job)))) == job
+
+
+def test_paths_are_relative_to_the_job_file(tmp_path: Path) -> None:
+    path = tmp_path / "job.toml"
+    path.write_text('input = "a.xyz"\noutput = "/tmp/b.db"\n')
+    values = read_job_file(path)
+    assert values == {"input": str(tmp_path / "a.xyz"), "output": "/tmp/b.db"}
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({}, "no structure to start from"),
+        ({"gama": 100}, "unknown key `gama`; did you mean `gamma`?"),
+        ({"zzz": 1}, "unknown key `zzz`; it knows input"),
+        ({"step": {"push_step": 3}}, "[step] has the unknown key `push_step`; did you mean"),
+        ({"step": {"gamma": 3}}, "[step] has the unknown key `gamma`"),
+        ({"step": 3}, "`step` must be a table"),
+        ({"input": 3}, "`input` must be the name of a file"),
+        ({"gamma": "high"}, "`gamma` must be a number"),
+        ({"gamma": -1.0}, "`gamma` must be"),
+        ({"charge": 0.5}, "`charge` must be a whole number"),
+        ({"workers": 0}, "`workers` must be a whole number of 1 or more"),
+        ({"workers": "two"}, "`workers` must be a whole number"),
+        ({"window": -5}, "`window` must be a positive number"),
+        ({"target_atoms": "C"}, "`target_atoms` must be a list of atoms"),
+        ({"seed": -1}, "`seed` must be"),
+        ({"expand_complexes": 1}, "`expand_complexes` must be true or false"),
+        ({"surface_options": 1}, "`surface_options` must be a table"),
+        ({"step": {"push_steps": "many"}}, "`"),
+    ],
+)
+def test_wrong_jobs_are_named(values: dict[str, Any], words: str) -> None:
+    base = {"input": "a.xyz"} if values else {}
+    with pytest.raises(InputError) as caught:
+        job_from({**base, **values})
+    assert words in str(caught.value)
+
+
+def test_wrong_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such job file"):
+        read_job_file(tmp_path / "no.toml")
+    path = tmp_path / "job.toml"
+    path.write_text("gamma 1000")
+    with pytest.raises(InputError, match="is not a TOML file"):
+        read_job_file(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="is not a TOML file"):
+        read_job_file(path)
+    path.write_text("wrokers = 2")
+    with pytest.raises(InputError, match="did you mean `workers`"):
+        read_job_file(path)
