@@ -1,0 +1,103 @@
+"""What an exploration reports while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from networks.records import DC, EQ, TS, Dismissed, StoppedBy, Trial
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The run file is open; with what is already in it when it is resumed."""
+
+    eqs: int
+    tss: int
+    dcs: int
+    trials: int
+
+
+@dataclass(frozen=True)
+class RoundStarted:
+    """A round of `trials` pushes was chosen."""
+
+    number: int
+    trials: int
+
+
+@dataclass(frozen=True)
+class TaskDone:
+    """One task came back; `open` more of this round are known to be still to come.
+
+    `kind` is ``"push"``, ``"confirm"`` or ``"characterise"``; `error` says why there is no
+    result.
+    """
+
+    round: int
+    kind: str
+    gradients: int
+    seconds: float
+    error: str | None
+    open: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """A new node of the network, and the trial that found it (0 for the start)."""
+
+    record: EQ | TS | DC
+    trial: int
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A structure that was examined and is not what it seemed."""
+
+    dismissed: Dismissed
+
+
+@dataclass(frozen=True)
+class TrialDone:
+    """A trial is finished and in the run file."""
+
+    trial: Trial
+
+
+@dataclass(frozen=True)
+class RoundDone:
+    """A round is finished and in the run file; totals of the whole run."""
+
+    number: int
+    eqs: int
+    tss: int
+    dcs: int
+    trials: int
+    gradients: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The exploration has ended; the last event."""
+
+    reason: StoppedBy
+    anything_left: bool
+
+
+Event: TypeAlias = (
+    Opened | RoundStarted | TaskDone | Found | Rejected | TrialDone | RoundDone | Stopped
+)
+
+__all__ = [
+    "Event",
+    "Found",
+    "Opened",
+    "Rejected",
+    "RoundDone",
+    "RoundStarted",
+    "Stopped",
+    "StoppedBy",
+    "TaskDone",
+    "TrialDone",
+]

@@ -1,0 +1,274 @@
+"""Where tasks are done: in this process or in worker processes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from afir.errors import AfirError, InputError
+from afir.stationary import Outcome
+from networks.tasks import Task, TaskResult
+
+logger = logging.getLogger(__name__)
+
+GRACE = 2.0
+"""Seconds a worker gets to notice by itself that its time is over, before it is killed."""
+
+_START_SECONDS = 120.0  # importing the surface's packages from a cold disk takes its time
+_START_TRIES = 3
+
+_ONE_THREAD = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+class Executor(Protocol):
+    """Does tasks, in whatever order and place."""
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
+        """Do tasks and yield each index with its result, in the order of completion.
+
+        `tasks` may grow while the results are read: what is appended is done too. A task
+        that cannot be finished has a result that says so; it stops nothing.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give everything back; unfinished tasks are dropped."""
+        ...
+
+
+class Opening(Protocol):
+    """What a worker is given once, e.g. `networks.tasks.Bench`; it must be picklable."""
+
+    def open(self) -> Callable[[Task], TaskResult]:
+        """Prepare, and return the function that does a task."""
+        ...
+
+
+class SerialExecutor:
+    """Does one task after the other in this process.
+
+    Numerical libraries are held to one thread meanwhile, as in a worker, so that the results
+    are the same to the last digit.
+
+    Parameters
+    ----------
+    bench
+        Prepared when the first task is done.
+    """
+
+    def __init__(self, bench: Opening) -> None:
+        self._bench = bench
+        self._perform: Callable[[Task], TaskResult] | None = None
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
+        """Do the tasks in order; see `Executor.run`."""
+        if self._perform is None:
+            self._perform = self._bench.open()
+        index = 0
+        while index < len(tasks):
+            with threadpool_limits(limits=1):
+                result = self._perform(tasks[index])
+            yield index, result
+            index += 1
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class ProcessExecutor:
+    """Does tasks in worker processes.
+
+    Each worker is a fresh interpreter with one numerical thread. One that dies costs the task
+    it was doing, one that hangs is killed, and both are replaced. Workers end with this
+    process, however it ends; an interrupt from the keyboard does not reach them, so that the
+    run can end in order.
+
+    Parameters
+    ----------
+    bench
+        Sent to every worker once.
+    workers
+        How many, 1 or more.
+    seconds
+        A task that takes longer than this, and `GRACE` more, is given up.
+    """
+
+    def __init__(self, bench: Opening, workers: int, seconds: float = float("inf")) -> None:
+        if workers < 1:
+            raise InputError(f"`workers` must be 1 or more, got {workers}")
+        self._bench = bench
+        self._count = workers
+        self._seconds = seconds
+        # Started now, they get ready while the caller is still preparing.
+        self._workers = [_Worker(bench) for _ in range(workers)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
+        """Do the tasks on all workers; see `Executor.run`."""
+        following = 0
+        done: list[tuple[int, TaskResult]] = []
+        while len(self._workers) < self._count:
+            self._workers.append(_Worker(self._bench))
+        try:
+            while True:
+                for worker in self._workers:
+                    if following < len(tasks) and worker.idle:
+                        worker.give(following, tasks[following], self._seconds)
+                        following += 1
+                if done:
+                    yield done.pop(0)
+                elif following < len(tasks) or any(w.number is not None for w in self._workers):
+                    done.extend(self._collect())
+                else:
+                    return
+        finally:
+            # Left early: an answer to this run must not be taken for one to the next.
+            for worker in self._workers:
+                if worker.number is not None:
+                    worker.kill()
+            self._workers = [worker for worker in self._workers if worker.number is None]
+
+    def close(self) -> None:
+        """Kill the workers."""
+        for worker in self._workers:
+            worker.kill()
+        self._workers = []
+
+    def _collect(self) -> Iterator[tuple[int, TaskResult]]:
+        """Wait until a worker has something to say or is late, and see to it."""
+        now = time.monotonic()
+        pause = min(worker.deadline for worker in self._workers) - now
+        ready = wait(
+            [worker.connection for worker in self._workers],
+            timeout=None if pause == float("inf") else max(pause, 0.0),
+        )
+        now = time.monotonic()
+        for index, worker in enumerate(self._workers):
+            number = worker.number
+            if worker.connection in ready:
+                try:
+                    result = worker.receive()
+                except (EOFError, OSError):
+                    code = worker.kill()
+                    self._replace(index, f"it ended with exit code {code}")
+                    if number is not None:
+                        error = f"the worker process ended with exit code {code}"
+                        yield number, _lost(Outcome.WORKER_DIED, error)
+                else:
+                    if number is not None and result is not None:
+                        yield number, result
+            elif now >= worker.deadline:
+                worker.kill()
+                self._replace(index, f"it was not ready after {_START_SECONDS:g} s")
+                if number is not None:
+                    error = f"killed after {self._seconds:g} s"
+                    yield number, _lost(Outcome.TIMED_OUT, error)
+
+    def _replace(self, index: int, why: str) -> None:
+        """A new worker in place of one that is gone."""
+        old = self._workers[index]
+        tries = 0 if old.ready else old.tries + 1
+        if tries >= _START_TRIES:
+            raise AfirError(f"no worker process could be started: {why}")
+        logger.warning("worker process %d is replaced", old.pid)
+        self._workers[index] = _Worker(self._bench, tries)
+
+
+class _Worker:
+    """One worker process and what it is doing."""
+
+    def __init__(self, bench: Opening, tries: int = 0) -> None:
+        self.tries = tries
+        self.ready = False
+        self.number: int | None = None
+        self.deadline = time.monotonic() + _START_SECONDS
+        self.connection: Connection[Any, Any]
+        self.connection, other = Pipe()
+        path = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 - "" is the cwd
+        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path))
+        environment.update(dict.fromkeys(_ONE_THREAD, "1"))
+        with other:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "networks.worker", str(other.fileno())],
+                stdin=subprocess.DEVNULL,
+                env=environment,
+                pass_fds=[other.fileno()],
+                process_group=0,
+            )
+        with contextlib.suppress(OSError):  # it is gone already: the next wait notices
+            self.connection.send(bench)
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @property
+    def idle(self) -> bool:
+        """Whether it can take a task."""
+        return self.ready and self.number is None
+
+    def give(self, number: int, task: Task, seconds: float) -> None:
+        """Hand over a task."""
+        self.number = number
+        self.deadline = time.monotonic() + seconds + GRACE
+        with contextlib.suppress(OSError):  # it has died: the next wait notices
+            self.connection.send((number, task))
+
+    def receive(self) -> TaskResult | None:
+        """Read what it has to say: None when it has just become ready.
+
+        Raises EOFError or OSError when it is gone.
+        """
+        message = self.connection.recv()
+        self.deadline = float("inf")
+        if message is None:
+            self.ready = True
+            return None
+        if isinstance(message, AfirError):
+            raise message
+        if isinstance(message, str):
+            raise AfirError(f"a worker process could not get ready: {message}")
+        _, result = message
+        self.number = None
+        answer: TaskResult = result
+        return answer
+
+    def kill(self) -> int:
+        """End it now; its exit code."""
+        self._process.kill()
+        code = self._process.wait()
+        self.connection.close()
+        return code
+
+
+def _lost(outcome: Outcome, error: str) -> TaskResult:
+    """The result of a task whose worker is gone."""
+    return TaskResult(None, outcome, error, Counter(), 0.0)

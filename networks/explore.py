@@ -1,0 +1,422 @@
+"""The recursive exploration: choose pushes, do them, keep what they found, until nothing is left.
+
+The explorer alone decides and writes. It works in rounds of a fixed number of trials; a round's
+plan is committed before it begins and every answer as it comes, so that a run can be killed at
+any moment and, resumed, ends with the network it would have found undisturbed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from afir.errors import AfirError, InputError
+from afir.fragments import pushes
+from afir.geometry import bonds
+from afir.molecule import Molecule, Positions
+from afir.units import KJ_PER_MOL
+from networks.events import (
+    Event,
+    Found,
+    Opened,
+    Rejected,
+    RoundDone,
+    RoundStarted,
+    Stopped,
+    TaskDone,
+    TrialDone,
+)
+from networks.executor import Executor, ProcessExecutor, SerialExecutor
+from networks.frontier import Frontier, PushTerms
+from networks.network import bonds_changed
+from networks.policy import Policy, load_policy
+from networks.records import COMPLEX, DC, EQ, TS, Complete, Key, Plan, StoppedBy
+from networks.round import Dismissals, Question, Round, Stage, Start
+from networks.settings import KEEP, Keep, Settings
+from networks.store import Store
+from networks.tasks import Bench, Push, Task
+
+# What random numbers are made from, after the seed: each purpose has its own stream.
+_CHOICE, _PUSHES, _TRIAL = 1, 2, 3
+
+_GRADIENTS_A_TRIAL = 600  # a guess for as long as nothing is known
+
+
+def explore(
+    molecule: Molecule,
+    positions: Positions,
+    settings: Settings,
+    output: Path,
+    *,
+    workers: int = 1,
+    job: str = "",
+    executor: Executor | None = None,
+) -> Iterator[Event]:
+    """Explore the reaction paths that start from a structure.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    positions
+        (n, 3) the start in Å.
+    settings
+        Everything that decides which network is found.
+    output
+        The run file to be made.
+    workers
+        Processes to do the searches in; with 1 they are done in this one.
+    job
+        A text that is kept in the run file, e.g. the job file.
+    executor
+        Does the tasks in place of the workers; it stays open.
+
+    Returns
+    -------
+    Iterator of Event
+        What happens, as it happens. The exploration goes on only while it is iterated.
+
+    Raises
+    ------
+    InputError
+        At once, if anything given makes no sense or `output` exists.
+    AfirError
+        On the way, if the start is no minimum of the surface or the file cannot be written.
+    """
+    x = np.array(positions, dtype=np.float64)
+    if x.shape != (molecule.n_atoms, 3) or not np.isfinite(x).all():
+        raise InputError(
+            f"`positions` must be finite and of the shape ({molecule.n_atoms}, 3), got {x.shape}"
+        )
+    settings.check(molecule)
+    _check_workers(workers)
+    policy = load_policy(settings.policy, settings.policy_options)
+    store = Store.create(output, molecule, x, settings, job)
+    return _events(store, policy, workers, executor)
+
+
+def resume(
+    output: Path,
+    *,
+    workers: int = 1,
+    window_kj_mol: float | Keep | None = KEEP,
+    bond_depth: int | Keep | None = KEEP,
+    max_trials: int | Keep | None = KEEP,
+    max_gradients: int | Keep | None = KEEP,
+    max_seconds: float | Keep | None = KEEP,
+    patience: int | Keep | None = KEEP,
+    task_seconds: float | Keep = KEEP,
+    executor: Executor | None = None,
+) -> Iterator[Event]:
+    """Go on with a run that was stopped, interrupted or killed.
+
+    Parameters
+    ----------
+    output
+        The run file.
+    workers, executor
+        As for `explore`; any number gives the same network.
+    window_kj_mol, bond_depth, max_trials, max_gradients, max_seconds, patience, task_seconds
+        New limits in place of the old ones; see `networks.settings.Settings`. They count
+        from the beginning of the run. KEEP leaves one as it is, None takes it away.
+
+    Raises
+    ------
+    InputError
+        At once, if the file is no run, another process is writing it, or a limit makes no
+        sense.
+    AfirError
+        On the way, if the file cannot be written.
+    """
+    _check_workers(workers)
+    store = Store.open(output, writing=True)
+    try:
+        old = store.settings
+        settings = replace(
+            old,
+            window_kj_mol=old.window_kj_mol if window_kj_mol is KEEP else window_kj_mol,
+            bond_depth=old.bond_depth if bond_depth is KEEP else bond_depth,
+            max_trials=old.max_trials if max_trials is KEEP else max_trials,
+            max_gradients=old.max_gradients if max_gradients is KEEP else max_gradients,
+            max_seconds=old.max_seconds if max_seconds is KEEP else max_seconds,
+            patience=old.patience if patience is KEEP else patience,
+            task_seconds=old.task_seconds if task_seconds is KEEP else task_seconds,
+        )
+        policy = load_policy(settings.policy, settings.policy_options)
+        if settings != old:
+            store.change_settings(settings)
+    except AfirError:
+        store.close()
+        raise
+    return _events(store, policy, workers, executor)
+
+
+def open_run(output: Path) -> Store:
+    """Open a run file to read it, also while it is being written.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is no run, or its schema version is another one.
+    """
+    return Store.open(output)
+
+
+def _check_workers(workers: int) -> None:
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise InputError(f"`workers` must be a whole number of 1 or more, got {workers!r}")
+
+
+def _events(
+    store: Store, policy: Policy, workers: int, executor: Executor | None
+) -> Iterator[Event]:
+    """Run with all that must be given back at the end."""
+    settings = store.settings
+    doing = executor
+    try:
+        if doing is None:
+            bench = Bench(
+                store.molecule,
+                settings.surface,
+                settings.surface_options,
+                settings.step,
+                settings.task_seconds,
+            )
+            if workers == 1:
+                doing = SerialExecutor(bench)
+            else:
+                doing = ProcessExecutor(bench, workers, settings.task_seconds)
+        yield from _Exploration(store, policy, doing).run()
+    finally:
+        if doing is not None and executor is None:
+            doing.close()
+        store.close()
+
+
+class _Exploration:
+    """The state of a run; all of it can be read back from the run file."""
+
+    def __init__(self, store: Store, policy: Policy, executor: Executor) -> None:
+        self._store = store
+        self._policy = policy
+        self._executor = executor
+        self._settings = store.settings
+        self._network = store.load_network()
+        self._dismissals = Dismissals(store.molecule)
+        for record in store.dismissed():
+            self._dismissals.add(record)
+        summary = store.summary()
+        self._trials = sum(summary.trials.values())
+        self._barren = store.barren_trials()
+        self._gradients = store.gradients()
+        self._began = time.monotonic() - summary.seconds
+        self._frontier = Frontier(self._pushes)
+
+    def run(self) -> Iterator[Event]:
+        """Go on until something says stop."""
+        store, network = self._store, self._network
+        store.stopped(Complete(True, StoppedBy.INTERRUPTED), self._seconds())
+        yield Opened(len(network.eqs), len(network.tss), len(network.dcs), self._trials)
+        if store.rounds == 0:
+            start = Start(store.start, self._settings.wanted_positions())
+            try:
+                yield from self._do(start)
+            except AfirError:
+                store.discard()  # nothing is in it, and its name is wanted for the next attempt
+                raise
+        self._open_frontier()
+        plan = store.plan()
+        while True:
+            if plan is None:
+                reason = self._reason_to_stop()
+                if reason is not None:
+                    complete = Complete(self._frontier.anything_left(), reason)
+                    store.stopped(complete, self._seconds())
+                    yield Stopped(reason, complete.anything_left)
+                    return
+                plan = self._plan()
+                store.plan_round(plan)
+            yield from self._do(self._round(plan))
+            plan = None
+
+    # -- one round ---------------------------------------------------------------------------
+
+    def _do(self, stage: Stage) -> Iterator[Event]:
+        """Ask until all is answered, then take in what was found."""
+        store = self._store
+        kept = store.results(stage.number)
+        keys: list[Key] = []
+        tasks: list[Task] = []
+
+        def ask(questions: list[Question]) -> None:
+            """Line the questions up, and go on at once with answers that were kept."""
+            waiting = deque(questions)
+            while waiting:
+                key, task = waiting.popleft()
+                if key in kept:
+                    waiting.extend(stage.take(key, kept.pop(key)))
+                else:
+                    keys.append(key)
+                    tasks.append(task)
+
+        first = stage.begin()
+        ask(first)
+        if stage.number:
+            yield RoundStarted(stage.number, len(first))
+        for done, (index, result) in enumerate(self._executor.run(tasks), start=1):
+            key = keys[index]
+            store.add_result(stage.number, key, result, self._seconds())
+            ask(stage.take(key, result))
+            yield TaskDone(
+                round=stage.number,
+                kind=key.phase,
+                gradients=result.gradients.total(),
+                seconds=result.cpu_seconds,
+                error=result.error or None,
+                open=len(tasks) - done,
+            )
+        yield from self._absorb(stage)
+
+    def _absorb(self, stage: Stage) -> Iterator[Event]:
+        """Take in what a round found, commit it, and tell."""
+        absorbed = stage.absorb(self._network, self._dismissals, self._trials)
+        self._store.absorb(absorbed, self._seconds())
+        self._trials += len(absorbed.trials)
+        self._gradients += sum(absorbed.gradients.values())
+        for trial in absorbed.trials:
+            self._gradients += sum(trial.gradients.values())
+            self._barren = 0 if trial.found else self._barren + 1
+        if stage.number:
+            for eq in absorbed.eqs:
+                self._open(eq, ())
+        finder = {id: trial.number for trial in absorbed.trials for id in trial.found}
+        records: list[EQ | TS | DC] = [*absorbed.eqs, *absorbed.dcs, *absorbed.tss]
+        for record in records:
+            yield Found(record, finder.get(record.id, 0))
+        for dismissed in absorbed.dismissed:
+            if dismissed.node is None:
+                yield Rejected(dismissed)
+        for trial in absorbed.trials:
+            yield TrialDone(trial)
+        network = self._network
+        yield RoundDone(
+            number=stage.number,
+            eqs=len(network.eqs),
+            tss=len(network.tss),
+            dcs=len(network.dcs),
+            trials=self._trials,
+            gradients=self._gradients,
+            seconds=self._seconds(),
+        )
+
+    def _plan(self) -> Plan:
+        """Choose the pushes of the next round."""
+        number = self._store.rounds
+        rng = np.random.default_rng([self._settings.seed, _CHOICE, number])
+        items = self._policy.choose(self._frontier, self._network, self._room(), rng)
+        if not items:
+            raise AfirError(
+                f"the policy {self._settings.policy!r} must choose something while pushes are "
+                "left, got nothing"
+            )
+        return Plan(number, self._ceiling(), tuple(items))
+
+    def _room(self) -> int:
+        """How many trials the next round may have without going far past a limit."""
+        settings, room = self._settings, self._settings.round_size
+        done = self._trials
+        if settings.max_trials is not None:
+            room = min(room, settings.max_trials - done)
+        if settings.max_gradients is not None:
+            each = self._gradients / done if done else _GRADIENTS_A_TRIAL
+            room = min(room, int((settings.max_gradients - self._gradients) / each))
+        if settings.max_seconds is not None and done:
+            left = settings.max_seconds - self._seconds()
+            room = min(room, int(left * done / self._seconds()))
+        return max(room, 1)
+
+    def _round(self, plan: Plan) -> Round:
+        """The tasks of a plan; its pushes are used up."""
+        tasks = []
+        for item in plan.items:
+            eq = self._network.eqs[item.eq]
+            # A limit that was changed may have closed an EQ whose round had begun.
+            if item.eq in self._frontier.eqs:
+                terms = self._frontier.take(item)
+            else:
+                terms = self._pushes(eq)[item.push]
+            seed = (self._settings.seed, _TRIAL, eq.number, item.push)
+            tasks.append(Push(eq.point(), terms, plan.ceiling, seed))
+        return Round(plan, tasks, self._network, self._dismissals)
+
+    # -- what is worth trying ------------------------------------------------------------------
+
+    def _open_frontier(self) -> None:
+        used: dict[str, list[int]] = {}
+        for item in self._store.used():
+            used.setdefault(item.eq, []).append(item.push)
+        for eq in self._network.eqs.values():
+            self._open(eq, used.get(eq.id, ()))
+
+    def _open(self, eq: EQ, used: Sequence[int]) -> None:
+        if self._worth_expanding(eq):
+            self._frontier.add(eq, used)
+
+    def _worth_expanding(self, eq: EQ) -> bool:
+        settings, start = self._settings, self._network.eqs["EQ0"]
+        if eq.id == start.id:
+            return True
+        if COMPLEX in eq.flags and not settings.expand_complexes:
+            return False
+        ceiling = self._ceiling()
+        if ceiling is not None and eq.energy > ceiling:
+            return False
+        if settings.bond_depth is None:
+            return True
+        molecule = self._network.molecule
+        changed = bonds_changed(bonds(molecule, start.positions), bonds(molecule, eq.positions))
+        return changed <= settings.bond_depth
+
+    def _pushes(self, eq: EQ) -> list[PushTerms]:
+        """All pushes of an EQ, the same whenever they are worked out."""
+        settings = self._settings
+        return pushes(
+            self._network.molecule,
+            eq.positions,
+            targets=settings.targets,
+            terms=settings.terms,
+            rng=np.random.default_rng([settings.seed, _PUSHES, eq.number]),
+        )
+
+    def _ceiling(self) -> float | None:
+        window = self._settings.window_kj_mol
+        if window is None:
+            return None
+        return self._network.eqs["EQ0"].energy + window * KJ_PER_MOL
+
+    # -- limits --------------------------------------------------------------------------------
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def _reason_to_stop(self) -> StoppedBy | None:
+        settings = self._settings
+        wanted = self._store.wanted()
+        if wanted is not None and self._network.find_eq(*wanted) is not None:
+            return StoppedBy.WANTED
+        if not self._frontier.anything_left():
+            return StoppedBy.NOTHING_LEFT
+        if settings.max_trials is not None and self._trials >= settings.max_trials:
+            return StoppedBy.TRIALS
+        if settings.max_gradients is not None and self._gradients >= settings.max_gradients:
+            return StoppedBy.GRADIENTS
+        if settings.max_seconds is not None and self._seconds() >= settings.max_seconds:
+            return StoppedBy.SECONDS
+        if settings.patience is not None and self._barren >= settings.patience:
+            return StoppedBy.PATIENCE
+        return None

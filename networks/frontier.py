@@ -1,0 +1,102 @@
+"""What is still to be tried: the pushes of every EQ that is worth expanding.
+
+Choosing costs the same whether ten or ten thousand EQs are open: EQs are kept sorted, and the
+pushes of one are worked out when it is first looked at.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeAlias
+
+from afir.errors import InputError
+from afir.force import ForceTerm
+from networks.records import EQ, Item
+
+PushTerms: TypeAlias = tuple[ForceTerm, ...]
+
+
+class Frontier:
+    """The EQs that are open and the pushes each of them has left.
+
+    Parameters
+    ----------
+    pushes
+        Works out all pushes of an EQ. Called at most once for an EQ while it is open, and
+        must always give the same for the same EQ.
+    """
+
+    def __init__(self, pushes: Callable[[EQ], Sequence[PushTerms]]) -> None:
+        self._pushes = pushes
+        self._eqs: dict[str, EQ] = {}
+        self._left: dict[str, dict[int, PushTerms]] = {}
+        self._used: dict[str, set[int]] = {}
+        self._by_energy: list[tuple[float, int, str]] = []
+
+    def add(self, eq: EQ, used: Iterable[int] = ()) -> None:
+        """Open an EQ, some of whose pushes may have been used before."""
+        if eq.id in self._eqs:
+            raise InputError(f"`eq` must not be open yet, got {eq.id} again")
+        self._eqs[eq.id] = eq
+        self._used[eq.id] = set(used)
+        insort(self._by_energy, _rank(eq))
+
+    @property
+    def eqs(self) -> Mapping[str, EQ]:
+        """The open EQs by id, in the order of discovery. One may prove to have no push left."""
+        return MappingProxyType(self._eqs)
+
+    def by_energy(self) -> Iterator[EQ]:
+        """The open EQs, lowest energy first; may be abandoned early."""
+        for _, _, id in self._by_energy:
+            yield self._eqs[id]
+
+    def left(self, id: str) -> Mapping[int, PushTerms]:
+        """The pushes an EQ has left, by number and in order; empty for one that is not open."""
+        if id not in self._eqs:
+            return {}
+        if id not in self._left:
+            used = self._used[id]
+            self._left[id] = {
+                number: terms
+                for number, terms in enumerate(self._pushes(self._eqs[id]))
+                if number not in used
+            }
+        return MappingProxyType(self._left[id])
+
+    def take(self, item: Item) -> PushTerms:
+        """Use up a push; an EQ whose last push this was is open no longer.
+
+        Raises
+        ------
+        InputError
+            When that push is not there.
+        """
+        if item.push not in self.left(item.eq):
+            raise InputError(f"`item` must be a push that is left, got {item.eq} {item.push}")
+        terms = self._left[item.eq].pop(item.push)
+        if not self._left[item.eq]:
+            self.close(item.eq)
+        return terms
+
+    def close(self, id: str) -> None:
+        """Drop an EQ and all pushes it has left."""
+        rank = _rank(self._eqs.pop(id))
+        del self._by_energy[bisect_left(self._by_energy, rank)]
+        self._left.pop(id, None)
+        del self._used[id]
+
+    def anything_left(self) -> bool:
+        """Whether any push is left; EQs that prove to have none are closed on the way."""
+        while self._eqs:
+            id = next(iter(self._eqs))
+            if self.left(id):
+                return True
+            self.close(id)
+        return False
+
+
+def _rank(eq: EQ) -> tuple[float, int, str]:
+    return eq.energy, eq.number, eq.id

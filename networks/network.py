@@ -1,0 +1,298 @@
+"""The reaction-route network: equilibrium structures and what connects them.
+
+Nodes are EQs and DCs, edges are TSs. A structure that is added twice is one node; ids are
+given in the order of discovery and never used again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import TypeAlias
+
+import networkx as nx  # type: ignore[import-untyped]
+import numpy as np
+from numpy.typing import NDArray
+
+from afir.errors import InputError
+from afir.geometry import bonds, components
+from afir.molecule import Molecule, Positions, hill_formula
+from afir.stationary import Confirmation, StationaryPoint
+from networks.identity import IdentityIndex, fingerprint
+from networks.records import COMPLEX, DC, EQ, TS, Dismissed, Proof, Trial
+
+__all__ = [
+    "COMPLEX",
+    "DC",
+    "EQ",
+    "TS",
+    "Dismissed",
+    "Proof",
+    "ReactionNetwork",
+    "Trial",
+    "fragments",
+    "proof_of",
+]
+
+Node: TypeAlias = EQ | DC
+Graph: TypeAlias = "nx.MultiGraph[str]"
+
+
+class ReactionNetwork:
+    """The network of one molecule.
+
+    Parameters
+    ----------
+    molecule
+        What all structures have in common.
+    """
+
+    def __init__(self, molecule: Molecule) -> None:
+        self.molecule = molecule
+        self._graph: Graph = nx.MultiGraph()
+        self._eqs: dict[str, EQ] = {}
+        self._tss: dict[str, TS] = {}
+        self._dcs: dict[str, DC] = {}
+        self._minima = IdentityIndex(molecule)
+        self._saddles = IdentityIndex(molecule)
+        self._channels: dict[_Channel, list[tuple[str, list[Graph]]]] = {}
+        self._lowest: EQ | None = None
+
+    @property
+    def eqs(self) -> Mapping[str, EQ]:
+        """Equilibrium structures by id, in the order of discovery."""
+        return MappingProxyType(self._eqs)
+
+    @property
+    def tss(self) -> Mapping[str, TS]:
+        """Transition states by id, in the order of discovery."""
+        return MappingProxyType(self._tss)
+
+    @property
+    def dcs(self) -> Mapping[str, DC]:
+        """Dissociation channels by id, in the order of discovery."""
+        return MappingProxyType(self._dcs)
+
+    @property
+    def graph(self) -> Graph:
+        """The graph itself, to be read only.
+
+        A node has the attributes ``kind`` (``"EQ"`` or ``"DC"``) and ``energy`` (eV); an edge
+        has the TS id as its key and the attribute ``energy``. A rearrangement into an
+        equivalent structure is a loop.
+        """
+        return self._graph
+
+    @property
+    def lowest(self) -> EQ:
+        """The EQ of lowest energy; raises InputError when there is none."""
+        if self._lowest is None:
+            raise InputError("the network must hold at least one EQ, got an empty one")
+        return self._lowest
+
+    def node(self, id: str) -> EQ | DC:
+        """The EQ or DC with this id; raises InputError when there is none."""
+        found = self._eqs.get(id) or self._dcs.get(id)
+        if found is None:
+            raise InputError(f"`id` must be an EQ or DC of the network, got {id!r}")
+        return found
+
+    def neighbours(self, id: str) -> dict[str, tuple[str, ...]]:
+        """What is one step away from a node: node id → ids of the TSs that lead there."""
+        self.node(id)
+        return {other: tuple(edges) for other, edges in self._graph.adj[id].items()}
+
+    def find_eq(self, positions: Positions, energy: float) -> str | None:
+        """The id of the EQ with this structure (n, 3) in Å and energy in eV, if it is known."""
+        return self._minima.find(fingerprint(self.molecule, positions, energy), positions)
+
+    def find_ts(self, positions: Positions, energy: float) -> str | None:
+        """The id of the TS with this structure (n, 3) in Å and energy in eV, if it is known."""
+        return self._saddles.find(fingerprint(self.molecule, positions, energy), positions)
+
+    def find_dc(self, positions: Positions) -> str | None:
+        """The id of the channel with these fragments, if it is known.
+
+        Channels are the same when their fragments have the same atoms bonded in the same way:
+        how far apart they were when the search stopped means nothing.
+        """
+        channel, graphs = _channel(self.molecule, positions)
+        for id, known in self._channels.get(channel, ()):
+            if _paired(graphs, known):
+                return id
+        return None
+
+    def add_eq(self, point: StationaryPoint) -> tuple[str, bool]:
+        """Add a minimum; the id of its node and whether it is new."""
+        known = self.find_eq(point.positions, point.energy)
+        if known is not None:
+            return known, False
+        parts = components(self.molecule, point.positions)
+        record = EQ(
+            id=f"EQ{len(self._eqs)}",
+            positions=point.positions,
+            energy=point.energy,
+            wavenumbers=point.wavenumbers,
+            hessian=point.hessian,
+            flags=(COMPLEX,) if len(parts) > 1 else (),
+            gradient_max=point.gradient_max,
+            mode=point.mode,
+        )
+        self.insert(record)
+        return record.id, True
+
+    def add_ts(self, confirmation: Confirmation, ends: tuple[str, str]) -> tuple[str, bool]:
+        """Add a proven transition state between two nodes; its id and whether it is new.
+
+        A channel it ends in is barrierless no longer.
+        """
+        point = confirmation.point
+        known = self.find_ts(point.positions, point.energy)
+        if known is not None:
+            return known, False
+        proof = proof_of(confirmation)
+        record = TS(
+            id=f"TS{len(self._tss)}",
+            positions=point.positions,
+            energy=point.energy,
+            imaginary_cm1=-float(point.wavenumbers[0]),
+            wavenumbers=point.wavenumbers,
+            mode=point.mode,
+            hessian=point.hessian,
+            ends=ends,
+            verified=True,
+            proof=proof,
+            irc_positions=confirmation.irc_positions,
+            irc_energies=confirmation.irc_energies,
+        )
+        self.insert(record)
+        return record.id, True
+
+    def add_dc(self, positions: Positions, energy: float, *, origin: str) -> tuple[str, bool]:
+        """Add a dissociation channel; its id and whether it is new."""
+        known = self.find_dc(positions)
+        if known is not None:
+            return known, False
+        record = DC(
+            id=f"DC{len(self._dcs)}",
+            positions=positions,
+            energy=energy,
+            fragments=fragments(self.molecule, positions),
+            barrierless=True,
+            origin=origin,
+        )
+        self.insert(record)
+        return record.id, True
+
+    def insert(self, record: EQ | TS | DC) -> None:
+        """Take a record as it is, e.g. from a run file; ids must be new and ends known.
+
+        Raises
+        ------
+        InputError
+            For an id that is taken or an end that is not in the network.
+        """
+        if record.id in self._eqs or record.id in self._tss or record.id in self._dcs:
+            raise InputError(f"`id` must be new, got {record.id!r} a second time")
+        if isinstance(record, TS):
+            for end in record.ends:
+                self.node(end)
+            self._tss[record.id] = record
+            self._graph.add_edge(*record.ends, key=record.id, energy=record.energy)
+            self._index(self._saddles, record)
+            for end in record.ends:
+                if end in self._dcs:
+                    self._dcs[end] = _reached(self._dcs[end])
+            return
+        self._graph.add_node(record.id, kind=record.id[:2], energy=record.energy)
+        if isinstance(record, EQ):
+            self._eqs[record.id] = record
+            self._index(self._minima, record)
+            if self._lowest is None or record.energy < self._lowest.energy:
+                self._lowest = record
+        else:
+            self._dcs[record.id] = record
+            channel, graphs = _channel(self.molecule, record.positions)
+            self._channels.setdefault(channel, []).append((record.id, graphs))
+
+    def _index(self, index: IdentityIndex, record: EQ | TS) -> None:
+        mark = fingerprint(self.molecule, record.positions, record.energy)
+        index.add(record.id, mark, record.positions)
+
+
+def proof_of(confirmation: Confirmation) -> Proof:
+    """Why a confirmed transition state counts, as plain JSON; see `TS.proof`."""
+    point = confirmation.point
+    return {
+        "negative_eigenvalues": point.order,
+        "imaginary_cm1": -float(point.wavenumbers[0]),
+        "gradient_max": point.gradient_max,
+        "irc": "monotone" if confirmation.monotone else "not monotone",
+        "ends": [end.outcome.value for end in confirmation.ends],
+    }
+
+
+def fragments(molecule: Molecule, positions: Positions) -> tuple[str, ...]:
+    """The Hill formulas of the molecules a geometry (n, 3) consists of, sorted."""
+    symbols = molecule.symbols
+    return tuple(
+        sorted(hill_formula([symbols[i] for i in part]) for part in components(molecule, positions))
+    )
+
+
+def bonds_changed(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> int:
+    """How many bonds one adjacency matrix (n, n) has that the other has not."""
+    return int(np.triu(first ^ second).sum())
+
+
+_Channel: TypeAlias = "tuple[tuple[tuple[str, tuple[str, ...]], ...], ...]"
+
+
+def _channel(molecule: Molecule, positions: Positions) -> tuple[_Channel, list[Graph]]:
+    """What identical channels have in common, and the bond graph of each fragment."""
+    adjacency = bonds(molecule, positions)
+    symbols = molecule.symbols
+    found = []
+    for part in components(molecule, positions):
+        graph: Graph = nx.Graph(  # type: ignore[assignment]
+            (i, j) for i in part for j in part if i < j and adjacency[i, j]
+        )
+        graph.add_nodes_from((i, {"element": symbols[i]}) for i in part)
+        neighbourhood = tuple(
+            sorted(
+                (symbols[i], tuple(sorted(symbols[j] for j in np.flatnonzero(adjacency[i]))))
+                for i in part
+            )
+        )
+        found.append((neighbourhood, graph))
+    found.sort(key=lambda item: item[0])
+    return tuple(item[0] for item in found), [item[1] for item in found]
+
+
+def _paired(first: Iterable[Graph], second: Iterable[Graph]) -> bool:
+    """Whether the fragments of two channels can be paired so that bonds map onto bonds."""
+    left = list(second)
+    for graph in first:
+        for position, other in enumerate(left):
+            if nx.is_isomorphic(graph, other, node_match=_same_element):
+                del left[position]
+                break
+        else:
+            return False
+    return not left
+
+
+def _same_element(first: Mapping[str, str], second: Mapping[str, str]) -> bool:
+    return first["element"] == second["element"]
+
+
+def _reached(channel: DC) -> DC:
+    """The channel once a transition state is known that leads there."""
+    return DC(
+        channel.id,
+        channel.positions,
+        channel.energy,
+        channel.fragments,
+        barrierless=False,
+        origin=channel.origin,
+    )

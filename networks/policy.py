@@ -1,0 +1,166 @@
+"""Which pushes come next.
+
+Policies register a factory ``factory(**options) -> Policy`` as an entry point of the group
+``afir.policies``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+import numpy as np
+
+from afir.errors import InputError
+from afir.units import BOLTZMANN
+from networks.frontier import Frontier
+from networks.network import ReactionNetwork
+from networks.records import EQ, Item
+
+ENTRY_POINT_GROUP = "afir.policies"
+
+
+class Policy(Protocol):
+    """Chooses pushes; everything it may know is handed to it."""
+
+    def choose(
+        self,
+        frontier: Frontier,
+        network: ReactionNetwork,
+        n: int,
+        rng: np.random.Generator,
+    ) -> list[Item]:
+        """Choose up to `n` different pushes that are left, in the order to try them.
+
+        Parameters
+        ----------
+        frontier
+            What is left; not to be changed.
+        network
+            What is known; not to be changed.
+        n
+            How many, 1 or more. Fewer are chosen only when fewer are left.
+        rng
+            The only source of chance.
+        """
+        ...
+
+
+class LowestEnergy:
+    """All pushes of the EQ of lowest energy, then those of the next."""
+
+    def choose(
+        self,
+        frontier: Frontier,
+        network: ReactionNetwork,
+        n: int,
+        rng: np.random.Generator,
+    ) -> list[Item]:
+        """See `Policy.choose`."""
+        return _in_order(frontier.by_energy(), frontier, n)
+
+
+class Exhaustive:
+    """All pushes of each EQ in the order of discovery."""
+
+    def choose(
+        self,
+        frontier: Frontier,
+        network: ReactionNetwork,
+        n: int,
+        rng: np.random.Generator,
+    ) -> list[Item]:
+        """See `Policy.choose`."""
+        return _in_order(frontier.eqs.values(), frontier, n)
+
+
+class Stochastic:
+    """EQs drawn with p ∝ exp(−E/k_B·T), of each the next push.
+
+    Parameters
+    ----------
+    temperature
+        The model temperature T in K: the higher, the more uniform.
+    """
+
+    def __init__(self, temperature: float) -> None:
+        if isinstance(temperature, bool) or not isinstance(temperature, int | float):
+            raise InputError(f"`temperature` must be a number in K, got {temperature!r}")
+        if not 0 < temperature < np.inf:
+            raise InputError(f"`temperature` must be positive, got {temperature}")
+        self._temperature = float(temperature)
+
+    def choose(
+        self,
+        frontier: Frontier,
+        network: ReactionNetwork,
+        n: int,
+        rng: np.random.Generator,
+    ) -> list[Item]:
+        """See `Policy.choose`."""
+        ids = list(frontier.eqs)
+        energies = np.array([eq.energy for eq in frontier.eqs.values()])
+        exponents = -energies / (BOLTZMANN * self._temperature)
+        chosen: list[Item] = []
+        waiting: dict[int, list[int]] = {}
+        while len(chosen) < n and np.isfinite(exponents).any():
+            # Relative to the likeliest that is left, so that no sum of weights vanishes.
+            weights = np.exp(exponents - exponents.max())
+            index = int(rng.choice(len(ids), p=weights / weights.sum()))
+            if index not in waiting:
+                waiting[index] = list(frontier.left(ids[index]))[::-1]
+            if waiting[index]:
+                chosen.append(Item(ids[index], waiting[index].pop()))
+            else:
+                exponents[index] = -np.inf
+        return chosen
+
+
+def lowest_energy() -> Policy:
+    """The policy ``lowest-energy``."""
+    return LowestEnergy()
+
+
+def exhaustive() -> Policy:
+    """The policy ``exhaustive``."""
+    return Exhaustive()
+
+
+def stochastic(temperature: float = 2000.0) -> Policy:
+    """The policy ``stochastic`` with its model temperature in K."""
+    return Stochastic(temperature)
+
+
+def policy_names() -> tuple[str, ...]:
+    """The names `load_policy` knows, sorted."""
+    return tuple(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
+
+
+def load_policy(name: str, options: Mapping[str, Any] | None = None) -> Policy:
+    """Build a registered policy.
+
+    Raises
+    ------
+    InputError
+        For an unknown name or option.
+    """
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name == name:
+            factory = point.load()
+            try:
+                policy: Policy = factory(**(options or {}))
+            except TypeError as error:
+                raise InputError(f"policy {name!r} does not take these options: {error}") from error
+            return policy
+    raise InputError(f"`policy` must be one of {', '.join(policy_names())}, got {name!r}")
+
+
+def _in_order(eqs: Iterable[EQ], frontier: Frontier, n: int) -> list[Item]:
+    chosen: list[Item] = []
+    for eq in eqs:
+        for number in frontier.left(eq.id):
+            chosen.append(Item(eq.id, number))
+            if len(chosen) == n:
+                return chosen
+    return chosen

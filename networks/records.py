@@ -1,0 +1,310 @@
+"""What a network is made of, and what was tried: plain frozen records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afir.force import ForceTerm
+from afir.molecule import Positions
+from afir.stationary import Outcome, StationaryPoint
+
+Proof: TypeAlias = "Mapping[str, int | float | str | list[str]]"
+"""Why a transition state counts: plain JSON, see `TS.proof`."""
+
+COMPLEX = "complex"
+"""Flag of an EQ made of two or more molecules that hold together."""
+
+
+def _no_mode() -> NDArray[np.float64]:
+    return np.empty((0, 3))
+
+
+@dataclass(frozen=True, eq=False)
+class EQ:
+    """An equilibrium structure.
+
+    Attributes
+    ----------
+    id
+        ``"EQ0"``, ``"EQ1"``, … in the order of discovery; EQ0 is the start.
+    positions
+        (n, 3) in Å.
+    energy
+        eV.
+    wavenumbers
+        (m,) in cm⁻¹, ascending.
+    hessian
+        (3n, 3n) in eV/Å².
+    flags
+        ``"complex"`` when it consists of two or more molecules that hold together.
+    gradient_max
+        Largest gradient component in eV/Å.
+    mode
+        (n, 3) unit Cartesian displacement along the softest mode; (0, 3) when not known.
+    """
+
+    id: str
+    positions: Positions
+    energy: float
+    wavenumbers: NDArray[np.float64]
+    hessian: NDArray[np.float64]
+    flags: tuple[str, ...] = ()
+    gradient_max: float = 0.0
+    mode: NDArray[np.float64] = field(default_factory=_no_mode)
+
+    @property
+    def number(self) -> int:
+        """The number in the id."""
+        return int(self.id[2:])
+
+    def point(self) -> StationaryPoint:
+        """The same structure as the searches know it."""
+        return StationaryPoint(
+            positions=self.positions,
+            energy=self.energy,
+            gradient_max=self.gradient_max,
+            hessian=self.hessian,
+            wavenumbers=self.wavenumbers,
+            mode=self.mode,
+            order=0,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TS:
+    """A transition state that has been proven.
+
+    Attributes
+    ----------
+    id
+        ``"TS0"``, ``"TS1"``, … in the order of discovery.
+    positions
+        (n, 3) in Å.
+    energy
+        eV.
+    imaginary_cm1
+        Size of the imaginary wavenumber in cm⁻¹, a positive number.
+    wavenumbers
+        (m,) in cm⁻¹, ascending; the imaginary one is negative.
+    mode
+        (n, 3) unit Cartesian displacement along the imaginary mode.
+    hessian
+        (3n, 3n) in eV/Å².
+    ends
+        Ids of the EQs or DCs that the path reaches against and along `mode`.
+    verified
+        True: only proven transition states become nodes.
+    proof
+        ``negative_eigenvalues``, ``imaginary_cm1``, ``gradient_max`` (eV/Å), ``irc``
+        (``"monotone"`` or ``"not monotone"``) and ``ends`` (how both minimisations ended).
+    irc_positions, irc_energies
+        (m, n, 3) in Å and (m,) in eV, from the first end through the TS to the second.
+    """
+
+    id: str
+    positions: Positions
+    energy: float
+    imaginary_cm1: float
+    wavenumbers: NDArray[np.float64]
+    mode: NDArray[np.float64]
+    hessian: NDArray[np.float64]
+    ends: tuple[str, str]
+    verified: bool
+    proof: Proof
+    irc_positions: Positions
+    irc_energies: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class DC:
+    """A dissociation channel: fragments that have gone apart.
+
+    Attributes
+    ----------
+    id
+        ``"DC0"``, ``"DC1"``, … in the order of discovery.
+    positions
+        (n, 3) in Å.
+    energy
+        eV, with the fragments relaxed but not infinitely far apart.
+    fragments
+        Their Hill formulas, sorted.
+    barrierless
+        Whether no transition state is known that leads here (a UDC).
+    origin
+        The EQ whose push first reached it.
+    """
+
+    id: str
+    positions: Positions
+    energy: float
+    fragments: tuple[str, ...]
+    barrierless: bool
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One row of what was tried.
+
+    Attributes
+    ----------
+    number
+        1, 2, … in the order of the run.
+    round
+        The round it belonged to.
+    eq
+        The EQ that was pushed.
+    push
+        Which push of that EQ, in the order of `afir.fragments.pushes`.
+    terms
+        The force terms.
+    seed
+        What the random numbers of this trial were made from.
+    outcome
+        What became of it.
+    crossed
+        Whether the artificial force alone carried the structure out of its basin.
+    gradients
+        Gradient evaluations by stage, its own and those it caused: proofs of its transition
+        states, refinements of its minima.
+    cpu_seconds
+        Processor time of the same.
+    found
+        Ids of the nodes it added.
+    """
+
+    number: int
+    round: int
+    eq: str
+    push: int
+    terms: tuple[ForceTerm, ...]
+    seed: tuple[int, ...]
+    outcome: Outcome
+    crossed: bool
+    gradients: Mapping[str, int]
+    cpu_seconds: float
+    found: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Dismissed:
+    """A structure that was met and is no node of its own, so that it is not examined twice.
+
+    Attributes
+    ----------
+    kind
+        ``"TS"`` for a saddle point candidate, ``"EQ"`` for a rough minimum.
+    positions
+        (n, 3) in Å.
+    energy
+        eV.
+    outcome
+        Why it did not become a node; CONFIRMED or CONVERGED when it turned out to be `node`.
+    reason
+        The same in words, with what the search had to say.
+    node
+        The id of the node it turned out to be, or None when it was rejected.
+    trial
+        The number of the trial that met it.
+    """
+
+    kind: str
+    positions: Positions
+    energy: float
+    outcome: Outcome
+    reason: str
+    node: str | None
+    trial: int
+
+
+class Item(NamedTuple):
+    """One push of one EQ: its id, and the number of the push."""
+
+    eq: str
+    push: int
+
+
+class StoppedBy(Enum):
+    """Why an exploration is not running; the value is a sentence for people."""
+
+    NOTHING_LEFT = "nothing is left to try"
+    WANTED = "the wanted product was found"
+    TRIALS = "the trial limit was reached"
+    GRADIENTS = "the gradient limit was reached"
+    SECONDS = "the time limit was reached"
+    PATIENCE = "the last trials brought nothing new"
+    INTERRUPTED = "it is still running, or it was interrupted"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The pushes of a round, decided before any of them is done."""
+
+    round: int
+    ceiling: float | None
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True)
+class Key:
+    """Which task of a round: a phase and a number within the phase."""
+
+    phase: str
+    index: int
+
+
+@dataclass(frozen=True)
+class Complete:
+    """Whether an exploration is complete, and why it is not running."""
+
+    anything_left: bool
+    stopped_by: StoppedBy
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """Totals of a run.
+
+    Attributes
+    ----------
+    trials
+        Number of trials by outcome.
+    rejected
+        Number of examined structures that did not become nodes, by reason.
+    gradients
+        Gradient evaluations by stage, those of unfinished rounds included.
+    seconds, cpu_seconds
+        Wall time of the run, all its parts added up; processor time of its tasks.
+    complete
+        Whether anything is left.
+    """
+
+    trials: Mapping[Outcome, int]
+    rejected: Mapping[Outcome, int]
+    gradients: Mapping[str, int]
+    seconds: float
+    cpu_seconds: float
+    complete: Complete
+
+
+@dataclass(frozen=True, eq=False)
+class Absorbed:
+    """What a finished round adds to the run, committed as one."""
+
+    round: int
+    eqs: tuple[EQ, ...]
+    tss: tuple[TS, ...]
+    dcs: tuple[DC, ...]
+    trials: tuple[Trial, ...]
+    dismissed: tuple[Dismissed, ...]
+    gradients: Mapping[str, int]
+    """Of the start itself, which is no trial."""
+    cpu_seconds: float
+    wanted: tuple[Positions, float] | None = None

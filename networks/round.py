@@ -1,0 +1,393 @@
+"""One round of trials: what to ask for next, and what the answers mean.
+
+Pure decisions. What is asked for and what is found depends on the answers alone, not on the
+order in which they come: every decision about a trial waits for the trials before it. So a
+round that was cut off can be gone through again from the answers that were kept.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Protocol, TypeAlias
+
+from afir.errors import AfirError
+from afir.molecule import Molecule, Positions
+from afir.stationary import (
+    Candidate,
+    Confirmation,
+    Minimum,
+    Outcome,
+    StationaryPoint,
+    TrialResult,
+)
+from networks.identity import IdentityIndex, fingerprint
+from networks.network import ReactionNetwork
+from networks.records import DC, EQ, TS, Absorbed, Dismissed, Key, Plan, Trial
+from networks.tasks import Characterise, Confirm, Push, Task, TaskResult
+
+Question: TypeAlias = tuple[Key, Task]
+
+
+class Stage(Protocol):
+    """A piece of an exploration that is committed as one."""
+
+    number: int
+
+    def begin(self) -> list[Question]:
+        """The first tasks."""
+        ...
+
+    def take(self, key: Key, result: TaskResult) -> list[Question]:
+        """Hear the answer to a question, in any order; the tasks that follow from it."""
+        ...
+
+    def absorb(self, network: ReactionNetwork, dismissals: Dismissals, trials: int) -> Absorbed:
+        """Add what was found to the network when all questions are answered.
+
+        Parameters
+        ----------
+        network, dismissals
+            Changed.
+        trials
+            How many trials there were before.
+        """
+        ...
+
+
+class Dismissals:
+    """Structures that were met before and are no nodes of their own."""
+
+    def __init__(self, molecule: Molecule) -> None:
+        self._molecule = molecule
+        self._indices = {kind: IdentityIndex(molecule) for kind in ("EQ", "TS")}
+        self._records: dict[str, Dismissed] = {}
+
+    def add(self, record: Dismissed) -> None:
+        """Remember a structure."""
+        id = str(len(self._records))
+        self._records[id] = record
+        mark = fingerprint(self._molecule, record.positions, record.energy)
+        self._indices[record.kind].add(id, mark, record.positions)
+
+    def find(self, kind: str, positions: Positions, energy: float) -> Dismissed | None:
+        """What became of a structure of that kind when it was met before."""
+        mark = fingerprint(self._molecule, positions, energy)
+        id = self._indices[kind].find(mark, positions)
+        return None if id is None else self._records[id]
+
+
+class Start:
+    """The beginning of a run: the given structure, and perhaps the wanted product.
+
+    Parameters
+    ----------
+    positions
+        (n, 3) in Å.
+    wanted
+        (n, 3) in Å, or None.
+    """
+
+    number = 0
+
+    def __init__(self, positions: Positions, wanted: Positions | None) -> None:
+        self._structures = [positions] if wanted is None else [positions, wanted]
+        self._answers: dict[int, TaskResult] = {}
+
+    def begin(self) -> list[Question]:
+        """Refine the structures."""
+        return [
+            (Key("characterise", index), Characterise(positions))
+            for index, positions in enumerate(self._structures)
+        ]
+
+    def take(self, key: Key, result: TaskResult) -> list[Question]:
+        """Nothing follows from these answers."""
+        self._answers[key.index] = result
+        return []
+
+    def absorb(self, network: ReactionNetwork, dismissals: Dismissals, trials: int) -> Absorbed:
+        """Make the start the first EQ; see `Stage.absorb`.
+
+        Raises
+        ------
+        AfirError
+            When the start or the wanted product is no minimum.
+        """
+        gradients: Counter[str] = Counter()
+        points: list[StationaryPoint] = []
+        for index, what in enumerate(("start", "wanted product")[: len(self._structures)]):
+            answer = self._answers[index]
+            if not isinstance(answer.value, StationaryPoint):
+                raise AfirError(f"the {what} could not be refined on this surface: {answer.error}")
+            gradients.update(answer.gradients)
+            points.append(answer.value)
+        id, _ = network.add_eq(points[0])
+        return Absorbed(
+            round=0,
+            eqs=(network.eqs[id],),
+            tss=(),
+            dcs=(),
+            trials=(),
+            dismissed=(),
+            gradients=dict(gradients),
+            cpu_seconds=sum(answer.cpu_seconds for answer in self._answers.values()),
+            wanted=(points[1].positions, points[1].energy) if len(points) > 1 else None,
+        )
+
+
+class Round:
+    """A round of trials.
+
+    Parameters
+    ----------
+    plan
+        What is tried.
+    tasks
+        The task of each item of the plan.
+    network, dismissals
+        What is known before the round; read only until `absorb`.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        tasks: list[Push],
+        network: ReactionNetwork,
+        dismissals: Dismissals,
+    ) -> None:
+        self.number = plan.round
+        self._plan = plan
+        self._tasks = tasks
+        self._network = network
+        self._dismissals = dismissals
+        self._answers: dict[Key, TaskResult] = {}
+        # New in this round, in the order of the trials; a trial owns what it met first.
+        self._candidates: list[Candidate] = []
+        self._minima: list[Minimum] = []
+        self._own_candidates: list[range] = []
+        self._own_minima: list[range] = []
+        self._saddle_index = IdentityIndex(network.molecule)
+        self._minimum_index = IdentityIndex(network.molecule)
+
+    def begin(self) -> list[Question]:
+        """The pushes."""
+        return [(Key("push", index), task) for index, task in enumerate(self._tasks)]
+
+    def take(self, key: Key, result: TaskResult) -> list[Question]:
+        """Proofs of new candidates, refinements of new minima; see `Stage.take`."""
+        self._answers[key] = result
+        return [*self._scan_candidates(), *self._scan_minima()]
+
+    def _scan_candidates(self) -> Iterator[Question]:
+        """Go on through the trials, as far as their answers are in without a gap."""
+        while (number := len(self._own_candidates)) < len(self._tasks):
+            answer = self._answers.get(Key("push", number))
+            if answer is None:
+                return
+            first = len(self._candidates)
+            for candidate in _candidates(answer):
+                if self._new_saddle(candidate):
+                    index = len(self._candidates)
+                    self._candidates.append(candidate)
+                    yield Key("confirm", index), Confirm(candidate)
+            self._own_candidates.append(range(first, len(self._candidates)))
+
+    def _scan_minima(self) -> Iterator[Question]:
+        """The same for the minima a trial met, once its own candidates are judged."""
+        while (number := len(self._own_minima)) < len(self._own_candidates):
+            if any(Key("confirm", i) not in self._answers for i in self._own_candidates[number]):
+                return
+            first = len(self._minima)
+            for minimum in self._met(number):
+                if self._new_minimum(minimum):
+                    index = len(self._minima)
+                    self._minima.append(minimum)
+                    task = Characterise(minimum.positions, minimum.hessian)
+                    yield Key("characterise", index), task
+            self._own_minima.append(range(first, len(self._minima)))
+
+    def _met(self, number: int) -> Iterator[Minimum]:
+        """The minima of a trial: the ends of its new transition states, then its own."""
+        for index in self._own_candidates[number]:
+            value = self._answers[Key("confirm", index)].value
+            if isinstance(value, Confirmation) and value.outcome is Outcome.CONFIRMED:
+                yield from value.ends
+        value = self._answers[Key("push", number)].value
+        if isinstance(value, TrialResult):
+            yield from value.minima
+
+    def _new_saddle(self, candidate: Candidate) -> bool:
+        x, energy = candidate.positions, candidate.energy
+        if self._network.find_ts(x, energy) or self._dismissals.find("TS", x, energy):
+            return False
+        mark = fingerprint(self._network.molecule, x, energy)
+        if self._saddle_index.find(mark, x) is not None:
+            return False
+        self._saddle_index.add(str(len(self._candidates)), mark, x)
+        return True
+
+    def _new_minimum(self, minimum: Minimum) -> bool:
+        x, energy = minimum.positions, minimum.energy
+        if minimum.dissociated or minimum.outcome is not Outcome.CONVERGED:
+            return False
+        if self._network.find_eq(x, energy) or self._dismissals.find("EQ", x, energy):
+            return False
+        mark = fingerprint(self._network.molecule, x, energy)
+        if self._minimum_index.find(mark, x) is not None:
+            return False
+        self._minimum_index.add(str(len(self._minima)), mark, x)
+        return True
+
+    # -- the end of the round --------------------------------------------------------------
+
+    def absorb(self, network: ReactionNetwork, dismissals: Dismissals, trials: int) -> Absorbed:
+        """Add what the trials found, in their order; see `Stage.absorb`."""
+        rows: list[Trial] = []
+        dismissed: list[Dismissed] = []
+        new: dict[str, EQ | TS | DC] = {}
+        for number, item in enumerate(self._plan.items):
+            before = len(new)
+            note = _Note(network, dismissals, dismissed, new, trials + number + 1, item.eq)
+            for index in self._own_candidates[number]:
+                self._judge(index, note)
+            value = self._answers[Key("push", number)].value
+            for minimum in value.minima if isinstance(value, TrialResult) else ():
+                self._place(minimum, note)
+            rows.append(self._row(number, note.trial, tuple(list(new)[before:])))
+        records = new.values()
+        return Absorbed(
+            round=self.number,
+            eqs=tuple(r for r in records if isinstance(r, EQ)),
+            tss=tuple(r for r in records if isinstance(r, TS)),
+            # As they are now: a transition state may have been found that leads to one.
+            dcs=tuple(network.dcs[r.id] for r in records if isinstance(r, DC)),
+            trials=tuple(rows),
+            dismissed=tuple(dismissed),
+            gradients={},
+            cpu_seconds=0.0,
+        )
+
+    def _row(self, number: int, trial: int, found: tuple[str, ...]) -> Trial:
+        answer = self._answers[Key("push", number)]
+        value = answer.value
+        gradients = Counter(answer.gradients)
+        cpu_seconds = answer.cpu_seconds
+        caused = [Key("confirm", i) for i in self._own_candidates[number]]
+        caused += [Key("characterise", i) for i in self._own_minima[number]]
+        for key in caused:
+            gradients.update(self._answers[key].gradients)
+            cpu_seconds += self._answers[key].cpu_seconds
+        item, task = self._plan.items[number], self._tasks[number]
+        outcome, crossed = answer.outcome or Outcome.SURFACE_FAILED, False
+        if isinstance(value, TrialResult):
+            outcome, crossed = value.outcome, value.crossed
+        return Trial(
+            number=trial,
+            round=self.number,
+            eq=item.eq,
+            push=item.push,
+            terms=task.terms,
+            seed=task.seed,
+            outcome=outcome,
+            crossed=crossed,
+            gradients=dict(gradients),
+            cpu_seconds=cpu_seconds,
+            found=found,
+        )
+
+    def _judge(self, index: int, note: _Note) -> None:
+        """A candidate becomes a transition state or is dismissed."""
+        candidate, answer = self._candidates[index], self._answers[Key("confirm", index)]
+        confirmation = answer.value
+
+        def dismiss(outcome: Outcome, reason: str, node: str | None = None) -> None:
+            note.dismiss("TS", candidate, outcome, reason, node)
+
+        if not isinstance(confirmation, Confirmation):
+            dismiss(answer.outcome or Outcome.SURFACE_FAILED, answer.error)
+            return
+        if confirmation.outcome is not Outcome.CONFIRMED:
+            dismiss(confirmation.outcome, confirmation.outcome.value)
+            return
+        ends = [self._place(end, note) for end in confirmation.ends]
+        first, second = ends
+        if first is None or second is None:
+            dismiss(Outcome.IRC_FAILED, "an end of its reaction path is no minimum")
+            return
+        id, is_new = note.network.add_ts(confirmation, (first, second))
+        if is_new:
+            note.new[id] = note.network.tss[id]
+        if note.network.find_ts(candidate.positions, candidate.energy) != id:
+            # The search that proved it moved it first: this version leads there.
+            dismiss(Outcome.CONFIRMED, f"it is {id}", id)
+
+    def _place(self, minimum: Minimum, note: _Note) -> str | None:
+        """The node of a minimum, made if it is new; None when it is none."""
+        network, x, energy = note.network, minimum.positions, minimum.energy
+        if minimum.dissociated:
+            id, is_new = network.add_dc(x, energy, origin=note.eq)
+            if is_new:
+                note.new[id] = network.dcs[id]
+            return id
+        if minimum.outcome is not Outcome.CONVERGED:
+            return None
+        known = network.find_eq(x, energy)
+        if known is not None:
+            return known
+        before = note.dismissals.find("EQ", x, energy)
+        if before is not None:
+            return before.node
+        index = self._minimum_index.find(fingerprint(network.molecule, x, energy), x)
+        if index is None:
+            raise AssertionError("every minimum of a round was known or asked about")
+        answer = self._answers[Key("characterise", int(index))]
+        if not isinstance(answer.value, StationaryPoint):
+            outcome = answer.outcome or Outcome.SURFACE_FAILED
+            note.dismiss("EQ", minimum, outcome, answer.error, None)
+            return None
+        id, is_new = network.add_eq(answer.value)
+        if is_new:
+            note.new[id] = network.eqs[id]
+        if network.find_eq(x, energy) != id:
+            note.dismiss("EQ", minimum, Outcome.CONVERGED, f"it is {id}", id)
+        return id
+
+
+class _Note:
+    """Where the findings of one trial are written down."""
+
+    def __init__(
+        self,
+        network: ReactionNetwork,
+        dismissals: Dismissals,
+        dismissed: list[Dismissed],
+        new: dict[str, EQ | TS | DC],
+        trial: int,
+        eq: str,
+    ) -> None:
+        self.network = network
+        self.dismissals = dismissals
+        self.dismissed = dismissed
+        self.new = new
+        self.trial = trial
+        self.eq = eq
+
+    def dismiss(
+        self,
+        kind: str,
+        structure: Candidate | Minimum,
+        outcome: Outcome,
+        reason: str,
+        node: str | None,
+    ) -> None:
+        """Remember that a structure is no node of its own."""
+        record = Dismissed(
+            kind, structure.positions, structure.energy, outcome, reason, node, self.trial
+        )
+        self.dismissals.add(record)
+        self.dismissed.append(record)
+
+
+def _candidates(answer: TaskResult) -> tuple[Candidate, ...]:
+    return answer.value.candidates if isinstance(answer.value, TrialResult) else ()

@@ -1,0 +1,306 @@
+"""The tables of a run file, and how records become rows and rows records.
+
+Together with `networks.store` the only user of SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from afir.force import ForceTerm
+from afir.stationary import Outcome
+from networks.codec import decode, pack, unpack
+from networks.records import DC, EQ, TS, Absorbed, Dismissed, Trial
+from networks.tasks import TaskResult
+
+SCHEMA_VERSION = 1
+
+Row = dict[str, Any]
+
+METADATA = sa.MetaData()
+RUN = sa.Table(
+    "run",
+    METADATA,
+    sa.Column("schema_version", sa.Integer, nullable=False),
+    sa.Column("numbers", sa.Text, nullable=False),
+    sa.Column("charge", sa.Integer, nullable=False),
+    sa.Column("multiplicity", sa.Integer, nullable=False),
+    sa.Column("start", sa.LargeBinary, nullable=False),
+    sa.Column("settings", sa.Text, nullable=False),
+    sa.Column("job", sa.Text, nullable=False),
+    sa.Column("rounds", sa.Integer, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("start_cpu_seconds", sa.Float, nullable=False),
+    sa.Column("anything_left", sa.Boolean, nullable=False),
+    sa.Column("stopped_by", sa.Text, nullable=False),
+    sa.Column("plan_round", sa.Integer),
+    sa.Column("plan", sa.Text),
+    sa.Column("wanted", sa.LargeBinary),
+    sa.Column("wanted_energy", sa.Float),
+)
+EQS = sa.Table(
+    "eqs",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("energy", sa.Float, nullable=False),
+    sa.Column("flags", sa.Text, nullable=False),
+    sa.Column("gradient_max", sa.Float, nullable=False),
+    sa.Column("positions", sa.LargeBinary, nullable=False),
+    sa.Column("wavenumbers", sa.LargeBinary, nullable=False),
+    sa.Column("hessian", sa.LargeBinary, nullable=False),
+    sa.Column("mode", sa.LargeBinary, nullable=False),
+)
+DCS = sa.Table(
+    "dcs",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("energy", sa.Float, nullable=False),
+    sa.Column("fragments", sa.Text, nullable=False),
+    sa.Column("barrierless", sa.Boolean, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("positions", sa.LargeBinary, nullable=False),
+)
+TSS = sa.Table(
+    "tss",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("energy", sa.Float, nullable=False),
+    sa.Column("imaginary_cm1", sa.Float, nullable=False),
+    sa.Column("first_end", sa.Text, nullable=False),
+    sa.Column("second_end", sa.Text, nullable=False),
+    sa.Column("proof", sa.Text, nullable=False),
+    sa.Column("positions", sa.LargeBinary, nullable=False),
+    sa.Column("wavenumbers", sa.LargeBinary, nullable=False),
+    sa.Column("mode", sa.LargeBinary, nullable=False),
+    sa.Column("hessian", sa.LargeBinary, nullable=False),
+    sa.Column("irc_positions", sa.LargeBinary, nullable=False),
+    sa.Column("irc_energies", sa.LargeBinary, nullable=False),
+)
+TRIALS = sa.Table(
+    "trials",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("round", sa.Integer, nullable=False),
+    sa.Column("eq", sa.Integer, sa.ForeignKey("eqs.number"), nullable=False),
+    sa.Column("push", sa.Integer, nullable=False),
+    sa.Column("terms", sa.Text, nullable=False),
+    sa.Column("seed", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("crossed", sa.Boolean, nullable=False),
+    sa.Column("cpu_seconds", sa.Float, nullable=False),
+    sa.Column("found", sa.Text, nullable=False),
+    sa.UniqueConstraint("eq", "push"),
+)
+GRADIENTS = sa.Table(
+    "gradients",
+    METADATA,
+    # 0 is the start, which is no trial.
+    sa.Column("trial", sa.Integer, primary_key=True),
+    sa.Column("stage", sa.Text, primary_key=True),
+    sa.Column("count", sa.Integer, nullable=False),
+)
+DISMISSED = sa.Table(
+    "dismissed",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("energy", sa.Float, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("node", sa.Text),
+    sa.Column("trial", sa.Integer, nullable=False),
+    sa.Column("positions", sa.LargeBinary, nullable=False),
+)
+RESULTS = sa.Table(
+    "results",
+    METADATA,
+    sa.Column("round", sa.Integer, primary_key=True),
+    sa.Column("phase", sa.Text, primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("outcome", sa.Text),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Column("gradients", sa.Text, nullable=False),
+    sa.Column("cpu_seconds", sa.Float, nullable=False),
+    sa.Column("value", sa.Text),
+    sa.Column("arrays", sa.LargeBinary),
+)
+
+
+def rows(absorbed: Absorbed) -> list[tuple[sa.Table, list[Row]]]:
+    """All rows a finished round adds, table by table, referenced ones first."""
+    counts: dict[int, Mapping[str, int]] = {t.number: t.gradients for t in absorbed.trials}
+    if absorbed.round == 0:
+        counts[0] = absorbed.gradients
+    return [
+        (EQS, [_eq_row(record) for record in absorbed.eqs]),
+        (DCS, [_dc_row(record) for record in absorbed.dcs]),
+        (TSS, [_ts_row(record) for record in absorbed.tss]),
+        (TRIALS, [_trial_row(trial) for trial in absorbed.trials]),
+        (DISMISSED, [_dismissed_row(record) for record in absorbed.dismissed]),
+        (
+            GRADIENTS,
+            [
+                {"trial": trial, "stage": stage, "count": count}
+                for trial, stages in counts.items()
+                for stage, count in stages.items()
+            ],
+        ),
+    ]
+
+
+def _eq_row(record: EQ) -> Row:
+    return {
+        "number": record.number,
+        "energy": record.energy,
+        "flags": " ".join(record.flags),
+        "gradient_max": record.gradient_max,
+        "positions": pack(record.positions),
+        "wavenumbers": pack(record.wavenumbers),
+        "hessian": pack(record.hessian),
+        "mode": pack(record.mode),
+    }
+
+
+def eq_record(row: sa.Row[Any]) -> EQ:
+    """An EQ from its row."""
+    return EQ(
+        id=f"EQ{row.number}",
+        positions=unpack(row.positions),
+        energy=row.energy,
+        wavenumbers=unpack(row.wavenumbers),
+        hessian=unpack(row.hessian),
+        flags=tuple(row.flags.split()),
+        gradient_max=row.gradient_max,
+        mode=unpack(row.mode),
+    )
+
+
+def _dc_row(record: DC) -> Row:
+    return {
+        "number": int(record.id[2:]),
+        "energy": record.energy,
+        "fragments": " ".join(record.fragments),
+        "barrierless": record.barrierless,
+        "origin": record.origin,
+        "positions": pack(record.positions),
+    }
+
+
+def dc_record(row: sa.Row[Any]) -> DC:
+    """A DC from its row."""
+    return DC(
+        id=f"DC{row.number}",
+        positions=unpack(row.positions),
+        energy=row.energy,
+        fragments=tuple(row.fragments.split()),
+        barrierless=row.barrierless,
+        origin=row.origin,
+    )
+
+
+def _ts_row(record: TS) -> Row:
+    return {
+        "number": int(record.id[2:]),
+        "energy": record.energy,
+        "imaginary_cm1": record.imaginary_cm1,
+        "first_end": record.ends[0],
+        "second_end": record.ends[1],
+        "proof": json.dumps(record.proof),
+        "positions": pack(record.positions),
+        "wavenumbers": pack(record.wavenumbers),
+        "mode": pack(record.mode),
+        "hessian": pack(record.hessian),
+        "irc_positions": pack(record.irc_positions),
+        "irc_energies": pack(record.irc_energies),
+    }
+
+
+def ts_record(row: sa.Row[Any]) -> TS:
+    """A TS from its row."""
+    return TS(
+        id=f"TS{row.number}",
+        positions=unpack(row.positions),
+        energy=row.energy,
+        imaginary_cm1=row.imaginary_cm1,
+        wavenumbers=unpack(row.wavenumbers),
+        mode=unpack(row.mode),
+        hessian=unpack(row.hessian),
+        ends=(row.first_end, row.second_end),
+        verified=True,
+        proof=json.loads(row.proof),
+        irc_positions=unpack(row.irc_positions),
+        irc_energies=unpack(row.irc_energies),
+    )
+
+
+def _trial_row(trial: Trial) -> Row:
+    return {
+        "number": trial.number,
+        "round": trial.round,
+        "eq": int(trial.eq[2:]),
+        "push": trial.push,
+        "terms": " ".join(map(str, trial.terms)),
+        "seed": json.dumps(trial.seed),
+        "outcome": trial.outcome.name,
+        "crossed": trial.crossed,
+        "cpu_seconds": trial.cpu_seconds,
+        "found": " ".join(trial.found),
+    }
+
+
+def trial_record(row: sa.Row[Any], gradients: Mapping[str, int]) -> Trial:
+    """A trial from its row and its gradients by stage."""
+    return Trial(
+        number=row.number,
+        round=row.round,
+        eq=f"EQ{row.eq}",
+        push=row.push,
+        terms=tuple(ForceTerm.parse(text) for text in row.terms.split()),
+        seed=tuple(json.loads(row.seed)),
+        outcome=Outcome[row.outcome],
+        crossed=row.crossed,
+        gradients=gradients,
+        cpu_seconds=row.cpu_seconds,
+        found=tuple(row.found.split()),
+    )
+
+
+def _dismissed_row(record: Dismissed) -> Row:
+    return {
+        "kind": record.kind,
+        "energy": record.energy,
+        "outcome": record.outcome.name,
+        "reason": record.reason,
+        "node": record.node,
+        "trial": record.trial,
+        "positions": pack(record.positions),
+    }
+
+
+def dismissed_record(row: sa.Row[Any]) -> Dismissed:
+    """A dismissed structure from its row."""
+    return Dismissed(
+        kind=row.kind,
+        positions=unpack(row.positions),
+        energy=row.energy,
+        outcome=Outcome[row.outcome],
+        reason=row.reason,
+        node=row.node,
+        trial=row.trial,
+    )
+
+
+def result_record(row: sa.Row[Any]) -> TaskResult:
+    """What a task returned, from its row."""
+    return TaskResult(
+        value=None if row.value is None else decode(row.value, row.arrays),
+        outcome=None if row.outcome is None else Outcome[row.outcome],
+        error=row.error,
+        gradients=Counter(json.loads(row.gradients)),
+        cpu_seconds=row.cpu_seconds,
+    )

@@ -1,0 +1,228 @@
+"""The settings of an exploration: everything that decides which network is found."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from afir.errors import InputError
+from afir.molecule import Molecule, Positions
+from afir.searches.settings import StepSettings
+
+
+class Keep(Enum):
+    """The type of `KEEP`."""
+
+    KEEP = "keep"
+
+
+KEEP = Keep.KEEP
+"""Stands for a setting that stays as it is, where None means no limit."""
+
+Coordinates: TypeAlias = "tuple[tuple[float, float, float], ...]"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is explored, how, and when to stop.
+
+    The same structure and the same settings give the same network, whatever the number of
+    workers; `max_seconds` and `task_seconds` are the exceptions, since they depend on the
+    clock.
+
+    Attributes
+    ----------
+    surface
+        A name `afir.surface.load_surface` knows.
+    surface_options
+        Its options, plain JSON values.
+    step
+        How one elementary step is searched; holds γ.
+    seed
+        For every random choice; 0 or more.
+    policy
+        A name `networks.policy.load_policy` knows.
+    policy_options
+        Its options, plain JSON values.
+    targets
+        Atoms (0-based) at least one of which takes part in a push; None means all.
+    terms
+        The most force terms at once in a push: 1 or 2.
+    window_kj_mol
+        EQs higher than this above the start are kept but not expanded, and candidates above
+        it are ignored; None means no limit.
+    bond_depth
+        EQs that differ from the start by more bonds than this, made and broken, are not
+        expanded; None means no limit.
+    max_trials, max_gradients, max_seconds
+        Stop after this many pushes, gradients, seconds of wall time; None means no limit.
+        Looked at between rounds, with rounds cut short to fit.
+    patience
+        Stop after this many trials in a row that brought no new node; None means never.
+    wanted
+        Positions (n, 3) in Å of a product, atoms in the order of the start: stop when it is
+        in the network.
+    expand_complexes
+        Whether EQs of several molecules are pushed too. The start always is.
+    task_seconds
+        A task that takes longer is given up.
+    round_size
+        How many trials are chosen at once, before their results are known.
+
+    Raises
+    ------
+    InputError
+        For a value that makes no sense.
+    """
+
+    surface: str = "gfn2"
+    surface_options: Mapping[str, Any] = field(default_factory=dict)
+    step: StepSettings = field(default_factory=StepSettings)
+    seed: int = 0
+    policy: str = "lowest-energy"
+    policy_options: Mapping[str, Any] = field(default_factory=dict)
+    targets: tuple[int, ...] | None = None
+    terms: int = 2
+    window_kj_mol: float | None = None
+    bond_depth: int | None = None
+    max_trials: int | None = None
+    max_gradients: int | None = None
+    max_seconds: float | None = None
+    patience: int | None = None
+    wanted: Coordinates | None = None
+    expand_complexes: bool = False
+    task_seconds: float = 1800.0
+    round_size: int = 8
+
+    def __post_init__(self) -> None:
+        _text("surface", self.surface)
+        _text("policy", self.policy)
+        for name in ("surface_options", "policy_options"):
+            object.__setattr__(self, name, _options(name, getattr(self, name)))
+        if not isinstance(self.step, StepSettings):
+            raise InputError(f"`step` must be StepSettings, got {self.step!r}")
+        _whole("seed", self.seed, 0)
+        if self.terms not in (1, 2) or isinstance(self.terms, bool):
+            raise InputError(f"`terms` must be 1 or 2, got {self.terms!r}")
+        _whole("round_size", self.round_size, 1)
+        for name in ("bond_depth", "max_trials", "max_gradients"):
+            _whole(name, getattr(self, name), 0, optional=True)
+        _whole("patience", self.patience, 1, optional=True)
+        _positive("task_seconds", self.task_seconds)
+        for name in ("window_kj_mol", "max_seconds"):
+            _positive(name, getattr(self, name), optional=True)
+        if not isinstance(self.expand_complexes, bool):
+            raise InputError(
+                f"`expand_complexes` must be true or false, got {self.expand_complexes!r}"
+            )
+        if self.targets is not None:
+            object.__setattr__(self, "targets", _targets(self.targets))
+        if self.wanted is not None:
+            object.__setattr__(self, "wanted", _coordinates(self.wanted))
+
+    def check(self, molecule: Molecule) -> None:
+        """Raise InputError when something does not fit the molecule."""
+        n = molecule.n_atoms
+        for atom in self.targets or ():
+            if atom >= n:
+                raise InputError(
+                    f"`targets` must name atoms from 0 to {n - 1} of {molecule.formula}, got {atom}"
+                )
+        if self.wanted is not None and len(self.wanted) != n:
+            raise InputError(
+                f"`wanted` must hold the {n} atoms of {molecule.formula}, got {len(self.wanted)}"
+            )
+
+    def wanted_positions(self) -> Positions | None:
+        """The wanted product as an array (n, 3) in Å."""
+        return None if self.wanted is None else np.array(self.wanted, dtype=np.float64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; `from_dict` reads it back."""
+        result = dataclasses.asdict(self)
+        result["step"]["ladder"] = list(self.step.ladder)
+        for name in ("targets", "wanted"):
+            if result[name] is not None:
+                result[name] = [list(x) if isinstance(x, tuple) else x for x in result[name]]
+        return result
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Settings:
+        """Read what `to_dict` writes; what is missing takes its default.
+
+        Raises
+        ------
+        InputError
+            For an unknown name or a value that makes no sense.
+        """
+        values = dict(data)
+        _known("settings", values, cls)
+        step = values.get("step", {})
+        if not isinstance(step, StepSettings):
+            if not isinstance(step, Mapping):
+                raise InputError(f"`step` must be a table of settings, got {step!r}")
+            _known("step", step, StepSettings)
+            try:
+                step = StepSettings(**step)
+            except TypeError as error:
+                raise InputError(f"`step` must hold numbers, got {dict(data['step'])}") from error
+        values["step"] = step
+        return cls(**values)
+
+
+def _known(what: str, values: Mapping[str, Any], cls: type) -> None:
+    names = [f.name for f in dataclasses.fields(cls)]
+    for name in values:
+        if name not in names:
+            raise InputError(f"`{what}` must hold {', '.join(names)}, got {name!r}")
+
+
+def _text(name: str, value: object) -> None:
+    if not isinstance(value, str) or not value:
+        raise InputError(f"`{name}` must be a name, got {value!r}")
+
+
+def _whole(name: str, value: object, least: int, *, optional: bool = False) -> None:
+    if optional and value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f"`{name}` must be a whole number of {least} or more, got {value!r}")
+
+
+def _positive(name: str, value: object, *, optional: bool = False) -> None:
+    if optional and value is None:
+        return
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < float(value) < math.inf:  # type: ignore[arg-type]
+        raise InputError(f"`{name}` must be a positive number, got {value!r}")
+
+
+def _options(name: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InputError(f"`{name}` must be a table of named options, got {value!r}")
+    return dict(value)
+
+
+def _targets(value: object) -> tuple[int, ...]:
+    if isinstance(value, str) or not isinstance(value, list | tuple) or not value:
+        raise InputError(f"`targets` must be a list of atoms, got {value!r}")
+    for atom in value:
+        if not isinstance(atom, int) or isinstance(atom, bool) or atom < 0:
+            raise InputError(f"`targets` must hold atom numbers of 0 or more, got {atom!r}")
+    return tuple(sorted(set(value)))
+
+
+def _coordinates(value: object) -> Coordinates:
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"`wanted` must be coordinates (n, 3) in Å, got {value!r}") from None
+    if array.ndim != 2 or array.shape[1] != 3 or not np.isfinite(array).all():
+        raise InputError(f"`wanted` must be finite coordinates (n, 3) in Å, got {array.shape}")
+    return tuple((float(x), float(y), float(z)) for x, y, z in array)

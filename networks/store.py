@@ -1,0 +1,451 @@
+"""The run on disk: one SQLite file that holds everything needed to go on or to report.
+
+A transaction is committed after every task, so that a run killed at any moment loses only the
+tasks that were in flight. Nothing in the file is pickled: arrays are ``.npy`` bytes, everything
+else is text and numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import StaticPool
+
+from afir.errors import AfirError, InputError
+from afir.molecule import Molecule, Positions
+from afir.stationary import Outcome
+from networks import schema
+from networks.codec import encode, pack, unpack
+from networks.lock import Lock
+from networks.network import ReactionNetwork
+from networks.records import (
+    Absorbed,
+    Complete,
+    Dismissed,
+    Item,
+    Key,
+    Plan,
+    RunSummary,
+    StoppedBy,
+    Trial,
+)
+from networks.settings import Settings
+from networks.tasks import TaskResult
+
+
+class StoreError(AfirError):
+    """The run file could not be read or written; what was committed before is safe."""
+
+
+class Store:
+    """A run file.
+
+    Make one with `Store.create` or `Store.open`; a context manager that closes it.
+
+    Attributes
+    ----------
+    path
+        The file.
+    molecule
+        The molecule of the run.
+    start
+        (n, 3) the structure the run was given, in Å.
+    settings
+        The settings; `change_settings` replaces them.
+    job
+        The job text as it was resolved when the run was created.
+    """
+
+    molecule: Molecule
+    start: Positions
+    settings: Settings
+    job: str
+
+    def __init__(self, path: Path, lock: Lock | None) -> None:
+        self.path = path
+        self._lock = lock
+        # One connection: a run has one writer, and pragmas belong to a connection.
+        self._engine = sa.create_engine(
+            sa.URL.create("sqlite", database=str(path)),
+            poolclass=StaticPool,
+            connect_args={"check_same_thread": False},
+        )
+
+    @classmethod
+    def create(
+        cls, path: Path, molecule: Molecule, start: Positions, settings: Settings, job: str = ""
+    ) -> Store:
+        """Make a new run file and hold it for writing.
+
+        Parameters
+        ----------
+        path
+            The file.
+        molecule
+            The molecule.
+        start
+            (n, 3) in Å.
+        settings
+            The settings.
+        job
+            Kept as it is.
+
+        Raises
+        ------
+        InputError
+            If there is such a file already, or no directory for it.
+        StoreError
+            If it cannot be written.
+        """
+        if not path.parent.is_dir():
+            raise InputError(f"`output` must be in a directory that exists, got {path}")
+        lock = Lock(path)
+        if path.exists():
+            lock.release()
+            raise InputError(
+                f"`output` must be a new file, got {path}, which exists; resume goes on with it"
+            )
+        store = cls(path, lock)
+        try:
+            store._prepare()
+            with store._writing() as connection:
+                schema.METADATA.create_all(connection)
+                connection.execute(
+                    sa.insert(schema.RUN).values(
+                        schema_version=schema.SCHEMA_VERSION,
+                        numbers=json.dumps(list(molecule.numbers)),
+                        charge=molecule.charge,
+                        multiplicity=molecule.multiplicity,
+                        start=pack(start),
+                        settings=json.dumps(settings.to_dict()),
+                        job=job,
+                        rounds=0,
+                        seconds=0.0,
+                        start_cpu_seconds=0.0,
+                        anything_left=True,
+                        stopped_by=StoppedBy.INTERRUPTED.name,
+                    )
+                )
+            store._read_run()
+        except AfirError:
+            store.discard()
+            raise
+        return store
+
+    @classmethod
+    def open(cls, path: Path, *, writing: bool = False) -> Store:
+        """Open a run file, to read it or to go on with it.
+
+        Parameters
+        ----------
+        path
+            The file.
+        writing
+            Whether it is going to be written.
+
+        Raises
+        ------
+        InputError
+            If there is no such file, it is no run, its schema version is another one, or it
+            is to be written while another process writes it.
+        """
+        if not path.is_file():
+            raise InputError(f"the run must be a file, got {path}, which is none")
+        store = cls(path, Lock(path) if writing else None)
+        try:
+            store._read_run()
+            if writing:
+                store._prepare()
+        except AfirError:
+            store.close()
+            raise
+        return store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; a writer leaves it as one plain file and lets others write it."""
+        if self._lock is not None:
+            # Without the write-ahead log the file can be copied and read anywhere. While
+            # someone is reading it stays as it is, which is no harm.
+            with suppress(SQLAlchemyError), self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
+        self._engine.dispose()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def discard(self) -> None:
+        """Close the file and delete it: a run that could not even start."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+    # -- writing -------------------------------------------------------------------------
+
+    def change_settings(self, settings: Settings) -> None:
+        """Replace the settings."""
+        with self._writing() as connection:
+            connection.execute(
+                sa.update(schema.RUN).values(settings=json.dumps(settings.to_dict()))
+            )
+        self.settings = settings
+
+    def plan_round(self, plan: Plan) -> None:
+        """Write down what a round is going to try."""
+        with self._writing() as connection:
+            connection.execute(
+                sa.update(schema.RUN).values(
+                    plan_round=plan.round,
+                    plan=json.dumps({"ceiling": plan.ceiling, "items": plan.items}),
+                )
+            )
+
+    def add_result(self, round: int, key: Key, result: TaskResult, seconds: float) -> None:
+        """Keep what a task of the round in progress returned; `seconds` is the run's total."""
+        text, arrays = (None, None) if result.value is None else encode(result.value)
+        with self._writing() as connection:
+            connection.execute(
+                sa.insert(schema.RESULTS).values(
+                    round=round,
+                    phase=key.phase,
+                    position=key.index,
+                    outcome=None if result.outcome is None else result.outcome.name,
+                    error=result.error,
+                    gradients=json.dumps(result.gradients),
+                    cpu_seconds=result.cpu_seconds,
+                    value=text,
+                    arrays=arrays,
+                )
+            )
+            connection.execute(sa.update(schema.RUN).values(seconds=seconds))
+
+    def absorb(self, absorbed: Absorbed, seconds: float) -> None:
+        """Write what a round found and forget its raw results, all or nothing."""
+        rows = schema.rows(absorbed)
+        with self._writing() as connection:
+            for table, values in rows:
+                if values:
+                    connection.execute(sa.insert(table), values)
+            for record in absorbed.tss:
+                for end in record.ends:
+                    if end.startswith("DC"):
+                        connection.execute(
+                            sa.update(schema.DCS)
+                            .where(schema.DCS.c.number == int(end[2:]))
+                            .values(barrierless=False)
+                        )
+            connection.execute(sa.delete(schema.RESULTS))
+            changes: dict[str, Any] = {
+                "rounds": absorbed.round + 1,
+                "seconds": seconds,
+                "plan_round": None,
+                "plan": None,
+            }
+            if absorbed.round == 0:
+                changes["start_cpu_seconds"] = absorbed.cpu_seconds
+            if absorbed.wanted is not None:
+                changes["wanted"] = pack(absorbed.wanted[0])
+                changes["wanted_energy"] = absorbed.wanted[1]
+            connection.execute(sa.update(schema.RUN).values(changes))
+
+    def stopped(self, complete: Complete, seconds: float) -> None:
+        """Note that the run ended, or, with INTERRUPTED, that it is under way."""
+        with self._writing() as connection:
+            connection.execute(
+                sa.update(schema.RUN).values(
+                    anything_left=complete.anything_left,
+                    stopped_by=complete.stopped_by.name,
+                    seconds=seconds,
+                )
+            )
+
+    # -- reading -------------------------------------------------------------------------
+
+    def load_network(self) -> ReactionNetwork:
+        """The network as it was last committed."""
+        network = ReactionNetwork(self.molecule)
+        with self._reading() as connection:
+            for row in connection.execute(sa.select(schema.EQS).order_by(schema.EQS.c.number)):
+                network.insert(schema.eq_record(row))
+            for row in connection.execute(sa.select(schema.DCS).order_by(schema.DCS.c.number)):
+                network.insert(schema.dc_record(row))
+            for row in connection.execute(sa.select(schema.TSS).order_by(schema.TSS.c.number)):
+                network.insert(schema.ts_record(row))
+        return network
+
+    def trials(self) -> Iterator[Trial]:
+        """All trials, in order."""
+        with self._reading() as connection:
+            counts: dict[int, dict[str, int]] = {}
+            for trial, stage, count in connection.execute(sa.select(schema.GRADIENTS)):
+                counts.setdefault(trial, {})[stage] = count
+            rows = connection.execute(
+                sa.select(schema.TRIALS).order_by(schema.TRIALS.c.number)
+            ).all()
+        for row in rows:
+            yield schema.trial_record(row, counts.get(row.number, {}))
+
+    def dismissed(self) -> Iterator[Dismissed]:
+        """All structures that were met and are no nodes of their own, in order."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                sa.select(schema.DISMISSED).order_by(schema.DISMISSED.c.number)
+            ).all()
+        for row in rows:
+            yield schema.dismissed_record(row)
+
+    def used(self) -> Iterator[Item]:
+        """The pushes that have been tried."""
+        with self._reading() as connection:
+            rows = connection.execute(sa.select(schema.TRIALS.c.eq, schema.TRIALS.c.push)).all()
+        for eq, push in rows:
+            yield Item(f"EQ{eq}", push)
+
+    def plan(self) -> Plan | None:
+        """The round in progress, if there is one."""
+        with self._reading() as connection:
+            row = connection.execute(sa.select(schema.RUN.c.plan_round, schema.RUN.c.plan)).one()
+        if row.plan is None:
+            return None
+        content = json.loads(row.plan)
+        items = tuple(Item(str(eq), int(push)) for eq, push in content["items"])
+        return Plan(row.plan_round, content["ceiling"], items)
+
+    def results(self, round: int) -> dict[Key, TaskResult]:
+        """The raw results of the round in progress."""
+        query = sa.select(schema.RESULTS).where(schema.RESULTS.c.round == round)
+        with self._reading() as connection:
+            rows = connection.execute(query).all()
+        return {Key(row.phase, row.position): schema.result_record(row) for row in rows}
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds are finished, the start being the first."""
+        return int(self._value(sa.select(schema.RUN.c.rounds)))
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the run so far."""
+        return float(self._value(sa.select(schema.RUN.c.seconds)))
+
+    def gradients(self) -> int:
+        """Gradient evaluations of all finished rounds."""
+        total = sa.func.coalesce(sa.func.sum(schema.GRADIENTS.c.count), 0)
+        return int(self._value(sa.select(total)))
+
+    def barren_trials(self) -> int:
+        """How many trials have passed since one last added a node."""
+        last = sa.func.coalesce(sa.func.max(schema.TRIALS.c.number), 0)
+        fruitful = self._value(sa.select(last).where(schema.TRIALS.c.found != ""))
+        return int(self._value(sa.select(last))) - int(fruitful)
+
+    def wanted(self) -> tuple[Positions, float] | None:
+        """The wanted product, refined on the surface: positions in Å, energy in eV."""
+        with self._reading() as connection:
+            row = connection.execute(
+                sa.select(schema.RUN.c.wanted, schema.RUN.c.wanted_energy)
+            ).one()
+        return None if row.wanted is None else (unpack(row.wanted), row.wanted_energy)
+
+    def summary(self) -> RunSummary:
+        """Totals of the run."""
+        with self._reading() as connection:
+            run = connection.execute(sa.select(schema.RUN)).one()
+            trials = connection.execute(
+                sa.select(schema.TRIALS.c.outcome, sa.func.count()).group_by(
+                    schema.TRIALS.c.outcome
+                )
+            ).all()
+            rejected = connection.execute(
+                sa.select(schema.DISMISSED.c.outcome, sa.func.count())
+                .where(schema.DISMISSED.c.node.is_(None))
+                .group_by(schema.DISMISSED.c.outcome)
+            ).all()
+            stages = connection.execute(
+                sa.select(schema.GRADIENTS.c.stage, sa.func.sum(schema.GRADIENTS.c.count)).group_by(
+                    schema.GRADIENTS.c.stage
+                )
+            ).all()
+            raw = connection.execute(
+                sa.select(schema.RESULTS.c.gradients, schema.RESULTS.c.cpu_seconds)
+            ).all()
+            cpu = connection.execute(sa.select(sa.func.sum(schema.TRIALS.c.cpu_seconds))).scalar()
+        gradients = Counter({stage: int(count) for stage, count in stages})
+        for row in raw:
+            gradients.update(json.loads(row.gradients))
+        return RunSummary(
+            trials={Outcome[name]: count for name, count in sorted(trials)},
+            rejected={Outcome[name]: count for name, count in sorted(rejected)},
+            gradients=dict(sorted(gradients.items())),
+            seconds=run.seconds,
+            cpu_seconds=run.start_cpu_seconds + (cpu or 0.0) + sum(r.cpu_seconds for r in raw),
+            complete=Complete(run.anything_left, StoppedBy[run.stopped_by]),
+        )
+
+    # -- plumbing ------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Set the connection up for writing."""
+        try:
+            with self._engine.connect() as connection:
+                # Readers see the last commit meanwhile, and a commit waits for no disk: it
+                # survives the end of this process, though not a power cut.
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+                connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
+                connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+        except SQLAlchemyError as error:
+            raise StoreError(f"the run file {self.path} cannot be written: {error}") from error
+
+    def _read_run(self) -> None:
+        path = self.path
+        try:
+            with self._engine.connect() as connection:
+                version = connection.execute(sa.select(schema.RUN.c.schema_version)).scalar_one()
+                if version != schema.SCHEMA_VERSION:
+                    raise InputError(
+                        f"{path} must have the schema version {schema.SCHEMA_VERSION}, got "
+                        f"{version}; read it with the version of afir that wrote it"
+                    )
+                row = connection.execute(sa.select(schema.RUN)).one()
+        except SQLAlchemyError as error:
+            cause = getattr(error, "orig", None) or error
+            raise InputError(f"{path} must be a run of afir, got another file ({cause})") from error
+        self.molecule = Molecule(tuple(json.loads(row.numbers)), row.charge, row.multiplicity)
+        self.start = unpack(row.start)
+        self.settings = Settings.from_dict(json.loads(row.settings))
+        self.job = row.job
+
+    def _value(self, query: sa.Select[tuple[Any]]) -> Any:
+        with self._reading() as connection:
+            return connection.execute(query).scalar_one()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise StoreError(f"the run file {self.path} could not be read: {error}") from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            cause = getattr(error, "orig", None) or error
+            raise StoreError(
+                f"the run file {self.path} could not be written ({cause}); everything up to the "
+                "last finished task is in it: mend the cause, then resume"
+            ) from error

@@ -1,0 +1,204 @@
+"""What is handed to a worker: self-contained tasks, and the bench they are done on.
+
+A task knows nothing of a network. Everything that stays the same during a run (molecule,
+surface, settings) is in the bench and is sent to a worker once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from afir.driver import Search, solve
+from afir.errors import SurfaceError
+from afir.force import ForceTerm
+from afir.molecule import Molecule, Positions
+from afir.searches.characterise import characterise
+from afir.searches.confirm import confirm
+from afir.searches.settings import StepSettings
+from afir.searches.step import try_push
+from afir.stationary import Candidate, Confirmation, Outcome, StationaryPoint, TrialResult
+from afir.surface import Surface, load_surface
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Push:
+    """Push an EQ and look for transition states on the way.
+
+    Attributes
+    ----------
+    start
+        The EQ.
+    terms
+        The force.
+    ceiling
+        Energy in eV above which candidates are ignored, or None.
+    seed
+        What the random numbers are made from.
+    """
+
+    start: StationaryPoint
+    terms: tuple[ForceTerm, ...]
+    ceiling: float | None
+    seed: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Confirm:
+    """Prove a transition state candidate."""
+
+    candidate: Candidate
+
+
+@dataclass(frozen=True, eq=False)
+class Characterise:
+    """Refine a minimum: positions (n, 3) in Å, and a Hessian estimate in eV/Å² if there is one."""
+
+    positions: Positions
+    hessian: Positions | None = None
+
+
+Task: TypeAlias = Push | Confirm | Characterise
+Value: TypeAlias = TrialResult | Confirmation | StationaryPoint
+
+
+@dataclass(frozen=True, eq=False)
+class TaskResult:
+    """What became of a task.
+
+    Attributes
+    ----------
+    value
+        What the search returned; None when there is none.
+    outcome
+        Why there is no value (SURFACE_FAILED, TIMED_OUT, WORKER_DIED); None when there is one.
+    error
+        The same in words; empty when there is a value.
+    gradients
+        Gradient evaluations by stage.
+    cpu_seconds
+        Processor time.
+    """
+
+    value: Value | None
+    outcome: Outcome | None
+    error: str
+    gradients: Counter[str]
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a search has no result."""
+
+    outcome: Outcome
+    error: str
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Everything tasks have in common; plain data that can be sent to a worker.
+
+    Attributes
+    ----------
+    molecule
+        The molecule.
+    surface, options
+        Name and options for `afir.surface.load_surface`.
+    step
+        How one elementary step is searched.
+    seconds
+        Wall time after which a task is given up, looked at between surface calls.
+    """
+
+    molecule: Molecule
+    surface: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    step: StepSettings = field(default_factory=StepSettings)
+    seconds: float = float("inf")
+
+    def load(self) -> Surface:
+        """Build the surface; raises InputError when that is not possible."""
+        return load_surface(self.surface, self.molecule, **self.options)
+
+    def search(self, task: Task) -> Search[Value | Failure]:
+        """The search of a task; whatever goes wrong becomes a value."""
+        search: Search[Any]
+        if isinstance(task, Push):
+            search = try_push(
+                self.molecule,
+                task.start,
+                task.terms,
+                self.step,
+                ceiling=task.ceiling,
+                rng=np.random.default_rng(task.seed),
+            )
+        elif isinstance(task, Confirm):
+            search = confirm(self.molecule, task.candidate, self.step)
+        else:
+            search = characterise(self.molecule, task.positions, self.step, hessian=task.hessian)
+        return guarded(search, self.seconds)
+
+    def open(self) -> Callable[[Task], TaskResult]:
+        """Build the surface and return the function that does one task after the other."""
+        surface = self.load()
+
+        def perform(task: Task) -> TaskResult:
+            gradients: Counter[str] = Counter()
+            start = time.process_time()
+            value: Value | Failure
+            try:
+                value = solve(self.search(task), surface, gradients=gradients)
+            except Exception as error:  # the surface broke its contract: see `guarded`
+                logger.exception("the surface failed with something else than a SurfaceError")
+                value = Failure(Outcome.WORKER_DIED, f"{type(error).__name__}: {error}")
+            return as_result(value, gradients, time.process_time() - start)
+
+        return perform
+
+
+def guarded(search: Search[T], seconds: float) -> Search[T | Failure]:
+    """Run a search so that its failure is a value and it ends in time.
+
+    A surface that fails, a search that runs out of time and a mistake in the search itself
+    cost this one task, never its neighbours.
+    """
+    deadline = time.monotonic() + seconds
+    try:
+        asked = next(search)
+        while True:
+            if time.monotonic() > deadline:
+                search.close()
+                return Failure(Outcome.TIMED_OUT, f"gave up after {seconds:g} s")
+            try:
+                reply = yield asked
+            except SurfaceError as error:
+                asked = search.throw(error)
+            else:
+                asked = search.send(reply)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+    except SurfaceError as error:
+        return Failure(Outcome.SURFACE_FAILED, str(error))
+    except Exception as error:
+        # An accident in one strange geometry must not end a week of work.
+        logger.exception("a search failed by its own fault")
+        return Failure(Outcome.WORKER_DIED, f"{type(error).__name__}: {error}")
+
+
+def as_result(value: Value | Failure, gradients: Counter[str], cpu_seconds: float) -> TaskResult:
+    """The result of a guarded search."""
+    if isinstance(value, Failure):
+        return TaskResult(None, value.outcome, value.error, gradients, cpu_seconds)
+    return TaskResult(value, None, "", gradients, cpu_seconds)
