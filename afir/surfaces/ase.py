@@ -146,8 +146,9 @@ class AseSurface:
             self._reset()
         self._atoms.positions = positions
         try:
-            energy = self._atoms.get_potential_energy(force_consistent=self._free)
-            forces = self._atoms.get_forces()
+            with np.errstate(all="ignore"):  # what is not finite is reported as a failure
+                energy = self._atoms.get_potential_energy(force_consistent=self._free)
+                forces = self._atoms.get_forces()
         except NotImplementedError as error:
             kind = type(self._calculator).__name__
             lacking = "energies and forces"

@@ -36,8 +36,8 @@ LARGEST_GRADIENT = 1e4
 
 
 def as_batch(molecule: Molecule, positions: Positions) -> Positions:
-    """`positions` as float64, or InputError unless they are (k, n, 3)."""
-    batch = np.asarray(positions, dtype=np.float64)
+    """`positions` as contiguous float64, or InputError unless they are (k, n, 3)."""
+    batch = np.asarray(positions, dtype=np.float64, order="C")
     if batch.ndim != 3 or batch.shape[1:] != (molecule.n_atoms, 3):
         raise InputError(
             f"`positions` must have the shape (k, {molecule.n_atoms}, 3), got {batch.shape}"
