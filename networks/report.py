@@ -1,0 +1,348 @@
+"""What a run found, as one JSON object for scripts and as tables for people.
+
+The object of ``afir show RUN --json`` has the keys below; ``docs/show-json.md`` describes each.
+A key is never renamed or removed without a new ``schema_version``.
+
+``schema_version``, ``molecule`` {``formula``, ``charge``, ``multiplicity``}, ``surface``,
+``seed``, ``eq`` [{``id``, ``energy_hartree``, ``relative_kj_mol``, ``flags``, ``xyz``}], ``dc``
+(the same), ``ts`` (the same and ``imaginary_cm1``, ``ends``, ``verified``, ``proof``),
+``trials`` {outcome: count}, ``gradients`` {``total``, ``stages`` {stage: count}}, ``seconds``,
+``complete`` {``anything_left``, ``stopped_by``}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from afir.molecule import Molecule
+from afir.units import HARTREE, KJ_PER_MOL
+from networks.network import ReactionNetwork, fragments
+from networks.records import COMPLEX, DC, EQ, TS, RunSummary, StoppedBy
+from networks.settings import Settings
+from networks.store import Store
+
+SCHEMA_VERSION = 1
+"""The version of the object `show_object` returns."""
+
+BARRIERLESS = "barrierless"
+"""Flag of a DC that no known transition state leads to."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything a report needs of a run.
+
+    Attributes
+    ----------
+    molecule
+        The molecule.
+    settings
+        The settings as they are now.
+    network
+        The network.
+    summary
+        Totals.
+    job
+        The job text as it was resolved when the run was created.
+    """
+
+    molecule: Molecule
+    settings: Settings
+    network: ReactionNetwork
+    summary: RunSummary
+    job: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table for people; a column whose name starts with ``<`` holds text, others numbers."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def load_run(path: Path) -> Run:
+    """Read a run file, also while it is being written.
+
+    Raises
+    ------
+    InputError
+        If there is no such file or it is no run.
+    """
+    with Store.open(path) as store:
+        return Run(store.molecule, store.settings, store.load_network(), store.summary(), store.job)
+
+
+def zero_of(network: ReactionNetwork) -> float:
+    """The energy in eV that relative energies refer to: the lowest EQ, 0 if there is none."""
+    return network.lowest.energy if network.eqs else 0.0
+
+
+def flags_of(record: EQ | TS | DC) -> list[str]:
+    """The flags of a record: ``complex`` for an EQ, ``barrierless`` for a DC."""
+    if isinstance(record, EQ):
+        return list(record.flags)
+    return [BARRIERLESS] if isinstance(record, DC) and record.barrierless else []
+
+
+def show_object(run: Run) -> dict[str, Any]:
+    """The object of ``afir show RUN --json``: plain JSON values only.
+
+    Returns
+    -------
+    dict
+        The keys are listed at the top of this module. Energies are totals in hartree and, as
+        ``relative_kj_mol``, relative to the lowest EQ; coordinates are in Å.
+    """
+    network = run.network
+    zero = zero_of(network)
+
+    def plain(record: EQ | TS | DC) -> dict[str, Any]:
+        return {
+            "id": record.id,
+            "energy_hartree": record.energy / HARTREE,
+            "relative_kj_mol": (record.energy - zero) / KJ_PER_MOL,
+            "flags": flags_of(record),
+            "xyz": [
+                [symbol, *(float(x) for x in row)]
+                for symbol, row in zip(run.molecule.symbols, record.positions, strict=True)
+            ],
+        }
+
+    summary = run.summary
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "molecule": {
+            "formula": run.molecule.formula,
+            "charge": run.molecule.charge,
+            "multiplicity": run.molecule.multiplicity,
+        },
+        "surface": run.settings.surface,
+        "seed": run.settings.seed,
+        "eq": [plain(eq) for eq in network.eqs.values()],
+        "ts": [
+            {
+                **plain(ts),
+                "imaginary_cm1": float(ts.imaginary_cm1),
+                "ends": list(ts.ends),
+                "verified": ts.verified,
+                "proof": dict(ts.proof),
+            }
+            for ts in network.tss.values()
+        ],
+        "dc": [plain(dc) for dc in network.dcs.values()],
+        "trials": {outcome.name.lower(): count for outcome, count in summary.trials.items()},
+        "gradients": {
+            "total": sum(summary.gradients.values()),
+            "stages": dict(summary.gradients),
+        },
+        "seconds": float(summary.seconds),
+        "complete": {
+            "anything_left": summary.complete.anything_left,
+            "stopped_by": summary.complete.stopped_by.name.lower(),
+        },
+    }
+
+
+def node_name(run: Run, id: str) -> str:
+    """A node for people: its id, and of what molecules it consists if of several."""
+    record = run.network.node(id)
+    if isinstance(record, DC):
+        return f"{id} ({' + '.join(record.fragments)})"
+    if COMPLEX in record.flags:
+        return f"{id} ({'…'.join(fragments(run.molecule, record.positions))})"
+    return id
+
+
+def sections(run: Run, *, limit: int | None = None) -> list[Section]:
+    """The tables of ``afir show``.
+
+    Parameters
+    ----------
+    run
+        The run.
+    limit
+        The most structures a table lists, the lowest first; None means all.
+    """
+    return [
+        *_structures(run, limit),
+        Section(
+            "Trials",
+            ("<outcome", "count"),
+            _counted((outcome.value, n) for outcome, n in run.summary.trials.items()),
+        ),
+        Section(
+            "Structures examined and rejected",
+            ("<why", "count"),
+            _counted((outcome.value, n) for outcome, n in run.summary.rejected.items()),
+        ),
+        Section("Gradients", ("<stage", "count"), _counted(run.summary.gradients.items())),
+    ]
+
+
+def _structures(run: Run, limit: int | None) -> list[Section]:
+    """The tables of EQs, TSs and DCs, lowest energy first."""
+    network = run.network
+    zero = zero_of(network)
+
+    def relative(energy: float) -> str:
+        return f"{(energy - zero) / KJ_PER_MOL:.1f}"
+
+    eqs = sorted(network.eqs.values(), key=lambda eq: eq.energy)
+    dcs = sorted(network.dcs.values(), key=lambda dc: dc.energy)
+    tss = sorted(network.tss.values(), key=lambda ts: ts.energy)
+    eq_rows = [
+        (
+            eq.id,
+            relative(eq.energy),
+            f"{eq.wavenumbers[0]:.0f}" if len(eq.wavenumbers) else "",
+            " + ".join(fragments(run.molecule, eq.positions)),
+            " ".join(eq.flags),
+            " ".join(_neighbours(network, eq.id)),
+        )
+        for eq in eqs[:limit]
+    ]
+    ts_rows = [
+        (
+            ts.id,
+            ts.ends[0],
+            ts.ends[1],
+            relative(ts.energy),
+            f"{(ts.energy - network.node(ts.ends[0]).energy) / KJ_PER_MOL:.1f}",
+            f"{(ts.energy - network.node(ts.ends[1]).energy) / KJ_PER_MOL:.1f}",
+            f"{ts.imaginary_cm1:.0f}",
+            str(ts.proof.get("irc", "")),
+        )
+        for ts in tss[:limit]
+    ]
+    dc_rows = [
+        (
+            dc.id,
+            relative(dc.energy),
+            " + ".join(dc.fragments),
+            " ".join(flags_of(dc)),
+            " ".join(_neighbours(network, dc.id)) or dc.origin,
+        )
+        for dc in dcs[:limit]
+    ]
+    return [
+        Section(
+            _title("Equilibrium structures", eqs, limit),
+            ("<EQ", "kJ/mol", "softest / cm⁻¹", "<molecules", "<", "<leads to"),
+            tuple(eq_rows),
+        ),
+        Section(
+            _title("Transition states", tss, limit),
+            (
+                "<TS",
+                "<from",
+                "<to",
+                "kJ/mol",
+                "barrier forth / kJ/mol",
+                "and back",
+                "imaginary / cm⁻¹",
+                "<IRC",
+            ),
+            tuple(ts_rows),
+        ),
+        Section(
+            _title("Dissociation channels", dcs, limit),
+            ("<DC", "kJ/mol", "<fragments", "<", "<reached from"),
+            tuple(dc_rows),
+        ),
+    ]
+
+
+def _title(what: str, found: Sequence[object], limit: int | None) -> str:
+    """A title that says how many there are and how many of them are shown."""
+    shown = f", the lowest {limit}" if limit is not None and len(found) > limit else ""
+    return f"{what}: {len(found)}{shown}"
+
+
+def _neighbours(network: ReactionNetwork, id: str) -> list[str]:
+    """The ids one step away, itself left out, in the order of their numbers."""
+    return sorted(
+        (other for other in network.neighbours(id) if other != id),
+        key=lambda other: (other[:2] != "EQ", int(other[2:])),
+    )
+
+
+def _counted(items: Iterable[tuple[str, int]]) -> tuple[tuple[str, str], ...]:
+    """Counts, largest first, with their sum."""
+    rows = sorted(items, key=lambda item: (-item[1], item[0]))
+    if not rows:
+        return ()
+    return (*((name, str(n)) for name, n in rows), ("in all", str(sum(n for _, n in rows))))
+
+
+def graph_lines(run: Run) -> list[str]:
+    """The network as text: every node, below it the transition states that lead on.
+
+    Each transition state is listed once, below the lower of its ends.
+    """
+    network = run.network
+    zero = zero_of(network)
+    nodes: list[EQ | DC] = sorted(
+        [*network.eqs.values(), *network.dcs.values()], key=lambda node: node.energy
+    )
+    place = {node.id: index for index, node in enumerate(nodes)}
+    edges: dict[str, list[tuple[TS, str]]] = {node.id: [] for node in nodes}
+    for ts in sorted(network.tss.values(), key=lambda ts: ts.energy):
+        lower, upper = sorted(ts.ends, key=place.__getitem__)
+        edges[lower].append((ts, upper))
+    lines = []
+    for node in nodes:
+        lines.append(f"{node_name(run, node.id)}  {(node.energy - zero) / KJ_PER_MOL:.1f}")
+        below = [
+            f"{ts.id}  {(ts.energy - zero) / KJ_PER_MOL:.1f}  → "
+            + ("itself" if other == node.id else node_name(run, other))
+            for ts, other in edges[node.id]
+        ]
+        below += [
+            f"no barrier  → {node_name(run, dc.id)}"
+            for dc in network.dcs.values()
+            if dc.barrierless and dc.origin == node.id
+        ]
+        last = len(below) - 1
+        lines += [f"{'└─' if i == last else '├─'} {text}" for i, text in enumerate(below)]
+    return lines
+
+
+def advice(run: Run, path: Path) -> list[str]:
+    """What to do next with a run: sentences with commands that can be copied.
+
+    Parameters
+    ----------
+    run
+        The run.
+    path
+        Its file.
+    """
+    stopped = run.summary.complete.stopped_by
+    resume = f"`afir resume {path}"
+    if stopped is StoppedBy.INTERRUPTED:
+        first = f"Nothing is lost; {resume}` goes on."
+    elif stopped is StoppedBy.TRIALS:
+        first = f"{resume} --max-trials {2 * (run.settings.max_trials or 1)}` goes on."
+    elif stopped is StoppedBy.GRADIENTS:
+        first = f"{resume} --max-gradients {2 * (run.settings.max_gradients or 1)}` goes on."
+    elif stopped is StoppedBy.SECONDS:
+        first = f"{resume} --max-seconds {2 * (run.settings.max_seconds or 1):g}` goes on."
+    elif stopped is StoppedBy.PATIENCE:
+        first = f"{resume} --patience {2 * (run.settings.patience or 1)}` tries longer."
+    elif stopped is StoppedBy.WANTED:
+        first = f"`afir plot {path} --output profile.png --from EQ0 --to EQn` draws the way there."
+    else:
+        first = (
+            f"Every push was tried; a new run with more than γ = {run.settings.step.gamma:g} "
+            f"kJ/mol or more than {run.settings.terms} force terms at once may find more."
+        )
+    return [
+        first,
+        f"`afir show {path}` lists everything, `afir plot {path} --output network.png` draws "
+        f"it, `afir export {path} --output network.graphml` hands it on.",
+    ]

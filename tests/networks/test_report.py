@@ -1,0 +1,168 @@
+"""The report: the documented JSON object, and tables that say the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from drawn_network import drawn_run, write_run
+
+from afir.errors import InputError
+from afir.units import HARTREE
+from networks.records import StoppedBy
+from networks.report import Run, advice, graph_lines, load_run, sections, show_object
+
+NUMBER = (int, float)
+STRUCTURE = {
+    "id": str,
+    "energy_hartree": float,
+    "relative_kj_mol": float,
+    "flags": list,
+    "xyz": list,
+}
+OBJECT = {
+    "schema_version": int,
+    "molecule": {"formula": str, "charge": int, "multiplicity": int},
+    "surface": str,
+    "seed": int,
+    "eq": [STRUCTURE],
+    "dc": [STRUCTURE],
+    "ts": [{**STRUCTURE, "imaginary_cm1": float, "ends": list, "verified": bool, "proof": Mapping}],
+    "trials": Mapping,
+    "gradients": {"total": int, "stages": Mapping},
+    "seconds": float,
+    "complete": {"anything_left": bool, "stopped_by": str},
+}
+
+
+def _check(value: Any, wanted: Any, where: str) -> None:
+    if isinstance(wanted, dict):
+        assert isinstance(value, dict), where
+        assert set(value) == set(wanted), where
+        for key, inner in wanted.items():
+            _check(value[key], inner, f"{where}.{key}")
+    elif isinstance(wanted, list):
+        assert value, where
+        for item in value:
+            _check(item, wanted[0], f"{where}[]")
+    else:
+        assert isinstance(value, wanted), where
+
+
+def test_keys_and_types_are_those_that_are_documented() -> None:
+    shown = json.loads(json.dumps(show_object(drawn_run())))
+    _check(shown, OBJECT, "show")
+    assert shown["schema_version"] == 1
+    for structure in (*shown["eq"], *shown["ts"], *shown["dc"]):
+        for symbol, *xyz in structure["xyz"]:
+            assert isinstance(symbol, str)
+            assert [type(x) for x in xyz] == [float] * 3
+    for ts in shown["ts"]:
+        assert len(ts["ends"]) == 2
+        assert {"negative_eigenvalues", "imaginary_cm1", "gradient_max", "irc"} <= set(ts["proof"])
+
+
+def test_every_key_is_in_the_page_about_it() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "show-json.md").read_text(encoding="utf-8")
+
+    def keys(wanted: Any) -> set[str]:
+        if isinstance(wanted, list):
+            return keys(wanted[0])
+        if isinstance(wanted, dict):
+            return set(wanted).union(*(keys(value) for value in wanted.values()))
+        return set()
+
+    assert {key for key in keys(OBJECT) if f"`{key}`" not in page} == set()
+
+
+def test_numbers() -> None:
+    run = drawn_run()
+    shown = show_object(run)
+    assert [eq["relative_kj_mol"] for eq in shown["eq"]] == pytest.approx([0, 216.5, 208.6, 179.6])
+    assert shown["eq"][0]["energy_hartree"] == pytest.approx(-7.175648095)
+    assert shown["ts"][0]["energy_hartree"] * HARTREE == pytest.approx(
+        run.network.tss["TS0"].energy
+    )
+    assert shown["ts"][1]["ends"] == ["EQ2", "EQ1"]
+    assert shown["eq"][3]["flags"] == ["complex"]
+    assert [dc["flags"] for dc in shown["dc"]] == [[], ["barrierless"]]
+    assert shown["gradients"]["total"] == 2000 == sum(shown["gradients"]["stages"].values())
+    assert shown["trials"] == {"found": 9, "no_barrier": 21}
+    assert shown["complete"] == {"anything_left": True, "stopped_by": "trials"}
+
+
+def test_a_run_file_gives_the_same(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "run.db", job="gamma = 1.0\n"))
+    assert run.job == "gamma = 1.0\n"
+    shown, drawn = show_object(run), show_object(drawn_run())
+    for key in ("molecule", "eq", "ts", "dc", "surface", "seed", "complete"):
+        assert shown[key] == drawn[key]
+    assert shown["gradients"] == {"total": 73, "stages": {"hessian": 13, "push": 40, "saddle": 20}}
+
+
+def test_a_run_without_anything_is_reported_too() -> None:
+    run = drawn_run(StoppedBy.INTERRUPTED, [])
+    assert show_object(run)["eq"] == []
+    assert graph_lines(run) == []
+    assert sections(run)
+
+
+def test_not_a_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        load_run(tmp_path / "no.db")
+    (tmp_path / "no.db").write_text("text")
+    with pytest.raises(InputError):
+        load_run(tmp_path / "no.db")
+
+
+def test_tables_are_sorted_and_can_be_cut() -> None:
+    run = drawn_run()
+    eqs, tss, dcs, trials, rejected, gradients = sections(run)
+    assert [row[0] for row in eqs.rows] == ["EQ0", "EQ3", "EQ2", "EQ1"]
+    assert [row[0] for row in tss.rows] == ["TS2", "TS1", "TS0", "TS3", "TS4", "TS5"]
+    assert tss.rows[2][3:6] == ("384.8", "384.8", "168.3")
+    assert eqs.rows[1][3] == "CO + H2"
+    assert dcs.rows[1][-1] == "EQ2"
+    assert trials.rows[-1] == rejected_sum(trials.rows)
+    assert rejected.rows[-1] == ("in all", "2")
+    assert gradients.rows[-1] == ("in all", "2000")
+    short = sections(run, limit=2)
+    assert [len(section.rows) for section in short[:3]] == [2, 2, 2]
+    assert short[0].title == "Equilibrium structures: 4, the lowest 2"
+    for section in sections(run):
+        assert all(len(row) == len(section.columns) for row in section.rows)
+
+
+def rejected_sum(rows: tuple[tuple[str, ...], ...]) -> tuple[str, str]:
+    return ("in all", str(sum(int(row[1]) for row in rows[:-1])))
+
+
+def test_the_graph_lists_every_transition_state_once() -> None:
+    lines = graph_lines(drawn_run())
+    text = "\n".join(lines)
+    for number in range(6):
+        assert text.count(f"TS{number} ") == 1
+    assert lines[0] == "EQ0  0.0"
+    assert "└─ TS5  650.0  → itself" in lines
+    assert "├─ TS2  305.6  → DC0 (CO + H2)" in lines
+    assert "no barrier  → DC1 (CO + H2)" in text
+
+
+@pytest.mark.parametrize(
+    ("stopped", "words"),
+    [
+        (StoppedBy.INTERRUPTED, "`afir resume run.db` goes on"),
+        (StoppedBy.TRIALS, "`afir resume run.db --max-trials 60`"),
+        (StoppedBy.GRADIENTS, "--max-gradients"),
+        (StoppedBy.SECONDS, "--max-seconds"),
+        (StoppedBy.PATIENCE, "--patience"),
+        (StoppedBy.WANTED, "afir plot run.db"),
+        (StoppedBy.NOTHING_LEFT, "more than γ = 900 kJ/mol"),
+    ],
+)
+def test_advice_fits_what_stopped_the_run(stopped: StoppedBy, words: str) -> None:
+    run: Run = drawn_run(stopped)
+    assert words in " ".join(advice(run, Path("run.db")))
