@@ -33,6 +33,7 @@ SYMMETRY_TOLERANCE = 0.03
 
 _ROUNDS = 2  # how many bonds a fragment grows away from its core atom
 _POWER = 6  # of the weights, as in the force itself
+_TIE = 1.01  # weights this close are equal by symmetry, and noise must not decide
 
 Push = tuple[ForceTerm, ...]
 """Force terms that act together."""
@@ -161,7 +162,7 @@ def grown_fragments(
     r = distances(positions)
     np.fill_diagonal(r, np.inf)
     weights = ((radii[:, None] + radii[None]) / r) ** _POWER
-    limit = weights[m, n]
+    limit = _TIE * weights[m, n]
     a, b = {m}, {n}
     for _ in range(_ROUNDS):
         next_to_a = {int(c) for i in a for c in np.flatnonzero(bonded[i])} - a - b

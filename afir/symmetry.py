@@ -23,6 +23,8 @@ from afir.molecule import Positions
 _GOOD_ENOUGH = 0.1  # of the tolerance: no better permutation is looked for below this
 _REACH = 5.0  # tolerances: how far atoms may be off before a superposition is polished
 _CHUNK = 64  # superpositions tried at once
+_THIN = 3.0  # tolerances: below this the axis alone nearly fixes the orientation
+_TWISTS = 8  # orientations tried around that axis
 _REFERENCES = 3  # pairs of reference atoms tried before giving up
 
 
@@ -82,13 +84,16 @@ def congruence(
     if compatible is None:
         return None
     best: Match | None = None
-    for mirrored in (False, True) if mirror else (False,):
-        image = -y if mirrored else y
-        for permutation, rmsd in _mappings(z, x, image, compatible, tolerance):
-            if best is None or rmsd < best.rmsd - 1e-9:
-                best = Match(permutation, rmsd, mirrored)
-            if best.rmsd < _GOOD_ENOUGH * tolerance:
-                return best
+    for anchor in _anchors(x, y, compatible, tolerance):
+        for mirrored in (False, True) if mirror else (False,):
+            image = -y if mirrored else y
+            for permutation, rmsd in _mappings(z, x, image, anchor, tolerance):
+                if best is None or rmsd < best.rmsd - 1e-9:
+                    best = Match(permutation, rmsd, mirrored)
+                if best.rmsd < _GOOD_ENOUGH * tolerance:
+                    return best
+        if best is not None:
+            break
     return best
 
 
@@ -132,8 +137,9 @@ def automorphisms(
     compatible = _compatible(z, x, x, tolerance)
     if compatible is None:
         return [identity]
+    anchor = next(_anchors(x, x, compatible, tolerance))
     for image in (x, -x):
-        for permutation, _ in _mappings(z, x, image, compatible, tolerance):
+        for permutation, _ in _mappings(z, x, image, anchor, tolerance):
             if len(found) >= limit:
                 break
             found.add(tuple(int(i) for i in permutation))
@@ -186,48 +192,69 @@ def _compatible(
     return compatible
 
 
+@dataclass(frozen=True, eq=False)
+class _Anchor:
+    """Two atoms that fix an orientation together with the centroid.
+
+    Attributes
+    ----------
+    a, b
+        Atoms of the first structure.
+    images
+        (m, 2) pairs of atoms of the second structure onto which they may map.
+    """
+
+    a: int
+    b: int
+    images: NDArray[np.intp]
+
+
+def _anchors(
+    x: Positions, y: Positions, compatible: NDArray[np.bool_], tolerance: float
+) -> Iterator[_Anchor | None]:
+    """Pairs of reference atoms, best first; None stands for the axis of a thin structure.
+
+    Few compatible images make few superpositions; a wide triangle makes them sharp.
+    """
+    spread = np.linalg.svd(x, compute_uv=False)
+    thickness = np.sqrt((spread[1:] ** 2).sum() / len(x))
+    if thickness < _THIN * tolerance:
+        yield None
+    if thickness < tolerance:
+        return
+    i, j = np.triu_indices(len(x), 1)
+    area = _norms(_cross(x[i], x[j]))
+    choices = compatible.sum(axis=1)
+    wide = np.flatnonzero(area >= 0.3 * area.max())
+    order = wide[np.lexsort((-area[wide], (choices[i] * choices[j])[wide]))]
+    used: set[int] = set()
+    for k in order.tolist():
+        a, b = int(i[k]), int(j[k])
+        if used.isdisjoint((a, b)):
+            used.update((a, b))
+            yield _Anchor(a, b, _images(x, y, a, b, compatible, tolerance))
+        if len(used) == 2 * _REFERENCES:
+            return
+
+
 def _mappings(
     z: NDArray[np.int64],
     x: Positions,
     y: Positions,
-    compatible: NDArray[np.bool_],
+    anchor: _Anchor | None,
     tolerance: float,
 ) -> Iterator[tuple[NDArray[np.intp], float]]:
     """Distinct permutations of y within the tolerance of x, with their distances."""
     seen: set[bytes] = set()
-    spread = np.linalg.svd(x, compute_uv=False)
-    if np.sqrt((spread[1:] ** 2).sum() / len(z)) < tolerance:
+    if anchor is None:
         yield from _polished(z, x, _along_axis(x, y), tolerance, seen)
         return
-    for a, b in _references(x, compatible):
-        images = _images(x, y, a, b, compatible, tolerance)
-        for start in range(0, len(images), _CHUNK):
-            rotated = _frames(x, y, a, b, images[start : start + _CHUNK])
-            yield from _polished(z, x, rotated, tolerance, seen)
-        if seen:
-            return
-
-
-def _references(x: Positions, compatible: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Pairs of atoms that fix an orientation together with the centroid, best first.
-
-    Few compatible images make few superpositions; a wide triangle makes them sharp.
-    """
-    i, j = np.triu_indices(len(x), 1)
-    area = np.linalg.norm(np.cross(x[i], x[j]), axis=1)
-    choices = compatible.sum(axis=1)
-    wide = np.flatnonzero(area >= 0.3 * area.max())
-    order = wide[np.lexsort((-area[wide], (choices[i] * choices[j])[wide]))]
-    chosen: list[tuple[int, int]] = []
-    used: set[int] = set()
-    for k in order:
-        pair = (int(i[k]), int(j[k]))
-        if used.isdisjoint(pair):
-            chosen.append(pair)
-            used.update(pair)
-        if len(chosen) == _REFERENCES:
-            break
-    return chosen
+    target = _axes(x[anchor.a], x[anchor.b])
+    for start in range(0, len(anchor.images), _CHUNK):
+        images = anchor.images[start : start + _CHUNK]
+        frames = _axes(y[images[:, 0]], y[images[:, 1]])
+        rotated = (y @ frames.transpose(0, 2, 1)) @ target
+        yield from _polished(z, x, rotated, tolerance, seen)
 
 
 def _images(
@@ -240,55 +267,68 @@ def _images(
 ) -> NDArray[np.intp]:
     """(m, 2) ordered pairs of y onto which a, b may map, the likeliest first."""
     first, second = np.flatnonzero(compatible[a]), np.flatnonzero(compatible[b])
-    c, d = (axis.ravel() for axis in np.meshgrid(first, second, indexing="ij"))
-    radius_x, radius_y = np.linalg.norm(x, axis=1), np.linalg.norm(y, axis=1)
-    side = np.linalg.norm(x[a] - x[b])
+    c, d = np.repeat(first, len(second)), np.tile(second, len(first))
     errors = np.stack(
         [
-            radius_y[c] - radius_x[a],
-            radius_y[d] - radius_x[b],
-            np.linalg.norm(y[c] - y[d], axis=1) - side,
+            _norms(y[c]) - _norms(x[a]),
+            _norms(y[d]) - _norms(x[b]),
+            _norms(y[c] - y[d]) - _norms(x[a] - x[b]),
         ]
     )
     # The two displacements together hold no more than n·t² of the squares.
     bound = np.sqrt(len(x)) * tolerance * np.array([1.0, 1.0, np.sqrt(2.0)])
-    flat = np.linalg.norm(np.cross(y[c], y[d]), axis=1) < 1e-6
-    possible = np.flatnonzero((np.abs(errors) <= bound[:, None]).all(axis=0) & (c != d) & ~flat)
+    wide = (c != d) & (_norms(_cross(y[c], y[d])) > 1e-6)
+    possible = np.flatnonzero((np.abs(errors) <= bound[:, None]).all(axis=0) & wide)
     order = possible[np.argsort((errors[:, possible] ** 2).sum(axis=0), kind="stable")]
     return np.stack([c[order], d[order]], axis=1)
 
 
 def _axes(u: Positions, v: Positions) -> NDArray[np.float64]:
-    """(m, 3, 3) right-handed frames whose rows are set by two directions each."""
-    one = u / np.linalg.norm(u, axis=-1, keepdims=True)
-    three = np.cross(u, v)
-    three /= np.linalg.norm(three, axis=-1, keepdims=True)
-    return np.stack([one, np.cross(three, one), three], axis=-2)
+    """(…, 3, 3) right-handed frames whose rows are set by two directions each.
+
+    The bisector and the difference of the two share an error evenly between them.
+    """
+    one = u / _norms(u)[..., None]
+    two = v / _norms(v)[..., None]
+    sum_, difference = one + two, one - two
+    sum_ /= _norms(sum_)[..., None]
+    difference /= _norms(difference)[..., None]
+    return np.stack([sum_, difference, _cross(sum_, difference)], axis=-2)
 
 
-def _frames(
-    x: Positions, y: Positions, a: int, b: int, images: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """(m, n, 3) copies of y turned so that each pair of images lies towards a and b."""
-    # Bisector and difference of the directions share the error evenly between the two atoms.
-    target = _axes(*_directions(x[a], x[b]))
-    frames = _axes(*_directions(y[images[:, 0]], y[images[:, 1]]))
-    turned: NDArray[np.float64] = (y @ frames.transpose(0, 2, 1)) @ target
-    return turned
+def _cross(u: Positions, v: Positions) -> Positions:
+    """Vector products along the last axis; numpy's own is slow for short arrays."""
+    product: Positions = (
+        u[..., [1, 2, 0]] * v[..., [2, 0, 1]] - u[..., [2, 0, 1]] * v[..., [1, 2, 0]]
+    )
+    return product
 
 
-def _directions(u: Positions, v: Positions) -> tuple[Positions, Positions]:
-    """The sum and the difference of two sets of unit vectors."""
-    one = u / np.linalg.norm(u, axis=-1, keepdims=True)
-    two = v / np.linalg.norm(v, axis=-1, keepdims=True)
-    return one + two, one - two
+def _norms(u: Positions) -> NDArray[np.float64]:
+    """Lengths along the last axis."""
+    lengths: NDArray[np.float64] = np.sqrt(np.einsum("...i,...i->...", u, u))
+    return lengths
 
 
 def _along_axis(x: Positions, y: Positions) -> NDArray[np.float64]:
-    """(2, n, 3) copies of a linear y turned to lie along a linear x, both ways round."""
-    axis = np.linalg.svd(x)[2][0]
-    height = y @ np.linalg.svd(y)[2][0]
-    return np.stack([height[:, None] * axis, -height[:, None] * axis])
+    """(m, n, 3) copies of a nearly linear y along the axis of x: both ways, many twists."""
+    target, frame = _principal(x), _principal(y)
+    half_turn = np.diag([-1.0, 1.0, -1.0])
+    angles = np.arange(_TWISTS) * 2 * np.pi / _TWISTS
+    twists = np.zeros((_TWISTS, 3, 3))
+    twists[:, 0, 0] = 1.0
+    twists[:, 1, 1] = twists[:, 2, 2] = np.cos(angles)
+    twists[:, 1, 2] = np.sin(angles)
+    twists[:, 2, 1] = -twists[:, 1, 2]
+    rotated: NDArray[np.float64] = (y @ frame.T) @ np.concatenate([twists, half_turn @ twists])
+    return rotated @ target
+
+
+def _principal(x: Positions) -> NDArray[np.float64]:
+    """(3, 3) right-handed principal axes as rows, the longest first."""
+    axes: NDArray[np.float64] = np.linalg.svd(x)[2]
+    axes[2] *= np.sign(np.linalg.det(axes))
+    return axes
 
 
 def _polished(

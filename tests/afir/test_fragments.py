@@ -1,0 +1,232 @@
+"""What to push: published fragments, completeness on small molecules, symmetry, placement."""
+
+from itertools import combinations, pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import molecule as build
+from ase.io import read
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import least_squares
+from scipy.spatial.distance import pdist
+from scipy.spatial.transform import Rotation
+
+from afir.errors import InputError
+from afir.force import ForceTerm
+from afir.fragments import (
+    BOND_FACTOR,
+    between_components,
+    force_pairs,
+    grown_fragments,
+    place_components,
+    pushes,
+)
+from afir.geometry import bonds, distances
+from afir.molecule import Molecule
+
+DATA = Path(__file__).parent.parent / "data"
+
+
+def example(name):
+    atoms = build(name)
+    return Molecule(tuple(atoms.numbers)), atoms.positions
+
+
+def texts(listed):
+    return [" ".join(map(str, push)) for push in listed]
+
+
+def choose(molecule, positions, **options):
+    return pushes(molecule, positions, rng=np.random.default_rng(0), **options)
+
+
+def brought_closer(x, m, n, fraction):
+    """Two atoms moved towards each other, the rest following by least squares of distances."""
+    y = x.copy()
+    step = (1 - fraction) / 2 * (x[n] - x[m])
+    y[m] += step
+    y[n] -= step
+    rest = np.setdiff1d(np.arange(len(x)), [m, n])
+
+    def deviations(flat):
+        y[rest] = flat.reshape(-1, 3)
+        return pdist(y) - pdist(x)
+
+    y[rest] = least_squares(deviations, y[rest].ravel()).x.reshape(-1, 3)
+    return y
+
+
+def test_fragments_of_the_claisen_rearrangement():
+    """Published fragments {4, 13} | {5, 7} with weights that ignore hydrogen."""
+    atoms = read(DATA / "allyl_vinyl_ether.xyz")
+    molecule = Molecule(tuple(atoms.numbers))
+    radii = np.where(atoms.numbers == 1, 0.0, molecule.radii)
+    # At rest both CH2 groups move as a whole.
+    bonded = bonds(molecule, atoms.positions, BOND_FACTOR)
+    assert grown_fragments(atoms.positions, radii, bonded, 4, 5) == ((4, 12, 13), (5, 7, 8))
+    # The publication looks at the pair brought 20 % closer, where the inner hydrogens lag.
+    closer = brought_closer(atoms.positions, 4, 5, 0.8)
+    bonded = bonds(molecule, closer, BOND_FACTOR)
+    assert grown_fragments(closer, radii, bonded, 4, 5) == ((4, 13), (5, 7))
+
+
+def test_grown_atoms_feel_less_than_the_pair():
+    molecule, x = example("CH3CH2OCH3")
+    bonded = bonds(molecule, x, BOND_FACTOR)
+    r = distances(x)
+    np.fill_diagonal(r, np.inf)
+    weights = ((molecule.radii[:, None] + molecule.radii[None]) / r) ** 6
+    for m, n in combinations(range(molecule.n_atoms), 2):
+        if bonded[m, n]:
+            continue
+        a, b = grown_fragments(x, molecule.radii, bonded, m, n)
+        assert m in a
+        assert n in b
+        assert weights[np.ix_(a, b)].max() == pytest.approx(weights[m, n], rel=0.01)
+
+
+def test_formaldehyde_lists_what_a_chemist_would():
+    molecule, x = example("H2CO")  # O, C, H, H
+    assert texts(choose(molecule, x)) == [
+        "+0|2",
+        "+2|3",
+        "-1|3",
+        "-0|1",
+        "+0|2 -0,2|1",
+        "+2|3 -2,3|1",  # H2 + CO
+        "+0|2 -1|3",
+        "+2|3 -0|1",
+    ]
+    assert choose(molecule, x, terms=1) == choose(molecule, x)[:4]
+    assert [(term,) for term in force_pairs(molecule, x)] == choose(molecule, x)[:4]
+
+
+def test_benzene_pushes_six_kinds_of_pair_and_breaks_two_kinds_of_bond():
+    molecule, x = example("C6H6")
+    kinds = [
+        (t.direction, molecule.symbols[t.a[0]] + molecule.symbols[t.b[0]])
+        for t in force_pairs(molecule, x)
+    ]
+    # Meta and para C…C; ortho, meta and para C…H; H…H only ortho, the others out of reach.
+    pushed = [(1, "CC")] * 2 + [(1, "CH")] * 3 + [(1, "HH")]
+    assert sorted(kinds) == sorted([*pushed, (-1, "CC"), (-1, "CH")])
+
+
+def test_pairs_of_terms_share_no_atom_or_eliminate():
+    molecule, x = example("CH3CHO")
+    centres = 0
+    for push in choose(molecule, x, cap=10_000):
+        if len(push) == 2 and len(push[1].a) == 2 and push[1].direction < 0:
+            (centre,) = push[1].b
+            m, n = push[1].a
+            assert push[0].direction == 1
+            assert {m, n} <= {*push[0].a, *push[0].b}
+            assert bonds(molecule, x, BOND_FACTOR)[centre, [m, n]].all()
+            centres += 1
+    assert centres >= 5
+
+
+def test_symmetry_leaves_out_equivalent_terms_only():
+    molecule, x = example("C2H4")
+    exact = choose(molecule, x, cap=10_000)
+    bent = x + np.random.default_rng(2).uniform(-0.1, 0.1, x.shape)
+    general = choose(molecule, bent, cap=10_000)
+    # D2h acts on the six atoms as a group of four: the orbits have one, two or four members.
+    assert len(general) / 4 < len(exact) < len(general) / 2
+    assert len(set(texts(exact))) == len(exact)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**31), name=st.sampled_from(["H2CO", "C2H4", "CH3CHO", "C2H2"]))
+def test_number_of_pushes_is_invariant(seed, name):
+    molecule, x = example(name)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(molecule.n_atoms)
+    other = Molecule(tuple(np.array(molecule.numbers)[order]))
+    turned = Rotation.random(random_state=seed).apply(x[order]) + rng.normal(size=3)
+    kinds = [
+        sorted([(t.direction, sorted((len(t.a), len(t.b)))) for t in push] for push in found)
+        for found in (choose(molecule, x, cap=10_000), choose(other, turned, cap=10_000))
+    ]
+    assert kinds[0] == kinds[1]
+
+
+def test_targets_are_in_every_term():
+    molecule, x = example("CH3CH2OCH3")
+    oxygen = molecule.symbols.index("O")
+    for push in choose(molecule, x, targets=[oxygen], terms=1):
+        assert oxygen in push[0].a + push[0].b
+    some = choose(molecule, x, targets=[oxygen], terms=1)
+    assert len(some) < len(choose(molecule, x, terms=1))
+
+
+def test_cap_is_kept_and_seeded():
+    molecule, x = example("CH3CH2OCH3")
+    singles = choose(molecule, x, terms=1)
+    everything = choose(molecule, x, cap=100_000)
+    assert choose(molecule, x, cap=0) == singles
+    for cap in (5, 60):
+        first = pushes(molecule, x, cap=cap, rng=np.random.default_rng(1))
+        again = pushes(molecule, x, cap=cap, rng=np.random.default_rng(1))
+        other = pushes(molecule, x, cap=cap, rng=np.random.default_rng(2))
+        assert first == again
+        assert first != other
+        assert len(first) == len(singles) + cap
+        assert first[: len(singles)] == singles
+    assert len(everything) > len(singles) + 60
+    assert everything == pushes(molecule, x, cap=100_000, rng=np.random.default_rng(9))
+
+
+def test_components_are_pushed_pairwise():
+    numbers = (1, 1, 6, 8, 10)
+    x = np.array([[0, 0, 0], [0.74, 0, 0], [0, 3, 0], [0, 3, 1.13], [6, 6, 6]], dtype=float)
+    terms = between_components(Molecule(numbers), x)
+    assert [str(t) for t in terms] == ["+0,1|2,3", "+0,1|4", "+2,3|4"]
+    assert between_components(*example("H2CO")) == ()
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**31), size=st.integers(2, 4))
+def test_placed_components_keep_shape_and_distance(seed, size):
+    chosen = [build(name) for name in ("C6H6", "HCN", "H2O", "H2")[:size]]
+    numbers = np.concatenate([atoms.numbers for atoms in chosen])
+    molecule = Molecule(tuple(numbers))
+    x = np.concatenate([atoms.positions for atoms in chosen])
+    starts = np.cumsum([0] + [len(atoms) for atoms in chosen])
+    parts = [range(a, b) for a, b in pairwise(starts)]
+    placed = place_components(molecule, x, parts, np.random.default_rng(seed))
+    again = place_components(molecule, x, parts, np.random.default_rng(seed))
+    assert np.array_equal(placed, again)
+    assert placed.mean(axis=0) == pytest.approx(np.zeros(3), abs=1e-9)
+    r = distances(placed)
+    ratios = r / (molecule.radii[:, None] + molecule.radii[None])
+    for k, part in enumerate(parts):
+        index = np.ix_(part, part)
+        assert r[index] == pytest.approx(distances(x)[index], abs=1e-9)
+        if k:
+            closest = ratios[np.ix_(part, range(starts[k]))].min()
+            assert 1.5 - 1e-9 <= closest <= 2.5 + 1e-9
+
+
+def test_misuse_is_explained():
+    molecule, x = example("H2CO")
+    rng = np.random.default_rng(0)
+    with pytest.raises(InputError, match="`terms` must be 1 or 2, got 3"):
+        pushes(molecule, x, terms=3, rng=rng)
+    with pytest.raises(InputError, match="`cap` must be 0 or more, got -1"):
+        pushes(molecule, x, cap=-1, rng=rng)
+    for targets in ([], [4], [-1]):
+        with pytest.raises(InputError, match="`targets` must name atoms from 0 to 3"):
+            force_pairs(molecule, x, targets=targets)
+    with pytest.raises(InputError, match="`parts` must hold each of the atoms 0 to 3 once"):
+        place_components(molecule, x, [(0, 1), (1, 2)], rng)
+    with pytest.raises(InputError, match="`closest` and `farthest`"):
+        place_components(molecule, x, [(0, 1), (2, 3)], rng, closest=3.0)
+
+
+def test_single_terms_are_force_terms_in_both_directions():
+    molecule, x = example("HCN")
+    assert ForceTerm((0,), (2,), -1) in force_pairs(molecule, x)
+    assert {term.direction for term in force_pairs(molecule, x)} == {1, -1}
