@@ -151,7 +151,7 @@ def write_xyz(
             f"{symbol:<2} {x:16.10f} {y:16.10f} {z:16.10f}"
             for symbol, (x, y, z) in zip(molecule.symbols, frame, strict=True)
         ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _quoted(value: str | int | float) -> str:

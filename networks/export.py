@@ -1,0 +1,258 @@
+"""A network in the formats of other programs.
+
+========  ===============================================================================
+format    what is written
+========  ===============================================================================
+graphml   one graph for Gephi, Cytoscape, yEd …: EQs and DCs as nodes, TSs as edges
+json      the same graph as node-link JSON (`networkx.node_link_graph` reads it), with
+          coordinates
+csv       three tables: ``NAME.csv`` gives ``NAME_eq.csv``, ``NAME_ts.csv``, ``NAME_dc.csv``
+extxyz    all structures with id, kind and energy in eV
+ase-db    an ASE database: one row a structure, with energy in eV and key-value pairs
+========  ===============================================================================
+
+Energies are in kJ/mol relative to the lowest EQ and in hartree, except where ASE reads them:
+extended XYZ and the ASE database hold eV.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+
+from afir.errors import InputError
+from afir.structures import write_xyz
+from afir.units import HARTREE, KJ_PER_MOL
+from networks.network import Graph, fragments
+from networks.records import DC, EQ, TS
+from networks.report import Run, flags_of, zero_of
+
+SUFFIXES: Mapping[str, str] = {
+    ".graphml": "graphml",
+    ".json": "json",
+    ".csv": "csv",
+    ".extxyz": "extxyz",
+    ".xyz": "extxyz",
+    ".db": "ase-db",
+}
+"""The format a file name asks for."""
+
+Value = str | int | float | bool
+
+
+def export(run: Run, output: Path, format: str | None = None) -> list[Path]:
+    """Write the network of a run for another program.
+
+    Parameters
+    ----------
+    run
+        The run.
+    output
+        The file; for csv the stem of three files.
+    format
+        ``graphml``, ``json``, ``csv``, ``extxyz`` or ``ase-db``; None goes by the suffix.
+
+    Returns
+    -------
+    list of Path
+        The files that were written.
+
+    Raises
+    ------
+    InputError
+        If a file exists already, its folder does not, or the format is not known.
+    """
+    writers: dict[str, Callable[[Run, list[Path]], None]] = {
+        "graphml": _graphml,
+        "json": _json,
+        "csv": _csv,
+        "extxyz": _extxyz,
+        "ase-db": _ase_db,
+    }
+    chosen = format or SUFFIXES.get(output.suffix.lower())
+    if chosen is None:
+        raise InputError(
+            f"the format of {output} is not clear; give --format {'|'.join(writers)} or one of "
+            f"the suffixes {' '.join(SUFFIXES)}"
+        )
+    if chosen not in writers:
+        raise InputError(f"`format` must be one of {', '.join(writers)}, got {chosen!r}")
+    files = [output]
+    if chosen == "csv":
+        suffix = output.suffix or ".csv"
+        files = [output.with_name(f"{output.stem}_{kind}{suffix}") for kind in ("eq", "ts", "dc")]
+    for file in files:
+        if file.exists():
+            raise InputError(f"{file} exists already; choose another --output or remove it first")
+        if not file.parent.is_dir():
+            raise InputError(f"the folder {file.parent} does not exist; create it first")
+    writers[chosen](run, files)
+    return files
+
+
+def plain_graph(run: Run) -> Graph:
+    """The network as a graph with nothing but plain numbers and text in it.
+
+    Nodes have ``kind``, ``energy_hartree``, ``relative_kj_mol``, ``flags``, ``fragments``; edges,
+    keyed by the id of the TS, have ``energy_hartree``, ``relative_kj_mol``, ``imaginary_cm1``,
+    ``first`` and ``second`` (the ends), ``barrier_from_first_kj_mol`` and
+    ``barrier_from_second_kj_mol``. The graph has ``formula``, ``charge``, ``multiplicity`` and
+    ``surface``.
+    """
+    molecule = run.molecule
+    graph: Graph = nx.MultiGraph(
+        formula=molecule.formula,
+        charge=molecule.charge,
+        multiplicity=molecule.multiplicity,
+        surface=run.settings.surface,
+    )
+    nodes: list[EQ | DC] = [*run.network.eqs.values(), *run.network.dcs.values()]
+    for node in nodes:
+        graph.add_node(node.id, **_node_facts(run, node))
+    for ts in run.network.tss.values():
+        graph.add_edge(*ts.ends, key=ts.id, **_edge_facts(run, ts))
+    return graph
+
+
+def _energies(run: Run, record: EQ | TS | DC) -> dict[str, Value]:
+    return {
+        "energy_hartree": record.energy / HARTREE,
+        "relative_kj_mol": (record.energy - zero_of(run.network)) / KJ_PER_MOL,
+    }
+
+
+def _node_facts(run: Run, node: EQ | DC) -> dict[str, Value]:
+    """What is known of a node, as plain values."""
+    parts = node.fragments if isinstance(node, DC) else fragments(run.molecule, node.positions)
+    return {
+        "kind": node.id[:2],
+        **_energies(run, node),
+        "flags": " ".join(flags_of(node)),
+        "fragments": " + ".join(parts),
+    }
+
+
+def _edge_facts(run: Run, ts: TS) -> dict[str, Value]:
+    """What is known of an edge, as plain values."""
+    first, second = (run.network.node(end).energy for end in ts.ends)
+    return {
+        "id": ts.id,
+        **_energies(run, ts),
+        "imaginary_cm1": float(ts.imaginary_cm1),
+        "first": ts.ends[0],
+        "second": ts.ends[1],
+        "barrier_from_first_kj_mol": (ts.energy - first) / KJ_PER_MOL,
+        "barrier_from_second_kj_mol": (ts.energy - second) / KJ_PER_MOL,
+    }
+
+
+def _graphml(run: Run, files: list[Path]) -> None:
+    nx.write_graphml_xml(plain_graph(run), files[0])
+
+
+def _json(run: Run, files: list[Path]) -> None:
+    data = nx.node_link_data(plain_graph(run), edges="edges")
+
+    def coordinates(record: EQ | TS | DC) -> list[list[Any]]:
+        return [
+            [symbol, *(float(x) for x in row)]
+            for symbol, row in zip(run.molecule.symbols, record.positions, strict=True)
+        ]
+
+    for node in data["nodes"]:
+        node["xyz"] = coordinates(run.network.node(node["id"]))
+    for edge in data["edges"]:
+        edge["xyz"] = coordinates(run.network.tss[edge["key"]])
+    files[0].write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _csv(run: Run, files: list[Path]) -> None:
+    network = run.network
+    eqs, dcs = (
+        [{"id": node.id, **_node_facts(run, node)} for node in nodes.values()]
+        for nodes in (network.eqs, network.dcs)
+    )
+    tss = [_edge_facts(run, ts) for ts in network.tss.values()]
+    node_keys = ["id", "energy_hartree", "relative_kj_mol", "flags", "fragments"]
+    ts_keys = [
+        "id",
+        "first",
+        "second",
+        "energy_hartree",
+        "relative_kj_mol",
+        "barrier_from_first_kj_mol",
+        "barrier_from_second_kj_mol",
+        "imaginary_cm1",
+    ]
+    tables = zip(files, (eqs, tss, dcs), (node_keys, ts_keys, node_keys), strict=True)
+    for file, rows, keys in tables:
+        with file.open("x", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, keys, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def _structures(run: Run) -> list[tuple[EQ | TS | DC, dict[str, str | int | float]]]:
+    """All structures with what is known of each, as plain values ASE accepts."""
+    network = run.network
+    found: list[tuple[EQ | TS | DC, dict[str, str | int | float]]] = []
+    records: list[EQ | TS | DC] = [
+        *network.eqs.values(),
+        *network.tss.values(),
+        *network.dcs.values(),
+    ]
+    for record in records:
+        facts: dict[str, str | int | float] = {
+            "kind": record.id[:2],
+            "relative_kj_mol": (record.energy - zero_of(network)) / KJ_PER_MOL,
+        }
+        if isinstance(record, TS):
+            facts |= {
+                "first": record.ends[0],
+                "second": record.ends[1],
+                "imaginary_cm1": float(record.imaginary_cm1),
+            }
+        elif flags_of(record):
+            facts["flags"] = " ".join(flags_of(record))
+        found.append((record, facts))
+    return found
+
+
+def _extxyz(run: Run, files: list[Path]) -> None:
+    structures = _structures(run)
+    write_xyz(
+        files[0],
+        run.molecule,
+        [record.positions for record, _ in structures],
+        energies=[record.energy for record, _ in structures],
+        labels=[{"id": record.id, **facts} for record, facts in structures],
+    )
+
+
+def _ase_db(run: Run, files: list[Path]) -> None:
+    from ase import Atoms  # takes 0.2 s, so only here
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.db import connect
+
+    with connect(files[0], type="db") as database:
+        for record, facts in _structures(run):
+            atoms = Atoms(list(run.molecule.symbols), positions=record.positions)
+            atoms.calc = SinglePointCalculator(atoms, energy=record.energy)
+            data = {}
+            if not isinstance(record, DC):
+                data["wavenumbers"] = record.wavenumbers
+            database.write(
+                atoms,
+                key_value_pairs=facts
+                | {
+                    "node": record.id,  # ASE keeps the name id for itself
+                    "total_charge": run.molecule.charge,
+                    "multiplicity": run.molecule.multiplicity,
+                },
+                data=data,
+            )

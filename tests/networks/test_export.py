@@ -1,0 +1,122 @@
+"""Exports: read back by the libraries they are meant for, they say what the network says."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import ase.db
+import ase.io
+import networkx as nx
+import numpy as np
+import pytest
+from drawn_network import drawn_run
+
+from afir.errors import InputError
+from afir.structures import read_structure
+from afir.units import HARTREE
+from networks.export import SUFFIXES, export
+
+RUN = drawn_run()
+BARRIER = (
+    (RUN.network.tss["TS1"].energy - RUN.network.eqs["EQ2"].energy) / HARTREE * 2625.4996394799
+)
+
+
+def _same_graph(graph: nx.MultiGraph) -> None:
+    assert sorted(graph.nodes) == ["DC0", "DC1", "EQ0", "EQ1", "EQ2", "EQ3"]
+    edges = {key: {first, second} for first, second, key in graph.edges(keys=True)}
+    assert edges == {ts.id: set(ts.ends) for ts in RUN.network.tss.values()}
+    assert graph.nodes["EQ1"]["relative_kj_mol"] == pytest.approx(216.5)
+    assert graph.nodes["EQ3"]["flags"] == "complex"
+    assert graph.nodes["DC1"]["fragments"] == "CO + H2"
+    facts = graph.edges["EQ1", "EQ2", "TS1"]
+    assert facts["energy_hartree"] * HARTREE == pytest.approx(RUN.network.tss["TS1"].energy)
+    assert facts["imaginary_cm1"] == 1001.0
+    assert facts["first"] == "EQ2"
+    assert facts["barrier_from_first_kj_mol"] == pytest.approx(BARRIER) == pytest.approx(115.9)
+    assert graph.graph["formula"] == "CH2O"
+
+
+def test_graphml(tmp_path: Path) -> None:
+    (file,) = export(RUN, tmp_path / "net.graphml")
+    _same_graph(nx.read_graphml(file, force_multigraph=True))
+
+
+def test_json(tmp_path: Path) -> None:
+    (file,) = export(RUN, tmp_path / "net.json")
+    graph = nx.node_link_graph(json.loads(file.read_text()), edges="edges")
+    _same_graph(graph)
+    symbol, *xyz = graph.nodes["EQ2"]["xyz"][1]
+    assert symbol == "O"
+    np.testing.assert_allclose(xyz, RUN.network.eqs["EQ2"].positions[1])
+    assert len(graph.edges["EQ0", "EQ0", "TS5"]["xyz"]) == 4
+
+
+def test_csv(tmp_path: Path) -> None:
+    files = export(RUN, tmp_path / "net.csv")
+    assert [file.name for file in files] == ["net_eq.csv", "net_ts.csv", "net_dc.csv"]
+    eqs, tss, dcs = (
+        list(csv.DictReader(file.read_text(encoding="utf-8").splitlines())) for file in files
+    )
+    assert [row["id"] for row in eqs] == ["EQ0", "EQ1", "EQ2", "EQ3"]
+    assert float(eqs[2]["relative_kj_mol"]) == pytest.approx(208.6)
+    assert [(row["first"], row["second"]) for row in tss][2] == ("EQ0", "DC0")
+    assert float(tss[1]["barrier_from_first_kj_mol"]) == pytest.approx(BARRIER)
+    assert dcs[1]["flags"] == "barrierless"
+
+
+def test_extxyz(tmp_path: Path) -> None:
+    (file,) = export(RUN, tmp_path / "net.extxyz")
+    frames = ase.io.read(file, index=":")
+    assert [frame.info["id"] for frame in frames] == [
+        *RUN.network.eqs,
+        *RUN.network.tss,
+        *RUN.network.dcs,
+    ]
+    saddle = frames[5]
+    assert saddle.info["kind"] == "TS"
+    assert saddle.get_potential_energy() == pytest.approx(RUN.network.tss["TS1"].energy, abs=1e-12)
+    assert (saddle.info["first"], saddle.info["second"]) == ("EQ2", "EQ1")
+    np.testing.assert_allclose(saddle.positions, RUN.network.tss["TS1"].positions, atol=1e-9)
+    assert read_structure(file)[0] == RUN.molecule
+
+
+def test_ase_database(tmp_path: Path) -> None:
+    (file,) = export(RUN, tmp_path / "structures.db")
+    with ase.db.connect(file) as database:
+        assert len(database) == 12
+        (row,) = database.select(node="TS4")
+        assert row.energy == pytest.approx(RUN.network.tss["TS4"].energy)
+        assert row.kind == "TS"
+        assert row.second == "EQ2"
+        assert row.data["wavenumbers"][0] == -1004.0
+        assert database.count(kind="EQ") == 4
+
+
+def test_the_format_can_be_given(tmp_path: Path) -> None:
+    assert export(RUN, tmp_path / "net", "json") == [tmp_path / "net"]
+    assert export(RUN, tmp_path / "net", "csv")[0] == tmp_path / "net_eq.csv"
+    assert set(SUFFIXES.values()) == {"graphml", "json", "csv", "extxyz", "ase-db"}
+
+
+def test_wrong_output(tmp_path: Path) -> None:
+    for name in ("a.graphml", "a.json", "a.extxyz", "a.db", "a_ts.csv"):
+        (tmp_path / name).write_text("precious")
+        with pytest.raises(InputError, match="exists already"):
+            export(RUN, tmp_path / name.replace("_ts", ""))
+        assert (tmp_path / name).read_text() == "precious"
+    assert not (tmp_path / "a_eq.csv").exists()
+    with pytest.raises(InputError, match="is not clear"):
+        export(RUN, tmp_path / "a.pdf")
+    with pytest.raises(InputError, match="`format` must be one of"):
+        export(RUN, tmp_path / "b.json", "yaml")
+    with pytest.raises(InputError, match="does not exist"):
+        export(RUN, tmp_path / "no" / "b.json")
+
+
+def test_an_empty_network_is_exported_too(tmp_path: Path) -> None:
+    run = drawn_run(found=[])
+    for name in ("a.graphml", "a.json", "a.csv", "a.extxyz", "a.db"):
+        assert export(run, tmp_path / name)
