@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from afir.molecule import Molecule, Positions
 
@@ -36,6 +35,12 @@ def components(
 ) -> list[tuple[int, ...]]:
     """The connected fragments as tuples of atom indices, each sorted, ordered by first atom."""
     adjacency = bonds(molecule, positions, factor)
+    # The usual case, one fragment, at little cost: square the adjacency until it reaches all.
+    reach = adjacency.astype(np.float32) + np.eye(molecule.n_atoms, dtype=np.float32)
+    for _ in range((molecule.n_atoms - 1).bit_length()):
+        reach = np.minimum(reach @ reach, 1.0)
+    if reach[0].all():
+        return [tuple(range(molecule.n_atoms))]
     unseen = set(range(molecule.n_atoms))
     found = []
     while unseen:
@@ -113,21 +118,28 @@ def rigid_motions(
     Returns
     -------
     (3n, m)
-        m is 6, or 5 for a linear geometry, or 3 for a single atom.
+        m is 6, or 5 for a linear geometry. A single atom can only feel an external field,
+        which it may move in freely: m is 0.
     """
     n = len(positions)
-    w = np.ones(n) if weights is None else weights
-    centre = (w[:, None] ** 2 * positions).sum(axis=0) / (w**2).sum()
-    x = positions - centre
-    motions = np.zeros((6, n, 3))
-    for axis in range(3):
-        motions[axis, :, axis] = w
-        unit = np.zeros(3)
-        unit[axis] = 1.0
-        motions[3 + axis] = np.cross(unit, x) * w[:, None]
-    u, s, _ = np.linalg.svd(motions.reshape(6, -1).T, full_matrices=False)
+    if n == 1:
+        return np.empty((3, 0))
+    if weights is None:
+        x = positions - positions.mean(axis=0)
+        w = np.ones(n)
+    else:
+        w = weights
+        squares = w * w
+        x = (positions - (squares @ positions) / squares.sum()) * w[:, None]
+    motions = np.zeros((n, 3, 6))
+    motions[:, (0, 1, 2), (0, 1, 2)] = w[:, None]
+    motions[:, (2, 0, 1), (3, 4, 5)] = x[:, (1, 2, 0)]
+    motions[:, (1, 2, 0), (3, 4, 5)] = -x[:, (2, 0, 1)]
+    q, r = np.linalg.qr(motions.reshape(3 * n, 6))
     # A rotation about the axis of a linear molecule moves nothing.
-    basis: NDArray[np.float64] = u[:, s > 1e-4 * s[0]]
+    sizes = np.abs(r.diagonal())
+    independent = sizes > 1e-4 * sizes.max()
+    basis: NDArray[np.float64] = q if independent.all() else q[:, independent]
     return basis
 
 
@@ -166,26 +178,40 @@ def rigid_step(
         shift = step[index].mean(axis=0)
         inner = step[index] - shift
         inertia = np.einsum("ij,ij->", arm, arm) * np.eye(3) - arm.T @ arm
-        # The pseudo-inverse leaves out the turn of a linear fragment about its own axis.
-        omega = np.linalg.pinv(inertia, rcond=1e-6, hermitian=True) @ np.cross(arm, inner).sum(0)
-        turn = Rotation.from_rotvec(omega).as_matrix()
-        rest = inner - np.cross(omega, arm)
+        product = arm.T @ inner
+        momentum = np.array(
+            [
+                product[1, 2] - product[2, 1],
+                product[2, 0] - product[0, 2],
+                product[0, 1] - product[1, 0],
+            ]
+        )
+        values, axes = np.linalg.eigh(inertia)
+        # A linear fragment does not turn about its own axis.
+        inverse = np.where(values > 1e-6 * values[2], 1.0 / np.maximum(values, 1e-12), 0.0)
+        omega = axes @ (inverse * (axes.T @ momentum))
+        angle = float(np.sqrt(omega @ omega))
+        spin = np.array(
+            [[0.0, -omega[2], omega[1]], [omega[2], 0.0, -omega[0]], [-omega[1], omega[0], 0.0]]
+        )
+        turn = (
+            np.eye(3)
+            + np.sinc(angle / np.pi) * spin
+            + 0.5 * np.sinc(angle / (2.0 * np.pi)) ** 2 * (spin @ spin)
+        )
+        rest = inner - arm @ spin.T
         moved[index] = centre + shift + (arm + rest) @ turn.T
         turns[index] = turn
     return moved, turns
 
 
-def turned_back(
-    turns: NDArray[np.float64], gradient: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def turned_back(turns: NDArray[np.float64], gradient: NDArray[np.float64]) -> NDArray[np.float64]:
     """A gradient (n, 3) in the frame its fragments had before `rigid_step` turned them."""
     result: NDArray[np.float64] = np.einsum("iba,ib->ia", turns, gradient)
     return result
 
 
-def turned_hessian(
-    turns: NDArray[np.float64], hessian: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def turned_hessian(turns: NDArray[np.float64], hessian: NDArray[np.float64]) -> NDArray[np.float64]:
     """A Hessian (3n, 3n) carried into the frame of fragments that `rigid_step` turned."""
     n = len(turns)
     block = hessian.reshape(n, 3, n, 3)

@@ -19,6 +19,7 @@ from afir.units import BOHR, HARTREE
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
+_SOFTEST = 0.02  # eV/Å²: the least curvature a saddle step divides by
 _RIGID_EIGENVALUE = 1e6  # eV/Å²: parks translation and rotation above every real mode
 
 # Lindh's model force field (10.1016/0009-2614(95)00646-L): exponents by row, atomic units.
@@ -188,11 +189,11 @@ def downhill_step(values: Vector, vectors: Matrix, gradient: Vector, limit: floa
 def uphill_step(
     values: Vector, vectors: Matrix, gradient: Vector, mode: int, radius: float
 ) -> Vector:
-    """A partitioned rational-function step: up along `mode`, down along the rest.
+    """A step to a saddle point: up along `mode`, down along the rest, within a trust radius.
 
-    RS-P-RFO (10.1021/j100247a015, 10.1007/s002140050387): the shift of the followed mode is
-    (h + √(h² + 4g²))/2, that of the others the lowest root of their rational function; both
-    denominators are scaled until the step is no longer than `radius`.
+    The image function turns the climbed mode over and makes the search a minimisation
+    (10.1016/0009-2614(91)90115-P): a Newton step on the image, stiffened by a level shift
+    where the image is not convex or the step would be longer than `radius`.
 
     Parameters
     ----------
@@ -206,56 +207,29 @@ def uphill_step(
         Trust radius in Å for the whole step (Euclidean norm).
     """
     g = vectors.T @ gradient
-    rest = np.ones(len(values), dtype=bool)
-    rest[mode] = False
+    image = values.copy()
+    g[mode], image[mode] = -g[mode], -image[mode]
+    squares = g * g
 
-    def take(scale: float) -> Vector:
-        # scale is RS-RFO's S^-1: 1 is plain RFO, larger shortens the step.
-        up = 0.5 * (values[mode] + np.sqrt(values[mode] ** 2 + 4.0 * scale * g[mode] ** 2))
-        shift = _lowest_root(values[rest], g[rest], scale)
-        amounts = np.empty_like(g)
-        amounts[mode] = -g[mode] / (values[mode] - up) if g[mode] else 0.0
-        denominators = values[rest] - shift
-        amounts[rest] = -g[rest] / np.maximum(denominators, 1e-8)
-        return amounts
+    def size(shift: float) -> float:
+        return float(np.sqrt((squares / (image + shift) ** 2).sum()))
 
-    amounts = take(1.0)
-    if np.linalg.norm(amounts) > radius:
-        low, high = 1.0, 4.0
-        while np.linalg.norm(take(high)) > radius and high < 1e12:
-            low, high = high, high * 4.0
-        for _ in range(30):
-            middle = np.sqrt(low * high)
-            amounts = take(middle)
-            size = np.linalg.norm(amounts)
-            if size > radius:
-                low = middle
-            elif size < 0.95 * radius:
-                high = middle
-            else:
-                break
-        size = np.linalg.norm(amounts)
-        if size > radius:
-            amounts *= radius / size
+    lowest = float(image.min())
+    shift = 0.0
+    if lowest < _SOFTEST or size(0.0) > radius:
+        low = max(0.0, _SOFTEST - lowest)
+        shift = low
+        if size(low) > radius:
+            high = low + float(np.sqrt(squares.sum())) / radius
+            for _ in range(40):
+                shift = 0.5 * (low + high)
+                length = size(shift)
+                if length > radius:
+                    low = shift
+                elif length < 0.95 * radius:
+                    high = shift
+                else:
+                    break
+    amounts = -g / (image + shift)
     step: Vector = vectors @ amounts
     return step
-
-
-def _lowest_root(values: Vector, g: Vector, scale: float) -> float:
-    """The lowest λ with λ = scale·Σ g²/(λ − h): below every h and below zero."""
-    squares = scale * g * g
-    bottom = float(min(values.min(), 0.0)) if len(values) else 0.0
-    norm = float(np.sqrt(squares.sum()))
-    if norm < 1e-14:
-        return bottom
-    low, high = bottom - norm - 1e-12, bottom
-    # f(λ) = λ − Σ g²/(λ − h) rises monotonically below the lowest h.
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        if middle - float((squares / (middle - values)).sum()) > 0.0:
-            high = middle
-        else:
-            low = middle
-        if high - low < 1e-9 * max(1.0, abs(low)):
-            break
-    return 0.5 * (low + high)

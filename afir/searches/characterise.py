@@ -50,9 +50,7 @@ def characterise(
     estimate = hessian
     x = positions
     for _ in range(_TRIES):
-        minimum = yield from stage(
-            "minimum", minimise(molecule, x, limits, hessian=estimate)
-        )
+        minimum = yield from stage("minimum", minimise(molecule, x, limits, hessian=estimate))
         if minimum.outcome is not Outcome.CONVERGED:
             raise NotAMinimum(f"the structure has no minimum nearby: {minimum.outcome.value}")
         point = yield from stage("hessian", exact_hessian(molecule, minimum.positions))

@@ -195,9 +195,7 @@ def relax_path(
                 if np.linalg.norm(step) < _NEIGHBOUR:
                     change = (gradients[other] - gradients[index]).ravel()
                     hessians[index] = bofill(hessians[index], step, change)
-        relaxed = [
-            PathPoint(*item) for item in zip(images, energies, gradients, strict=True)
-        ]
+        relaxed = [PathPoint(*item) for item in zip(images, energies, gradients, strict=True)]
         tops = peaks(relaxed, hessians, limits.peak_height)
         tangents = _tangents(images)
         if tops and all(
@@ -215,9 +213,9 @@ def _nearest(images: Positions, x: Positions) -> int:
 def _tangents(images: Positions) -> Positions:
     """Unit tangents (m, n, 3) of a chain of images."""
     slopes = CubicSpline(cumulative_length(images), images)(cumulative_length(images), 1)
-    result: Positions = slopes / np.linalg.norm(slopes.reshape(len(images), -1), axis=1)[
-        :, None, None
-    ]
+    result: Positions = (
+        slopes / np.linalg.norm(slopes.reshape(len(images), -1), axis=1)[:, None, None]
+    )
     return result
 
 

@@ -39,6 +39,8 @@ class StepSettings:
         Relaxations of a path.
     peak_height
         Peaks lower than this above both sides are ignored, in kJ/mol.
+    peaks
+        The most peaks of one path that are followed to a saddle point, the highest first.
     softest_imaginary
         A transition state needs an imaginary wavenumber above this, in cm⁻¹.
     """
@@ -58,6 +60,7 @@ class StepSettings:
     path_spacing: float = 0.5
     path_rounds: int = 6
     peak_height: float = 2.0
+    peaks: int = 4
     softest_imaginary: float = 30.0
 
     def __post_init__(self) -> None:

@@ -88,10 +88,13 @@ def try_push(
             tops = ()
     candidates: list[Candidate] = []
     tried = False
-    for source, guesses in (("path", tops), ("raw", _fallback(molecule, path, raw, start, limits, crossed))):
+    for source, guesses in (
+        ("path", tops),
+        ("raw", _fallback(molecule, path, raw, start, limits, crossed)),
+    ):
         if candidates:
             break
-        for top in guesses:
+        for top in _highest(guesses, limits.peaks):
             if ceiling is not None and top.energy > ceiling + 1.0:
                 continue
             tried = True
@@ -108,6 +111,12 @@ def try_push(
     else:
         outcome = Outcome.NO_BARRIER
     return TrialResult(outcome, tuple(candidates), minima, crossed)
+
+
+def _highest(guesses: Sequence[Peak], count: int) -> list[Peak]:
+    """The `count` highest peaks, in the order of the path."""
+    ranked = sorted(range(len(guesses)), key=lambda index: -guesses[index].energy)[:count]
+    return [guesses[index] for index in sorted(ranked)]
 
 
 def _settle(
@@ -173,13 +182,10 @@ def _climb(
     try:
         found = yield from stage(
             "saddle",
-            saddle(
-                molecule, top.positions, settings, direction=top.tangent, hessian=top.hessian
-            ),
+            saddle(molecule, top.positions, settings, direction=top.tangent, hessian=top.hessian),
         )
     except SurfaceError:
         return None
     if found.outcome is not Outcome.CONVERGED:
         return None
     return Candidate(found.positions, found.energy, found.hessian, source)
-
