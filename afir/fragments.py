@@ -238,9 +238,9 @@ def place_components(
     placed: list[int] = []
     for part in parts:
         atoms = list(part)
-        turned = Rotation.random(random_state=rng).apply(result[atoms])
+        turned = _random_rotation(rng).apply(result[atoms])
         if placed:
-            direction = Rotation.random(random_state=rng).apply([0.0, 0.0, 1.0])
+            direction = _random_rotation(rng).apply([0.0, 0.0, 1.0])
             factor = rng.uniform(closest, farthest)
             anchor = result[placed[rng.integers(len(placed))]]
             aim = turned[rng.integers(len(atoms))]
@@ -250,6 +250,11 @@ def place_components(
         result[atoms] = turned
         placed += atoms
     return result - result.mean(axis=0)
+
+
+def _random_rotation(rng: np.random.Generator) -> Rotation:
+    """A rotation drawn evenly from all of them: a normal quaternion has no direction."""
+    return Rotation.from_quat(rng.normal(size=4))
 
 
 def _contact(

@@ -145,7 +145,9 @@ def test_number_of_pushes_is_invariant(seed, name):
     rng = np.random.default_rng(seed)
     order = rng.permutation(molecule.n_atoms)
     other = Molecule(tuple(np.array(molecule.numbers)[order]))
-    turned = Rotation.random(random_state=seed).apply(x[order]) + rng.normal(size=3)
+    turned = Rotation.from_quat(np.random.default_rng(seed).normal(size=4)).apply(
+        x[order]
+    ) + rng.normal(size=3)
     kinds = [
         sorted([(t.direction, sorted((len(t.a), len(t.b)))) for t in push] for push in found)
         for found in (choose(molecule, x, cap=10_000), choose(other, turned, cap=10_000))

@@ -26,7 +26,7 @@ CHFCLBR_POSITIONS = np.array(
 
 
 def moved(positions, seed, shift=3.0):
-    turned = Rotation.random(random_state=seed).apply(positions)
+    turned = Rotation.from_quat(np.random.default_rng(seed).normal(size=4)).apply(positions)
     return turned + np.random.default_rng(seed).uniform(-shift, shift, 3)
 
 

@@ -37,7 +37,8 @@ def example(name):
 
 
 def turned(positions, seed):
-    return Rotation.random(random_state=seed).apply(positions) + [0.3, -2.0, 1.0]
+    rotation = Rotation.from_quat(np.random.default_rng(seed).normal(size=4))
+    return rotation.apply(positions) + np.array([0.3, -2.0, 1.0])
 
 
 def hydrogen_peroxide(angle):
