@@ -1,4 +1,4 @@
-"""The artificial force against published strengths, finite differences and invariance."""
+"""The artificial force against reference strengths, finite differences and invariance."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def force_terms(draw, n=9):
     return ForceTerm(tuple(atoms[:first]), tuple(atoms[first : first + second]), direction)
 
 
-# kJ/mol → kJ/mol/Å, from the formula of 10.1063/1.3457903 worked out independently.
+# kJ/mol → kJ/mol/Å: reference values of the formula in 10.1063/1.3457903.
 @pytest.mark.parametrize(
     ("gamma", "strength"),
     [
@@ -45,7 +45,7 @@ def force_terms(draw, n=9):
         (1000, 791.052923),
     ],
 )
-def test_published_strengths(gamma, strength):
+def test_reference_strengths(gamma, strength):
     assert alpha(gamma) == pytest.approx(strength, abs=1e-6)
 
 
