@@ -61,7 +61,9 @@ def gfn2(
     accuracy
         SCF accuracy of tblite: smaller is tighter. 0.01 gives gradients to 1e-6 eV/Å.
     solvent
-        Name of an ALPB solvent such as ``"water"``; None is the gas phase.
+        Name of an ALPB solvent such as ``"water"``; None is the gas phase. Its surface area is
+        summed on a fixed grid, so turning the molecule changes the energy by about 1e-4 eV and
+        the gradient by 5e-3 eV/Å.
     spin_polarization
         Whether energies depend on the spin density; matters for open shells only.
 

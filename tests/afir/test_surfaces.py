@@ -1,0 +1,623 @@
+"""Surfaces against what is known of them from elsewhere."""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.emt import EMT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.optimize import minimize
+from scipy.spatial.transform import Rotation
+from tblite.exceptions import TBLiteRuntimeError
+from threadpoolctl import threadpool_info
+
+import afir.surfaces.tblite as tblite_module
+from afir.contract import check_surface
+from afir.errors import InputError, MissingPackageError
+from afir.molecule import Molecule, Positions
+from afir.surface import Surface, load_surface, surface_names
+from afir.surfaces.analytic import (
+    DOUBLE_WELL_POINTS,
+    LENNARD_JONES_13,
+    LENNARD_JONES_MINIMA,
+    MUELLER_BROWN_BENT_POINTS,
+    MUELLER_BROWN_POINTS,
+    KnownPoint,
+)
+from afir.surfaces.ase import AseSurface, from_import_path
+from afir.surfaces.tblite import TBLiteSurface, gfn1, gfn2
+from afir.units import HARTREE
+
+REFERENCE = json.loads(
+    (Path(__file__).parents[1] / "data" / "gfn2_stationary_points.json").read_text()
+)
+H2CO = Molecule((6, 8, 1, 1))
+PLANAR = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.2], [0.94, 0.0, -0.59], [-0.94, 0.0, -0.59]])
+ATOM = Molecule((1,), multiplicity=2)
+BENT = Molecule((1, 6, 7))
+PAIR = Molecule((1, 1))
+
+
+class Owner:
+    """Something that can own geometries."""
+
+
+def distorted(positions: Positions, count: int, seed: int = 0) -> Positions:
+    rng = np.random.default_rng(seed)
+    return positions + rng.normal(scale=0.05, size=(count, *positions.shape))
+
+
+def eigenvalues(surface: Surface, positions: Positions) -> np.ndarray:
+    """Of the Hessian by differences of gradients, ascending."""
+    size = positions.size
+    steps = 1e-4 * np.eye(size).reshape(size, *positions.shape)
+    up = surface.evaluate(positions + steps).gradients
+    down = surface.evaluate(positions - steps).gradients
+    hessian = (up - down).reshape(size, size) / 2e-4
+    return np.linalg.eigvalsh((hessian + hessian.T) / 2)
+
+
+# Every registered surface keeps the contract
+
+
+@pytest.mark.parametrize(
+    ("name", "molecule", "positions", "rigid"),
+    [
+        ("gfn1", H2CO, distorted(PLANAR, 2), True),
+        ("gfn2", H2CO, distorted(PLANAR, 2), True),
+        ("ase:ase.calculators.emt.EMT", H2CO, distorted(PLANAR, 2), True),
+        ("mueller-brown", ATOM, distorted(np.zeros((1, 3)), 4), False),
+        ("mueller-brown-bent", BENT, distorted(MUELLER_BROWN_BENT_POINTS[0].positions, 2), True),
+        ("double-well", PAIR, distorted(DOUBLE_WELL_POINTS[0].positions, 2), True),
+        ("lennard-jones", Molecule((18,) * 4), distorted(1.1 * PLANAR, 2), True),
+        pytest.param(
+            "xtb",
+            H2CO,
+            distorted(PLANAR, 2),
+            True,
+            marks=pytest.mark.skipif(find_spec("xtb") is None, reason="needs xtb-python"),
+        ),
+    ],
+)
+def test_registered_surfaces_keep_the_contract(
+    name: str, molecule: Molecule, positions: Positions, rigid: bool
+) -> None:
+    surface = load_surface(name, molecule)
+    check_surface(surface, positions, rng=np.random.default_rng(1), rigid=rigid)
+
+
+def test_an_open_shell_and_a_solvent_keep_the_contract() -> None:
+    rng = np.random.default_rng(1)
+    surface = gfn2(Molecule((8, 1), -1), solvent="water")
+    # The grid of the solvent model does not turn with the molecule.
+    check_surface(surface, np.array([[0.0, 0, 0], [0.9, 0, 0.1]]), rng=rng, energy_tolerance=1e-3)
+    surface = gfn2(Molecule((8, 8), multiplicity=3), spin_polarization=True)
+    check_surface(surface, np.array([[0.0, 0, 0], [1.1, 0, 0.4]]), rng=rng)
+
+
+def test_every_surface_is_registered() -> None:
+    known = {"ase", "double-well", "gfn1", "gfn2", "lennard-jones", "mueller-brown", "xtb"}
+    assert known | {"mueller-brown-bent"} <= set(surface_names())
+    with pytest.raises(InputError, match=r"`surface` must be one of .*gfn2.*, got 'gfn9'"):
+        load_surface("gfn9", H2CO)
+    with pytest.raises(InputError, match="does not take these options"):
+        load_surface("gfn2", H2CO, bogus=1)
+
+
+# Analytic surfaces
+
+
+@pytest.mark.parametrize(
+    ("name", "molecule", "point", "zeros"),
+    [
+        *(("mueller-brown", ATOM, point, 0) for point in MUELLER_BROWN_POINTS),
+        *(("mueller-brown-bent", BENT, point, 6) for point in MUELLER_BROWN_BENT_POINTS),
+        *(("double-well", PAIR, point, 5) for point in DOUBLE_WELL_POINTS),
+    ],
+)
+def test_known_stationary_points(
+    name: str, molecule: Molecule, point: KnownPoint, zeros: int
+) -> None:
+    surface = load_surface(name, molecule)
+    answer = surface.evaluate(point.positions[None])
+    assert answer.energies[0] == pytest.approx(point.energy, abs=1e-8)
+    assert np.abs(answer.gradients).max() < 1e-6
+    values = eigenvalues(surface, point.positions)
+    assert (values < -0.1).sum() == point.order
+    assert (np.abs(values) < 1e-5).sum() == zeros
+
+
+def test_mueller_brown_points_are_the_published_ones() -> None:
+    published = [  # 10.1007/BF00547608
+        (-0.558, 1.442, -146.70),
+        (0.623, 0.028, -108.17),
+        (-0.050, 0.467, -80.77),
+        (-0.822, 0.624, -40.66),
+        (0.212, 0.293, -72.25),
+    ]
+    for point, (x, y, energy) in zip(MUELLER_BROWN_POINTS, published, strict=True):
+        assert point.positions[0] == pytest.approx([x, y, 0.0], abs=6e-4)
+        assert 100 * point.energy == pytest.approx(energy, abs=6e-3)
+
+
+def relaxed(surface: Surface, start: Positions) -> float:
+    """The energy of the minimum below `start`."""
+
+    def function(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        answer = surface.evaluate(flat.reshape(1, -1, 3))
+        return float(answer.energies[0]), answer.gradients.ravel()
+
+    found = minimize(function, start.ravel(), jac=True, method="BFGS", options={"gtol": 1e-7})
+    return float(found.fun)
+
+
+def test_lennard_jones_clusters_reach_their_known_minima() -> None:
+    turn = 2 * np.pi * np.arange(5) / 5
+    ring = np.stack([np.cos(turn), np.sin(turn), np.zeros(5)], axis=1)
+    bipyramid = np.concatenate([ring, [[0, 0, 0.6], [0, 0, -0.6]]])
+    energy = relaxed(load_surface("lennard-jones", Molecule((18,) * 7)), bipyramid)
+    assert energy == pytest.approx(LENNARD_JONES_MINIMA[7][0], abs=1e-6)
+    up = np.array([0.0, 0.0, 1.0])
+    twisted = ring @ Rotation.from_euler("z", 36, degrees=True).as_matrix().T
+    icosahedron = np.concatenate(
+        [ring + 0.5 * up, twisted - 0.5 * up, [1.1 * up, -1.1 * up, 0.0 * up]]
+    )
+    energy = relaxed(load_surface("lennard-jones", Molecule((18,) * 13)), icosahedron)
+    assert energy == pytest.approx(LENNARD_JONES_13, abs=1e-6)
+
+
+def scattered(count: int, rng: np.random.Generator) -> Positions:
+    """Atoms at random in a ball, none closer than 0.9."""
+    atoms: list[np.ndarray] = []
+    while len(atoms) < count:
+        atom = rng.uniform(-1.2, 1.2, 3)
+        if np.linalg.norm(atom) < 1.2 and all(np.linalg.norm(atom - a) > 0.9 for a in atoms):
+            atoms.append(atom)
+    return np.array(atoms)
+
+
+@pytest.mark.parametrize(
+    ("count", "starts"),
+    [
+        *((2, 3), (3, 5), (4, 8), (5, 8)),
+        *(pytest.param(count, 80, marks=pytest.mark.slow) for count in (6, 7)),
+    ],
+)
+def test_lennard_jones_minima_are_all_there_are(count: int, starts: int) -> None:
+    surface = load_surface("lennard-jones", Molecule((18,) * count))
+    rng = np.random.default_rng(1)
+    found = {round(relaxed(surface, scattered(count, rng)), 4) for _ in range(starts)}
+    assert found == {round(energy, 4) for energy in LENNARD_JONES_MINIMA[count]}
+
+
+def test_lennard_jones_scales_with_its_parameters() -> None:
+    positions = distorted(1.1 * PLANAR, 2)
+    molecule = Molecule((18,) * 4)
+    reduced = load_surface("lennard-jones", molecule).evaluate(positions)
+    scaled = load_surface("lennard-jones", molecule, epsilon=0.5, sigma=3.0).evaluate(3 * positions)
+    assert scaled.energies == pytest.approx(0.5 * reduced.energies)
+    assert scaled.gradients == pytest.approx(0.5 / 3.0 * reduced.gradients)
+
+
+@pytest.mark.parametrize(
+    ("name", "molecule", "options", "sentence"),
+    [
+        ("mueller-brown", PAIR, {}, "`molecule` must have 1 atom for the surface mueller-brown"),
+        ("double-well", ATOM, {}, "`molecule` must have 2 atoms"),
+        ("mueller-brown-bent", PAIR, {}, "`molecule` must have 3 atoms"),
+        ("mueller-brown-bent", Molecule((1, 8, 1)), {}, "three different elements"),
+        ("lennard-jones", ATOM, {}, "two atoms or more"),
+        ("lennard-jones", PAIR, {"sigma": 0.0}, "`sigma` must be more than 0"),
+        ("lennard-jones", PAIR, {"epsilon": -1.0}, "`epsilon` must be more than 0"),
+    ],
+)
+def test_analytic_surfaces_refuse_what_they_are_not_for(
+    name: str, molecule: Molecule, options: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence):
+        load_surface(name, molecule, **options)
+
+
+@pytest.mark.parametrize("name", ["double-well", "gfn2", "ase:ase.calculators.emt.EMT"])
+def test_positions_of_another_shape_are_refused(name: str) -> None:
+    surface = load_surface(name, PAIR)
+    for shape in ((2, 3), (1, 3, 3), (1, 2, 2)):
+        with pytest.raises(InputError, match=r"`positions` must have the shape \(k, 2, 3\)"):
+            surface.evaluate(np.zeros(shape))
+
+
+# GFN1-xTB and GFN2-xTB
+
+
+@pytest.mark.parametrize("name", ["HCN", "H2CO", "C2H2"])
+@pytest.mark.parametrize("kind", ["EQ", "TS"])
+def test_gfn2_reference_energies(name: str, kind: str) -> None:
+    points = REFERENCE[name][kind]
+    surface = gfn2(Molecule(tuple(REFERENCE[name]["numbers"])))
+    answer = surface.evaluate(np.array([point["positions"] for point in points]))
+    expected = [point["energy_hartree"] for point in points]
+    assert answer.energies / HARTREE == pytest.approx(expected, abs=1e-6)
+    assert np.abs(answer.gradients).max() < 5e-3
+
+
+def test_gfn1_differs_from_gfn2() -> None:
+    first, second = (make(H2CO).evaluate(PLANAR[None]).energies[0] for make in (gfn1, gfn2))
+    assert abs(first - second) > 1.0
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    turn=arrays(np.float64, 4, elements=st.floats(-1, 1)).filter(lambda q: np.linalg.norm(q) > 0.1),
+    shift=arrays(np.float64, 3, elements=st.floats(-20, 20)),
+    order=st.permutations([2, 3]),
+)
+def test_gfn2_does_not_change_when_the_molecule_moves(
+    turn: np.ndarray, shift: np.ndarray, order: list[int]
+) -> None:
+    positions = distorted(PLANAR, 1)
+    rotation = Rotation.from_quat(turn).as_matrix()
+    surface = gfn2(H2CO)
+    still = surface.evaluate(positions)
+    moved = surface.evaluate((positions @ rotation.T + shift)[:, [0, 1, *order]])
+    assert moved.energies == pytest.approx(still.energies, abs=1e-7)
+    expected = (still.gradients @ rotation.T)[:, [0, 1, *order]]
+    assert moved.gradients == pytest.approx(expected, abs=1e-5)
+
+
+def test_spin_polarization_puts_triplet_oxygen_below_singlet() -> None:
+    bond = np.array([[[0.0, 0, 0], [1.2, 0, 0]]])
+
+    def gap(polarized: bool) -> float:
+        singlet, triplet = (
+            gfn2(Molecule((8, 8), multiplicity=m), spin_polarization=polarized)
+            .evaluate(bond)
+            .energies[0]
+            for m in (1, 3)
+        )
+        return float(singlet - triplet) / HARTREE * 627.5095
+
+    assert gap(False) == pytest.approx(-1.7, abs=0.1)  # kcal/mol
+    assert gap(True) == pytest.approx(15.8, abs=0.1)
+
+
+def test_a_solvent_stabilises_an_ion() -> None:
+    hydroxide = Molecule((8, 1), -1)
+    bond = np.array([[[0.0, 0, 0], [0.97, 0, 0]]])
+    gas = gfn2(hydroxide).evaluate(bond).energies[0]
+    water = gfn2(hydroxide, solvent="water").evaluate(bond).energies[0]
+    assert -6.0 < water - gas < -2.0
+
+
+@pytest.mark.parametrize(
+    ("molecule", "options", "sentence"),
+    [
+        (Molecule((92,)), {}, "elements up to radon for GFN2-xTB, got U for atom 0"),
+        (H2CO, {"solvent": "vodka"}, "`solvent` must be an ALPB solvent .* got 'vodka'"),
+        (H2CO, {"solvent": "wäter"}, "`solvent` must be an ALPB solvent"),
+        (H2CO, {"solvent": 3}, "`solvent` must be the name"),
+        (H2CO, {"temperature": 0.0}, "`temperature` must be more than 0 K, got 0.0"),
+        (H2CO, {"temperature": float("nan")}, "`temperature` must be more than 0 K"),
+        (H2CO, {"accuracy": "high"}, "`accuracy` must be a number, got 'high'"),
+        (H2CO, {"accuracy": True}, "`accuracy` must be a number"),
+        (H2CO, {"spin_polarization": 1}, "`spin_polarization` must be true or false, got 1"),
+    ],
+)
+def test_gfn2_refuses_bad_options(
+    molecule: Molecule, options: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence):
+        load_surface("gfn2", molecule, **options)
+
+
+def test_paths_are_hotter_and_coarser_but_close() -> None:
+    surface = gfn2(H2CO)
+    paths = surface.for_paths()
+    assert paths is surface.for_paths()
+    assert paths.for_paths() is paths
+    assert gfn2(H2CO, temperature=3000.0, accuracy=1.0).for_paths().for_paths() is not surface
+    fine = surface.evaluate(PLANAR[None]).energies[0]
+    assert paths.evaluate(PLANAR[None]).energies[0] == pytest.approx(fine, abs=1e-5)
+    hot = gfn2(H2CO, temperature=3000.0, accuracy=1.0)
+    assert hot.for_paths() is hot
+
+
+def test_threads_are_limited_to_one() -> None:
+    gfn2(H2CO)
+    assert {pool["num_threads"] for pool in threadpool_info()} == {1}
+
+
+def test_impossible_geometries_fail_alone() -> None:
+    close = PLANAR.copy()
+    close[3] = close[2] + [0.0, 0.0, 0.2]
+    broken = PLANAR.copy()
+    broken[0, 1] = np.inf
+    surface = gfn2(H2CO)
+    answer = surface.evaluate(np.stack([PLANAR, close, broken, PLANAR]))
+    assert sorted(answer.failures) == [1, 2]
+    assert "two atoms are 0.200 Å apart" in str(answer.failures[1])
+    assert "not a finite number" in str(answer.failures[2])
+    assert np.isnan(answer.energies[[1, 2]]).all()
+    assert answer.energies[0] == answer.energies[3]
+
+
+def test_a_gradient_beyond_reason_is_a_failure() -> None:
+    answer = gfn2(Molecule((53, 53))).evaluate(np.array([[[0.0, 0, 0], [0.4, 0, 0]]]))
+    assert "gradient below 10000" in str(answer.failures[0])
+
+
+def test_arrays_of_any_layout_are_read_right() -> None:
+    positions = distorted(PLANAR, 3)
+    expected = gfn2(H2CO).evaluate(positions)
+    strided = np.asfortranarray(positions)
+    assert gfn2(H2CO).evaluate(strided).gradients == pytest.approx(expected.gradients, abs=1e-12)
+    whole = gfn2(PAIR).evaluate(np.array([[[0, 0, 0], [0, 0, 1]]]))  # type: ignore[arg-type]
+    assert np.isfinite(whole.energies).all()
+
+
+# The memory of the SCF
+
+
+def memory_of(surface: TBLiteSurface, owner: object) -> Any:
+    return surface._memory.recall(owner)
+
+
+def test_an_owner_is_remembered_weakly() -> None:
+    surface, owner = gfn2(H2CO), Owner()
+    surface.evaluate(PLANAR[None])
+    assert memory_of(surface, owner) is None
+    surface.evaluate(PLANAR[None], [owner])
+    first = memory_of(surface, owner)
+    assert first is not None
+    surface.evaluate(PLANAR[None] * 1.01, [owner])
+    assert memory_of(surface, owner) is first  # updated in place
+    assert len(surface._memory._states) == 1
+    del owner
+    gc.collect()
+    assert len(surface._memory._states) == 0
+
+
+def test_several_geometries_of_one_owner_leave_its_memory_alone() -> None:
+    surface, owner, other = gfn2(H2CO), Owner(), Owner()
+    batch = distorted(PLANAR, 3)
+    surface.evaluate(batch, [owner, owner, other])
+    assert memory_of(surface, owner) is None
+    assert memory_of(surface, other) is not None
+    surface.evaluate(PLANAR[None], [owner])
+    kept = memory_of(surface, owner)
+    before = surface._engine.read(kept)[0]
+    answer = surface.evaluate(batch, [owner] * 3)
+    assert memory_of(surface, owner) is kept
+    assert surface._engine.read(kept)[0] == before
+    reverse = surface.evaluate(batch[::-1], [owner] * 3)
+    assert np.array_equal(answer.energies, reverse.energies[::-1])
+
+
+def test_a_failure_makes_the_owner_forgotten() -> None:
+    surface, owner = gfn2(H2CO), Owner()
+    surface.evaluate(PLANAR[None], [owner])
+    surface.evaluate(np.zeros((1, 4, 3)), [owner])
+    assert memory_of(surface, owner) is None
+
+
+@pytest.mark.parametrize("name", ["gfn2", "ase:ase.calculators.emt.EMT"])
+def test_owners_must_fit_the_batch(name: str) -> None:
+    surface = load_surface(name, H2CO)
+    with pytest.raises(InputError, match="`owners` must name 1 owners"):
+        surface.evaluate(PLANAR[None], [])
+    with pytest.raises(InputError, match=r"`owners` must hold objects .* got int"):
+        surface.evaluate(PLANAR[None], [7])
+    assert np.isfinite(surface.evaluate(PLANAR[None], [None]).energies).all()
+
+
+# Difficult SCFs
+
+
+def failing(surface: TBLiteSurface, times: int) -> list[int]:
+    """Let the next `times` SCFs of a surface fail; returns a list that counts the calls."""
+    engine = surface._engine
+    converge: Callable[[Any], None] = engine.converge
+    calls: list[int] = []
+
+    def unreliable(result: Any) -> None:
+        calls.append(1)
+        converge(result)  # leaves something behind, as a failed SCF does
+        if len(calls) <= times:
+            raise TBLiteRuntimeError("SCF not converged in 250 cycles")
+
+    engine.converge = unreliable  # type: ignore[method-assign]
+    return calls
+
+
+@pytest.mark.parametrize("times", [0, 1, 2, 3])
+@pytest.mark.parametrize("remembered", [False, True])
+def test_a_failed_scf_is_tried_again(times: int, remembered: bool) -> None:
+    surface, owner = gfn2(H2CO), Owner()
+    expected = gfn2(H2CO).evaluate(PLANAR[None])
+    if remembered:
+        surface.evaluate(1.02 * PLANAR[None], [owner])
+    calls = failing(surface, times)
+    answer = surface.evaluate(PLANAR[None], [owner])
+    # Fresh, patient, annealed; what was remembered is one try more.
+    if times == 3 and not remembered:
+        assert "SCF not converged" in str(answer.failures[0])
+        assert memory_of(surface, owner) is None
+    else:
+        assert not answer.failures
+        assert answer.energies == pytest.approx(expected.energies, abs=1e-6)
+        assert memory_of(surface, owner) is not None
+        assert len(calls) > times
+    again = surface.evaluate(PLANAR[None])
+    assert again.energies == pytest.approx(expected.energies, abs=1e-9)
+
+
+def test_the_retries_are_real(monkeypatch: pytest.MonkeyPatch) -> None:
+    surface = gfn2(H2CO)
+    expected = surface.evaluate(PLANAR[None])
+    monkeypatch.setattr(tblite_module, "_USUAL", (10, 2))
+    impatient = gfn2(H2CO)
+    with_patience = impatient.evaluate(PLANAR[None])
+    assert with_patience.energies == pytest.approx(expected.energies, abs=1e-8)
+    monkeypatch.setattr(tblite_module, "_PATIENT", (10, 2))
+    hopeless = impatient.evaluate(np.concatenate([PLANAR[None], PLANAR[None]]))
+    assert sorted(hopeless.failures) == [0, 1]
+    assert "SCF not converged in 2 cycles" in str(hopeless.failures[0])
+    monkeypatch.undo()
+    impatient._engine.set_mixer(*tblite_module._USUAL)
+    assert impatient.evaluate(PLANAR[None]).energies == pytest.approx(expected.energies, abs=1e-9)
+
+
+# xtb-python
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "xtb", None)
+    monkeypatch.setitem(sys.modules, "xtb.interface", None)
+    with pytest.raises(MissingPackageError, match=r"afir\[xtb\]"):
+        load_surface("xtb", H2CO)
+    with pytest.raises(InputError, match="`temperature` must be more than 0 K"):
+        load_surface("xtb", H2CO, temperature=-5)
+
+
+@pytest.mark.skipif(find_spec("xtb") is None, reason="needs xtb-python")
+@pytest.mark.parametrize("name", ["HCN", "H2CO", "C2H2"])
+def test_xtb_agrees_with_tblite(name: str) -> None:
+    molecule = Molecule(tuple(REFERENCE[name]["numbers"]))
+    positions = np.array([point["positions"] for point in REFERENCE[name]["TS"]])
+    reference = load_surface("xtb", molecule).evaluate(positions)
+    answer = gfn2(molecule).evaluate(positions)
+    assert answer.energies / HARTREE == pytest.approx(reference.energies / HARTREE, abs=1e-7)
+    assert answer.gradients == pytest.approx(reference.gradients, abs=1e-4)
+    with pytest.raises(InputError, match="`solvent` must be a GBSA solvent"):
+        load_surface("xtb", molecule, solvent="vodka")
+
+
+# ASE calculators
+
+
+class Spy(Calculator):  # type: ignore[misc]
+    """A calculator that does what it is told and notes what it is asked."""
+
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.error = error
+        self.resets = 0
+        self.seen: list[Any] = []
+
+    def reset(self) -> None:
+        self.resets += 1
+        super().reset()
+
+    def calculate(
+        self, atoms: Any = None, properties: Any = ("energy",), changes: Any = all_changes
+    ) -> None:
+        super().calculate(atoms, properties, changes)
+        self.seen.append(atoms.copy())
+        if self.error is not None and atoms.positions[0, 0] > 0.5:
+            raise self.error
+        self.results = {"energy": 2.0, "forces": -np.ones((len(atoms), 3))}
+
+
+class Energyless(Spy):
+    implemented_properties = ["forces"]  # noqa: RUF012
+
+
+def test_ase_agrees_with_the_native_surface() -> None:
+    positions = distorted(PLANAR, 2)
+    options = {"method": "GFN2-xTB", "accuracy": 0.01, "verbosity": 0}
+    for molecule in (H2CO, Molecule((6, 8, 1, 1), 1, 2), Molecule((6, 8, 1, 1), -2, 3)):
+        there = load_surface("ase:tblite.ase.TBLite", molecule, options=options)
+        answer = there.evaluate(positions)
+        expected = gfn2(molecule).evaluate(positions)
+        assert answer.energies == pytest.approx(expected.energies, abs=1e-5)
+        assert answer.gradients == pytest.approx(expected.gradients, abs=1e-4)
+
+
+def test_ase_gradients_are_minus_forces() -> None:
+    answer = AseSurface(H2CO, Spy()).evaluate(distorted(PLANAR, 3))
+    assert np.array_equal(answer.energies, [2.0, 2.0, 2.0])
+    assert np.array_equal(answer.gradients, np.ones((3, 4, 3)))
+
+
+def test_ase_atoms_carry_charge_and_spin_only_when_there_is_any() -> None:
+    plain, charged = Spy(), Spy()
+    AseSurface(H2CO, plain).evaluate(PLANAR[None])
+    assert not plain.seen[0].has("initial_charges")
+    assert not plain.seen[0].has("initial_magmoms")
+    AseSurface(Molecule((6, 8, 1, 1), -1, 2), charged).evaluate(PLANAR[None])
+    assert charged.seen[0].get_initial_charges().sum() == pytest.approx(-1.0)
+    assert charged.seen[0].get_initial_magnetic_moments().sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no SCF"), OSError("no disk"), ValueError("hm")])
+def test_an_error_of_a_calculator_is_a_failure_of_one_geometry(error: Exception) -> None:
+    surface = AseSurface(H2CO, Spy(error))
+    answer = surface.evaluate(np.stack([PLANAR, PLANAR + 1.0, PLANAR - 1.0]))
+    assert list(answer.failures) == [1]
+    assert str(error) in str(answer.failures[1])
+
+
+def test_a_calculator_is_reset_between_owners() -> None:
+    spy = Spy()
+    surface, first, second = AseSurface(H2CO, spy), Owner(), Owner()
+
+    resets = []
+    for owners in ([first], [first], [second], [second], [first], None, None, [first, first]):
+        before = spy.resets
+        surface.evaluate(distorted(PLANAR, 1 if owners is None else len(owners)), owners)
+        resets.append(spy.resets - before)
+    assert resets == [1, 0, 1, 0, 1, 1, 1, 2]
+
+
+def test_a_calculator_must_be_one_and_give_forces() -> None:
+    with pytest.raises(InputError, match="`calculator` must be an ASE calculator, got str"):
+        AseSurface(H2CO, "EMT")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="`calculator` must give energy, got Energyless"):
+        AseSurface(H2CO, Energyless())
+    uranium = AseSurface(Molecule((92, 92)), EMT())
+    with pytest.raises(InputError, match="`calculator` must support U2, got EMT"):
+        uranium.evaluate(np.array([[[0.0, 0, 0], [2.0, 0, 0]]]))
+
+
+@pytest.mark.parametrize(
+    ("argument", "options", "sentence"),
+    [
+        ("", None, "must be the import path of an ASE calculator such as"),
+        ("EMT", None, "must be the import path of an ASE calculator such as"),
+        (".EMT", None, "must be the import path of an ASE calculator"),
+        ("no.such.module.EMT", None, "No module named 'no'"),
+        ("ase.calculators.emt.NoSuch", None, "has no attribute 'NoSuch'"),
+        ("ase.calculators.emt.parameters", None, "must name a class"),
+        ("ase.Atoms", None, "must be an ASE calculator, got Atoms"),
+        ("ase.calculators.lj.LennardJones", {"smooth": {}, 3: 4}, "must be a table of named"),
+        ("ase.calculators.emt.EMT", [1], "`options` must be a table of named values"),
+        ("ase.calculators.tip3p.TIP3P", {"a": 1}, "`options` must be what .* takes"),
+    ],
+)
+def test_an_import_path_that_does_not_work(argument: str, options: Any, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        from_import_path(H2CO, argument=argument, options=options)
+
+
+def test_options_reach_the_calculator() -> None:
+    bond = np.array([[[0.0, 0, 0], [1.2, 0, 0]]])
+    path = "ase:ase.calculators.lj.LennardJones"
+    weak, strong = (
+        load_surface(path, PAIR, options={"epsilon": epsilon, "rc": 100.0}) for epsilon in (1, 2)
+    )
+    assert strong.evaluate(bond).energies == pytest.approx(2 * weak.evaluate(bond).energies)
+    ours = load_surface("lennard-jones", PAIR).evaluate(bond)
+    assert weak.evaluate(bond).energies == pytest.approx(ours.energies, abs=1e-9)
+    assert weak.evaluate(bond).gradients == pytest.approx(ours.gradients, abs=1e-9)
