@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tblite import library as _library
 from tblite.exceptions import TBLiteRuntimeError
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions

@@ -68,7 +68,7 @@ def single_precision(
     surface: Surface, positions: Positions, owners: Sequence[object] | None
 ) -> Evaluation:
     answer = surface.evaluate(positions)
-    return replace(answer, energies=answer.energies.astype(np.float32))  # type: ignore[arg-type]
+    return replace(answer, energies=answer.energies.astype(np.float32))
 
 
 def flat_gradients(

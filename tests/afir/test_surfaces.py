@@ -361,7 +361,7 @@ def test_arrays_of_any_layout_are_read_right() -> None:
     expected = gfn2(H2CO).evaluate(positions)
     strided = np.asfortranarray(positions)
     assert gfn2(H2CO).evaluate(strided).gradients == pytest.approx(expected.gradients, abs=1e-12)
-    whole = gfn2(PAIR).evaluate(np.array([[[0, 0, 0], [0, 0, 1]]]))  # type: ignore[arg-type]
+    whole = gfn2(PAIR).evaluate(np.array([[[0, 0, 0], [0, 0, 1]]]))
     assert np.isfinite(whole.energies).all()
 
 
@@ -505,7 +505,7 @@ def test_xtb_agrees_with_tblite(name: str) -> None:
 # ASE calculators
 
 
-class Spy(Calculator):  # type: ignore[misc]
+class Spy(Calculator):
     """A calculator that does what it is told and notes what it is asked."""
 
     implemented_properties = ["energy", "forces"]  # noqa: RUF012
