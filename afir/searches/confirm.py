@@ -8,6 +8,7 @@ from afir.driver import Search, stage
 from afir.molecule import Molecule
 from afir.searches.hessian import hessian as exact_hessian
 from afir.searches.irc import irc
+from afir.searches.minimum import PathPoint
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Confirmation, Outcome, StationaryPoint
@@ -42,7 +43,11 @@ def confirm(
     if -point.wavenumbers[0] < limits.softest_imaginary:
         return _refuted(Outcome.TOO_SOFT, point)
     backward, forward = yield from stage("irc", irc(molecule, point, limits))
-    path = [*reversed(backward.points), point, *forward.points]
+    path: list[PathPoint | StationaryPoint] = [
+        *reversed(backward.points),
+        point,
+        *forward.points,
+    ]
     proven = all(side.end.outcome in _PROVEN for side in (backward, forward))
     return Confirmation(
         outcome=Outcome.CONFIRMED if proven else Outcome.IRC_FAILED,
@@ -62,7 +67,7 @@ def _improved(
         return point
     start = point.positions
     if point.order > 1:
-        values, vectors = np.linalg.eigh(point.hessian)
+        vectors = np.linalg.eigh(point.hessian)[1]
         start = start + 0.05 * vectors[:, 1].reshape(start.shape)
     again = yield from stage(
         "saddle",

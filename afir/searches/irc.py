@@ -17,7 +17,7 @@ from afir.errors import SurfaceError
 from afir.geometry import dissociated, rigid_motions
 from afir.molecule import Molecule, Positions
 from afir.quadratic import Matrix, Vector, bofill
-from afir.searches.minimum import PathPoint, minimise
+from afir.searches.minimum import PathPoint, minimise, settle
 from afir.searches.settings import StepSettings
 from afir.stationary import Minimum, Outcome, StationaryPoint
 from afir.units import BOHR, HARTREE_PER_BOHR
@@ -126,23 +126,17 @@ def branch(
             step = _quadratic_step(hessian, gradient, root, x, length)
     except SurfaceError:
         ended = Outcome.SURFACE_FAILED
-    if ended is not None:
-        end = Minimum(
-            ended,
-            x,
-            energy,
-            gradient.reshape(shape),
-            hessian,
-            dissociated=ended is Outcome.DISSOCIATED,
-        )
+    if ended is Outcome.SURFACE_FAILED:
+        end = Minimum(ended, x, energy, gradient.reshape(shape), hessian)
         return Branch(tuple(points), monotone, end)
     # A path keeps its symmetry and may run into a saddle between conformers: step aside.
     aside = x + _ASIDE * np.random.default_rng(x.size).normal(size=shape) / np.sqrt(3.0)
     tail: list[PathPoint] = []
     try:
+        finish = settle if ended is Outcome.DISSOCIATED else minimise
         end = yield from stage(
             "irc ends",
-            minimise(molecule, aside, settings, hessian=hessian, max_step=0.1, trace=tail),
+            finish(molecule, aside, settings, hessian=hessian, max_step=0.1, trace=tail),
         )
     except SurfaceError:
         end = Minimum(Outcome.SURFACE_FAILED, x, energy, gradient.reshape(shape), hessian)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from afir.stationary import Minimum, Outcome
 Bias = Callable[[Positions], tuple[float, NDArray[np.float64]]]
 """Value in eV and gradient (n, 3) in eV/Å of a bias at one geometry, e.g. an ArtificialForce."""
 
+_STIFFEST = 400.0  # eV/Å²: stiffer than any bond, whose stretch has at most some 240
+_SETTLE_STEPS = 30  # gradients to relax fragments that went apart
 _SHORTEST_STEP = 1e-4  # Å: a trust radius below this is a numerical dead end
 
 
@@ -102,6 +104,10 @@ def descend(
         if used >= steps:
             break
         values, vectors = vibrations(hessian, x)
+        if values[-1] > _STIFFEST:
+            # A gradient that jumped (two electronic states cross) has spoilt the model.
+            hessian = positive(model_hessian(molecule, x))
+            values, vectors = vibrations(hessian, x)
         step = downhill_step(values, vectors, slope.ravel(), limit)
         trial, turns = x + step.reshape(x.shape), None
         parts = components(molecule, x)
@@ -201,3 +207,44 @@ def minimise(
         stop=stop,
     )
     return result
+
+
+def settle(
+    molecule: Molecule,
+    start: Positions,
+    settings: StepSettings,
+    *,
+    hessian: Matrix,
+    max_step: float | None = None,
+    trace: list[PathPoint] | None = None,
+) -> Search[Minimum]:
+    """What fragments that went apart become: relaxed where they are, or one minimum again.
+
+    The fragments hardly attract each other any more, so a full minimisation would creep; a
+    few steps relax each of them. If they come together after all, it goes on to the minimum.
+
+    Parameters
+    ----------
+    molecule, start, settings, hessian, max_step, trace
+        As for `minimise`; `start` is a dissociated geometry.
+
+    Returns
+    -------
+    Minimum
+        Outcome DISSOCIATED, or what `minimise` says.
+    """
+    apart = yield from descend(
+        molecule,
+        start,
+        hessian=hessian,
+        steps=_SETTLE_STEPS,
+        gradient_limit=settings.push_gradient,
+        max_step=max_step or settings.max_step,
+        trace=trace,
+    )
+    if dissociated(molecule, apart.positions, settings.dissociation):
+        return replace(apart, outcome=Outcome.DISSOCIATED, dissociated=True)
+    found = yield from minimise(
+        molecule, apart.positions, settings, hessian=apart.hessian, max_step=max_step, trace=trace
+    )
+    return found

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline, CubicSpline
+from scipy.signal import find_peaks
 
 from afir.driver import Search
 from afir.geometry import cumulative_length, superpose
@@ -57,7 +58,7 @@ def path_hessians(points: Sequence[PathPoint], hessian: Matrix) -> list[Matrix]:
     Bofill updates with the gradients that were paid for on the way.
     """
     hessians = [hessian]
-    for first, second in zip(points[:-1], points[1:], strict=True):
+    for first, second in pairwise(points):
         step = (second.positions - first.positions).ravel()
         change = (second.gradient - first.gradient).ravel()
         hessians.append(bofill(hessians[-1], step, change))
@@ -102,7 +103,7 @@ def peaks(
     grid = np.unique(np.concatenate([s, np.linspace(0.0, s[-1], 20 * len(s))]))
     values = energy(grid)
     found = []
-    for top in _prominent(values, height * KJ_PER_MOL):
+    for top in find_peaks(values, prominence=height * KJ_PER_MOL)[0]:
         place = float(grid[top])
         nearest = int(np.argmin(np.abs(s - place)))
         tangent = curve(place, 1)
@@ -119,23 +120,6 @@ def peaks(
             Peak(curve(place), tangent / np.linalg.norm(tangent), float(values[top]), hessian)
         )
     return tuple(found)
-
-
-def _prominent(values: NDArray[np.float64], height: float) -> list[int]:
-    """Indices of the maxima that stand more than `height` above both neighbouring valleys."""
-    tops = []
-    valley, top = 0, 0
-    for index, value in enumerate(values):
-        if value > values[top]:
-            top = index
-        elif values[top] - value > height and values[top] - values[valley] > height:
-            tops.append(top)
-            valley = top = index
-        if value < values[valley] and (top <= valley or values[top] - values[valley] <= height):
-            valley = top = index
-        elif tops and value < values[valley]:
-            valley = top = index
-    return tops
 
 
 def relax_path(

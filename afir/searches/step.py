@@ -15,7 +15,7 @@ from afir.errors import SurfaceError
 from afir.force import ArtificialForce, ForceTerm
 from afir.geometry import rmsd
 from afir.molecule import Molecule
-from afir.searches.minimum import PathPoint, descend, minimise
+from afir.searches.minimum import PathPoint, minimise, settle
 from afir.searches.path import Peak, path_hessians, peaks, relax_path
 from afir.searches.push import PushPath, push
 from afir.searches.saddle import saddle
@@ -23,7 +23,6 @@ from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
 
 _SAME_PLACE = 0.15  # Å RMSD: the push fell back to where it started
-_SETTLE_STEPS = 20  # relaxations of separated fragments: they need not meet again
 
 
 def try_push(
@@ -133,24 +132,16 @@ def _settle(
     if path.end.outcome is Outcome.DISSOCIATED:
         apart = yield from stage(
             "minimum",
-            descend(
+            settle(
                 molecule,
                 path.end.positions,
+                settings,
                 hessian=estimate,
-                steps=_SETTLE_STEPS,
-                gradient_limit=settings.push_gradient,
                 max_step=0.1,
                 trace=tail,
             ),
         )
-        return Minimum(
-            Outcome.DISSOCIATED,
-            apart.positions,
-            apart.energy,
-            apart.gradient,
-            apart.hessian,
-            dissociated=True,
-        )
+        return apart
     found = yield from stage(
         "minimum",
         minimise(molecule, path.end.positions, settings, hessian=estimate, trace=tail),
