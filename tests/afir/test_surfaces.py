@@ -12,12 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ase.calculators.calculator import Calculator, all_changes
-from ase.calculators.emt import EMT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 from tblite.exceptions import TBLiteRuntimeError
 from threadpoolctl import threadpool_info
@@ -26,16 +23,11 @@ import afir.surfaces.tblite as tblite_module
 from afir.contract import check_surface
 from afir.errors import InputError, MissingPackageError
 from afir.molecule import Molecule, Positions
-from afir.surface import Surface, load_surface, surface_names
+from afir.surface import load_surface, surface_names
 from afir.surfaces.analytic import (
     DOUBLE_WELL_POINTS,
-    LENNARD_JONES_13,
-    LENNARD_JONES_MINIMA,
     MUELLER_BROWN_BENT_POINTS,
-    MUELLER_BROWN_POINTS,
-    KnownPoint,
 )
-from afir.surfaces.ase import AseSurface, from_import_path
 from afir.surfaces.tblite import TBLiteSurface, gfn1, gfn2
 from afir.units import HARTREE
 
@@ -56,16 +48,6 @@ class Owner:
 def distorted(positions: Positions, count: int, seed: int = 0) -> Positions:
     rng = np.random.default_rng(seed)
     return positions + rng.normal(scale=0.05, size=(count, *positions.shape))
-
-
-def eigenvalues(surface: Surface, positions: Positions) -> np.ndarray:
-    """Of the Hessian by differences of gradients, ascending."""
-    size = positions.size
-    steps = 1e-4 * np.eye(size).reshape(size, *positions.shape)
-    up = surface.evaluate(positions + steps).gradients
-    down = surface.evaluate(positions - steps).gradients
-    hessian = (up - down).reshape(size, size) / 2e-4
-    return np.linalg.eigvalsh((hessian + hessian.T) / 2)
 
 
 # Every registered surface keeps the contract
@@ -113,120 +95,6 @@ def test_every_surface_is_registered() -> None:
         load_surface("gfn9", H2CO)
     with pytest.raises(InputError, match="does not take these options"):
         load_surface("gfn2", H2CO, bogus=1)
-
-
-# Analytic surfaces
-
-
-@pytest.mark.parametrize(
-    ("name", "molecule", "point", "zeros"),
-    [
-        *(("mueller-brown", ATOM, point, 0) for point in MUELLER_BROWN_POINTS),
-        *(("mueller-brown-bent", BENT, point, 6) for point in MUELLER_BROWN_BENT_POINTS),
-        *(("double-well", PAIR, point, 5) for point in DOUBLE_WELL_POINTS),
-    ],
-)
-def test_known_stationary_points(
-    name: str, molecule: Molecule, point: KnownPoint, zeros: int
-) -> None:
-    surface = load_surface(name, molecule)
-    answer = surface.evaluate(point.positions[None])
-    assert answer.energies[0] == pytest.approx(point.energy, abs=1e-8)
-    assert np.abs(answer.gradients).max() < 1e-6
-    values = eigenvalues(surface, point.positions)
-    assert (values < -0.1).sum() == point.order
-    assert (np.abs(values) < 1e-5).sum() == zeros
-
-
-def test_mueller_brown_points_are_the_published_ones() -> None:
-    published = [  # 10.1007/BF00547608
-        (-0.558, 1.442, -146.70),
-        (0.623, 0.028, -108.17),
-        (-0.050, 0.467, -80.77),
-        (-0.822, 0.624, -40.66),
-        (0.212, 0.293, -72.25),
-    ]
-    for point, (x, y, energy) in zip(MUELLER_BROWN_POINTS, published, strict=True):
-        assert point.positions[0] == pytest.approx([x, y, 0.0], abs=6e-4)
-        assert 100 * point.energy == pytest.approx(energy, abs=6e-3)
-
-
-def relaxed(surface: Surface, start: Positions) -> float:
-    """The energy of the minimum below `start`."""
-
-    def function(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        answer = surface.evaluate(flat.reshape(1, -1, 3))
-        return float(answer.energies[0]), answer.gradients.ravel()
-
-    found = minimize(function, start.ravel(), jac=True, method="BFGS", options={"gtol": 1e-7})
-    return float(found.fun)
-
-
-def test_lennard_jones_clusters_reach_their_known_minima() -> None:
-    turn = 2 * np.pi * np.arange(5) / 5
-    ring = np.stack([np.cos(turn), np.sin(turn), np.zeros(5)], axis=1)
-    bipyramid = np.concatenate([ring, [[0, 0, 0.6], [0, 0, -0.6]]])
-    energy = relaxed(load_surface("lennard-jones", Molecule((18,) * 7)), bipyramid)
-    assert energy == pytest.approx(LENNARD_JONES_MINIMA[7][0], abs=1e-6)
-    up = np.array([0.0, 0.0, 1.0])
-    twisted = ring @ Rotation.from_euler("z", 36, degrees=True).as_matrix().T
-    icosahedron = np.concatenate(
-        [ring + 0.5 * up, twisted - 0.5 * up, [1.1 * up, -1.1 * up, 0.0 * up]]
-    )
-    energy = relaxed(load_surface("lennard-jones", Molecule((18,) * 13)), icosahedron)
-    assert energy == pytest.approx(LENNARD_JONES_13, abs=1e-6)
-
-
-def scattered(count: int, rng: np.random.Generator) -> Positions:
-    """Atoms at random in a ball, none closer than 0.9."""
-    atoms: list[np.ndarray] = []
-    while len(atoms) < count:
-        atom = rng.uniform(-1.2, 1.2, 3)
-        if np.linalg.norm(atom) < 1.2 and all(np.linalg.norm(atom - a) > 0.9 for a in atoms):
-            atoms.append(atom)
-    return np.array(atoms)
-
-
-@pytest.mark.parametrize(
-    ("count", "starts"),
-    [
-        *((2, 3), (3, 5), (4, 8), (5, 8)),
-        *(pytest.param(count, 80, marks=pytest.mark.slow) for count in (6, 7)),
-    ],
-)
-def test_lennard_jones_minima_are_all_there_are(count: int, starts: int) -> None:
-    surface = load_surface("lennard-jones", Molecule((18,) * count))
-    rng = np.random.default_rng(1)
-    found = {round(relaxed(surface, scattered(count, rng)), 4) for _ in range(starts)}
-    assert found == {round(energy, 4) for energy in LENNARD_JONES_MINIMA[count]}
-
-
-def test_lennard_jones_scales_with_its_parameters() -> None:
-    positions = distorted(1.1 * PLANAR, 2)
-    molecule = Molecule((18,) * 4)
-    reduced = load_surface("lennard-jones", molecule).evaluate(positions)
-    scaled = load_surface("lennard-jones", molecule, epsilon=0.5, sigma=3.0).evaluate(3 * positions)
-    assert scaled.energies == pytest.approx(0.5 * reduced.energies)
-    assert scaled.gradients == pytest.approx(0.5 / 3.0 * reduced.gradients)
-
-
-@pytest.mark.parametrize(
-    ("name", "molecule", "options", "sentence"),
-    [
-        ("mueller-brown", PAIR, {}, "`molecule` must have 1 atom for the surface mueller-brown"),
-        ("double-well", ATOM, {}, "`molecule` must have 2 atoms"),
-        ("mueller-brown-bent", PAIR, {}, "`molecule` must have 3 atoms"),
-        ("mueller-brown-bent", Molecule((1, 8, 1)), {}, "three different elements"),
-        ("lennard-jones", ATOM, {}, "two atoms or more"),
-        ("lennard-jones", PAIR, {"sigma": 0.0}, "`sigma` must be more than 0"),
-        ("lennard-jones", PAIR, {"epsilon": -1.0}, "`epsilon` must be more than 0"),
-    ],
-)
-def test_analytic_surfaces_refuse_what_they_are_not_for(
-    name: str, molecule: Molecule, options: dict[str, Any], sentence: str
-) -> None:
-    with pytest.raises(InputError, match=sentence):
-        load_surface(name, molecule, **options)
 
 
 @pytest.mark.parametrize("name", ["double-well", "gfn2", "ase:ase.calculators.emt.EMT"])
@@ -500,124 +368,3 @@ def test_xtb_agrees_with_tblite(name: str) -> None:
     assert answer.gradients == pytest.approx(reference.gradients, abs=1e-4)
     with pytest.raises(InputError, match="`solvent` must be a GBSA solvent"):
         load_surface("xtb", molecule, solvent="vodka")
-
-
-# ASE calculators
-
-
-class Spy(Calculator):
-    """A calculator that does what it is told and notes what it is asked."""
-
-    implemented_properties = ["energy", "forces"]  # noqa: RUF012
-
-    def __init__(self, error: Exception | None = None) -> None:
-        super().__init__()
-        self.error = error
-        self.resets = 0
-        self.seen: list[Any] = []
-
-    def reset(self) -> None:
-        self.resets += 1
-        super().reset()
-
-    def calculate(
-        self, atoms: Any = None, properties: Any = ("energy",), changes: Any = all_changes
-    ) -> None:
-        super().calculate(atoms, properties, changes)
-        self.seen.append(atoms.copy())
-        if self.error is not None and atoms.positions[0, 0] > 0.5:
-            raise self.error
-        self.results = {"energy": 2.0, "forces": -np.ones((len(atoms), 3))}
-
-
-class Energyless(Spy):
-    implemented_properties = ["forces"]  # noqa: RUF012
-
-
-def test_ase_agrees_with_the_native_surface() -> None:
-    positions = distorted(PLANAR, 2)
-    options = {"method": "GFN2-xTB", "accuracy": 0.01, "verbosity": 0}
-    for molecule in (H2CO, Molecule((6, 8, 1, 1), 1, 2), Molecule((6, 8, 1, 1), -2, 3)):
-        there = load_surface("ase:tblite.ase.TBLite", molecule, options=options)
-        answer = there.evaluate(positions)
-        expected = gfn2(molecule).evaluate(positions)
-        assert answer.energies == pytest.approx(expected.energies, abs=1e-5)
-        assert answer.gradients == pytest.approx(expected.gradients, abs=1e-4)
-
-
-def test_ase_gradients_are_minus_forces() -> None:
-    answer = AseSurface(H2CO, Spy()).evaluate(distorted(PLANAR, 3))
-    assert np.array_equal(answer.energies, [2.0, 2.0, 2.0])
-    assert np.array_equal(answer.gradients, np.ones((3, 4, 3)))
-
-
-def test_ase_atoms_carry_charge_and_spin_only_when_there_is_any() -> None:
-    plain, charged = Spy(), Spy()
-    AseSurface(H2CO, plain).evaluate(PLANAR[None])
-    assert not plain.seen[0].has("initial_charges")
-    assert not plain.seen[0].has("initial_magmoms")
-    AseSurface(Molecule((6, 8, 1, 1), -1, 2), charged).evaluate(PLANAR[None])
-    assert charged.seen[0].get_initial_charges().sum() == pytest.approx(-1.0)
-    assert charged.seen[0].get_initial_magnetic_moments().sum() == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize("error", [RuntimeError("no SCF"), OSError("no disk"), ValueError("hm")])
-def test_an_error_of_a_calculator_is_a_failure_of_one_geometry(error: Exception) -> None:
-    surface = AseSurface(H2CO, Spy(error))
-    answer = surface.evaluate(np.stack([PLANAR, PLANAR + 1.0, PLANAR - 1.0]))
-    assert list(answer.failures) == [1]
-    assert str(error) in str(answer.failures[1])
-
-
-def test_a_calculator_is_reset_between_owners() -> None:
-    spy = Spy()
-    surface, first, second = AseSurface(H2CO, spy), Owner(), Owner()
-
-    resets = []
-    for owners in ([first], [first], [second], [second], [first], None, None, [first, first]):
-        before = spy.resets
-        surface.evaluate(distorted(PLANAR, 1 if owners is None else len(owners)), owners)
-        resets.append(spy.resets - before)
-    assert resets == [1, 0, 1, 0, 1, 1, 1, 2]
-
-
-def test_a_calculator_must_be_one_and_give_forces() -> None:
-    with pytest.raises(InputError, match="`calculator` must be an ASE calculator, got str"):
-        AseSurface(H2CO, "EMT")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="`calculator` must give energy, got Energyless"):
-        AseSurface(H2CO, Energyless())
-    uranium = AseSurface(Molecule((92, 92)), EMT())
-    with pytest.raises(InputError, match="`calculator` must support U2, got EMT"):
-        uranium.evaluate(np.array([[[0.0, 0, 0], [2.0, 0, 0]]]))
-
-
-@pytest.mark.parametrize(
-    ("argument", "options", "sentence"),
-    [
-        ("", None, "must be the import path of an ASE calculator such as"),
-        ("EMT", None, "must be the import path of an ASE calculator such as"),
-        (".EMT", None, "must be the import path of an ASE calculator"),
-        ("no.such.module.EMT", None, "No module named 'no'"),
-        ("ase.calculators.emt.NoSuch", None, "has no attribute 'NoSuch'"),
-        ("ase.calculators.emt.parameters", None, "must name a class"),
-        ("ase.Atoms", None, "must be an ASE calculator, got Atoms"),
-        ("ase.calculators.lj.LennardJones", {"smooth": {}, 3: 4}, "must be a table of named"),
-        ("ase.calculators.emt.EMT", [1], "`options` must be a table of named values"),
-        ("ase.calculators.tip3p.TIP3P", {"a": 1}, "`options` must be what .* takes"),
-    ],
-)
-def test_an_import_path_that_does_not_work(argument: str, options: Any, sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
-        from_import_path(H2CO, argument=argument, options=options)
-
-
-def test_options_reach_the_calculator() -> None:
-    bond = np.array([[[0.0, 0, 0], [1.2, 0, 0]]])
-    path = "ase:ase.calculators.lj.LennardJones"
-    weak, strong = (
-        load_surface(path, PAIR, options={"epsilon": epsilon, "rc": 100.0}) for epsilon in (1, 2)
-    )
-    assert strong.evaluate(bond).energies == pytest.approx(2 * weak.evaluate(bond).energies)
-    ours = load_surface("lennard-jones", PAIR).evaluate(bond)
-    assert weak.evaluate(bond).energies == pytest.approx(ours.energies, abs=1e-9)
-    assert weak.evaluate(bond).gradients == pytest.approx(ours.gradients, abs=1e-9)

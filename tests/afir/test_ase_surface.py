@@ -1,0 +1,147 @@
+"""ASE calculators as surfaces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.emt import EMT
+
+from afir.errors import InputError
+from afir.molecule import Molecule, Positions
+from afir.surface import load_surface
+from afir.surfaces.ase import AseSurface, from_import_path
+from afir.surfaces.tblite import gfn2
+
+H2CO = Molecule((6, 8, 1, 1))
+PLANAR = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.2], [0.94, 0.0, -0.59], [-0.94, 0.0, -0.59]])
+PAIR = Molecule((1, 1))
+
+
+class Owner:
+    """Something that can own geometries."""
+
+
+def distorted(positions: Positions, count: int, seed: int = 0) -> Positions:
+    rng = np.random.default_rng(seed)
+    return positions + rng.normal(scale=0.05, size=(count, *positions.shape))
+
+
+class Spy(Calculator):
+    """A calculator that does what it is told and notes what it is asked."""
+
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.error = error
+        self.resets = 0
+        self.seen: list[Any] = []
+
+    def reset(self) -> None:
+        self.resets += 1
+        super().reset()
+
+    def calculate(
+        self, atoms: Any = None, properties: Any = ("energy",), changes: Any = all_changes
+    ) -> None:
+        super().calculate(atoms, properties, changes)
+        self.seen.append(atoms.copy())
+        if self.error is not None and atoms.positions[0, 0] > 0.5:
+            raise self.error
+        self.results = {"energy": 2.0, "forces": -np.ones((len(atoms), 3))}
+
+
+class Energyless(Spy):
+    implemented_properties = ["forces"]  # noqa: RUF012
+
+
+def test_ase_agrees_with_the_native_surface() -> None:
+    positions = distorted(PLANAR, 2)
+    options = {"method": "GFN2-xTB", "accuracy": 0.01, "verbosity": 0}
+    for molecule in (H2CO, Molecule((6, 8, 1, 1), 1, 2), Molecule((6, 8, 1, 1), -2, 3)):
+        there = load_surface("ase:tblite.ase.TBLite", molecule, options=options)
+        answer = there.evaluate(positions)
+        expected = gfn2(molecule).evaluate(positions)
+        assert answer.energies == pytest.approx(expected.energies, abs=1e-5)
+        assert answer.gradients == pytest.approx(expected.gradients, abs=1e-4)
+
+
+def test_ase_gradients_are_minus_forces() -> None:
+    answer = AseSurface(H2CO, Spy()).evaluate(distorted(PLANAR, 3))
+    assert np.array_equal(answer.energies, [2.0, 2.0, 2.0])
+    assert np.array_equal(answer.gradients, np.ones((3, 4, 3)))
+
+
+def test_ase_atoms_carry_charge_and_spin_only_when_there_is_any() -> None:
+    plain, charged = Spy(), Spy()
+    AseSurface(H2CO, plain).evaluate(PLANAR[None])
+    assert not plain.seen[0].has("initial_charges")
+    assert not plain.seen[0].has("initial_magmoms")
+    AseSurface(Molecule((6, 8, 1, 1), -1, 2), charged).evaluate(PLANAR[None])
+    assert charged.seen[0].get_initial_charges().sum() == pytest.approx(-1.0)
+    assert charged.seen[0].get_initial_magnetic_moments().sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no SCF"), OSError("no disk"), ValueError("hm")])
+def test_an_error_of_a_calculator_is_a_failure_of_one_geometry(error: Exception) -> None:
+    surface = AseSurface(H2CO, Spy(error))
+    answer = surface.evaluate(np.stack([PLANAR, PLANAR + 1.0, PLANAR - 1.0]))
+    assert list(answer.failures) == [1]
+    assert str(error) in str(answer.failures[1])
+
+
+def test_a_calculator_is_reset_between_owners() -> None:
+    spy = Spy()
+    surface, first, second = AseSurface(H2CO, spy), Owner(), Owner()
+
+    resets = []
+    for owners in ([first], [first], [second], [second], [first], None, None, [first, first]):
+        before = spy.resets
+        surface.evaluate(distorted(PLANAR, 1 if owners is None else len(owners)), owners)
+        resets.append(spy.resets - before)
+    assert resets == [1, 0, 1, 0, 1, 1, 1, 2]
+
+
+def test_a_calculator_must_be_one_and_give_forces() -> None:
+    with pytest.raises(InputError, match="`calculator` must be an ASE calculator, got str"):
+        AseSurface(H2CO, "EMT")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="`calculator` must give energy, got Energyless"):
+        AseSurface(H2CO, Energyless())
+    uranium = AseSurface(Molecule((92, 92)), EMT())
+    with pytest.raises(InputError, match="`calculator` must support U2, got EMT"):
+        uranium.evaluate(np.array([[[0.0, 0, 0], [2.0, 0, 0]]]))
+
+
+@pytest.mark.parametrize(
+    ("argument", "options", "sentence"),
+    [
+        ("", None, "must be the import path of an ASE calculator such as"),
+        ("EMT", None, "must be the import path of an ASE calculator such as"),
+        (".EMT", None, "must be the import path of an ASE calculator"),
+        ("no.such.module.EMT", None, "No module named 'no'"),
+        ("ase.calculators.emt.NoSuch", None, "has no attribute 'NoSuch'"),
+        ("ase.calculators.emt.parameters", None, "must name a class"),
+        ("ase.Atoms", None, "must be an ASE calculator, got Atoms"),
+        ("ase.calculators.lj.LennardJones", {"smooth": {}, 3: 4}, "must be a table of named"),
+        ("ase.calculators.emt.EMT", [1], "`options` must be a table of named values"),
+        ("ase.calculators.tip3p.TIP3P", {"a": 1}, "`options` must be what .* takes"),
+    ],
+)
+def test_an_import_path_that_does_not_work(argument: str, options: Any, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        from_import_path(H2CO, argument=argument, options=options)
+
+
+def test_options_reach_the_calculator() -> None:
+    bond = np.array([[[0.0, 0, 0], [1.2, 0, 0]]])
+    path = "ase:ase.calculators.lj.LennardJones"
+    weak, strong = (
+        load_surface(path, PAIR, options={"epsilon": epsilon, "rc": 100.0}) for epsilon in (1, 2)
+    )
+    assert strong.evaluate(bond).energies == pytest.approx(2 * weak.evaluate(bond).energies)
+    ours = load_surface("lennard-jones", PAIR).evaluate(bond)
+    assert weak.evaluate(bond).energies == pytest.approx(ours.energies, abs=1e-9)
+    assert weak.evaluate(bond).gradients == pytest.approx(ours.gradients, abs=1e-9)
