@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
-from afir.geometry import distances, rigid_motions
+from afir.geometry import bonds, distances, rigid_motions
 from afir.molecule import Molecule, Positions
 from afir.units import BOHR, HARTREE
 
@@ -81,6 +81,52 @@ def model_hessian(molecule: Molecule, positions: Positions) -> Matrix:
                     a, b = direction / r[i, j], direction / r[k, j]
                     add((i, j, k), [a, -a - b, b], constant)
     return hessian
+
+
+def bond_tension(molecule: Molecule, positions: Positions, gradient: Vector) -> Matrix:
+    """The part of a Cartesian Hessian that only says that strained bonds turn on circles.
+
+    A bond of length r under tension f adds f/r to the curvature across itself, although
+    nothing about the surface is concave or convex there: far from equilibrium compressed bonds
+    look like directions of negative curvature. It is the second term of H = Bᵀ·H_q·B + B'·g_q
+    in bond lengths q (10.1002/(SICI)1096-987X(19960115)17:1<49::AID-JCC5>3.0.CO;2-0), the
+    tensions g_q being the least ones that explain the gradient.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    positions
+        (n, 3) in Å.
+    gradient
+        (3n,) in eV/Å.
+
+    Returns
+    -------
+    (3n, 3n)
+        In eV/Å²; without it a Hessian tells the reaction from the strain.
+    """
+    n = molecule.n_atoms
+    i, j = np.nonzero(np.triu(bonds(molecule, positions)))
+    difference = positions[i] - positions[j]
+    r = np.sqrt((difference**2).sum(axis=1))
+    units = difference / r[:, None]
+    stretch = np.zeros((n, 3, len(i)))
+    each = np.arange(len(i))
+    stretch[i, :, each] = units
+    stretch[j, :, each] = -units
+    # A short bond is the likelier one to carry the strain.
+    weights = ((molecule.radii[i] + molecule.radii[j]) / r) ** 3
+    weighted = stretch.reshape(3 * n, -1) * weights
+    tension = weights * np.linalg.lstsq(weighted, gradient, rcond=1e-3)[0]
+    across = np.eye(3) - units[:, :, None] * units[:, None, :]
+    blocks = (tension / r)[:, None, None] * across
+    result = np.zeros((n, n, 3, 3))
+    np.add.at(result, (i, i), blocks)
+    np.add.at(result, (j, j), blocks)
+    np.subtract.at(result, (i, j), blocks)
+    np.subtract.at(result, (j, i), blocks)
+    return result.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
 
 
 def bofill(hessian: Matrix, step: Vector, change: Vector) -> Matrix:

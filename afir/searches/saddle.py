@@ -23,12 +23,23 @@ from afir.geometry import (
     turned_hessian,
 )
 from afir.molecule import Molecule, Positions
-from afir.quadratic import Matrix, Vector, bofill, longest, model_hessian, uphill_step, vibrations
+from afir.quadratic import (
+    Matrix,
+    Vector,
+    bofill,
+    bond_tension,
+    longest,
+    model_hessian,
+    uphill_step,
+    vibrations,
+)
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
 
 _PROBE = 0.01  # Å: displacement of a measured curvature, largest atom
 _START_RADIUS = 0.1  # Å, Euclidean norm of the step
+_RENEWALS = 3  # Hessians measured anew in one search, at most
+_ROUGH = 0.05  # eV/Å: a bad prediction of a smaller gradient is no reason for a new Hessian
 _SMALLEST_RADIUS, _LARGEST_RADIUS = 0.01, 0.3
 
 
@@ -77,10 +88,10 @@ def saddle(
     settings
         Step limit and gradient limit.
     direction
-        (n, 3) the direction to climb, e.g. the tangent of a path. Without one the softest
-        mode is found by measuring.
+        (n, 3) the direction to climb, e.g. the tangent of a path. Without one it is the lowest
+        mode of the Hessian.
     hessian
-        (3n, 3n) estimate at the guess in eV/Å²; Lindh's model if not given.
+        (3n, 3n) estimate at the guess in eV/Å²; measured if not given, see `rough_hessian`.
 
     Raises
     ------
@@ -93,7 +104,6 @@ def saddle(
     evaluation = yield x[None]
     energy, gradient = float(evaluation.energies[0]), evaluation.gradients[0].ravel()
     used = 1
-    known = hessian is not None
     estimate = model_hessian(molecule, x) if hessian is None else hessian
 
     def measure(along: Vector) -> Search[Matrix]:
@@ -109,9 +119,11 @@ def saddle(
     outcome = Outcome.STEPS
     measured = -9  # the gradient count when a curvature was last measured
     try:
-        if not known:
+        if hessian is None:
             estimate = yield from rough_hessian(x, gradient)
-            used += 0
+            # At a rough guess the steepest concave directions are strained bonds, not reactions.
+            estimate = estimate - bond_tension(molecule, x, gradient)
+        taken = lost = renewed = 0  # steps since the Hessian was exact, steps it foretold badly
         while used < limits.saddle_steps:
             values, vectors = vibrations(estimate, x)
             # A second negative curvature is often the model's mistake: measure before acting.
@@ -169,6 +181,8 @@ def saddle(
                 radius = max(0.5 * size, _SMALLEST_RADIUS)
             elif 0.5 < ratio < 1.5 and size > 0.8 * radius and miss < 0.7:
                 radius = min(1.5 * radius, _LARGEST_RADIUS)
+            taken += 1
+            lost = lost + 1 if miss > 1.0 and np.abs(seen).max() > _ROUGH else 0
             if turns is not None:
                 estimate = turned_hessian(turns, estimate)
                 followed = np.einsum("iab,ib->ia", turns, followed.reshape(shape)).ravel()
@@ -176,6 +190,14 @@ def saddle(
             if dissociated(molecule, x, limits.dissociation):
                 outcome = Outcome.DISSOCIATED
                 break
+            # Far from the saddle the softest mode may be the wrong one: look again nearby.
+            if renewed < _RENEWALS and lost >= 2:
+                estimate = yield from rough_hessian(x, gradient)
+                taken = lost = 0
+                renewed += 1
+                radius = min(radius, _START_RADIUS)
+                if direction is None:
+                    followed = None
     except SurfaceError:
         outcome = Outcome.SURFACE_FAILED
     return Saddle(outcome, x, energy, gradient.reshape(shape), estimate)
