@@ -192,9 +192,7 @@ def _serve(asking: list[_Flight[T]], surface: Surface) -> None:
         start = stop
 
 
-def solve(
-    search: Search[T], surface: Surface, *, gradients: Counter[str] | None = None
-) -> T:
+def solve(search: Search[T], surface: Surface, *, gradients: Counter[str] | None = None) -> T:
     """Run one search to its end and return what it returns.
 
     Parameters

@@ -49,9 +49,7 @@ class Surface(Protocol):
         """The molecule this surface belongs to."""
         ...
 
-    def evaluate(
-        self, positions: Positions, owners: Sequence[object] | None = None
-    ) -> Evaluation:
+    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
         """Energies and gradients of a batch.
 
         Parameters
@@ -120,6 +118,4 @@ def load_surface(name: str, molecule: Molecule, **options: Any) -> Surface:
                     f"see `afir surfaces {base}`"
                 ) from error
             return surface
-    raise InputError(
-        f"`surface` must be one of {', '.join(surface_names())}, got {base!r}"
-    )
+    raise InputError(f"`surface` must be one of {', '.join(surface_names())}, got {base!r}")

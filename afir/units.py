@@ -31,7 +31,5 @@ BOLTZMANN: float = 8.617333262145e-5
 
 _HARTREE_TO_CM1: float = 219474.6313632
 
-WAVENUMBER: float = (
-    math.sqrt(1.0 / (HARTREE / BOHR**2) / AMU_TO_ELECTRON_MASS) * _HARTREE_TO_CM1
-)
+WAVENUMBER: float = math.sqrt(1.0 / (HARTREE / BOHR**2) / AMU_TO_ELECTRON_MASS) * _HARTREE_TO_CM1
 """cm⁻¹ for the square root of one eV/Å²/amu: ν = WAVENUMBER·√λ."""

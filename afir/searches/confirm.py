@@ -13,6 +13,7 @@ from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Confirmation, Outcome, StationaryPoint
 
+_DROP = 1e-4  # eV: an end that is no lower than this below the saddle point is the saddle point
 _PROVEN = (Outcome.CONVERGED, Outcome.DISSOCIATED)
 
 
@@ -48,7 +49,10 @@ def confirm(
         point,
         *forward.points,
     ]
-    proven = all(side.end.outcome in _PROVEN for side in (backward, forward))
+    proven = all(
+        side.end.outcome in _PROVEN and side.end.energy < point.energy - _DROP
+        for side in (backward, forward)
+    )
     return Confirmation(
         outcome=Outcome.CONFIRMED if proven else Outcome.IRC_FAILED,
         point=point,
