@@ -18,7 +18,7 @@ from afir.single import (
     target_file,
     tell,
 )
-from afir.terminal import messages, new_file, results, table
+from afir.terminal import messages, new_file, print_table, results
 
 
 @click.command(
@@ -152,7 +152,8 @@ def push(
             (index, kind, f"{value:.1f}", _bar(value, relative))
             for index, (kind, value) in enumerate(zip(kinds, relative, strict=True))
         ]
-        results().print(table("Energy along the path", ["point", "<", "kJ/mol", "<"], rows))
+        columns = ["point", "<", "kJ/mol", "<"]
+        print_table(results(), "Energy along the path", columns, rows)
     bonds_say = "bonds changed" if path.rebonded else "no bonds changed"
     heights, relaxed_heights = (
         [kj_mol(top.energy, zero) for top in found] for found in (tops, relaxed)

@@ -21,7 +21,7 @@ from afir.single import (
     target_file,
     tell,
 )
-from afir.terminal import json_option, messages, print_json, results, table
+from afir.terminal import json_option, messages, print_json, print_table, results
 
 if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.stationary import Confirmation
@@ -275,13 +275,14 @@ def surfaces(name: str | None, as_json: bool) -> None:
         return
     console = results()
     rows = [(entry.name, entry.summary, entry.missing or "yes") for entry in entries]
-    console.print(table("Surfaces", ["<name", "<what", "<installed"], rows))
+    print_table(console, "Surfaces", ["<name", "<what", "<installed"], rows)
     if name is None:
         console.print("`afir surfaces NAME` lists the options of one.")
         return
     options: Sequence[Mapping[str, str]] = entries[0].options
     if options:
         lines = [(item["name"], item["default"], item["help"]) for item in options]
-        console.print(table("--surface-option KEY=VALUE", ["<key", "<default", "<what"], lines))
+        columns = ["<key", "<default", "<what"]
+        print_table(console, "--surface-option KEY=VALUE", columns, lines)
     else:
         console.print("It takes no options.")

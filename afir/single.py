@@ -17,10 +17,10 @@ from afir.terminal import (
     new_file,
     option_values,
     print_json,
+    print_table,
     results,
     state_options,
     surface_option_option,
-    table,
 )
 
 if TYPE_CHECKING:  # numpy is not needed for --help
@@ -159,4 +159,4 @@ def tell(
         print_json(facts)
         return
     rows = [*rows, ("gradients", sum(job.gradients.values()))]
-    results().print(table(title, ["<what", "value"], rows))
+    print_table(results(), title, ["<what", "value"], rows)

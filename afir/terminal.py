@@ -36,16 +36,22 @@ def messages() -> Console:
     return console if console.is_terminal else Console(stderr=True, highlight=False, width=_WIDE)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A plain table; columns whose name starts with ``<`` are aligned left, others right."""
-    made = Table(title=escape(title) or None, box=SIMPLE_HEAD, title_justify="left")
+def print_table(
+    console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Print a plain table below its title.
+
+    Columns whose name starts with ``<`` are aligned left, others right.
+    """
+    made = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         made.add_column(
             escape(name.removeprefix("<")), justify="left" if name.startswith("<") else "right"
         )
     for row in rows:
         made.add_row(*(escape(str(cell)) for cell in row))
-    return made
+    console.print(f"[bold]{escape(title)}[/bold]")
+    console.print(made)
 
 
 def print_json(value: object) -> None:
@@ -111,14 +117,14 @@ def new_file(path: Path, *, force: bool) -> Path:
     return path
 
 
-def option_values(pairs: Sequence[str]) -> dict[str, Any]:
+def option_values(pairs: Sequence[str], flag: str = "--surface-option") -> dict[str, Any]:
     """Options given as KEY=VALUE; a value is a number, true, false or null, else text."""
     values: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         key = key.strip().replace("-", "_")
         if not equals or not key.isidentifier():
-            raise InputError(f"--surface-option must look like KEY=VALUE, got {pair!r}")
+            raise InputError(f"{flag} must look like KEY=VALUE, got {pair!r}")
         try:
             values[key] = json.loads(text)
         except json.JSONDecodeError:

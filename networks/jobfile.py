@@ -24,11 +24,12 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from afir.errors import InputError
+from afir.molecule import Molecule
 from networks.settings import Settings
 
 _RENAMED = {"window": "window_kj_mol", "target_atoms": "targets"}  # job key → settings field
@@ -159,6 +160,46 @@ def job_values(job: Job) -> dict[str, Any]:
         "step": step,
     }
     return {key: value for key, value in values.items() if value not in (None, {})}
+
+
+def resolved_job(job: Job, molecule: Molecule) -> dict[str, Any]:
+    """The job as it is kept with its run: absolute paths, the state that was read, no output.
+
+    A new run of it needs a new output, and may be started from any folder.
+    """
+    return job_values(
+        replace(
+            job,
+            input=job.input.absolute(),
+            output=None,
+            charge=molecule.charge,
+            multiplicity=molecule.multiplicity,
+            wanted=None if job.wanted is None else job.wanted.absolute(),
+        )
+    )
+
+
+def current_job(text: str, molecule: Molecule, settings: Settings) -> dict[str, Any]:
+    """The job a run file holds, with the settings as they are now.
+
+    Parameters
+    ----------
+    text
+        The job text of the run; may be empty when no job was given to the library.
+    molecule, settings
+        Those of the run.
+    """
+    stored = tomllib.loads(text)
+    now = Job(
+        input=Path(stored.get("input", "")),
+        charge=molecule.charge,
+        multiplicity=molecule.multiplicity,
+        workers=stored.get("workers", 1),
+        wanted=Path(stored["wanted"]) if "wanted" in stored else None,
+        settings=settings,
+    )
+    values = job_values(now)
+    return values if "input" in stored else {k: v for k, v in values.items() if k != "input"}
 
 
 def write_toml(values: Mapping[str, Any]) -> str:

@@ -1,0 +1,410 @@
+"""Commands for reaction-route networks: explore, resume, show, export, plot."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from afir.errors import InputError
+from afir.terminal import (
+    json_option,
+    messages,
+    option_values,
+    print_json,
+    print_table,
+    results,
+    state_options,
+    surface_option_option,
+)
+
+if TYPE_CHECKING:  # numpy is not needed for --help
+    from collections.abc import Iterator
+
+    from afir.molecule import Molecule, Positions
+    from networks.events import Event
+    from networks.jobfile import Job
+    from networks.report import Run
+    from networks.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_INTERRUPTED = 130
+_SHOWN = 15  # structures of a kind in the summary after a run
+
+
+def commands() -> list[click.Command]:
+    """The commands of this package, for the entry point."""
+    return [explore, resume, show, export, plot]
+
+
+_RUN = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+_FILE = click.Path(path_type=Path)
+
+
+def _limits(command: F) -> F:
+    """The options of `explore` and `resume` that say when to stop; ``none`` takes one away."""
+    for flag, meaning in (
+        ("--task-seconds", "Give a task up after this long.  [default: 1800]"),
+        ("--patience", "Stop after so many trials in a row that brought nothing new."),
+        ("--max-seconds", "Stop after this wall time."),
+        ("--max-gradients", "Stop after so many gradients."),
+        ("--max-trials", "Stop after so many pushes."),
+        (
+            "--bond-depth",
+            "Do not push structures that differ from the start by more bonds than this.",
+        ),
+        (
+            "--window",
+            "Do not push structures higher than this above the start, and ignore transition "
+            "states above it, in kJ/mol.",
+        ),
+    ):
+        command = click.option(flag, metavar="N", help=meaning)(command)
+    return command
+
+
+@click.command(
+    epilog="Example: afir explore h2co.xyz --surface gfn2 --gamma 1000 --seed 7 --workers 2 "
+    "--output h2co.db",
+    short_help="Explore the reaction paths of a molecule.",
+)
+@click.argument("input", metavar="[IN]", required=False)
+@click.option("--job", type=_FILE, help="A TOML file with any of these options; flags win.")
+@click.option("-o", "--output", help="The run file to make.  [default: IN with .db]")
+@click.option("--surface", help="The surface, see `afir surfaces`.  [default: gfn2]")
+@surface_option_option
+@state_options
+@click.option(
+    "--gamma",
+    type=float,
+    help="The hardest push, γ in kJ/mol: about 2.5 times the highest barrier of interest.  "
+    "[default: 1000]",
+)
+@click.option("--seed", type=int, help="For every random choice.  [default: 0]")
+@click.option("--workers", type=int, help="Worker processes.  [default: 1]")
+@click.option(
+    "--policy",
+    help="What to push next: lowest-energy, exhaustive or stochastic.  [default: lowest-energy]",
+)
+@click.option(
+    "--policy-option",
+    "policy_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the policy, e.g. temperature=2000. Repeatable.",
+)
+@click.option(
+    "--target-atoms",
+    metavar="LIST",
+    help="At least one of these atoms takes part in every push, e.g. 0,2,5-8 (counting from 0)."
+    "  [default: all]",
+)
+@click.option("--terms", type=int, help="The most forces at once in a push.  [default: 2]")
+@_limits
+@click.option(
+    "--wanted", metavar="FILE", help="Stop when the structure in this file has been found."
+)
+@click.option(
+    "--expand-complexes/--keep-complexes",
+    default=None,
+    help="Push complexes of several molecules too.  [default: keep them as they are]",
+)
+def explore(job: Path | None, **flags: Any) -> int:
+    """Explore the reaction paths that start from the structure IN.
+
+    Everything found goes into one run file at once: a run may be stopped or killed at any time,
+    and `afir resume` goes on. The same seed gives the same network with any number of workers.
+    """
+    from afir.surface import load_surface
+    from networks.explorer import explore as exploration
+    from networks.jobfile import job_from, read_job_file, resolved_job, write_toml
+
+    asked = job_from(_merged(read_job_file(job) if job is not None else {}, flags))
+    output = asked.output or Path(f"{asked.input.stem}.db")
+    if output.exists():
+        raise InputError(
+            f"{output} exists already; `afir resume {output}` goes on with it, or choose another "
+            "--output"
+        )
+    molecule, positions, settings = _read(asked)
+    load_surface(settings.surface, molecule, **settings.surface_options)  # complains early
+    resolved = write_toml(resolved_job(asked, molecule))
+    events = exploration(molecule, positions, settings, output, workers=asked.workers, job=resolved)
+    messages().print(
+        f"Exploring {molecule.formula} on {settings.surface} with γ up to "
+        f"{settings.step.gamma:g} kJ/mol, into {output}"
+    )
+    return _follow(events, output, None)
+
+
+@click.command(
+    epilog="Example: afir resume h2co.db --max-trials 500", short_help="Go on with a run."
+)
+@_RUN
+@click.option("--workers", type=int, help="Worker processes.  [default: as before]")
+@_limits
+def resume(
+    run: Path,
+    workers: int | None,
+    window: str | None,
+    bond_depth: str | None,
+    max_trials: str | None,
+    max_gradients: str | None,
+    max_seconds: str | None,
+    patience: str | None,
+    task_seconds: str | None,
+) -> int:
+    """Go on with the run RUN that was stopped, interrupted or killed.
+
+    Limits replace the old ones and count from the beginning of the run; `none` takes one away.
+    """
+    from networks.explorer import resume as resumption
+    from networks.report import load_run
+    from networks.settings import KEEP
+
+    def changed(key: str, text: str | None) -> Any:
+        return KEEP if text is None else _limit(key, text)
+
+    before = load_run(run)
+    start = before.network.eqs.get("EQ0")
+    as_before = tomllib.loads(before.job).get("workers", 1)
+    events = resumption(
+        run,
+        workers=as_before if workers is None else workers,
+        window_kj_mol=changed("window", window),
+        bond_depth=changed("bond_depth", bond_depth),
+        max_trials=changed("max_trials", max_trials),
+        max_gradients=changed("max_gradients", max_gradients),
+        max_seconds=changed("max_seconds", max_seconds),
+        patience=changed("patience", patience),
+        task_seconds=changed("task_seconds", task_seconds),
+    )
+    return _follow(events, run, None if start is None else start.energy)
+
+
+@click.command(
+    epilog="Example: afir show h2co.db --json > h2co.json", short_help="Tell what a run found."
+)
+@_RUN
+@json_option
+@click.option("--job", is_flag=True, help="Print the job as a TOML file instead.")
+@click.option("--limit", type=click.IntRange(min=1), help="List only the N lowest structures.")
+def show(run: Path, as_json: bool, job: bool, limit: int | None) -> None:
+    """Show the structures, the network and the costs of the run RUN.
+
+    Works while the run is going on. The JSON object is described in docs/show-json.md.
+    """
+    from networks.jobfile import current_job, write_toml
+    from networks.report import graph_lines, load_run, show_object
+
+    loaded = load_run(run)
+    if as_json:
+        print_json(show_object(loaded))
+        return
+    if job:
+        click.echo(write_toml(current_job(loaded.job, loaded.molecule, loaded.settings)), nl=False)
+        return
+    _print_sections(loaded, limit, costs=True)
+    lines = graph_lines(loaded)
+    if lines and limit is None:
+        click.echo("Network, kJ/mol\n")
+        click.echo("\n".join(f"  {line}" for line in lines) + "\n")
+    _print_end(loaded, run)
+
+
+@click.command(
+    epilog="Example: afir export h2co.db --output h2co.graphml",
+    short_help="Write a network for another program.",
+)
+@_RUN
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["graphml", "json", "csv", "extxyz", "ase-db"]),
+    help="The format.  [default: by the suffix of --output]",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=_FILE,
+    required=True,
+    help="The file to write; csv makes three: NAME.csv gives NAME_eq.csv, NAME_ts.csv and "
+    "NAME_dc.csv.",
+)
+def export(run: Path, kind: str | None, output: Path) -> None:
+    """Write the network of RUN for another program.
+
+    graphml: Gephi, Cytoscape, yEd. json: node-link, for networkx. csv: three tables. extxyz:
+    all structures, energies in eV. ase-db: an ASE database, energies in eV.
+    """
+    from networks.export import export as write
+    from networks.report import load_run
+
+    for file in write(load_run(run), output, kind):
+        click.echo(f"Written: {file}")
+
+
+@click.command(
+    epilog="Example: afir plot h2co.db --output profile.svg --from EQ0 --to EQ3",
+    short_help="Draw a network or a reaction profile.",
+)
+@_RUN
+@click.option("-o", "--output", type=_FILE, required=True, help="A .png, .svg or .pdf file.")
+@click.option("--from", "start", metavar="ID", help="Where the route starts, e.g. EQ0.")
+@click.option("--to", "end", metavar="ID", help="Where the route ends, e.g. EQ3 or DC0.")
+@click.option(
+    "--mark", is_flag=True, help="Draw the whole network and mark the route instead of a profile."
+)
+def plot(run: Path, output: Path, start: str | None, end: str | None, mark: bool) -> None:
+    """Draw the network of RUN, or the profile along the route of lowest barrier.
+
+    The route from --from to --to is the one whose highest transition state is lowest.
+    """
+    from networks.plot import network_figure, profile_figure, save
+    from networks.report import load_run
+    from networks.routes import lowest_route
+
+    if (start is None) != (end is None) or (mark and start is None):
+        raise click.UsageError("--from and --to go together, and --mark needs them")
+    loaded = load_run(run)
+    if start is None or end is None:
+        figure = network_figure(loaded)
+    else:
+        route = lowest_route(loaded.network, start, end)
+        figure = network_figure(loaded, route) if mark else profile_figure(loaded, route)
+    save(figure, output)
+    click.echo(f"Written: {output}")
+
+
+def _merged(values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
+    """The values of a job file with the flags that were given laid over them."""
+    merged = dict(values)
+    for key, value in flags.items():
+        if value is None or value == ():
+            continue
+        if key in _KINDS:
+            merged[key] = _limit(key, value)
+        elif key in ("surface_options", "policy_options"):
+            flag = "--" + key.removesuffix("s").replace("_", "-")
+            before = values.get(key, {})
+            given = option_values(value, flag)
+            merged[key] = {**before, **given} if isinstance(before, dict) else given
+        elif key == "target_atoms":
+            merged[key] = _atoms(value)
+        else:
+            merged[key] = value
+    return merged
+
+
+_KINDS: dict[str, type[int] | type[float]] = {
+    "window": float,
+    "bond_depth": int,
+    "max_trials": int,
+    "max_gradients": int,
+    "max_seconds": float,
+    "patience": int,
+    "task_seconds": float,
+}
+
+
+def _limit(key: str, text: str) -> Any:
+    """A limit as it was typed: a number, or None for ``none``."""
+    if text.lower() == "none":
+        return None
+    kind = _KINDS[key]
+    try:
+        return kind(text)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        raise InputError(
+            f"--{key.replace('_', '-')} must be {what} or none, got {text!r}"
+        ) from None
+
+
+def _atoms(text: str) -> list[int]:
+    """Atom numbers from a list such as ``0,2,5-8``."""
+    atoms: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise InputError(f"--target-atoms must look like 0,2,5-8, got {text!r}")
+        atoms += range(int(first), int(last) + 1) if dash else [int(first)]
+    return atoms
+
+
+def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
+    """The molecule, the start and the settings of a job, wanted product included."""
+    from dataclasses import replace
+
+    from afir.structures import read_structure
+
+    molecule, positions = read_structure(
+        job.input, charge=job.charge, multiplicity=job.multiplicity
+    )
+    if molecule.n_atoms < 2:
+        raise InputError(f"{job.input} holds one atom; there is no reaction to look for")
+    if job.wanted is None:
+        return molecule, positions, job.settings
+    product, found = read_structure(
+        job.wanted, charge=molecule.charge, multiplicity=molecule.multiplicity
+    )
+    if sorted(product.numbers) != sorted(molecule.numbers):
+        raise InputError(
+            f"`wanted` must have the atoms of {molecule.formula}, got {product.formula} in "
+            f"{job.wanted}"
+        )
+    # Identity does not depend on which like atom is which, only the elements must line up.
+    left = list(range(product.n_atoms))
+    order = []
+    for number in molecule.numbers:
+        order.append(next(index for index in left if product.numbers[index] == number))
+        left.remove(order[-1])
+    coordinates = tuple((float(x), float(y), float(z)) for x, y, z in found[order])
+    return molecule, positions, replace(job.settings, wanted=coordinates)
+
+
+def _follow(events: Iterator[Event], path: Path, zero: float | None) -> int:
+    """Show a run until it ends, then sum up; Ctrl-C loses nothing and says so."""
+    from networks.display import Tally, watch
+    from networks.report import load_run
+
+    console = messages()
+    try:
+        watch(events, console, Tally(zero=zero))
+    except KeyboardInterrupt:
+        if isinstance(events, Generator):
+            events.close()
+        console.print(f"Stopped. Nothing is lost: `afir resume {path}` goes on.")
+        return _INTERRUPTED
+    loaded = load_run(path)
+    _print_sections(loaded, _SHOWN, costs=False)
+    _print_end(loaded, path)
+    return 0
+
+
+def _print_sections(run: Run, limit: int | None, *, costs: bool) -> None:
+    """Print the tables that have rows; those on trials and gradients only with ``costs``."""
+    from networks.report import sections
+
+    console = results()
+    chosen = sections(run, limit=limit)
+    for section in chosen if costs else chosen[:3]:
+        if section.rows:
+            print_table(console, section.title, section.columns, section.rows)
+
+
+def _print_end(run: Run, path: Path) -> None:
+    """Print what a run cost, why it ended and what to do next."""
+    from networks.report import advice
+
+    summary = run.summary
+    click.echo(
+        f"{sum(summary.trials.values())} trials, {sum(summary.gradients.values())} gradients, "
+        f"{summary.seconds:.0f} s; {summary.complete.stopped_by.value}."
+    )
+    for sentence in advice(run, path):
+        click.echo(sentence)

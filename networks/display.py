@@ -1,0 +1,126 @@
+"""A running exploration on the screen: one line that lives, and one line for every find."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.markup import escape
+
+from afir.terminal import LiveLine
+from afir.units import KJ_PER_MOL
+from networks.events import (
+    Event,
+    Found,
+    Opened,
+    RoundDone,
+    RoundStarted,
+    Stopped,
+    TaskDone,
+    TrialDone,
+)
+from networks.records import COMPLEX, DC, EQ, TS
+
+_DOING = {
+    "push": "pushing",
+    "confirm": "proving transition states",
+    "characterise": "refining minima",
+}
+
+
+@dataclass
+class Tally:
+    """What has been found and spent so far.
+
+    Attributes
+    ----------
+    zero
+        Energy of EQ0 in eV; None until it is known.
+    eqs, tss, dcs, trials, gradients
+        Numbers.
+    doing
+        What is going on, in words.
+    began
+        When, by `time.monotonic`, the run would have begun if it had never been interrupted.
+    """
+
+    zero: float | None = None
+    eqs: int = 0
+    tss: int = 0
+    dcs: int = 0
+    trials: int = 0
+    gradients: int = 0
+    doing: str = "starting"
+    began: float = field(default_factory=time.monotonic)
+
+    def take(self, event: Event) -> None:
+        """Count an event."""
+        if isinstance(event, Opened):
+            self.eqs, self.tss, self.dcs = event.eqs, event.tss, event.dcs
+            self.trials = event.trials
+        elif isinstance(event, RoundStarted):
+            self.doing = f"round {event.number}: {event.trials} pushes"
+        elif isinstance(event, TaskDone):
+            self.gradients += event.gradients
+            self.doing = f"round {event.round}: {_DOING.get(event.kind, event.kind)}"
+            if event.open:
+                self.doing += f", {event.open} to go"
+        elif isinstance(event, Found):
+            record = event.record
+            self.eqs += isinstance(record, EQ)
+            self.tss += isinstance(record, TS)
+            self.dcs += isinstance(record, DC)
+            if self.zero is None and isinstance(record, EQ):
+                self.zero = record.energy
+        elif isinstance(event, TrialDone):
+            self.trials += 1
+        elif isinstance(event, RoundDone):
+            self.eqs, self.tss, self.dcs = event.eqs, event.tss, event.dcs
+            self.trials, self.gradients = event.trials, event.gradients
+            self.began = time.monotonic() - event.seconds
+
+    def line(self) -> str:
+        """The line that lives."""
+        return (
+            f"{self.eqs} EQ  {self.tss} TS  {self.dcs} DC  {self.trials} trials  "
+            f"{self.gradients} gradients  {time.monotonic() - self.began:.0f} s  {self.doing}"
+        )
+
+    def find(self, found: Found) -> str:
+        """The line about a find, energies relative to EQ0."""
+        record = found.record
+        height = 0.0 if self.zero is None else (record.energy - self.zero) / KJ_PER_MOL
+        text = f"{record.id:<6}{height:8.1f} kJ/mol"
+        if isinstance(record, TS):
+            text += f"  {record.ends[0]} – {record.ends[1]}, {record.imaginary_cm1:.0f}i cm⁻¹"
+        elif isinstance(record, DC):
+            text += f"  {' + '.join(record.fragments)}"
+        elif COMPLEX in record.flags:
+            text += "  complex"
+        return text + (f"  (trial {found.trial})" if found.trial else "  (the start)")
+
+
+def watch(events: Iterable[Event], console: Console, tally: Tally) -> Stopped | None:
+    """Show events as they come and return the last one.
+
+    Parameters
+    ----------
+    events
+        What `networks.explorer.explore` or `resume` yields.
+    console
+        Where to show them; redrawn in place on a terminal, plain lines elsewhere.
+    tally
+        Counts, brought up to date.
+    """
+    stopped = None
+    with LiveLine(console, tally.line()) as line:
+        for event in events:
+            tally.take(event)
+            if isinstance(event, Found):
+                console.print(escape(tally.find(event)))
+            elif isinstance(event, Stopped):
+                stopped = event
+            line.show(tally.line())
+    return stopped
