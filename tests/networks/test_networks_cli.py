@@ -1,0 +1,333 @@
+"""The commands for networks, through the real command line."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import networkx as nx
+import pytest
+from drawn_network import dc, eq, ts, write_run
+from rich.console import Console
+
+import networks.explorer
+from afir.cli import main
+from afir.stationary import Outcome
+from networks.cli import commands
+from networks.display import Tally, watch
+from networks.events import (
+    Found,
+    Opened,
+    RoundDone,
+    RoundStarted,
+    Stopped,
+    StoppedBy,
+    TaskDone,
+    TrialDone,
+)
+from networks.jobfile import job_from, job_values
+from networks.records import Trial
+from networks.report import load_run, show_object
+from networks.settings import Settings
+
+HCN = "3\n\nH 0.0 0.02 -1.06\nC 0.0 0.0 0.0\nN 0.01 0.0 1.14\n"
+HNC = "3\n\nN 0.0 0.0 0.0\nH 0.0 0.02 -1.0\nC 0.01 0.0 1.17\n"
+REFERENCE = {"HNC": 83.8, "TS": 306.4}  # kJ/mol, GFN2
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "hcn.xyz").write_text(HCN)
+    (tmp_path / "hnc.xyz").write_text(HNC)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def drawn_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("drawn") / "run.db")
+
+
+@pytest.fixture
+def run_file(folder: Path, drawn_file: Path) -> Path:
+    return Path(shutil.copy(drawn_file, "run.db"))
+
+
+def _shown(capsys: pytest.CaptureFixture[str], run: str = "hcn.db") -> dict[str, object]:
+    capsys.readouterr()
+    assert main(["show", run, "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert isinstance(value, dict)
+    return value
+
+
+def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["explore", "hcn.xyz", "--gamma", "700", "--seed", "7", "--max-trials", "1"]
+    assert main(command) == 0
+    out, err = capsys.readouterr()
+    assert "Exploring CHN on gfn2 with γ up to 700 kJ/mol, into hcn.db" in err
+    assert "EQ0        0.0 kJ/mol  (the start)" in err
+    assert "Equilibrium structures: " in out
+    assert "`afir resume hcn.db --max-trials 2` goes on." in out
+    assert _shown(capsys)["complete"] == {"anything_left": True, "stopped_by": "trials"}
+
+    assert main(["explore", "hcn.xyz"]) == 2
+    assert "`afir resume hcn.db` goes on with it" in capsys.readouterr().err
+
+    assert main(["resume", "hcn.db", "--max-trials", "none"]) == 0
+    shown = _shown(capsys)
+    assert shown["complete"] == {"anything_left": False, "stopped_by": "nothing_left"}
+    heights = {item["id"]: item["relative_kj_mol"] for item in (*shown["eq"], *shown["ts"])}
+    assert heights["EQ1"] == pytest.approx(REFERENCE["HNC"], abs=0.3)
+    assert heights["TS0"] == pytest.approx(REFERENCE["TS"], abs=0.3)
+
+
+def test_wanted_stops_the_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explore", "hcn.xyz", "--gamma", "700", "--wanted", "hnc.xyz"]) == 0
+    assert "afir plot hcn.db --output profile.png --from EQ0" in capsys.readouterr().out
+    assert _shown(capsys)["complete"]["stopped_by"] == "wanted"
+    assert main(["plot", "hcn.db", "-o", "way.svg", "--from", "EQ0", "--to", "EQ1"]) == 0
+    assert (folder / "way.svg").read_text().startswith("<?xml")
+
+
+def test_a_job_file_and_flags_that_win(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "jobs").mkdir()
+    (folder / "jobs" / "job.toml").write_text(
+        'input = "../hcn.xyz"\noutput = "../a.db"\ngamma = 700\nseed = 3\nmax_trials = 50\n'
+        "[surface_options]\naccuracy = 0.02\ntemperature = 310.0\n[step]\npush_steps = 120\n"
+    )
+    assert main(
+        ["explore", "--job", "jobs/job.toml", "--seed", "4", "--max-trials", "0",
+         "--surface-option", "accuracy=0.05"]
+    ) == 0  # fmt: skip
+    capsys.readouterr()
+    assert main(["show", "a.db", "--job"]) == 0
+    values = tomllib.loads(capsys.readouterr().out)
+    assert values["seed"] == 4
+    assert values["gamma"] == 700
+    assert values["max_trials"] == 0
+    assert values["step"]["push_steps"] == 120
+    assert values["surface_options"] == {"accuracy": 0.05, "temperature": 310.0}
+    assert Path(values["input"]).samefile(folder / "hcn.xyz")
+    assert "output" not in values
+    # What is printed is a job again, and gives the same settings.
+    assert job_from(values).settings == load_run(Path("a.db")).settings
+
+    assert main(["resume", "a.db", "--patience", "3"]) == 0
+    capsys.readouterr()
+    assert main(["show", "a.db", "--job"]) == 0
+    assert tomllib.loads(capsys.readouterr().out)["patience"] == 3
+
+
+def test_flags_and_job_keys_are_the_same(folder: Path) -> None:
+    (explore,) = (command for command in commands() if command.name == "explore")
+    flags = {parameter.name for parameter in explore.params} - {"job"}
+    keys = {"input", "output", "wanted", "charge", "multiplicity", "workers", "gamma"}
+    settings = set(job_values(job_from({"input": "x"}))) | {
+        "surface_options", "policy_options", "target_atoms", "window", "bond_depth",
+        "max_trials", "max_gradients", "max_seconds", "patience",
+    }  # fmt: skip
+    assert flags == (keys | settings) - {"step", "round_size"}
+
+
+def test_the_help_tells_the_true_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explore", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    settings = Settings()
+    defaults = {
+        "surface": settings.surface,
+        "gamma": f"{settings.step.gamma:g}",
+        "seed": settings.seed,
+        "policy": settings.policy,
+        "terms": settings.terms,
+        "task-seconds": f"{settings.task_seconds:g}",
+    }
+    for flag, default in defaults.items():
+        assert re.search(rf"--{flag} [^\[]*(\[default: [^\]]*\])", text), flag
+        (shown,) = re.findall(rf"--{flag} [^\[]*\[default: ([^\]]*)\]", text)[:1]
+        assert shown == str(default)
+
+
+def test_show(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "run.db"]) == 0
+    out = capsys.readouterr().out
+    for words in (
+        "Equilibrium structures: 4",
+        "Transition states: 6",
+        "Dissociation channels: 2",
+        "at least one transition state candidate was found",
+        "└─ TS5  650.0  → itself",
+        "1 trials, 73 gradients",
+        "the trial limit was reached",
+        "`afir resume run.db --max-trials 60` goes on.",
+    ):
+        assert words in out
+    assert main(["show", "run.db", "--limit", "1"]) == 0
+    assert "4, the lowest 1" in capsys.readouterr().out
+
+
+def test_export_and_plot(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "run.db", "-o", "net.graphml"]) == 0
+    assert len(nx.read_graphml("net.graphml")) == 6
+    assert main(["export", "run.db", "-o", "net.csv"]) == 0
+    assert "net_dc.csv" in capsys.readouterr().out
+    assert main(["export", "run.db", "--format", "ase-db", "-o", "structures"]) == 0
+    assert main(["plot", "run.db", "-o", "net.png"]) == 0
+    assert main(["plot", "run.db", "-o", "p.png", "--from", "EQ0", "--to", "EQ3"]) == 0
+    assert main(["plot", "run.db", "-o", "m.png", "--from", "EQ0", "--to", "EQ3", "--mark"]) == 0
+    for name in ("net.png", "p.png", "m.png"):
+        assert Path(name).read_bytes().startswith(b"\x89PNG")
+
+
+WRONG = [
+    (["explore"], "no structure to start from"),
+    (["explore", "no.xyz"], "no such file"),
+    (["explore", "empty.xyz"], "is empty"),
+    (["explore", "text.xyz"], "must be the number of atoms"),
+    (["explore", "atom.xyz"], "holds one atom"),
+    (["explore", "element.xyz"], "must start with an element symbol"),
+    (["explore", "overlap.xyz"], "so they overlap"),
+    (["explore", "hcn.xyz", "--charge", "1"], "`multiplicity` must be even"),
+    (["explore", "hcn.xyz", "--multiplicity", "2"], "`multiplicity` must be odd"),
+    (["explore", "hcn.xyz", "--surface", "gfn9"], "`surface` must be one of"),
+    (["explore", "hcn.xyz", "--surface-option", "acuracy=1"], "does not take these options"),
+    (["explore", "hcn.xyz", "--policy", "luck"], "`policy` must be one of"),
+    (["explore", "hcn.xyz", "--policy-option", "luck"], "--policy-option must look like"),
+    (["explore", "hcn.xyz", "--gamma", "-1"], "`gamma` must be"),
+    (["explore", "hcn.xyz", "--gamma", "strong"], "is not a valid float"),
+    (["explore", "hcn.xyz", "--gama", "5"], "no such option"),
+    (["explore", "hcn.xyz", "--seed", "-1"], "`seed` must be"),
+    (["explore", "hcn.xyz", "--workers", "0"], "`workers` must be"),
+    (["explore", "hcn.xyz", "--terms", "0"], "`terms` must be"),
+    (["explore", "hcn.xyz", "--window", "-3"], "`window` must be"),
+    (["explore", "hcn.xyz", "--max-trials", "many"], "--max-trials must be a whole number"),
+    (["explore", "hcn.xyz", "--target-atoms", "C1"], "--target-atoms must look like"),
+    (["explore", "hcn.xyz", "--target-atoms", "0,7"], "must name atoms from 0 to 2"),
+    (["explore", "hcn.xyz", "--wanted", "no.xyz"], "no such file"),
+    (["explore", "hcn.xyz", "--wanted", "water.xyz"], "`wanted` must have the atoms of CHN"),
+    (["explore", "hcn.xyz", "--job", "no.toml"], "no such job file"),
+    (["explore", "hcn.xyz", "--job", "bad.toml"], "did you mean `gamma`?"),
+    (["explore", "hcn.xyz", "--job", "text.xyz"], "is not a TOML file"),
+    (["explore", "hcn.xyz", "-o", "no/folder.db"], "directory that exists"),
+    (["explore", "hcn.xyz", "-o", "run.db"], "`afir resume run.db` goes on with it"),
+    (["explore", "hcn.xyz", "-o", "text.xyz"], "text.xyz exists already"),
+    (["resume", "no.db"], "the run must be a file"),
+    (["resume", "text.xyz"], "must be a run"),
+    (["resume", "run.db", "--max-trials", "-1"], "`max_trials` must be"),
+    (["resume", "run.db", "--task-seconds", "none"], "`task_seconds` must be"),
+    (["resume", "run.db", "--workers", "0"], "`workers` must be"),
+    (["resume", "run.db", "--gamma", "2000"], "no such option"),
+    (["show", "no.db"], "the run must be a file"),
+    (["show", "hcn.xyz"], "must be a run"),
+    (["show"], "missing argument"),
+    (["export", "run.db"], "missing option"),
+    (["export", "run.db", "-o", "a.pdf"], "is not clear"),
+    (["export", "run.db", "-o", "text.xyz"], "exists already"),
+    (["export", "run.db", "-o", "a.yaml", "--format", "yaml"], "is not one of"),
+    (["plot", "run.db", "-o", "a.gif"], "must be saved as"),
+    (["plot", "run.db", "-o", "a.png", "--from", "EQ0"], "go together"),
+    (["plot", "run.db", "-o", "a.png", "--mark"], "go together"),
+    (["plot", "run.db", "-o", "a.png", "--from", "EQ0", "--to", "EQ9"], "'EQ9'"),
+    (["plot", "run.db", "-o", "a.png", "--from", "EQ0", "--to", "DC1"], "no chain of known"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), WRONG, ids=[" ".join(a) for a, _ in WRONG])
+def test_misuse_is_one_sentence_and_exit_code_2(
+    run_file: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    for name, text in {
+        "empty.xyz": "",
+        "text.xyz": "Dear diary,\n",
+        "atom.xyz": "1\n\nHe 0 0 0\n",
+        "element.xyz": "1\n\nZz 0 0 0\n",
+        "overlap.xyz": "2\n\nH 0 0 0\nH 0 0 0.1\n",
+        "water.xyz": "3\n\nO 0 0 0\nH 0 0.7 0.6\nH 0 -0.7 0.6\n",
+        "bad.toml": "gama = 3\n",
+    }.items():
+        Path(name).write_text(text)
+    before = show_object(load_run(run_file))
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = [line for line in captured.err.splitlines() if not line.startswith("Warning")]
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: ")
+    assert words.lower() in lines[0].lower()
+    assert show_object(load_run(run_file)) == before
+    assert not Path("hcn.db").exists()
+
+
+def test_a_bad_start_in_a_fresh_process(folder: Path) -> None:
+    command = [sys.executable, "-m", "afir.cli", "explore", "hcn.xyz", "--charge", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    assert not (folder / "hcn.db").exists()
+
+
+def test_ctrl_c_says_how_to_go_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    closed = []
+
+    def interrupted(*_: object, **__: object) -> Iterator[object]:
+        try:
+            yield Opened(0, 0, 0, 0)
+            raise KeyboardInterrupt
+        finally:
+            closed.append(True)
+
+    monkeypatch.setattr(networks.explorer, "explore", interrupted)
+    assert main(["explore", "hcn.xyz"]) == 130
+    assert "Nothing is lost: `afir resume hcn.db` goes on." in capsys.readouterr().err
+    assert closed
+
+
+def test_a_run_is_told_as_it_goes() -> None:
+    trial = Trial(1, 1, "EQ0", 0, (), (7,), Outcome.FOUND, True, {"push": 5}, 0.1, ("TS0",))
+    events = [
+        Opened(0, 0, 0, 0),
+        TaskDone(0, "characterise", 20, 0.1, None, 0),
+        Found(eq(0, 0.0), 0),
+        RoundStarted(1, 8),
+        TaskDone(1, "push", 100, 0.1, None, 7),
+        Found(eq(1, 216.5), 1),
+        Found(eq(3, 179.6, "complex"), 1),
+        Found(dc(0, 390.0, "EQ0"), 1),
+        Found(ts(0, 384.8, "EQ0", "EQ1"), 1),
+        TrialDone(trial),
+        RoundDone(1, 3, 1, 1, 1, 130, 2.0),
+        Stopped(StoppedBy.TRIALS, True),
+    ]
+    console = Console(record=True, width=100, force_terminal=False, quiet=False, stderr=True)
+    tally = Tally()
+    lines = []
+    for event in events[:5]:
+        tally.take(event)
+        lines.append(tally.line())
+    assert "120 gradients" in lines[4]
+    assert "round 1: pushing, 7 to go" in lines[4]
+    assert watch(events, console, Tally()) == events[-1]
+    text = console.export_text()
+    assert "EQ1      216.5 kJ/mol  (trial 1)" in text
+    assert "TS0      384.8 kJ/mol  EQ0 – EQ1, 1000i cm⁻¹  (trial 1)" in text
+    assert "DC0      390.0 kJ/mol  CO + H2" in text
+    assert "complex" in text
+
+
+def test_help_needs_no_heavy_library() -> None:
+    script = (
+        "import sys; from afir.cli import main; main(['explore', '--help']);"
+        "heavy = {'ase', 'scipy', 'matplotlib', 'sqlalchemy', 'networkx', 'tblite', 'numpy'};"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
