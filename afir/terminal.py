@@ -91,13 +91,17 @@ class LiveLine:
         if self._status is not None:
             self._status.stop()
 
+    def say(self, text: str) -> None:
+        """Print a line that stays."""
+        self._console.print(escape(text))
+
     def show(self, text: str) -> None:
         """Replace the line, or print it when it is time."""
         if self._status is not None:
             self._status.update(escape(text))
         elif time.monotonic() - self._last > _PATIENCE:
             self._last = time.monotonic()
-            self._console.print(escape(text))
+            self.say(text)
 
 
 def new_file(path: Path, *, force: bool) -> Path:

@@ -11,6 +11,7 @@ import click
 
 from afir.errors import InputError
 from afir.terminal import (
+    LiveLine,
     json_option,
     messages,
     option_values,
@@ -373,8 +374,9 @@ def _follow(events: Iterator[Event], path: Path, zero: float | None) -> int:
     from networks.report import load_run
 
     console = messages()
+    tally = Tally(zero=zero)
     try:
-        watch(events, console, Tally(zero=zero))
+        watch(events, LiveLine(console, tally.line()), tally)
     except KeyboardInterrupt:
         if isinstance(events, Generator):
             events.close()

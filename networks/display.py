@@ -6,9 +6,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from rich.console import Console
-from rich.markup import escape
-
 from afir.terminal import LiveLine
 from afir.units import KJ_PER_MOL
 from networks.events import (
@@ -102,24 +99,24 @@ class Tally:
         return text + (f"  (trial {found.trial})" if found.trial else "  (the start)")
 
 
-def watch(events: Iterable[Event], console: Console, tally: Tally) -> Stopped | None:
+def watch(events: Iterable[Event], line: LiveLine, tally: Tally) -> Stopped | None:
     """Show events as they come and return the last one.
 
     Parameters
     ----------
     events
         What `networks.explorer.explore` or `resume` yields.
-    console
-        Where to show them; redrawn in place on a terminal, plain lines elsewhere.
+    line
+        Where to show them.
     tally
         Counts, brought up to date.
     """
     stopped = None
-    with LiveLine(console, tally.line()) as line:
+    with line:
         for event in events:
             tally.take(event)
             if isinstance(event, Found):
-                console.print(escape(tally.find(event)))
+                line.say(tally.find(event))
             elif isinstance(event, Stopped):
                 stopped = event
             line.show(tally.line())

@@ -19,6 +19,7 @@ from rich.console import Console
 import networks.explorer
 from afir.cli import main
 from afir.stationary import Outcome
+from afir.terminal import LiveLine
 from networks.cli import commands
 from networks.display import Tally, watch
 from networks.events import (
@@ -315,7 +316,7 @@ def test_a_run_is_told_as_it_goes() -> None:
         lines.append(tally.line())
     assert "120 gradients" in lines[4]
     assert "round 1: pushing, 7 to go" in lines[4]
-    assert watch(events, console, Tally()) == events[-1]
+    assert watch(events, LiveLine(console, "starting"), Tally()) == events[-1]
     text = console.export_text()
     assert "EQ1      216.5 kJ/mol  (trial 1)" in text
     assert "TS0      384.8 kJ/mol  EQ0 – EQ1, 1000i cm⁻¹  (trial 1)" in text
