@@ -127,18 +127,18 @@ def saddle(
         while used < limits.saddle_steps:
             values, vectors = vibrations(estimate, x)
             # A second negative curvature is often the model's mistake: measure before acting.
-            doubt = 1 if values[1] < 0.0 else 0 if values[0] > 0.0 else None
+            doubt = 1 if (values[1:2] < 0.0).any() else 0 if values[0] > 0.0 else None
             if doubt is not None and used - measured > 2:
                 estimate = yield from measure(vectors[:, doubt])
                 used += 1
                 measured = used
                 values, vectors = vibrations(estimate, x)
             if np.abs(gradient).max() < limits.saddle_gradient:
-                negative = int((values < 0.0).sum())
-                if negative == 1 or used == measured:
-                    outcome = Outcome.CONVERGED if negative == 1 else Outcome.WRONG_ORDER
+                one = int((values < 0.0).sum()) == 1
+                if one or doubt is None or used == measured:
+                    outcome = Outcome.CONVERGED if one else Outcome.WRONG_ORDER
                     break
-                measured = -9
+                measured = -9  # measure once more before giving it up
                 continue
             mode = _follow(values, vectors, followed)
             followed = vectors[:, mode]
