@@ -13,6 +13,9 @@ BOND_FACTOR = 1.3
 """Atoms closer than this times the sum of their covalent radii count as bonded."""
 
 
+_STRAIGHT = 0.02  # Å: root mean square distance from an axis below which it is a linear molecule
+
+
 def distances(positions: Positions) -> NDArray[np.float64]:
     """(n, n) distances in Å of a geometry (n, 3)."""
     difference = positions[:, None] - positions[None]
@@ -103,6 +106,18 @@ def rmsd(first: Positions, second: Positions) -> float:
     return float(np.sqrt((difference**2).sum() / len(first)))
 
 
+def linear(positions: Positions) -> bool:
+    """Whether all atoms lie on a line, to within a root mean square distance of 0.02 Å.
+
+    A relaxed linear molecule is seldom straighter: its bends are soft. One atom is no line.
+    """
+    if len(positions) < 3:
+        return len(positions) == 2
+    x = positions - positions.mean(axis=0)
+    spread = np.linalg.eigvalsh(x.T @ x)
+    return bool(spread[:2].sum() < _STRAIGHT**2 * len(positions))
+
+
 def rigid_motions(
     positions: Positions, weights: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
@@ -124,23 +139,21 @@ def rigid_motions(
     n = len(positions)
     if n == 1:
         return np.empty((3, 0))
-    if weights is None:
-        x = positions - positions.mean(axis=0)
-        w = np.ones(n)
-    else:
-        w = weights
-        squares = w * w
-        x = (positions - (squares @ positions) / squares.sum()) * w[:, None]
-    motions = np.zeros((n, 3, 6))
-    motions[:, (0, 1, 2), (0, 1, 2)] = w[:, None]
-    motions[:, (2, 0, 1), (3, 4, 5)] = x[:, (1, 2, 0)]
-    motions[:, (1, 2, 0), (3, 4, 5)] = -x[:, (2, 0, 1)]
-    q, r = np.linalg.qr(motions.reshape(3 * n, 6))
-    # A rotation about the axis of a linear molecule moves nothing.
-    sizes = np.abs(r.diagonal())
-    independent = sizes > 1e-4 * sizes.max()
-    basis: NDArray[np.float64] = q if independent.all() else q[:, independent]
-    return basis
+    w = np.ones(n) if weights is None else weights
+    squares = w * w
+    x = (positions - (squares @ positions) / squares.sum()) * w[:, None]
+    # Turns about the principal axes are orthogonal to each other and to the shifts.
+    spread, axes = np.linalg.eigh(x.T @ x)
+    y = x @ axes
+    turns = np.zeros((n, 3, 3))
+    turns[:, (2, 0, 1), (0, 1, 2)] = y[:, (1, 2, 0)]
+    turns[:, (1, 2, 0), (0, 1, 2)] = -y[:, (2, 0, 1)]
+    count = 2 if linear(positions) else 3
+    inertia = spread.sum() - spread[:count]
+    motions = np.zeros((n, 3, 3 + count))
+    motions[:, (0, 1, 2), (0, 1, 2)] = (w / np.sqrt(squares.sum()))[:, None]
+    motions[:, :, 3:] = axes @ turns[:, :, :count] / np.sqrt(inertia)
+    return motions.reshape(3 * n, 3 + count)
 
 
 def rigid_step(
