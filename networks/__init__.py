@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from networks.explore import explore, open_run, resume
+    from networks.explorer import explore, open_run, resume
     from networks.network import ReactionNetwork
     from networks.settings import KEEP, Settings
     from networks.store import Store
@@ -22,9 +22,9 @@ _HOMES = {
     "ReactionNetwork": "networks.network",
     "Settings": "networks.settings",
     "Store": "networks.store",
-    "explore": "networks.explore",
-    "open_run": "networks.explore",
-    "resume": "networks.explore",
+    "explore": "networks.explorer",
+    "open_run": "networks.explorer",
+    "resume": "networks.explorer",
 }
 
 

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController
 
 from afir.errors import AfirError, InputError
 from afir.stationary import Outcome
@@ -81,9 +81,10 @@ class SerialExecutor:
         """Do the tasks in order; see `Executor.run`."""
         if self._perform is None:
             self._perform = self._bench.open()
+        threads = ThreadpoolController()  # of the libraries that are loaded by now
         index = 0
         while index < len(tasks):
-            with threadpool_limits(limits=1):
+            with threads.limit(limits=1):
                 result = self._perform(tasks[index])
             yield index, result
             index += 1

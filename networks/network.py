@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
-import networkx as nx  # type: ignore[import-untyped]
+import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
@@ -254,9 +254,7 @@ def _channel(molecule: Molecule, positions: Positions) -> tuple[_Channel, list[G
     symbols = molecule.symbols
     found = []
     for part in components(molecule, positions):
-        graph: Graph = nx.Graph(  # type: ignore[assignment]
-            (i, j) for i in part for j in part if i < j and adjacency[i, j]
-        )
+        graph: Graph = nx.Graph((i, j) for i in part for j in part if i < j and adjacency[i, j])
         graph.add_nodes_from((i, {"element": symbols[i]}) for i in part)
         neighbourhood = tuple(
             sorted(

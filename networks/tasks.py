@@ -19,10 +19,7 @@ from afir.driver import Search, solve
 from afir.errors import SurfaceError
 from afir.force import ForceTerm
 from afir.molecule import Molecule, Positions
-from afir.searches.characterise import characterise
-from afir.searches.confirm import confirm
 from afir.searches.settings import StepSettings
-from afir.searches.step import try_push
 from afir.stationary import Candidate, Confirmation, Outcome, StationaryPoint, TrialResult
 from afir.surface import Surface, load_surface
 
@@ -133,6 +130,11 @@ class Bench:
 
     def search(self, task: Task) -> Search[Value | Failure]:
         """The search of a task; whatever goes wrong becomes a value."""
+        # Only who does tasks pays for loading the searches, not who hands them out.
+        from afir.searches.characterise import characterise
+        from afir.searches.confirm import confirm
+        from afir.searches.step import try_push
+
         search: Search[Any]
         if isinstance(task, Push):
             search = try_push(

@@ -38,7 +38,7 @@ from networks.policy import Policy, load_policy
 from networks.records import COMPLEX, DC, EQ, TS, Complete, Key, Plan, StoppedBy
 from networks.round import Dismissals, Question, Round, Stage, Start
 from networks.settings import KEEP, Keep, Settings
-from networks.store import Store
+from networks.store import Store, StoreError
 from networks.tasks import Bench, Push, Task
 
 # What random numbers are made from, after the seed: each purpose has its own stream.
@@ -97,7 +97,7 @@ def explore(
     _check_workers(workers)
     policy = load_policy(settings.policy, settings.policy_options)
     store = Store.create(output, molecule, x, settings, job)
-    return _events(store, policy, workers, executor)
+    return _begun(store, _events(store, policy, workers, executor))
 
 
 def resume(
@@ -172,6 +172,20 @@ def _check_workers(workers: int) -> None:
         raise InputError(f"`workers` must be a whole number of 1 or more, got {workers!r}")
 
 
+def _begun(store: Store, events: Iterator[Event]) -> Iterator[Event]:
+    """The events of a new run, whose file is deleted when there is nothing to go on with."""
+    try:
+        yield from events
+    except StoreError:
+        raise
+    except AfirError:
+        with Store.open(store.path) as run:
+            empty = run.rounds == 0
+        if empty:
+            store.discard()  # its name is wanted for the next attempt
+        raise
+
+
 def _events(
     store: Store, policy: Policy, workers: int, executor: Executor | None
 ) -> Iterator[Event]:
@@ -224,11 +238,7 @@ class _Exploration:
         yield Opened(len(network.eqs), len(network.tss), len(network.dcs), self._trials)
         if store.rounds == 0:
             start = Start(store.start, self._settings.wanted_positions())
-            try:
-                yield from self._do(start)
-            except AfirError:
-                store.discard()  # nothing is in it, and its name is wanted for the next attempt
-                raise
+            yield from self._do(start)
         self._open_frontier()
         plan = store.plan()
         while True:

@@ -1,0 +1,42 @@
+"""What the tests of this folder share: small structures, and a run boiled down to compare it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from afir.molecule import Molecule
+from networks.store import Store
+
+HCN = Molecule.from_symbols("HCN")
+HCN_START = np.array([[0.0, 0.0, -1.06], [0.0, 0.0, 0.0], [0.0, 0.0, 1.15]])
+
+
+def snapshot(path: Path) -> dict[str, Any]:
+    """Everything that must not depend on workers and interruptions, to the last digit."""
+    with Store.open(path) as store:
+        network = store.load_network()
+        summary = store.summary()
+        return {
+            "eqs": [
+                (e.id, e.energy, e.flags, e.positions.tobytes(), e.hessian.tobytes())
+                for e in network.eqs.values()
+            ],
+            "tss": [
+                (t.id, t.energy, t.ends, t.positions.tobytes(), t.irc_energies.tobytes())
+                for t in network.tss.values()
+            ],
+            "dcs": [
+                (d.id, d.energy, d.fragments, d.barrierless, d.origin, d.positions.tobytes())
+                for d in network.dcs.values()
+            ],
+            "trials": [dataclasses.replace(trial, cpu_seconds=0.0) for trial in store.trials()],
+            "dismissed": [
+                (d.kind, d.energy, d.outcome, d.reason, d.node, d.trial) for d in store.dismissed()
+            ],
+            "gradients": dict(summary.gradients),
+            "complete": summary.complete,
+        }

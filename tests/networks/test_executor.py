@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benches import OrderBench, task
+from runs import HCN, HCN_START
+
+from afir.driver import Search
+from afir.errors import AfirError, InputError, SurfaceError
+from afir.stationary import Outcome, StationaryPoint, TrialResult
+from afir.surface import Evaluation
+from networks import executor as executor_module
+from networks.executor import Executor, ProcessExecutor, SerialExecutor
+from networks.tasks import Bench, Characterise, Failure, Task, TaskResult, guarded
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ProcessExecutor]:
+    with ProcessExecutor(OrderBench(), 2) as made:
+        yield made
+
+
+def answers(executor: Executor, orders: list[str]) -> dict[str, TaskResult]:
+    return {
+        orders[index]: result for index, result in executor.run([task(order) for order in orders])
+    }
+
+
+def test_processes_and_serial_give_the_same(pool: ProcessExecutor) -> None:
+    orders = [f"word {k}" for k in range(20)] + ["big"]
+    one, two = answers(pool, orders), answers(SerialExecutor(OrderBench()), orders)
+    assert {k: r.error for k, r in one.items()} == {k: r.error for k, r in two.items()}
+    assert list(two) == orders
+    big = one["big"].value
+    assert isinstance(big, TrialResult)
+    assert big.candidates[0].hessian.sum() == 1e6
+
+
+@pytest.mark.parametrize("kind", ["serial", "processes"])
+def test_tasks_may_be_added_while_results_are_read(pool: ProcessExecutor, kind: str) -> None:
+    executor = pool if kind == "processes" else SerialExecutor(OrderBench())
+    tasks: list[Task] = [task("word 0")]
+    heard = []
+    for index, result in executor.run(tasks):
+        assert result.error == f"word {index}"
+        heard.append(index)
+        while len(tasks) < min(3 * len(heard), 12):
+            tasks.append(task(f"word {len(tasks)}"))
+    assert sorted(heard) == list(range(12))
+    assert list(executor.run([])) == []
+
+
+def test_a_result_comes_as_soon_as_it_is_there(pool: ProcessExecutor) -> None:
+    assert list(answers(pool, ["sleep 0.6", "quick"])) == ["quick", "sleep 0.6"]
+
+
+def test_workers_use_one_thread_each(pool: ProcessExecutor) -> None:
+    names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
+    told = answers(pool, [f"environ {name}" for name in names])
+    assert {result.error for result in told.values()} == {"1"}
+
+
+def test_a_worker_that_dies_costs_one_task(pool: ProcessExecutor) -> None:
+    orders = ["pid", "exit 4", "word 1", "segfault", "word 2", "word 3"]
+    told = answers(pool, orders)
+    assert told["exit 4"].outcome is Outcome.WORKER_DIED
+    assert "exit code 4" in told["exit 4"].error
+    assert told["segfault"].outcome is Outcome.WORKER_DIED
+    assert [told[f"word {k}"].error for k in (1, 2, 3)] == ["word 1", "word 2", "word 3"]
+
+
+def test_a_run_that_is_left_early_does_not_confuse_the_next(pool: ProcessExecutor) -> None:
+    for _ in pool.run([task("quick"), task("sleep 0.3"), task("sleep 0.3")]):
+        break
+    assert [r.error for r in answers(pool, ["word a", "word b"]).values()] != []
+    assert set(answers(pool, ["word c"])) == {"word c"}
+
+
+def test_a_worker_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor_module, "GRACE", 0.1)
+    with ProcessExecutor(OrderBench(), 1, seconds=0.4) as executor:
+        start = time.monotonic()
+        told = answers(executor, ["pid", "sleep 600", "word 1"])
+    assert told["sleep 600"].outcome is Outcome.TIMED_OUT
+    assert told["word 1"].error == "word 1"
+    assert time.monotonic() - start < 300
+    assert not alive(int(told["pid"].error))
+
+
+def test_workers_that_cannot_start_are_reported() -> None:
+    for broken, kind, words in (
+        ("input", InputError, "better"),
+        ("no such library", AfirError, "RuntimeError: no such library"),
+        ("exit", AfirError, "exit code 7"),
+    ):
+        with ProcessExecutor(OrderBench(broken), 1) as executor, pytest.raises(kind, match=words):
+            list(executor.run([task("word")]))
+    with pytest.raises(InputError, match="`workers` must be 1 or more, got 0"):
+        ProcessExecutor(OrderBench(), 0)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_workers_end_with_the_process_that_started_them() -> None:
+    code = (
+        "from benches import OrderBench, task\n"
+        "from networks.executor import ProcessExecutor\n"
+        "executor = ProcessExecutor(OrderBench(), 2)\n"
+        "for _, result in executor.run([task('pid'), task('sleep 600'), task('sleep 600')]):\n"
+        "    print(result.error, flush=True)\n"
+    )
+    here = str(Path(__file__).parent)
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([here, *filter(None, sys.path)]))
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment
+    ) as process:
+        assert process.stdout is not None
+        worker = int(process.stdout.readline())
+        assert alive(worker)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    give_up = time.monotonic() + 20
+    while alive(worker) and time.monotonic() < give_up:
+        time.sleep(0.02)
+    assert not alive(worker)
+
+
+# -- real tasks --------------------------------------------------------------------------------
+
+
+def endless() -> Search[None]:
+    while True:
+        yield np.zeros((1, 1, 3))
+
+
+def test_a_search_that_takes_too_long_is_given_up_in_this_process_too() -> None:
+    search = guarded(endless(), 0.05)
+    next(search)
+    time.sleep(0.1)
+    with pytest.raises(StopIteration) as stop:
+        search.send(Evaluation(np.zeros(1), np.zeros((1, 1, 3))))
+    assert isinstance(stop.value.value, Failure)
+    assert stop.value.value.outcome is Outcome.TIMED_OUT
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [(SurfaceError("no SCF"), Outcome.SURFACE_FAILED), (ZeroDivisionError(), Outcome.WORKER_DIED)],
+)
+def test_whatever_goes_wrong_in_a_search_is_a_result(error: Exception, outcome: Outcome) -> None:
+    def failing() -> Search[None]:
+        yield np.zeros((1, 1, 3))
+        raise error
+
+    search = guarded(failing(), 10.0)
+    next(search)
+    with pytest.raises(StopIteration) as stop:
+        search.send(Evaluation(np.zeros(1), np.zeros((1, 1, 3))))
+    assert isinstance(stop.value.value, Failure)
+    assert stop.value.value.outcome is outcome
+
+
+def test_a_real_task_counts_its_gradients_by_stage() -> None:
+    bench = Bench(HCN, "gfn2")
+    done = bench.open()(Characterise(HCN_START))
+    assert isinstance(done.value, StationaryPoint)
+    assert done.value.order == 0
+    assert done.error == ""
+    assert set(done.gradients) == {"minimum", "hessian"}
+    clash = bench.open()(Characterise(0.01 * HCN_START))
+    assert clash.value is None
+    assert clash.outcome is Outcome.SURFACE_FAILED
+    assert clash.error

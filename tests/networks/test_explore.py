@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from runs import HCN, HCN_START, snapshot
+from toyworld import (
+    ENERGIES,
+    MOLECULE,
+    SETTINGS,
+    Shuffled,
+    ToyBench,
+    answer,
+    energy,
+    structure,
+)
+
+import networks
+from afir.errors import AfirError, InputError
+from afir.geometry import bonds
+from afir.searches.settings import StepSettings
+from afir.units import HARTREE, KJ_PER_MOL
+from networks import KEEP, Settings, explore, open_run, resume
+from networks.events import Event, Found, Opened, RoundDone, Stopped, TaskDone, TrialDone
+from networks.executor import ProcessExecutor, SerialExecutor
+from networks.network import bonds_changed
+from networks.records import EQ, StoppedBy
+from networks.tasks import Push, Task, TaskResult
+
+TOY = SerialExecutor(ToyBench())
+
+
+def run(path: Path, settings: Settings = SETTINGS) -> list[Event]:
+    return list(explore(MOLECULE, structure(0), settings, path, executor=TOY))
+
+
+def stop(events: list[Event]) -> Stopped:
+    last = events[-1]
+    assert isinstance(last, Stopped)
+    return last
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy world explored to its end."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    assert stop(run(path)) == Stopped(StoppedBy.NOTHING_LEFT, False)
+    return path
+
+
+def test_the_public_names_are_there() -> None:
+    for name in networks.__all__:
+        assert getattr(networks, name) is not None
+    with pytest.raises(AttributeError, match="explor"):
+        _ = networks.exploration
+
+
+def test_everything_is_found_and_tried(whole: Path) -> None:
+    with open_run(whole) as store:
+        network = store.load_network()
+        # The last state is one that can never be refined.
+        assert len(network.eqs) == len(ENERGIES) - 1
+        tried = {(t.eq, t.push) for t in store.trials()}
+        assert {eq for eq, _ in tried} == set(network.eqs)
+        for dc in network.dcs.values():
+            leading = [ts for ts in network.tss.values() if dc.id in ts.ends]
+            assert dc.barrierless is not bool(leading)
+        for ts in network.tss.values():
+            assert ts.proof["negative_eigenvalues"] == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_order_of_answers_changes_nothing(whole: Path, tmp_path: Path, seed: int) -> None:
+    executor = Shuffled(np.random.default_rng(seed))
+    list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=executor))
+    assert snapshot(tmp_path / "run") == snapshot(whole)
+
+
+def test_two_workers_find_what_one_finds(whole: Path, tmp_path: Path) -> None:
+    with ProcessExecutor(ToyBench(), 2) as executor:
+        list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=executor))
+    assert snapshot(tmp_path / "run") == snapshot(whole)
+
+
+def test_nothing_is_examined_twice(whole: Path, tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Recorder:
+        pushed: list[tuple[float, str]]
+
+        def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
+            for index, task in enumerate(tasks):
+                if isinstance(task, Push):
+                    self.pushed.append((task.start.energy, " ".join(map(str, task.terms))))
+                yield index, answer(task)
+
+        def close(self) -> None:
+            """Nothing is held."""
+
+    recorder = Recorder([])
+    list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=recorder))
+    assert len(recorder.pushed) == len(set(recorder.pushed))
+    with open_run(whole) as store:
+        trials = list(store.trials())
+    assert len(recorder.pushed) == len(trials)
+    # Each saddle point is confirmed once, whether it was a transition state or not.
+    confirmed = sum(trial.gradients.get("confirm", 0) for trial in trials) // 10
+    with open_run(whole) as store:
+        rejected = [d for d in store.dismissed() if d.kind == "TS" and d.node is None]
+        assert confirmed == len(store.load_network().tss) + len(rejected)
+
+
+def test_another_seed_tries_other_things(whole: Path, tmp_path: Path) -> None:
+    run(tmp_path / "run", replace(SETTINGS, seed=6, policy="stochastic"))
+    assert snapshot(tmp_path / "run")["trials"] != snapshot(whole)["trials"]
+
+
+def test_events_tell_the_whole_story(tmp_path: Path) -> None:
+    events = run(tmp_path / "run")
+    assert events[0] == Opened(0, 0, 0, 0)
+    trials = [event.trial for event in events if isinstance(event, TrialDone)]
+    assert [trial.number for trial in trials] == list(range(1, len(trials) + 1))
+    found = {event.record.id: event.trial for event in events if isinstance(event, Found)}
+    assert found.pop("EQ0") == 0
+    assert found == {id: trial.number for trial in trials for id in trial.found}
+    last = [event for event in events if isinstance(event, RoundDone)][-1]
+    assert last.trials == len(trials)
+    tasks = [event for event in events if isinstance(event, TaskDone)]
+    assert last.gradients == sum(event.gradients for event in tasks)
+    assert tasks[-1].open == 0
+
+
+# -- limits --------------------------------------------------------------------------------------
+
+
+def test_the_trial_limit_is_kept_exactly(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    events = run(path, replace(SETTINGS, max_trials=7))
+    assert stop(events) == Stopped(StoppedBy.TRIALS, True)
+    assert sum(isinstance(event, TrialDone) for event in events) == 7
+    with open_run(path) as store:
+        complete = store.summary().complete
+        assert complete.anything_left
+        assert complete.stopped_by is StoppedBy.TRIALS
+
+
+def test_a_limit_of_none_at_all_still_gives_the_start(tmp_path: Path) -> None:
+    events = run(tmp_path / "run", replace(SETTINGS, max_trials=0))
+    assert [type(event).__name__ for event in events[-2:]] == ["RoundDone", "Stopped"]
+    assert snapshot(tmp_path / "run")["eqs"][0][0] == "EQ0"
+
+
+def test_the_gradient_limit_is_hardly_passed(tmp_path: Path) -> None:
+    events = run(tmp_path / "run", replace(SETTINGS, max_gradients=500))
+    assert stop(events).reason is StoppedBy.GRADIENTS
+    spent = [event.gradients for event in events if isinstance(event, RoundDone)][-1]
+    each = max(sum(e.trial.gradients.values()) for e in events if isinstance(e, TrialDone))
+    assert 500 <= spent < 500 + 2 * each
+
+
+def test_the_time_limit_stops(tmp_path: Path) -> None:
+    events = run(tmp_path / "run", replace(SETTINGS, max_seconds=1e-6))
+    assert stop(events) == Stopped(StoppedBy.SECONDS, True)
+
+
+def test_patience_runs_out(tmp_path: Path) -> None:
+    events = run(tmp_path / "run", replace(SETTINGS, patience=1))
+    assert stop(events).reason is StoppedBy.PATIENCE
+    last = [event.trial for event in events if isinstance(event, TrialDone)][-1]
+    assert not last.found
+
+
+def test_the_wanted_product_stops(tmp_path: Path) -> None:
+    wanted = tuple(tuple(float(x) for x in row) for row in -structure(5))
+    events = run(tmp_path / "run", replace(SETTINGS, wanted=wanted))
+    assert stop(events) == Stopped(StoppedBy.WANTED, True)
+    found = [event.record for event in events if isinstance(event, Found)]
+    assert any(isinstance(r, EQ) and abs(r.energy - energy(5)) < 1e-6 for r in found)
+    # The run file remembers: resumed, it stops at once.
+    again = list(resume(tmp_path / "run", executor=TOY))
+    assert stop(again).reason is StoppedBy.WANTED
+    assert not any(isinstance(event, TrialDone) for event in again)
+
+
+def test_only_eqs_below_the_window_are_expanded(tmp_path: Path) -> None:
+    window = 60.0
+    run(tmp_path / "run", replace(SETTINGS, window_kj_mol=window))
+    with open_run(tmp_path / "run") as store:
+        eqs = store.load_network().eqs
+        ceiling = eqs["EQ0"].energy + window * KJ_PER_MOL
+        pushed = {trial.eq for trial in store.trials()}
+        assert pushed == {id for id, eq in eqs.items() if eq.energy <= ceiling}
+        assert pushed != set(eqs)
+    # A wider window opens what was closed.
+    events = list(resume(tmp_path / "run", window_kj_mol=None, executor=TOY))
+    assert any(isinstance(event, TrialDone) for event in events)
+    assert stop(events) == Stopped(StoppedBy.NOTHING_LEFT, False)
+
+
+def test_only_eqs_within_the_bond_depth_are_expanded(tmp_path: Path) -> None:
+    run(tmp_path / "run", replace(SETTINGS, bond_depth=2))
+    with open_run(tmp_path / "run") as store:
+        eqs = store.load_network().eqs
+        start = bonds(MOLECULE, eqs["EQ0"].positions)
+        near = {
+            id for id, eq in eqs.items() if bonds_changed(start, bonds(MOLECULE, eq.positions)) <= 2
+        }
+        assert {trial.eq for trial in store.trials()} == near
+        assert near != set(eqs)
+
+
+def test_pushes_name_target_atoms(tmp_path: Path) -> None:
+    run(tmp_path / "run", replace(SETTINGS, targets=(3,), max_trials=10))
+    with open_run(tmp_path / "run") as store:
+        for trial in store.trials():
+            assert all(3 in term.a + term.b for term in trial.terms)
+
+
+# -- misuse and failure --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"policy": "greedy"}, "`policy` must be"),
+        ({"targets": (9,)}, "`targets` must"),
+        ({"wanted": ((0.0, 0.0, 0.0),)}, "`wanted` must"),
+    ],
+)
+def test_misuse_is_reported_before_anything_is_written(
+    tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    settings = Settings.from_dict({**SETTINGS.to_dict(), **change})
+    with pytest.raises(InputError, match=words):
+        explore(MOLECULE, structure(0), settings, tmp_path / "run")
+    with pytest.raises(InputError, match="`workers` must"):
+        explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", workers=0)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_surface_that_does_not_exist_leaves_no_file(tmp_path: Path, workers: int) -> None:
+    settings = replace(SETTINGS, surface="gfn17")
+    events = explore(MOLECULE, structure(0), settings, tmp_path / "run", workers=workers)
+    with pytest.raises(InputError, match="`surface` must be one of"):
+        list(events)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_start_that_is_no_minimum_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(AfirError, match=r"the start could not be refined.*hole"):
+        list(explore(MOLECULE, structure(11), SETTINGS, tmp_path / "run", executor=TOY))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_finished_run_stays_finished(whole: Path) -> None:
+    before = snapshot(whole)
+    events = list(resume(whole, max_trials=KEEP, executor=TOY))
+    assert stop(events) == Stopped(StoppedBy.NOTHING_LEFT, False)
+    assert isinstance(events[0], Opened)
+    assert events[0].trials == len(before["trials"])
+    assert snapshot(whole) == before
+
+
+def test_limits_can_be_lifted_one_after_the_other(whole: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    run(path, replace(SETTINGS, max_trials=5))
+    list(resume(path, max_trials=20, executor=TOY))
+    with open_run(path) as store:
+        assert store.settings.max_trials == 20
+    list(resume(path, max_trials=None, executor=TOY))
+    assert snapshot(path) == snapshot(whole)
+
+
+# -- a real surface ------------------------------------------------------------------------------
+
+
+def test_hcn_isomerises_on_gfn2(tmp_path: Path) -> None:
+    settings = Settings(step=StepSettings(gamma=600.0), seed=1)
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert stop(list(explore(HCN, HCN_START, settings, one))).reason is StoppedBy.NOTHING_LEFT
+    list(explore(HCN, HCN_START, settings, two, workers=2))
+    assert snapshot(one) == snapshot(two)
+    with open_run(one) as store:
+        network = store.load_network()
+        assert all(trial.cpu_seconds > 0 for trial in store.trials())
+    # Brute force on the same surface found HNC at 83.8 and the barrier at 306.4 kJ/mol.
+    zero = network.eqs["EQ0"].energy
+    minima = [(eq.energy - zero) / KJ_PER_MOL for eq in network.eqs.values()]
+    saddles = [(ts.energy - zero) / KJ_PER_MOL for ts in network.tss.values()]
+    assert minima == pytest.approx([0.0, 83.8], abs=0.1)
+    assert saddles == pytest.approx([306.4], abs=0.1)
+    assert set(network.tss["TS0"].ends) == {"EQ0", "EQ1"}
+    assert zero < -5.0 * HARTREE

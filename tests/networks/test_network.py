@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+from toyworld import MOLECULE, energy, point, saddle_energy, structure
+
+from afir.errors import InputError
+from afir.molecule import Molecule, Positions
+from afir.stationary import Confirmation, Minimum, Outcome
+from networks.network import ReactionNetwork, bonds_changed, fragments
+
+WATERS = Molecule.from_symbols("OHHOHH")
+WATER = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
+
+
+def confirmed(low: int, high: int) -> Confirmation:
+    x = structure(low, high)
+    ends = tuple(
+        Minimum(Outcome.CONVERGED, structure(k), energy(k), np.zeros((4, 3)), np.eye(12), False)
+        for k in (low, high)
+    )
+    return Confirmation(
+        outcome=Outcome.CONFIRMED,
+        point=point(x, saddle_energy(low, high), 1),
+        ends=ends,
+        monotone=True,
+        irc_positions=np.stack([structure(low), x, structure(high)]),
+        irc_energies=np.array([energy(low), saddle_energy(low, high), energy(high)]),
+    )
+
+
+def small() -> ReactionNetwork:
+    network = ReactionNetwork(MOLECULE)
+    for state in (1, 0, 2):
+        network.add_eq(point(structure(state), energy(state), 0))
+    network.add_ts(confirmed(1, 0), ("EQ0", "EQ1"))
+    network.add_ts(confirmed(2, 0), ("EQ2", "EQ1"))
+    network.add_ts(confirmed(2, 2), ("EQ2", "EQ2"))
+    return network
+
+
+def test_ids_follow_the_order_of_discovery() -> None:
+    network = small()
+    assert list(network.eqs) == ["EQ0", "EQ1", "EQ2"]
+    assert list(network.tss) == ["TS0", "TS1", "TS2"]
+    assert network.lowest.id == "EQ1"
+
+
+def test_a_structure_is_one_node_however_it_lies() -> None:
+    network = small()
+    turned = Rotation.random(rng=np.random.default_rng(1)).apply(structure(0)) + 3.0
+    for x in (turned, -turned):
+        assert network.add_eq(point(x, energy(0), 0)) == ("EQ1", False)
+        assert network.find_eq(x, energy(0) + 1e-5) == "EQ1"
+    assert network.find_eq(turned, energy(0) + 0.01) is None
+    assert network.add_ts(confirmed(1, 0), ("EQ0", "EQ1")) == ("TS0", False)
+
+
+def test_the_graph_holds_loops_and_parallel_edges() -> None:
+    network = small()
+    twin = dataclasses.replace(network.tss["TS0"], id="TS3", energy=-90.0)
+    network.insert(twin)
+    assert network.neighbours("EQ0") == {"EQ1": ("TS0", "TS3")}
+    assert network.neighbours("EQ2") == {"EQ1": ("TS1",), "EQ2": ("TS2",)}
+    assert network.graph.number_of_edges() == 4
+
+
+def test_a_proof_says_why_a_ts_counts() -> None:
+    ts = small().tss["TS0"]
+    assert ts.verified
+    assert ts.imaginary_cm1 == 500.0
+    assert ts.proof == {
+        "negative_eigenvalues": 1,
+        "imaginary_cm1": 500.0,
+        "gradient_max": 1e-4,
+        "irc": "monotone",
+        "ends": ["converged", "converged"],
+    }
+
+
+def test_two_molecules_that_hold_together_are_a_complex() -> None:
+    network = ReactionNetwork(WATERS)
+    modes = dataclasses.replace(
+        point(structure(0), -1.0, 0), positions=np.vstack([WATER, WATER + 2.5])
+    )
+    id, _ = network.add_eq(modes)
+    assert network.eqs[id].flags == ("complex",)
+    assert fragments(WATERS, modes.positions) == ("H2O", "H2O")
+
+
+def apart(first: Positions, second: Positions, distance: float) -> Positions:
+    return np.vstack([first, second + np.array([distance, 0.0, 0.0])])
+
+
+def test_channels_are_told_apart_by_their_bonds_only() -> None:
+    network = ReactionNetwork(WATERS)
+    assert network.add_dc(apart(WATER, WATER, 6.0), -5.0, origin="EQ0") == ("DC0", True)
+    assert network.add_dc(apart(1.05 * WATER, WATER, 9.0), -4.9, origin="EQ0") == ("DC0", False)
+    # The same formula bonded in another way, H–O–H and O–H–H, is another channel.
+    other = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [1.7, 0.0, 0.0]])
+    assert network.add_dc(apart(WATER, other, 8.0), -4.0, origin="EQ0") == ("DC1", True)
+    swapped = apart(other, WATER, 8.0)
+    assert network.add_dc(swapped, -4.0, origin="EQ0") == ("DC1", False)
+
+
+def test_a_channel_with_a_ts_is_barrierless_no_longer() -> None:
+    network = small()
+    x = structure(0).copy()
+    x[3] += 20.0
+    network.add_dc(x, -90.0, origin="EQ1")
+    assert network.dcs["DC0"].barrierless
+    network.add_ts(confirmed(0, 3), ("EQ1", "DC0"))
+    assert not network.dcs["DC0"].barrierless
+    assert network.dcs["DC0"].origin == "EQ1"
+
+
+def test_misuse_is_refused() -> None:
+    network = small()
+    with pytest.raises(InputError, match="EQ9"):
+        network.node("EQ9")
+    with pytest.raises(InputError, match="second time"):
+        network.insert(network.eqs["EQ1"])
+    with pytest.raises(InputError, match="EQ7"):
+        network.insert(dataclasses.replace(network.tss["TS0"], id="TS9", ends=("EQ0", "EQ7")))
+    with pytest.raises(InputError, match="empty"):
+        _ = ReactionNetwork(MOLECULE).lowest
+
+
+def test_bonds_made_and_broken_are_counted() -> None:
+    first = np.zeros((3, 3), dtype=bool)
+    second = first.copy()
+    first[0, 1] = first[1, 0] = True
+    second[1, 2] = second[2, 1] = True
+    assert bonds_changed(first, second) == 2
+    assert bonds_changed(first, first) == 0

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from runs import HCN, HCN_START, snapshot
+from toyworld import MOLECULE, SETTINGS, ToyBench, structure
+
+from afir.searches.settings import StepSettings
+from networks import Settings, explore, open_run
+from networks.executor import SerialExecutor
+from networks.records import StoppedBy
+
+HERE = Path(__file__).parent
+
+
+def environment() -> dict[str, str]:
+    path = [str(HERE), *filter(None, sys.path)]
+    return dict(
+        os.environ,
+        PYTHONPATH=os.pathsep.join(path),
+        OMP_NUM_THREADS="1",
+        OPENBLAS_NUM_THREADS="1",
+    )
+
+
+class Runs:
+    """Starts toy runs in processes that can be killed; see `toyworld.serve`."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / "toyworld.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        assert self._line() == "ready"
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def start(
+        self,
+        path: Path,
+        *,
+        pause: float = 0.0,
+        after: float = 0.0,
+        commit: int = 0,
+        place: str = "",
+    ) -> int:
+        """Run until the end or the kill; the exit code."""
+        order = {
+            "path": str(path),
+            "pause": pause,
+            "after": after,
+            "commit": commit,
+            "place": place,
+        }
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return int(self._line())
+
+
+@pytest.fixture(scope="module")
+def runs() -> Iterator[Runs]:
+    made = Runs()
+    yield made
+    made.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    path = tmp_path_factory.mktemp("undisturbed") / "run"
+    for _ in explore(MOLECULE, structure(0), SETTINGS, path, executor=SerialExecutor(ToyBench())):
+        pass
+    return snapshot(path)
+
+
+@pytest.mark.parametrize("place", ["before", "within", "after"])
+def test_killed_at_its_commits_a_run_loses_nothing(
+    runs: Runs, undisturbed: dict[str, object], tmp_path: Path, place: str
+) -> None:
+    rng = np.random.default_rng(len(place))
+    path, kills = tmp_path / "run", 0
+    # Killed at every commit for a while: the beginning of a run has the most kinds of them.
+    for commit in (1, 2, 3, 4, 5, 6, *rng.integers(3, 60, size=12)):
+        code = runs.start(path, commit=int(commit), place=place)
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        kills += 1
+    else:
+        assert runs.start(path) == 0
+    assert kills >= 7
+    assert snapshot(path) == undisturbed
+
+
+def test_killed_at_twenty_random_moments_a_run_loses_nothing(
+    runs: Runs, undisturbed: dict[str, object], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(2)
+    path, kills = tmp_path / "run", 0
+    for _ in range(20):
+        code = runs.start(path, pause=0.004, after=float(rng.uniform(0.03, 0.1)))
+        kills += code == -signal.SIGKILL
+    assert runs.start(path) == 0
+    assert kills >= 15  # on a fast machine it may be over sooner
+    assert snapshot(path) == undisturbed
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from runs import HCN, HCN_START
+from afir.searches.settings import StepSettings
+from networks import Settings, explore, resume
+path, workers = Path(sys.argv[1]), int(sys.argv[2])
+settings = Settings(step=StepSettings(gamma=600.0), seed=1)
+if path.exists():
+    events = resume(path, workers=workers)
+else:
+    events = explore(HCN, HCN_START, settings, path, workers=workers)
+for event in events:
+    print(type(event).__name__, flush=True)
+"""
+
+
+def program(path: Path, workers: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(path), str(workers)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+
+
+def children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+def gone(pids: list[int]) -> bool:
+    """Whether all of these processes end within a while."""
+    give_up = time.monotonic() + 30
+    while time.monotonic() < give_up:
+        states = []
+        for pid in pids:
+            try:
+                stat = Path(f"/proc/{pid}/stat").read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            states.append(stat.rsplit(")", 1)[1].split()[0])
+        if all(state == "Z" for state in states):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_an_interrupt_leaves_a_run_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with program(path, 2) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("TaskDone") and path.exists():
+                break
+        workers = children(process.pid)
+        assert len(workers) == 2
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert "KeyboardInterrupt" in error
+    assert error.count("Traceback") == 1  # the workers said nothing
+    assert gone(workers)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["run"]
+    with open_run(path) as store:
+        assert store.summary().complete.stopped_by is StoppedBy.INTERRUPTED
+        assert store.summary().complete.anything_left
+
+
+@pytest.mark.slow
+def test_hcn_killed_at_random_with_one_and_two_workers(tmp_path: Path) -> None:
+    settings = Settings(step=StepSettings(gamma=600.0), seed=1)
+    for _ in explore(HCN, HCN_START, settings, tmp_path / "whole"):
+        pass
+    rng = np.random.default_rng(3)
+    path = tmp_path / "run"
+    for kill in range(6):
+        with program(path, 1 + kill % 2) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(float(rng.uniform(0.0, 0.8)))
+            workers = children(process.pid) if process.poll() is None else []
+            process.kill()
+        assert gone(workers)
+    with program(path, 2) as process:
+        _, error = process.communicate()
+    assert process.returncode == 0, error
+    assert snapshot(path) == snapshot(tmp_path / "whole")
