@@ -1,0 +1,27 @@
+"""Explore the reaction paths of formaldehyde from Python.
+
+A few seconds: the run stops after eight pushes. Without ``max_trials`` it goes on until nothing
+is left to try. The run file can be looked at with ``afir show 01.db`` and continued with
+``afir resume 01.db --max-trials none``.
+"""
+
+from pathlib import Path
+
+from afir.structures import read_structure
+from afir.units import KJ_PER_MOL
+from networks import Settings, explore, open_run
+from networks.events import Found
+
+molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))
+run = Path("01.db")
+
+for event in explore(molecule, start, Settings(seed=7, max_trials=8), run, workers=2):
+    if isinstance(event, Found):
+        print(f"found {event.record.id} in trial {event.trial}")
+
+network = open_run(run).load_network()
+zero = network.lowest.energy
+for ts in network.tss.values():
+    first, second = ts.ends
+    height = (ts.energy - zero) / KJ_PER_MOL
+    print(f"{ts.id}: {first} to {second}, {height:.1f} kJ/mol, {ts.imaginary_cm1:.0f}i cm⁻¹")

@@ -1,0 +1,39 @@
+"""Any ASE calculator as a surface: the isomers of a small metal cluster.
+
+The effective medium theory of ASE stands for your own calculator. ``check_surface`` tells
+whether it keeps the contract of a surface before a search depends on it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from afir.contract import check_surface
+from afir.molecule import Molecule
+from afir.surface import load_surface
+from afir.units import KJ_PER_MOL
+from networks import Settings, explore, open_run
+
+# A calculator is named by where it can be imported from.
+NAME = "ase:ase.calculators.emt.EMT"
+
+# Four copper atoms and one of aluminium, as a trigonal bipyramid with bonds of 2.5 Å.
+molecule = Molecule.from_symbols(["Cu", "Cu", "Cu", "Cu", "Al"], multiplicity=2)
+angles = 2.0 * np.pi * np.arange(3) / 3.0
+ring = 1.44 * np.stack([np.cos(angles), np.sin(angles), np.zeros(3)], axis=1)
+start = np.vstack([ring, [[0.0, 0.0, 2.0], [0.0, 0.0, -2.0]]])
+
+surface = load_surface(NAME, molecule)
+rng = np.random.default_rng(0)
+report = check_surface(surface, start + 0.1 * rng.normal(size=start.shape), rng=rng)
+print(f"the gradient is right to {report.gradient:.1e} eV/Å")
+
+settings = Settings(surface=NAME, seed=7, terms=1, max_trials=4)
+for _ in explore(molecule, start, settings, Path("03.db")):
+    pass
+network = open_run(Path("03.db")).load_network()
+zero = network.lowest.energy
+for eq in network.eqs.values():
+    print(f"{eq.id}: {(eq.energy - zero) / KJ_PER_MOL:.1f} kJ/mol")
+for ts in network.tss.values():
+    print(f"{ts.id}: {ts.ends[0]} to {ts.ends[1]}, {(ts.energy - zero) / KJ_PER_MOL:.1f} kJ/mol")

@@ -1,0 +1,36 @@
+"""Hand a network on: graph files, tables, figures and the way of lowest barrier.
+
+The commands ``afir export`` and ``afir plot`` do the same from the shell.
+"""
+
+from pathlib import Path
+
+from afir.structures import read_structure
+from afir.units import KJ_PER_MOL
+from networks import Settings, explore
+from networks.export import export
+from networks.plot import network_figure, profile_figure, save
+from networks.report import load_run
+from networks.routes import lowest_route
+
+molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))
+for _ in explore(molecule, start, Settings(seed=7, max_trials=4), Path("04.db")):
+    pass
+run = load_run(Path("04.db"))
+
+# For Gephi and Cytoscape, for a spreadsheet, for a molecular viewer.
+for name in ("04.graphml", "04.csv", "04.extxyz"):
+    for file in export(run, Path(name)):
+        print(f"written: {file}")
+
+# The network as a graph of networkx: nodes are structures, edges transition states.
+graph = run.network.graph
+print(f"{graph.number_of_nodes()} nodes, {graph.number_of_edges()} transition states")
+
+# From the start to the structure found next, over the lowest barriers.
+route = lowest_route(run.network, "EQ0", "EQ1")
+height = (route.top - run.network.eqs["EQ0"].energy) / KJ_PER_MOL
+print(f"{' – '.join(route.nodes)} through {', '.join(route.tss)}: {height:.1f} kJ/mol")
+save(network_figure(run, route), Path("04_network.svg"))
+save(profile_figure(run, route), Path("04_profile.svg"))
+print("written: 04_network.svg and 04_profile.svg")

@@ -1,0 +1,47 @@
+"""Every example runs as a user would run it, and says what is known to be true."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from afir.structures import read_structure
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+# What each must print: energies of formaldehyde are those of the reference stationary points.
+EXPECTED = {
+    "01_explore_formaldehyde.py": ("TS0", "384.8 kJ/mol", "305.6 kJ/mol"),
+    "02_one_push.py": ("TS: 384.8 kJ/mol", "one end at 216.5", "one negative eigenvalue"),
+    "03_your_own_surface.py": ("the gradient is right", "EQ0: 0.0 kJ/mol", "TS0"),
+    "04_network_and_profile.py": ("written: 04.graphml", "384.8 kJ/mol", "04_profile.svg"),
+}
+
+
+def test_every_example_is_tested() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_example(name: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / name],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    for text in EXPECTED[name]:
+        assert text in done.stdout
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.xyz")), ids=lambda path: path.stem)
+def test_structure_can_be_read(path: Path) -> None:
+    molecule, positions = read_structure(path)
+    assert positions.shape == (molecule.n_atoms, 3)
