@@ -1,9 +1,8 @@
-"""Which fragments to push together or pull apart, and how to place separate molecules.
+"""Which fragments to push together or pull apart.
 
 Inside one structure every pair of atoms in reach becomes a force term between two fragments
 that grow around the pair (SC-AFIR, 10.1002/jcc.23481), bonded pairs are pulled, and terms
-are combined (SC-AFIR2). Separate molecules are put around each other at random (MC-AFIR,
-10.1021/ct200290m).
+are combined (SC-AFIR2).
 """
 
 from __future__ import annotations
@@ -14,11 +13,10 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from afir.errors import InputError
 from afir.force import ForceTerm
-from afir.geometry import bonds, components, distances
+from afir.geometry import bonds, distances
 from afir.molecule import Molecule, Positions
 from afir.symmetry import automorphisms
 
@@ -173,102 +171,6 @@ def grown_fragments(
         a |= for_a - {c for c, _ in clash}
         b |= for_b - {d for _, d in clash}
     return tuple(sorted(a)), tuple(sorted(b))
-
-
-def between_components(molecule: Molecule, positions: Positions) -> Push:
-    """Pushes between all pairs of connected components, as MC-AFIR sets them.
-
-    With N components there are N(N − 1)/2 terms; the method shares the strength of the force
-    among them. Empty for a single component.
-    """
-    parts = components(molecule, positions)
-    return tuple(ForceTerm(a, b, 1) for a, b in combinations(parts, 2))
-
-
-def place_components(
-    molecule: Molecule,
-    positions: Positions,
-    parts: Sequence[Sequence[int]],
-    rng: np.random.Generator,
-    *,
-    closest: float = 1.5,
-    farthest: float = 2.5,
-) -> Positions:
-    """Put separate molecules around each other, each turned and shifted at random.
-
-    One after the other is turned, aimed with a random atom at a random atom of those already
-    placed, and brought in from a random direction until it touches.
-
-    Parameters
-    ----------
-    molecule
-        The molecule.
-    positions
-        (n, 3) in Å; the inner geometry of every part is kept.
-    parts
-        The atoms of each part; together they hold every atom once.
-    rng
-        Source of the random placement.
-    closest, farthest
-        The smallest distance between a part and those already placed, in units of the sum of
-        the two covalent radii, is drawn between these.
-
-    Returns
-    -------
-    (n, 3)
-        New positions in Å, centred.
-
-    Raises
-    ------
-    InputError
-        If `parts` is no partition of the atoms or the limits are not 0 < closest ≤ farthest.
-    """
-    if sorted(i for part in parts for i in part) != list(range(molecule.n_atoms)):
-        raise InputError(
-            f"`parts` must hold each of the atoms 0 to {molecule.n_atoms - 1} once, "
-            f"got {[list(part) for part in parts]}"
-        )
-    if not 0 < closest <= farthest:
-        raise InputError(
-            f"`closest` and `farthest` must be positive and in this order, "
-            f"got {closest} and {farthest}"
-        )
-    radii = molecule.radii
-    result = np.array(positions, dtype=np.float64)
-    placed: list[int] = []
-    for part in parts:
-        atoms = list(part)
-        turned = _random_rotation(rng).apply(result[atoms])
-        if placed:
-            direction = _random_rotation(rng).apply([0.0, 0.0, 1.0])
-            factor = rng.uniform(closest, farthest)
-            anchor = result[placed[rng.integers(len(placed))]]
-            aim = turned[rng.integers(len(atoms))]
-            turned = turned - aim + anchor
-            limit = factor * (radii[placed][:, None] + radii[atoms][None])
-            turned = turned + direction * _contact(result[placed], turned, direction, limit)
-        result[atoms] = turned
-        placed += atoms
-    return result - result.mean(axis=0)
-
-
-def _random_rotation(rng: np.random.Generator) -> Rotation:
-    """A rotation drawn evenly from all of them: a normal quaternion has no direction."""
-    return Rotation.from_quat(rng.normal(size=4))
-
-
-def _contact(
-    fixed: Positions,
-    moving: Positions,
-    direction: NDArray[np.float64],
-    limit: NDArray[np.float64],
-) -> float:
-    """How far to go along a direction until no pair is nearer than its limit (a, b) in Å."""
-    offset = moving[None] - fixed[:, None]
-    along = offset @ direction
-    # |offset + t·direction| = limit; aimed at an atom, at least one pair has a solution.
-    inside = along**2 - (offset**2).sum(axis=-1) + limit**2
-    return float((-along + np.sqrt(np.maximum(inside, 0.0)))[inside >= 0].max())
 
 
 def _targets(molecule: Molecule, targets: Sequence[int] | None) -> frozenset[int]:

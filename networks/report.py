@@ -337,12 +337,19 @@ def advice(run: Run, path: Path) -> list[str]:
     elif stopped is StoppedBy.WANTED:
         first = f"`afir plot {path} --output profile.png --from EQ0 --to EQn` draws the way there."
     else:
-        first = (
-            f"Every push was tried; a new run with more than γ = {run.settings.step.gamma:g} "
-            f"kJ/mol or more than {run.settings.terms} force terms at once may find more."
-        )
+        more = [f"γ above {run.settings.step.gamma:g} kJ/mol", "another seed"]
+        if run.settings.terms == 1:
+            more.append("two force terms at once")
+        if not run.settings.expand_complexes:
+            more.append("complexes expanded")
+        first = f"Every push was tried; a new run with {_either(more)} may find more."
     return [
         first,
         f"`afir show {path}` lists everything, `afir plot {path} --output network.png` draws "
         f"it, `afir export {path} --output network.graphml` hands it on.",
     ]
+
+
+def _either(choices: list[str]) -> str:
+    """``a``, ``a or b``, ``a, b or c``."""
+    return " or ".join([", ".join(choices[:-1]), choices[-1]] if choices[1:] else choices)

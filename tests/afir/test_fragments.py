@@ -1,6 +1,6 @@
 """What to push: reference fragments, completeness on small molecules, symmetry, placement."""
 
-from itertools import combinations, pairwise
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,8 @@ from afir.errors import InputError
 from afir.force import ForceTerm
 from afir.fragments import (
     BOND_FACTOR,
-    between_components,
     force_pairs,
     grown_fragments,
-    place_components,
     pushes,
 )
 from afir.geometry import bonds, distances
@@ -182,37 +180,6 @@ def test_cap_is_kept_and_seeded():
     assert everything == pushes(molecule, x, cap=100_000, rng=np.random.default_rng(9))
 
 
-def test_components_are_pushed_pairwise():
-    numbers = (1, 1, 6, 8, 10)
-    x = np.array([[0, 0, 0], [0.74, 0, 0], [0, 3, 0], [0, 3, 1.13], [6, 6, 6]], dtype=float)
-    terms = between_components(Molecule(numbers), x)
-    assert [str(t) for t in terms] == ["+0,1|2,3", "+0,1|4", "+2,3|4"]
-    assert between_components(*example("H2CO")) == ()
-
-
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**31), size=st.integers(2, 4))
-def test_placed_components_keep_shape_and_distance(seed, size):
-    chosen = [build(name) for name in ("C6H6", "HCN", "H2O", "H2")[:size]]
-    numbers = np.concatenate([atoms.numbers for atoms in chosen])
-    molecule = Molecule(tuple(numbers))
-    x = np.concatenate([atoms.positions for atoms in chosen])
-    starts = np.cumsum([0] + [len(atoms) for atoms in chosen])
-    parts = [range(a, b) for a, b in pairwise(starts)]
-    placed = place_components(molecule, x, parts, np.random.default_rng(seed))
-    again = place_components(molecule, x, parts, np.random.default_rng(seed))
-    assert np.array_equal(placed, again)
-    assert placed.mean(axis=0) == pytest.approx(np.zeros(3), abs=1e-9)
-    r = distances(placed)
-    ratios = r / (molecule.radii[:, None] + molecule.radii[None])
-    for k, part in enumerate(parts):
-        index = np.ix_(part, part)
-        assert r[index] == pytest.approx(distances(x)[index], abs=1e-9)
-        if k:
-            closest = ratios[np.ix_(part, range(starts[k]))].min()
-            assert 1.5 - 1e-9 <= closest <= 2.5 + 1e-9
-
-
 def test_misuse_is_explained():
     molecule, x = example("H2CO")
     rng = np.random.default_rng(0)
@@ -223,10 +190,6 @@ def test_misuse_is_explained():
     for targets in ([], [4], [-1]):
         with pytest.raises(InputError, match="`targets` must name atoms from 0 to 3"):
             force_pairs(molecule, x, targets=targets)
-    with pytest.raises(InputError, match="`parts` must hold each of the atoms 0 to 3 once"):
-        place_components(molecule, x, [(0, 1), (1, 2)], rng)
-    with pytest.raises(InputError, match="`closest` and `farthest`"):
-        place_components(molecule, x, [(0, 1), (2, 3)], rng, closest=3.0)
 
 
 def test_single_terms_are_force_terms_in_both_directions():
