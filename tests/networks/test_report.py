@@ -160,7 +160,7 @@ def test_the_graph_lists_every_transition_state_once() -> None:
         (StoppedBy.SECONDS, "--max-seconds"),
         (StoppedBy.PATIENCE, "--patience"),
         (StoppedBy.WANTED, "afir plot run.db"),
-        (StoppedBy.NOTHING_LEFT, "more than γ = 900 kJ/mol"),
+        (StoppedBy.NOTHING_LEFT, "γ above 900 kJ/mol"),
     ],
 )
 def test_advice_fits_what_stopped_the_run(stopped: StoppedBy, words: str) -> None:
