@@ -344,7 +344,7 @@ class _Exploration:
             room = min(room, settings.max_trials - done)
         if settings.max_gradients is not None:
             each = self._gradients / done if done else _GRADIENTS_A_TRIAL
-            room = min(room, int((settings.max_gradients - self._gradients) / each))
+            room = min(room, int((settings.max_gradients - self._gradients) / max(each, 1.0)))
         if settings.max_seconds is not None and done:
             left = settings.max_seconds - self._seconds()
             room = min(room, int(left * done / self._seconds()))

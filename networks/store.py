@@ -145,10 +145,8 @@ class Store:
 
         Parameters
         ----------
-        path
-            The file.
         writing
-            Whether it is going to be written.
+            Whether it is going to be written: then nobody else can.
 
         Raises
         ------
@@ -180,6 +178,7 @@ class Store:
             # Without the write-ahead log the file can be copied and read anywhere. While
             # someone is reading it stays as it is, which is no harm.
             with suppress(SQLAlchemyError), self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA busy_timeout=100")
                 connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
         self._engine.dispose()
         if self._lock is not None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from runs import HCN, HCN_START, snapshot
 from toyworld import (
+    COMPLEX_STATE,
     ENERGIES,
     MOLECULE,
     SETTINGS,
@@ -25,10 +26,10 @@ from afir.searches.settings import StepSettings
 from afir.units import HARTREE, KJ_PER_MOL
 from networks import KEEP, Settings, explore, open_run, resume
 from networks.events import Event, Found, Opened, RoundDone, Stopped, TaskDone, TrialDone
-from networks.executor import ProcessExecutor, SerialExecutor
+from networks.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
 from networks.network import bonds_changed
 from networks.records import EQ, StoppedBy
-from networks.tasks import Push, Task, TaskResult
+from networks.tasks import Bench, Push, Task, TaskResult
 
 TOY = SerialExecutor(ToyBench())
 
@@ -63,8 +64,9 @@ def test_everything_is_found_and_tried(whole: Path) -> None:
         network = store.load_network()
         # The last state is one that can never be refined.
         assert len(network.eqs) == len(ENERGIES) - 1
-        tried = {(t.eq, t.push) for t in store.trials()}
-        assert {eq for eq, _ in tried} == set(network.eqs)
+        plain = {id for id, eq in network.eqs.items() if not eq.flags}
+        assert len(plain) == len(network.eqs) - 1
+        assert {trial.eq for trial in store.trials()} == plain
         for dc in network.dcs.values():
             leading = [ts for ts in network.tss.values() if dc.id in ts.ends]
             assert dc.barrierless is not bool(leading)
@@ -191,7 +193,8 @@ def test_only_eqs_below_the_window_are_expanded(tmp_path: Path) -> None:
         eqs = store.load_network().eqs
         ceiling = eqs["EQ0"].energy + window * KJ_PER_MOL
         pushed = {trial.eq for trial in store.trials()}
-        assert pushed == {id for id, eq in eqs.items() if eq.energy <= ceiling}
+        low = {id for id, eq in eqs.items() if eq.energy <= ceiling and not eq.flags}
+        assert pushed == low
         assert pushed != set(eqs)
     # A wider window opens what was closed.
     events = list(resume(tmp_path / "run", window_kj_mol=None, executor=TOY))
@@ -205,10 +208,23 @@ def test_only_eqs_within_the_bond_depth_are_expanded(tmp_path: Path) -> None:
         eqs = store.load_network().eqs
         start = bonds(MOLECULE, eqs["EQ0"].positions)
         near = {
-            id for id, eq in eqs.items() if bonds_changed(start, bonds(MOLECULE, eq.positions)) <= 2
+            id
+            for id, eq in eqs.items()
+            if bonds_changed(start, bonds(MOLECULE, eq.positions)) <= 2 and not eq.flags
         }
         assert {trial.eq for trial in store.trials()} == near
         assert near != set(eqs)
+
+
+def test_complexes_are_expanded_when_asked_or_given(tmp_path: Path) -> None:
+    run(tmp_path / "asked", replace(SETTINGS, expand_complexes=True))
+    with open_run(tmp_path / "asked") as store:
+        assert {trial.eq for trial in store.trials()} == set(store.load_network().eqs)
+    start, limits = structure(COMPLEX_STATE), replace(SETTINGS, max_trials=3)
+    list(explore(MOLECULE, start, limits, tmp_path / "given", executor=TOY))
+    with open_run(tmp_path / "given") as store:
+        assert store.load_network().eqs["EQ0"].flags == ("complex",)
+        assert "EQ0" in {trial.eq for trial in store.trials()}
 
 
 def test_pushes_name_target_atoms(tmp_path: Path) -> None:
@@ -264,6 +280,23 @@ def test_a_finished_run_stays_finished(whole: Path) -> None:
     assert snapshot(whole) == before
 
 
+def test_whoever_stops_listening_can_go_on_later(whole: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    events = explore(MOLECULE, structure(0), SETTINGS, path, executor=TOY)
+    for _ in range(13):
+        next(events)
+    del events
+    for _ in range(2):
+        events = resume(path, executor=TOY)
+        for _ in range(30):
+            next(events)
+        with pytest.raises(InputError, match="is writing it"):
+            resume(path, executor=TOY)
+        del events
+    list(resume(path, executor=TOY))
+    assert snapshot(path) == snapshot(whole)
+
+
 def test_limits_can_be_lifted_one_after_the_other(whole: Path, tmp_path: Path) -> None:
     path = tmp_path / "run"
     run(path, replace(SETTINGS, max_trials=5))
@@ -283,6 +316,9 @@ def test_hcn_isomerises_on_gfn2(tmp_path: Path) -> None:
     assert stop(list(explore(HCN, HCN_START, settings, one))).reason is StoppedBy.NOTHING_LEFT
     list(explore(HCN, HCN_START, settings, two, workers=2))
     assert snapshot(one) == snapshot(two)
+    batched = BatchedExecutor(Bench(HCN, "gfn2", step=settings.step), width=3)
+    list(explore(HCN, HCN_START, settings, tmp_path / "three", executor=batched))
+    assert snapshot(one) == snapshot(tmp_path / "three")
     with open_run(one) as store:
         network = store.load_network()
         assert all(trial.cpu_seconds > 0 for trial in store.trials())

@@ -217,9 +217,11 @@ def test_a_run_has_one_writer_and_any_number_of_readers(tmp_path: Path) -> None:
         assert "InputError" in other.stderr
         assert "is writing it" in other.stderr
         store.plan_round(Plan(1, None, (Item("EQ0", 1),)))
-        with open_run(path) as reader:
-            assert reader.plan() == Plan(1, None, (Item("EQ0", 1),))
+        reader = open_run(path)
+        assert reader.plan() == Plan(1, None, (Item("EQ0", 1),))
+    assert reader.plan() == Plan(1, None, (Item("EQ0", 1),))
     Store.open(path, writing=True).close()
+    reader.close()
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,8 @@ from networks.tasks import Characterise, Confirm, Push, Task, TaskResult
 
 MOLECULE = Molecule.from_symbols(["C", "N", "O", "H"])
 STATES = 12
+COMPLEX_STATE = 9
+"""The state made of two molecules that hold together."""
 SETTINGS = Settings(terms=1, seed=5, round_size=5)
 
 
@@ -53,7 +55,10 @@ def structure(*seed: int) -> Positions:
         x = rng.uniform(-1.2, 1.2, size=(4, 3))
         r = distances(x)[np.triu_indices(4, 1)]
         if r.min() > 0.8 and len(components(MOLECULE, x)) == 1:
-            return x
+            break
+    if seed == (COMPLEX_STATE,):
+        x[3] = x[:3].mean(axis=0) + np.array([0.0, 0.0, 3.0])
+    return x
 
 
 def energy(state: int) -> float:
