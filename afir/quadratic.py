@@ -37,8 +37,8 @@ def model_hessian(molecule: Molecule, positions: Positions) -> Matrix:
     Returns
     -------
     (3n, 3n)
-        Positive semidefinite, in eV/Å². Rough by a factor of two, but it knows stiff
-        directions from soft ones.
+        Positive semidefinite, in eV/Å². Rough by a factor of three, but it knows stiff
+        directions from soft ones; torsions and out-of-plane bends cost nothing.
     """
     n = molecule.n_atoms
     hessian = np.zeros((3 * n, 3 * n))

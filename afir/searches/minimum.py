@@ -21,6 +21,7 @@ Bias = Callable[[Positions], tuple[float, NDArray[np.float64]]]
 
 _STIFFEST = 400.0  # eV/Å²: stiffer than any bond, whose stretch has at most some 240
 _SETTLE_STEPS = 30  # gradients to relax fragments that went apart
+_PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
 _SHORTEST_STEP = 1e-4  # Å: a trust radius below this is a numerical dead end
 
 
@@ -96,6 +97,7 @@ def descend(
     hessian = positive(hessian)
     limit = max_step
     used = 1
+    failures = 0
     outcome = Outcome.STEPS
     while True:
         if np.abs(slope).max() < gradient_limit:
@@ -118,10 +120,12 @@ def descend(
             evaluation = yield trial[None]
         except SurfaceError:
             limit = 0.4 * longest(step)
-            if limit < 0.01:
+            failures += 1
+            if failures == _PATIENCE:
                 outcome = Outcome.SURFACE_FAILED
                 break
             continue
+        failures = 0
         new_energy, new_gradient = float(evaluation.energies[0]), evaluation.gradients[0]
         new_total, new_slope = biased(trial, new_energy, new_gradient)
         predicted = float(slope.ravel() @ step + 0.5 * step @ hessian @ step)

@@ -40,6 +40,7 @@ _PROBE = 0.01  # Å: displacement of a measured curvature, largest atom
 _START_RADIUS = 0.1  # Å, Euclidean norm of the step
 _RENEWALS = 3  # Hessians measured anew in one search, at most
 _ROUGH = 0.05  # eV/Å: a bad prediction of a smaller gradient is no reason for a new Hessian
+_PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
 _SMALLEST_RADIUS, _LARGEST_RADIUS = 0.01, 0.3
 
 
@@ -116,6 +117,7 @@ def saddle(
     if direction is not None:
         followed = direction.ravel() / np.linalg.norm(direction)
     radius = _START_RADIUS
+    failures = 0
     outcome = Outcome.STEPS
     measured = -9  # the gradient count when a curvature was last measured
     try:
@@ -152,11 +154,13 @@ def saddle(
             try:
                 evaluation = yield trial[None]
             except SurfaceError:
-                radius *= 0.4
-                if radius < 1e-3:
+                radius = 0.4 * float(np.linalg.norm(step))
+                failures += 1
+                if failures == _PATIENCE:
                     outcome = Outcome.SURFACE_FAILED
                     break
                 continue
+            failures = 0
             new_energy = float(evaluation.energies[0])
             new_gradient = evaluation.gradients[0].ravel()
             expected = gradient + estimate @ step

@@ -1,0 +1,234 @@
+"""Distances, bonds, components, superposition, rigid motions and rigid steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase.build import molecule as build
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from afir.geometry import (
+    bonds,
+    components,
+    cumulative_length,
+    dissociated,
+    distances,
+    gap,
+    linear,
+    rigid_motions,
+    rigid_step,
+    rmsd,
+    superpose,
+    turned_back,
+    turned_hessian,
+)
+from afir.molecule import Molecule
+
+SEEDS = st.integers(0, 2**32 - 1)
+WATER = np.array([[0.0, 0.0, 0.12], [0.0, 0.76, -0.48], [0.0, -0.76, -0.48]])
+PAIR_OF_WATERS = np.concatenate([WATER, WATER + [0.0, 0.0, 3.0]])
+WATERS = Molecule((8, 1, 1, 8, 1, 1))
+
+
+def drawn(seed, n=6):
+    rng = np.random.default_rng(seed)
+    return rng, rng.normal(scale=1.5, size=(n, 3))
+
+
+def turned(rng, positions):
+    turn = Rotation.from_quat(rng.normal(size=4)).as_matrix()
+    return positions @ turn.T + rng.normal(scale=5.0, size=3)
+
+
+def test_distances_of_a_right_angle():
+    found = distances(np.array([[0.0, 0.0, 0.0], [3.0, 0.0, 0.0], [0.0, 4.0, 0.0]]))
+    np.testing.assert_allclose(found, [[0, 3, 4], [3, 0, 5], [4, 5, 0]], atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("H2O", 2), ("CH4", 4), ("C2H2", 3), ("C6H6", 12), ("CH3CHO", 6)]
+)
+def test_bonds_are_those_of_the_textbook(name, count):
+    atoms = build(name)
+    molecule = Molecule(tuple(atoms.numbers))
+    adjacency = bonds(molecule, atoms.positions)
+    assert adjacency.sum() == 2 * count
+    assert (adjacency == adjacency.T).all()
+    assert components(molecule, atoms.positions) == [tuple(range(molecule.n_atoms))]
+    assert gap(molecule, atoms.positions) == np.inf
+    assert not dissociated(molecule, atoms.positions, 4.0)
+
+
+def test_components_are_sorted_and_ordered_by_their_first_atom():
+    order = [3, 0, 4, 1, 5, 2]
+    molecule = Molecule(tuple(WATERS.numbers[i] for i in order))
+    assert components(molecule, PAIR_OF_WATERS[order]) == [(0, 2, 4), (1, 3, 5)]
+
+
+def test_a_larger_factor_joins_components():
+    assert len(components(WATERS, PAIR_OF_WATERS)) == 2
+    assert len(components(WATERS, PAIR_OF_WATERS, 3.0)) == 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(SEEDS, st.integers(1, 12))
+def test_components_partition_the_atoms_and_no_bond_crosses_them(seed, n):
+    _, x = drawn(seed, n)
+    molecule = Molecule((6,) * n)
+    parts = components(molecule, x)
+    assert sorted(i for part in parts for i in part) == list(range(n))
+    adjacency = bonds(molecule, x)
+    label = np.empty(n, dtype=int)
+    for number, part in enumerate(parts):
+        label[list(part)] = number
+    assert not adjacency[label[:, None] != label[None]].any()
+    for part in parts:  # every part hangs together
+        inner = np.linalg.matrix_power(
+            adjacency[np.ix_(part, part)].astype(float) + np.eye(len(part)), n
+        )
+        assert (inner > 0).all()
+
+
+def test_the_gap_is_the_widest_that_must_be_bridged():
+    argon = Molecule((18, 18, 18))
+    line = np.array([[0.0, 0.0, 0.0], [4.0, 0.0, 0.0], [11.0, 0.0, 0.0]])
+    assert gap(argon, line) == pytest.approx(7.0)
+    assert dissociated(argon, line, 6.9)
+    assert not dissociated(argon, line, 7.1)
+    assert gap(WATERS, PAIR_OF_WATERS) == pytest.approx(np.hypot(2.4, 0.76))
+
+
+def test_one_atom_is_one_component():
+    helium = Molecule((2,))
+    assert components(helium, np.zeros((1, 3))) == [(0,)]
+    assert gap(helium, np.zeros((1, 3))) == np.inf
+
+
+@settings(max_examples=50, deadline=None)
+@given(SEEDS, st.integers(1, 8))
+def test_superposing_undoes_any_rigid_motion(seed, n):
+    rng, x = drawn(seed, n)
+    moved = turned(rng, x)
+    kept = moved.copy(), x.copy()
+    np.testing.assert_allclose(superpose(x, moved), x, atol=1e-8)
+    assert rmsd(x, moved) < 1e-8
+    assert (moved == kept[0]).all()
+    assert (x == kept[1]).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(SEEDS)
+def test_superposition_is_the_best_there_is(seed):
+    rng, x = drawn(seed)
+    other = x + rng.normal(scale=0.3, size=x.shape)
+    best = rmsd(x, other)
+    assert rmsd(other, x) == pytest.approx(best, abs=1e-10)
+    placed = superpose(x, other)
+    np.testing.assert_allclose(distances(placed), distances(other), atol=1e-10)
+    for _ in range(20):
+        near = placed - placed.mean(0)
+        near = near @ Rotation.from_rotvec(rng.normal(scale=0.05, size=3)).as_matrix().T
+        assert np.sqrt(((near + x.mean(0) - x) ** 2).sum() / len(x)) >= best - 1e-12
+
+
+def test_superposition_never_reflects():
+    hand = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.5, 0.0], [0.0, 0.0, 2.0]])
+    assert rmsd(hand, hand * [1, 1, -1]) > 0.3
+
+
+@settings(max_examples=50, deadline=None)
+@given(SEEDS, st.integers(2, 8), st.booleans(), st.booleans())
+def test_rigid_motions_are_orthonormal_and_complete(seed, n, straight, weighted):
+    rng, x = drawn(seed, n)
+    if straight:
+        x = rng.normal(size=3) * rng.normal(size=(n, 1)) + rng.normal(size=3)
+    weights = rng.uniform(1.0, 5.0, size=n) if weighted else None
+    w = np.ones(n) if weights is None else weights
+    basis = rigid_motions(x, weights)
+    assert basis.shape == (3 * n, 5 if straight or n == 2 else 6)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-10)
+    shift = np.tile(rng.normal(size=3), n)
+    turn = np.cross(rng.normal(size=3), x).ravel()
+    motion = (shift + turn) * np.repeat(w, 3)
+    np.testing.assert_allclose(basis @ (basis.T @ motion), motion, atol=1e-9)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("tilt", [0.0, 1e-6, 1e-3, 0.1])
+@pytest.mark.parametrize("bend", [0.0, 1e-5, 1e-3, 0.01])
+def test_a_molecule_that_is_all_but_straight_is_linear(axis, tilt, bend):
+    x = np.zeros((4, 3))
+    x[:, axis] = [-1.66, -0.6, 0.6, 1.66]
+    x[0, axis - 1] = bend
+    x = x @ Rotation.from_rotvec(tilt * np.array([1.0, 0.5, -0.3])).as_matrix().T
+    assert linear(x)
+    basis = rigid_motions(x, np.sqrt([1.0, 12.0, 12.0, 1.0]))
+    assert basis.shape == (12, 5)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(5), atol=1e-10)
+
+
+def test_a_bent_molecule_is_not_linear():
+    assert not linear(WATER)
+    assert linear(WATER[:2])
+    assert not linear(WATER[:1])
+
+
+def test_one_atom_has_no_rigid_motion():
+    assert rigid_motions(np.ones((1, 3))).shape == (3, 0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(SEEDS, st.floats(0.0, 1.0))
+def test_a_rigid_step_turns_fragments_without_stretching_them(seed, angle):
+    rng = np.random.default_rng(seed)
+    step = np.zeros_like(PAIR_OF_WATERS)
+    for part in (slice(0, 3), slice(3, 6)):
+        x = PAIR_OF_WATERS[part]
+        omega = angle * rng.normal(size=3)
+        step[part] = np.cross(omega, x - x.mean(0)) + rng.normal(scale=0.3, size=3)
+    moved, turns = rigid_step(PAIR_OF_WATERS, step, [(0, 1, 2), (3, 4, 5)])
+    for part in (slice(0, 3), slice(3, 6)):
+        np.testing.assert_allclose(
+            distances(moved[part]), distances(PAIR_OF_WATERS[part]), atol=1e-9
+        )
+        arms, before = (y[part] - y[part].mean(0) for y in (moved, PAIR_OF_WATERS))
+        np.testing.assert_allclose(np.einsum("nab,nb->na", turns[part], before), arms, atol=1e-9)
+    np.testing.assert_allclose(
+        turns @ turns.swapaxes(1, 2), np.tile(np.eye(3), (6, 1, 1)), atol=1e-9
+    )
+    np.testing.assert_allclose(np.linalg.det(turns), 1.0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(SEEDS)
+def test_a_rigid_step_is_the_step_to_first_order(seed):
+    rng = np.random.default_rng(seed)
+    step = rng.normal(size=PAIR_OF_WATERS.shape)
+    parts = [(0, 1, 2), (3, 4), (5,)]  # a linear fragment and an atom among them
+    errors = []
+    for scale in (1e-2, 1e-3):
+        moved, _ = rigid_step(PAIR_OF_WATERS, scale * step, parts)
+        errors.append(np.abs(moved - PAIR_OF_WATERS - scale * step).max())
+    assert errors[0] < 30 * 1e-4
+    assert errors[1] < 0.02 * errors[0] + 1e-12
+
+
+def test_turning_back_is_the_inverse_of_turning():
+    rng = np.random.default_rng(0)
+    turns = Rotation.from_quat(rng.normal(size=(4, 4))).as_matrix()
+    gradient = rng.normal(size=(4, 3))
+    forward = np.einsum("nab,nb->na", turns, gradient)
+    np.testing.assert_allclose(turned_back(turns, forward), gradient, atol=1e-12)
+    hessian = rng.normal(size=(12, 12))
+    hessian += hessian.T
+    full = np.zeros((12, 12))
+    for i, turn in enumerate(turns):
+        full[3 * i : 3 * i + 3, 3 * i : 3 * i + 3] = turn
+    np.testing.assert_allclose(turned_hessian(turns, hessian), full @ hessian @ full.T, atol=1e-12)
+
+
+def test_cumulative_length_of_a_staircase():
+    path = np.array([[[0.0, 0.0, 0.0]], [[1.0, 0.0, 0.0]], [[1.0, 2.0, 0.0]], [[1.0, 2.0, 3.0]]])
+    np.testing.assert_allclose(cumulative_length(path), [0.0, 1.0, 3.0, 6.0])
