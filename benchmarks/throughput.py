@@ -1,0 +1,133 @@
+"""What the workers bring, and what the project itself costs beside the surface.
+
+Explores butadiene on GFN2-xTB with a fixed number of pushes: once in this process, where the
+time inside the surface is measured apart, then with 1 and with 2 worker processes.
+
+    python benchmarks/throughput.py --markdown
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from table import print_table
+
+from afir.driver import solve
+from afir.molecule import Molecule, Positions
+from afir.structures import read_structure
+from afir.surface import Evaluation, Surface
+from networks import Settings, explore, open_run
+from networks.executor import Executor, ProcessExecutor, SerialExecutor
+from networks.tasks import Bench, Task, TaskResult, as_result
+
+START = Path(__file__).parent.parent / "examples" / "butadiene.xyz"
+COLUMNS = ("where", "gradients", "wall s", "gradients / s", "CPU s", "own CPU s", "own share")
+
+
+@dataclass
+class Clock:
+    """CPU seconds spent inside a surface."""
+
+    seconds: float = 0.0
+
+
+class TimedSurface:
+    """A surface that adds the CPU time of its calls to a clock."""
+
+    def __init__(self, surface: Surface, clock: Clock) -> None:
+        self._surface = surface
+        self._clock = clock
+
+    @property
+    def molecule(self) -> Molecule:
+        """The molecule of the surface."""
+        return self._surface.molecule
+
+    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
+        """Ask the surface and take the time."""
+        start = time.process_time()
+        evaluation = self._surface.evaluate(positions, owners)
+        self._clock.seconds += time.process_time() - start
+        return evaluation
+
+    def for_paths(self) -> Surface:
+        """The surface for paths, on the same clock."""
+        return TimedSurface(self._surface.for_paths(), self._clock)
+
+
+@dataclass(frozen=True)
+class TimedBench:
+    """A bench whose surface is timed."""
+
+    bench: Bench
+    clock: Clock
+
+    def open(self) -> Callable[[Task], TaskResult]:
+        """What `networks.tasks.Bench.open` does, with a clock in between."""
+        surface = TimedSurface(self.bench.load(), self.clock)
+
+        def perform(task: Task) -> TaskResult:
+            gradients: Counter[str] = Counter()
+            start = time.process_time()
+            value = solve(self.bench.search(task), surface, gradients=gradients)
+            return as_result(value, gradients, time.process_time() - start)
+
+        return perform
+
+
+def run(settings: Settings, executor: Executor) -> tuple[int, float, float]:
+    """Explore once; gradients, wall seconds and CPU seconds of the tasks."""
+    molecule, start = read_structure(START)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "run.db"
+        began = time.perf_counter()
+        for _ in explore(molecule, start, settings, path, executor=executor):
+            pass
+        wall = time.perf_counter() - began
+        with open_run(path) as store:
+            summary = store.summary()
+    return sum(summary.gradients.values()), wall, summary.cpu_seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--trials", type=int, default=16, help="how many pushes")
+    parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    options = parser.parse_args()
+    settings = Settings(seed=7, max_trials=options.trials)
+    molecule, _ = read_structure(START)
+    bench = Bench(molecule, settings.surface)
+
+    clock = Clock()
+    began = time.process_time()
+    gradients, wall, _ = run(settings, SerialExecutor(TimedBench(bench, clock)))
+    total = time.process_time() - began
+    own = total - clock.seconds
+    rows = [
+        (
+            "this process",
+            str(gradients),
+            f"{wall:.1f}",
+            f"{gradients / wall:.0f}",
+            f"{total:.1f}",
+            f"{own:.1f}",
+            f"{own / total:.0%}",
+        )
+    ]
+    for workers in (1, 2):
+        with ProcessExecutor(bench, workers) as executor:
+            gradients, wall, cpu = run(settings, executor)
+        name = f"{workers} worker{'s' if workers > 1 else ''}"
+        row = (name, str(gradients), f"{wall:.1f}", f"{gradients / wall:.0f}", f"{cpu:.1f}")
+        rows.append((*row, "", ""))
+    print_table(COLUMNS, rows, markdown=options.markdown)
+
+
+if __name__ == "__main__":
+    main()
