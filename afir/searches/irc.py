@@ -140,7 +140,13 @@ def branch(
         )
     except SurfaceError:
         end = Minimum(Outcome.SURFACE_FAILED, x, energy, gradient.reshape(shape), hessian)
-    return Branch((*points, *tail[1:]), monotone, end)
+    # The minimisation may take a small rise for what it teaches; the path leaves such points out.
+    lowest = energy
+    for item in tail[1:]:
+        if item.energy <= lowest + _RISE:
+            points.append(item)
+            lowest = min(lowest, item.energy)
+    return Branch(tuple(points), monotone, end)
 
 
 def _internal_modes(hessian: Matrix, x: Positions, root: Vector) -> tuple[Vector, Matrix]:

@@ -125,7 +125,7 @@ def saddle(
             estimate = yield from rough_hessian(x, gradient)
             # At a rough guess the steepest concave directions are strained bonds, not reactions.
             estimate = estimate - bond_tension(molecule, x, gradient)
-        taken = lost = renewed = 0  # steps since the Hessian was exact, steps it foretold badly
+        lost = renewed = 0  # steps in a row that the Hessian foretold badly, new Hessians
         while used < limits.saddle_steps:
             values, vectors = vibrations(estimate, x)
             # A second negative curvature is often the model's mistake: measure before acting.
@@ -185,7 +185,6 @@ def saddle(
                 radius = max(0.5 * size, _SMALLEST_RADIUS)
             elif 0.5 < ratio < 1.5 and size > 0.8 * radius and miss < 0.7:
                 radius = min(1.5 * radius, _LARGEST_RADIUS)
-            taken += 1
             lost = lost + 1 if miss > 1.0 and np.abs(seen).max() > _ROUGH else 0
             if turns is not None:
                 estimate = turned_hessian(turns, estimate)
@@ -197,7 +196,7 @@ def saddle(
             # Far from the saddle the softest mode may be the wrong one: look again nearby.
             if renewed < _RENEWALS and lost >= 2:
                 estimate = yield from rough_hessian(x, gradient)
-                taken = lost = 0
+                lost = 0
                 renewed += 1
                 radius = min(radius, _START_RADIUS)
                 if direction is None:

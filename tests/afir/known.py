@@ -1,4 +1,4 @@
-"""What is known beforehand: stationary points on GFN2-xTB, small molecules, treacherous surfaces."""
+"""What is known beforehand: points on GFN2-xTB, small molecules, treacherous surfaces."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from afir.molecule import Molecule
 
 SEEDS = st.integers(0, 2**32 - 1)
 WATER = np.array([[0.0, 0.0, 0.12], [0.0, 0.76, -0.48], [0.0, -0.76, -0.48]])
-PAIR_OF_WATERS = np.concatenate([WATER, WATER + [0.0, 0.0, 3.0]])
+PAIR_OF_WATERS = np.concatenate([WATER, WATER + np.array([0.0, 0.0, 3.0])])
 WATERS = Molecule((8, 1, 1, 8, 1, 1))
 
 

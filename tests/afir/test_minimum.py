@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ase.build import molecule as build
 from ase.cluster import Icosahedron
+from known import ATOM, BENT, PAIR, REFERENCES, WATER, Unreliable, gfn2, mapped, noise
 from scipy.spatial.transform import Rotation
 
 from afir.driver import solve
@@ -29,7 +30,6 @@ from afir.surfaces.analytic import (
     mueller_brown_bent,
 )
 from afir.units import HARTREE, KJ_PER_MOL
-from known import ATOM, BENT, PAIR, REFERENCES, WATER, Unreliable, gfn2, mapped, noise
 
 SETTINGS = StepSettings()
 
@@ -182,7 +182,7 @@ def test_a_good_hessian_is_put_to_use():
 def test_a_biased_minimum_reports_the_true_energy():
     waters = Molecule((8, 1, 1, 8, 1, 1))
     one = build("H2O").positions
-    x = np.concatenate([one, one + [0.0, 0.3, 3.2]])
+    x = np.concatenate([one, one + np.array([0.0, 0.3, 3.2])])
     force = ArtificialForce(waters, [ForceTerm((0, 1, 2), (3, 4, 5), 1)], 50.0)
     found = solve(
         descend(
@@ -225,7 +225,9 @@ def test_the_step_limit_ends_it():
 def test_fragments_far_apart_are_no_minimum():
     waters = Molecule((8, 1, 1, 8, 1, 1))
     one = build("H2O").positions
-    found = solve(minimise(waters, np.concatenate([one, one + [0.0, 0.0, 9.0]])), gfn2(waters))
+    found = solve(
+        minimise(waters, np.concatenate([one, one + np.array([0.0, 0.0, 9.0])])), gfn2(waters)
+    )
     assert found.dissociated or found.outcome is not Outcome.CONVERGED
 
 
@@ -282,12 +284,14 @@ def alkane(carbons):
     for k in range(carbons):
         up = 1.0 if k % 2 else -1.0
         centre = np.array([1.27 * k, 0.42 * up, 0.0])
+        side = np.array([0.0, 0.0, 0.9])
         numbers += [6, 1, 1]
-        positions += [centre, centre + [0.0, 0.63 * up, 0.9], centre + [0.0, 0.63 * up, -0.9]]
+        above = centre + np.array([0.0, 0.63 * up, 0.0])
+        positions += [centre, above + side, above - side]
         if k in (0, carbons - 1):
             out = -1.0 if k == 0 else 1.0
             numbers.append(1)
-            positions.append(centre + [0.9 * out, -0.63 * up, 0.0])
+            positions.append(centre + np.array([0.9 * out, -0.63 * up, 0.0]))
     return Molecule(tuple(numbers)), np.array(positions)
 
 

@@ -7,6 +7,7 @@ import pytest
 from ase.build import molecule as build
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from known import WATER, gfn2
 from scipy.spatial.transform import Rotation
 
 from afir.driver import solve
@@ -24,7 +25,6 @@ from afir.quadratic import (
     vibrations,
 )
 from afir.searches.characterise import characterise
-from known import WATER, gfn2
 
 SEEDS = st.integers(0, 2**32 - 1)
 NAMES = ["H2O", "CH4", "C2H2", "HCN", "CO2", "H2CO", "CH3CHO", "SiH4", "C6H6", "H2"]

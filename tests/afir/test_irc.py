@@ -1,0 +1,159 @@
+"""Intrinsic reaction coordinates: against integrated steepest descent and known ends."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from known import BENT, PAIR, REFERENCES, Unreliable, gfn2, mapped
+from scipy.integrate import solve_ivp
+
+from afir.driver import solve
+from afir.geometry import superpose
+from afir.searches.hessian import hessian as exact_hessian
+from afir.searches.irc import irc
+from afir.searches.settings import StepSettings
+from afir.stationary import Outcome
+from afir.surfaces.analytic import (
+    DOUBLE_WELL_POINTS,
+    MUELLER_BROWN_BENT_POINTS,
+    double_well,
+    mueller_brown_bent,
+)
+from afir.units import HARTREE, KJ_PER_MOL
+
+WIDE = StepSettings(dissociation=50.0)
+POINTS = {point.label: point for point in MUELLER_BROWN_BENT_POINTS}
+
+
+def followed(molecule, positions, surface, limits=None):
+    point = solve(exact_hessian(molecule, positions), surface)
+    return point, solve(irc(molecule, point, limits), surface)
+
+
+def steepest_descent(molecule, point, surface, sign):
+    """The IRC to many digits: dq/ds = −g/|g| in mass-weighted coordinates."""
+    root = np.repeat(np.sqrt(molecule.masses), 3)
+    shape = point.positions.shape
+
+    def slope(_, q):
+        gradient = surface.evaluate((q / root).reshape(1, *shape)).gradients[0].ravel() / root
+        return -gradient / np.linalg.norm(gradient)
+
+    def arrived(_, q):
+        gradient = surface.evaluate((q / root).reshape(1, *shape)).gradients[0].ravel() / root
+        return np.linalg.norm(gradient) - 0.05
+
+    arrived.terminal = True
+    arrived.direction = -1
+    mode = sign * point.mode.ravel() * root
+    start = point.positions.ravel() * root + 0.01 * mode / np.linalg.norm(mode)
+    result = solve_ivp(
+        slope, (0.0, 30.0), start, rtol=1e-6, atol=1e-8, max_step=0.02, events=arrived
+    )
+    return (result.y.T / root).reshape(-1, *shape)
+
+
+@pytest.mark.parametrize(("label", "ends"), [("A-C", {"A", "C"}), ("C-B", {"C", "B"})])
+def test_the_paths_of_mueller_and_brown(label, ends):
+    surface = mueller_brown_bent(BENT)
+    _, branches = followed(BENT, POINTS[label].positions, surface, WIDE)
+    assert all(branch.monotone for branch in branches)
+    assert all(branch.end.outcome is Outcome.CONVERGED for branch in branches)
+    reached = sorted(branch.end.energy for branch in branches)
+    assert reached == pytest.approx(sorted(POINTS[end].energy for end in ends), abs=1e-4)
+
+
+@pytest.mark.parametrize("label", ["A-C", "C-B"])
+def test_the_path_is_the_line_of_steepest_descent(label):
+    surface = mueller_brown_bent(BENT)
+    point, branches = followed(BENT, POINTS[label].positions, surface, WIDE)
+    for sign, branch in zip((-1, 1), branches, strict=True):
+        truth = steepest_descent(BENT, point, surface, sign)
+        bottom = branch.end.energy
+        for item in branch.points:
+            # Near its end the path becomes a minimisation.
+            if item.energy < bottom + 0.3 * (point.energy - bottom):
+                break
+            placed = [superpose(item.positions, x) for x in truth]
+            away = min(np.linalg.norm(x - item.positions, axis=1).max() for x in placed)
+            assert away < 0.03
+
+
+def test_both_sides_of_a_double_well():
+    top = DOUBLE_WELL_POINTS[2].positions
+    _, branches = followed(PAIR, top, double_well(PAIR))
+    lengths = sorted(
+        np.linalg.norm(branch.end.positions[1] - branch.end.positions[0]) for branch in branches
+    )
+    assert lengths == pytest.approx([1.5, 2.5], abs=1e-3)
+
+
+@pytest.mark.parametrize("case", ["hcn", "hcch", "h2co", "h2cnh", "rx_silane", "vinyl_alcohol"])
+def test_known_reactions_end_where_they_should(case):
+    known = REFERENCES[case]
+    _, branches = followed(known.molecule, known.saddle, gfn2(known.molecule))
+    assert all(branch.monotone for branch in branches)
+    reached = sorted(branch.end.energy for branch in branches)
+    assert reached == pytest.approx(sorted(known.end_energies), abs=0.5 * KJ_PER_MOL)
+
+
+def test_the_points_run_downhill_without_gaps():
+    molecule, x, _ = mapped("H2CO", "TS", 384.81)
+    point, branches = followed(molecule, x, gfn2(molecule))
+    for sign, branch in zip((-1, 1), branches, strict=True):
+        chain = [point.positions, *(item.positions for item in branch.points)]
+        energies = [point.energy, *(item.energy for item in branch.points)]
+        # The first point lies on its own side of the saddle point.
+        assert ((chain[1] - chain[0]) * point.mode).sum() * sign > 0.0
+        assert branch.monotone
+        assert (np.diff(energies) < 1e-4).all()
+        assert energies[-1] == pytest.approx(branch.end.energy, abs=1e-6)
+        for first, second in pairwise(chain):
+            assert np.linalg.norm(second - first, axis=1).max() < 0.5
+        np.testing.assert_allclose(chain[-1], branch.end.positions)
+        for item in branch.points[::4]:
+            answer = gfn2(molecule).evaluate(item.positions[None])
+            assert item.energy == pytest.approx(answer.energies[0], abs=1e-5)
+
+
+def test_the_saddle_point_stays_as_it_is():
+    molecule, x, _ = mapped("HCN", "TS", 306.38)
+    point = solve(exact_hessian(molecule, x), gfn2(molecule))
+    kept = [array.copy() for array in (point.positions, point.hessian, point.mode)]
+    solve(irc(molecule, point), gfn2(molecule))
+    for array, before in zip((point.positions, point.hessian, point.mode), kept, strict=True):
+        np.testing.assert_array_equal(array, before)
+
+
+def test_the_same_point_gives_the_same_path():
+    molecule, x, _ = mapped("HCN", "TS", 306.38)
+    point = solve(exact_hessian(molecule, x), gfn2(molecule))
+    first, second = (solve(irc(molecule, point), gfn2(molecule)) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one.end.positions, other.end.positions)
+
+
+def test_a_path_that_keeps_its_symmetry_does_not_end_on_a_saddle_point():
+    # Inverting ammonia from its planar form, and a planar path of H2CO's map.
+    molecule, x, _ = mapped("H2CO", "TS", 469.92)
+    _, branches = followed(molecule, x, gfn2(molecule))
+    for branch in branches:
+        assert branch.end.outcome in (Outcome.CONVERGED, Outcome.DISSOCIATED)
+        point = solve(exact_hessian(molecule, branch.end.positions), gfn2(molecule))
+        assert point.order == 0
+
+
+@pytest.mark.parametrize("first", [0, 1, 5, 12, 20, 40])
+def test_a_surface_that_fails_costs_its_side_only(first):
+    molecule, x, energy = mapped("HCN", "TS", 306.38)
+    point = solve(exact_hessian(molecule, x), gfn2(molecule))
+    surface = Unreliable(gfn2(molecule), range(first, 10**6))
+    backward, forward = solve(irc(molecule, point), surface)
+    assert forward.end.outcome is Outcome.SURFACE_FAILED
+    if first < 10:
+        assert backward.end.outcome is Outcome.SURFACE_FAILED
+    for branch in (backward, forward):
+        assert branch.end.energy <= energy + 1e-6 * HARTREE
+        assert np.isfinite(branch.end.positions).all()

@@ -1,0 +1,228 @@
+"""Saddle searches: known saddle points, directions, failures, odd molecules."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from known import BENT, PAIR, REFERENCES, Unreliable, gfn2, mapped, noise
+from scipy.spatial.transform import Rotation
+
+from afir.driver import solve
+from afir.errors import SurfaceError
+from afir.molecule import Molecule
+from afir.searches.hessian import hessian as exact_hessian
+from afir.searches.saddle import saddle
+from afir.searches.settings import StepSettings
+from afir.stationary import Outcome
+from afir.surfaces.analytic import (
+    MUELLER_BROWN_BENT_POINTS,
+    double_well,
+    lennard_jones,
+    mueller_brown_bent,
+)
+from afir.units import HARTREE
+
+WIDE = StepSettings(dissociation=50.0)
+POINTS = {point.label: point for point in MUELLER_BROWN_BENT_POINTS}
+SADDLES = ("A-C", "C-B")
+MU_EH = 1e-6 * HARTREE
+
+
+def bent(label, seed=0, size=0.1):
+    return POINTS[label].positions + noise((3, 3), seed, size)
+
+
+# The Müller–Brown surface
+
+
+@pytest.mark.parametrize("label", SADDLES)
+@pytest.mark.parametrize("seed", range(4))
+def test_guesses_near_the_saddle_points_of_mueller_and_brown(label, seed):
+    found = solve(saddle(BENT, bent(label, seed), WIDE), mueller_brown_bent(BENT))
+    assert found.outcome is Outcome.CONVERGED
+    assert found.energy == pytest.approx(POINTS[label].energy, abs=1e-5)
+    assert np.abs(found.gradient).max() < WIDE.saddle_gradient
+
+
+@pytest.mark.parametrize("label", SADDLES)
+def test_the_direction_decides_which_saddle_point_is_climbed(label):
+    start = POINTS["C"].positions
+    direction = POINTS[label].positions - start
+    guess = start + 0.4 * direction
+    found = solve(saddle(BENT, guess, WIDE, direction=direction), mueller_brown_bent(BENT))
+    assert found.outcome is Outcome.CONVERGED
+    assert found.energy == pytest.approx(POINTS[label].energy, abs=1e-5)
+
+
+def test_the_size_of_the_direction_does_not_matter():
+    guess = bent("A-C", 1)
+    direction = POINTS["C"].positions - POINTS["A"].positions
+    energies = [
+        solve(saddle(BENT, guess, WIDE, direction=s * direction), mueller_brown_bent(BENT)).energy
+        for s in (1e-6, 1.0, -1e6)
+    ]
+    np.testing.assert_allclose(energies, POINTS["A-C"].energy, atol=1e-5)
+
+
+# Two atoms and clusters
+
+
+@pytest.mark.parametrize("length", [1.8, 1.95, 2.05, 2.2])
+def test_the_top_of_a_double_well(length):
+    guess = np.array([[0.0, 0.0, 0.0], [0.0, length, 0.0]])
+    found = solve(saddle(PAIR, guess), double_well(PAIR))
+    assert found.outcome is Outcome.CONVERGED
+    assert found.energy == pytest.approx(1.0, abs=1e-6)
+    assert np.linalg.norm(found.positions[1] - found.positions[0]) == pytest.approx(2.0, abs=1e-3)
+
+
+def test_the_rhombus_of_four_lennard_jones_atoms():
+    # Two triangles sharing an edge; known as the only saddle point between the tetrahedra.
+    molecule = Molecule((18,) * 4)
+    surface = lennard_jones(molecule, sigma=3.0)
+    edge = 2 ** (1 / 6) * 3.0
+    flat = edge * np.array([[0.5, 0, 0], [-0.5, 0, 0], [0, 0.866, 0], [0, -0.866, 0]])
+    found = solve(saddle(molecule, flat + noise((4, 3), 0, 0.2), WIDE), surface)
+    assert found.outcome is Outcome.CONVERGED
+    assert found.energy == pytest.approx(-5.073420, abs=1e-4)
+
+
+# GFN2
+
+
+@pytest.mark.parametrize(
+    ("formula", "relative"),
+    [
+        ("HCN", 306.38),
+        ("C2H2", 252.24),
+        ("H2CO", 305.56),
+        ("H2CO", 324.52),
+        ("H2CO", 384.81),
+        ("H2CO", 469.92),
+        ("H2CO", 492.14),
+        ("H2CO", 669.14),
+    ],
+)
+@pytest.mark.parametrize("seed", range(2))
+def test_saddle_points_of_the_maps_from_distorted_guesses(formula, relative, seed):
+    molecule, x, energy = mapped(formula, "TS", relative)
+    found = solve(saddle(molecule, x + noise(x.shape, seed, 0.06)), gfn2(molecule))
+    assert found.outcome is Outcome.CONVERGED
+    assert found.energy == pytest.approx(energy, abs=MU_EH)
+
+
+def test_a_charged_identity_exchange():
+    # Cl⁻ + CH3Cl: D3h in the middle, by symmetry a saddle point.
+    molecule = Molecule((6, 1, 1, 1, 17, 17), charge=-1)
+    turns = 2.0 * np.pi * np.arange(3) / 3.0
+    ring = 1.08 * np.stack([np.cos(turns), np.sin(turns), 0.0 * turns], axis=1)
+    guess = np.concatenate([[[0.0, 0.0, 0.0]], ring, [[0.0, 0.0, 2.25], [0.0, 0.0, -2.4]]])
+    found = solve(saddle(molecule, guess + noise((6, 3), 1, 0.05)), gfn2(molecule))
+    assert found.outcome is Outcome.CONVERGED
+    left, right = (np.linalg.norm(found.positions[k] - found.positions[0]) for k in (4, 5))
+    assert left == pytest.approx(right, abs=5e-3)
+    point = solve(exact_hessian(molecule, found.positions), gfn2(molecule))
+    assert point.order == 1
+
+
+def test_an_open_shell_transfer():
+    # CH4 + CH3 → CH3 + CH4: the hydrogen in the middle of two methyls.
+    molecule = Molecule((6, 1, 1, 1, 1, 6, 1, 1, 1), multiplicity=2)
+    turns = 2.0 * np.pi * np.arange(3) / 3.0
+    ring = np.stack([1.03 * np.cos(turns), 1.03 * np.sin(turns), 0.0 * turns], axis=1)
+    guess = np.concatenate(
+        [
+            [[0.0, 0.0, 1.33]],
+            ring + np.array([0.0, 0.0, 1.6]),
+            [[0.0, 0.0, 0.0]],
+            [[0.0, 0.0, -1.33]],
+            -ring - np.array([0.0, 0.0, 1.6]),
+        ]
+    )
+    found = solve(saddle(molecule, guess + noise((9, 3), 0, 0.05)), gfn2(molecule))
+    assert found.outcome is Outcome.CONVERGED
+    point = solve(exact_hessian(molecule, found.positions), gfn2(molecule))
+    assert point.order == 1
+    # The climbed mode is the transfer.
+    assert np.abs(point.mode[4]).max() > 0.8
+
+
+def test_orientation_and_memory_layout_do_not_matter():
+    molecule, x, energy = mapped("H2CO", "TS", 384.81)
+    guess = x + noise(x.shape, 0, 0.06)
+    turn = Rotation.from_rotvec([1.0, 0.4, -0.2]).as_matrix()
+    for start in (guess @ turn.T + 5.0, np.asfortranarray(guess), np.repeat(guess, 2, 0)[::2]):
+        kept = start.copy()
+        found = solve(saddle(molecule, start), gfn2(molecule))
+        assert found.energy == pytest.approx(energy, abs=MU_EH)
+        np.testing.assert_array_equal(start, kept)
+
+
+def test_hessian_and_direction_given_stay_as_they_are_and_save_gradients():
+    molecule, x, energy = mapped("H2CO", "TS", 384.81)
+    point = solve(exact_hessian(molecule, x), gfn2(molecule))
+    kept_hessian, kept_mode = point.hessian.copy(), point.mode.copy()
+    spent: Counter[str] = Counter()
+    found = solve(
+        saddle(
+            molecule,
+            x + noise(x.shape, 0, 0.03),
+            direction=point.mode,
+            hessian=point.hessian,
+        ),
+        gfn2(molecule),
+        gradients=spent,
+    )
+    assert found.energy == pytest.approx(energy, abs=MU_EH)
+    assert spent.total() < 20
+    np.testing.assert_array_equal(point.hessian, kept_hessian)
+    np.testing.assert_array_equal(point.mode, kept_mode)
+
+
+# Ends without a saddle point
+
+
+def test_the_step_limit_ends_it():
+    molecule, x, _ = mapped("H2CO", "TS", 384.81)
+    found = solve(
+        saddle(molecule, x + noise(x.shape, 0), StepSettings(saddle_steps=3)), gfn2(molecule)
+    )
+    assert found.outcome is Outcome.STEPS
+
+
+def test_without_an_energy_at_the_guess_there_is_no_search():
+    molecule, x, _ = mapped("HCN", "TS", 306.38)
+    with pytest.raises(SurfaceError):
+        solve(saddle(molecule, x), Unreliable(gfn2(molecule), range(1)))
+
+
+def test_a_failure_on_the_way_is_stepped_around():
+    molecule, x, energy = mapped("H2CO", "TS", 384.81)
+    point = solve(exact_hessian(molecule, x), gfn2(molecule))
+    for failing in range(1, 8):
+        found = solve(
+            saddle(molecule, x + noise(x.shape, 0, 0.05), hessian=point.hessian),
+            Unreliable(gfn2(molecule), (failing,)),
+        )
+        assert found.outcome is Outcome.CONVERGED
+        assert found.energy == pytest.approx(energy, abs=MU_EH)
+
+
+@pytest.mark.parametrize("first", [1, 4, 9])
+def test_a_surface_that_fails_for_good_gives_an_outcome(first):
+    molecule, x, _ = mapped("H2CO", "TS", 384.81)
+    surface = Unreliable(gfn2(molecule), range(first, 10**6))
+    found = solve(saddle(molecule, x + noise(x.shape, 0)), surface)
+    assert found.outcome is Outcome.SURFACE_FAILED
+    assert np.isfinite(found.energy)
+
+
+def test_a_saddle_point_of_the_reference_is_found_from_itself():
+    known = REFERENCES["rx_meoh"]
+    spent: Counter[str] = Counter()
+    found = solve(saddle(known.molecule, known.saddle), gfn2(known.molecule), gradients=spent)
+    assert found.outcome is Outcome.CONVERGED
+    assert found.energy == pytest.approx(known.energy, abs=MU_EH)
+    assert np.abs(found.positions - known.saddle).max() < 0.01
