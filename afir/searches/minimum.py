@@ -22,7 +22,7 @@ Bias = Callable[[Positions], tuple[float, NDArray[np.float64]]]
 _STIFFEST = 400.0  # eV/Å²: stiffer than any bond, whose stretch has at most some 240
 _SETTLE_STEPS = 30  # gradients to relax fragments that went apart
 _PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
-_SHORTEST_STEP = 1e-4  # Å: a trust radius below this is a numerical dead end
+_SHORTEST_STEP = 1e-6  # Å: a trust radius below this is a numerical dead end
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from itertools import pairwise
 
 import numpy as np
 from scipy.interpolate import CubicHermiteSpline, CubicSpline
-from scipy.signal import find_peaks
 
 from afir.driver import Search
 from afir.geometry import cumulative_length, superpose
@@ -103,7 +102,7 @@ def peaks(
     grid = np.unique(np.concatenate([s, np.linspace(0.0, s[-1], 20 * len(s))]))
     values = energy(grid)
     found = []
-    for top in find_peaks(values, prominence=height * KJ_PER_MOL)[0]:
+    for top in _prominent(values, height * KJ_PER_MOL):
         place = float(grid[top])
         nearest = int(np.argmin(np.abs(s - place)))
         tangent = curve(place, 1)
@@ -120,6 +119,25 @@ def peaks(
             Peak(curve(place), tangent / np.linalg.norm(tangent), float(values[top]), hessian)
         )
     return tuple(found)
+
+
+def _prominent(values: Vector, height: float) -> list[int]:
+    """Indices of the inner maxima that stand `height` above the valleys on both sides.
+
+    A valley reaches to the next higher point. (SciPy's ``find_peaks`` does the same, but to
+    import ``scipy.signal`` takes a worker a second.)
+    """
+    tops = []
+    for top in range(1, len(values) - 1):
+        if not values[top - 1] < values[top] >= values[top + 1]:
+            continue
+        higher = np.flatnonzero(values > values[top])
+        first = int(higher[higher < top].max(initial=0))
+        last = int(higher[higher > top].min(initial=len(values) - 1))
+        valley = max(values[first:top].min(), values[top : last + 1].min())
+        if values[top] - valley >= height:
+            tops.append(top)
+    return tops
 
 
 def relax_path(
