@@ -1,0 +1,142 @@
+"""What the documents say is true: commands, options, links, pins, the Python snippet."""
+
+import configparser
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from afir.cli import build
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+
+
+def set_up_commands() -> tuple[str, str]:
+    section = README.split("## Set up\n")[1].split("\n## ")[0]
+    first, second = (block.strip() for block in blocks("bash", section))
+    return first, second
+
+
+def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder with the examples in it, as in a fresh clone."""
+    (tmp_path / "examples").mkdir()
+    for path in (ROOT / "examples").glob("*.xyz"):
+        shutil.copy(path, tmp_path / "examples")
+    return tmp_path
+
+
+def test_each_set_up_is_one_command() -> None:
+    for command in set_up_commands():
+        assert "\n" not in command
+        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install -c ")
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert set_up_commands()[1] in script.read_text(encoding="utf-8").splitlines()
+
+
+def test_the_first_command_explores(folder: Path) -> None:
+    program, *arguments = shlex.split(set_up_commands()[0].split(" && ")[-1])
+    assert program == ".venv/bin/afir"
+    done = run(["-m", "afir.cli", *arguments, "--max-trials", "2"], folder)
+    assert done.returncode == 0, done.stderr
+    assert "Transition states" in done.stdout
+    assert (folder / "h2co.db").is_file()
+
+
+def test_the_python_snippet_runs(folder: Path) -> None:
+    (snippet,) = blocks("python")
+    code = [line for line in snippet.splitlines() if line]
+    assert len(code) < 10
+    shortened = snippet.replace("max_trials=8", "max_trials=2")
+    assert shortened != snippet
+    done = run(["-c", shortened], folder)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^TS0 \('EQ\d', 'EQ\d'\) \d+i cm⁻¹$", done.stdout, re.M)
+
+
+def commands_in_text() -> list[str]:
+    """Every ``afir …`` in a block of commands or between backticks, in all documents."""
+    found = []
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        for block in blocks("bash", text):
+            for line in block.splitlines():
+                found += [part for part in re.split(r" && |#", line) if "afir " in part]
+        found += re.findall(r"`(afir [^`]+)`", text)
+    return [re.sub(r"^.*?\bafir ", "", command).strip() for command in found]
+
+
+@pytest.mark.parametrize("command", sorted(set(commands_in_text())))
+def test_commands_and_options_exist(command: str) -> None:
+    name, *rest = shlex.split(command)
+    if name == "COMMAND":
+        return
+    group = build()
+    assert name in group.commands
+    known = {
+        text
+        for parameter in [*group.commands[name].params]
+        if isinstance(parameter, click.Option)
+        for text in (*parameter.opts, *parameter.secondary_opts)
+    } | {"--help"}
+    assert {word for word in rest if word.startswith("-")} <= known
+
+
+def test_options_in_the_tables_exist() -> None:
+    options = {text for parameter in build().commands["explore"].params for text in parameter.opts}
+    table = README.split("## Options that matter\n")[1].split("\n## ")[0]
+    for row in table.splitlines():
+        if row.startswith("| `"):
+            named = re.findall(r"`(--[a-z-]+)", row.split(" | ")[0])
+            assert named
+            assert set(named) <= options
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", document.read_text(encoding="utf-8")):
+        if not target.startswith("https://"):
+            assert (document.parent / target).exists(), target
+
+
+def test_everything_required_is_pinned() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    required = config["options"]["install_requires"]
+    required += "".join(config["options.extras_require"].values())
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+
+    def names(text: str) -> set[str]:
+        lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+        return {re.split(r"[<>=; ]", line)[0].lower().replace("_", "-") for line in lines}
+
+    assert names(required) <= names(pins)
