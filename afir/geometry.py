@@ -229,10 +229,11 @@ def turned_hessian(turns: NDArray[np.float64], hessian: NDArray[np.float64]) -> 
     n = len(turns)
     block = hessian.reshape(n, 3, n, 3)
     block = np.einsum("iab,ibjc,jdc->iajd", turns, block, turns, optimize=True)
-    return block.reshape(hessian.shape)
+    result: NDArray[np.float64] = block.reshape(hessian.shape)
+    return result
 
 
 def cumulative_length(path: Positions) -> NDArray[np.float64]:
     """(m,) arc length in Å along a path (m, n, 3), 0 at its start."""
-    steps = np.linalg.norm(np.diff(path, axis=0).reshape(len(path) - 1, -1), axis=1)
+    steps = np.sqrt((np.diff(path, axis=0) ** 2).sum(axis=(1, 2)))
     return np.concatenate([[0.0], np.cumsum(steps)])

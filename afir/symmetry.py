@@ -360,7 +360,7 @@ def _polished(
 
 def _assign(z: NDArray[np.int64], squares: NDArray[np.float64]) -> NDArray[np.intp]:
     """(n,) the atom of the columns for each row that makes the sum of squares smallest."""
-    result = np.where(z[:, None] == z[None], squares, np.inf).argmin(axis=1)
+    result: NDArray[np.intp] = np.where(z[:, None] == z[None], squares, np.inf).argmin(axis=1)
     if len(np.unique(result)) == len(z):
         return result
     for element in np.unique(z):

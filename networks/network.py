@@ -150,7 +150,9 @@ class ReactionNetwork:
         known = self.find_ts(point.positions, point.energy)
         if known is not None:
             return known, False
-        proof = proof_of(confirmation)
+        path = confirmation.irc_positions
+        labels = [self._label(end, x) for end, x in zip(ends, (path[0], path[-1]), strict=True)]
+        proof: Proof = {**proof_of(confirmation), "labelled_ends": labels}
         record = TS(
             id=f"TS{len(self._tss)}",
             positions=point.positions,
@@ -197,6 +199,8 @@ class ReactionNetwork:
         if isinstance(record, TS):
             for end in record.ends:
                 self.node(end)
+            for end, x in zip(record.ends, (0, -1), strict=True):
+                self._label(end, record.irc_positions[x])
             self._tss[record.id] = record
             self._graph.add_edge(*record.ends, key=record.id, energy=record.energy)
             self._index(self._saddles, record)
@@ -214,6 +218,10 @@ class ReactionNetwork:
             self._dcs[record.id] = record
             channel, graphs = _channel(self.molecule, record.positions)
             self._channels.setdefault(channel, []).append((record.id, graphs))
+
+    def _label(self, end: str, positions: Positions) -> str:
+        """The labelled id of an end: which atoms sit where, `EQ3.1`; a DC keeps its id."""
+        return self._minima.label(end, positions) if end in self._eqs else end
 
     def _index(self, index: IdentityIndex, record: EQ | TS) -> None:
         mark = fingerprint(self.molecule, record.positions, record.energy)

@@ -102,7 +102,10 @@ class TS:
         True: only proven transition states become nodes.
     proof
         ``negative_eigenvalues``, ``imaginary_cm1``, ``gradient_max`` (eV/Å), ``irc``
-        (``"monotone"`` or ``"not monotone"``) and ``ends`` (how both minimisations ended).
+        (``"monotone"`` or ``"not monotone"``), ``ends`` (how both minimisations ended) and
+        ``labelled_ends``: ids with the atoms told apart, ``EQ3.1`` being the second
+        arrangement of the atoms of EQ3 that a path met, so that a path can be followed atom
+        by atom.
     irc_positions, irc_energies
         (m, n, 3) in Å and (m,) in eV, from the first end through the TS to the second.
     """

@@ -78,6 +78,7 @@ def test_a_proof_says_why_a_ts_counts() -> None:
         "gradient_max": 1e-4,
         "irc": "monotone",
         "ends": ["converged", "converged"],
+        "labelled_ends": ["EQ0.0", "EQ1.0"],
     }
 
 
@@ -136,3 +137,17 @@ def test_bonds_made_and_broken_are_counted() -> None:
     second[1, 2] = second[2, 1] = True
     assert bonds_changed(first, second) == 2
     assert bonds_changed(first, first) == 0
+
+
+def test_a_path_that_swaps_like_atoms_ends_in_another_arrangement() -> None:
+    network = ReactionNetwork(Molecule.from_symbols("OHH"))
+    # One bond longer than the other: swapping the hydrogens is not a rotation.
+    lopsided = WATER * np.array([[1.0], [1.6], [1.0]])
+    network.add_eq(point(lopsided, -100.0, 0))
+    swapped = Rotation.from_rotvec([0.4, 1.0, 0.2]).apply(lopsided[[0, 2, 1]])
+    path = np.stack([lopsided, WATER, swapped])
+    confirmation = dataclasses.replace(
+        confirmed(1, 0), point=point(WATER, -99.0, 1), irc_positions=path
+    )
+    id, _ = network.add_ts(confirmation, ("EQ0", "EQ0"))
+    assert network.tss[id].proof["labelled_ends"] == ["EQ0.0", "EQ0.1"]
