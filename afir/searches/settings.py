@@ -53,7 +53,7 @@ class StepSettings:
     irc_steps: int = 80
     push_gradient: float = 1e-3 * HARTREE_PER_BOHR
     minimum_gradient: float = 5e-5 * HARTREE_PER_BOHR
-    saddle_gradient: float = 2e-5 * HARTREE_PER_BOHR
+    saddle_gradient: float = 1e-5 * HARTREE_PER_BOHR
     max_step: float = 0.2
     displacement: float = 0.02
     dissociation: float = 4.0
