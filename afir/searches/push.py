@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from afir.driver import Search
+from afir.errors import SurfaceError
 from afir.force import ArtificialForce, ForceTerm
 from afir.geometry import bonds, dissociated
 from afir.molecule import Molecule, Positions
@@ -86,17 +87,23 @@ def push(
     for fraction in limits.ladder:
         gamma = fraction * limits.gamma
         part: list[PathPoint] = []
-        end = yield from descend(
-            molecule,
-            x,
-            hessian=estimate,
-            steps=limits.push_steps,
-            gradient_limit=limits.push_gradient,
-            max_step=limits.max_step,
-            bias=ArtificialForce(molecule, terms, gamma),
-            trace=part,
-            stop=stop,
-        )
+        try:
+            end = yield from descend(
+                molecule,
+                x,
+                hessian=estimate,
+                steps=limits.push_steps,
+                gradient_limit=limits.push_gradient,
+                max_step=limits.max_step,
+                bias=ArtificialForce(molecule, terms, gamma),
+                trace=part,
+                stop=stop,
+            )
+        except SurfaceError:
+            if not points:
+                raise
+            end = replace(end, outcome=Outcome.SURFACE_FAILED)
+            break
         points.extend(part if not points else part[1:])
         x, estimate = end.positions, end.hessian
         changed = rebonded(molecule, start, x)

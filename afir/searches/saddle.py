@@ -41,6 +41,9 @@ _START_RADIUS = 0.1  # Å, Euclidean norm of the step
 _RENEWALS = 3  # Hessians measured anew in one search, at most
 _ROUGH = 0.05  # eV/Å: a bad prediction of a smaller gradient is no reason for a new Hessian
 _PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
+_STIFF = 5.0  # eV/Å²: curvatures above this belong to bonds and angles
+_STRAIN = 0.3  # eV/Å: gradients along stiff directions below this are no strain
+_RELIEF_STEPS, _LONGEST_RELIEF = 5, 0.4  # steps, and Å (Euclidean norm) of one
 _SMALLEST_RADIUS, _LARGEST_RADIUS = 0.01, 0.3
 
 
@@ -92,7 +95,8 @@ def saddle(
         (n, 3) the direction to climb, e.g. the tangent of a path. Without one it is the lowest
         mode of the Hessian.
     hessian
-        (3n, 3n) estimate at the guess in eV/Å²; measured if not given, see `rough_hessian`.
+        (3n, 3n) estimate at the guess in eV/Å²; measured if not given. Without a direction
+        either the guess is taken for a rough one, whose strain is relaxed first; see `relieve`.
 
     Raises
     ------
@@ -121,9 +125,10 @@ def saddle(
     outcome = Outcome.STEPS
     measured = -9  # the gradient count when a curvature was last measured
     try:
-        if hessian is None:
+        if hessian is None and direction is None:
+            x, energy, gradient, estimate = yield from relieve(molecule, x, energy, gradient)
+        elif hessian is None:
             estimate = yield from rough_hessian(x, gradient)
-            # At a rough guess the steepest concave directions are strained bonds, not reactions.
             estimate = estimate - bond_tension(molecule, x, gradient)
         lost = renewed = 0  # steps in a row that the Hessian foretold badly, new Hessians
         while used < limits.saddle_steps:
@@ -204,6 +209,56 @@ def saddle(
     except SurfaceError:
         outcome = Outcome.SURFACE_FAILED
     return Saddle(outcome, x, energy, gradient.reshape(shape), estimate)
+
+
+def relieve(
+    molecule: Molecule, x: Positions, energy: float, gradient: Vector
+) -> Search[tuple[Positions, float, Vector, Matrix]]:
+    """A guess without its strain, and a Hessian that tells the reaction.
+
+    Where bonds are strained the steepest concave directions are theirs, and a search that climbs
+    them goes astray. Steps along the stiff directions alone take the strain away before the mode
+    to climb is chosen.
+
+    Parameters
+    ----------
+    x
+        (n, 3) in Å.
+    energy
+        In eV, already known.
+    gradient
+        (3n,) in eV/Å, already known.
+
+    Returns
+    -------
+    tuple
+        Positions, energy, gradient as given or of the relieved guess, and its Hessian (3n, 3n)
+        in eV/Å² as if no bond were under tension.
+    """
+    hessian = yield from rough_hessian(x, gradient)
+    hessian = hessian - bond_tension(molecule, x, gradient)
+    moved = False
+    for _ in range(_RELIEF_STEPS):
+        values, vectors = vibrations(hessian, x)
+        stiff = values > _STIFF
+        slopes = vectors[:, stiff].T @ gradient
+        if np.abs(slopes).max(initial=0.0) < _STRAIN:
+            break
+        step: Vector = -vectors[:, stiff] @ (slopes / values[stiff])
+        step *= min(1.0, _LONGEST_RELIEF / float(np.linalg.norm(step)))
+        trial = x + step.reshape(x.shape)
+        try:
+            evaluation = yield trial[None]
+        except SurfaceError:
+            break
+        new_gradient = evaluation.gradients[0].ravel()
+        hessian = bofill(hessian, step, new_gradient - gradient)
+        x, energy, gradient = trial, float(evaluation.energies[0]), new_gradient
+        moved = True
+    if moved:
+        hessian = yield from rough_hessian(x, gradient)
+        hessian = hessian - bond_tension(molecule, x, gradient)
+    return x, energy, gradient, hessian
 
 
 def rough_hessian(x: Positions, gradient: Vector) -> Search[Matrix]:

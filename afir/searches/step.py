@@ -86,26 +86,31 @@ def try_push(
         except SurfaceError:
             tops = ()
     candidates: list[Candidate] = []
-    tried = False
+    missed = outside = False
     for source, guesses in (
         ("path", tops),
         ("raw", _fallback(molecule, path, raw, start, limits, crossed)),
     ):
-        if candidates:
-            break
         for top in _highest(guesses, limits.peaks):
             if ceiling is not None and top.energy > ceiling + 1.0:
+                outside = True
                 continue
-            tried = True
             found = yield from _climb(molecule, top, limits, source)
-            if found is not None and (ceiling is None or found.energy <= ceiling):
+            if found is None:
+                missed = True
+            elif ceiling is not None and found.energy > ceiling:
+                outside = True
+            else:
                 candidates.append(found)
+        # The raw path is for peaks that the relaxed one has lost, not for those known too high.
+        if candidates or (outside and not missed):
+            break
     minima = (end,) if end is not None and crossed else ()
     if candidates:
         outcome = Outcome.FOUND
-    elif tried:
+    elif missed:
         outcome = Outcome.NO_SADDLE
-    elif tops:
+    elif outside:
         outcome = Outcome.OUTSIDE_WINDOW
     else:
         outcome = Outcome.NO_BARRIER

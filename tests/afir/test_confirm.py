@@ -1,0 +1,197 @@
+"""Confirmation: true transition states pass with the right ends, everything else does not."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from ase.build import molecule as build
+from known import BENT, REFERENCES, WATER, Unreliable, gfn2, mapped
+
+from afir.driver import solve
+from afir.errors import SurfaceError
+from afir.molecule import Molecule
+from afir.searches.characterise import characterise
+from afir.searches.confirm import confirm
+from afir.searches.hessian import hessian as exact_hessian
+from afir.searches.minimum import minimise
+from afir.searches.settings import StepSettings
+from afir.stationary import Candidate, Outcome
+from afir.surfaces.analytic import MUELLER_BROWN_BENT_POINTS, mueller_brown_bent
+from afir.units import HARTREE, KJ_PER_MOL
+
+WIDE = StepSettings(dissociation=50.0)
+
+
+def candidate(molecule, x, surface):
+    point = solve(exact_hessian(molecule, x), surface)
+    return point, Candidate(x, point.energy, point.hessian, "path")
+
+
+@pytest.mark.parametrize("case", ["hcn", "h2co", "h2cnh", "rx_silane", "rx_meoh"])
+def test_known_transition_states_are_confirmed(case):
+    known = REFERENCES[case]
+    surface = gfn2(known.molecule)
+    _, guess = candidate(known.molecule, known.saddle, surface)
+    spent: Counter[str] = Counter()
+    proof = solve(confirm(known.molecule, guess), surface, gradients=spent)
+    assert proof.outcome is Outcome.CONFIRMED
+    assert proof.point.order == 1
+    assert proof.point.energy == pytest.approx(known.energy, abs=1e-6 * HARTREE)
+    assert proof.point.wavenumbers[0] == pytest.approx(known.imaginary, abs=2.0)
+    assert proof.monotone
+    ends = sorted(end.energy for end in proof.ends)
+    assert ends == pytest.approx(sorted(known.end_energies), abs=0.5 * KJ_PER_MOL)
+    assert {"hessian", "irc", "irc ends"} <= set(spent)
+
+
+def test_the_path_runs_from_one_end_over_the_top_to_the_other():
+    molecule, x, _ = mapped("H2CO", "TS", 384.81)
+    _, guess = candidate(molecule, x, gfn2(molecule))
+    proof = solve(confirm(molecule, guess), gfn2(molecule))
+    assert proof.irc_positions.shape == (len(proof.irc_energies), molecule.n_atoms, 3)
+    np.testing.assert_allclose(proof.irc_positions[0], proof.ends[0].positions)
+    np.testing.assert_allclose(proof.irc_positions[-1], proof.ends[1].positions)
+    top = int(np.argmax(proof.irc_energies))
+    assert proof.irc_energies[top] == proof.point.energy
+    np.testing.assert_array_equal(proof.irc_positions[top], proof.point.positions)
+    assert (np.diff(proof.irc_energies[: top + 1]) > -1e-4).all()
+    assert (np.diff(proof.irc_energies[top:]) < 1e-4).all()
+
+
+@pytest.mark.parametrize("label", ["A-C", "C-B"])
+def test_the_saddle_points_of_mueller_and_brown_are_confirmed(label):
+    points = {point.label: point for point in MUELLER_BROWN_BENT_POINTS}
+    surface = mueller_brown_bent(BENT)
+    _, guess = candidate(BENT, points[label].positions, surface)
+    proof = solve(confirm(BENT, guess, WIDE), surface)
+    assert proof.outcome is Outcome.CONFIRMED
+    assert sorted(end.energy for end in proof.ends) == pytest.approx(
+        sorted(points[end].energy for end in label.split("-")), abs=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("formula", "relative"), [("HCN", 0.0), ("HCN", 83.77), ("H2CO", 0.0), ("H2CO", 208.64)]
+)
+def test_a_minimum_is_refuted(formula, relative):
+    molecule, x, _ = mapped(formula, "EQ", relative)
+    _, guess = candidate(molecule, x, gfn2(molecule))
+    proof = solve(confirm(molecule, guess), gfn2(molecule))
+    assert proof.outcome is Outcome.WRONG_ORDER
+    assert proof.ends == ()
+    assert not proof.monotone
+    assert proof.irc_positions.shape == (0, molecule.n_atoms, 3)
+    assert proof.irc_energies.shape == (0,)
+
+
+def straight_water():
+    """The linear form of water, a saddle point of second order by symmetry."""
+    lengths = np.linspace(0.9, 1.0, 101)
+    batch = np.zeros((101, 3, 3))
+    batch[:, 1, 2], batch[:, 2, 2] = lengths, -lengths
+    return batch[np.argmin(gfn2(WATER).evaluate(batch).energies)]
+
+
+def ether():
+    """Dimethyl ether with both methyl groups turned to the eclipsed side."""
+    atoms = build("CH3OCH3")
+    molecule = Molecule(tuple(atoms.numbers))
+    return molecule, atoms
+
+
+def test_straight_water_is_no_transition_state():
+    x = straight_water()
+    point, guess = candidate(WATER, x, gfn2(WATER))
+    assert point.order == 2
+    proof = solve(confirm(WATER, guess), gfn2(WATER))
+    # Refuted, or replaced by an honest first-order saddle point.
+    assert proof.outcome is not Outcome.CONFIRMED or proof.point.order == 1
+    assert proof.outcome in (Outcome.WRONG_ORDER, Outcome.TOO_SOFT, Outcome.CONFIRMED)
+
+
+def test_a_saddle_point_of_second_order_is_mended_or_refuted():
+    molecule, atoms = ether()
+    relaxed = solve(characterise(molecule, atoms.positions), gfn2(molecule)).positions
+    atoms.positions = relaxed
+    oxygen = int(np.flatnonzero(atoms.numbers == 8)[0])
+    reached = gfn2(molecule).evaluate(relaxed[None]).energies[0]
+    for carbon in np.flatnonzero(atoms.numbers == 6):
+        mine = [
+            i
+            for i in np.flatnonzero(atoms.numbers == 1)
+            if np.linalg.norm(relaxed[i] - relaxed[carbon]) < 1.3
+        ]
+        axis = relaxed[oxygen] - relaxed[carbon]
+        axis = axis / np.linalg.norm(axis)
+        arms = relaxed[mine] - relaxed[carbon]
+        along = np.outer(arms @ axis, axis)
+        atoms.positions[mine] = relaxed[carbon] + 2.0 * along - arms  # turned by 180°
+    # Relaxed within its symmetry, which a gradient cannot break.
+    top = solve(minimise(molecule, atoms.positions), gfn2(molecule))
+    point, guess = candidate(molecule, top.positions, gfn2(molecule))
+    assert point.order == 2
+    assert point.energy > reached + 10.0 * KJ_PER_MOL
+    proof = solve(confirm(molecule, guess), gfn2(molecule))
+    if proof.outcome is Outcome.CONFIRMED:
+        assert proof.point.order == 1
+        assert reached < proof.point.energy < point.energy
+        for end in proof.ends:
+            assert end.energy == pytest.approx(reached, abs=0.5 * KJ_PER_MOL)
+    else:
+        assert proof.outcome is Outcome.WRONG_ORDER
+
+
+def test_a_point_that_is_no_stationary_point_is_refuted_or_improved():
+    known = REFERENCES["rx_meoh"]
+    rng = np.random.default_rng(0)
+    x = known.saddle + 0.03 * rng.normal(size=known.saddle.shape)
+    _, guess = candidate(known.molecule, x, gfn2(known.molecule))
+    proof = solve(confirm(known.molecule, guess), gfn2(known.molecule))
+    if proof.outcome is Outcome.CONFIRMED:
+        assert proof.point.energy == pytest.approx(known.energy, abs=1e-6 * HARTREE)
+        assert proof.point.gradient_max < 2.0 * StepSettings().saddle_gradient
+    else:
+        assert proof.outcome is Outcome.WRONG_ORDER
+
+
+def test_a_limit_on_softness_is_kept():
+    molecule, x, _ = mapped("HCN", "TS", 306.38)
+    _, guess = candidate(molecule, x, gfn2(molecule))
+    proof = solve(confirm(molecule, guess, StepSettings(softest_imaginary=2000.0)), gfn2(molecule))
+    assert proof.outcome is Outcome.TOO_SOFT
+
+
+def test_an_irc_cut_short_proves_nothing():
+    molecule, x, _ = mapped("HCN", "TS", 306.38)
+    _, guess = candidate(molecule, x, gfn2(molecule))
+    limits = StepSettings(irc_steps=2, minimum_steps=3)
+    proof = solve(confirm(molecule, guess, limits), gfn2(molecule))
+    assert proof.outcome is Outcome.IRC_FAILED
+    assert len(proof.ends) == 2
+
+
+@pytest.mark.parametrize("first", [12, 20, 30, 45])
+def test_a_surface_that_fails_on_the_irc_proves_nothing(first):
+    molecule, x, _ = mapped("HCN", "TS", 306.38)
+    _, guess = candidate(molecule, x, gfn2(molecule))
+    surface = Unreliable(gfn2(molecule), range(first, 10**6))
+    proof = solve(confirm(molecule, guess), surface)
+    assert proof.outcome is Outcome.IRC_FAILED
+
+
+def test_without_a_hessian_there_is_no_proof():
+    molecule, x, _ = mapped("HCN", "TS", 306.38)
+    _, guess = candidate(molecule, x, gfn2(molecule))
+    with pytest.raises(SurfaceError):
+        solve(confirm(molecule, guess), Unreliable(gfn2(molecule), (3,)))
+
+
+def test_the_candidate_stays_as_it_is():
+    molecule, x, _ = mapped("HCN", "TS", 306.38)
+    _, guess = candidate(molecule, x, gfn2(molecule))
+    kept = guess.positions.copy(), guess.hessian.copy()
+    solve(confirm(molecule, guess), gfn2(molecule))
+    np.testing.assert_array_equal(guess.positions, kept[0])
+    np.testing.assert_array_equal(guess.hessian, kept[1])
