@@ -114,8 +114,12 @@ def linear(positions: Positions) -> bool:
     if len(positions) < 3:
         return len(positions) == 2
     x = positions - positions.mean(axis=0)
-    spread = np.linalg.eigvalsh(x.T @ x)
-    return bool(spread[:2].sum() < _STRAIGHT**2 * len(positions))
+    return _straight(np.linalg.eigvalsh(x.T @ x), len(positions))
+
+
+def _straight(spread: NDArray[np.float64], n: int) -> bool:
+    """Whether n atoms, spread so much along their principal axes (ascending), are on a line."""
+    return n == 2 or bool(spread[:2].sum() < _STRAIGHT**2 * n)
 
 
 def rigid_motions(
@@ -148,7 +152,8 @@ def rigid_motions(
     turns = np.zeros((n, 3, 3))
     turns[:, (2, 0, 1), (0, 1, 2)] = y[:, (1, 2, 0)]
     turns[:, (1, 2, 0), (0, 1, 2)] = -y[:, (2, 0, 1)]
-    count = 2 if linear(positions) else 3
+    straight = _straight(spread, n) if weights is None else linear(positions)
+    count = 2 if straight else 3
     inertia = spread.sum() - spread[:count]
     motions = np.zeros((n, 3, 3 + count))
     motions[:, (0, 1, 2), (0, 1, 2)] = (w / np.sqrt(squares.sum()))[:, None]

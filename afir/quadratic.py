@@ -10,7 +10,6 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
 
 from afir.geometry import bonds, distances, rigid_motions
 from afir.molecule import Molecule, Positions
@@ -153,7 +152,7 @@ def bofill(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
 
 def positive(hessian: Matrix, floor: float = 0.1) -> Matrix:
     """The Hessian with every eigenvalue replaced by its absolute value, at least `floor`."""
-    values, vectors = eigh(hessian, check_finite=False, driver="evd")
+    values, vectors = np.linalg.eigh(hessian)
     result: Matrix = (vectors * np.maximum(np.abs(values), floor)) @ vectors.T
     return result
 
@@ -195,7 +194,7 @@ def _spectrum(hessian: Matrix, rigid: Matrix) -> tuple[Vector, Matrix]:
     projected = hessian - rigid @ product
     projected -= (projected @ rigid) @ rigid.T
     projected += _RIGID_EIGENVALUE * (rigid @ rigid.T)
-    values, vectors = eigh(projected, check_finite=False, driver="evd")
+    values, vectors = np.linalg.eigh(projected)
     return values, vectors
 
 
