@@ -122,12 +122,14 @@ def ts(
     from afir.driver import stage
     from afir.searches.confirm import confirm
     from afir.searches.saddle import saddle
+    from afir.searches.settings import StepSettings
     from afir.stationary import Candidate, Outcome
     from afir.structures import write_xyz
 
     target = target_file(source, output, "-ts", force)
+    settings = StepSettings(saddle_steps=300)  # one search, no other peak to turn to
     job = job_for(source, surface, surface_options, charge, multiplicity)
-    found = job.run("climbing", stage("saddle", saddle(job.molecule, job.positions)))
+    found = job.run("climbing", stage("saddle", saddle(job.molecule, job.positions, settings)))
     if found.outcome is not Outcome.CONVERGED:
         messages().print(f"No transition state was found: {found.outcome.value}.")
         return FAILED

@@ -63,10 +63,13 @@ def gap(molecule: Molecule, positions: Positions) -> float:
     When there are more than two components it is the largest of the gaps that have to be
     bridged to join them all, so that one fragment that has left is noticed.
     """
-    parts = components(molecule, positions)
+    return _widest(components(molecule, positions), distances(positions))
+
+
+def _widest(parts: list[tuple[int, ...]], r: NDArray[np.float64]) -> float:
+    """The longest of the shortest links that join all parts; inf for a single one."""
     if len(parts) == 1:
         return float("inf")
-    r = distances(positions)
     joined = list(parts[0])
     rest = parts[1:]
     widest = 0.0
@@ -79,9 +82,16 @@ def gap(molecule: Molecule, positions: Positions) -> float:
 
 
 def dissociated(molecule: Molecule, positions: Positions, limit: float) -> bool:
-    """Whether two or more components are more than `limit` Å apart."""
-    separation = gap(molecule, positions)
-    return bool(np.isfinite(separation) and separation > limit)
+    """Whether two or more components are more than `limit` Å apart.
+
+    Between atoms so large that twice the sum of their radii exceeds the limit, that counts.
+    """
+    parts = components(molecule, positions)
+    if len(parts) == 1:
+        return False
+    radii = molecule.radii
+    room = np.maximum(2.0 * (radii[:, None] + radii[None]) / limit, 1.0)
+    return _widest(parts, distances(positions) / room) > limit
 
 
 def superpose(reference: Positions, moving: Positions) -> Positions:

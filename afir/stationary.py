@@ -26,10 +26,11 @@ class Outcome(Enum):
     TIMED_OUT = "the task took longer than its time limit"
     WORKER_DIED = "the worker process died"
     # a confirmation
-    CONFIRMED = "one negative eigenvalue and both ends of the IRC reached a minimum"
+    CONFIRMED = "one negative eigenvalue, and the IRC falls to a minimum on both sides"
     WRONG_ORDER = "the stationary point does not have exactly one negative eigenvalue"
+    NOT_STATIONARY = "the gradient of the stationary point is not converged"
     TOO_SOFT = "the imaginary wavenumber is too small to be told from noise"
-    IRC_FAILED = "the intrinsic reaction coordinate did not reach a minimum on both sides"
+    IRC_FAILED = "the intrinsic reaction coordinate did not fall to a minimum on both sides"
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ class Candidate:
     hessian
         (3n, 3n) quasi-Newton estimate in eV/Å².
     source
-        Where the guess came from: ``"path"``, ``"raw"`` or ``"climb"``.
+        Where the guess came from: ``"path"`` (a peak of the relaxed path) or ``"raw"`` (the
+        path as it was pushed), or a name of the caller's own.
     """
 
     positions: Positions
@@ -125,7 +127,7 @@ class TrialResult:
     candidates
         Converged saddle points in the order of the path.
     minima
-        Minimised ends of the push and minima met on the relaxed path, start excluded.
+        The minimised end of the push, if it is not where it began.
     crossed
         Whether the artificial force alone carried the structure out of its basin.
     """

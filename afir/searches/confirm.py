@@ -23,8 +23,8 @@ def confirm(
     """Prove, or refute, that a converged saddle search found a transition state.
 
     The exact Hessian must have one negative eigenvalue (a second one is left downhill and the
-    search repeated once), the imaginary wavenumber must be more than noise, and the IRC must
-    reach a minimum or a dissociation on both sides.
+    search repeated once), the imaginary wavenumber must be more than noise, and the energy must
+    fall along the IRC to a minimum or a dissociation on both sides.
 
     Parameters
     ----------
@@ -37,20 +37,22 @@ def confirm(
     """
     limits = settings or StepSettings()
     point = yield from stage("hessian", exact_hessian(molecule, candidate.positions))
-    if point.order == 0 or point.gradient_max > limits.saddle_gradient or point.order > 1:
+    if point.order > 1 or (point.order == 1 and point.gradient_max > limits.saddle_gradient):
         point = yield from _improved(molecule, point, limits)
-    if point.order != 1 or point.gradient_max > 2.0 * limits.saddle_gradient:
+    if point.order != 1:
         return _refuted(Outcome.WRONG_ORDER, point)
+    if point.gradient_max > 2.0 * limits.saddle_gradient:
+        return _refuted(Outcome.NOT_STATIONARY, point)
     if -point.wavenumbers[0] < limits.softest_imaginary:
         return _refuted(Outcome.TOO_SOFT, point)
-    backward, forward = yield from stage("irc", irc(molecule, point, limits))
+    backward, forward = yield from irc(molecule, point, limits)
     path: list[PathPoint | StationaryPoint] = [
         *reversed(backward.points),
         point,
         *forward.points,
     ]
     proven = all(
-        side.end.outcome in _PROVEN and side.end.energy < point.energy - _DROP
+        side.monotone and side.end.outcome in _PROVEN and side.end.energy < point.energy - _DROP
         for side in (backward, forward)
     )
     return Confirmation(
@@ -67,8 +69,6 @@ def _improved(
     molecule: Molecule, point: StationaryPoint, settings: StepSettings
 ) -> Search[StationaryPoint]:
     """A better converged point of lower order, by another search from the exact Hessian."""
-    if point.order == 0:
-        return point
     start = point.positions
     if point.order > 1:
         vectors = np.linalg.eigh(point.hessian)[1]

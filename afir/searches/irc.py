@@ -27,6 +27,8 @@ _START_STEP, _SHORTEST, _LONGEST = 0.15 * BOHR, 0.03 * BOHR, 0.5 * BOHR
 _FLAT = 2e-4 * HARTREE_PER_BOHR  # eV/Å: below this the path has arrived
 _CLOSE = 0.25  # Å: the model's minimum is near when no atom is further from it
 _ASIDE = 0.03  # Å: displacement off any symmetry the path has kept, before the end is minimised
+_NEAREST = 0.01 * BOHR  # amu^½ Å: a path that does not fall this close to its top is none
+_PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
 _RISE = 1e-5  # eV: an energy rise that is more than noise
 
 
@@ -69,8 +71,9 @@ def irc(
         Against and along `point.mode`. Ends are as found, never as intended.
     """
     limits = settings or StepSettings()
-    backward = yield from branch(molecule, point, -1, limits)
-    forward = yield from branch(molecule, point, 1, limits)
+    # Each side is a stage of its own: no density of one end leaks into the other.
+    backward = yield from stage("irc", branch(molecule, point, -1, limits))
+    forward = yield from stage("irc", branch(molecule, point, 1, limits))
     return backward, forward
 
 
@@ -90,45 +93,58 @@ def branch(
     step: Vector = sign * _FIRST * mode / root
     length = _START_STEP
     ended: Outcome | None = None
-    try:
-        for count in range(settings.irc_steps):
-            trial = x + step.reshape(shape)
+    refused = 0
+    for count in range(settings.irc_steps):
+        trial = x + step.reshape(shape)
+        risen = True
+        try:
             evaluation = yield trial[None]
+        except SurfaceError:
+            refused += 1
+            if refused > _PATIENCE:
+                ended = Outcome.SURFACE_FAILED
+                break
+        else:
+            refused = 0
             new_energy = float(evaluation.energies[0])
             new_gradient = evaluation.gradients[0].ravel()
             expected = gradient + hessian @ step
             hessian = bofill(hessian, step, new_gradient - gradient)
-            if new_energy > energy + _RISE:
-                if length > _SHORTEST:
-                    length = max(0.4 * length, _SHORTEST)
-                    step = _quadratic_step(hessian, gradient, root, x, length)
-                    if count > 0:
-                        continue
-                    step = 0.5 * sign * _FIRST * mode / root
-                    continue
-                monotone = False
+            risen = new_energy > energy + _RISE
+        if risen:
+            if not points:
+                # Off the saddle point there is no slope to follow yet, only its mode.
+                step = 0.5 * step
+                if float(np.linalg.norm(step * root)) < _NEAREST:
+                    ended = Outcome.SURFACE_FAILED if refused else Outcome.IRC_FAILED
+                    break
+            elif length > _SHORTEST:
+                length = max(0.4 * length, _SHORTEST)
+                step = _quadratic_step(hessian, gradient, root, x, length)
+            else:
+                # At the foot of the path noise may lift a point; on a slope it is no path.
+                monotone = bool(np.abs(gradient).max() < 10.0 * _FLAT)
                 break
-            miss = np.linalg.norm((new_gradient - expected) / root)
-            size = np.linalg.norm(new_gradient / root)
-            if miss > 0.3 * size:
-                length = max(0.6 * length, _SHORTEST)
-            elif miss < 0.12 * size:
-                length = min(1.4 * length, _LONGEST)
-            x, energy, gradient = trial, new_energy, new_gradient
-            points.append(PathPoint(x, energy, gradient.reshape(shape)))
-            if dissociated(molecule, x, settings.dissociation):
-                ended = Outcome.DISSOCIATED
-                break
-            if np.abs(gradient).max() < _FLAT:
-                break
-            if count >= 2 and _in_basin(hessian, x, root, gradient):
-                break
-            step = _quadratic_step(hessian, gradient, root, x, length)
-    except SurfaceError:
-        ended = Outcome.SURFACE_FAILED
-    if ended is Outcome.SURFACE_FAILED:
+            continue
+        miss = np.linalg.norm((new_gradient - expected) / root)
+        size = np.linalg.norm(new_gradient / root)
+        if miss > 0.3 * size:
+            length = max(0.6 * length, _SHORTEST)
+        elif miss < 0.12 * size:
+            length = min(1.4 * length, _LONGEST)
+        x, energy, gradient = trial, new_energy, new_gradient
+        points.append(PathPoint(x, energy, gradient.reshape(shape)))
+        if dissociated(molecule, x, settings.dissociation):
+            ended = Outcome.DISSOCIATED
+            break
+        if np.abs(gradient).max() < _FLAT:
+            break
+        if count >= 2 and _in_basin(hessian, x, root, gradient):
+            break
+        step = _quadratic_step(hessian, gradient, root, x, length)
+    if ended in (Outcome.SURFACE_FAILED, Outcome.IRC_FAILED):
         end = Minimum(ended, x, energy, gradient.reshape(shape), hessian)
-        return Branch(tuple(points), monotone, end)
+        return Branch(tuple(points), False, end)
     # A path keeps its symmetry and may run into a saddle between conformers: step aside.
     aside = x + _ASIDE * np.random.default_rng(x.size).normal(size=shape) / np.sqrt(3.0)
     tail: list[PathPoint] = []

@@ -20,7 +20,7 @@ Bias = Callable[[Positions], tuple[float, NDArray[np.float64]]]
 """Value in eV and gradient (n, 3) in eV/Å of a bias at one geometry, e.g. an ArtificialForce."""
 
 _STIFFEST = 400.0  # eV/Å²: stiffer than any bond, whose stretch has at most some 240
-_SETTLE_STEPS = 30  # gradients to relax fragments that went apart
+_SETTLE_STEPS = 100  # gradients to relax fragments that went apart
 _PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
 _SHORTEST_STEP = 1e-6  # Å: a trust radius below this is a numerical dead end
 
@@ -235,7 +235,7 @@ def settle(
     Returns
     -------
     Minimum
-        Outcome DISSOCIATED, or what `minimise` says.
+        Outcome DISSOCIATED when the fragments are relaxed and still apart, else why not.
     """
     apart = yield from descend(
         molecule,
@@ -247,7 +247,9 @@ def settle(
         trace=trace,
     )
     if dissociated(molecule, apart.positions, settings.dissociation):
-        return replace(apart, outcome=Outcome.DISSOCIATED, dissociated=True)
+        if apart.outcome is Outcome.CONVERGED:
+            apart = replace(apart, outcome=Outcome.DISSOCIATED, dissociated=True)
+        return apart
     found = yield from minimise(
         molecule, apart.positions, settings, hessian=apart.hessian, max_step=max_step, trace=trace
     )

@@ -31,7 +31,7 @@ class PushPath:
     terms
         The force that drove it.
     gamma
-        The γ in kJ/mol that was needed, or the highest tried.
+        The γ in kJ/mol of the last point.
     rebonded
         Whether bonds were made or broken on the way.
     """
@@ -84,8 +84,8 @@ def push(
         return Outcome.DISSOCIATED if gone else None
 
     estimate = hessian
+    gamma = 0.0
     for fraction in limits.ladder:
-        gamma = fraction * limits.gamma
         part: list[PathPoint] = []
         try:
             end = yield from descend(
@@ -95,7 +95,7 @@ def push(
                 steps=limits.push_steps,
                 gradient_limit=limits.push_gradient,
                 max_step=limits.max_step,
-                bias=ArtificialForce(molecule, terms, gamma),
+                bias=ArtificialForce(molecule, terms, fraction * limits.gamma),
                 trace=part,
                 stop=stop,
             )
@@ -104,6 +104,7 @@ def push(
                 raise
             end = replace(end, outcome=Outcome.SURFACE_FAILED)
             break
+        gamma = fraction * limits.gamma
         points.extend(part if not points else part[1:])
         x, estimate = end.positions, end.hessian
         changed = rebonded(molecule, start, x)

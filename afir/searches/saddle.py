@@ -199,8 +199,9 @@ def saddle(
                 outcome = Outcome.DISSOCIATED
                 break
             # Far from the saddle the softest mode may be the wrong one: look again nearby.
-            if renewed < _RENEWALS and lost >= 2:
+            if renewed < _RENEWALS and used + values.size < limits.saddle_steps and lost >= 2:
                 estimate = yield from rough_hessian(x, gradient)
+                used += values.size
                 lost = 0
                 renewed += 1
                 radius = min(radius, _START_RADIUS)

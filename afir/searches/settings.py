@@ -19,7 +19,8 @@ class StepSettings:
     ladder
         Fractions of γ_max tried one after the other until the push crosses.
     push_steps, minimum_steps, saddle_steps, irc_steps
-        Step limits (gradient calls) of each search; for the IRC, a side.
+        Step limits (gradient calls) of each search; for the IRC, a side; for a saddle search
+        without a Hessian, after that has been measured.
     push_gradient
         A push has arrived when no component of its gradient exceeds this, in eV/Å.
     minimum_gradient
@@ -49,7 +50,7 @@ class StepSettings:
     ladder: tuple[float, ...] = (0.5, 1.0)
     push_steps: int = 150
     minimum_steps: int = 250
-    saddle_steps: int = 80
+    saddle_steps: int = 100
     irc_steps: int = 80
     push_gradient: float = 1e-3 * HARTREE_PER_BOHR
     minimum_gradient: float = 5e-5 * HARTREE_PER_BOHR

@@ -13,8 +13,8 @@ import numpy as np
 from afir.driver import Level, Search, stage
 from afir.errors import SurfaceError
 from afir.force import ArtificialForce, ForceTerm
-from afir.geometry import rmsd
-from afir.molecule import Molecule
+from afir.geometry import superpose
+from afir.molecule import Molecule, Positions
 from afir.searches.minimum import PathPoint, minimise, settle
 from afir.searches.path import Peak, path_hessians, peaks, relax_path
 from afir.searches.push import PushPath, push
@@ -22,7 +22,8 @@ from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
 
-_SAME_PLACE = 0.15  # Å RMSD: the push fell back to where it started
+_SAME_PLACE = 0.3  # Å: when no atom ends further from its start, the push fell back
+_SLACK = 1.0  # eV: how far a peak may lie above the ceiling and still lead below it
 
 
 def try_push(
@@ -73,7 +74,7 @@ def try_push(
         end = yield from _settle(molecule, path, start, limits, tail)
     except SurfaceError:
         tail = []
-    crossed = end is not None and rmsd(start.positions, end.positions) > _SAME_PLACE
+    crossed = end is not None and _moved(start.positions, end.positions) > _SAME_PLACE
     raw = [*path.points, *tail] if crossed else list(path.points)
     tops: tuple[Peak, ...] = ()
     if crossed:
@@ -92,7 +93,7 @@ def try_push(
         ("raw", _fallback(molecule, path, raw, start, limits, crossed)),
     ):
         for top in _highest(guesses, limits.peaks):
-            if ceiling is not None and top.energy > ceiling + 1.0:
+            if ceiling is not None and top.energy > ceiling + _SLACK:
                 outside = True
                 continue
             found = yield from _climb(molecule, top, limits, source)
@@ -115,6 +116,11 @@ def try_push(
     else:
         outcome = Outcome.NO_BARRIER
     return TrialResult(outcome, tuple(candidates), minima, crossed)
+
+
+def _moved(start: Positions, end: Positions) -> float:
+    """The longest way of one atom in Å, after superposition."""
+    return float(np.linalg.norm(superpose(start, end) - start, axis=1).max())
 
 
 def _highest(guesses: Sequence[Peak], count: int) -> list[Peak]:

@@ -11,6 +11,7 @@ from known import BENT, PAIR, WATER, Unreliable, gfn2, mapped, noise
 
 from afir.driver import solve
 from afir.errors import SurfaceError
+from afir.geometry import superpose
 from afir.molecule import Molecule
 from afir.searches.characterise import NotAMinimum, characterise
 from afir.searches.hessian import hessian as exact_hessian
@@ -178,3 +179,17 @@ def test_the_proof_is_the_exact_hessian():
     point = found(molecule, x)
     again = solve(exact_hessian(molecule, point.positions), gfn2(molecule))
     assert point.wavenumbers == pytest.approx(again.wavenumbers, abs=0.5)
+
+
+def test_a_flat_slope_is_no_minimum():
+    # Two molecules side by side: the gradient is tiny long before they lie as they like.
+    molecule, x, _ = mapped("H2CO", "EQ", 179.65)
+    for seed in range(4):
+        start = x + noise(x.shape, seed, 0.25)
+        try:
+            point = found(molecule, start)
+        except NotAMinimum:
+            continue
+        tight = found(molecule, point.positions, StepSettings(minimum_gradient=2e-5))
+        assert tight.energy == pytest.approx(point.energy, abs=1e-2 * KJ_PER_MOL)
+        assert np.abs(superpose(point.positions, tight.positions) - point.positions).max() < 0.1

@@ -11,6 +11,7 @@ from scipy.integrate import solve_ivp
 
 from afir.driver import solve
 from afir.geometry import superpose
+from afir.molecule import Molecule
 from afir.searches.hessian import hessian as exact_hessian
 from afir.searches.irc import irc
 from afir.searches.settings import StepSettings
@@ -18,6 +19,7 @@ from afir.stationary import Outcome
 from afir.surfaces.analytic import (
     DOUBLE_WELL_POINTS,
     MUELLER_BROWN_BENT_POINTS,
+    AnalyticSurface,
     double_well,
     mueller_brown_bent,
 )
@@ -157,3 +159,34 @@ def test_a_surface_that_fails_costs_its_side_only(first):
     for branch in (backward, forward):
         assert branch.end.energy <= energy + 1e-6 * HARTREE
         assert np.isfinite(branch.end.positions).all()
+
+
+def quartic(positions):
+    """A double well along x with minima at ±0.05 Å, harmonic across."""
+    q, across = positions[:, 0, 0], positions[:, 0, 1:]
+    energies = -0.5 * q**2 + 100.0 * q**4 + 2.0 * (across**2).sum(axis=1)
+    gradients = np.zeros_like(positions)
+    gradients[:, 0, 0] = -q + 400.0 * q**3
+    gradients[:, 0, 1:] = 4.0 * across
+    return energies, gradients
+
+
+def test_a_first_step_across_a_narrow_well_is_shortened_on_its_own_side():
+    molecule = Molecule((1,), charge=1)
+    surface = AnalyticSurface(molecule, quartic)
+    point, (backward, forward) = followed(molecule, np.zeros((1, 3)), surface)
+    side = np.sign(point.mode[0, 0])
+    # The well is so narrow that the end minimisation may leave it; the path may not begin in
+    # the other one.
+    assert backward.points[0].positions[0, 0] * side == pytest.approx(-0.0397, abs=1e-3)
+    assert forward.points[0].positions[0, 0] * side == pytest.approx(0.0397, abs=1e-3)
+
+
+def test_a_step_that_the_surface_refuses_is_shortened():
+    molecule, x, _ = mapped("HCN", "TS", 306.38)
+    point = solve(exact_hessian(molecule, x), gfn2(molecule))
+    smooth = solve(irc(molecule, point), gfn2(molecule))
+    rough = solve(irc(molecule, point), Unreliable(gfn2(molecule), [3, 4, 9]))
+    for one, other in zip(smooth, rough, strict=True):
+        assert other.end.outcome is Outcome.CONVERGED
+        assert other.end.energy == pytest.approx(one.end.energy, abs=1e-3 * KJ_PER_MOL)
