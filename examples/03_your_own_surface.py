@@ -10,6 +10,7 @@ import numpy as np
 
 from afir.contract import check_surface
 from afir.molecule import Molecule
+from afir.searches.settings import StepSettings
 from afir.surface import load_surface
 from afir.units import KJ_PER_MOL
 from networks import Settings, explore, open_run
@@ -28,7 +29,8 @@ rng = np.random.default_rng(0)
 report = check_surface(surface, start + 0.1 * rng.normal(size=start.shape), rng=rng)
 print(f"the gradient is right to {report.gradient:.1e} eV/Å")
 
-settings = Settings(surface=NAME, seed=7, terms=1, max_trials=4)
+# Barriers are low here, so a soft push does: γ = 300 kJ/mol.
+settings = Settings(surface=NAME, step=StepSettings(gamma=300.0), seed=7, terms=1)
 for _ in explore(molecule, start, settings, Path("03.db")):
     pass
 network = open_run(Path("03.db")).load_network()
