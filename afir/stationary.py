@@ -24,6 +24,7 @@ class Outcome(Enum):
     NO_SADDLE = "no peak of the path led to a first-order saddle point"
     OUTSIDE_WINDOW = "every peak lies above the energy window"
     TIMED_OUT = "the task took longer than its time limit"
+    SEARCH_FAILED = "the search ended with an error of its own"
     WORKER_DIED = "the worker process died"
     # a confirmation
     CONFIRMED = "one negative eigenvalue, and the IRC falls to a minimum on both sides"

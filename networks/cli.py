@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -164,6 +163,7 @@ def resume(
     Limits replace the old ones and count from the beginning of the run; `none` takes one away.
     """
     from networks.explorer import resume as resumption
+    from networks.jobfile import stored_job
     from networks.report import load_run
     from networks.settings import KEEP
 
@@ -172,7 +172,7 @@ def resume(
 
     before = load_run(run)
     start = before.network.eqs.get("EQ0")
-    as_before = tomllib.loads(before.job).get("workers", 1)
+    as_before = stored_job(before.job).get("workers", 1)
     events = resumption(
         run,
         workers=as_before if workers is None else workers,
@@ -315,6 +315,8 @@ _KINDS: dict[str, type[int] | type[float]] = {
 def _limit(key: str, text: str) -> Any:
     """A limit as it was typed: a number, or None for ``none``."""
     if text.lower() == "none":
+        if key == "task_seconds":
+            raise InputError("`task_seconds` must be a number of seconds, got 'none'")
         return None
     kind = _KINDS[key]
     try:

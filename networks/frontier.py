@@ -36,12 +36,15 @@ class Frontier:
         self._by_energy: list[tuple[float, int, str]] = []
 
     def add(self, eq: EQ, used: Iterable[int] = ()) -> None:
-        """Open an EQ, some of whose pushes may have been used before."""
+        """Open an EQ, some of whose pushes may have been used before; not if all of them were."""
         if eq.id in self._eqs:
             raise InputError(f"`eq` must not be open yet, got {eq.id} again")
         self._eqs[eq.id] = eq
         self._used[eq.id] = set(used)
         insort(self._by_energy, _rank(eq))
+        # As when its last push was taken: a resumed run must choose among the same EQs.
+        if self._used[eq.id] and not self.left(eq.id):
+            self.close(eq.id)
 
     @property
     def eqs(self) -> Mapping[str, EQ]:

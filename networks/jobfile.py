@@ -179,6 +179,14 @@ def resolved_job(job: Job, molecule: Molecule) -> dict[str, Any]:
     )
 
 
+def stored_job(text: str) -> dict[str, Any]:
+    """The job text of a run as values; empty when the library was given some other text."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return {}
+
+
 def current_job(text: str, molecule: Molecule, settings: Settings) -> dict[str, Any]:
     """The job a run file holds, with the settings as they are now.
 
@@ -189,7 +197,7 @@ def current_job(text: str, molecule: Molecule, settings: Settings) -> dict[str, 
     molecule, settings
         Those of the run.
     """
-    stored = tomllib.loads(text)
+    stored = stored_job(text)
     now = Job(
         input=Path(stored.get("input", "")),
         charge=molecule.charge,

@@ -144,7 +144,7 @@ class ReactionNetwork:
     def add_ts(self, confirmation: Confirmation, ends: tuple[str, str]) -> tuple[str, bool]:
         """Add a proven transition state between two nodes; its id and whether it is new.
 
-        A channel it ends in is barrierless no longer.
+        A channel it ends in is no longer one without a known TS.
         """
         point = confirmation.point
         known = self.find_ts(point.positions, point.energy)
@@ -180,7 +180,7 @@ class ReactionNetwork:
             positions=positions,
             energy=energy,
             fragments=fragments(self.molecule, positions),
-            barrierless=True,
+            no_ts_known=True,
             origin=origin,
         )
         self.insert(record)
@@ -299,6 +299,6 @@ def _reached(channel: DC) -> DC:
         channel.positions,
         channel.energy,
         channel.fragments,
-        barrierless=False,
+        no_ts_known=False,
         origin=channel.origin,
     )

@@ -93,7 +93,7 @@ def network_figure(run: Run, route: Route | None = None) -> Figure:
     for ts in sorted(tss, key=lambda ts: (ts.id not in marked, ts.energy)):
         boxes.append(_draw_ts(canvas, ts, boxes, marked=ts.id in marked))
     for dc in network.dcs.values():
-        if dc.barrierless and dc.origin in place:
+        if dc.no_ts_known and dc.origin in place:
             _draw_slope(canvas, dc)
     axes.set_xlim(-0.7, width - 0.3)
     axes.set_ylim(min(heights.values()) - 3.6 * line, top + 3.0 * line)
@@ -280,7 +280,7 @@ def _draw_ts(canvas: _Canvas, ts: TS, taken: Sequence[Box], *, marked: bool) -> 
 
 
 def _draw_slope(canvas: _Canvas, dc: DC) -> None:
-    """A dotted line from where a barrierless channel was first reached."""
+    """A dotted line from where a channel that no known TS leads to was first reached."""
     x1, x2 = canvas.place[dc.origin], canvas.place[dc.id]
     sign = 1.0 if x2 >= x1 else -1.0
     canvas.axes.plot(

@@ -138,7 +138,7 @@ class DC:
         eV, with the fragments relaxed but not infinitely far apart.
     fragments
         Their Hill formulas, sorted.
-    barrierless
+    no_ts_known
         Whether no transition state is known that leads here (a UDC).
     origin
         The EQ whose push first reached it.
@@ -148,7 +148,7 @@ class DC:
     positions: Positions
     energy: float
     fragments: tuple[str, ...]
-    barrierless: bool
+    no_ts_known: bool
     origin: str = ""
 
 

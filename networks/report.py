@@ -27,7 +27,7 @@ from networks.store import Store
 SCHEMA_VERSION = 1
 """The version of the object `show_object` returns."""
 
-BARRIERLESS = "barrierless"
+NO_TS_KNOWN = "no_ts_known"
 """Flag of a DC that no known transition state leads to."""
 
 
@@ -83,10 +83,10 @@ def zero_of(network: ReactionNetwork) -> float:
 
 
 def flags_of(record: EQ | TS | DC) -> list[str]:
-    """The flags of a record: ``complex`` for an EQ, ``barrierless`` for a DC."""
+    """The flags of a record: ``complex`` for an EQ, ``no_ts_known`` for a DC."""
     if isinstance(record, EQ):
         return list(record.flags)
-    return [BARRIERLESS] if isinstance(record, DC) and record.barrierless else []
+    return [NO_TS_KNOWN] if isinstance(record, DC) and record.no_ts_known else []
 
 
 def show_object(run: Run) -> dict[str, Any]:
@@ -224,7 +224,7 @@ def _structures(run: Run, limit: int | None) -> list[Section]:
             dc.id,
             relative(dc.energy),
             " + ".join(dc.fragments),
-            " ".join(flags_of(dc)),
+            "no TS known" if dc.no_ts_known else "",
             " ".join(_neighbours(network, dc.id)) or dc.origin,
         )
         for dc in dcs[:limit]
@@ -303,9 +303,9 @@ def graph_lines(run: Run) -> list[str]:
             for ts, other in edges[node.id]
         ]
         below += [
-            f"no barrier  → {node_name(run, dc.id)}"
+            f"no TS known  → {node_name(run, dc.id)}"
             for dc in network.dcs.values()
-            if dc.barrierless and dc.origin == node.id
+            if dc.no_ts_known and dc.origin == node.id
         ]
         last = len(below) - 1
         lines += [f"{'└─' if i == last else '├─'} {text}" for i, text in enumerate(below)]

@@ -61,7 +61,7 @@ DCS = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("energy", sa.Float, nullable=False),
     sa.Column("fragments", sa.Text, nullable=False),
-    sa.Column("barrierless", sa.Boolean, nullable=False),
+    sa.Column("no_ts_known", sa.Boolean, nullable=False),
     sa.Column("origin", sa.Text, nullable=False),
     sa.Column("positions", sa.LargeBinary, nullable=False),
 )
@@ -185,7 +185,7 @@ def _dc_row(record: DC) -> Row:
         "number": int(record.id[2:]),
         "energy": record.energy,
         "fragments": " ".join(record.fragments),
-        "barrierless": record.barrierless,
+        "no_ts_known": record.no_ts_known,
         "origin": record.origin,
         "positions": pack(record.positions),
     }
@@ -198,7 +198,7 @@ def dc_record(row: sa.Row[Any]) -> DC:
         positions=unpack(row.positions),
         energy=row.energy,
         fragments=tuple(row.fragments.split()),
-        barrierless=row.barrierless,
+        no_ts_known=row.no_ts_known,
         origin=row.origin,
     )
 

@@ -98,7 +98,7 @@ class Settings:
     wanted: Coordinates | None = None
     expand_complexes: bool = False
     task_seconds: float = 1800.0
-    round_size: int = 8
+    round_size: int = 16
 
     def __post_init__(self) -> None:
         _text("surface", self.surface)

@@ -242,7 +242,7 @@ class Store:
                         connection.execute(
                             sa.update(schema.DCS)
                             .where(schema.DCS.c.number == int(end[2:]))
-                            .values(barrierless=False)
+                            .values(no_ts_known=False)
                         )
             connection.execute(sa.delete(schema.RESULTS))
             changes: dict[str, Any] = {

@@ -78,7 +78,8 @@ class TaskResult:
     value
         What the search returned; None when there is none.
     outcome
-        Why there is no value (SURFACE_FAILED, TIMED_OUT, WORKER_DIED); None when there is one.
+        Why there is no value (SURFACE_FAILED, SEARCH_FAILED, TIMED_OUT, WORKER_DIED); None when
+        there is one.
     error
         The same in words; empty when there is a value.
     gradients
@@ -163,7 +164,7 @@ class Bench:
                 value = solve(self.search(task), surface, gradients=gradients)
             except Exception as error:  # the surface broke its contract: see `guarded`
                 logger.exception("the surface failed with something else than a SurfaceError")
-                value = Failure(Outcome.WORKER_DIED, f"{type(error).__name__}: {error}")
+                value = Failure(Outcome.SEARCH_FAILED, f"{type(error).__name__}: {error}")
             return as_result(value, gradients, time.process_time() - start)
 
         return perform
@@ -196,7 +197,7 @@ def guarded(search: Search[T], seconds: float) -> Search[T | Failure]:
     except Exception as error:
         # An accident in one strange geometry must not end a week of work.
         logger.exception("a search failed by its own fault")
-        return Failure(Outcome.WORKER_DIED, f"{type(error).__name__}: {error}")
+        return Failure(Outcome.SEARCH_FAILED, f"{type(error).__name__}: {error}")
 
 
 def as_result(value: Value | Failure, gradients: Counter[str], cpu_seconds: float) -> TaskResult:

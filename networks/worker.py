@@ -47,6 +47,8 @@ def _listen(connection: Connection[Any, Any], inbox: SimpleQueue[tuple[int, Any]
             inbox.put(connection.recv())
         except (EOFError, OSError):
             os._exit(0)
+        except Exception:
+            os._exit(1)  # a task that cannot be read: die at once rather than wait for another
 
 
 if __name__ == "__main__":

@@ -77,14 +77,14 @@ def ts(number: int, height: float, first: str, second: str) -> TS:
     )
 
 
-def dc(number: int, height: float, origin: str, *, barrierless: bool = True) -> DC:
+def dc(number: int, height: float, origin: str, *, no_ts_known: bool = True) -> DC:
     """A DC so many kJ/mol above the lowest EQ."""
     return DC(
         id=f"DC{number}",
         positions=_APART,
         energy=ZERO + height * KJ_PER_MOL,
         fragments=("CO", "H2"),
-        barrierless=barrierless,
+        no_ts_known=no_ts_known,
         origin=origin,
     )
 
@@ -104,7 +104,7 @@ def records() -> list[EQ | TS | DC]:
         eq(1, 216.5),
         eq(2, 208.6),
         eq(3, 179.6, COMPLEX),
-        dc(0, 181.0, "EQ0", barrierless=False),
+        dc(0, 181.0, "EQ0", no_ts_known=False),
         dc(1, 390.0, "EQ2"),
         ts(0, 384.8, "EQ0", "EQ1"),
         ts(1, 324.5, "EQ2", "EQ1"),

@@ -30,7 +30,7 @@ def snapshot(path: Path) -> dict[str, Any]:
                 for t in network.tss.values()
             ],
             "dcs": [
-                (d.id, d.energy, d.fragments, d.barrierless, d.origin, d.positions.tobytes())
+                (d.id, d.energy, d.fragments, d.no_ts_known, d.origin, d.positions.tobytes())
                 for d in network.dcs.values()
             ],
             "trials": [dataclasses.replace(trial, cpu_seconds=0.0) for trial in store.trials()],

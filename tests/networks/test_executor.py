@@ -158,7 +158,10 @@ def test_a_search_that_takes_too_long_is_given_up_in_this_process_too() -> None:
 
 @pytest.mark.parametrize(
     ("error", "outcome"),
-    [(SurfaceError("no SCF"), Outcome.SURFACE_FAILED), (ZeroDivisionError(), Outcome.WORKER_DIED)],
+    [
+        (SurfaceError("no SCF"), Outcome.SURFACE_FAILED),
+        (ZeroDivisionError(), Outcome.SEARCH_FAILED),
+    ],
 )
 def test_whatever_goes_wrong_in_a_search_is_a_result(error: Exception, outcome: Outcome) -> None:
     def failing() -> Search[None]:

@@ -69,7 +69,7 @@ def test_everything_is_found_and_tried(whole: Path) -> None:
         assert {trial.eq for trial in store.trials()} == plain
         for dc in network.dcs.values():
             leading = [ts for ts in network.tss.values() if dc.id in ts.ends]
-            assert dc.barrierless is not bool(leading)
+            assert dc.no_ts_known is not bool(leading)
         for ts in network.tss.values():
             assert ts.proof["negative_eigenvalues"] == 1
 

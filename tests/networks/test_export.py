@@ -64,7 +64,7 @@ def test_csv(tmp_path: Path) -> None:
     assert float(eqs[2]["relative_kj_mol"]) == pytest.approx(208.6)
     assert [(row["first"], row["second"]) for row in tss][2] == ("EQ0", "DC0")
     assert float(tss[1]["barrier_from_first_kj_mol"]) == pytest.approx(BARRIER)
-    assert dcs[1]["flags"] == "barrierless"
+    assert dcs[1]["flags"] == "no_ts_known"
 
 
 def test_extxyz(tmp_path: Path) -> None:

@@ -107,14 +107,14 @@ def test_channels_are_told_apart_by_their_bonds_only() -> None:
     assert network.add_dc(swapped, -4.0, origin="EQ0") == ("DC1", False)
 
 
-def test_a_channel_with_a_ts_is_barrierless_no_longer() -> None:
+def test_a_channel_with_a_ts_is_no_ts_known_no_longer() -> None:
     network = small()
     x = structure(0).copy()
     x[3] += 20.0
     network.add_dc(x, -90.0, origin="EQ1")
-    assert network.dcs["DC0"].barrierless
+    assert network.dcs["DC0"].no_ts_known
     network.add_ts(confirmed(0, 3), ("EQ1", "DC0"))
-    assert not network.dcs["DC0"].barrierless
+    assert not network.dcs["DC0"].no_ts_known
     assert network.dcs["DC0"].origin == "EQ1"
 
 

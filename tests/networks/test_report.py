@@ -88,7 +88,7 @@ def test_numbers() -> None:
     )
     assert shown["ts"][1]["ends"] == ["EQ2", "EQ1"]
     assert shown["eq"][3]["flags"] == ["complex"]
-    assert [dc["flags"] for dc in shown["dc"]] == [[], ["barrierless"]]
+    assert [dc["flags"] for dc in shown["dc"]] == [[], ["no_ts_known"]]
     assert shown["gradients"]["total"] == 2000 == sum(shown["gradients"]["stages"].values())
     assert shown["trials"] == {"found": 9, "no_barrier": 21}
     assert shown["complete"] == {"anything_left": True, "stopped_by": "trials"}
@@ -148,7 +148,7 @@ def test_the_graph_lists_every_transition_state_once() -> None:
     assert lines[0] == "EQ0  0.0"
     assert "└─ TS5  650.0  → itself" in lines
     assert "├─ TS2  305.6  → DC0 (CO + H2)" in lines
-    assert "no barrier  → DC1 (CO + H2)" in text
+    assert "no TS known  → DC1 (CO + H2)" in text
 
 
 @pytest.mark.parametrize(

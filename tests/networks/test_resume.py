@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -15,8 +16,10 @@ from runs import HCN, HCN_START, snapshot
 from toyworld import MOLECULE, SETTINGS, ToyBench, structure
 
 from afir.searches.settings import StepSettings
-from networks import Settings, explore, open_run
+from networks import Settings, explore, open_run, resume
+from networks.events import TaskDone
 from networks.executor import SerialExecutor
+from networks.policy import policy_names
 from networks.records import StoppedBy
 
 HERE = Path(__file__).parent
@@ -85,6 +88,25 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     for _ in explore(MOLECULE, structure(0), SETTINGS, path, executor=SerialExecutor(ToyBench())):
         pass
     return snapshot(path)
+
+
+@pytest.mark.parametrize("policy", policy_names())
+def test_with_any_policy_an_interrupted_run_finds_the_same(policy: str, tmp_path: Path) -> None:
+    settings = dataclasses.replace(SETTINGS, policy=policy)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for _ in explore(MOLECULE, structure(0), settings, whole, executor=SerialExecutor(ToyBench())):
+        pass
+    events = explore(MOLECULE, structure(0), settings, parts, executor=SerialExecutor(ToyBench()))
+    for patience in (4, 3, 6, 5, 2, 7, 3, 9, 4):
+        # Left in the middle: after so many answers have come in.
+        answers = (event for event in events if isinstance(event, TaskDone))
+        for _ in zip(range(4 * patience), answers, strict=False):
+            pass
+        events.close()  # type: ignore[attr-defined]
+        events = resume(parts, executor=SerialExecutor(ToyBench()))
+    for _ in events:
+        pass
+    assert snapshot(parts) == snapshot(whole)
 
 
 @pytest.mark.parametrize("place", ["before", "within", "after"])
