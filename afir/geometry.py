@@ -171,6 +171,19 @@ def rigid_motions(
     return motions.reshape(3 * n, 3 + count)
 
 
+def internal_part(positions: Positions, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The gradient (n, 3) without what would only move or turn the whole molecule.
+
+    It is the whole gradient of a surface that does not know where the molecule is. Surfaces
+    summed on a grid (density functionals, implicit solvents) do, a little, and no search within
+    the molecule can relax that part.
+    """
+    rigid = rigid_motions(positions)
+    flat = gradient.ravel()
+    result: NDArray[np.float64] = (flat - rigid @ (rigid.T @ flat)).reshape(positions.shape)
+    return result
+
+
 def rigid_step(
     positions: Positions, step: Positions, parts: Sequence[Sequence[int]]
 ) -> tuple[Positions, NDArray[np.float64]]:

@@ -21,13 +21,21 @@ from afir.symmetry import congruence
 from afir.units import BOHR, HARTREE
 
 ENERGY_TOLERANCE = 2e-5 * HARTREE
-"""eV. Structures further apart in energy are different."""
+"""eV. Structures further apart in energy are different, unless they lie on top of each other."""
 
 SIGNATURE_TOLERANCE = 0.006 / BOHR
 """Å⁻¹. So are structures with any sorted inverse distance further apart than this."""
 
 RMSD_TOLERANCE = 0.1
 """Å. The proof: root mean square distance after the best permutation and superposition."""
+
+NOISE_TOLERANCE = 4e-4 * HARTREE
+"""eV. Surfaces summed on a grid (implicit solvents, density functionals) give one structure
+another energy when it is turned, by up to 3e-4 hartree for GFN2 with ALPB. Structures closer in
+energy than this are one if they agree twice as closely as the others must."""
+
+ON_TOP = 0.5
+"""Fraction of the signature and RMSD tolerances within which two structures coincide."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +84,23 @@ def fingerprint(molecule: Molecule, positions: Positions, energy: float) -> Fing
 
 def may_be_same(a: Fingerprint, b: Fingerprint) -> bool:
     """Whether two fingerprints of one molecule agree: necessary, not sufficient."""
-    return bool(
-        abs(a.energy - b.energy) < ENERGY_TOLERANCE
-        and (np.abs(a.signature - b.signature) < SIGNATURE_TOLERANCE).all()
-    )
+    return _rmsd_limit(a, b) is not None
+
+
+def _rmsd_limit(a: Fingerprint, b: Fingerprint) -> float | None:
+    """How closely two structures must superpose to be one, in Å; None if they cannot be one."""
+    apart = abs(a.energy - b.energy)
+    if apart >= NOISE_TOLERANCE:
+        return None
+    share = 1.0 if apart < ENERGY_TOLERANCE else ON_TOP
+    if (np.abs(a.signature - b.signature) >= share * SIGNATURE_TOLERANCE).any():
+        return None
+    return share * RMSD_TOLERANCE
+
+
+def _same(molecule: Molecule, a: Fingerprint, x: Positions, b: Fingerprint, y: Positions) -> bool:
+    limit = _rmsd_limit(a, b)
+    return limit is not None and congruence(molecule.numbers, x, y, tolerance=limit) is not None
 
 
 def same_structure(
@@ -101,9 +122,8 @@ def same_structure(
     InputError
         If the shape of the positions does not fit the molecule.
     """
-    if not may_be_same(fingerprint(molecule, *first), fingerprint(molecule, *second)):
-        return False
-    return congruence(molecule.numbers, first[0], second[0], tolerance=RMSD_TOLERANCE) is not None
+    prints = fingerprint(molecule, *first), fingerprint(molecule, *second)
+    return _same(molecule, prints[0], first[0], prints[1], second[0])
 
 
 def same_labelled(first: Positions, second: Positions) -> bool:
@@ -165,14 +185,12 @@ class IdentityIndex:
         Of several, the one nearest in energy.
         """
         energy = fingerprint.energy
-        start = bisect_left(self._by_energy, energy - ENERGY_TOLERANCE, key=itemgetter(0))
-        stop = bisect_right(self._by_energy, energy + ENERGY_TOLERANCE, key=itemgetter(0))
+        start = bisect_left(self._by_energy, energy - NOISE_TOLERANCE, key=itemgetter(0))
+        stop = bisect_right(self._by_energy, energy + NOISE_TOLERANCE, key=itemgetter(0))
         near = [(abs(known - energy), id) for known, id in self._by_energy[start:stop]]
         for _, id in sorted(near):
             entry = self._entries[id]
-            if may_be_same(fingerprint, entry.fingerprint) and congruence(
-                self.molecule.numbers, entry.versions[0], positions, tolerance=RMSD_TOLERANCE
-            ):
+            if _same(self.molecule, entry.fingerprint, entry.versions[0], fingerprint, positions):
                 return id
         return None
 

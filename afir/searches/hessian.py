@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afir.driver import Search
-from afir.geometry import rigid_motions
+from afir.geometry import internal_part, rigid_motions
 from afir.molecule import Molecule, Positions
 from afir.quadratic import Matrix
 from afir.stationary import StationaryPoint
@@ -40,7 +40,7 @@ def hessian(molecule: Molecule, positions: Positions) -> Search[StationaryPoint]
     """
     evaluation = yield positions[None]
     energy = float(evaluation.energies[0])
-    gradient_max = float(np.abs(evaluation.gradients[0]).max())
+    gradient_max = float(np.abs(internal_part(positions, evaluation.gradients[0])).max())
     size = positions.size
     rigid = rigid_motions(positions)
     # The orthogonal complement of the rigid motions, from a complete QR.

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from afir.driver import Search
 from afir.errors import SurfaceError
-from afir.geometry import components, dissociated, rigid_step, turned_back, turned_hessian
+from afir.geometry import (
+    components,
+    dissociated,
+    internal_part,
+    rigid_step,
+    turned_back,
+    turned_hessian,
+)
 from afir.molecule import Molecule, Positions
 from afir.quadratic import Matrix, bfgs, downhill_step, longest, model_hessian, positive, vibrations
 from afir.searches.settings import StepSettings
@@ -90,7 +97,8 @@ def descend(
 
     x = np.array(start, dtype=np.float64)
     evaluation = yield x[None]
-    energy, gradient = float(evaluation.energies[0]), evaluation.gradients[0]
+    energy = float(evaluation.energies[0])
+    gradient = internal_part(x, evaluation.gradients[0])
     total, slope = biased(x, energy, gradient)
     if trace is not None:
         trace.append(PathPoint(x, energy, gradient))
@@ -126,7 +134,8 @@ def descend(
                 break
             continue
         failures = 0
-        new_energy, new_gradient = float(evaluation.energies[0]), evaluation.gradients[0]
+        new_energy = float(evaluation.energies[0])
+        new_gradient = internal_part(trial, evaluation.gradients[0])
         new_total, new_slope = biased(trial, new_energy, new_gradient)
         predicted = float(slope.ravel() @ step + 0.5 * step @ hessian @ step)
         seen = new_slope if turns is None else turned_back(turns, new_slope)

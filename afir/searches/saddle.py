@@ -17,6 +17,7 @@ from afir.errors import SurfaceError
 from afir.geometry import (
     components,
     dissociated,
+    internal_part,
     rigid_motions,
     rigid_step,
     turned_back,
@@ -107,7 +108,8 @@ def saddle(
     x = np.array(guess, dtype=np.float64)
     shape = x.shape
     evaluation = yield x[None]
-    energy, gradient = float(evaluation.energies[0]), evaluation.gradients[0].ravel()
+    energy = float(evaluation.energies[0])
+    gradient = internal_part(x, evaluation.gradients[0]).ravel()
     used = 1
     estimate = model_hessian(molecule, x) if hessian is None else hessian
 
@@ -167,7 +169,7 @@ def saddle(
                 continue
             failures = 0
             new_energy = float(evaluation.energies[0])
-            new_gradient = evaluation.gradients[0].ravel()
+            new_gradient = internal_part(trial, evaluation.gradients[0]).ravel()
             expected = gradient + estimate @ step
             seen = new_gradient
             if turns is not None:

@@ -16,6 +16,7 @@ from afir.geometry import (
     dissociated,
     distances,
     gap,
+    internal_part,
     linear,
     rigid_motions,
     rigid_step,
@@ -232,3 +233,18 @@ def test_turning_back_is_the_inverse_of_turning():
 def test_cumulative_length_of_a_staircase():
     path = np.array([[[0.0, 0.0, 0.0]], [[1.0, 0.0, 0.0]], [[1.0, 2.0, 0.0]], [[1.0, 2.0, 3.0]]])
     np.testing.assert_allclose(cumulative_length(path), [0.0, 1.0, 3.0, 6.0])
+
+
+@given(seed=st.integers(0, 2**31), n=st.integers(2, 7))
+def test_the_internal_part_neither_pushes_nor_turns_the_molecule(seed, n):
+    rng = np.random.default_rng(seed)
+    x, gradient = rng.normal(size=(2, n, 3))
+    inner = internal_part(x, gradient)
+    np.testing.assert_allclose(inner.sum(axis=0), 0.0, atol=1e-12)
+    np.testing.assert_allclose(np.cross(x, inner).sum(axis=0), 0.0, atol=1e-9)
+    np.testing.assert_allclose(internal_part(x, inner), inner, atol=1e-9)
+    # The gradient of distances alone has nothing to lose.
+    arms = x[:, None] - x
+    pair = (rng.normal(size=(n, n)) * (1 - np.eye(n)))[..., None]
+    forces = ((pair + pair.transpose(1, 0, 2)) * arms).sum(axis=1)
+    np.testing.assert_allclose(internal_part(x, forces), forces, atol=1e-9)

@@ -16,6 +16,7 @@ from afir.searches.hessian import hessian as exact_hessian
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
+from afir.surface import load_surface
 from afir.surfaces.analytic import (
     MUELLER_BROWN_BENT_POINTS,
     double_well,
@@ -111,6 +112,22 @@ def test_saddle_points_of_the_maps_from_distorted_guesses(formula, relative, see
     found = solve(saddle(molecule, x + noise(x.shape, seed, 0.06)), gfn2(molecule))
     assert found.outcome is Outcome.CONVERGED
     assert found.energy == pytest.approx(energy, abs=MU_EH)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("relative", [384.81, 492.14])
+def test_saddle_points_in_water_from_any_side(relative, seed):
+    # The grid of the solvent's surface makes the gradient differ from view to view.
+    molecule, x, _ = mapped("H2CO", "TS", relative)
+    surface = load_surface("gfn2", molecule, solvent="water")
+    view = Rotation.random(random_state=seed).apply(x + noise(x.shape, seed, 0.06))
+    found = solve(saddle(molecule, view), surface)
+    assert found.outcome is Outcome.CONVERGED
+    point = solve(exact_hessian(molecule, found.positions), surface)
+    assert point.order == 1
+    # Two dielectrics of one hydrogen transfer: the solvent changes its mode by a few per cent.
+    gas = solve(exact_hessian(molecule, x), gfn2(molecule))
+    assert point.wavenumbers[0] == pytest.approx(gas.wavenumbers[0], rel=0.15)
 
 
 def test_a_charged_identity_exchange():

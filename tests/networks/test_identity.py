@@ -9,8 +9,10 @@ from scipy.spatial.transform import Rotation
 
 from afir.errors import InputError
 from afir.molecule import Molecule
+from afir.surface import load_surface
 from networks.identity import (
     ENERGY_TOLERANCE,
+    NOISE_TOLERANCE,
     SIGNATURE_TOLERANCE,
     IdentityIndex,
     fingerprint,
@@ -80,8 +82,25 @@ def test_enantiomers_are_one():
 
 
 def test_energy_tells_apart():
-    assert not same_structure(CHFCLBR, (HAND, 0.0), (HAND, 1.01 * ENERGY_TOLERANCE))
-    assert same_structure(CHFCLBR, (HAND, 0.0), (HAND, 0.99 * ENERGY_TOLERANCE))
+    moved = HAND * 1.008  # within the tolerances, but not on top of the first
+    assert not same_structure(CHFCLBR, (HAND, 0.0), (moved, 1.01 * ENERGY_TOLERANCE))
+    assert same_structure(CHFCLBR, (HAND, 0.0), (moved, 0.99 * ENERGY_TOLERANCE))
+
+
+def test_one_structure_is_one_at_the_noise_of_a_grid():
+    assert same_structure(CHFCLBR, (HAND, 0.0), (turned(HAND, 3), 0.99 * NOISE_TOLERANCE))
+    assert not same_structure(CHFCLBR, (HAND, 0.0), (HAND, 1.01 * NOISE_TOLERANCE))
+    # What is behind it: water's surface area is summed on a grid that does not turn along.
+    molecule, x = example("H2CO")
+    x = x + 0.2 * np.random.default_rng(0).normal(size=x.shape)
+    surface = load_surface("gfn2", molecule, solvent="water")
+    views = np.array([turned(x, seed) for seed in range(20)])
+    energies = surface.evaluate(views).energies
+    assert np.ptp(energies) < NOISE_TOLERANCE
+    index = IdentityIndex(molecule)
+    index.add("EQ0", fingerprint(molecule, views[0], energies[0]), views[0])
+    for view, energy in zip(views, energies, strict=True):
+        assert index.find(fingerprint(molecule, view, energy), view) == "EQ0"
 
 
 def test_conformers_and_isomers_of_equal_energy_are_two():
