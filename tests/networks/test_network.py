@@ -55,7 +55,7 @@ def test_a_structure_is_one_node_however_it_lies() -> None:
     for x in (turned, -turned):
         assert network.add_eq(point(x, energy(0), 0)) == ("EQ1", False)
         assert network.find_eq(x, energy(0) + 1e-5) == "EQ1"
-    assert network.find_eq(turned, energy(0) + 0.01) is None
+    assert network.find_eq(turned, energy(0) + 0.02) is None
     assert network.add_ts(confirmed(1, 0), ("EQ0", "EQ1")) == ("TS0", False)
 
 
