@@ -8,14 +8,14 @@ their `Evaluation`, and returns its result. It knows no backend. `solve` runs on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 
-from afir.errors import SurfaceError
+from afir.errors import AfirError, BrokenSurfaceError, SurfaceError
 from afir.molecule import Positions
 from afir.surface import Evaluation, Surface
 
@@ -52,13 +52,23 @@ def stage(name: str, search: Search[T], level: Level = Level.POINT) -> Search[T]
     that remembers densities forgets them when the stage ends. Stages inside `search` keep
     their own labels.
     """
+
+    def labelled(asked: Asked) -> Asked:
+        return asked if isinstance(asked, Request) else Request(asked, name, level, search)
+
+    return relayed(search, labelled)
+
+
+def relayed(search: Search[T], handle: Callable[[Asked], Asked]) -> Search[T]:
+    """Run `search` with each of its requests replaced by what `handle` makes of it.
+
+    What `handle` raises ends the search.
+    """
     try:
         asked = next(search)
         while True:
-            if not isinstance(asked, Request):
-                asked = Request(asked, name, level, search)
             try:
-                evaluation = yield asked
+                evaluation = yield handle(asked)
             except SurfaceError as error:
                 asked = search.throw(error)
             else:
@@ -101,12 +111,12 @@ class _Flight(Generic[T]):
         self.request: Request
         self.advance(None)
 
-    def advance(self, reply: Evaluation | SurfaceError | None) -> None:
+    def advance(self, reply: Evaluation | AfirError | None) -> None:
         """Hand the reply to the search and take its next request, or its result."""
         try:
             if reply is None:
                 asked = next(self.search)
-            elif isinstance(reply, SurfaceError):
+            elif isinstance(reply, AfirError):
                 asked = self.search.throw(reply)
             else:
                 asked = self.search.send(reply)
@@ -127,7 +137,11 @@ def _answer(evaluation: Evaluation, start: int, stop: int) -> Evaluation | Surfa
     for index in range(start, stop):
         if index in evaluation.failures:
             return evaluation.failures[index]
-    return Evaluation(evaluation.energies[start:stop], evaluation.gradients[start:stop])
+    energies, gradients = evaluation.energies[start:stop], evaluation.gradients[start:stop]
+    # In a search a NaN would look like any other number.
+    if not (np.isfinite(energies).all() and np.isfinite(gradients).all()):
+        return SurfaceError("the surface returned an energy or gradient that is not finite")
+    return Evaluation(energies, gradients)
 
 
 def drive(
@@ -149,6 +163,13 @@ def drive(
     Finished
         Each search as it ends, in the order of ending. A geometry that fails is raised
         inside the search that asked for it and never stops the others.
+
+    Raises
+    ------
+    BrokenSurfaceError
+        When the surface raises something else than an AfirError, or returns arrays of wrong
+        shapes. It too is raised inside the search that asked: one that turns it into a value
+        stops no other.
     """
     surfaces = {Level.PATH: surface.for_paths(), Level.POINT: surface}
     waiting = iter(searches)
@@ -178,6 +199,25 @@ def drive(
 def _serve(asking: list[_Flight[T]], surface: Surface) -> None:
     """Answer the pending request of every flight with one batch."""
     requests = [flight.request for flight in asking]
+    try:
+        evaluation = _evaluated(requests, surface)
+    except Exception as error:
+        if len(asking) == 1:
+            asking[0].advance(_as_fault(error))
+        else:
+            # One of them is to blame and the error does not say which: each is asked alone.
+            for flight in asking:
+                _serve([flight], surface)
+        return
+    start = 0
+    for flight, request in zip(asking, requests, strict=True):
+        stop = start + len(request.positions)
+        flight.advance(_answer(evaluation, start, stop))
+        start = stop
+
+
+def _evaluated(requests: list[Request], surface: Surface) -> Evaluation:
+    """What a surface says to all these requests at once."""
     positions = (
         requests[0].positions
         if len(requests) == 1
@@ -185,11 +225,22 @@ def _serve(asking: list[_Flight[T]], surface: Surface) -> None:
     )
     owners = [request.owner for request in requests for _ in range(len(request.positions))]
     evaluation = surface.evaluate(positions, owners)
-    start = 0
-    for flight, request in zip(asking, requests, strict=True):
-        stop = start + len(request.positions)
-        flight.advance(_answer(evaluation, start, stop))
-        start = stop
+    shapes = np.shape(evaluation.energies), np.shape(evaluation.gradients)
+    if shapes != (positions.shape[:1], positions.shape):
+        raise BrokenSurfaceError(
+            f"the surface must return energies {positions.shape[:1]} and gradients "
+            f"{positions.shape}, got {shapes[0]} and {shapes[1]}"
+        )
+    return evaluation
+
+
+def _as_fault(error: Exception) -> AfirError:
+    """What is raised inside the search whose request made the surface raise `error`."""
+    if isinstance(error, AfirError):
+        return error
+    fault = BrokenSurfaceError(f"the surface failed with {type(error).__name__}: {error}")
+    fault.__cause__ = error
+    return fault
 
 
 def solve(search: Search[T], surface: Surface, *, gradients: Counter[str] | None = None) -> T:
@@ -208,6 +259,8 @@ def solve(search: Search[T], surface: Surface, *, gradients: Counter[str] | None
     ------
     SurfaceError
         When a geometry failed and the search did not handle it.
+    BrokenSurfaceError
+        As `drive`.
     """
     for finished in drive([(None, search)], surface, width=1):
         if gradients is not None:

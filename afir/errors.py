@@ -22,3 +22,7 @@ class MissingPackageError(InputError):
 
 class SurfaceError(AfirError):
     """A surface found no energy for one geometry, e.g. its SCF did not converge."""
+
+
+class BrokenSurfaceError(AfirError):
+    """A surface did what no surface may; searches do not step back from it, they end."""

@@ -127,10 +127,9 @@ class BatchedExecutor:
         before = time.process_time()
         for finished in drive(searches, self._surface, width=self._width):
             now = time.process_time()
-            value = finished.value
-            if value is None:
-                value = Failure(Outcome.SURFACE_FAILED, str(finished.error))
-            yield int(str(finished.key)), as_result(value, finished.gradients, now - before)
+            assert finished.value is not None  # the search of a bench always returns something
+            result = as_result(finished.value, finished.gradients, now - before)
+            yield int(str(finished.key)), result
             before = now
 
     def close(self) -> None:

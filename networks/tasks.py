@@ -15,8 +15,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from afir.driver import Search, solve
-from afir.errors import SurfaceError
+from afir.driver import Asked, Search, relayed, solve
+from afir.errors import AfirError, BrokenSurfaceError
 from afir.force import ForceTerm
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
@@ -126,8 +126,23 @@ class Bench:
     seconds: float = float("inf")
 
     def load(self) -> Surface:
-        """Build the surface; raises InputError when that is not possible."""
-        return load_surface(self.surface, self.molecule, **self.options)
+        """Build the surface, also as it is on paths.
+
+        Raises
+        ------
+        AfirError
+            When that is not possible, whatever the surface raised.
+        """
+        try:
+            surface = load_surface(self.surface, self.molecule, **self.options)
+            surface.for_paths()
+        except AfirError:
+            raise
+        except Exception as error:
+            raise AfirError(
+                f"the surface {self.surface!r} could not be built: {type(error).__name__}: {error}"
+            ) from error
+        return surface
 
     def search(self, task: Task) -> Search[Value | Failure]:
         """The search of a task; whatever goes wrong becomes a value."""
@@ -159,40 +174,36 @@ class Bench:
         def perform(task: Task) -> TaskResult:
             gradients: Counter[str] = Counter()
             start = time.process_time()
-            value: Value | Failure
-            try:
-                value = solve(self.search(task), surface, gradients=gradients)
-            except Exception as error:  # the surface broke its contract: see `guarded`
-                logger.exception("the surface failed with something else than a SurfaceError")
-                value = Failure(Outcome.SEARCH_FAILED, f"{type(error).__name__}: {error}")
+            value = solve(self.search(task), surface, gradients=gradients)
             return as_result(value, gradients, time.process_time() - start)
 
         return perform
 
 
+class _TimeOverError(Exception):
+    """A search has used up its time."""
+
+
 def guarded(search: Search[T], seconds: float) -> Search[T | Failure]:
     """Run a search so that its failure is a value and it ends in time.
 
-    A surface that fails, a search that runs out of time and a mistake in the search itself
-    cost this one task, never its neighbours.
+    A surface that fails or breaks its contract, a search that runs out of time and a mistake in
+    the search itself cost this one task, never its neighbours.
     """
     deadline = time.monotonic() + seconds
+
+    def in_time(asked: Asked) -> Asked:
+        if time.monotonic() > deadline:
+            raise _TimeOverError
+        return asked
+
     try:
-        asked = next(search)
-        while True:
-            if time.monotonic() > deadline:
-                search.close()
-                return Failure(Outcome.TIMED_OUT, f"gave up after {seconds:g} s")
-            try:
-                reply = yield asked
-            except SurfaceError as error:
-                asked = search.throw(error)
-            else:
-                asked = search.send(reply)
-    except StopIteration as stop:
-        value: T = stop.value
-        return value
-    except SurfaceError as error:
+        return (yield from relayed(search, in_time))
+    except _TimeOverError:
+        return Failure(Outcome.TIMED_OUT, f"gave up after {seconds:g} s")
+    except AfirError as error:
+        if isinstance(error, BrokenSurfaceError):
+            logger.warning("the surface broke its contract", exc_info=error)
         return Failure(Outcome.SURFACE_FAILED, str(error))
     except Exception as error:
         # An accident in one strange geometry must not end a week of work.

@@ -1,4 +1,4 @@
-"""Benches for tests of executors: what a worker of theirs does with a task."""
+"""Benches and surfaces for tests of executors: what a worker of theirs does with a task."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from afir.errors import InputError
+from afir.errors import InputError, SurfaceError
+from afir.molecule import Molecule, Positions
 from afir.stationary import Candidate, Outcome, TrialResult
+from afir.surface import Evaluation
+from afir.surfaces.analytic import double_well
 from networks.tasks import Confirm, Task, TaskResult
 
 
@@ -66,3 +69,38 @@ def perform(task: Task) -> TaskResult:
         candidate = Candidate(np.zeros((1000, 3)), 0.0, np.ones((1000, 1000)), "big")
         value = TrialResult(Outcome.FOUND, (candidate,), (), True)
     return TaskResult(value, None, answer, Counter({"words": 1}), 0.0)
+
+
+@dataclass(frozen=True)
+class FaultySurface:
+    """A double well that does what no surface may where the bond is longer than 3 Å."""
+
+    molecule: Molecule
+    how: str
+
+    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
+        """See `afir.surface.Surface`."""
+        right = double_well(self.molecule).evaluate(positions)
+        beyond = np.linalg.norm(positions[:, 1] - positions[:, 0], axis=1) > 3.0
+        if not beyond.any():
+            return right
+        if self.how == "raise":
+            raise ValueError("no such integral")
+        if self.how == "fail":
+            raise SurfaceError("no SCF")
+        if self.how == "shape":
+            return Evaluation(right.energies[:-1], right.gradients)
+        return Evaluation(np.where(beyond, np.nan, right.energies), right.gradients)
+
+    def for_paths(self) -> FaultySurface:
+        """Itself, if it can."""
+        if self.how == "for_paths":
+            raise RuntimeError("no paths")
+        return self
+
+
+def faulty(molecule: Molecule, *, how: str) -> FaultySurface:
+    """The factory of the surface ``faulty``."""
+    if how == "build":
+        raise RuntimeError("no library")
+    return FaultySurface(molecule, how)
