@@ -171,6 +171,13 @@ def rigid_motions(
     return motions.reshape(3 * n, 3 + count)
 
 
+def internal_motions(positions: Positions) -> NDArray[np.float64]:
+    """Orthonormal displacements (3n, m) that neither move nor turn the geometry as a whole."""
+    rigid = rigid_motions(positions)
+    # The orthogonal complement of the rigid motions, from a complete QR.
+    return np.linalg.qr(rigid, mode="complete")[0][:, rigid.shape[1] :]
+
+
 def internal_part(positions: Positions, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
     """The gradient (n, 3) without what would only move or turn the whole molecule.
 

@@ -178,24 +178,38 @@ def bfgs(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
     return updated
 
 
-def vibrations(hessian: Matrix, positions: Positions) -> tuple[Vector, Matrix]:
-    """Eigenvalues (m,) ascending and eigenvectors (3n, m), rigid motions removed.
+def vibrations(
+    hessian: Matrix, positions: Positions, weights: Vector | None = None
+) -> tuple[Vector, Matrix]:
+    """Eigenvalues and eigenvectors of a Hessian, translations and rotations removed.
 
-    Not mass-weighted; see `afir.searches.hessian` for normal modes.
+    Parameters
+    ----------
+    hessian
+        (3n, 3n) in eV/Å².
+    positions
+        (n, 3) in Å.
+    weights
+        (n,) square roots of the masses for normal modes; plain coordinates if not given.
+
+    Returns
+    -------
+    values : (m,)
+        Ascending, in eV/Å² (eV/Å²/amu with weights).
+    vectors : (3n, m)
+        Orthonormal, in the same coordinates.
     """
-    rigid = rigid_motions(positions)
-    values, vectors = _spectrum(hessian, rigid)
-    keep = len(values) - rigid.shape[1]
-    return values[:keep], vectors[:, :keep]
-
-
-def _spectrum(hessian: Matrix, rigid: Matrix) -> tuple[Vector, Matrix]:
+    rigid = rigid_motions(positions, weights)
+    if weights is not None:
+        root = np.repeat(weights, 3)
+        hessian = hessian / root[:, None] / root
     product = rigid.T @ hessian
     projected = hessian - rigid @ product
     projected -= (projected @ rigid) @ rigid.T
     projected += _RIGID_EIGENVALUE * (rigid @ rigid.T)
     values, vectors = np.linalg.eigh(projected)
-    return values, vectors
+    keep = len(values) - rigid.shape[1]
+    return values[:keep], vectors[:, :keep]
 
 
 def longest(step: Vector) -> float:

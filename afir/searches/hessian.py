@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from afir.driver import Search
-from afir.geometry import internal_part, rigid_motions
+from afir.geometry import internal_motions, internal_part
 from afir.molecule import Molecule, Positions
-from afir.quadratic import Matrix
+from afir.quadratic import Matrix, vibrations
 from afir.stationary import StationaryPoint
 from afir.units import WAVENUMBER
 
@@ -42,9 +41,7 @@ def hessian(molecule: Molecule, positions: Positions) -> Search[StationaryPoint]
     energy = float(evaluation.energies[0])
     gradient_max = float(np.abs(internal_part(positions, evaluation.gradients[0])).max())
     size = positions.size
-    rigid = rigid_motions(positions)
-    # The orthogonal complement of the rigid motions, from a complete QR.
-    internal = np.linalg.qr(rigid, mode="complete")[0][:, rigid.shape[1] :]
+    internal = internal_motions(positions)
     shifts = STEP * internal.T.reshape(-1, *positions.shape)
     evaluation = yield np.concatenate([positions + shifts, positions - shifts])
     gradients = evaluation.gradients.reshape(2, len(shifts), size)
@@ -58,9 +55,10 @@ def normal_modes(
     molecule: Molecule, positions: Positions, energy: float, gradient_max: float, matrix: Matrix
 ) -> StationaryPoint:
     """The stationary point that a Hessian (3n, 3n) in eV/Å² describes."""
-    values, vectors = mass_weighted_modes(molecule, positions, matrix)
+    root = np.sqrt(molecule.masses)
+    values, vectors = vibrations(matrix, positions, root)
     wavenumbers = WAVENUMBER * np.sign(values) * np.sqrt(np.abs(values))
-    mode = (vectors[:, 0] / np.repeat(np.sqrt(molecule.masses), 3)).reshape(positions.shape)
+    mode = vectors[:, 0].reshape(positions.shape) / root[:, None]
     return StationaryPoint(
         positions=np.array(positions),
         energy=energy,
@@ -70,18 +68,3 @@ def normal_modes(
         mode=mode / np.linalg.norm(mode),
         order=int((wavenumbers < -NOISE).sum()),
     )
-
-
-def mass_weighted_modes(
-    molecule: Molecule, positions: Positions, matrix: Matrix
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Eigenvalues (m,) in eV/Å²/amu, ascending, and mass-weighted eigenvectors (3n, m).
-
-    Translations and rotations are projected out.
-    """
-    root = np.repeat(np.sqrt(molecule.masses), 3)
-    rigid = rigid_motions(positions, np.sqrt(molecule.masses))
-    internal = np.linalg.qr(rigid, mode="complete")[0][:, rigid.shape[1] :]
-    weighted = matrix / np.outer(root, root)
-    values, vectors = np.linalg.eigh(internal.T @ weighted @ internal)
-    return values, internal @ vectors

@@ -14,9 +14,9 @@ import numpy as np
 
 from afir.driver import Search, stage
 from afir.errors import SurfaceError
-from afir.geometry import dissociated, rigid_motions
+from afir.geometry import dissociated
 from afir.molecule import Molecule, Positions
-from afir.quadratic import Matrix, Vector, bofill
+from afir.quadratic import Matrix, Vector, bofill, vibrations
 from afir.searches.minimum import PathPoint, minimise, settle
 from afir.searches.settings import StepSettings
 from afir.stationary import Minimum, Outcome, StationaryPoint
@@ -165,19 +165,6 @@ def branch(
     return Branch(tuple(points), monotone, end)
 
 
-def _internal_modes(hessian: Matrix, x: Positions, root: Vector) -> tuple[Vector, Matrix]:
-    """Mass-weighted eigenvalues and eigenvectors without the rigid motions."""
-    rigid = rigid_motions(x, root[::3])
-    weighted = hessian / root[:, None] / root[None]
-    product = rigid.T @ weighted
-    projected = weighted - rigid @ product
-    projected -= (projected @ rigid) @ rigid.T
-    projected += 1e6 * (rigid @ rigid.T)
-    values, vectors = np.linalg.eigh(projected)
-    keep = len(values) - rigid.shape[1]
-    return values[:keep], vectors[:, :keep]
-
-
 def _in_basin(hessian: Matrix, x: Positions, root: Vector, gradient: Vector) -> bool:
     """Whether the path has passed its inflection and the model's minimum is close by.
 
@@ -185,7 +172,7 @@ def _in_basin(hessian: Matrix, x: Positions, root: Vector, gradient: Vector) -> 
     curvature along the path.
     """
     slope = gradient / root
-    values, vectors = _internal_modes(hessian, x, root)
+    values, vectors = vibrations(hessian, x, root[::3])
     slopes = vectors.T @ slope
     if float(slopes**2 @ values) <= 0.0:
         return False
@@ -197,7 +184,7 @@ def _quadratic_step(
     hessian: Matrix, gradient: Vector, root: Vector, x: Positions, length: float
 ) -> Vector:
     """The step of mass-weighted `length` along the steepest-descent line of the model."""
-    values, vectors = _internal_modes(hessian, x, root)
+    values, vectors = vibrations(hessian, x, root[::3])
     slopes = vectors.T @ (gradient / root)
 
     def reach(time: float) -> Vector:

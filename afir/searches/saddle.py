@@ -17,8 +17,8 @@ from afir.errors import SurfaceError
 from afir.geometry import (
     components,
     dissociated,
+    internal_motions,
     internal_part,
-    rigid_motions,
     rigid_step,
     turned_back,
     turned_hessian,
@@ -276,8 +276,7 @@ def rough_hessian(x: Positions, gradient: Vector) -> Search[Matrix]:
     gradient
         (3n,) in eV/Å, already known.
     """
-    rigid = rigid_motions(x)
-    internal = np.linalg.qr(rigid, mode="complete")[0][:, rigid.shape[1] :]
+    internal = internal_motions(x)
     evaluation = yield x + _PROBE * internal.T.reshape(-1, *x.shape)
     columns = (evaluation.gradients.reshape(-1, x.size) - gradient) / _PROBE
     block = columns @ internal
