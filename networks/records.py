@@ -181,6 +181,8 @@ class Trial:
         Processor time of the same.
     found
         Ids of the nodes it added.
+    error
+        Why the push itself has no result, in words; empty when it has one.
     """
 
     number: int
@@ -194,6 +196,7 @@ class Trial:
     gradients: Mapping[str, int]
     cpu_seconds: float
     found: tuple[str, ...]
+    error: str = ""
 
 
 @dataclass(frozen=True, eq=False)

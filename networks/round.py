@@ -294,6 +294,7 @@ class Round:
             gradients=dict(gradients),
             cpu_seconds=cpu_seconds,
             found=found,
+            error=answer.error,
         )
 
     def _judge(self, index: int, note: _Note) -> None:

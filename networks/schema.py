@@ -18,7 +18,7 @@ from networks.codec import decode, pack, unpack
 from networks.records import DC, EQ, TS, Absorbed, Dismissed, Trial
 from networks.tasks import TaskResult
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Row = dict[str, Any]
 
@@ -94,6 +94,7 @@ TRIALS = sa.Table(
     sa.Column("crossed", sa.Boolean, nullable=False),
     sa.Column("cpu_seconds", sa.Float, nullable=False),
     sa.Column("found", sa.Text, nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
     sa.UniqueConstraint("eq", "push"),
 )
 GRADIENTS = sa.Table(
@@ -250,6 +251,7 @@ def _trial_row(trial: Trial) -> Row:
         "crossed": trial.crossed,
         "cpu_seconds": trial.cpu_seconds,
         "found": " ".join(trial.found),
+        "error": trial.error,
     }
 
 
@@ -267,6 +269,7 @@ def trial_record(row: sa.Row[Any], gradients: Mapping[str, int]) -> Trial:
         gradients=gradients,
         cpu_seconds=row.cpu_seconds,
         found=tuple(row.found.split()),
+        error=row.error,
     )
 
 

@@ -17,10 +17,14 @@ from afir.driver import Search
 from afir.errors import AfirError, InputError, SurfaceError
 from afir.geometry import distances
 from afir.molecule import Molecule
+from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, StationaryPoint, TrialResult
 from afir.surface import Evaluation
+from networks import Settings, explore, open_run
 from networks import executor as executor_module
+from networks.events import Stopped
 from networks.executor import BatchedExecutor, Executor, ProcessExecutor, SerialExecutor
+from networks.records import StoppedBy
 from networks.tasks import Bench, Characterise, Failure, Task, TaskResult, guarded
 
 
@@ -256,3 +260,26 @@ def test_a_surface_that_cannot_be_built_is_one_sentence(kind: str, how: str, wor
             list(executor.run([stretched(1.6)]))
     finally:
         executor.close()
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize("kind", EXECUTORS)
+def test_a_run_goes_on_after_a_surface_has_broken_its_contract(kind: str, tmp_path: Path) -> None:
+    iodine = Molecule((53, 53))  # whose atoms are bonded at both lengths, so that it is pulled
+    settings = Settings(
+        surface="faulty", surface_options={"how": "raise"}, step=StepSettings(gamma=500.0)
+    )
+    bench = Bench(iodine, settings.surface, settings.surface_options, settings.step)
+    executor = EXECUTORS[kind](bench)
+    start = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.55]])
+    try:
+        events = list(explore(iodine, start, settings, tmp_path / "run", executor=executor))
+    finally:
+        executor.close()
+    assert events[-1] == Stopped(StoppedBy.NOTHING_LEFT, False)
+    with open_run(tmp_path / "run") as store:
+        trials = list(store.trials())
+    assert [(trial.eq, trial.outcome, trial.error) for trial in trials] == [
+        ("EQ0", Outcome.FOUND, ""),
+        ("EQ1", Outcome.SURFACE_FAILED, "the surface failed with ValueError: no such integral"),
+    ]
