@@ -30,6 +30,7 @@ _ASIDE = 0.03  # Å: displacement off any symmetry the path has kept, before the
 _NEAREST = 0.01 * BOHR  # amu^½ Å: a path that does not fall this close to its top is none
 _PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
 _RISE = 1e-5  # eV: an energy rise that is more than noise
+_JUMP = 0.3  # eV: the model never errs by so much where the end is taken over; seen: 0.05
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,12 @@ def branch(
         )
     except SurfaceError:
         end = Minimum(Outcome.SURFACE_FAILED, x, energy, gradient.reshape(shape), hessian)
+    if tail:
+        # The minimisation starts from a fresh density: had the path slid to another solution
+        # of the SCF on its way, the energy would jump here, and the path proves nothing.
+        move = (aside - x).ravel()
+        foretold = energy + float(gradient @ move + 0.5 * move @ hessian @ move)
+        monotone = monotone and abs(tail[0].energy - foretold) < _JUMP
     # The minimisation may take a small rise for what it teaches; the path leaves such points out.
     lowest = energy
     for item in tail[1:]:

@@ -16,6 +16,7 @@ from afir.searches.hessian import hessian as exact_hessian
 from afir.searches.irc import irc
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
+from afir.surface import Evaluation
 from afir.surfaces.analytic import (
     DOUBLE_WELL_POINTS,
     MUELLER_BROWN_BENT_POINTS,
@@ -190,3 +191,31 @@ def test_a_step_that_the_surface_refuses_is_shortened():
     for one, other in zip(smooth, rough, strict=True):
         assert other.end.outcome is Outcome.CONVERGED
         assert other.end.energy == pytest.approx(one.end.energy, abs=1e-3 * KJ_PER_MOL)
+
+
+class TwoSolutions:
+    """A surface that slides 1 eV down for whoever goes on from a density of the right side."""
+
+    def __init__(self, inner, beyond):
+        self.inner, self.molecule, self.beyond = inner, inner.molecule, beyond
+        self.slid = set()
+
+    def evaluate(self, positions, owners=None):
+        answer = self.inner.evaluate(positions, owners)
+        energies = answer.energies.copy()
+        for index, owner in enumerate(owners):
+            energies[index] -= 1.0 if owner in self.slid else 0.0
+            if np.linalg.norm(positions[index][1] - positions[index][0]) > self.beyond:
+                self.slid.add(owner)
+        return Evaluation(energies, answer.gradients, answer.failures)
+
+    def for_paths(self):
+        return self
+
+
+def test_a_path_that_slid_to_another_solution_of_the_scf_proves_nothing():
+    top = DOUBLE_WELL_POINTS[2].positions
+    point = solve(exact_hessian(PAIR, top), double_well(PAIR))
+    sides = solve(irc(PAIR, point), TwoSolutions(double_well(PAIR), beyond=2.2))
+    lengths = [np.linalg.norm(b.end.positions[1] - b.end.positions[0]) for b in sides]
+    assert [side.monotone for side in sides] == [length < 2.0 for length in lengths]
