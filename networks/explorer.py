@@ -20,6 +20,7 @@ from afir.fragments import pushes
 from afir.geometry import bonds
 from afir.molecule import Molecule, Positions
 from afir.units import KJ_PER_MOL
+from networks.database import StoreError
 from networks.events import (
     Event,
     Found,
@@ -38,7 +39,7 @@ from networks.policy import Policy, load_policy
 from networks.records import COMPLEX, DC, EQ, TS, Complete, Key, Plan, StoppedBy
 from networks.round import Dismissals, Question, Round, Stage, Start
 from networks.settings import KEEP, Keep, Settings
-from networks.store import Store, StoreError
+from networks.store import Store
 from networks.tasks import Bench, Push, Task
 
 # What random numbers are made from, after the seed: each purpose has its own stream.

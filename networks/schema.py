@@ -1,6 +1,6 @@
 """The tables of a run file, and how records become rows and rows records.
 
-Together with `networks.store` the only user of SQLAlchemy.
+Together with `networks.database` and `networks.store` the only user of SQLAlchemy.
 """
 
 from __future__ import annotations

@@ -10,19 +10,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import StaticPool
 
 from afir.errors import AfirError, InputError
 from afir.molecule import Molecule, Positions
 from afir.stationary import Outcome
 from networks import schema
 from networks.codec import encode, pack, unpack
+from networks.database import Database, StoreError
 from networks.lock import Lock
 from networks.network import ReactionNetwork
 from networks.records import (
@@ -38,10 +36,6 @@ from networks.records import (
 )
 from networks.settings import Settings
 from networks.tasks import TaskResult
-
-
-class StoreError(AfirError):
-    """The run file could not be read or written; what was committed before is safe."""
 
 
 class Store:
@@ -68,15 +62,9 @@ class Store:
     settings: Settings
     job: str
 
-    def __init__(self, path: Path, lock: Lock | None) -> None:
-        self.path = path
-        self._lock = lock
-        # One connection: a run has one writer, and pragmas belong to a connection.
-        self._engine = sa.create_engine(
-            sa.URL.create("sqlite", database=str(path)),
-            poolclass=StaticPool,
-            connect_args={"check_same_thread": False},
-        )
+    def __init__(self, database: Database) -> None:
+        self.path = database.path
+        self._database = database
 
     @classmethod
     def create(
@@ -112,10 +100,10 @@ class Store:
             raise InputError(
                 f"`output` must be a new file, got {path}, which exists; resume goes on with it"
             )
-        store = cls(path, lock)
+        store = cls(Database(path, lock))
         try:
-            store._prepare()
-            with store._writing() as connection:
+            store._database.prepare()
+            with store._database.writing() as connection:
                 schema.METADATA.create_all(connection)
                 connection.execute(
                     sa.insert(schema.RUN).values(
@@ -156,11 +144,11 @@ class Store:
         """
         if not path.is_file():
             raise InputError(f"the run must be a file, got {path}, which is none")
-        store = cls(path, Lock(path) if writing else None)
+        store = cls(Database(path, Lock(path) if writing else None))
         try:
             store._read_run()
             if writing:
-                store._prepare()
+                store._database.prepare()
         except AfirError:
             store.close()
             raise
@@ -174,16 +162,7 @@ class Store:
 
     def close(self) -> None:
         """Close the file; a writer leaves it as one plain file and lets others write it."""
-        if self._lock is not None:
-            # Without the write-ahead log the file can be copied and read anywhere. While
-            # someone is reading it stays as it is, which is no harm.
-            with suppress(SQLAlchemyError), self._engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA busy_timeout=100")
-                connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
-        self._engine.dispose()
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        self._database.close()
 
     def discard(self) -> None:
         """Close the file and delete it: a run that could not even start."""
@@ -194,7 +173,7 @@ class Store:
 
     def change_settings(self, settings: Settings) -> None:
         """Replace the settings."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(
                 sa.update(schema.RUN).values(settings=json.dumps(settings.to_dict()))
             )
@@ -202,7 +181,7 @@ class Store:
 
     def plan_round(self, plan: Plan) -> None:
         """Write down what a round is going to try."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(
                 sa.update(schema.RUN).values(
                     plan_round=plan.round,
@@ -213,7 +192,7 @@ class Store:
     def add_result(self, round: int, key: Key, result: TaskResult, seconds: float) -> None:
         """Keep what a task of the round in progress returned; `seconds` is the run's total."""
         text, arrays = (None, None) if result.value is None else encode(result.value)
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(
                 sa.insert(schema.RESULTS).values(
                     round=round,
@@ -232,7 +211,7 @@ class Store:
     def absorb(self, absorbed: Absorbed, seconds: float) -> None:
         """Write what a round found and forget its raw results, all or nothing."""
         rows = schema.rows(absorbed)
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             for table, values in rows:
                 if values:
                     connection.execute(sa.insert(table), values)
@@ -260,7 +239,7 @@ class Store:
 
     def stopped(self, complete: Complete, seconds: float) -> None:
         """Note that the run ended, or, with INTERRUPTED, that it is under way."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(
                 sa.update(schema.RUN).values(
                     anything_left=complete.anything_left,
@@ -274,7 +253,7 @@ class Store:
     def load_network(self) -> ReactionNetwork:
         """The network as it was last committed."""
         network = ReactionNetwork(self.molecule)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             for row in connection.execute(sa.select(schema.EQS).order_by(schema.EQS.c.number)):
                 network.insert(schema.eq_record(row))
             for row in connection.execute(sa.select(schema.DCS).order_by(schema.DCS.c.number)):
@@ -285,7 +264,7 @@ class Store:
 
     def trials(self) -> Iterator[Trial]:
         """All trials, in order."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             counts: dict[int, dict[str, int]] = {}
             for trial, stage, count in connection.execute(sa.select(schema.GRADIENTS)):
                 counts.setdefault(trial, {})[stage] = count
@@ -297,7 +276,7 @@ class Store:
 
     def dismissed(self) -> Iterator[Dismissed]:
         """All structures that were met and are no nodes of their own, in order."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(
                 sa.select(schema.DISMISSED).order_by(schema.DISMISSED.c.number)
             ).all()
@@ -306,14 +285,14 @@ class Store:
 
     def used(self) -> Iterator[Item]:
         """The pushes that have been tried."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(sa.select(schema.TRIALS.c.eq, schema.TRIALS.c.push)).all()
         for eq, push in rows:
             yield Item(f"EQ{eq}", push)
 
     def plan(self) -> Plan | None:
         """The round in progress, if there is one."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(sa.select(schema.RUN.c.plan_round, schema.RUN.c.plan)).one()
         if row.plan is None:
             return None
@@ -324,7 +303,7 @@ class Store:
     def results(self, round: int) -> dict[Key, TaskResult]:
         """The raw results of the round in progress."""
         query = sa.select(schema.RESULTS).where(schema.RESULTS.c.round == round)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(query).all()
         return {Key(row.phase, row.position): schema.result_record(row) for row in rows}
 
@@ -351,7 +330,7 @@ class Store:
 
     def wanted(self) -> tuple[Positions, float] | None:
         """The wanted product, refined on the surface: positions in Å, energy in eV."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(
                 sa.select(schema.RUN.c.wanted, schema.RUN.c.wanted_energy)
             ).one()
@@ -359,7 +338,7 @@ class Store:
 
     def summary(self) -> RunSummary:
         """Totals of the run."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             run = connection.execute(sa.select(schema.RUN)).one()
             trials = connection.execute(
                 sa.select(schema.TRIALS.c.outcome, sa.func.count()).group_by(
@@ -394,22 +373,10 @@ class Store:
 
     # -- plumbing ------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
-        """Set the connection up for writing."""
-        try:
-            with self._engine.connect() as connection:
-                # Readers see the last commit meanwhile, and a commit waits for no disk: it
-                # survives the end of this process, though not a power cut.
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-                connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
-                connection.exec_driver_sql("PRAGMA foreign_keys=ON")
-        except SQLAlchemyError as error:
-            raise StoreError(f"the run file {self.path} cannot be written: {error}") from error
-
     def _read_run(self) -> None:
         path = self.path
         try:
-            with self._engine.connect() as connection:
+            with self._database.reading() as connection:
                 version = connection.execute(sa.select(schema.RUN.c.schema_version)).scalar_one()
                 if version != schema.SCHEMA_VERSION:
                     raise InputError(
@@ -417,34 +384,15 @@ class Store:
                         f"{version}; read it with the version of afir that wrote it"
                     )
                 row = connection.execute(sa.select(schema.RUN)).one()
-        except SQLAlchemyError as error:
-            cause = getattr(error, "orig", None) or error
-            raise InputError(f"{path} must be a run of afir, got another file ({cause})") from error
+        except StoreError as error:
+            raise InputError(
+                f"{path} must be a run of afir, got another file ({error.reason})"
+            ) from error
         self.molecule = Molecule(tuple(json.loads(row.numbers)), row.charge, row.multiplicity)
         self.start = unpack(row.start)
         self.settings = Settings.from_dict(json.loads(row.settings))
         self.job = row.job
 
     def _value(self, query: sa.Select[tuple[Any]]) -> Any:
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return connection.execute(query).scalar_one()
-
-    @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.connect() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise StoreError(f"the run file {self.path} could not be read: {error}") from error
-
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            cause = getattr(error, "orig", None) or error
-            raise StoreError(
-                f"the run file {self.path} could not be written ({cause}); everything up to the "
-                "last finished task is in it: mend the cause, then resume"
-            ) from error

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -30,10 +31,10 @@ from afir.force import ForceTerm
 from afir.stationary import Candidate, Outcome
 from networks import Store, explore, open_run, resume
 from networks.codec import Result, decode, encode, pack, unpack
+from networks.database import Database, StoreError
 from networks.events import Event, Found, Rejected, TrialDone
 from networks.executor import SerialExecutor
 from networks.records import Complete, Item, Key, Plan, StoppedBy
-from networks.store import StoreError
 from networks.tasks import Characterise, Confirm, TaskResult
 
 JOB = "[job]\nname = 'x'\n"
@@ -167,6 +168,38 @@ def test_a_closed_run_is_one_plain_file(tmp_path: Path) -> None:
     open_run(tmp_path / "copy").close()
 
 
+@pytest.mark.parametrize("begin", ["explore", "resume", "open"])
+def test_what_is_dropped_is_given_back(tmp_path: Path, begin: str) -> None:
+    path = tmp_path / "run"
+    if begin == "explore":
+        held: object = explore(MOLECULE, structure(0), SETTINGS, path)
+    else:
+        Store.create(path, MOLECULE, structure(0), SETTINGS).close()
+        held = resume(path) if begin == "resume" else Store.open(path, writing=True)
+    assert (tmp_path / "run-lock").exists()
+    # Never iterated and never closed, only forgotten.
+    del held
+    assert [file.name for file in tmp_path.iterdir()] == ["run"]
+    Store.open(path, writing=True).close()
+
+
+def test_what_is_held_at_the_end_of_the_process_is_given_back(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from runs import HCN, HCN_START; from networks import Settings, explore\n"
+        "events = explore(HCN, HCN_START, Settings(), Path(sys.argv[1]))\n"
+        "if os.fork() == 0: sys.exit()  # a child gives nothing back\n"
+        "assert os.wait()[1] == 0\n"
+        "assert Path(sys.argv[1] + '-lock').exists()\n"
+    )
+    subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, str(tmp_path / "run")],
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    assert [file.name for file in tmp_path.iterdir()] == ["run"]
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("3\nwater\n" * 1000)
     (tmp_path / "empty").touch()
@@ -229,15 +262,15 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     executor = SerialExecutor(ToyBench())
     for _ in explore(MOLECULE, structure(0), SETTINGS, undisturbed, executor=executor):
         pass
-    prepare = Store._prepare
+    prepare = Database.prepare
     pages = 60
 
-    def on_a_small_disk(self: Store) -> None:
+    def on_a_small_disk(self: Database) -> None:
         prepare(self)
         with self._engine.connect() as connection:
             connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
 
-    monkeypatch.setattr(Store, "_prepare", on_a_small_disk)
+    monkeypatch.setattr(Database, "prepare", on_a_small_disk)
     events = explore(MOLECULE, structure(0), SETTINGS, path, executor=executor)
     told: list[Event] = []
     with pytest.raises(StoreError, match=r"full.*resume"):

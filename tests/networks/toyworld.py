@@ -36,8 +36,8 @@ from afir.stationary import (
     TrialResult,
 )
 from networks import Settings, explore, resume
+from networks.database import Database
 from networks.executor import Executor, SerialExecutor
-from networks.store import Store
 from networks.tasks import Characterise, Confirm, Push, Task, TaskResult
 
 MOLECULE = Molecule.from_symbols(["C", "N", "O", "H"])
@@ -225,10 +225,10 @@ def finish(path: Path, executor: Executor, settings: Settings = SETTINGS) -> Non
 def killed_at(commit: int, place: str) -> None:
     """Make this process kill itself at its n-th commit: before, within, or after it."""
     count = 0
-    writing = Store._writing
+    writing = Database.writing
 
     @contextmanager
-    def deadly(self: Store) -> Iterator[object]:
+    def deadly(self: Database) -> Iterator[object]:
         nonlocal count
         count += 1
         if count == commit and place == "before":
@@ -240,7 +240,7 @@ def killed_at(commit: int, place: str) -> None:
         if count == commit and place == "after":
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Store._writing = deadly  # type: ignore[method-assign]
+    Database.writing = deadly  # type: ignore[method-assign]
 
 
 def serve() -> None:
