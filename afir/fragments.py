@@ -103,30 +103,6 @@ def pushes(
     return result
 
 
-def force_pairs(
-    molecule: Molecule, positions: Positions, *, targets: Sequence[int] | None = None
-) -> list[ForceTerm]:
-    """The single force terms of a structure: pushes, then pulls, equivalent ones once.
-
-    Parameters
-    ----------
-    molecule
-        The molecule.
-    positions
-        (n, 3) in Å.
-    targets
-        Every pair must hold one of these atoms; all atoms if not given.
-
-    Raises
-    ------
-    InputError
-        If `targets` names no atom of the molecule.
-    """
-    singles = _singles(molecule, positions, _targets(molecule, targets))
-    unique = _distinct(((single.term,) for single in singles), _symmetry(molecule, positions))
-    return [push[0] for push in unique]
-
-
 def grown_fragments(
     positions: Positions,
     radii: NDArray[np.float64],

@@ -28,6 +28,9 @@ HEAVIEST = 86
 ANNEALING = (5000.0, 3000.0, 2000.0, 1000.0, 600.0)
 """Electronic temperatures in K from which to cool a difficult SCF down, step by step."""
 
+_PATH_TEMPERATURE = 1000.0  # K
+_PATH_ACCURACY = 0.1  # gradients good to about 1e-5 eV/Å for ten atoms
+
 SMALLEST_DISTANCE = 0.3
 """Å. Atoms closer than this are refused: semiempirical models have no meaning there."""
 
@@ -69,6 +72,15 @@ def check_options(
                 f"`numbers` must hold elements up to radon for {method}, "
                 f"got {symbol} for atom {index}"
             )
+
+
+def on_paths(temperature: float, accuracy: float) -> tuple[float, float]:
+    """Electronic temperature in K and SCF accuracy on paths, from those for stationary points.
+
+    1000 K or more, since stretched bonds have several SCF solutions below it, and an accuracy of
+    0.1 or coarser.
+    """
+    return max(_PATH_TEMPERATURE, temperature), max(_PATH_ACCURACY, accuracy)
 
 
 class Memory(Generic[State]):

@@ -20,18 +20,12 @@ from threadpoolctl import threadpool_limits
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
 from afir.surface import Evaluation
-from afir.surfaces.series import ANNEALING, Memory, check_options, in_series
+from afir.surfaces.series import ANNEALING, Memory, check_options, in_series, on_paths
 from afir.units import BOHR, BOLTZMANN, HARTREE, HARTREE_PER_BOHR
 
 _log = logging.getLogger(__name__)
 
 library: Any = _library  # its functions carry no types
-
-PATH_TEMPERATURE = 1000.0
-"""Electronic temperature in K on paths: stretched bonds have several SCF solutions below it."""
-
-PATH_ACCURACY = 0.1
-"""SCF accuracy on paths: gradients good to about 1e-5 eV/Å for ten atoms."""
 
 _USUAL = (10, 250)  # mixer memory and SCF cycles; the library's own memory is slow when it is hard
 _PATIENT = (20, 1000)
@@ -140,13 +134,10 @@ class TBLiteSurface:
         return self._molecule
 
     def for_paths(self) -> TBLiteSurface:
-        """The same method at 1000 K or more and accuracy 0.1 or coarser; see `PATH_TEMPERATURE`."""
+        """The same method at 1000 K or more and accuracy 0.1 or coarser."""
         if self._paths is None:
-            coarser = replace(
-                self._settings,
-                temperature=max(PATH_TEMPERATURE, self._settings.temperature),
-                accuracy=max(PATH_ACCURACY, self._settings.accuracy),
-            )
+            temperature, accuracy = on_paths(self._settings.temperature, self._settings.accuracy)
+            coarser = replace(self._settings, temperature=temperature, accuracy=accuracy)
             same = coarser == self._settings
             self._paths = self if same else TBLiteSurface(self._molecule, coarser)
         return self._paths

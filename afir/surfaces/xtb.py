@@ -19,13 +19,10 @@ from threadpoolctl import threadpool_limits
 from afir.errors import InputError, MissingPackageError, SurfaceError
 from afir.molecule import Molecule, Positions
 from afir.surface import Evaluation
-from afir.surfaces.series import ANNEALING, Memory, check_options, in_series
+from afir.surfaces.series import ANNEALING, Memory, check_options, in_series, on_paths
 from afir.units import BOHR, HARTREE, HARTREE_PER_BOHR
 
 _log = logging.getLogger(__name__)
-
-_PATH_TEMPERATURE = 1000.0  # K; as in afir.surfaces.tblite
-_PATH_ACCURACY = 0.1
 
 
 def gfn2(
@@ -119,8 +116,7 @@ class XTBSurface:
 
     def for_paths(self) -> XTBSurface:
         """The same method at 1000 K or more and accuracy 0.1 or coarser."""
-        temperature = max(_PATH_TEMPERATURE, self._temperature)
-        accuracy = max(_PATH_ACCURACY, self._accuracy)
+        temperature, accuracy = on_paths(self._temperature, self._accuracy)
         if (temperature, accuracy) == (self._temperature, self._accuracy):
             return self
         return XTBSurface(self._molecule, temperature, accuracy, self._solvent)

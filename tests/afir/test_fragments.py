@@ -13,13 +13,7 @@ from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
 from afir.errors import InputError
-from afir.force import ForceTerm
-from afir.fragments import (
-    BOND_FACTOR,
-    force_pairs,
-    grown_fragments,
-    pushes,
-)
+from afir.fragments import BOND_FACTOR, grown_fragments, pushes
 from afir.geometry import bonds, distances
 from afir.molecule import Molecule
 
@@ -99,14 +93,13 @@ def test_formaldehyde_lists_what_a_chemist_would():
         "+2|3 -0|1",
     ]
     assert choose(molecule, x, terms=1) == choose(molecule, x)[:4]
-    assert [(term,) for term in force_pairs(molecule, x)] == choose(molecule, x)[:4]
 
 
 def test_benzene_pushes_six_kinds_of_pair_and_breaks_two_kinds_of_bond():
     molecule, x = example("C6H6")
     kinds = [
         (t.direction, molecule.symbols[t.a[0]] + molecule.symbols[t.b[0]])
-        for t in force_pairs(molecule, x)
+        for (t,) in choose(molecule, x, terms=1)
     ]
     # Meta and para C…C; ortho, meta and para C…H; H…H only ortho, the others out of reach.
     pushed = [(1, "CC")] * 2 + [(1, "CH")] * 3 + [(1, "HH")]
@@ -189,10 +182,9 @@ def test_misuse_is_explained():
         pushes(molecule, x, cap=-1, rng=rng)
     for targets in ([], [4], [-1]):
         with pytest.raises(InputError, match="`targets` must name atoms from 0 to 3"):
-            force_pairs(molecule, x, targets=targets)
+            choose(molecule, x, targets=targets)
 
 
-def test_single_terms_are_force_terms_in_both_directions():
-    molecule, x = example("HCN")
-    assert ForceTerm((0,), (2,), -1) in force_pairs(molecule, x)
-    assert {term.direction for term in force_pairs(molecule, x)} == {1, -1}
+def test_hydrogen_cyanide_is_pushed_once_and_pulled_twice():
+    molecule, x = example("HCN")  # C, N, H
+    assert texts(choose(molecule, x, terms=1)) == ["+1|2", "-0|2", "-0|1"]
