@@ -187,7 +187,8 @@ class Round:
                 return
             first = len(self._candidates)
             for candidate in _candidates(answer):
-                if self._new_saddle(candidate):
+                x, energy = candidate.positions, candidate.energy
+                if self._is_new("TS", self._saddle_index, x, energy):
                     index = len(self._candidates)
                     self._candidates.append(candidate)
                     yield Key("confirm", index), Confirm(candidate)
@@ -200,7 +201,10 @@ class Round:
                 return
             first = len(self._minima)
             for minimum in self._met(number):
-                if self._new_minimum(minimum):
+                if minimum.dissociated or minimum.outcome is not Outcome.CONVERGED:
+                    continue
+                x, energy = minimum.positions, minimum.energy
+                if self._is_new("EQ", self._minimum_index, x, energy):
                     index = len(self._minima)
                     self._minima.append(minimum)
                     task = Characterise(minimum.positions, minimum.hessian)
@@ -217,26 +221,15 @@ class Round:
         if isinstance(value, TrialResult):
             yield from value.minima
 
-    def _new_saddle(self, candidate: Candidate) -> bool:
-        x, energy = candidate.positions, candidate.energy
-        if self._network.find_ts(x, energy) or self._dismissals.find("TS", x, energy):
+    def _is_new(self, kind: str, index: IdentityIndex, x: Positions, energy: float) -> bool:
+        """Whether nothing like it is known, neither from before nor in this round; now it is."""
+        find = self._network.find_ts if kind == "TS" else self._network.find_eq
+        if find(x, energy) or self._dismissals.find(kind, x, energy):
             return False
         mark = fingerprint(self._network.molecule, x, energy)
-        if self._saddle_index.find(mark, x) is not None:
+        if index.find(mark, x) is not None:
             return False
-        self._saddle_index.add(str(len(self._candidates)), mark, x)
-        return True
-
-    def _new_minimum(self, minimum: Minimum) -> bool:
-        x, energy = minimum.positions, minimum.energy
-        if minimum.dissociated or minimum.outcome is not Outcome.CONVERGED:
-            return False
-        if self._network.find_eq(x, energy) or self._dismissals.find("EQ", x, energy):
-            return False
-        mark = fingerprint(self._network.molecule, x, energy)
-        if self._minimum_index.find(mark, x) is not None:
-            return False
-        self._minimum_index.add(str(len(self._minima)), mark, x)
+        index.add(str(len(index)), mark, x)
         return True
 
     # -- the end of the round --------------------------------------------------------------
