@@ -149,6 +149,8 @@ def saddle(
                     break
                 measured = -9  # measure once more before giving it up
                 continue
+            if used == limits.saddle_steps:
+                break  # the last gradient went into a measurement
             mode = _follow(values, vectors, followed)
             followed = vectors[:, mode]
             step = uphill_step(values, vectors, gradient, mode, radius)

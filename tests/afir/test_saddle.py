@@ -29,6 +29,7 @@ WIDE = StepSettings(dissociation=50.0)
 POINTS = {point.label: point for point in MUELLER_BROWN_BENT_POINTS}
 SADDLES = ("A-C", "C-B")
 MU_EH = 1e-6 * HARTREE
+RELIEF = 5  # steps that take the strain away
 
 
 def bent(label, seed=0, size=0.1):
@@ -207,6 +208,32 @@ def test_the_step_limit_ends_it():
         saddle(molecule, x + noise(x.shape, 0), StepSettings(saddle_steps=3)), gfn2(molecule)
     )
     assert found.outcome is Outcome.STEPS
+
+
+@pytest.mark.parametrize("case", ["h2co", "rx_meoh"])
+@pytest.mark.parametrize("given_hessian", [True, False])
+def test_no_search_asks_for_more_gradients_than_it_may(case, given_hessian):
+    known = REFERENCES[case]
+    molecule, surface = known.molecule, gfn2(known.molecule)
+    x = known.saddle + 0.15 * np.random.default_rng(0).normal(size=known.saddle.shape)
+    start = solve(exact_hessian(molecule, x), surface).hessian if given_hessian else None
+    # Measured twice, before and after the strain is relieved.
+    measuring = 0 if given_hessian else 2 * (3 * molecule.n_atoms - 6) + RELIEF
+    unlimited: Counter[str] = Counter()
+    whole = solve(saddle(molecule, x, hessian=start), surface, gradients=unlimited)
+    assert whole.outcome is Outcome.CONVERGED
+    for limit in range(1, 40, 2):
+        spent: Counter[str] = Counter()
+        found = solve(
+            saddle(molecule, x, StepSettings(saddle_steps=limit), hessian=start),
+            surface,
+            gradients=spent,
+        )
+        assert spent.total() <= limit + measuring
+        if spent.total() < unlimited.total():
+            assert found.outcome is Outcome.STEPS
+        else:
+            np.testing.assert_array_equal(found.positions, whole.positions)
 
 
 def test_without_an_energy_at_the_guess_there_is_no_search():
