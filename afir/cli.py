@@ -8,9 +8,11 @@ ends here: one sentence on stderr and exit code 2, never a traceback.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -24,6 +26,9 @@ ENTRY_POINT_GROUP = "afir.commands"
 
 MISUSE = 2
 """Exit code when the input or the command line is wrong."""
+
+UNREAD = 1
+"""Exit code when whoever reads the output has gone."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -49,12 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 when all is well, 2 for wrong input, 130 after Ctrl-C.
+        0 when all is well, 1 when nobody reads the output to its end, 2 for wrong input, 130
+        after Ctrl-C; a command may return others.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbosity = Verbosity()
     try:
         code = build().main(arguments, prog_name="afir", obj=verbosity, standalone_mode=False)
+        sys.stdout.flush()
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx is not None else "afir"
         _say(f"{error.format_message().rstrip('.')}; see `{where} --help`")
@@ -67,11 +74,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verbosity.level > 1:
             traceback.print_exc()
         _say(str(error))
+    except BrokenPipeError:  # `afir show RUN | head`: the reader has seen enough
+        _drop_output()
+        return UNREAD
     except OSError as error:
         if verbosity.level > 1:
             traceback.print_exc()
         what = error.strerror or str(error)
-        _say(f"{error.filename}: {what}" if error.filename else what)
+        _say(f"{error.filename or 'the output'}: {what}")
+        _drop_output()
     else:
         return code if isinstance(code, int) else 0
     return MISUSE
@@ -80,6 +91,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _say(sentence: str) -> None:
     """One line on stderr that tells what is wrong."""
     click.echo(f"Error: {' '.join(sentence.split())}", err=True)
+
+
+def _drop_output() -> None:
+    """Forget what stdout could not take, so that Python does not try again at its exit."""
+    with suppress(OSError):  # stdout may be no file of the system's
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def build() -> click.Group:

@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 
 from afir.errors import InputError
+from afir.files import new_file
 from afir.single import (
+    FORCE,
     facts_of,
     hartree,
     job_for,
@@ -18,7 +20,7 @@ from afir.single import (
     target_file,
     tell,
 )
-from afir.terminal import messages, new_file, print_table, results
+from afir.terminal import messages, print_table, results
 
 
 @click.command(
@@ -93,7 +95,10 @@ def push(
     from afir.structures import write_xyz
 
     target = target_file(source, output, "-path", force)
-    top_target = new_file(peak, force=force) if peak is not None else None
+    if peak is not None:
+        new_file(peak, option="--peak", force=force, remedy=FORCE)
+        if peak.absolute() == target.absolute():
+            raise InputError(f"--peak must be another file than --output, got {peak} for both")
     terms = [
         ForceTerm.parse(f"{sign}{text}")
         for sign, texts in (("+", pushes), ("-", pulls))
@@ -141,11 +146,11 @@ def push(
         labels=[{"kind": kind} for kind in kinds],
         overwrite=force,
     )
-    if top_target is not None and not (relaxed or tops):
-        messages().print(f"The path has no peak, so {top_target} is not written.")
-    elif top_target is not None:
+    if peak is not None and not (relaxed or tops):
+        messages().print(f"The path has no peak, so {peak} is not written.")
+    elif peak is not None:
         highest = max(relaxed or tops, key=lambda top: top.energy)
-        write_xyz(top_target, job.molecule, highest.positions[None], overwrite=force)
+        write_xyz(peak, job.molecule, highest.positions[None], overwrite=force)
     relative = [kj_mol(energy, zero) for energy in energies]
     if not as_json:
         rows = [

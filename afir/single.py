@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from afir.files import new_file
 from afir.terminal import (
     LiveLine,
     json_option,
     messages,
-    new_file,
     option_values,
     print_json,
     print_table,
@@ -27,6 +27,9 @@ if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.driver import Search
     from afir.molecule import Molecule, Positions
     from afir.surface import Evaluation, Surface
+
+FORCE = "add --force"
+"""What to do when a file of a command with ``--force`` exists."""
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -123,7 +126,8 @@ def output_options(what: str, suffix: str) -> Callable[[F], F]:
 
 def target_file(source: Path, output: Path | None, suffix: str, force: bool) -> Path:
     """The file to write, checked before anything is computed."""
-    return new_file(output or Path(f"{source.stem}{suffix}.xyz"), force=force)
+    named = output or Path(f"{source.stem}{suffix}.xyz")
+    return new_file(named, force=force, remedy=FORCE)
 
 
 def kj_mol(energy: float, zero: float) -> float:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from afir.elements import SYMBOLS
 from afir.errors import InputError
+from afir.files import writing
 from afir.molecule import Molecule, Positions
 
 logger = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ def write_xyz(
     Raises
     ------
     InputError
-        If the file exists and ``overwrite`` is False.
+        If the file exists and ``overwrite`` is False, or cannot be written.
     """
     path = Path(path)
     if path.exists() and not overwrite:
@@ -151,7 +152,8 @@ def write_xyz(
             f"{symbol:<2} {x:16.10f} {y:16.10f} {z:16.10f}"
             for symbol, (x, y, z) in zip(molecule.symbols, frame, strict=True)
         ]
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    with writing(path):
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _quoted(value: str | int | float) -> str:
@@ -161,11 +163,13 @@ def _quoted(value: str | int | float) -> str:
 
 def _read_last_frame(path: Path) -> tuple[tuple[int, ...], Positions, Mapping[str, Any]]:
     """Atomic numbers, coordinates in Å and comment values of the last frame of a file."""
-    if not path.exists():
-        raise InputError(f"{path}: there is no such file; check the name")
-    if path.is_dir():
-        raise InputError(f"{path} is a directory, not a structure file; name a file in it")
     try:
+        if not path.exists():
+            raise InputError(f"{path}: there is no such file; check the name")
+        if path.is_dir():
+            raise InputError(f"{path} is a directory, not a structure file; name a file in it")
+        if not path.is_file():  # a pipe is empty when it is read again, a device never ends
+            raise InputError(f"{path} must be an ordinary file; save the structure in one")
         empty = not path.read_bytes().strip()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error

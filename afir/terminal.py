@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -102,23 +101,6 @@ class LiveLine:
         elif time.monotonic() - self._last > _PATIENCE:
             self._last = time.monotonic()
             self.say(text)
-
-
-def new_file(path: Path, *, force: bool) -> Path:
-    """The path of a file to be written, checked before anything is computed.
-
-    Raises
-    ------
-    InputError
-        If the file exists and ``force`` is False, or its folder does not exist.
-    """
-    if path.is_dir():
-        raise InputError(f"--output must be a file, got the directory {path}")
-    if path.exists() and not force:
-        raise InputError(f"{path} exists already; choose another --output or add --force")
-    if not path.parent.is_dir():
-        raise InputError(f"the folder {path.parent} of --output does not exist; create it first")
-    return path
 
 
 def option_values(pairs: Sequence[str], flag: str = "--surface-option") -> dict[str, Any]:

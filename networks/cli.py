@@ -119,17 +119,14 @@ def explore(job: Path | None, **flags: Any) -> int:
     Everything found goes into one run file at once: a run may be stopped or killed at any time,
     and `afir resume` goes on. The same seed gives the same network with any number of workers.
     """
+    from afir.files import new_file
     from afir.surface import load_surface
     from networks.explorer import explore as exploration
     from networks.jobfile import job_from, read_job_file, resolved_job, write_toml
 
     asked = job_from(_merged(read_job_file(job) if job is not None else {}, flags))
     output = asked.output or Path(f"{asked.input.stem}.db")
-    if output.exists():
-        raise InputError(
-            f"{output} exists already; `afir resume {output}` goes on with it, or choose another "
-            "--output"
-        )
+    new_file(output, remedy=f"go on with it by `afir resume {output}`")
     molecule, positions, settings = _read(asked)
     load_surface(settings.surface, molecule, **settings.surface_options)  # complains early
     resolved = write_toml(resolved_job(asked, molecule))
@@ -265,19 +262,22 @@ def plot(run: Path, output: Path, start: str | None, end: str | None, mark: bool
 
     The route from --from to --to is the one whose highest transition state is lowest.
     """
+    from afir.files import new_file, writing
     from networks.plot import network_figure, profile_figure, save
     from networks.report import load_run
     from networks.routes import lowest_route
 
     if (start is None) != (end is None) or (mark and start is None):
         raise click.UsageError("--from and --to go together, and --mark needs them")
+    new_file(output)
     loaded = load_run(run)
     if start is None or end is None:
         figure = network_figure(loaded)
     else:
         route = lowest_route(loaded.network, start, end)
         figure = network_figure(loaded, route) if mark else profile_figure(loaded, route)
-    save(figure, output)
+    with writing(output):
+        save(figure, output)
     click.echo(f"Written: {output}")
 
 

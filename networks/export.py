@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from typing import Any
 import networkx as nx
 
 from afir.errors import InputError
+from afir.files import new_file, writing
 from afir.structures import write_xyz
 from afir.units import HARTREE, KJ_PER_MOL
 from networks.network import Graph, fragments
@@ -65,7 +67,7 @@ def export(run: Run, output: Path, format: str | None = None) -> list[Path]:
     Raises
     ------
     InputError
-        If a file exists already, its folder does not, or the format is not known.
+        If a file exists already or cannot be written, or the format is not known.
     """
     writers: dict[str, Callable[[Run, list[Path]], None]] = {
         "graphml": _graphml,
@@ -87,11 +89,9 @@ def export(run: Run, output: Path, format: str | None = None) -> list[Path]:
         suffix = output.suffix or ".csv"
         files = [output.with_name(f"{output.stem}_{kind}{suffix}") for kind in ("eq", "ts", "dc")]
     for file in files:
-        if file.exists():
-            raise InputError(f"{file} exists already; choose another --output or remove it first")
-        if not file.parent.is_dir():
-            raise InputError(f"the folder {file.parent} does not exist; create it first")
-    writers[chosen](run, files)
+        new_file(file)
+    with writing(*files):
+        writers[chosen](run, files)
     return files
 
 
@@ -239,20 +239,24 @@ def _ase_db(run: Run, files: list[Path]) -> None:
     from ase.calculators.singlepoint import SinglePointCalculator
     from ase.db import connect
 
-    with connect(files[0], type="db") as database:
-        for record, facts in _structures(run):
-            atoms = Atoms(list(run.molecule.symbols), positions=record.positions)
-            atoms.calc = SinglePointCalculator(atoms, energy=record.energy)
-            data = {}
-            if not isinstance(record, DC):
-                data["wavenumbers"] = record.wavenumbers
-            database.write(
-                atoms,
-                key_value_pairs=facts
-                | {
-                    "node": record.id,  # ASE keeps the name id for itself
-                    "total_charge": run.molecule.charge,
-                    "multiplicity": run.molecule.multiplicity,
-                },
-                data=data,
-            )
+    try:
+        # No lock file: nobody else knows the new file, and one left over is waited for forever.
+        with connect(files[0], type="db", use_lock_file=False) as database:
+            for record, facts in _structures(run):
+                atoms = Atoms(list(run.molecule.symbols), positions=record.positions)
+                atoms.calc = SinglePointCalculator(atoms, energy=record.energy)
+                data = {}
+                if not isinstance(record, DC):
+                    data["wavenumbers"] = record.wavenumbers
+                database.write(
+                    atoms,
+                    key_value_pairs=facts
+                    | {
+                        "node": record.id,  # ASE keeps the name id for itself
+                        "total_charge": run.molecule.charge,
+                        "multiplicity": run.molecule.multiplicity,
+                    },
+                    data=data,
+                )
+    except sqlite3.Error as error:
+        raise OSError(str(error)) from error

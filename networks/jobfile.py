@@ -94,8 +94,10 @@ def read_job_file(path: Path) -> dict[str, Any]:
     InputError
         If the file cannot be read, is no TOML, or has a key that does not exist.
     """
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: there is no such job file; check the name")
+    if not path.is_file():
+        raise InputError(f"{path} must be a job file, got a directory or device")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

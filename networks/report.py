@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from afir.errors import AfirError, InputError
 from afir.molecule import Molecule
 from afir.units import HARTREE, KJ_PER_MOL
 from networks.network import ReactionNetwork, fragments
@@ -71,10 +72,22 @@ def load_run(path: Path) -> Run:
     Raises
     ------
     InputError
-        If there is no such file or it is no run.
+        If there is no such file, it is no run, or what is in it makes no sense.
     """
-    with Store.open(path) as store:
-        return Run(store.molecule, store.settings, store.load_network(), store.summary(), store.job)
+    try:
+        with Store.open(path) as store:
+            return Run(
+                store.molecule,
+                store.settings,
+                store.load_network(),
+                store.summary(),
+                store.job,
+            )
+    except AfirError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # SQLite has checked its own structure, not the numbers and texts in it.
+        raise InputError(f"the run file {path} is damaged; go back to a copy of it") from error
 
 
 def zero_of(network: ReactionNetwork) -> float:

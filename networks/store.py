@@ -143,7 +143,8 @@ class Store:
             is to be written while another process writes it.
         """
         if not path.is_file():
-            raise InputError(f"the run must be a file, got {path}, which is none")
+            what = "is no file" if path.exists() else "does not exist"
+            raise InputError(f"the run must be a file, got {path}, which {what}")
         store = cls(Database(path, Lock(path) if writing else None))
         try:
             store._read_run()
@@ -385,9 +386,10 @@ class Store:
                     )
                 row = connection.execute(sa.select(schema.RUN)).one()
         except StoreError as error:
-            raise InputError(
-                f"{path} must be a run of afir, got another file ({error.reason})"
-            ) from error
+            # What SQLite says of tables means nothing to who named the wrong file.
+            of_tables = "no such" in error.reason or "schema" in error.reason
+            reason = "it holds no run" if of_tables else error.reason
+            raise InputError(f"{path} must be a run of afir that can be read: {reason}") from error
         self.molecule = Molecule(tuple(json.loads(row.numbers)), row.charge, row.multiplicity)
         self.start = unpack(row.start)
         self.settings = Settings.from_dict(json.loads(row.settings))

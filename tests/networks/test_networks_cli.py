@@ -79,7 +79,7 @@ def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert _shown(capsys)["complete"] == {"anything_left": True, "stopped_by": "trials"}
 
     assert main(["explore", "hcn.xyz"]) == 2
-    assert "`afir resume hcn.db` goes on with it" in capsys.readouterr().err
+    assert "go on with it by `afir resume hcn.db`" in capsys.readouterr().err
 
     assert main(["resume", "hcn.db", "--max-trials", "none"]) == 0
     shown = _shown(capsys)
@@ -215,8 +215,8 @@ WRONG = [
     (["explore", "hcn.xyz", "--job", "no.toml"], "no such job file"),
     (["explore", "hcn.xyz", "--job", "bad.toml"], "did you mean `gamma`?"),
     (["explore", "hcn.xyz", "--job", "text.xyz"], "is not a TOML file"),
-    (["explore", "hcn.xyz", "-o", "no/folder.db"], "directory that exists"),
-    (["explore", "hcn.xyz", "-o", "run.db"], "`afir resume run.db` goes on with it"),
+    (["explore", "hcn.xyz", "-o", "no/folder.db"], "the folder no of --output does not exist"),
+    (["explore", "hcn.xyz", "-o", "run.db"], "go on with it by `afir resume run.db`"),
     (["explore", "hcn.xyz", "-o", "text.xyz"], "text.xyz exists already"),
     (["resume", "no.db"], "the run must be a file"),
     (["resume", "text.xyz"], "must be a run"),
