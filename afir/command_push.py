@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from afir.errors import InputError
 from afir.files import new_file
 from afir.single import (
+    FLAT,
     FORCE,
     facts_of,
     hartree,
@@ -21,6 +23,12 @@ from afir.single import (
     tell,
 )
 from afir.terminal import messages, print_table, results
+
+if TYPE_CHECKING:  # numpy is not needed for --help
+    from afir.molecule import Positions
+    from afir.searches.minimum import PathPoint
+
+_AT = 0.001  # Å: a peak so near to a point of the path is that point
 
 
 @click.command(
@@ -81,14 +89,15 @@ def push(
 
     The force grows up to --gamma until bonds change; then it is taken away and the end is
     relaxed and, if bonds have changed, so is the path. All energies are those of the surface,
-    without the force.
+    without the force, relative to the structure IN as it is in its file. The path begins beside
+    it, since IN is displaced at random by about 0.02 Å to break its symmetry.
     """
     import numpy as np
 
     from afir.driver import stage
     from afir.force import ArtificialForce, ForceTerm
     from afir.quadratic import model_hessian
-    from afir.searches.minimum import PathPoint, minimise
+    from afir.searches.minimum import minimise
     from afir.searches.path import Peak, path_hessians, peaks, relax_path
     from afir.searches.push import push as push_search
     from afir.searches.settings import StepSettings
@@ -109,6 +118,12 @@ def push(
     settings = StepSettings(gamma=gamma)
     job = job_for(source, surface, surface_options, charge, multiplicity)
     ArtificialForce(job.molecule, terms, gamma)  # refuses atoms that do not exist
+    zero, largest = job.at_start()
+    if largest > FLAT:
+        messages().print(
+            f"{source} is not relaxed (largest gradient component {largest:.2f} eV/Å), and all "
+            f"energies are relative to it; `afir relax {source}` gives a better start."
+        )
     hessian = model_hessian(job.molecule, job.positions)
     path = job.run(
         "pushing",
@@ -130,7 +145,6 @@ def push(
         "relaxing the end", stage("end", minimise(job.molecule, last, settings, trace=tail))
     )
     points = [*path.points, *tail[1:]]
-    zero = points[0].energy
     tops = peaks(points, path_hessians(points, hessian), settings.peak_height)
     relaxed: tuple[Peak, ...] = ()
     if path.rebonded:
@@ -146,11 +160,15 @@ def push(
         labels=[{"kind": kind} for kind in kinds],
         overwrite=force,
     )
-    if peak is not None and not (relaxed or tops):
+    highest = max(relaxed or tops, key=lambda top: top.energy, default=None)
+    if peak is not None and highest is None:
         messages().print(f"The path has no peak, so {peak} is not written.")
-    elif peak is not None:
-        highest = max(relaxed or tops, key=lambda top: top.energy)
+    elif peak is not None and highest is not None:
         write_xyz(peak, job.molecule, highest.positions[None], overwrite=force)
+
+    def written(top: Peak) -> bool:
+        return peak is not None and top is highest
+
     relative = [kj_mol(energy, zero) for energy in energies]
     if not as_json:
         rows = [
@@ -158,7 +176,17 @@ def push(
             for index, (kind, value) in enumerate(zip(kinds, relative, strict=True))
         ]
         columns = ["point", "<", "kJ/mol", "<"]
-        print_table(results(), "Energy along the path", columns, rows)
+        print_table(results(), f"Energy along the path, relative to {source}", columns, rows)
+        places = [
+            *((top, _place(points, top.positions)) for top in tops),
+            *((top, "of the relaxed path") for top in relaxed),
+        ]
+        tops_rows = [
+            (where, f"{kj_mol(top.energy, zero):.1f}", f"in {peak}" if written(top) else "")
+            for top, where in places
+        ]
+        if tops_rows:
+            print_table(results(), "Its peaks", ["<", "kJ/mol", "<"], tops_rows)
     bonds_say = "bonds changed" if path.rebonded else "no bonds changed"
     heights, relaxed_heights = (
         [kj_mol(top.energy, zero) for top in found] for found in (tops, relaxed)
@@ -167,8 +195,6 @@ def push(
         ("force terms", " ".join(map(str, terms))),
         ("γ reached / kJ/mol", f"{path.gamma:.0f}"),
         ("how the push ended", f"{path.end.outcome.value}, {bonds_say}"),
-        ("peaks / kJ/mol", _listed(heights)),
-        ("peaks of the relaxed path / kJ/mol", _listed(relaxed_heights)),
         ("end, relaxed without force / kJ/mol", f"{relative[-1]:.1f}"),
         ("how the relaxation ended", end.outcome.value),
     ]
@@ -189,9 +215,18 @@ def push(
     return 0
 
 
-def _listed(values: Sequence[float]) -> str:
-    """Numbers for people."""
-    return " ".join(f"{value:.1f}" for value in values) or "none"
+def _place(points: Sequence[PathPoint], x: Positions) -> str:
+    """Where a peak lies among the points of the path that it was interpolated from."""
+    import numpy as np
+
+    path = np.array([point.positions for point in points])
+    away = np.sqrt(((path - x) ** 2).sum(axis=(1, 2)))
+    nearest = int(np.argmin(away))
+    if away[nearest] < _AT:
+        return f"at point {nearest}"
+    detour = away[:-1] + away[1:] - np.sqrt((np.diff(path, axis=0) ** 2).sum(axis=(1, 2)))
+    first = int(np.argmin(detour))
+    return f"interpolated between points {first} and {first + 1}"
 
 
 def _bar(value: float, values: Sequence[float], width: int = 40) -> str:

@@ -11,6 +11,7 @@ import click
 from afir.command_push import push
 from afir.errors import InputError
 from afir.single import (
+    FLAT,
     Job,
     facts_of,
     hartree,
@@ -28,8 +29,6 @@ if TYPE_CHECKING:  # numpy is not needed for --help
 
 FAILED = 1
 """Exit code of a search that ran well and did not find what was asked for."""
-
-_FLAT = 0.05  # eV/Å: a larger gradient is no rounding of a converged structure
 
 
 def commands() -> list[click.Command]:
@@ -246,17 +245,13 @@ def irc(
 
 def _energy_on_top(job: Job, source: Path) -> float:
     """The energy in eV of a stationary point; InputError if the structure is none."""
-    evaluation = job.surface.evaluate(job.positions[None])
-    job.gradients["start"] += 1
-    if evaluation.failures:
-        raise evaluation.failures[0]
-    largest = float(abs(evaluation.gradients[0]).max())
-    if largest > _FLAT:
+    energy, largest = job.at_start()
+    if largest > FLAT:
         raise InputError(
             f"{source} is no stationary point of this surface (largest gradient component "
             f"{largest:.2f} eV/Å); run `afir ts {source}` first"
         )
-    return float(evaluation.energies[0])
+    return energy
 
 
 @click.command(epilog="Example: afir surfaces gfn2", short_help="List the surfaces.")

@@ -31,6 +31,9 @@ if TYPE_CHECKING:  # numpy is not needed for --help
 FORCE = "add --force"
 """What to do when a file of a command with ``--force`` exists."""
 
+FLAT = 0.05
+"""eV/Å: a larger gradient component is no rounding of a converged structure."""
+
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,6 +54,20 @@ class Job:
         with LiveLine(messages(), f"{what} …") as line:
             watched = _Watched(self.surface, line, what)
             return solve(search, watched, gradients=self.gradients)
+
+    def at_start(self) -> tuple[float, float]:
+        """Energy in eV of the structure as it was read, and its largest gradient component in eV/Å.
+
+        Raises
+        ------
+        SurfaceError
+            When the surface has none.
+        """
+        evaluation = self.surface.evaluate(self.positions[None])
+        self.gradients["start"] += 1
+        if evaluation.failures:
+            raise evaluation.failures[0]
+        return float(evaluation.energies[0]), float(abs(evaluation.gradients[0]).max())
 
 
 class _Watched:

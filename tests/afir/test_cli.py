@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint, version
@@ -88,6 +89,41 @@ def test_push_tells_its_path(folder: Path, capsys: pytest.CaptureFixture[str]) -
     out = capsys.readouterr().out
     assert "Energy along the path" in out
     assert "no bonds changed" in out
+
+
+def test_push_counts_from_the_input(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["push", "in.xyz", "--push", "0|2", "--gamma", "20"]) == 0
+    assert "in.xyz is not relaxed" in capsys.readouterr().err
+    assert main(["relax", "in.xyz", "-o", "eq.xyz"]) == 0
+    capsys.readouterr()
+    assert main(["push", "eq.xyz", "--push", "0|2", "--gamma", "20", "--json"]) == 0
+    out, err = capsys.readouterr()
+    pushed = json.loads(out)
+    assert "not relaxed" not in err
+    assert pushed["start_energy_hartree"] == pytest.approx(REFERENCE_MINIMUM, abs=1e-6)
+    assert 0.1 < pushed["path_kj_mol"][0] < 3  # displaced from the minimum
+    assert pushed["end"]["relative_kj_mol"] == pytest.approx(0, abs=0.05)  # it fell back
+
+
+def test_peaks_fit_the_table_above_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["push", "in.xyz", "--push", "1|2", "--peak", "peak.xyz"]) == 0
+    out = capsys.readouterr().out
+    table, peaks = out.split("Its peaks")
+    assert table.startswith("Energy along the path, relative to in.xyz")
+    heights = {
+        int(row[0]): float(row[2])
+        for row in (line.split() for line in table.splitlines())
+        if len(row) > 2 and row[0].isdigit()
+    }
+    between = re.findall(r"interpolated between points (\d+) and (\d+) +([\d.]+)", peaks)
+    at = re.findall(r"at point (\d+) +([\d.]+)", peaks)
+    assert between
+    for first, second, height in between:
+        assert float(height) > max(heights[int(first)], heights[int(second)]) - 0.1
+    for point, height in at:
+        assert float(height) == pytest.approx(heights[int(point)], abs=0.5)
+    assert re.search(r"of the relaxed path +3\d\d\.\d +in peak.xyz", peaks)
+    assert peaks.count("in peak.xyz") == 1
 
 
 def test_same_seed_same_path(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,7 +213,8 @@ WRONG = [
     (["push", "in.xyz", "--push", "0|1", "--gamma", "-5"], "`gamma` must be"),
     (["push", "in.xyz", "--push", "0|1", "--gamma", "nan"], "`gamma` must be"),
     (["push", "in.xyz", "--push", "0|1", "--seed", "-1"], "--seed"),
-    (["push", "in.xyz", "--push", "0|1", "--peak", "precious.xyz"], "exists already"),
+    (["push", "in.xyz", "--push", "0|1", "--peak", "precious.xyz"], "choose another --peak"),
+    (["push", "in.xyz", "--push", "0|1", "--peak", "a.xyz", "-o", "a.xyz"], "another file than"),
     (["ts", "overlap.xyz"], "overlap"),
     (["irc", "in.xyz"], "is no stationary point"),
     (["surfaces", "gfn9"], "`surface` must be one of"),
