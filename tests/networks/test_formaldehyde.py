@@ -1,0 +1,130 @@
+"""The run that the README shows, looked at afresh: its structures and what is said about it."""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.formula import Formula
+
+from afir.driver import solve
+from afir.geometry import distances, internal_part
+from afir.molecule import Molecule
+from afir.searches.minimum import minimise
+from afir.searches.settings import StepSettings
+from afir.structures import read_structure
+from afir.surface import Surface, load_surface
+from afir.units import KJ_PER_MOL
+from networks import ReactionNetwork, Settings, explore, open_run
+from networks.records import DC, RunSummary
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parent.parent.parent
+LIMITS = StepSettings()
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("formaldehyde") / "run"
+    molecule, start = read_structure(ROOT / "examples" / "h2co.xyz")
+    for _ in explore(molecule, start, Settings(seed=7), path):
+        pass
+    return path
+
+
+@pytest.fixture(scope="module")
+def network(path: Path) -> ReactionNetwork:
+    with open_run(path) as store:
+        return store.load_network()
+
+
+@pytest.fixture(scope="module")
+def summary(path: Path) -> RunSummary:
+    with open_run(path) as store:
+        return store.summary()
+
+
+@pytest.fixture(scope="module")
+def surface(network: ReactionNetwork) -> Surface:
+    return load_surface("gfn2", network.molecule)
+
+
+def fragments_of(molecule: Molecule, channel: DC) -> list[tuple[int, ...]]:
+    """Atoms that hang together at 1.3 times the sum of their radii."""
+    radii = molecule.radii
+    near = distances(channel.positions) < 1.3 * (radii[:, None] + radii[None])
+    reach = np.linalg.matrix_power(near.astype(int), molecule.n_atoms) > 0
+    return sorted({tuple(np.flatnonzero(row).tolist()) for row in reach})
+
+
+def test_stationary_points_are_stationary(network: ReactionNetwork, surface: Surface) -> None:
+    for limit, nodes in (
+        (LIMITS.minimum_gradient, network.eqs),
+        (LIMITS.saddle_gradient, network.tss),
+    ):
+        for point in nodes.values():
+            answer = surface.evaluate(point.positions[None])
+            assert answer.energies[0] == pytest.approx(point.energy, abs=1e-6)
+            assert np.abs(internal_part(point.positions, answer.gradients[0])).max() < limit
+
+
+def test_fragments_of_channels_are_apart_and_relaxed(
+    network: ReactionNetwork, surface: Surface
+) -> None:
+    molecule = network.molecule
+    for channel in network.dcs.values():
+        parts = fragments_of(molecule, channel)
+        formulas = [Formula.from_list([molecule.symbols[i] for i in part]) for part in parts]
+        assert sorted(f.format("hill") for f in formulas) == list(channel.fragments)
+        r = distances(channel.positions)
+        gaps = [r[np.ix_(a, b)].min() for a, b in combinations(parts, 2)]
+        assert min(gaps) > 3.0
+        assert max(gaps) > LIMITS.dissociation
+        answer = surface.evaluate(channel.positions[None])
+        assert answer.energies[0] == pytest.approx(channel.energy, abs=1e-6)
+        for part in parts:
+            inside = internal_part(channel.positions[list(part)], answer.gradients[0][list(part)])
+            assert np.abs(inside).max() < LIMITS.push_gradient
+
+
+def test_a_channel_costs_what_its_molecules_cost(network: ReactionNetwork) -> None:
+    (channel,) = [dc for dc in network.dcs.values() if dc.fragments == ("CO", "H2")]
+    total = 0.0
+    for symbols, length in (("CO", 1.13), ("HH", 0.74)):
+        molecule = Molecule.from_symbols(list(symbols))
+        start = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, length]])
+        total += solve(minimise(molecule, start), load_surface("gfn2", molecule)).energy
+    # What is left is the attraction of two small molecules 4 Å apart.
+    assert total - 1.0 * KJ_PER_MOL < channel.energy < total + 0.1 * KJ_PER_MOL
+
+
+def test_the_readme_shows_what_is_found(network: ReactionNetwork, summary: RunSummary) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = text.split("## What you see")[1].split("```")[1]
+    zero = network.lowest.energy
+
+    def relative(energies: list[float]) -> list[float]:
+        return [(energy - zero) / KJ_PER_MOL for energy in sorted(energies)]
+
+    def column(kind: str) -> list[float]:
+        return [float(row) for row in re.findall(rf"^ {kind}\d+ [^.]* (\d+\.\d) ", shown, re.M)]
+
+    eqs, tss, dcs = network.eqs.values(), network.tss.values(), network.dcs.values()
+    assert column("EQ") == pytest.approx(relative([eq.energy for eq in eqs]), abs=0.1)
+    assert column("DC") == pytest.approx(relative([dc.energy for dc in dcs]), abs=0.1)
+    barriers = column("TS")
+    assert len(barriers) >= 5
+    lowest = relative([ts.energy for ts in tss])[: len(barriers)]
+    assert barriers == pytest.approx(lowest, abs=0.1)
+    for count, what in ((len(eqs), "Equilibrium structures"), (len(tss), "Transition states")):
+        assert f"{what}: {count}\n" in shown
+    waves = [int(cells) for cells in re.findall(r" (\d+) +(?:not )?monotone$", shown, re.M)]
+    first = sorted(tss, key=lambda ts: ts.energy)[: len(waves)]
+    assert waves == pytest.approx([ts.imaginary_cm1 for ts in first], abs=1.0)
+    ((trials, gradients),) = re.findall(r"^(\d+) trials, (\d+) gradients", shown, re.M)
+    assert int(trials) == sum(summary.trials.values())
+    assert int(gradients) == pytest.approx(sum(summary.gradients.values()), rel=0.1)
