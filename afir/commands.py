@@ -60,6 +60,7 @@ def relax(
     force: bool,
 ) -> int:
     """Relax the structure IN to the nearest minimum of the surface."""
+    from afir.bonding import bond_changes
     from afir.searches.characterise import characterise
     from afir.searches.minimum import PathPoint, minimise
     from afir.stationary import Outcome
@@ -79,6 +80,12 @@ def relax(
         positions, energy = point.positions, point.energy
         wavenumbers = [round(float(value), 2) for value in point.wavenumbers]
     write_xyz(target, job.molecule, positions[None], energies=[energy], overwrite=force)
+    changes = bond_changes(job.molecule, job.positions, positions)
+    if changes:
+        messages().print(
+            f"Warning: the minimum is not the molecule in {source}: bonds changed while it was "
+            f"relaxed: {', '.join(changes)}"
+        )
     fall = kj_mol(energy, trace[0].energy)
     rows: list[tuple[str, object]] = [
         ("energy / hartree", f"{hartree(energy):.8f}"),
@@ -91,6 +98,7 @@ def relax(
         energy_hartree=hartree(energy),
         relative_to_input_kj_mol=fall,
         wavenumbers_cm1=wavenumbers,
+        bonds_changed=changes,
         output=str(target),
     )
     tell(job, f"Minimum of {job.molecule.formula}, written to {target}", rows, as_json, facts)

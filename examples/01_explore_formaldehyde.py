@@ -17,7 +17,8 @@ run = Path("01.db")
 
 for event in explore(molecule, start, Settings(seed=7, max_trials=8), run, workers=2):
     if isinstance(event, Found):
-        print(f"found {event.record.id} in trial {event.trial}")
+        where = "at the start" if event.trial is None else f"in trial {event.trial}"
+        print(f"found {event.record.id} {where}")
 
 network = open_run(run).load_network()
 zero = network.lowest.energy

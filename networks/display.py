@@ -12,6 +12,7 @@ from networks.events import (
     Event,
     Found,
     Opened,
+    Rebonded,
     RoundDone,
     RoundStarted,
     Stopped,
@@ -96,7 +97,7 @@ class Tally:
             text += f"  {' + '.join(record.fragments)}"
         elif COMPLEX in record.flags:
             text += "  complex"
-        return text + (f"  (trial {found.trial})" if found.trial else "  (the start)")
+        return text + (f"  (trial {found.trial})" if found.trial is not None else "  (the start)")
 
 
 def watch(events: Iterable[Event], line: LiveLine, tally: Tally) -> Stopped | None:
@@ -117,6 +118,11 @@ def watch(events: Iterable[Event], line: LiveLine, tally: Tally) -> Stopped | No
             tally.take(event)
             if isinstance(event, Found):
                 line.say(tally.find(event))
+            elif isinstance(event, Rebonded):
+                line.say(
+                    f"Warning: the {event.what} is not the molecule that was given: bonds changed "
+                    f"while it was relaxed: {', '.join(event.changes)}"
+                )
             elif isinstance(event, Stopped):
                 stopped = event
             line.show(tally.line())

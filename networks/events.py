@@ -44,10 +44,22 @@ class TaskDone:
 
 @dataclass(frozen=True)
 class Found:
-    """A new node of the network, and the trial that found it (0 for the start)."""
+    """A new node of the network, and the number of the trial that found it; None for the start."""
 
     record: EQ | TS | DC
-    trial: int
+    trial: int | None
+
+
+@dataclass(frozen=True)
+class Rebonded:
+    """A structure that was given reacted while it was relaxed.
+
+    `what` is ``"start"`` or ``"wanted product"``; `changes` tells each bond that was made or
+    broken.
+    """
+
+    what: str
+    changes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -86,13 +98,14 @@ class Stopped:
 
 
 Event: TypeAlias = (
-    Opened | RoundStarted | TaskDone | Found | Rejected | TrialDone | RoundDone | Stopped
+    Opened | RoundStarted | TaskDone | Found | Rebonded | Rejected | TrialDone | RoundDone | Stopped
 )
 
 __all__ = [
     "Event",
     "Found",
     "Opened",
+    "Rebonded",
     "Rejected",
     "RoundDone",
     "RoundStarted",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from afir.bonding import bond_changes
 from afir.errors import AfirError, InputError
 from afir.fragments import pushes
 from afir.geometry import bonds
@@ -25,6 +26,7 @@ from networks.events import (
     Event,
     Found,
     Opened,
+    Rebonded,
     Rejected,
     RoundDone,
     RoundStarted,
@@ -240,6 +242,7 @@ class _Exploration:
         if store.rounds == 0:
             start = Start(store.start, self._settings.wanted_positions())
             yield from self._do(start)
+            yield from self._rebonded()
         self._open_frontier()
         plan = store.plan()
         while True:
@@ -254,6 +257,17 @@ class _Exploration:
                 store.plan_round(plan)
             yield from self._do(self._round(plan))
             plan = None
+
+    def _rebonded(self) -> Iterator[Event]:
+        """Tell when the start or the wanted product turned out to be another molecule."""
+        given = [("start", self._store.start, self._network.eqs["EQ0"].positions)]
+        wanted, relaxed = self._settings.wanted_positions(), self._store.wanted()
+        if wanted is not None and relaxed is not None:
+            given.append(("wanted product", wanted, relaxed[0]))
+        for what, before, after in given:
+            changes = bond_changes(self._network.molecule, before, after)
+            if changes:
+                yield Rebonded(what, changes)
 
     # -- one round ---------------------------------------------------------------------------
 
@@ -308,7 +322,7 @@ class _Exploration:
         finder = {id: trial.number for trial in absorbed.trials for id in trial.found}
         records: list[EQ | TS | DC] = [*absorbed.eqs, *absorbed.dcs, *absorbed.tss]
         for record in records:
-            yield Found(record, finder.get(record.id, 0))
+            yield Found(record, finder.get(record.id))
         for dismissed in absorbed.dismissed:
             if dismissed.node is None:
                 yield Rejected(dismissed)

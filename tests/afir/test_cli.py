@@ -48,6 +48,23 @@ def test_relax_finds_the_minimum(folder: Path, capsys: pytest.CaptureFixture[str
     assert ase.io.read("in-relaxed.xyz").get_chemical_formula() == "CH2O"
 
 
+def test_relax_tells_when_it_became_another_molecule(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["relax", "in.xyz", "-o", "same.xyz", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["bonds_changed"] == []
+    assert "Warning" not in err
+    (folder / "far.xyz").write_text("3\n\nH 0 0.02 -1.6\nC 0 0 0\nN 0.01 0 1.14\n")
+    assert main(["relax", "far.xyz", "--json"]) == 0
+    out, err = capsys.readouterr()
+    (change,) = json.loads(out)["bonds_changed"]
+    assert change == "H0–C1 made (1.60 → 1.06 Å)"
+    told = " ".join(err.split())
+    assert "Warning: the minimum is not the molecule in far.xyz" in told
+    assert change in told
+
+
 def test_relax_prints_a_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["relax", "in.xyz", "-o", "out.xyz"]) == 0
     out = capsys.readouterr().out

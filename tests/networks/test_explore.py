@@ -125,7 +125,7 @@ def test_events_tell_the_whole_story(tmp_path: Path) -> None:
     trials = [event.trial for event in events if isinstance(event, TrialDone)]
     assert [trial.number for trial in trials] == list(range(1, len(trials) + 1))
     found = {event.record.id: event.trial for event in events if isinstance(event, Found)}
-    assert found.pop("EQ0") == 0
+    assert found.pop("EQ0") is None
     assert found == {id: trial.number for trial in trials for id in trial.found}
     last = [event for event in events if isinstance(event, RoundDone)][-1]
     assert last.trials == len(trials)

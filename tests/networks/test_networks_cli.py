@@ -97,6 +97,41 @@ def test_wanted_stops_the_run(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert (folder / "way.svg").read_text().startswith("<?xml")
 
 
+# Hydroxide beside chloromethane: no barrier keeps them apart on GFN2.
+SN2 = """7
+charge=-1
+C 0.00 0.000 0.000
+Cl 1.80 0.000 0.000
+H -0.35 1.030 0.000
+H -0.35 -0.515 0.892
+H -0.35 -0.515 -0.892
+O -2.40 0.000 0.000
+H -2.90 0.800 0.000
+"""
+
+
+def test_a_start_that_reacts_at_once_is_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "sn2.xyz").write_text(SN2)
+    assert main(["explore", "sn2.xyz", "--max-trials", "0"]) == 0
+    err = " ".join(capsys.readouterr().err.split())
+    assert "Warning: the start is not the molecule that was given: bonds changed" in err
+    assert re.search(r"C0–Cl1 broken \(1\.80 → 3\.\d\d Å\), C0–O5 made \(2\.40 → 1\.\d\d Å\)", err)
+    assert err.count("made") == err.count("broken") == 1
+
+
+def test_a_wanted_product_that_reacts_is_told_and_others_are_not(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "hnc.xyz").write_text("3\n\nN 0 0 0\nH 0 0.02 -1.5\nC 0.01 0 1.17\n")
+    assert main(["explore", "hcn.xyz", "--max-trials", "0", "--wanted", "hnc.xyz"]) == 0
+    err = " ".join(capsys.readouterr().err.split())
+    assert "the start is not" not in err
+    assert "Warning: the wanted product is not the molecule that was given" in err
+    assert "H0–N2 made (1.50 → 1.00 Å)" in err
+
+
 def test_a_job_file_and_flags_that_win(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "jobs").mkdir()
     (folder / "jobs" / "job.toml").write_text(
@@ -297,7 +332,7 @@ def test_a_run_is_told_as_it_goes() -> None:
     events = [
         Opened(0, 0, 0, 0),
         TaskDone(0, "characterise", 20, 0.1, None, 0),
-        Found(eq(0, 0.0), 0),
+        Found(eq(0, 0.0), None),
         RoundStarted(1, 8),
         TaskDone(1, "push", 100, 0.1, None, 7),
         Found(eq(1, 216.5), 1),
