@@ -211,7 +211,7 @@ def push(
         start_energy_hartree=hartree(zero),
         output=str(target),
     )
-    tell(job, f"Path of {job.molecule.formula}, written to {target}", summary, as_json, facts)
+    tell(job, f"Path of {job.molecule.name}, written to {target}", summary, as_json, facts)
     return 0
 
 

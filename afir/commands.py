@@ -101,7 +101,7 @@ def relax(
         bonds_changed=changes,
         output=str(target),
     )
-    tell(job, f"Minimum of {job.molecule.formula}, written to {target}", rows, as_json, facts)
+    tell(job, f"Minimum of {job.molecule.name}, written to {target}", rows, as_json, facts)
     return 0
 
 
@@ -152,7 +152,7 @@ def ts(
             overwrite=force,
         )
     title = (
-        f"Transition state of {job.molecule.formula}, written to {target}"
+        f"Transition state of {job.molecule.name}, written to {target}"
         if verified
         else f"Not a transition state: {proof.outcome.value}"
     )
@@ -235,7 +235,7 @@ def irc(
         )
         rows.append(("points", len(proof.irc_energies)))
     verified = proof.outcome is Outcome.CONFIRMED
-    title = f"IRC of {job.molecule.formula}, written to {target}" if walked else "No IRC"
+    title = f"IRC of {job.molecule.name}, written to {target}" if walked else "No IRC"
     if not verified:
         title += f": {proof.outcome.value}"
     relative = [kj_mol(energy, proof.point.energy) for energy in proof.irc_energies]

@@ -101,6 +101,14 @@ class Molecule:
         """The Hill formula (carbon, hydrogen, then alphabetical), e.g. ``CH2O``."""
         return hill_formula(self.symbols)
 
+    @property
+    def name(self) -> str:
+        """The formula, with charge and multiplicity unless it is a neutral singlet."""
+        if self.charge == 0 and self.multiplicity == 1:
+            return self.formula
+        charge = f"{self.charge:+d}" if self.charge else "0"
+        return f"{self.formula} (charge {charge}, multiplicity {self.multiplicity})"
+
     @cached_property
     def masses(self) -> NDArray[np.float64]:
         """(n,) standard atomic weights in amu."""

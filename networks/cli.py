@@ -132,10 +132,10 @@ def explore(job: Path | None, **flags: Any) -> int:
     resolved = write_toml(resolved_job(asked, molecule))
     events = exploration(molecule, positions, settings, output, workers=asked.workers, job=resolved)
     messages().print(
-        f"Exploring {molecule.formula} on {settings.surface} with γ up to "
+        f"Exploring {molecule.name} on {settings.surface} with γ up to "
         f"{settings.step.gamma:g} kJ/mol, into {output}"
     )
-    return _follow(events, output, None)
+    return _follow(events, output, molecule, None)
 
 
 @click.command(
@@ -181,7 +181,8 @@ def resume(
         patience=changed("patience", patience),
         task_seconds=changed("task_seconds", task_seconds),
     )
-    return _follow(events, run, None if start is None else start.energy)
+    zero = None if start is None else start.energy
+    return _follow(events, run, before.molecule, zero)
 
 
 @click.command(
@@ -370,13 +371,13 @@ def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
     return molecule, positions, replace(job.settings, wanted=coordinates)
 
 
-def _follow(events: Iterator[Event], path: Path, zero: float | None) -> int:
+def _follow(events: Iterator[Event], path: Path, molecule: Molecule, zero: float | None) -> int:
     """Show a run until it ends, then sum up; Ctrl-C loses nothing and says so."""
     from networks.display import Tally, watch
     from networks.report import load_run
 
     console = messages()
-    tally = Tally(zero=zero)
+    tally = Tally(molecule, zero)
     try:
         watch(events, LiveLine(console, tally.line()), tally)
     except KeyboardInterrupt:
@@ -392,9 +393,10 @@ def _follow(events: Iterator[Event], path: Path, zero: float | None) -> int:
 
 def _print_sections(run: Run, limit: int | None, *, costs: bool) -> None:
     """Print the tables that have rows; those on trials and gradients only with ``costs``."""
-    from networks.report import sections
+    from networks.report import heading, sections
 
     console = results()
+    click.echo(f"{heading(run)}\n")
     chosen = sections(run, limit=limit)
     for section in chosen if costs else chosen[:3]:
         if section.rows:
@@ -406,8 +408,9 @@ def _print_end(run: Run, path: Path) -> None:
     from networks.report import advice
 
     summary = run.summary
+    trials = sum(summary.trials.values())
     click.echo(
-        f"{sum(summary.trials.values())} trials, {sum(summary.gradients.values())} gradients, "
+        f"{trials} trial{'s' * (trials != 1)}, {sum(summary.gradients.values())} gradients, "
         f"{summary.seconds:.0f} s; {summary.complete.stopped_by.value}."
     )
     for sentence in advice(run, path):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from afir.molecule import Molecule
 from afir.terminal import LiveLine
 from afir.units import KJ_PER_MOL
 from networks.events import (
@@ -19,6 +20,7 @@ from networks.events import (
     TaskDone,
     TrialDone,
 )
+from networks.naming import names
 from networks.records import COMPLEX, DC, EQ, TS
 
 _DOING = {
@@ -34,6 +36,8 @@ class Tally:
 
     Attributes
     ----------
+    molecule
+        The molecule of the run.
     zero
         Energy of EQ0 in eV; None until it is known.
     eqs, tss, dcs, trials, gradients
@@ -44,6 +48,7 @@ class Tally:
         When, by `time.monotonic`, the run would have begun if it had never been interrupted.
     """
 
+    molecule: Molecule
     zero: float | None = None
     eqs: int = 0
     tss: int = 0
@@ -90,14 +95,13 @@ class Tally:
         """The line about a find, energies relative to EQ0."""
         record = found.record
         height = 0.0 if self.zero is None else (record.energy - self.zero) / KJ_PER_MOL
-        text = f"{record.id:<6}{height:8.1f} kJ/mol"
+        text = f"{record.id:<6}{height:8.1f} kJ/mol relative to EQ0  "
         if isinstance(record, TS):
-            text += f"  {record.ends[0]} – {record.ends[1]}, {record.imaginary_cm1:.0f}i cm⁻¹"
-        elif isinstance(record, DC):
-            text += f"  {' + '.join(record.fragments)}"
-        elif COMPLEX in record.flags:
-            text += "  complex"
-        return text + (f"  (trial {found.trial})" if found.trial is not None else "  (the start)")
+            text += f"{record.ends[0]} – {record.ends[1]}, {record.imaginary_cm1:.0f}i cm⁻¹"
+        else:
+            text += " + ".join(names(self.molecule, record.positions))
+            text += ", a complex" if isinstance(record, EQ) and COMPLEX in record.flags else ""
+        return text + ("  (the start)" if found.trial is None else f"  (trial {found.trial})")
 
 
 def watch(events: Iterable[Event], line: LiveLine, tally: Tally) -> Stopped | None:

@@ -30,6 +30,7 @@ from afir.errors import InputError
 from afir.files import new_file, writing
 from afir.structures import write_xyz
 from afir.units import HARTREE, KJ_PER_MOL
+from networks.naming import names
 from networks.network import Graph, fragments
 from networks.records import DC, EQ, TS
 from networks.report import Run, flags_of, zero_of
@@ -98,11 +99,11 @@ def export(run: Run, output: Path, format: str | None = None) -> list[Path]:
 def plain_graph(run: Run) -> Graph:
     """The network as a graph with nothing but plain numbers and text in it.
 
-    Nodes have ``kind``, ``energy_hartree``, ``relative_kj_mol``, ``flags``, ``fragments``; edges,
-    keyed by the id of the TS, have ``energy_hartree``, ``relative_kj_mol``, ``imaginary_cm1``,
-    ``first`` and ``second`` (the ends), ``barrier_from_first_kj_mol`` and
-    ``barrier_from_second_kj_mol``. The graph has ``formula``, ``charge``, ``multiplicity`` and
-    ``surface``.
+    Nodes have ``kind``, ``energy_hartree``, ``relative_kj_mol``, ``flags``, ``fragments`` (Hill
+    formulas) and ``name`` (see `networks.naming`); edges, keyed by the id of the TS, have
+    ``energy_hartree``, ``relative_kj_mol``, ``imaginary_cm1``, ``first`` and ``second`` (the
+    ends), ``barrier_from_first_kj_mol`` and ``barrier_from_second_kj_mol``. The graph has
+    ``formula``, ``charge``, ``multiplicity`` and ``surface``.
     """
     molecule = run.molecule
     graph: Graph = nx.MultiGraph(
@@ -134,6 +135,7 @@ def _node_facts(run: Run, node: EQ | DC) -> dict[str, Value]:
         **_energies(run, node),
         "flags": " ".join(flags_of(node)),
         "fragments": " + ".join(parts),
+        "name": " + ".join(names(run.molecule, node.positions)),
     }
 
 
@@ -178,7 +180,7 @@ def _csv(run: Run, files: list[Path]) -> None:
         for nodes in (network.eqs, network.dcs)
     )
     tss = [_edge_facts(run, ts) for ts in network.tss.values()]
-    node_keys = ["id", "energy_hartree", "relative_kj_mol", "flags", "fragments"]
+    node_keys = ["id", "energy_hartree", "relative_kj_mol", "flags", "fragments", "name"]
     ts_keys = [
         "id",
         "first",

@@ -4,8 +4,9 @@ The object of ``afir show RUN --json`` has the keys below; ``docs/show-json.md``
 A key is never renamed or removed without a new ``schema_version``.
 
 ``schema_version``, ``molecule`` {``formula``, ``charge``, ``multiplicity``}, ``surface``,
-``seed``, ``eq`` [{``id``, ``energy_hartree``, ``relative_kj_mol``, ``flags``, ``xyz``}], ``dc``
-(the same), ``ts`` (the same and ``imaginary_cm1``, ``ends``, ``verified``, ``proof``),
+``seed``, ``eq`` [{``id``, ``energy_hartree``, ``relative_kj_mol``, ``flags``, ``xyz``,
+``name``}], ``dc`` (the same), ``ts`` (the same without ``name``, with ``imaginary_cm1``,
+``ends``, ``verified``, ``proof``),
 ``trials`` {outcome: count}, ``gradients`` {``total``, ``stages`` {stage: count}}, ``seconds``,
 ``complete`` {``anything_left``, ``stopped_by``}.
 """
@@ -20,7 +21,8 @@ from typing import Any
 from afir.errors import AfirError, InputError
 from afir.molecule import Molecule
 from afir.units import HARTREE, KJ_PER_MOL
-from networks.network import ReactionNetwork, fragments
+from networks.naming import names
+from networks.network import ReactionNetwork
 from networks.records import COMPLEX, DC, EQ, TS, RunSummary, StoppedBy
 from networks.settings import Settings
 from networks.store import Store
@@ -126,6 +128,9 @@ def show_object(run: Run) -> dict[str, Any]:
             ],
         }
 
+    def node(record: EQ | DC) -> dict[str, Any]:
+        return {**plain(record), "name": " + ".join(names(run.molecule, record.positions))}
+
     summary = run.summary
     return {
         "schema_version": SCHEMA_VERSION,
@@ -136,7 +141,7 @@ def show_object(run: Run) -> dict[str, Any]:
         },
         "surface": run.settings.surface,
         "seed": run.settings.seed,
-        "eq": [plain(eq) for eq in network.eqs.values()],
+        "eq": [node(eq) for eq in network.eqs.values()],
         "ts": [
             {
                 **plain(ts),
@@ -147,7 +152,7 @@ def show_object(run: Run) -> dict[str, Any]:
             }
             for ts in network.tss.values()
         ],
-        "dc": [plain(dc) for dc in network.dcs.values()],
+        "dc": [node(dc) for dc in network.dcs.values()],
         "trials": {outcome.name.lower(): count for outcome, count in summary.trials.items()},
         "gradients": {
             "total": sum(summary.gradients.values()),
@@ -162,13 +167,20 @@ def show_object(run: Run) -> dict[str, Any]:
 
 
 def node_name(run: Run, id: str) -> str:
-    """A node for people: its id, and of what molecules it consists if of several."""
+    """A node for people: its id, and its molecules by name, with dots where they hold together."""
     record = run.network.node(id)
-    if isinstance(record, DC):
-        return f"{id} ({' + '.join(record.fragments)})"
-    if COMPLEX in record.flags:
-        return f"{id} ({'…'.join(fragments(run.molecule, record.positions))})"
-    return id
+    between = "…" if isinstance(record, EQ) and COMPLEX in record.flags else " + "
+    return f"{id} ({between.join(names(run.molecule, record.positions))})"
+
+
+def heading(run: Run) -> str:
+    """What was explored, and what energies in tables are relative to."""
+    settings = run.settings
+    options = ", ".join(f"{key}={value}" for key, value in settings.surface_options.items())
+    text = f"{run.molecule.name} on {settings.surface}" + (f" ({options})" if options else "")
+    if run.network.eqs:
+        text += f"; energies are relative to {run.network.lowest.id}, the lowest"
+    return text
 
 
 def sections(run: Run, *, limit: int | None = None) -> list[Section]:
@@ -213,7 +225,7 @@ def _structures(run: Run, limit: int | None) -> list[Section]:
             eq.id,
             relative(eq.energy),
             f"{eq.wavenumbers[0]:.0f}" if len(eq.wavenumbers) else "",
-            " + ".join(fragments(run.molecule, eq.positions)),
+            " + ".join(names(run.molecule, eq.positions)),
             " ".join(eq.flags),
             " ".join(_neighbours(network, eq.id)),
         )
@@ -236,7 +248,7 @@ def _structures(run: Run, limit: int | None) -> list[Section]:
         (
             dc.id,
             relative(dc.energy),
-            " + ".join(dc.fragments),
+            " + ".join(names(run.molecule, dc.positions)),
             "no TS known" if dc.no_ts_known else "",
             " ".join(_neighbours(network, dc.id)) or dc.origin,
         )

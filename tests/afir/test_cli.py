@@ -65,6 +65,15 @@ def test_relax_tells_when_it_became_another_molecule(
     assert change in told
 
 
+def test_charge_and_multiplicity_are_in_the_titles(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["relax", "in.xyz", "--charge", "1", "--multiplicity", "2"]) == 0
+    assert capsys.readouterr().out.startswith("Minimum of CH2O (charge +1, multiplicity 2), ")
+    assert main(["relax", "in.xyz", "--multiplicity", "3", "--force"]) == 0
+    assert capsys.readouterr().out.startswith("Minimum of CH2O (charge 0, multiplicity 3), ")
+
+
 def test_relax_prints_a_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["relax", "in.xyz", "-o", "out.xyz"]) == 0
     out = capsys.readouterr().out

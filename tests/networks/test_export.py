@@ -31,6 +31,7 @@ def _same_graph(graph: nx.MultiGraph) -> None:
     assert graph.nodes["EQ1"]["relative_kj_mol"] == pytest.approx(216.5)
     assert graph.nodes["EQ3"]["flags"] == "complex"
     assert graph.nodes["DC1"]["fragments"] == "CO + H2"
+    assert graph.nodes["DC1"]["name"] == "C–O + H2"
     facts = graph.edges["EQ1", "EQ2", "TS1"]
     assert facts["energy_hartree"] * HARTREE == pytest.approx(RUN.network.tss["TS1"].energy)
     assert facts["imaginary_cm1"] == 1001.0

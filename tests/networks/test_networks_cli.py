@@ -13,7 +13,7 @@ from pathlib import Path
 
 import networkx as nx
 import pytest
-from drawn_network import dc, eq, ts, write_run
+from drawn_network import FORMALDEHYDE, dc, eq, ts, write_run
 from rich.console import Console
 
 import networks.explorer
@@ -73,7 +73,7 @@ def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(command) == 0
     out, err = capsys.readouterr()
     assert "Exploring CHN on gfn2 with γ up to 700 kJ/mol, into hcn.db" in err
-    assert "EQ0        0.0 kJ/mol  (the start)" in err
+    assert "EQ0        0.0 kJ/mol relative to EQ0  CH–N  (the start)" in err
     assert "Equilibrium structures: " in out
     assert "`afir resume hcn.db --max-trials 2` goes on." in out
     assert _shown(capsys)["complete"] == {"anything_left": True, "stopped_by": "trials"}
@@ -115,10 +115,16 @@ def test_a_start_that_reacts_at_once_is_told(
 ) -> None:
     (folder / "sn2.xyz").write_text(SN2)
     assert main(["explore", "sn2.xyz", "--max-trials", "0"]) == 0
-    err = " ".join(capsys.readouterr().err.split())
+    out, err = capsys.readouterr()
+    assert out.startswith(
+        "CH4ClO (charge -1, multiplicity 1) on gfn2; energies are relative to EQ0"
+    )
+    err = " ".join(err.split())
     assert "Warning: the start is not the molecule that was given: bonds changed" in err
     assert re.search(r"C0–Cl1 broken \(1\.80 → 3\.\d\d Å\), C0–O5 made \(2\.40 → 1\.\d\d Å\)", err)
     assert err.count("made") == err.count("broken") == 1
+    assert "Exploring CH4ClO (charge -1, multiplicity 1) on gfn2" in err
+    assert "CH3–OH + Cl, a complex (the start)" in err
 
 
 def test_a_wanted_product_that_reacts_is_told_and_others_are_not(
@@ -194,12 +200,12 @@ def test_show(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "run.db"]) == 0
     out = capsys.readouterr().out
     for words in (
-        "Equilibrium structures: 4",
+        "CH2O on gfn2; energies are relative to EQ0, the lowest\n\nEquilibrium structures: 4",
         "Transition states: 6",
         "Dissociation channels: 2",
         "at least one transition state candidate was found",
         "└─ TS5  650.0  → itself",
-        "1 trials, 73 gradients",
+        "1 trial, 73 gradients",
         "the trial limit was reached",
         "`afir resume run.db --max-trials 60` goes on.",
     ):
@@ -344,19 +350,19 @@ def test_a_run_is_told_as_it_goes() -> None:
         Stopped(StoppedBy.TRIALS, True),
     ]
     console = Console(record=True, width=100, force_terminal=False, quiet=False, stderr=True)
-    tally = Tally()
+    tally = Tally(FORMALDEHYDE)
     lines = []
     for event in events[:5]:
         tally.take(event)
         lines.append(tally.line())
     assert "120 gradients" in lines[4]
     assert "round 1: pushing, 7 to go" in lines[4]
-    assert watch(events, LiveLine(console, "starting"), Tally()) == events[-1]
+    assert watch(events, LiveLine(console, "starting"), Tally(FORMALDEHYDE)) == events[-1]
     text = console.export_text()
-    assert "EQ1      216.5 kJ/mol  (trial 1)" in text
-    assert "TS0      384.8 kJ/mol  EQ0 – EQ1, 1000i cm⁻¹  (trial 1)" in text
-    assert "DC0      390.0 kJ/mol  CO + H2" in text
-    assert "complex" in text
+    assert "EQ1      216.5 kJ/mol relative to EQ0  CH2–O  (trial 1)" in text
+    assert "TS0      384.8 kJ/mol relative to EQ0  EQ0 – EQ1, 1000i cm⁻¹  (trial 1)" in text
+    assert "DC0      390.0 kJ/mol relative to EQ0  C–O + H2  (trial 1)" in text
+    assert "EQ3      179.6 kJ/mol relative to EQ0  C–O + H2, a complex  (trial 1)" in text
 
 
 def test_help_needs_no_heavy_library() -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn_network import drawn_run, write_run
+from drawn_network import drawn_run, eq, network_of, write_run
 
 from afir.errors import InputError
+from afir.molecule import Molecule
 from afir.units import HARTREE
 from networks.records import StoppedBy
-from networks.report import Run, advice, graph_lines, load_run, sections, show_object
+from networks.report import Run, advice, graph_lines, heading, load_run, sections, show_object
+from networks.settings import Settings
 
 NUMBER = (int, float)
 STRUCTURE = {
@@ -23,13 +26,14 @@ STRUCTURE = {
     "flags": list,
     "xyz": list,
 }
+NODE = {**STRUCTURE, "name": str}
 OBJECT = {
     "schema_version": int,
     "molecule": {"formula": str, "charge": int, "multiplicity": int},
     "surface": str,
     "seed": int,
-    "eq": [STRUCTURE],
-    "dc": [STRUCTURE],
+    "eq": [NODE],
+    "dc": [NODE],
     "ts": [{**STRUCTURE, "imaginary_cm1": float, "ends": list, "verified": bool, "proof": Mapping}],
     "trials": Mapping,
     "gradients": {"total": int, "stages": Mapping},
@@ -94,6 +98,21 @@ def test_numbers() -> None:
     assert shown["complete"] == {"anything_left": True, "stopped_by": "trials"}
 
 
+def test_the_heading_tells_state_surface_and_zero() -> None:
+    run = drawn_run()
+    assert heading(run) == "CH2O on gfn2; energies are relative to EQ0, the lowest"
+    ion = replace(
+        run,
+        molecule=Molecule(run.molecule.numbers, charge=-1, multiplicity=2),
+        settings=Settings(surface_options={"solvent": "water"}),
+        network=network_of([eq(0, 0.0), eq(1, -3.0)]),
+    )
+    assert heading(ion) == (
+        "CH2O (charge -1, multiplicity 2) on gfn2 (solvent=water); energies are relative to EQ1, "
+        "the lowest"
+    )
+
+
 def test_a_run_file_gives_the_same(tmp_path: Path) -> None:
     run = load_run(write_run(tmp_path / "run.db", job="gamma = 1.0\n"))
     assert run.job == "gamma = 1.0\n"
@@ -124,7 +143,7 @@ def test_tables_are_sorted_and_can_be_cut() -> None:
     assert [row[0] for row in eqs.rows] == ["EQ0", "EQ3", "EQ2", "EQ1"]
     assert [row[0] for row in tss.rows] == ["TS2", "TS1", "TS0", "TS3", "TS4", "TS5"]
     assert tss.rows[2][3:6] == ("384.8", "384.8", "168.3")
-    assert eqs.rows[1][3] == "CO + H2"
+    assert eqs.rows[1][3] == "C–O + H2"
     assert dcs.rows[1][-1] == "EQ2"
     assert trials.rows[-1] == rejected_sum(trials.rows)
     assert rejected.rows[-1] == ("in all", "2")
@@ -145,10 +164,10 @@ def test_the_graph_lists_every_transition_state_once() -> None:
     text = "\n".join(lines)
     for number in range(6):
         assert text.count(f"TS{number} ") == 1
-    assert lines[0] == "EQ0  0.0"
+    assert lines[0] == "EQ0 (CH2–O)  0.0"
     assert "└─ TS5  650.0  → itself" in lines
-    assert "├─ TS2  305.6  → DC0 (CO + H2)" in lines
-    assert "no TS known  → DC1 (CO + H2)" in text
+    assert "├─ TS2  305.6  → DC0 (C–O + H2)" in lines
+    assert "no TS known  → DC1 (C–O + H2)" in text
 
 
 @pytest.mark.parametrize(
