@@ -7,9 +7,10 @@ order of the atoms, for reactions whose atoms are mapped.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from array import array
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from operator import itemgetter
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,32 +76,49 @@ def fingerprint(molecule: Molecule, positions: Positions, energy: float) -> Fing
     n = molecule.n_atoms
     if np.shape(positions) != (n, 3):
         raise InputError(f"`positions` must have the shape ({n}, 3), got {np.shape(positions)}")
-    i, j = np.triu_indices(n, 1)
-    z = np.asarray(molecule.numbers)
+    i, j, kinds = _pairs(molecule.numbers)
     inverse = 1.0 / distances(positions)[i, j]
-    pair = np.minimum(z[i], z[j]) * 1000 + np.maximum(z[i], z[j])
-    return Fingerprint(float(energy), inverse[np.lexsort((inverse, pair))])
+    return Fingerprint(float(energy), inverse[np.lexsort((inverse, kinds))])
+
+
+@lru_cache(maxsize=16)
+def _pairs(
+    numbers: tuple[int, ...],
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64]]:
+    """Every pair of atoms once, as two index arrays, and a number for its two elements."""
+    i, j = np.triu_indices(len(numbers), 1)
+    z = np.asarray(numbers, dtype=np.int64)
+    return i, j, np.minimum(z[i], z[j]) * 1000 + np.maximum(z[i], z[j])
 
 
 def may_be_same(a: Fingerprint, b: Fingerprint) -> bool:
     """Whether two fingerprints of one molecule agree: necessary, not sufficient."""
-    return _rmsd_limit(a, b) is not None
+    return bool(np.isfinite(_rmsd_limit(a, b)))
 
 
-def _rmsd_limit(a: Fingerprint, b: Fingerprint) -> float | None:
-    """How closely two structures must superpose to be one, in Å; None if they cannot be one."""
-    apart = abs(a.energy - b.energy)
-    if apart >= NOISE_TOLERANCE:
-        return None
-    share = 1.0 if apart < ENERGY_TOLERANCE else ON_TOP
-    if (np.abs(a.signature - b.signature) >= share * SIGNATURE_TOLERANCE).any():
-        return None
-    return share * RMSD_TOLERANCE
+def _rmsd_limit(a: Fingerprint, b: Fingerprint) -> float:
+    apart = np.array([abs(a.energy - b.energy)])
+    return float(_rmsd_limits(apart, a.signature[None], b.signature)[0])
 
 
-def _same(molecule: Molecule, a: Fingerprint, x: Positions, b: Fingerprint, y: Positions) -> bool:
-    limit = _rmsd_limit(a, b)
-    return limit is not None and congruence(molecule.numbers, x, y, tolerance=limit) is not None
+def _rmsd_limits(
+    apart: NDArray[np.float64], known: NDArray[np.float64], signature: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """How closely structures must superpose on one to be it, in Å; NaN if they cannot be.
+
+    Parameters
+    ----------
+    apart
+        (k,) how far they are from it in energy, in eV.
+    known
+        (k, m) their signatures.
+    signature
+        (m,) its own.
+    """
+    share = np.where(apart < ENERGY_TOLERANCE, 1.0, ON_TOP)
+    worst = np.abs(known - signature).max(axis=1, initial=0.0)
+    possible = (apart < NOISE_TOLERANCE) & (worst < share * SIGNATURE_TOLERANCE)
+    return np.where(possible, share * RMSD_TOLERANCE, np.nan)
 
 
 def same_structure(
@@ -123,7 +141,10 @@ def same_structure(
         If the shape of the positions does not fit the molecule.
     """
     prints = fingerprint(molecule, *first), fingerprint(molecule, *second)
-    return _same(molecule, prints[0], first[0], prints[1], second[0])
+    limit = _rmsd_limit(*prints)
+    if not np.isfinite(limit):
+        return False
+    return congruence(molecule.numbers, first[0], second[0], tolerance=limit) is not None
 
 
 def same_labelled(first: Positions, second: Positions) -> bool:
@@ -137,18 +158,19 @@ def same_labelled(first: Positions, second: Positions) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Entry:
-    """A known structure and its labelled versions, the one that was added first."""
+    """A known structure: its number, and its labelled versions with their distances."""
 
-    id: str
-    fingerprint: Fingerprint
+    number: int
     versions: list[Positions]
+    gaps: list[NDArray[np.float64]]
 
 
 class IdentityIndex:
     """The structures known so far, found again by energy first.
 
-    Looking up costs the same whatever the number of structures: the energies are kept in
-    order, and only those within the tolerance are compared.
+    The energies are kept in order. Among the structures within the tolerance, one number of each
+    signature tells which whole signatures to compare, so that looking up among a hundred thousand
+    structures costs hardly more than among a hundred.
 
     Parameters
     ----------
@@ -159,7 +181,11 @@ class IdentityIndex:
     def __init__(self, molecule: Molecule) -> None:
         self.molecule = molecule
         self._entries: dict[str, _Entry] = {}
-        self._by_energy: list[tuple[float, str]] = []
+        self._ids: list[str] = []
+        # Energies in order; the number and one entry of the signature of the structure with each.
+        self._energies, self._numbers, self._middles = array("d"), array("q"), array("d")
+        n = molecule.n_atoms
+        self._signatures = np.empty((16, n * (n - 1) // 2))
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -176,8 +202,18 @@ class IdentityIndex:
             raise InputError(f"`id` must be new to the index, got {id!r} again")
         if not np.isfinite(fingerprint.energy):
             raise InputError(f"`fingerprint` must have a finite energy, got {fingerprint.energy}")
-        self._entries[id] = _Entry(id, fingerprint, [np.array(positions, dtype=np.float64)])
-        insort(self._by_energy, (fingerprint.energy, id))
+        number = len(self._ids)
+        if number == len(self._signatures):
+            self._signatures = np.concatenate([self._signatures, np.empty_like(self._signatures)])
+        self._signatures[number] = fingerprint.signature
+        self._ids.append(id)
+        entry = _Entry(number, [], [])
+        self._entries[id] = entry
+        self._keep(entry, positions)
+        place = bisect_right(self._energies, fingerprint.energy)
+        self._energies.insert(place, fingerprint.energy)
+        self._numbers.insert(place, number)
+        self._middles.insert(place, _middle(fingerprint.signature))
 
     def find(self, fingerprint: Fingerprint, positions: Positions) -> str | None:
         """The id of the structure that is the same, or None.
@@ -185,12 +221,21 @@ class IdentityIndex:
         Of several, the one nearest in energy.
         """
         energy = fingerprint.energy
-        start = bisect_left(self._by_energy, energy - NOISE_TOLERANCE, key=itemgetter(0))
-        stop = bisect_right(self._by_energy, energy + NOISE_TOLERANCE, key=itemgetter(0))
-        near = [(abs(known - energy), id) for known, id in self._by_energy[start:stop]]
-        for _, id in sorted(near):
-            entry = self._entries[id]
-            if _same(self.molecule, entry.fingerprint, entry.versions[0], fingerprint, positions):
+        start = bisect_left(self._energies, energy - NOISE_TOLERANCE)
+        stop = bisect_right(self._energies, energy + NOISE_TOLERANCE)
+        away = np.abs(np.array(self._middles[start:stop]) - _middle(fingerprint.signature))
+        near = np.flatnonzero(away < SIGNATURE_TOLERANCE)
+        if not near.size:
+            return None
+        numbers = np.array(self._numbers[start:stop])[near]
+        apart = np.abs(np.array(self._energies[start:stop])[near] - energy)
+        limits = _rmsd_limits(apart, self._signatures[numbers], fingerprint.signature)
+        order = np.lexsort((numbers, apart))
+        for index in order[np.isfinite(limits[order])]:
+            id: str = self._ids[numbers[index]]
+            known = self._entries[id].versions[0]
+            tolerance = float(limits[index])
+            if congruence(self.molecule.numbers, known, positions, tolerance=tolerance) is not None:
                 return id
         return None
 
@@ -214,9 +259,21 @@ class IdentityIndex:
         """
         if id not in self._entries:
             raise InputError(f"`id` must be known to the index, got {id!r}")
-        versions = self._entries[id].versions
-        for number, version in enumerate(versions):
-            if same_labelled(version, positions):
+        entry = self._entries[id]
+        # Two atoms cannot move further from each other than this while the whole stays in place.
+        most = RMSD_TOLERANCE * np.sqrt(2.0 * len(positions))
+        gaps = distances(positions)
+        for number in np.flatnonzero(np.abs(np.array(entry.gaps) - gaps).max(axis=(1, 2)) <= most):
+            if same_labelled(entry.versions[number], positions):
                 return f"{id}.{number}"
-        versions.append(np.array(positions, dtype=np.float64))
-        return f"{id}.{len(versions) - 1}"
+        self._keep(entry, positions)
+        return f"{id}.{len(entry.versions) - 1}"
+
+    def _keep(self, entry: _Entry, positions: Positions) -> None:
+        entry.versions.append(np.array(positions, dtype=np.float64))
+        entry.gaps.append(distances(positions))
+
+
+def _middle(signature: NDArray[np.float64]) -> float:
+    """The entry in the middle of a signature; 0 for an atom, which has none."""
+    return float(signature[len(signature) // 2]) if len(signature) else 0.0

@@ -1,5 +1,8 @@
 """Same or different: enantiomers, conformers, isomers, labels, and many structures at once."""
 
+from collections import Counter
+from itertools import permutations
+
 import numpy as np
 import pytest
 from ase.build import molecule as build
@@ -179,6 +182,43 @@ def test_every_one_of_many_is_found_again():
     for k in range(0, 1500, 50):
         y, energy = known[k]
         assert index.find(fingerprint(molecule, turned(y, k), energy + 1e-4), -y) == f"EQ{k}"
+
+
+@pytest.mark.parametrize("name", ["CH3CHO", "H2CO", "N2", "O"])
+def test_the_index_finds_what_comparing_one_by_one_finds(name):
+    molecule, x = example(name)
+    rng = np.random.default_rng(1)
+    known = {}
+    index = IdentityIndex(molecule)
+    # Distortions from none to beyond the tolerances, energies on both sides of theirs.
+    for k in range(60):
+        y = x + rng.choice([0.0, 0.01, 0.03, 0.1]) * rng.normal(size=x.shape)
+        energy = rng.uniform(0.0, 3.0 * NOISE_TOLERANCE)
+        known[f"EQ{k}"] = y, energy
+        index.add(f"EQ{k}", fingerprint(molecule, y, energy), y)
+    answers = set()
+    for k in range(60):
+        y = turned(x + rng.choice([0.0, 0.02, 0.1]) * rng.normal(size=x.shape), k)
+        energy = rng.uniform(0.0, 3.0 * NOISE_TOLERANCE)
+        same = [id for id, one in known.items() if same_structure(molecule, one, (y, energy))]
+        nearest = min(same, key=lambda id: abs(known[id][1] - energy), default=None)
+        assert index.find(fingerprint(molecule, y, energy), y) == nearest
+        answers.add(nearest)
+    assert len(answers) > 5
+
+
+def test_every_order_of_the_atoms_has_its_label():
+    molecule, x = example("CH4")
+    index = IdentityIndex(molecule)
+    index.add("EQ0", fingerprint(molecule, x, 0.0), x)
+    labels = {}
+    for order in permutations(range(1, 5)):
+        y = turned(x[[0, *order]], len(labels))
+        labels[order] = index.label("EQ0", y)
+        kin = [other for other, label in labels.items() if label == labels[order]]
+        assert all(same_labelled(x[[0, *other]], y) for other in kin)
+    # Of 24 permutations the twelve even ones are rotations.
+    assert sorted(Counter(labels.values()).values()) == [12, 12]
 
 
 def test_misuse_is_explained():
