@@ -16,6 +16,7 @@ from typing import Any
 
 from afir.errors import AfirError, MissingPackageError
 from afir.molecule import Molecule
+from afir.options import options_of
 from afir.surface import ENTRY_POINT_GROUP
 
 
@@ -30,7 +31,8 @@ class SurfaceEntry:
     summary
         The first sentence of its docstring.
     options
-        For each option ``name``, ``default`` (in JSON, ``required`` if there is none) and ``help``.
+        For each option ``name``, ``default`` (as on the command line, ``required`` if there is
+        none) and ``help``.
     missing
         Empty if the surface can be used, else one sentence that says what is missing.
     """
@@ -65,7 +67,6 @@ def _entry(point: EntryPoint) -> SurfaceEntry:
 
 def _options(factory: Callable[..., Any], text: str) -> tuple[Mapping[str, str], ...]:
     """The options of a factory: everything it takes besides the molecule."""
-    parameters = list(inspect.signature(factory).parameters.values())[1:]
     meanings = _documented(text)
     return tuple(
         {
@@ -73,15 +74,16 @@ def _options(factory: Callable[..., Any], text: str) -> tuple[Mapping[str, str],
             "default": _shown(parameter.default),
             "help": meanings.get(parameter.name, ""),
         }
-        for parameter in parameters
-        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        for parameter in options_of(factory, 1).values()
     )
 
 
 def _shown(default: object) -> str:
-    """A default as it would be given on the command line, hence JSON where possible."""
+    """A default as it would be given on the command line."""
     if default is inspect.Parameter.empty:
         return "required"
+    if default is None:
+        return "none"
     try:
         return json.dumps(default)
     except TypeError:

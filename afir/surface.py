@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
+from afir.options import check_options, options_of
 
 ENTRY_POINT_GROUP = "afir.surfaces"
 """Packages register a surface under this entry-point group; see `load_surface`."""
@@ -109,13 +110,21 @@ def load_surface(name: str, molecule: Molecule, **options: Any) -> Surface:
         if point.name == base:
             factory = point.load()
             if colon:
+                if "argument" not in options_of(factory, 1):
+                    raise InputError(
+                        f"the surface {base!r} takes nothing behind a colon, got {name!r}"
+                    )
                 options = {"argument": argument, **options}
+            check_options(f"the surface {base!r}", factory, options, given=1)
             try:
                 surface: Surface = factory(molecule, **options)
             except TypeError as error:
+                if not options:
+                    raise  # nothing that was given can be the reason
+                values = ", ".join(f"{key}={value!r}" for key, value in options.items())
                 raise InputError(
-                    f"surface {base!r} does not take these options: {error}; "
-                    f"see `afir surfaces {base}`"
+                    f"the surface {base!r} cannot use an option as it is given ({values}); see "
+                    f"`afir surfaces {base}`"
                 ) from error
             return surface
     raise InputError(f"`surface` must be one of {', '.join(surface_names())}, got {base!r}")

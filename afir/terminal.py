@@ -104,7 +104,7 @@ class LiveLine:
 
 
 def option_values(pairs: Sequence[str], flag: str = "--surface-option") -> dict[str, Any]:
-    """Options given as KEY=VALUE; a value is a number, true, false or null, else text."""
+    """Options given as KEY=VALUE; a value is a number, true, false or none, else text."""
     values: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
@@ -112,7 +112,7 @@ def option_values(pairs: Sequence[str], flag: str = "--surface-option") -> dict[
         if not equals or not key.isidentifier():
             raise InputError(f"{flag} must look like KEY=VALUE, got {pair!r}")
         try:
-            values[key] = json.loads(text)
+            values[key] = None if text.lower() == "none" else json.loads(text)
         except json.JSONDecodeError:
             values[key] = text
     return values

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from afir.errors import InputError
+from afir.options import check_options
 from afir.units import BOLTZMANN
 from networks.frontier import Frontier
 from networks.network import ReactionNetwork
@@ -148,10 +149,8 @@ def load_policy(name: str, options: Mapping[str, Any] | None = None) -> Policy:
     for point in entry_points(group=ENTRY_POINT_GROUP):
         if point.name == name:
             factory = point.load()
-            try:
-                policy: Policy = factory(**(options or {}))
-            except TypeError as error:
-                raise InputError(f"policy {name!r} does not take these options: {error}") from error
+            check_options(f"the policy {name!r}", factory, options or {}, given=0)
+            policy: Policy = factory(**(options or {}))
             return policy
     raise InputError(f"`policy` must be one of {', '.join(policy_names())}, got {name!r}")
 

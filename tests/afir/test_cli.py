@@ -186,6 +186,7 @@ def test_surfaces_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "temperature" in out
     assert "Electronic temperature in K" in out
+    assert re.search(r"^ solvent +none +Name of", out, re.M)
     assert main(["surfaces", "--json"]) == 0
     names = [entry["name"] for entry in json.loads(capsys.readouterr().out)]
     assert names == sorted(names)
@@ -201,7 +202,7 @@ def test_a_surface_that_cannot_be_loaded_is_still_listed(
 
 
 def test_option_values() -> None:
-    values = option_values(["accuracy=0.1", "spin-polarization=true", "solvent=water", "x=null"])
+    values = option_values(["accuracy=0.1", "spin-polarization=true", "solvent=water", "x=none"])
     assert values == {
         "accuracy": 0.1,
         "spin_polarization": True,
@@ -225,8 +226,14 @@ WRONG = [
     (["relax", "overlap.xyz"], "atoms 0 (H) and 1 (H) are 0.100 Å apart"),
     (["relax", "in.xyz", "--surface", "gfn9"], "`surface` must be one of"),
     (["relax", "in.xyz", "--surface-option", "accuracy"], "KEY=VALUE"),
-    (["relax", "in.xyz", "--surface-option", "acuracy=1"], "does not take these options"),
+    (
+        ["relax", "in.xyz", "--surface-option", "acuracy=1"],
+        "the surface 'gfn2' has no option 'acuracy'; did you mean 'accuracy'? It has the options ",
+    ),
     (["relax", "in.xyz", "--surface-option", "accuracy=-1"], "`accuracy` must be"),
+    (["relax", "in.xyz", "--surface-option", "kT=1"], "it has the options temperature, accuracy"),
+    (["relax", "in.xyz", "--surface", "double-well:x"], "takes nothing behind a colon"),
+    (["relax", "in.xyz", "--surface", "double-well", "--surface-option", "a=1"], "no option 'a'"),
     (["relax", "in.xyz", "--frequency"], "no such option"),
     (["relax", "in.xyz", "-o", "precious.xyz"], "precious.xyz exists already"),
     (["relax", "in.xyz", "-o", "no/such/folder.xyz"], "does not exist"),

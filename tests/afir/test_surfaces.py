@@ -93,7 +93,7 @@ def test_every_surface_is_registered() -> None:
     assert known | {"mueller-brown-bent"} <= set(surface_names())
     with pytest.raises(InputError, match=r"`surface` must be one of .*gfn2.*, got 'gfn9'"):
         load_surface("gfn9", H2CO)
-    with pytest.raises(InputError, match="does not take these options"):
+    with pytest.raises(InputError, match="'gfn2' has no option 'bogus'; it has"):
         load_surface("gfn2", H2CO, bogus=1)
 
 

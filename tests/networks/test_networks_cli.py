@@ -238,9 +238,16 @@ WRONG = [
     (["explore", "hcn.xyz", "--charge", "1"], "`multiplicity` must be even"),
     (["explore", "hcn.xyz", "--multiplicity", "2"], "`multiplicity` must be odd"),
     (["explore", "hcn.xyz", "--surface", "gfn9"], "`surface` must be one of"),
-    (["explore", "hcn.xyz", "--surface-option", "acuracy=1"], "does not take these options"),
+    (
+        ["explore", "hcn.xyz", "--surface-option", "acuracy=1"],
+        "the surface 'gfn2' has no option 'acuracy'; did you mean 'accuracy'? It has the options ",
+    ),
     (["explore", "hcn.xyz", "--policy", "luck"], "`policy` must be one of"),
     (["explore", "hcn.xyz", "--policy-option", "luck"], "--policy-option must look like"),
+    (
+        ["explore", "hcn.xyz", "--policy-option", "t=1"],
+        "'lowest-energy' has no option 't'; it takes",
+    ),
     (["explore", "hcn.xyz", "--gamma", "-1"], "`gamma` must be"),
     (["explore", "hcn.xyz", "--gamma", "strong"], "is not a valid float"),
     (["explore", "hcn.xyz", "--gama", "5"], "no such option"),

@@ -1,0 +1,47 @@
+"""Options of what is chosen by name (surfaces, policies), checked before they are used."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from afir.errors import InputError
+
+
+def options_of(factory: Callable[..., Any], given: int) -> dict[str, inspect.Parameter]:
+    """The options of a factory: what it takes besides its first `given` arguments."""
+    parameters = list(inspect.signature(factory).parameters.values())[given:]
+    flexible = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {parameter.name: parameter for parameter in parameters if parameter.kind not in flexible}
+
+
+def check_options(
+    what: str, factory: Callable[..., Any], options: Mapping[str, Any], *, given: int
+) -> None:
+    """Raise InputError when a factory does not have an option or lacks one that it needs.
+
+    Parameters
+    ----------
+    what
+        For the message, e.g. ``"the surface 'gfn2'"``.
+    factory
+        Its signature tells the options.
+    options
+        What is to be handed to it.
+    given
+        How many arguments it gets besides, in front.
+    """
+    known = options_of(factory, given)
+    listed = f"has the options {', '.join(known)}" if known else "takes no options"
+    kinds = [parameter.kind for parameter in inspect.signature(factory).parameters.values()]
+    if inspect.Parameter.VAR_KEYWORD not in kinds:
+        for name in options:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, 1, 0.5)
+                hint = f"did you mean {close[0]!r}? It {listed}" if close else f"it {listed}"
+                raise InputError(f"{what} has no option {name!r}; {hint}")
+    for name, parameter in known.items():
+        if parameter.default is inspect.Parameter.empty and name not in options:
+            raise InputError(f"{what} needs the option {name!r}; it {listed}")
