@@ -318,7 +318,7 @@ class _Exploration:
             self._barren = 0 if trial.found else self._barren + 1
         if stage.number:
             for eq in absorbed.eqs:
-                self._open(eq, ())
+                self._open(eq)
         finder = {id: trial.number for trial in absorbed.trials for id in trial.found}
         records: list[EQ | TS | DC] = [*absorbed.eqs, *absorbed.dcs, *absorbed.tss]
         for record in records:
@@ -367,30 +367,36 @@ class _Exploration:
 
     def _round(self, plan: Plan) -> Round:
         """The tasks of a plan; its pushes are used up."""
-        tasks = []
+        tasks: list[Push] = []
+        left: list[int | None] = []
         for item in plan.items:
             eq = self._network.eqs[item.eq]
             # A limit that was changed may have closed an EQ whose round had begun.
             if item.eq in self._frontier.eqs:
                 terms = self._frontier.take(item)
+                left.append(len(self._frontier.left(item.eq)))
             else:
                 terms = self._pushes(eq)[item.push]
+                left.append(None)
             seed = (self._settings.seed, _TRIAL, eq.number, item.push)
             tasks.append(Push(eq.point(), terms, plan.ceiling, seed))
-        return Round(plan, tasks, self._network, self._dismissals)
+        return Round(plan, tasks, left, self._network, self._dismissals)
 
     # -- what is worth trying ------------------------------------------------------------------
 
     def _open_frontier(self) -> None:
         used: dict[str, list[int]] = {}
-        for item in self._store.used():
+        left: dict[str, int | None] = {}
+        for item, others in self._store.used():
             used.setdefault(item.eq, []).append(item.push)
+            # Once it was not known, what was known before is out of date.
+            left[item.eq] = others if left.get(item.eq, 0) is not None else None
         for eq in self._network.eqs.values():
-            self._open(eq, used.get(eq.id, ()))
+            self._open(eq, used.get(eq.id, ()), left.get(eq.id))
 
-    def _open(self, eq: EQ, used: Sequence[int]) -> None:
+    def _open(self, eq: EQ, used: Sequence[int] = (), left: int | None = None) -> None:
         if self._worth_expanding(eq):
-            self._frontier.add(eq, used)
+            self._frontier.add(eq, used, left)
 
     def _worth_expanding(self, eq: EQ) -> bool:
         settings, start = self._settings, self._network.eqs["EQ0"]

@@ -35,15 +35,18 @@ class Frontier:
         self._used: dict[str, set[int]] = {}
         self._by_energy: list[tuple[float, int, str]] = []
 
-    def add(self, eq: EQ, used: Iterable[int] = ()) -> None:
-        """Open an EQ, some of whose pushes may have been used before; not if all of them were."""
+    def add(self, eq: EQ, used: Iterable[int] = (), left: int | None = None) -> None:
+        """Open an EQ, some of whose pushes may have been used before; not if all of them were.
+
+        `left` says how many were not, if that is known: then none need be worked out to tell.
+        """
         if eq.id in self._eqs:
             raise InputError(f"`eq` must not be open yet, got {eq.id} again")
         self._eqs[eq.id] = eq
         self._used[eq.id] = set(used)
         insort(self._by_energy, _rank(eq))
         # As when its last push was taken: a resumed run must choose among the same EQs.
-        if self._used[eq.id] and not self.left(eq.id):
+        if self._used[eq.id] and not (len(self.left(eq.id)) if left is None else left):
             self.close(eq.id)
 
     @property

@@ -183,6 +183,9 @@ class Trial:
         Ids of the nodes it added.
     error
         Why the push itself has no result, in words; empty when it has one.
+    pushes_left
+        How many pushes of the EQ were left after this one; None when that is not known, because
+        a limit had closed the EQ meanwhile.
     """
 
     number: int
@@ -197,6 +200,7 @@ class Trial:
     cpu_seconds: float
     found: tuple[str, ...]
     error: str = ""
+    pushes_left: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -143,8 +143,8 @@ class Round:
     ----------
     plan
         What is tried.
-    tasks
-        The task of each item of the plan.
+    tasks, left
+        The task of each item of the plan, and how many pushes of its EQ are left after it.
     network, dismissals
         What is known before the round; read only until `absorb`.
     """
@@ -153,12 +153,14 @@ class Round:
         self,
         plan: Plan,
         tasks: list[Push],
+        left: list[int | None],
         network: ReactionNetwork,
         dismissals: Dismissals,
     ) -> None:
         self.number = plan.round
         self._plan = plan
         self._tasks = tasks
+        self._left = left
         self._network = network
         self._dismissals = dismissals
         self._answers: dict[Key, TaskResult] = {}
@@ -288,6 +290,7 @@ class Round:
             cpu_seconds=cpu_seconds,
             found=found,
             error=answer.error,
+            pushes_left=self._left[number],
         )
 
     def _judge(self, index: int, note: _Note) -> None:

@@ -95,6 +95,7 @@ TRIALS = sa.Table(
     sa.Column("cpu_seconds", sa.Float, nullable=False),
     sa.Column("found", sa.Text, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
+    sa.Column("pushes_left", sa.Integer),
     sa.UniqueConstraint("eq", "push"),
 )
 GRADIENTS = sa.Table(
@@ -252,6 +253,7 @@ def _trial_row(trial: Trial) -> Row:
         "cpu_seconds": trial.cpu_seconds,
         "found": " ".join(trial.found),
         "error": trial.error,
+        "pushes_left": trial.pushes_left,
     }
 
 
@@ -270,6 +272,7 @@ def trial_record(row: sa.Row[Any], gradients: Mapping[str, int]) -> Trial:
         cpu_seconds=row.cpu_seconds,
         found=tuple(row.found.split()),
         error=row.error,
+        pushes_left=row.pushes_left,
     )
 
 

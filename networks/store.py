@@ -284,12 +284,14 @@ class Store:
         for row in rows:
             yield schema.dismissed_record(row)
 
-    def used(self) -> Iterator[Item]:
-        """The pushes that have been tried."""
+    def used(self) -> Iterator[tuple[Item, int | None]]:
+        """The pushes that have been tried, each with `Trial.pushes_left`, in order."""
+        columns = schema.TRIALS.c
+        query = sa.select(columns.eq, columns.push, columns.pushes_left).order_by(columns.number)
         with self._database.reading() as connection:
-            rows = connection.execute(sa.select(schema.TRIALS.c.eq, schema.TRIALS.c.push)).all()
-        for eq, push in rows:
-            yield Item(f"EQ{eq}", push)
+            rows = connection.execute(query).all()
+        for eq, push, left in rows:
+            yield Item(f"EQ{eq}", push), left
 
     def plan(self) -> Plan | None:
         """The round in progress, if there is one."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,13 +21,16 @@ from toyworld import (
 )
 
 import networks
+from afir import fragments
 from afir.errors import AfirError, InputError
 from afir.geometry import bonds
+from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
 from afir.units import HARTREE, KJ_PER_MOL
-from networks import KEEP, Settings, explore, open_run, resume
+from networks import KEEP, Settings, explore, explorer, open_run, resume
 from networks.events import Event, Found, Opened, RoundDone, Stopped, TaskDone, TrialDone
 from networks.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
+from networks.frontier import PushTerms
 from networks.network import bonds_changed
 from networks.records import EQ, StoppedBy
 from networks.tasks import Bench, Push, Task, TaskResult
@@ -278,6 +282,27 @@ def test_a_finished_run_stays_finished(whole: Path) -> None:
     assert isinstance(events[0], Opened)
     assert events[0].trials == len(before["trials"])
     assert snapshot(whole) == before
+
+
+def test_a_resumed_run_works_out_the_pushes_of_no_eq_but_those_it_pushes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path / "run", replace(SETTINGS, max_trials=40))
+    with open_run(tmp_path / "run") as store:
+        assert len({trial.eq for trial in store.trials()}) >= 5
+        done = len(list(store.trials()))
+    worked_out: list[bytes] = []
+
+    def pushes(molecule: Molecule, positions: Positions, **options: Any) -> list[PushTerms]:
+        worked_out.append(positions.tobytes())
+        return fragments.pushes(molecule, positions, **options)
+
+    monkeypatch.setattr(explorer, "pushes", pushes)
+    list(resume(tmp_path / "run", executor=TOY))
+    # One, to see whether anything is left.
+    assert len(worked_out) == 1
+    list(resume(tmp_path / "run", max_trials=done + 1, executor=TOY))
+    assert len(worked_out) <= 3
 
 
 def test_whoever_stops_listening_can_go_on_later(whole: Path, tmp_path: Path) -> None:

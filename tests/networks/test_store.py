@@ -133,7 +133,12 @@ def test_what_was_found_is_read_back(tmp_path: Path) -> None:
         assert all(isinstance(term, ForceTerm) for t in trials for term in t.terms)
         rejected = [event.dismissed.reason for event in told if isinstance(event, Rejected)]
         assert [d.reason for d in store.dismissed() if d.node is None] == rejected
-        assert set(store.used()) == {Item(t.eq, t.push) for t in trials}
+        used = list(store.used())
+        assert used == [(Item(t.eq, t.push), t.pushes_left) for t in trials]
+        # Every push of an EQ is used once, and the last of them leaves none.
+        for id in {item.eq for item, _ in used}:
+            left = [count for item, count in used if item.eq == id]
+            assert left == list(range(len(left)))[::-1]
         summary = store.summary()
         assert summary.trials == Counter(t.outcome for t in trials)
         assert sum(summary.rejected.values()) == len(rejected)

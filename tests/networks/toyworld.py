@@ -240,7 +240,7 @@ def killed_at(commit: int, place: str) -> None:
         if count == commit and place == "after":
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Database.writing = deadly  # type: ignore[method-assign]
+    Database.writing = deadly  # type: ignore[assignment, method-assign]
 
 
 def serve() -> None:
