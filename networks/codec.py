@@ -8,7 +8,10 @@ one of the arrays that follow each other in one blob.
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import fields
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -24,6 +27,10 @@ from afir.stationary import (
     StationaryPoint,
     TrialResult,
 )
+
+# How every .npy file of version 1 begins; the length of its header follows in two bytes.
+_MAGIC = b"\x93NUMPY\x01\x00"
+_HEADER = rb"\{'descr': '<f8', 'fortran_order': False, 'shape': \(([\d, ]*)\), \} *\n"
 
 Result = TrialResult | Confirmation | StationaryPoint
 
@@ -97,5 +104,19 @@ def _join(arrays: list[NDArray[np.float64]]) -> bytes:
 
 
 def _load(stream: BytesIO) -> NDArray[np.float64]:
-    array = np.load(stream, allow_pickle=False)
-    return np.asarray(array, dtype=np.float64)
+    """The next array of a stream; raises ValueError if it is none that `_join` wrote."""
+    start = stream.read(len(_MAGIC) + 2)
+    if not start.startswith(_MAGIC):
+        raise ValueError("a stored array must be an .npy file of version 1")
+    shape = _shape(stream.read(int.from_bytes(start[len(_MAGIC) :], "little")))
+    count = math.prod(shape)
+    return np.frombuffer(stream.read(8 * count), "<f8", count).astype(np.float64).reshape(shape)
+
+
+@lru_cache(maxsize=1024)
+def _shape(header: bytes) -> tuple[int, ...]:
+    """The shape a header tells. The same few stand before all arrays of a run."""
+    known = re.fullmatch(_HEADER, header)
+    if known is None:
+        raise ValueError(f"a stored array must hold float64 row by row, got {header!r}")
+    return tuple(int(size) for size in known[1].split(b",") if size.strip())

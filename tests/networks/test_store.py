@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import fields
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,21 @@ def test_arrays_are_plain_npy_bytes(tmp_path: Path) -> None:
     assert np.array_equal(np.load(tmp_path / "a.npy", allow_pickle=False), array)
     assert b"'<f8'" in pack(array.astype(">f8"))
     assert np.array_equal(unpack(pack(array[:, ::-1])), array[:, ::-1])
+
+
+def test_arrays_that_nobody_wrote_are_refused() -> None:
+    blob = pack(np.ones((2, 3)))
+    for damaged in (b"", blob[:5], blob[:70], blob[:-1], b"x" + blob[1:], blob[:8]):
+        with pytest.raises(ValueError, match=r"must|smaller"):
+            unpack(damaged)
+    for other in (np.ones(3, dtype=">f8"), np.ones((2, 2), order="F"), np.ones(2, dtype=np.int8)):
+        stream = BytesIO()
+        np.save(stream, other)
+        with pytest.raises(ValueError, match="must hold float64 row by row"):
+            unpack(stream.getvalue())
+    for shape in ((1,), (0, 6, 3), (2, 1, 4)):
+        array = np.random.default_rng(0).normal(size=shape)
+        assert unpack(pack(array)).shape == shape
 
 
 def test_a_new_run_knows_what_it_was_given(tmp_path: Path) -> None:
