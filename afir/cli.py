@@ -142,7 +142,7 @@ def _verbose_option() -> click.Option:
         count=True,
         expose_value=False,
         callback=_listen,
-        help="Tell more; twice for everything, tracebacks included.",
+        help="Tell each step that is taken; twice for every gradient or task, and for tracebacks.",
     )
 
 
@@ -155,7 +155,12 @@ def _listen(context: click.Context, option: click.Parameter, count: int) -> None
 
     from afir.terminal import messages
 
-    handler = RichHandler(console=messages(), show_time=verbosity.level > 0, show_path=False)
+    handler = RichHandler(
+        console=messages(),
+        show_time=verbosity.level > 0,
+        show_path=False,
+        log_time_format="%H:%M:%S",
+    )
     handler.setFormatter(logging.Formatter("%(message)s"))
     for package in ("afir", "networks", "mlpot"):
         logger = logging.getLogger(package)

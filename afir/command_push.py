@@ -22,7 +22,7 @@ from afir.single import (
     target_file,
     tell,
 )
-from afir.terminal import messages, print_table, results
+from afir.terminal import print_table, remark, results
 
 if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.molecule import Positions
@@ -120,7 +120,7 @@ def push(
     ArtificialForce(job.molecule, terms, gamma)  # refuses atoms that do not exist
     zero, largest = job.at_start()
     if largest > FLAT:
-        messages().print(
+        remark(
             f"{source} is not relaxed (largest gradient component {largest:.2f} eV/Å), and all "
             f"energies are relative to it; `afir relax {source}` gives a better start."
         )
@@ -162,7 +162,7 @@ def push(
     )
     highest = max(relaxed or tops, key=lambda top: top.energy, default=None)
     if peak is not None and highest is None:
-        messages().print(f"The path has no peak, so {peak} is not written.")
+        remark(f"The path has no peak, so {peak} is not written.")
     elif peak is not None and highest is not None:
         write_xyz(peak, job.molecule, highest.positions[None], overwrite=force)
 

@@ -22,7 +22,7 @@ from afir.single import (
     target_file,
     tell,
 )
-from afir.terminal import json_option, messages, print_json, print_table, results
+from afir.terminal import json_option, print_json, print_table, remark, results
 
 if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.stationary import Confirmation
@@ -71,7 +71,7 @@ def relax(
     trace: list[PathPoint] = []
     minimum = job.run("relaxing", minimise(job.molecule, job.positions, trace=trace))
     if minimum.outcome is not Outcome.CONVERGED:
-        messages().print(f"No minimum was found: {minimum.outcome.value}.")
+        remark(f"No minimum was found: {minimum.outcome.value}.")
         return FAILED
     positions, energy = minimum.positions, minimum.energy
     wavenumbers: list[float] | None = None
@@ -82,7 +82,7 @@ def relax(
     write_xyz(target, job.molecule, positions[None], energies=[energy], overwrite=force)
     changes = bond_changes(job.molecule, job.positions, positions)
     if changes:
-        messages().print(
+        remark(
             f"Warning: the minimum is not the molecule in {source}: bonds changed while it was "
             f"relaxed: {', '.join(changes)}"
         )
@@ -138,7 +138,7 @@ def ts(
     job = job_for(source, surface, surface_options, charge, multiplicity)
     found = job.run("climbing", stage("saddle", saddle(job.molecule, job.positions, settings)))
     if found.outcome is not Outcome.CONVERGED:
-        messages().print(f"No transition state was found: {found.outcome.value}.")
+        remark(f"No transition state was found: {found.outcome.value}.")
         return FAILED
     candidate = Candidate(found.positions, found.energy, found.hessian, "guess")
     proof = job.run("proving", confirm(job.molecule, candidate))

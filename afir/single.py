@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.molecule import Molecule, Positions
     from afir.surface import Evaluation, Surface
 
+logger = logging.getLogger(__name__)
+
 FORCE = "add --force"
 """What to do when a file of a command with ``--force`` exists."""
 
@@ -53,7 +56,9 @@ class Job:
 
         with LiveLine(messages(), f"{what} …") as line:
             watched = _Watched(self.surface, line, what)
-            return solve(search, watched, gradients=self.gradients)
+            found = solve(search, watched, gradients=self.gradients)
+        logger.info("%s took %d gradients", what, watched.count)
+        return found
 
     def at_start(self) -> tuple[float, float]:
         """Energy in eV of the structure as it was read, and its largest gradient component in eV/Å.
@@ -77,7 +82,7 @@ class _Watched:
         self._surface = surface
         self._line = line
         self._what = what
-        self._count = 0
+        self.count = 0
 
     @property
     def molecule(self) -> Molecule:
@@ -87,11 +92,13 @@ class _Watched:
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
         """Ask the surface and show what it said."""
         evaluation = self._surface.evaluate(positions, owners)
-        self._count += len(positions)
-        self._line.show(
-            f"{self._what}: {self._count} gradients, energy {evaluation.energies[-1]:.5f} eV, "
+        self.count += len(positions)
+        text = (
+            f"{self._what}: {self.count} gradients, energy {evaluation.energies[-1]:.5f} eV, "
             f"largest gradient {abs(evaluation.gradients[-1]).max():.4f} eV/Å"
         )
+        self._line.show(text)
+        logger.debug("%s", text)
         return evaluation
 
     def for_paths(self) -> Surface:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -19,7 +22,7 @@ from afir.errors import InputError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_WIDE = 200  # columns where the output is not a terminal: a file must not lose any
+_WIDE = 100  # columns where the output is not a terminal: what does not fit is wrapped, not cut
 _PATIENCE = 10.0  # seconds between lines of progress where there is no terminal
 
 
@@ -33,6 +36,11 @@ def messages() -> Console:
     """The console for progress and remarks: stderr, so that stdout holds results only."""
     console = Console(stderr=True, highlight=False)
     return console if console.is_terminal else Console(stderr=True, highlight=False, width=_WIDE)
+
+
+def remark(text: str) -> None:
+    """Print a remark on stderr."""
+    messages().print(escape(text))
 
 
 def print_table(
@@ -101,6 +109,27 @@ class LiveLine:
         elif time.monotonic() - self._last > _PATIENCE:
             self._last = time.monotonic()
             self.say(text)
+
+
+class Terminated(KeyboardInterrupt):
+    """The end that was asked for by SIGTERM, as batch systems do when the time is over."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Meanwhile SIGTERM does what Ctrl-C does, by raising `Terminated`."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are not ours
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def option_values(pairs: Sequence[str], flag: str = "--surface-option") -> dict[str, Any]:

@@ -11,6 +11,7 @@ import click
 from afir.errors import InputError
 from afir.terminal import (
     LiveLine,
+    Terminated,
     json_option,
     messages,
     option_values,
@@ -19,6 +20,7 @@ from afir.terminal import (
     results,
     state_options,
     surface_option_option,
+    terminable,
 )
 
 if TYPE_CHECKING:  # numpy is not needed for --help
@@ -33,6 +35,7 @@ if TYPE_CHECKING:  # numpy is not needed for --help
 F = TypeVar("F", bound=Callable[..., Any])
 
 _INTERRUPTED = 130
+_TERMINATED = 143  # 128 and the number of SIGTERM, as shells have it
 _SHOWN = 15  # structures of a kind in the summary after a run
 
 
@@ -118,6 +121,9 @@ def explore(job: Path | None, **flags: Any) -> int:
 
     Everything found goes into one run file at once: a run may be stopped or killed at any time,
     and `afir resume` goes on. The same seed gives the same network with any number of workers.
+
+    Limits are looked at between rounds of 16 pushes, so a run may go past one by up to a round;
+    --max-trials is kept to.
     """
     from afir.files import new_file
     from afir.surface import load_surface
@@ -131,9 +137,10 @@ def explore(job: Path | None, **flags: Any) -> int:
     load_surface(settings.surface, molecule, **settings.surface_options)  # complains early
     resolved = write_toml(resolved_job(asked, molecule))
     events = exploration(molecule, positions, settings, output, workers=asked.workers, job=resolved)
-    messages().print(
+    click.echo(
         f"Exploring {molecule.name} on {settings.surface} with γ up to "
-        f"{settings.step.gamma:g} kJ/mol, into {output}"
+        f"{settings.step.gamma:g} kJ/mol, into {output}",
+        err=True,
     )
     return _follow(events, output, molecule, None)
 
@@ -158,6 +165,7 @@ def resume(
     """Go on with the run RUN that was stopped, interrupted or killed.
 
     Limits replace the old ones and count from the beginning of the run; `none` takes one away.
+    They are looked at between rounds of 16 pushes.
     """
     from networks.explorer import resume as resumption
     from networks.jobfile import stored_job
@@ -372,19 +380,19 @@ def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
 
 
 def _follow(events: Iterator[Event], path: Path, molecule: Molecule, zero: float | None) -> int:
-    """Show a run until it ends, then sum up; Ctrl-C loses nothing and says so."""
+    """Show a run until it ends, then sum up; Ctrl-C and SIGTERM lose nothing and say so."""
     from networks.display import Tally, watch
     from networks.report import load_run
 
-    console = messages()
     tally = Tally(molecule, zero)
     try:
-        watch(events, LiveLine(console, tally.line()), tally)
-    except KeyboardInterrupt:
+        with terminable():
+            watch(events, LiveLine(messages(), tally.line()), tally)
+    except KeyboardInterrupt as stop:
         if isinstance(events, Generator):
             events.close()
-        console.print(f"Stopped. Nothing is lost: `afir resume {path}` goes on.")
-        return _INTERRUPTED
+        click.echo(f"Stopped. Nothing is lost: `afir resume {path}` goes on.", err=True)
+        return _TERMINATED if isinstance(stop, Terminated) else _INTERRUPTED
     loaded = load_run(path)
     _print_sections(loaded, _SHOWN, costs=False)
     _print_end(loaded, path)
@@ -396,7 +404,7 @@ def _print_sections(run: Run, limit: int | None, *, costs: bool) -> None:
     from networks.report import heading, sections
 
     console = results()
-    click.echo(f"{heading(run)}\n")
+    console.print(f"{heading(run)}\n", markup=False)
     chosen = sections(run, limit=limit)
     for section in chosen if costs else chosen[:3]:
         if section.rows:

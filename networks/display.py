@@ -1,7 +1,12 @@
-"""A running exploration on the screen: one line that lives, and one line for every find."""
+"""A running exploration on the screen: one line that lives, and one line for every find.
+
+What was tried and what became of it goes to the log: ``-v`` shows each trial and each structure
+that was rejected, ``-vv`` each task too.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,6 +19,7 @@ from networks.events import (
     Found,
     Opened,
     Rebonded,
+    Rejected,
     RoundDone,
     RoundStarted,
     Stopped,
@@ -22,6 +28,8 @@ from networks.events import (
 )
 from networks.naming import names
 from networks.records import COMPLEX, DC, EQ, TS
+
+logger = logging.getLogger(__name__)
 
 _DOING = {
     "push": "pushing",
@@ -91,11 +99,14 @@ class Tally:
             f"{self.gradients} gradients  {time.monotonic() - self.began:.0f} s  {self.doing}"
         )
 
+    def height(self, energy: float) -> float:
+        """An energy in eV as kJ/mol relative to EQ0."""
+        return 0.0 if self.zero is None else (energy - self.zero) / KJ_PER_MOL
+
     def find(self, found: Found) -> str:
         """The line about a find, energies relative to EQ0."""
         record = found.record
-        height = 0.0 if self.zero is None else (record.energy - self.zero) / KJ_PER_MOL
-        text = f"{record.id:<6}{height:8.1f} kJ/mol relative to EQ0  "
+        text = f"{record.id:<6}{self.height(record.energy):8.1f} kJ/mol relative to EQ0  "
         if isinstance(record, TS):
             text += f"{record.ends[0]} – {record.ends[1]}, {record.imaginary_cm1:.0f}i cm⁻¹"
         else:
@@ -120,6 +131,7 @@ def watch(events: Iterable[Event], line: LiveLine, tally: Tally) -> Stopped | No
     with line:
         for event in events:
             tally.take(event)
+            _log(event, tally)
             if isinstance(event, Found):
                 line.say(tally.find(event))
             elif isinstance(event, Rebonded):
@@ -131,3 +143,38 @@ def watch(events: Iterable[Event], line: LiveLine, tally: Tally) -> Stopped | No
                 stopped = event
             line.show(tally.line())
     return stopped
+
+
+def _log(event: Event, tally: Tally) -> None:
+    """What an event has to say to who wants to know more."""
+    if isinstance(event, RoundStarted):
+        logger.info("round %d: %d pushes", event.number, event.trials)
+    elif isinstance(event, TaskDone):
+        logger.debug(
+            "round %d: %s, %d gradients, %.2f s%s",
+            event.round,
+            _DOING.get(event.kind, event.kind),
+            event.gradients,
+            event.seconds,
+            f": {event.error}" if event.error else "",
+        )
+    elif isinstance(event, Rejected):
+        dismissed = event.dismissed
+        logger.info(
+            "trial %d: a structure at %.1f kJ/mol is no %s: %s",
+            dismissed.trial,
+            tally.height(dismissed.energy),
+            dismissed.kind,
+            dismissed.reason,
+        )
+    elif isinstance(event, TrialDone):
+        trial = event.trial
+        logger.info(
+            "trial %d: %s pushed by %s: %s; new: %s; %d gradients",
+            trial.number,
+            trial.eq,
+            " ".join(map(str, trial.terms)),
+            trial.error or trial.outcome.value,
+            " ".join(trial.found) or "nothing",
+            sum(trial.gradients.values()),
+        )

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from afir.units import HARTREE, KJ_PER_MOL
 from networks.naming import names
 from networks.network import ReactionNetwork
 from networks.records import COMPLEX, DC, EQ, TS, RunSummary, StoppedBy
+from networks.routes import lowest_route
 from networks.settings import Settings
 from networks.store import Store
 
@@ -50,6 +52,10 @@ class Run:
         Totals.
     job
         The job text as it was resolved when the run was created.
+    barren
+        How many trials have passed since one last added a node.
+    wanted
+        The id of the wanted product, if it has been found.
     """
 
     molecule: Molecule
@@ -57,6 +63,8 @@ class Run:
     network: ReactionNetwork
     summary: RunSummary
     job: str = ""
+    barren: int = 0
+    wanted: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,12 +86,15 @@ def load_run(path: Path) -> Run:
     """
     try:
         with Store.open(path) as store:
+            network, wanted = store.load_network(), store.wanted()
             return Run(
                 store.molecule,
                 store.settings,
-                store.load_network(),
+                network,
                 store.summary(),
                 store.job,
+                store.barren_trials(),
+                None if wanted is None else network.find_eq(*wanted),
             )
     except AfirError:
         raise
@@ -267,7 +278,7 @@ def _structures(run: Run, limit: int | None) -> list[Section]:
                 "<from",
                 "<to",
                 "kJ/mol",
-                "barrier forth / kJ/mol",
+                "barrier forth",
                 "and back",
                 "imaginary / cm⁻¹",
                 "<IRC",
@@ -347,31 +358,55 @@ def advice(run: Run, path: Path) -> list[str]:
     path
         Its file.
     """
-    stopped = run.summary.complete.stopped_by
+    summary, settings = run.summary, run.settings
+    stopped = summary.complete.stopped_by
+    trials, gradients = sum(summary.trials.values()), sum(summary.gradients.values())
     resume = f"`afir resume {path}"
+    found: list[str] = []
     if stopped is StoppedBy.INTERRUPTED:
-        first = f"Nothing is lost; {resume}` goes on."
+        found.append(f"Nothing is lost; {resume}` goes on.")
     elif stopped is StoppedBy.TRIALS:
-        first = f"{resume} --max-trials {2 * (run.settings.max_trials or 1)}` goes on."
+        found.append(f"{resume} --max-trials {_more(settings.max_trials, trials)}` goes on.")
     elif stopped is StoppedBy.GRADIENTS:
-        first = f"{resume} --max-gradients {2 * (run.settings.max_gradients or 1)}` goes on."
+        more = _more(settings.max_gradients, gradients)
+        found.append(f"{resume} --max-gradients {more}` goes on.")
     elif stopped is StoppedBy.SECONDS:
-        first = f"{resume} --max-seconds {2 * (run.settings.max_seconds or 1):g}` goes on."
+        more = _more(settings.max_seconds, summary.seconds)
+        found.append(f"{resume} --max-seconds {more}` goes on.")
     elif stopped is StoppedBy.PATIENCE:
-        first = f"{resume} --patience {2 * (run.settings.patience or 1)}` tries longer."
+        found.append(f"{resume} --patience {_more(settings.patience, run.barren)}` tries longer.")
     elif stopped is StoppedBy.WANTED:
-        first = f"`afir plot {path} --output profile.png --from EQ0 --to EQn` draws the way there."
+        found += _way_to_wanted(run, path)
     else:
-        more = [f"γ above {run.settings.step.gamma:g} kJ/mol", "another seed"]
-        if run.settings.terms == 1:
-            more.append("two force terms at once")
-        if not run.settings.expand_complexes:
-            more.append("complexes expanded")
-        first = f"Every push was tried; a new run with {_either(more)} may find more."
+        choices = [f"γ above {settings.step.gamma:g} kJ/mol", "another seed"]
+        if settings.terms == 1:
+            choices.append("two force terms at once")
+        if not settings.expand_complexes:
+            choices.append("complexes expanded")
+        found.append(f"Every push was tried; a new run with {_either(choices)} may find more.")
     return [
-        first,
-        f"`afir show {path}` lists everything, `afir plot {path} --output network.png` draws "
-        f"it, `afir export {path} --output network.graphml` hands it on.",
+        *found,
+        f"`afir show {path}` lists everything.",
+        f"`afir plot {path} --output network.png` draws it.",
+        f"`afir export {path} --output network.graphml` hands it on.",
+    ]
+
+
+def _more(limit: float | None, used: float) -> int:
+    """A limit that lets a run go on: twice what it was, and twice what has been used."""
+    return 2 * ceil(max(limit or 0, used, 1))
+
+
+def _way_to_wanted(run: Run, path: Path) -> list[str]:
+    """What to do with a wanted product that was found, if it can be reached."""
+    if run.wanted == "EQ0":
+        return ["The wanted product is the start itself, EQ0."]
+    try:
+        lowest_route(run.network, "EQ0", run.wanted or "")
+    except InputError:
+        return []  # e.g. fragments met again, to which no transition states lead
+    return [
+        f"`afir plot {path} --output profile.png --from EQ0 --to {run.wanted}` draws the way to it."
     ]
 
 

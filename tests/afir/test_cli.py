@@ -293,6 +293,20 @@ def test_twice_verbose_shows_the_traceback(
         assert "Error: no.xyz" in err
 
 
+def test_verbose_tells_the_steps_and_twice_the_gradients(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["relax", "in.xyz", "-v"]) == 0
+    once = capsys.readouterr().err
+    assert re.search(r"INFO +relaxing took \d+ gradients", once)
+    assert "DEBUG" not in once
+    assert main(["relax", "in.xyz", "-vv", "--force"]) == 0
+    twice = capsys.readouterr().err
+    took = re.search(r"relaxing took (\d+) gradients", twice)
+    assert took is not None
+    assert twice.count("largest gradient") == int(took[1])
+
+
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert version("afir") in capsys.readouterr().out

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -91,7 +93,8 @@ def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_wanted_stops_the_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explore", "hcn.xyz", "--gamma", "700", "--wanted", "hnc.xyz"]) == 0
-    assert "afir plot hcn.db --output profile.png --from EQ0" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "`afir plot hcn.db --output profile.png --from EQ0 --to EQ1` draws the way to it." in out
     assert _shown(capsys)["complete"]["stopped_by"] == "wanted"
     assert main(["plot", "hcn.db", "-o", "way.svg", "--from", "EQ0", "--to", "EQ1"]) == 0
     assert (folder / "way.svg").read_text().startswith("<?xml")
@@ -338,6 +341,60 @@ def test_ctrl_c_says_how_to_go_on(
     assert main(["explore", "hcn.xyz"]) == 130
     assert "Nothing is lost: `afir resume hcn.db` goes on." in capsys.readouterr().err
     assert closed
+
+
+def test_sigterm_ends_a_run_as_ctrl_c_does(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    closed = []
+
+    def terminated(*_: object, **__: object) -> Iterator[object]:
+        try:
+            yield Opened(0, 0, 0, 0)
+            os.kill(os.getpid(), signal.SIGTERM)
+            yield Opened(0, 0, 0, 0)
+        finally:
+            closed.append(True)
+
+    monkeypatch.setattr(networks.explorer, "explore", terminated)
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["explore", "hcn.xyz"]) == 143
+    assert "Stopped. Nothing is lost: `afir resume hcn.db` goes on." in capsys.readouterr().err
+    assert closed
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_verbose_tells_what_each_trial_did(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["explore", "hcn.xyz", "--gamma", "700", "--max-trials", "2"]
+    told = []
+    for flag in ("-v", "-vv"):
+        assert main([*command, "-o", f"{flag}.db", flag]) == 0
+        told.append(" ".join(capsys.readouterr().err.split()))
+    for text in told:
+        assert "INFO round 1: 2 pushes" in text
+        assert re.search(
+            r"INFO trial 1: EQ0 pushed by [+-]\S+: [^:;]+; new: [^;]+; \d+ gradients", text
+        )
+        assert "INFO trial 2: EQ0 pushed by" in text
+        assert re.search(r"pushed by \S+: at least one [^;]+; new: EQ1 TS0; \d+ gradients", text)
+    assert "DEBUG" not in told[0]
+    assert re.search(r"DEBUG round 1: proving transition states, \d+ gradients", told[1])
+
+
+def test_nothing_is_wider_than_100_columns_when_piped(
+    run_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explore", "hcn.xyz", "--gamma", "700", "--max-trials", "2", "-vv"]) == 0
+    assert main(["show", "run.db"]) == 0
+    assert main(["surfaces", "gfn2"]) == 0
+    assert main(["explore", "--help"]) == 0
+    out, err = capsys.readouterr()
+    lines = [line.rstrip() for line in (out + err).splitlines()]
+    assert [line for line in lines if len(line) > 100] == []
+    header = next(line for line in lines if line.startswith(" TS "))
+    assert header.split()[-1] == "IRC"
 
 
 def test_a_run_is_told_as_it_goes() -> None:

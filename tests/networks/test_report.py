@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,11 @@ from drawn_network import drawn_run, eq, network_of, write_run
 
 from afir.errors import InputError
 from afir.molecule import Molecule
+from afir.stationary import Outcome
 from afir.units import HARTREE
-from networks.records import StoppedBy
-from networks.report import Run, advice, graph_lines, heading, load_run, sections, show_object
+from networks.codec import pack
+from networks.records import Complete, StoppedBy
+from networks.report import advice, graph_lines, heading, load_run, sections, show_object
 from networks.settings import Settings
 
 NUMBER = (int, float)
@@ -174,14 +177,65 @@ def test_the_graph_lists_every_transition_state_once() -> None:
     ("stopped", "words"),
     [
         (StoppedBy.INTERRUPTED, "`afir resume run.db` goes on"),
-        (StoppedBy.TRIALS, "`afir resume run.db --max-trials 60`"),
-        (StoppedBy.GRADIENTS, "--max-gradients"),
-        (StoppedBy.SECONDS, "--max-seconds"),
-        (StoppedBy.PATIENCE, "--patience"),
-        (StoppedBy.WANTED, "afir plot run.db"),
+        (StoppedBy.TRIALS, "`afir resume run.db --max-trials 60` goes on"),
+        (StoppedBy.WANTED, "`afir plot run.db --output profile.png --from EQ0 --to EQ2` draws"),
         (StoppedBy.NOTHING_LEFT, "γ above 900 kJ/mol"),
     ],
 )
 def test_advice_fits_what_stopped_the_run(stopped: StoppedBy, words: str) -> None:
-    run: Run = drawn_run(stopped)
+    run = replace(drawn_run(stopped), wanted="EQ2")
     assert words in " ".join(advice(run, Path("run.db")))
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "suggested"),
+    [(0, 0, 2), (30, 30, 60), (30, 16, 60), (0, 16, 32), (1, 2000, 4000)],
+)
+def test_advised_limits_are_above_what_was_used(limit: int, used: int, suggested: int) -> None:
+    run = drawn_run()
+    for stopped, key in (
+        (StoppedBy.TRIALS, "max_trials"),
+        (StoppedBy.GRADIENTS, "max_gradients"),
+        (StoppedBy.SECONDS, "max_seconds"),
+        (StoppedBy.PATIENCE, "patience"),
+    ):
+        value = max(limit, 1) if key in ("max_seconds", "patience") else limit
+        stuck = replace(
+            run,
+            settings=Settings(**{key: value}),
+            summary=replace(
+                run.summary,
+                trials={Outcome.FOUND: used},
+                gradients={"push": used},
+                seconds=float(used) - 0.5,
+                complete=Complete(True, stopped),
+            ),
+            barren=used,
+        )
+        flag = f"--{key.replace('_', '-')}"
+        assert f"`afir resume run.db {flag} {suggested}`" in advice(stuck, Path("run.db"))[0]
+
+
+def test_the_way_to_the_wanted_product_is_drawn_only_if_there_is_one() -> None:
+    run = drawn_run(StoppedBy.WANTED)
+    at_once = advice(replace(run, wanted="EQ0"), Path("run.db"))
+    assert at_once[0] == "The wanted product is the start itself, EQ0."
+    no_way = drawn_run(StoppedBy.WANTED, [eq(0, 0.0), eq(1, 3.0)])
+    for id in ("EQ1", None):
+        assert "profile" not in " ".join(advice(replace(no_way, wanted=id), Path("run.db")))
+
+
+def test_patience_and_the_wanted_product_are_read(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run.db")
+    run = load_run(path)
+    assert (run.barren, run.wanted) == (0, None)
+    eq2 = run.network.eqs["EQ2"]
+    connection = sqlite3.connect(path)
+    connection.execute(
+        "UPDATE run SET wanted = ?, wanted_energy = ?", (pack(eq2.positions), eq2.energy)
+    )
+    connection.execute("UPDATE trials SET found = ''")
+    connection.commit()
+    connection.close()
+    run = load_run(path)
+    assert (run.barren, run.wanted) == (1, "EQ2")
