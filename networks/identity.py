@@ -156,11 +156,10 @@ def same_labelled(first: Positions, second: Positions) -> bool:
     return rmsd(first, second) < RMSD_TOLERANCE
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class _Entry:
-    """A known structure: its number, and its labelled versions with their distances."""
+    """The labelled versions of a known structure, and the distances of some of them."""
 
-    number: int
     versions: list[Positions]
     gaps: list[NDArray[np.float64]]
 
@@ -207,9 +206,7 @@ class IdentityIndex:
             self._signatures = np.concatenate([self._signatures, np.empty_like(self._signatures)])
         self._signatures[number] = fingerprint.signature
         self._ids.append(id)
-        entry = _Entry(number, [], [])
-        self._entries[id] = entry
-        self._keep(entry, positions)
+        self._entries[id] = _Entry([np.array(positions, dtype=np.float64)], [])
         place = bisect_right(self._energies, fingerprint.energy)
         self._energies.insert(place, fingerprint.energy)
         self._numbers.insert(place, number)
@@ -263,15 +260,12 @@ class IdentityIndex:
         # Two atoms cannot move further from each other than this while the whole stays in place.
         most = RMSD_TOLERANCE * np.sqrt(2.0 * len(positions))
         gaps = distances(positions)
+        entry.gaps.extend(map(distances, entry.versions[len(entry.gaps) :]))
         for number in np.flatnonzero(np.abs(np.array(entry.gaps) - gaps).max(axis=(1, 2)) <= most):
             if same_labelled(entry.versions[number], positions):
                 return f"{id}.{number}"
-        self._keep(entry, positions)
-        return f"{id}.{len(entry.versions) - 1}"
-
-    def _keep(self, entry: _Entry, positions: Positions) -> None:
         entry.versions.append(np.array(positions, dtype=np.float64))
-        entry.gaps.append(distances(positions))
+        return f"{id}.{len(entry.versions) - 1}"
 
 
 def _middle(signature: NDArray[np.float64]) -> float:

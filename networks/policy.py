@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from afir.errors import InputError
 from afir.options import check_options
@@ -101,21 +102,32 @@ class Stochastic:
     ) -> list[Item]:
         """See `Policy.choose`."""
         ids = list(frontier.eqs)
-        energies = np.array([eq.energy for eq in frontier.eqs.values()])
+        energies = np.fromiter((eq.energy for eq in frontier.eqs.values()), float, len(ids))
         exponents = -energies / (BOLTZMANN * self._temperature)
+        shares = _shares(exponents)
         chosen: list[Item] = []
         waiting: dict[int, list[int]] = {}
-        while len(chosen) < n and np.isfinite(exponents).any():
-            # Relative to the likeliest that is left, so that no sum of weights vanishes.
-            weights = np.exp(exponents - exponents.max())
-            index = int(rng.choice(len(ids), p=weights / weights.sum()))
+        while len(chosen) < n and shares is not None:
+            index = int(shares.searchsorted(rng.random(), side="right"))
             if index not in waiting:
                 waiting[index] = list(frontier.left(ids[index]))[::-1]
             if waiting[index]:
                 chosen.append(Item(ids[index], waiting[index].pop()))
             else:
                 exponents[index] = -np.inf
+                shares = _shares(exponents)
         return chosen
+
+
+def _shares(exponents: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The probabilities (k,) added up, for weights given as exponents; None if all are 0."""
+    largest = exponents.max(initial=-np.inf)
+    if not np.isfinite(largest):
+        return None
+    # Relative to the likeliest that is left, so that no sum of weights vanishes.
+    sums: NDArray[np.float64] = np.exp(exponents - largest).cumsum()
+    sums /= sums[-1]
+    return sums
 
 
 def lowest_energy() -> Policy:
