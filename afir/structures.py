@@ -186,7 +186,12 @@ def _read_last_frame(path: Path) -> tuple[tuple[int, ...], Positions, Mapping[st
     if not frames or not len(frames[-1]):
         raise InputError(f"{path} holds no atoms; it must hold a structure, e.g. in XYZ format")
     if len(frames) > 1:
-        logger.warning("%s holds %d structures; the last one is used", path, len(frames))
+        logger.warning(
+            "%s holds %d structures; the last one is used: save another in a file of its own to "
+            "use that",
+            path,
+            len(frames),
+        )
     atoms = frames[-1]
     if atoms.pbc.any():
         logger.warning("%s is periodic; its cell is ignored and the atoms are a molecule", path)

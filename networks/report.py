@@ -190,7 +190,7 @@ def heading(run: Run) -> str:
     options = ", ".join(f"{key}={value}" for key, value in settings.surface_options.items())
     text = f"{run.molecule.name} on {settings.surface}" + (f" ({options})" if options else "")
     if run.network.eqs:
-        text += f"; energies are relative to {run.network.lowest.id}, the lowest"
+        text += f"; energies in kJ/mol, relative to {run.network.lowest.id}, the lowest"
     return text
 
 
@@ -380,10 +380,11 @@ def advice(run: Run, path: Path) -> list[str]:
     else:
         choices = [f"γ above {settings.step.gamma:g} kJ/mol", "another seed"]
         if settings.terms == 1:
-            choices.append("two force terms at once")
+            choices.append("--terms 2")
         if not settings.expand_complexes:
-            choices.append("complexes expanded")
-        found.append(f"Every push was tried; a new run with {_either(choices)} may find more.")
+            choices.append("--expand-complexes")
+        found.append("Every push was tried.")
+        found.append(f"A new run with {_either(choices)} may find more.")
     return [
         *found,
         f"`afir show {path}` lists everything.",

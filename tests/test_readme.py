@@ -7,12 +7,18 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
+from fnmatch import fnmatch
+from itertools import pairwise
 from pathlib import Path
 
 import click
 import pytest
 
 from afir.cli import build
+from afir.structures import read_structure
+from afir.surface import load_surface
+from networks.jobfile import job_from
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -81,6 +87,28 @@ def test_the_python_snippet_runs(folder: Path) -> None:
     done = run(["-c", shortened], folder)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^TS0 \('EQ\d', 'EQ\d'\) \d+i cm⁻¹$", done.stdout, re.M)
+
+
+def test_the_job_file_is_one() -> None:
+    (text,) = blocks("toml")
+    job = job_from(tomllib.loads(text))
+    assert job.settings.surface_options == {"solvent": "water", "temperature": 300.0}
+    assert job.settings.step.push_steps == 200
+    molecule, _ = read_structure(ROOT / "examples" / "h2co.xyz")
+    load_surface(job.settings.surface, molecule, **job.settings.surface_options)
+
+
+def test_what_the_commands_write_is_no_change_of_the_repository() -> None:
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    patterns = [line.removeprefix("/") for line in ignored if line and not line.startswith("#")]
+    outputs = {"h2co-relaxed.xyz", "h2co-path.xyz", "python.db", "h2co_eq.csv", "01.db", "04.svg"}
+    for command in commands_in_text():
+        words = shlex.split(command)
+        for flag in ("-o", "--output", "--peak", ">"):
+            outputs |= {after for word, after in pairwise(words) if word == flag}
+    assert {"h2co.db", "network.svg", "profile.svg", "h2co.graphml"} <= outputs
+    missed = {name for name in outputs if not any(fnmatch(name, pattern) for pattern in patterns)}
+    assert missed == set()
 
 
 def commands_in_text() -> list[str]:

@@ -54,7 +54,7 @@ def test_last_frame_is_taken_and_said(tmp_path: Path, caplog: pytest.LogCaptureF
     with caplog.at_level(logging.WARNING):
         _, positions = read_structure(path)
     assert positions[0, 2] == pytest.approx(0.13)
-    assert "2 structures; the last one is used" in caplog.text
+    assert "2 structures; the last one is used: save another in a file of its own" in caplog.text
 
 
 def test_periodic_cell_is_ignored_and_said(

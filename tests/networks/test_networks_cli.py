@@ -120,7 +120,7 @@ def test_a_start_that_reacts_at_once_is_told(
     assert main(["explore", "sn2.xyz", "--max-trials", "0"]) == 0
     out, err = capsys.readouterr()
     assert out.startswith(
-        "CH4ClO (charge -1, multiplicity 1) on gfn2; energies are relative to EQ0"
+        "CH4ClO (charge -1, multiplicity 1) on gfn2; energies in kJ/mol, relative to EQ0"
     )
     err = " ".join(err.split())
     assert "Warning: the start is not the molecule that was given: bonds changed" in err
@@ -203,7 +203,8 @@ def test_show(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "run.db"]) == 0
     out = capsys.readouterr().out
     for words in (
-        "CH2O on gfn2; energies are relative to EQ0, the lowest\n\nEquilibrium structures: 4",
+        "CH2O on gfn2; energies in kJ/mol, relative to EQ0, the lowest\n\nEquilibrium",
+        "Equilibrium structures: 4",
         "Transition states: 6",
         "Dissociation channels: 2",
         "at least one transition state candidate was found",

@@ -103,7 +103,7 @@ def test_numbers() -> None:
 
 def test_the_heading_tells_state_surface_and_zero() -> None:
     run = drawn_run()
-    assert heading(run) == "CH2O on gfn2; energies are relative to EQ0, the lowest"
+    assert heading(run) == "CH2O on gfn2; energies in kJ/mol, relative to EQ0, the lowest"
     ion = replace(
         run,
         molecule=Molecule(run.molecule.numbers, charge=-1, multiplicity=2),
@@ -111,8 +111,8 @@ def test_the_heading_tells_state_surface_and_zero() -> None:
         network=network_of([eq(0, 0.0), eq(1, -3.0)]),
     )
     assert heading(ion) == (
-        "CH2O (charge -1, multiplicity 2) on gfn2 (solvent=water); energies are relative to EQ1, "
-        "the lowest"
+        "CH2O (charge -1, multiplicity 2) on gfn2 (solvent=water); energies in kJ/mol, relative to "
+        "EQ1, the lowest"
     )
 
 
@@ -185,6 +185,17 @@ def test_the_graph_lists_every_transition_state_once() -> None:
 def test_advice_fits_what_stopped_the_run(stopped: StoppedBy, words: str) -> None:
     run = replace(drawn_run(stopped), wanted="EQ2")
     assert words in " ".join(advice(run, Path("run.db")))
+
+
+def test_advice_fits_on_a_line() -> None:
+    run = replace(drawn_run(StoppedBy.NOTHING_LEFT), settings=Settings(terms=1))
+    assert advice(run, Path("run.db"))[1] == (
+        "A new run with γ above 1000 kJ/mol, another seed, --terms 2 or --expand-complexes may "
+        "find more."
+    )
+    for stopped in StoppedBy:
+        run = replace(run, summary=replace(run.summary, complete=Complete(True, stopped)))
+        assert max(map(len, advice(run, Path("butadiene.db")))) <= 100
 
 
 @pytest.mark.parametrize(
