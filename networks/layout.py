@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from typing import TypeAlias
 
+import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
 
 from networks.network import ReactionNetwork
 
-_MOST_COLUMNS = 16
-_IMPROVED = 80  # more nodes than this are only ordered roughly
+Link: TypeAlias = "tuple[str, str, float]"
+"""Two ids and the energy of the transition state that joins them."""
+
+Point: TypeAlias = "tuple[float, float]"
+
+_COUNTED = 400_000  # crossings are counted for as long as the arrays have fewer elements
+_SWEEPS = 20
 
 
 @dataclass(frozen=True)
@@ -34,111 +41,189 @@ class Box:
         )
 
 
-def links(network: ReactionNetwork) -> list[tuple[str, str]]:
-    """Pairs of ids that want to be close: joined by a TS, or a channel and where it came from."""
-    pairs = {
-        (min(ts.ends), max(ts.ends)) for ts in network.tss.values() if ts.ends[0] != ts.ends[1]
-    }
-    pairs |= {
-        (min(dc.id, dc.origin), max(dc.id, dc.origin))
-        for dc in network.dcs.values()
-        if dc.origin in network.eqs
-    }
-    return sorted(pairs)
+def free_spot(candidates: Sequence[Box], taken: Sequence[Box]) -> int | None:
+    """The index of the first of some boxes that meets none of those taken; None if all do."""
+    for index, box in enumerate(candidates):
+        if not any(box.meets(other) for other in taken):
+            return index
+    return None
 
 
-def arrangement(nodes: Sequence[str], pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """The nodes in a row, linked ones close to each other.
+def spread(wanted: Sequence[float], apart: float, low: float, high: float) -> list[float]:
+    """Heights as near as can be to those wanted, ``apart`` from each other, in the same order.
 
-    The row starts from the second eigenvector of the graph's Laplacian and is improved by
-    moving single nodes for as long as that shortens the links.
+    Parameters
+    ----------
+    wanted
+        Ascending heights.
+    apart
+        The smallest distance between two.
+    low, high
+        Nothing goes below or above, as long as there is room for all.
+    """
+    if not wanted:
+        return []
+    steps = apart * np.arange(len(wanted))
+    fitted = isotonic_regression(np.asarray(wanted) - steps).x
+    return [float(y) for y in np.clip(fitted, low, max(low, high - steps[-1])) + steps]
+
+
+def hills(
+    ends: Mapping[str, tuple[str, str]],
+    levels: Mapping[str, tuple[float, float]],
+    heights: Mapping[str, float],
+    reach: float,
+) -> dict[str, tuple[Point, Point, Point, Point]]:
+    """Where the curves of transition states begin, reach their top, leave it and end.
+
+    A curve rises and falls between two columns and passes over those between its ends at the
+    height of its top. A loop stands with both feet on its own level, the higher around the lower.
+
+    Parameters
+    ----------
+    ends
+        What each transition state joins.
+    levels
+        Left and right end of the level of every node.
+    heights
+        The height of all of them.
+    reach
+        The length in which a curve rises.
+    """
+    found: dict[str, tuple[Point, Point, Point, Point]] = {}
+    loops: dict[str, list[str]] = {}
+    for id in sorted(ends, key=heights.__getitem__):
+        if ends[id][0] == ends[id][1]:
+            loops.setdefault(ends[id][0], []).append(id)
+    for id, pair in ends.items():
+        first, second = sorted(pair, key=levels.__getitem__)
+        (left, right), (x2, _) = levels[first], levels[second]
+        if first == second:
+            share = (loops[first].index(id) + 1) / len(loops[first])
+            inset = (0.5 - 0.4 * share) * (right - left)
+            x1, x2 = left + inset, right - inset
+        else:  # two channels can stand above each other: then both feet are on the left
+            x1 = right if right < x2 else left
+        rise = min(0.5 * (x2 - x1), reach) if x2 > x1 else -reach
+        top = heights[id]
+        found[id] = (
+            (x1, heights[first]),
+            (x1 + rise, top),
+            (x2 - abs(rise), top),
+            (x2, heights[second]),
+        )
+    return found
+
+
+def connected(network: ReactionNetwork) -> list[str]:
+    """Ids of the EQs that a transition state joins to another EQ or DC, by discovery."""
+    joined = {id for ts in network.tss.values() if ts.ends[0] != ts.ends[1] for id in ts.ends}
+    return [id for id in network.eqs if id in joined]
+
+
+def lowest_links(network: ReactionNetwork) -> list[Link]:
+    """Which nodes are joined, each pair once with its lowest transition state; no loops."""
+    lowest: dict[tuple[str, str], float] = {}
+    for ts in network.tss.values():
+        first, second = sorted(ts.ends)
+        if first != second:
+            lowest[first, second] = min(ts.energy, lowest.get((first, second), ts.energy))
+    return [(first, second, top) for (first, second), top in lowest.items()]
+
+
+def arrangement(nodes: Sequence[str], links: Sequence[Link]) -> list[list[str]]:
+    """The nodes in rows from left to right, a row for every connected part of the network.
+
+    A row starts from the second eigenvector of the Laplacian of its part (Hall 1970,
+    doi:10.1287/mnsc.17.3.219); single nodes are then moved for as long as that makes the links
+    shorter and lets fewer of them cross.
 
     Parameters
     ----------
     nodes
-        Ids; the first ends up in the left half.
-    pairs
-        Links between them.
+        Ids; the first is drawn to the left.
+    links
+        What is joined. An id that is not among the nodes stands at the right end.
+
+    Returns
+    -------
+    list
+        Rows of ids; that of the first node comes first, then the longest.
     """
-    place = {id: index for index, id in enumerate(nodes)}
+    graph: nx.Graph[str] = nx.Graph()
+    graph.add_nodes_from(nodes)
+    known = set(nodes)
+    graph.add_edges_from((a, b) for a, b, _ in links if a in known and b in known)
+    parts = [[id for id in nodes if id in part] for part in nx.connected_components(graph)]
+    parts.sort(key=lambda part: (nodes[0] not in part, -len(part)))
+    return [_row(part, [link for link in links if {*link[:2]} & {*part}]) for part in parts]
+
+
+def _row(nodes: list[str], links: list[Link]) -> list[str]:
+    """One connected part in a row."""
     n = len(nodes)
-    if n < 3:
-        return list(nodes)
+    if n == 1:
+        return nodes
+    index = {id: i for i, id in enumerate(nodes)}
+    ends = np.array([[index.get(id, n) for id in link[:2]] for link in links], dtype=np.intp)
+    tops = np.array([link[2] for link in links])
     laplacian = np.zeros((n, n))
-    for a, b in pairs:
-        i, j = place[a], place[b]
+    for i, j in ends[ends.max(axis=1) < n]:
         laplacian[[i, j], [j, i]] -= 1.0
         laplacian[[i, j], [i, j]] += 1.0
-    # A weak chain through all nodes keeps loose parts together and makes the answer unique.
+    # A weak spring through all nodes makes the answer unique.
     chain = np.arange(n - 1)
     laplacian[chain, chain + 1] -= 1e-3
     laplacian[chain + 1, chain] -= 1e-3
     laplacian[chain, chain] += 1e-3
     laplacian[chain + 1, chain + 1] += 1e-3
-    vector = np.linalg.eigh(laplacian)[1][:, 1]
-    row = [int(i) for i in np.argsort(vector, kind="stable")]
-    if row.index(0) > n // 2:
+    row = [int(i) for i in np.argsort(np.linalg.eigh(laplacian)[1][:, 1], kind="stable")]
+    if 2 * row.index(0) > n - 1:
         row.reverse()
-    if n <= _IMPROVED:
-        ends = np.array([[place[a], place[b]] for a, b in pairs], dtype=np.intp).reshape(-1, 2)
-        row = _improved(row, ends)
-    return [nodes[index] for index in row]
+    return [nodes[i] for i in _improved(row, ends, tops)]
 
 
-def _improved(row: list[int], ends: NDArray[np.intp]) -> list[int]:
-    """Move single nodes for as long as the links get shorter."""
-
-    def length(order: Sequence[int]) -> int:
-        rank = np.empty(len(order), dtype=np.intp)
-        rank[list(order)] = np.arange(len(order))
-        return int(np.abs(rank[ends[:, 0]] - rank[ends[:, 1]]).sum())
-
-    best = length(row)
-    better = True
-    while better:
-        better = False
-        for node in sorted(row):
+def _improved(row: list[int], ends: NDArray[np.intp], tops: NDArray[np.float64]) -> list[int]:
+    """Move single nodes for as long as that helps."""
+    best = float(_cost(np.array([row]), ends, tops)[0])
+    for _ in range(_SWEEPS):
+        before = best
+        for node in range(len(row)):
             rest = [other for other in row if other != node]
-            tried = [[*rest[:spot], node, *rest[spot:]] for spot in range(len(row))]
-            lengths = [length(order) for order in tried]
-            shortest = int(np.argmin(lengths))
-            if lengths[shortest] < best:
-                row, best, better = tried[shortest], lengths[shortest], True
+            tried = np.array([[*rest[:spot], node, *rest[spot:]] for spot in range(len(row))])
+            costs = _cost(tried, ends, tops)
+            spot = int(np.argmin(costs))
+            if costs[spot] < best:
+                row, best = [int(i) for i in tried[spot]], float(costs[spot])
+        if best == before:
+            break
     return row
 
 
-def columns(row: Sequence[str], heights: Mapping[str, float], apart: float) -> dict[str, int]:
-    """The column of every node of a row.
+def _cost(
+    rows: NDArray[np.intp], ends: NDArray[np.intp], tops: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(k,) lengths of all links plus how often they cross, for rows (k, n) of n nodes.
 
-    Few nodes get a column each; many share columns, never closer than ``apart`` in height.
-
-    Parameters
-    ----------
-    row
-        Ids from left to right.
-    heights
-        Their heights.
-    apart
-        The smallest difference in height of two nodes in one column.
+    Links are arcs over the row. Two cross when they interleave, or when the inner one of two
+    that do not has the higher top.
     """
-    n = len(row)
-    wanted = min(n, max(_MOST_COLUMNS, ceil(n / 3)))
-    taken: dict[int, list[float]] = {}
-    found: dict[str, int] = {}
-    for index, id in enumerate(row):
-        ideal = index * wanted // n
-        for distance in range(2 * n):
-            column = ideal + (distance + 1) // 2 * (1 if distance % 2 else -1)
-            others = taken.setdefault(column, [])
-            if all(abs(heights[id] - other) >= apart for other in others):
-                others.append(heights[id])
-                found[id] = column
-                break
-    used = sorted(set(found.values()))
-    return {id: used.index(column) for id, column in found.items()}
-
-
-def free_spot(candidates: Sequence[Box], taken: Sequence[Box]) -> int:
-    """The first of some boxes that meets none of those taken; else the one that meets fewest."""
-    meetings = [sum(box.meets(other) for other in taken) for box in candidates]
-    return int(np.argmin(meetings))
+    k, n = rows.shape
+    ranks = np.full((k, n + 1), n)  # what is not in the row stands at its right end
+    np.put_along_axis(ranks, rows, np.arange(n)[None], axis=1)
+    a, b = ranks[:, ends[:, 0]], ranks[:, ends[:, 1]]
+    left, right = np.minimum(a, b), np.maximum(a, b)  # (k, m) each
+    # The first node is pulled to the left, less than by the two links that hold it in a chain.
+    cost = (right - left).sum(axis=1) + 1.5 * ranks[:, 0]
+    if left.size * len(ends) > _COUNTED:
+        return np.asarray(cost)
+    left1, right1, left2, right2 = (
+        left[:, :, None],
+        right[:, :, None],
+        left[:, None],
+        right[:, None],
+    )
+    interleaved = (left1 < left2) & (left2 < right1) & (right1 < right2)
+    inside = (left1 <= left2) & (right2 <= right1) & (tops[:, None] < tops)
+    sides = (left1 < left2).astype(np.intp) + (right2 < right1)
+    return np.asarray(cost + interleaved.sum(axis=(1, 2)) + (inside * sides).sum(axis=(1, 2)))

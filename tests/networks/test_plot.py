@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import combinations, pairwise, permutations
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from afir.errors import InputError
-from networks.layout import Box, arrangement, columns, free_spot
+from afir.molecule import Molecule
 from networks.network import ReactionNetwork
 from networks.plot import network_figure, profile_figure, save
 from networks.report import Run
@@ -43,38 +44,114 @@ def test_everything_is_in_the_picture() -> None:
     words = " ".join(_texts(network_figure(run))).split()
     for id in (*run.network.eqs, *run.network.tss, *run.network.dcs):
         assert id in words
-    assert {"385", "217"} <= set(words)
+    assert {"385", "306"} <= set(words)
     assert "energy relative to EQ0 / kJ mol⁻¹" in _texts(network_figure(run))
 
 
-@pytest.mark.parametrize(("n_eq", "n_ts"), [(1, 0), (2, 1), (5, 8), (20, 30), (60, 140)])
-def test_labels_of_structures_do_not_overlap(n_eq: int, n_ts: int) -> None:
-    figure = network_figure(_many(n_eq, n_ts))
+def _labels(figure: Figure) -> list[Text]:
+    return [
+        text
+        for text in figure.findobj(Text)
+        if isinstance(text, Text) and text.get_text().startswith(("EQ", "TS", "DC"))
+    ]
+
+
+def _overlaps(figure: Figure) -> list[tuple[str, str]]:
+    """Pairs of labels whose letters overlap, as matplotlib measures them."""
     figure.set_dpi(60)
     figure.canvas.draw()
-    boxes = [
-        text.get_window_extent()
-        for text in figure.findobj(Text)
-        if isinstance(text, Text) and text.get_text().startswith("EQ")
-    ]
-    assert len(boxes) == n_eq
-    assert not [1 for a, b in combinations(boxes, 2) if a.overlaps(b)]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in _labels(figure)]
+    return [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.overlaps(other)]
+
+
+@pytest.mark.parametrize(("n_eq", "n_ts"), [(1, 0), (2, 1), (5, 8), (20, 30), (100, 160)])
+def test_no_labels_overlap(n_eq: int, n_ts: int) -> None:
+    figure = network_figure(_many(n_eq, n_ts))
+    assert not _overlaps(figure)
+    assert sum(text.get_text().startswith("EQ") for text in _labels(figure)) == n_eq
+
+
+def test_no_labels_of_channels_and_loose_structures_overlap() -> None:
+    found = [eq(0, 0.0), *(eq(i, 100.0 + 0.1 * i) for i in range(1, 20))]
+    channels = [dc(i, 300.0 - 0.1 * i, "EQ0") for i in range(30)]
+    figure = network_figure(drawn_run(found=[*found, *channels]))
+    assert len(_labels(figure)) == 50
+    assert not _overlaps(figure)
+
+
+def test_what_is_not_connected_stands_apart() -> None:
+    loops = [ts(0, 250.0, "EQ2", "EQ2"), ts(1, 300.0, "EQ0", "EQ1")]
+    found = [*(eq(i, 100.0 * i) for i in range(4)), dc(0, 400.0, "EQ1"), *loops]
+    figure = network_figure(drawn_run(found=found))
+    x = {text.get_text()[:3]: text.get_position()[0] for text in _labels(figure)}
+    assert max(x["EQ0"], x["EQ1"]) < x["DC0"] < min(x["EQ2"], x["EQ3"])
+    assert {"dissociation channels", "not connected"} <= set(_texts(figure))
+
+
+def test_headings_only_where_needed() -> None:
+    figure = network_figure(_many(5, 8))
+    assert not {"dissociation channels", "not connected"} & set(_texts(figure))
+
+
+@pytest.mark.parametrize(
+    ("charge", "multiplicity", "words"),
+    [
+        (0, 1, "CH₂O on gfn2"),
+        (1, 2, "CH₂O (charge +1, multiplicity 2) on gfn2"),
+        (0, 3, "CH₂O (charge +0, multiplicity 3) on gfn2"),
+    ],
+)
+def test_the_title_tells_charge_and_multiplicity(
+    charge: int, multiplicity: int, words: str
+) -> None:
+    run = drawn_run()
+    run = replace(run, molecule=Molecule(run.molecule.numbers, charge, multiplicity))
+    assert words in _texts(network_figure(run))
+    route = lowest_route(run.network, "EQ0", "EQ1")
+    titles = [text.replace("\n", " ") for text in _texts(profile_figure(run, route))]
+    assert f"{words}: EQ0 → EQ1" in titles
+
+
+def test_no_tick_below_the_lowest_level() -> None:
+    run = drawn_run()
+    for figure in (
+        network_figure(run),
+        profile_figure(run, lowest_route(run.network, "EQ0", "EQ3")),
+    ):
+        (axes,) = figure.axes
+        assert min(axes.get_yticks()) == 0.0
+        assert not len(axes.get_xticks())
 
 
 def test_a_crowd_is_thinned_and_said() -> None:
-    figure = network_figure(_many(10, 60))
-    (title,) = (text for text in _texts(figure) if text.startswith("CH2O"))
-    assert "lowest transition state of each pair" in title
+    run = _many(10, 60)
+    figure = network_figure(run)
+    pairs = {frozenset(ts.ends) for ts in run.network.tss.values()}
+    assert any(
+        f"lowest transition state between two structures is drawn, {60 - len(pairs)} others" in text
+        for text in " ".join(_texts(figure)).split("; ")
+    )
+
+
+def test_labels_that_are_left_out_are_counted() -> None:
+    figure = network_figure(_many(160, 159))
+    missing = 160 + 159 - len(_labels(figure))
+    assert missing > 0
+    assert f"labels left out: {missing}" in " ".join(_texts(figure))
 
 
 def test_a_profile_shows_its_route() -> None:
     run = drawn_run()
     route = lowest_route(run.network, "EQ0", "EQ3")
-    texts = _texts(profile_figure(run, route))
-    assert [text.split()[0] for text in texts if text[:2] in ("EQ", "TS")] == [
-        "EQ0", "TS0", "EQ1", "TS1", "EQ2", "TS3", "EQ3",
-    ]  # fmt: skip
-    assert any("highest point TS3, 470.0 kJ/mol above EQ0" in text for text in texts)
+    figure = profile_figure(run, route)
+    labels = sorted(_labels(figure), key=lambda text: text.get_position()[0])
+    lines = [text.get_text().split() for text in labels]
+    assert [line[0] for line in lines] == ["EQ0", "TS0", "EQ1", "TS1", "EQ2", "TS3", "EQ3"]
+    energies = [float(line[-1]) for line in lines]
+    assert energies == pytest.approx([0.0, 384.8, 216.5, 324.5, 208.6, 470.0, 179.6], abs=0.51)
+    assert lines[-1][1] == "CO···H₂"
+    assert not _overlaps(figure)
+    assert "highest point TS3, 470.0 kJ/mol above EQ0" in _texts(figure)
     assert "TS3 470" in _texts(network_figure(run, route))
 
 
@@ -103,42 +180,6 @@ def test_wrong_output(tmp_path: Path) -> None:
 def test_no_global_state() -> None:
     script = "import sys, networks.plot; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
-
-
-PAIRS = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)).filter(lambda p: p[0] < p[1]))
-
-
-@given(PAIRS)
-def test_an_arrangement_is_a_row_of_all(pairs: list[tuple[int, int]]) -> None:
-    nodes = [f"EQ{i}" for i in range(8)]
-    row = arrangement(nodes, [(nodes[a], nodes[b]) for a, b in pairs])
-    assert sorted(row) == nodes
-
-
-def test_a_chain_is_unrolled() -> None:
-    chain = [3, 6, 1, 0, 4, 2, 5]
-    pairs = [(f"EQ{a}", f"EQ{b}") for a, b in pairwise(chain)]
-    row = arrangement([f"EQ{i}" for i in range(7)], pairs)
-    assert [int(id[2:]) for id in row] in (chain, chain[::-1])
-
-
-@given(st.lists(st.floats(0, 1000), min_size=1, max_size=70), st.floats(1, 60))
-@settings(deadline=None)
-def test_columns_keep_structures_apart(heights: list[float], apart: float) -> None:
-    row = [f"EQ{i}" for i in range(len(heights))]
-    height = dict(zip(row, heights, strict=True))
-    place = columns(row, height, apart)
-    assert set(place) == set(row)
-    assert sorted(set(place.values())) == list(range(max(place.values()) + 1))
-    for a, b in combinations(row, 2):
-        assert place[a] != place[b] or abs(height[a] - height[b]) >= apart
-
-
-def test_a_free_spot_is_found() -> None:
-    taken = [Box(0, 0, 1, 1), Box(2, 0, 3, 1)]
-    spots = [Box(0.5, 0, 2.5, 1), Box(0.5, 0, 1.5, 1), Box(1, 0, 2, 1)]
-    assert free_spot(spots, taken) == 2
-    assert free_spot(spots[:2], taken) == 1
 
 
 def _tops(network: ReactionNetwork, start: str, end: str) -> list[float]:

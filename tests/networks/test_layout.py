@@ -1,0 +1,186 @@
+"""Where things go in a drawing: linked structures are neighbours, few links cross, loops close."""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise, permutations
+
+import numpy as np
+import pytest
+from drawn_network import dc, eq, network_of, ts
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from networks.layout import (
+    Box,
+    Link,
+    arrangement,
+    connected,
+    free_spot,
+    hills,
+    lowest_links,
+    spread,
+)
+
+PAIRS = st.lists(
+    st.tuples(st.integers(0, 7), st.integers(0, 7)).filter(lambda pair: pair[0] < pair[1])
+)
+
+
+def _links(pairs: list[tuple[int, int]]) -> list[Link]:
+    return [(f"EQ{a}", f"EQ{b}", 1.0) for a, b in pairs]
+
+
+def _reach(row: list[str], links: list[Link]) -> int:
+    """The number of columns that all links span."""
+    return sum(abs(row.index(a) - row.index(b)) for a, b, _ in links)
+
+
+def _crossings(row: list[str], links: list[Link]) -> int:
+    """How many pairs of links of equal height cross as arcs over a row."""
+    spans = [sorted((row.index(a), row.index(b))) for a, b, _ in links]
+    return sum(
+        one[0] < other[0] < one[1] < other[1] or other[0] < one[0] < other[1] < one[1]
+        for one, other in combinations(spans, 2)
+    )
+
+
+@given(PAIRS)
+def test_every_connected_part_is_one_row(pairs: list[tuple[int, int]]) -> None:
+    nodes = [f"EQ{i}" for i in range(8)]
+    links = _links(pairs)
+    rows = arrangement(nodes, links)
+    assert sorted(id for row in rows for id in row) == nodes
+    assert "EQ0" in rows[0]
+    for row in rows:
+        for a, b, _ in links:
+            assert (a in row) == (b in row)
+        reached = {row[0]}
+        for _ in row:
+            reached |= {id for a, b, _ in links if {a, b} & reached for id in (a, b)}
+        assert reached == set(row)
+    assert rows == arrangement(nodes, links)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_chain_is_unrolled(seed: int) -> None:
+    chain = [int(i) for i in np.random.default_rng(seed).permutation(40)]
+    (row,) = arrangement([f"EQ{i}" for i in range(40)], _links(list(pairwise(chain))))
+    assert [int(id[2:]) for id in row] in (chain, chain[::-1])
+    assert row.index("EQ0") < 20
+
+
+def test_the_first_is_left_and_what_leads_to_channels_is_right() -> None:
+    links = _links([(0, 1), (1, 2), (2, 3)])
+    assert arrangement(["EQ0", "EQ1", "EQ2", "EQ3"], links) == [["EQ0", "EQ1", "EQ2", "EQ3"]]
+    assert arrangement(["EQ3", "EQ1", "EQ2", "EQ0"], links) == [["EQ3", "EQ2", "EQ1", "EQ0"]]
+    star = [*_links([(0, 1), (0, 2), (0, 3)]), ("EQ1", "DC0", 1.0)]
+    (row,) = arrangement(["EQ0", "EQ1", "EQ2", "EQ3"], star)
+    assert row[-1] == "EQ1"
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=9))
+@settings(deadline=None)
+def test_few_links_cross(pairs: list[tuple[int, int]]) -> None:
+    """Close to the best of all orders, in length and in crossings."""
+    links = _links(sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]}))
+    for row in arrangement([f"EQ{i}" for i in range(6)], links):
+        inner = [link for link in links if link[0] in row]
+        costs = [
+            _reach(list(order), inner) + _crossings(list(order), inner)
+            for order in permutations(row)
+        ]
+        assert _reach(row, inner) + _crossings(row, inner) <= 1.5 * min(costs) + 10
+
+
+def test_a_lower_hill_goes_inside_a_higher_one() -> None:
+    # A ring has two ways round; a long link over lower ones crosses none of them.
+    ring = [("EQ0", "EQ1", 1.0), ("EQ1", "EQ2", 1.0), ("EQ2", "EQ3", 1.0), ("EQ0", "EQ3", 9.0)]
+    (row,) = arrangement(["EQ0", "EQ1", "EQ2", "EQ3"], ring)
+    assert row == ["EQ0", "EQ1", "EQ2", "EQ3"]
+
+
+def test_many_are_arranged_the_same_way_every_time() -> None:
+    rng = np.random.default_rng(1)
+    nodes = [f"EQ{i}" for i in range(120)]
+    links = [(f"EQ{i}", f"EQ{int(rng.integers(max(0, i - 3), i))}", 1.0) for i in range(1, 120)]
+    shuffled = [nodes[0], *(nodes[int(i)] for i in 1 + rng.permutation(119))]
+    rows = arrangement(shuffled, links)
+    assert rows == arrangement(shuffled, links)
+    assert _reach(rows[0], links) < 0.05 * _reach(shuffled, links)
+
+
+HEIGHTS = st.lists(st.floats(0, 100), min_size=1, max_size=30).map(sorted)
+
+
+@given(HEIGHTS, st.floats(0.1, 3.0))
+def test_labels_are_spread(wanted: list[float], apart: float) -> None:
+    found = spread(wanted, apart, 0.0, 100.0)
+    assert all(b - a >= apart - 1e-9 for a, b in pairwise(found))
+    assert min(found) >= 0.0
+    assert max(found) <= 100.0 + 1e-9
+    if all(b - a >= apart for a, b in pairwise(wanted)):
+        assert found == pytest.approx(wanted)
+
+
+def test_crowded_labels_stay_around_their_levels() -> None:
+    assert spread([50.0, 50.0, 50.0], 2.0, 0.0, 100.0) == [48.0, 50.0, 52.0]
+    assert spread([0.0, 0.0, 90.0], 2.0, 0.0, 91.0) == [0.0, 2.0, 90.0]
+    assert spread([], 2.0, 0.0, 1.0) == []
+
+
+def test_loops_are_closed_on_their_own_level() -> None:
+    ends = {"TS0": ("EQ0", "EQ0"), "TS1": ("EQ0", "EQ0"), "TS2": ("EQ0", "EQ1")}
+    heights = {"EQ0": 0.0, "EQ1": 5.0, "TS0": 90.0, "TS1": 40.0, "TS2": 60.0}
+    found = hills(ends, {"EQ0": (1.0, 2.0), "EQ1": (3.0, 4.0)}, heights, 0.4)
+    for id in ("TS0", "TS1"):
+        (x1, y1), (up, top), (down, _), (x2, y2) = found[id]
+        assert y1 == y2 == heights["EQ0"]
+        assert top == heights[id]
+        assert 1.0 <= x1 < up <= down < x2 <= 2.0
+        assert 0.5 * (up + down) == pytest.approx(1.5)
+    assert found["TS0"][0][0] < found["TS1"][0][0]
+    assert found["TS1"][3][0] < found["TS0"][3][0]
+
+
+def test_hills_lead_from_level_to_level_and_over_those_between() -> None:
+    levels = {"EQ0": (0.0, 1.0), "EQ1": (2.0, 3.0), "EQ2": (4.0, 5.0), "DC0": (8.0, 8.5)}
+    heights = {"EQ0": 1.0, "EQ1": 2.0, "EQ2": 3.0, "DC0": 4.0, "TS0": 50.0, "TS1": 70.0}
+    found = hills({"TS0": ("EQ2", "EQ0"), "TS1": ("DC0", "EQ2")}, levels, heights, 1.0)
+    assert found["TS0"] == ((1.0, 1.0), (2.0, 50.0), (3.0, 50.0), (4.0, 3.0))
+    assert found["TS1"] == ((5.0, 3.0), (6.0, 70.0), (7.0, 70.0), (8.0, 4.0))
+
+
+def test_a_hill_between_channels_above_each_other_goes_round_the_left() -> None:
+    levels = {"DC0": (8.0, 8.5), "DC1": (8.0, 8.5)}
+    heights = {"DC0": 4.0, "DC1": 20.0, "TS0": 30.0}
+    ((first, up, down, second),) = hills({"TS0": ("DC1", "DC0")}, levels, heights, 0.4).values()
+    assert first[0] == second[0] == 8.0
+    assert {first[1], second[1]} == {4.0, 20.0}
+    assert up == down == (7.6, 30.0)
+
+
+def test_what_counts_as_connected() -> None:
+    network = network_of(
+        [
+            *(eq(i, 10.0 * i) for i in range(5)),
+            dc(0, 200.0, "EQ4"),
+            dc(1, 210.0, "EQ3", no_ts_known=False),
+            ts(0, 300.0, "EQ0", "EQ1"),
+            ts(1, 280.0, "EQ1", "EQ0"),
+            ts(2, 290.0, "EQ2", "EQ2"),
+            ts(3, 310.0, "DC1", "EQ3"),
+        ]
+    )
+    assert connected(network) == ["EQ0", "EQ1", "EQ3"]
+    found = {pair[:2]: pair[2] for pair in lowest_links(network)}
+    assert found == {
+        ("EQ0", "EQ1"): network.tss["TS1"].energy,
+        ("DC1", "EQ3"): network.tss["TS3"].energy,
+    }
+
+
+def test_a_free_spot_is_found() -> None:
+    taken = [Box(0, 0, 1, 1), Box(2, 0, 3, 1)]
+    spots = [Box(0.5, 0, 2.5, 1), Box(0.5, 0, 1.5, 1), Box(1, 0, 2, 1)]
+    assert free_spot(spots, taken) == 2
+    assert free_spot(spots[:2], taken) is None
