@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -33,7 +35,16 @@ def results() -> Console:
 
 
 def messages() -> Console:
-    """The console for progress and remarks: stderr, so that stdout holds results only."""
+    """The console for progress and remarks: stderr, so that stdout holds results only.
+
+    The same one for everybody, since only one that knows of a live line prints above it.
+    """
+    return _messages(getattr(sys.stderr, "rich_proxied_file", sys.stderr))
+
+
+@lru_cache(maxsize=1)
+def _messages(stream: object) -> Console:
+    """The console of the stream that stderr is."""
     console = Console(stderr=True, highlight=False)
     return console if console.is_terminal else Console(stderr=True, highlight=False, width=_WIDE)
 

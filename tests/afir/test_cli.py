@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -13,12 +14,13 @@ import ase.io
 import click
 import numpy as np
 import pytest
+from rich.file_proxy import FileProxy
 
 import afir.cli
 from afir.catalogue import surface_catalogue
 from afir.cli import main
 from afir.errors import InputError
-from afir.terminal import option_values
+from afir.terminal import messages, option_values
 
 H2CO = "4\n\nC 0 0 0.05\nO 0 0 1.25\nH 0.9 0 -0.55\nH -0.95 0.02 -0.55\n"
 REFERENCE_MINIMUM = -7.175648095  # hartree, GFN2 formaldehyde
@@ -305,6 +307,15 @@ def test_verbose_tells_the_steps_and_twice_the_gradients(
     took = re.search(r"relaxing took (\d+) gradients", twice)
     assert took is not None
     assert twice.count("largest gradient") == int(took[1])
+
+
+def test_the_log_is_printed_above_the_live_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = messages()
+    # While a live line is drawn, stderr is a proxy; a second console would write past it.
+    monkeypatch.setattr(sys, "stderr", FileProxy(console, sys.stderr))
+    assert messages() is console
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert messages() is not console
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
