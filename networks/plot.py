@@ -43,7 +43,7 @@ _BLUE, _LIGHT, _RED, _ORANGE = "#1f4e79", "#3d8bc4", "#b03a3a", "#d9730d"
 _GREY, _DARK = "#6b6b6b", "#444444"
 _CROWDED = 40  # with more transition states only the lowest of each pair is drawn
 _FEW = 16  # with more structures in the row their labels are turned
-_WIDEST = 15.0  # inches a row of turned labels may take
+_WIDEST = 15.0  # inches the row may take
 _LETTERS, _SMALL = 8.5, 7.0  # points
 _LEVEL = 0.33  # inches a level beside its text is long
 _HALO = (withStroke(linewidth=2.5, foreground="white"),)
@@ -206,7 +206,7 @@ def profile_figure(run: Run, route: Route) -> Figure:
     nodes = [network.node(id) for id in route.nodes]
     tss = [network.tss[id] for id in route.tss]
     canvas = _canvas(run, [height(run, record) for record in (*nodes, *tss)], 3.4, 0.6)
-    texts = ["\n".join(level_lines(run, node)) for node in nodes]
+    texts = [_fitting(level_lines(run, node), _WIDEST / len(nodes)) for node in nodes]
     column = max(1.4, 0.25 + max(_extent(text)[0] for text in texts))
     for index, (node, text) in enumerate(zip(nodes, texts, strict=True)):
         x = (index + 0.4) * column
@@ -260,8 +260,10 @@ def _draw_row(canvas: _Canvas, ids: Sequence[str], *, few: bool) -> float:
     run = canvas.run
     eqs = [run.network.eqs[id] for id in ids]
     lines = {eq.id: level_lines(run, eq) for eq in eqs}
-    # Turned labels are one line, without the molecules.
-    texts = {id: "\n".join(x) if few else f"{x[0]}  {x[-1]}" for id, x in lines.items()}
+    if few:
+        texts = {id: _fitting(text, _WIDEST / len(ids)) for id, text in lines.items()}
+    else:  # turned: one line, without the molecules
+        texts = {id: f"{text[0]}  {text[-1]}" for id, text in lines.items()}
     if few:
         widest = max(_extent(text)[0] for text in texts.values())
         column = max(0.95, widest + 0.1, min(1.5, 3.5 / len(ids)))
@@ -388,11 +390,16 @@ def _color(node: EQ | DC) -> str:
     return _LIGHT if COMPLEX in node.flags else _BLUE
 
 
+def _fitting(lines: Sequence[str], room: float) -> str:
+    """The lines that are no wider than so many inches."""
+    return "\n".join(line for line in lines if _extent(line)[0] <= room)
+
+
 def _extent(text: str, size: float = _LETTERS) -> tuple[float, float]:
     """Width and height of a text in inches."""
     lines = text.split("\n")
     wide = max(float(TextPath((0, 0), line, size=size).vertices[:, 0].max()) for line in lines)
-    return (wide + 2.0) / 72, 1.25 * size * len(lines) / 72
+    return (1.03 * wide + 2.0) / 72, 1.25 * size * len(lines) / 72
 
 
 def _canvas(run: Run, heights: Sequence[float], tall: float, below: float) -> _Canvas:

@@ -88,6 +88,17 @@ def test_what_is_not_connected_stands_apart() -> None:
     assert {"dissociation channels", "not connected"} <= set(_texts(figure))
 
 
+def test_a_channel_tells_where_it_is_from_unless_a_transition_state_leads_there() -> None:
+    texts = _texts(network_figure(drawn_run()))
+    assert "DC0  C–O + H₂  181" in texts
+    assert "DC1  C–O + H₂  390  from EQ2" in texts
+
+
+def test_formulas_are_left_out_where_structures_are_many() -> None:
+    assert "EQ0\nCH₂–O\n0" in _texts(network_figure(_many(16, 15)))
+    assert "EQ0  0" in _texts(network_figure(_many(17, 16)))
+
+
 def test_headings_only_where_needed() -> None:
     figure = network_figure(_many(5, 8))
     assert not {"dissociation channels", "not connected"} & set(_texts(figure))
@@ -149,7 +160,7 @@ def test_a_profile_shows_its_route() -> None:
     assert [line[0] for line in lines] == ["EQ0", "TS0", "EQ1", "TS1", "EQ2", "TS3", "EQ3"]
     energies = [float(line[-1]) for line in lines]
     assert energies == pytest.approx([0.0, 384.8, 216.5, 324.5, 208.6, 470.0, 179.6], abs=0.51)
-    assert lines[-1][1] == "CO···H₂"
+    assert lines[-1][1] == "C–O···H₂"
     assert not _overlaps(figure)
     assert "highest point TS3, 470.0 kJ/mol above EQ0" in _texts(figure)
     assert "TS3 470" in _texts(network_figure(run, route))
