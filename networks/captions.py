@@ -31,10 +31,11 @@ def level_lines(run: Run, node: EQ | DC) -> list[str]:
 
     A channel says where it was first reached from when no known transition state leads to it.
     """
-    channel = isinstance(node, DC)
-    molecules = (" + " if channel else "···").join(
+    molecules = (" + " if isinstance(node, DC) else "···").join(
         (f"{count} " if count > 1 else "") + name.translate(_SUBSCRIPTS)
         for name, count in Counter(names(run.molecule, node.positions)).items()
     )
     lines = [node.id, molecules, f"{height(run, node):.0f}"]
-    return [*lines, f"from {node.origin}"] if channel and node.no_ts_known else lines
+    if isinstance(node, DC) and node.no_ts_known:
+        lines.append(f"from {node.origin}")
+    return lines
