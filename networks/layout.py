@@ -104,7 +104,7 @@ def hills(
             x1, x2 = left + inset, right - inset
         else:  # two channels can stand above each other: then both feet are on the left
             x1 = right if right < x2 else left
-        rise = min(0.5 * (x2 - x1), reach) if x2 > x1 else -reach
+        rise = min(0.5 * (x2 - x1), reach) if x2 > x1 else -0.5 * reach
         top = heights[id]
         found[id] = (
             (x1, heights[first]),

@@ -207,7 +207,7 @@ def profile_figure(run: Run, route: Route) -> Figure:
     tss = [network.tss[id] for id in route.tss]
     canvas = _canvas(run, [height(run, record) for record in (*nodes, *tss)], 3.4, 0.6)
     texts = [_fitting(level_lines(run, node), _WIDEST / len(nodes)) for node in nodes]
-    column = max(1.4, 0.25 + max(_extent(text)[0] for text in texts))
+    column = max(1.0, min(1.4, _WIDEST / len(nodes)), 0.25 + max(_extent(x)[0] for x in texts))
     for index, (node, text) in enumerate(zip(nodes, texts, strict=True)):
         x = (index + 0.4) * column
         canvas.level(node, x - 0.25, x + 0.25)

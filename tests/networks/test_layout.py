@@ -153,7 +153,7 @@ def test_hills_lead_from_level_to_level_and_over_those_between() -> None:
 def test_a_hill_between_channels_above_each_other_goes_round_the_left() -> None:
     levels = {"DC0": (8.0, 8.5), "DC1": (8.0, 8.5)}
     heights = {"DC0": 4.0, "DC1": 20.0, "TS0": 30.0}
-    ((first, up, down, second),) = hills({"TS0": ("DC1", "DC0")}, levels, heights, 0.4).values()
+    ((first, up, down, second),) = hills({"TS0": ("DC1", "DC0")}, levels, heights, 0.8).values()
     assert first[0] == second[0] == 8.0
     assert {first[1], second[1]} == {4.0, 20.0}
     assert up == down == (7.6, 30.0)

@@ -99,6 +99,17 @@ def test_formulas_are_left_out_where_structures_are_many() -> None:
     assert "EQ0  0" in _texts(network_figure(_many(17, 16)))
 
 
+def test_any_ends_can_be_drawn() -> None:
+    ends = ["DC0", "DC1", "EQ0", "EQ1"]
+    pairs = [(a, b) for a in ends for b in ends]
+    found = [eq(0, 0.0), eq(1, 90.0), dc(0, 100.0, "EQ0"), dc(1, 80.0, "EQ0")]
+    saddles = [ts(i, 150.0 + 40.0 * i, *pair) for i, pair in enumerate(pairs)]
+    figure = network_figure(drawn_run(found=[*found, *saddles]))
+    words = " ".join(text.get_text() for text in _labels(figure)).split()
+    assert {f"TS{i}" for i in range(len(pairs))} <= set(words)
+    assert not _overlaps(figure)
+
+
 def test_headings_only_where_needed() -> None:
     figure = network_figure(_many(5, 8))
     assert not {"dissociation channels", "not connected"} & set(_texts(figure))
