@@ -152,7 +152,7 @@ class Confirmation:
     ends
         The two minimised ends, backward and forward; empty when the IRC was not followed.
     monotone
-        Whether the energy fell all the way down on both sides.
+        Whether the energy fell all the way down on both sides, on one solution of the SCF.
     irc_positions, irc_energies
         (m, n, 3) in Å and (m,) in eV: the path from one end through the TS to the other;
         empty arrays when the IRC was not followed.

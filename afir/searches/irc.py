@@ -42,7 +42,7 @@ class Branch:
     points
         From the first point off the transition state downhill, the minimisation included.
     monotone
-        Whether the energy fell from point to point all the way.
+        Whether the energy fell from point to point all the way, on one solution of the SCF.
     end
         The minimised end; outcome CONVERGED or DISSOCIATED when the side is proven.
     """

@@ -116,8 +116,8 @@ def test_saddle_points_of_the_maps_from_distorted_guesses(formula, relative, see
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("relative", [384.81, 492.14])
-def test_saddle_points_in_water_from_any_side(relative, seed):
+@pytest.mark.parametrize(("relative", "share"), [(384.81, 0.966), (492.14, 0.873)])
+def test_saddle_points_in_water_from_any_side(relative, share, seed):
     # The grid of the solvent's surface makes the gradient differ from view to view.
     molecule, x, _ = mapped("H2CO", "TS", relative)
     surface = load_surface("gfn2", molecule, solvent="water")
@@ -126,9 +126,9 @@ def test_saddle_points_in_water_from_any_side(relative, seed):
     assert found.outcome is Outcome.CONVERGED
     point = solve(exact_hessian(molecule, found.positions), surface)
     assert point.order == 1
-    # Two dielectrics of one hydrogen transfer: the solvent changes its mode by a few per cent.
+    # Water softens the mode; by how much does not depend on the view.
     gas = solve(exact_hessian(molecule, x), gfn2(molecule))
-    assert point.wavenumbers[0] == pytest.approx(gas.wavenumbers[0], rel=0.15)
+    assert point.wavenumbers[0] / gas.wavenumbers[0] == pytest.approx(share, abs=0.004)
 
 
 def test_a_charged_identity_exchange():
