@@ -389,8 +389,7 @@ class _Exploration:
         left: dict[str, int | None] = {}
         for item, others in self._store.used():
             used.setdefault(item.eq, []).append(item.push)
-            # Once it was not known, what was known before is out of date.
-            left[item.eq] = others if left.get(item.eq, 0) is not None else None
+            left[item.eq] = others
         for eq in self._network.eqs.values():
             self._open(eq, used.get(eq.id, ()), left.get(eq.id))
 

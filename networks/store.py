@@ -389,7 +389,7 @@ class Store:
                 row = connection.execute(sa.select(schema.RUN)).one()
         except StoreError as error:
             # What SQLite says of tables means nothing to who named the wrong file.
-            of_tables = "no such" in error.reason or "schema" in error.reason
+            of_tables = error.reason.startswith(("no such table", "no such column"))
             reason = "it holds no run" if of_tables else error.reason
             raise InputError(f"{path} must be a run of afir that can be read: {reason}") from error
         self.molecule = Molecule(tuple(json.loads(row.numbers)), row.charge, row.multiplicity)

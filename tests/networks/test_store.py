@@ -236,6 +236,22 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*-lock"))
 
 
+def test_a_damaged_run_is_not_taken_for_another_file(tmp_path: Path) -> None:
+    Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS).close()
+    connection = sqlite3.connect(tmp_path / "run")
+    connection.execute("PRAGMA writable_schema=ON")
+    connection.execute("UPDATE sqlite_master SET sql = 'CREATE TABLE (' WHERE name = 'run'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(InputError, match="can be read: malformed database schema"):
+        open_run(tmp_path / "run")
+    with sqlite3.connect(tmp_path / "other") as connection:
+        connection.execute("CREATE TABLE eqs (number INTEGER)")
+    connection.close()
+    with pytest.raises(InputError, match=r"can be read: it holds no run$"):
+        open_run(tmp_path / "other")
+
+
 def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS).close()
     connection = sqlite3.connect(tmp_path / "run")
