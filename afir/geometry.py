@@ -13,6 +13,7 @@ BOND_FACTOR = 1.3
 """Atoms closer than this times the sum of their covalent radii count as bonded."""
 
 
+_UNTURNED = 0.02  # Å²
 _STRAIGHT = 0.02  # Å: root mean square distance from an axis below which it is a linear molecule
 
 
@@ -251,6 +252,34 @@ def rigid_step(
         moved[index] = centre + shift + (arm + rest) @ turn.T
         turns[index] = turn
     return moved, turns
+
+
+def local_turns(
+    weights: NDArray[np.float64], before: Positions, after: Positions
+) -> NDArray[np.float64]:
+    """How the surroundings of each atom have turned.
+
+    Parameters
+    ----------
+    weights
+        (n, n): how much an atom belongs to the surroundings of another.
+    before, after
+        (n, 3) in Å.
+
+    Returns
+    -------
+    (n, 3, 3)
+        The rotation of each atom's arms to the others that fits best; none where there is
+        nothing to turn.
+    """
+    old = before[:, None] - before[None]
+    new = after[:, None] - after[None]
+    # A little of no rotation at all decides about turns that cannot be seen, as of an axis.
+    overlap = np.einsum("ij,ija,ijb->iab", weights, new, old) + _UNTURNED * np.eye(3)
+    left, _, right = np.linalg.svd(overlap)
+    left[:, :, 2] *= np.linalg.det(left @ right)[:, None]
+    result: NDArray[np.float64] = left @ right
+    return result
 
 
 def turned_back(turns: NDArray[np.float64], gradient: NDArray[np.float64]) -> NDArray[np.float64]:

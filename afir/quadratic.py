@@ -26,8 +26,20 @@ _LINDH_ALPHA = np.array(
     [[1.0000, 0.3949, 0.3949], [0.3949, 0.2800, 0.2800], [0.3949, 0.2800, 0.2800]]
 )
 _LINDH_LENGTH = np.array([[1.35, 2.10, 2.53], [2.10, 2.87, 3.40], [2.53, 3.40, 3.40]])
+_STRETCHED, _APART = 1.2, 1.8  # lengths of reacting bonds in sums of covalent radii
+_MORSE = 3.0  # Å⁻¹: steepness of the Morse curve of such a bond
 _STRETCH = 0.45 * HARTREE / BOHR**2
 _BEND = 0.15 * HARTREE
+
+
+def closeness(molecule: Molecule, positions: Positions) -> Matrix:
+    """How strongly Lindh's model binds each pair of atoms: (n, n), about 1 for a single bond."""
+    row = np.array([0 if z <= 2 else 1 if z <= 10 else 2 for z in molecule.numbers])
+    exponent = _LINDH_ALPHA[row[:, None], row[None]]
+    length = _LINDH_LENGTH[row[:, None], row[None]]
+    strength: Matrix = np.exp(exponent * (length**2 - (distances(positions) / BOHR) ** 2))
+    np.fill_diagonal(strength, 0.0)
+    return strength
 
 
 def model_hessian(molecule: Molecule, positions: Positions) -> Matrix:
@@ -43,11 +55,8 @@ def model_hessian(molecule: Molecule, positions: Positions) -> Matrix:
     hessian = np.zeros((3 * n, 3 * n))
     if n == 1:
         return np.eye(3)
-    row = np.array([0 if z <= 2 else 1 if z <= 10 else 2 for z in molecule.numbers])
     r = distances(positions)
-    exponent = _LINDH_ALPHA[row[:, None], row[None]]
-    length = _LINDH_LENGTH[row[:, None], row[None]]
-    closeness = np.exp(exponent * (length**2 - (r / BOHR) ** 2))
+    strength = closeness(molecule, positions)
 
     def add(atoms: tuple[int, ...], vectors: list[Vector], constant: float) -> None:
         row_vector = np.zeros(3 * n)
@@ -57,13 +66,13 @@ def model_hessian(molecule: Molecule, positions: Positions) -> Matrix:
         hessian[np.ix_(index, index)] += constant * np.outer(row_vector[index], row_vector[index])
 
     for i, j in combinations(range(n), 2):
-        if closeness[i, j] > 1e-3:
+        if strength[i, j] > 1e-3:
             unit = (positions[i] - positions[j]) / r[i, j]
-            add((i, j), [unit, -unit], _STRETCH * min(closeness[i, j], 1.5))
+            add((i, j), [unit, -unit], _STRETCH * min(strength[i, j], 1.5))
     for j in range(n):
-        near = [i for i in range(n) if i != j and closeness[i, j] > 0.05]
+        near = [i for i in range(n) if i != j and strength[i, j] > 0.05]
         for i, k in combinations(near, 2):
-            constant = _BEND * min(closeness[i, j] * closeness[j, k], 1.5)
+            constant = _BEND * min(strength[i, j] * strength[j, k], 1.5)
             first = (positions[i] - positions[j]) / r[i, j]
             second = (positions[k] - positions[j]) / r[k, j]
             cosine = float(first @ second)
@@ -80,6 +89,34 @@ def model_hessian(molecule: Molecule, positions: Positions) -> Matrix:
                     a, b = direction / r[i, j], direction / r[k, j]
                     add((i, j, k), [a, -a - b, b], constant)
     return hessian
+
+
+def loosened(molecule: Molecule, positions: Positions) -> Matrix:
+    """What reacting bonds change in `model_hessian`: past its inflection a bond is concave.
+
+    Lindh's model takes every pair of atoms for a spring. A pair that is stretched, yet nearer
+    than atoms that are not bonded, is more likely a bond that forms or breaks: its spring is
+    replaced by the curvature of a Morse curve, k·(2ξ² − ξ) with ξ = exp(−a·(r − r₀)), so that
+    the model's lowest mode is a reaction and not the softest torsion.
+
+    Returns
+    -------
+    (3n, 3n)
+        In eV/Å², to be added to `model_hessian`.
+    """
+    n = molecule.n_atoms
+    r = distances(positions)
+    usual = molecule.radii[:, None] + molecule.radii[None]
+    strength = closeness(molecule, positions)
+    result = np.zeros((3 * n, 3 * n))
+    for i, j in np.argwhere(np.triu((r > _STRETCHED * usual) & (r < _APART * usual), 1)):
+        decay = np.exp(-_MORSE * (r[i, j] - usual[i, j]))
+        constant = _STRETCH * (2.0 * decay**2 - decay - min(strength[i, j], 1.5))
+        along = np.zeros((n, 3))
+        along[i] = (positions[i] - positions[j]) / r[i, j]
+        along[j] = -along[i]
+        result += constant * np.outer(along, along)
+    return result
 
 
 def bond_tension(molecule: Molecule, positions: Positions, gradient: Vector) -> Matrix:
@@ -148,6 +185,34 @@ def bofill(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
     if mix > 1e-12:
         updated += mix / along * np.outer(error, error)
     return updated
+
+
+def ts_bfgs(hessian: Matrix, step: Vector, change: Vector, modes: tuple[Vector, Matrix]) -> Matrix:
+    """The TS-BFGS update (10.1002/qua.10709).
+
+    Allows negative curvature. Like BFGS it changes soft directions rather than stiff ones: the
+    error is laid along the change of the gradient and along |H|·step.
+
+    Parameters
+    ----------
+    hessian, step, change
+        As in `bfgs`.
+    modes
+        Eigenvalues and eigenvectors of `hessian`, from `vibrations`.
+    """
+    values, vectors = modes
+    product = vectors @ (np.abs(values) * (vectors.T @ step))
+    direction = float(change @ step) * change + float(step @ product) * product
+    size = float(direction @ step)
+    if size < 1e-16:
+        return hessian
+    direction = direction / size
+    error = change - hessian @ step
+    outer = np.outer(error, direction)
+    result: Matrix = (
+        hessian + outer + outer.T - float(error @ step) * np.outer(direction, direction)
+    )
+    return result
 
 
 def positive(hessian: Matrix, floor: float = 0.1) -> Matrix:

@@ -1,8 +1,8 @@
 """To a first-order saddle point from a guess and a direction: RS-P-RFO.
 
-One mode is climbed, the others are descended (10.1021/j100247a015); the Hessian is updated by
-Bofill's formula. What the model does not know about the climbed mode is measured, one gradient
-a direction, instead of paying for a whole Hessian.
+One mode is climbed, the others are descended (10.1021/j100247a015). The Hessian is never paid
+for as a whole: a model is corrected by the true curvature along its softest modes until the mode
+to climb is known, then by TS-BFGS updates, and it turns with the surroundings of each atom.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from afir.geometry import (
     dissociated,
     internal_motions,
     internal_part,
+    local_turns,
     rigid_step,
     turned_back,
     turned_hessian,
@@ -27,25 +28,34 @@ from afir.molecule import Molecule, Positions
 from afir.quadratic import (
     Matrix,
     Vector,
+    bfgs,
     bofill,
     bond_tension,
+    closeness,
     longest,
+    loosened,
     model_hessian,
+    ts_bfgs,
     uphill_step,
     vibrations,
 )
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
+from afir.surface import Evaluation
 
 _PROBE = 0.01  # Å: displacement of a measured curvature, largest atom
+_PROBES, _FEWEST_PROBES = 6, 3  # measured curvatures of a new Hessian
+_KNOWN = 0.15  # a mode of which less than this lies outside the measured directions is known
+_FLOOR = 2.0  # eV/Å²: added to the model, to which torsions cost nothing
+_STIFF = 25.0  # eV/Å²: curvatures of the model above this belong to bonds
+_STRAIN = 2.0  # eV/Å: gradients along stiff directions below this are no strain
+_RELIEF_STEPS, _LONGEST_RELIEF = 2, 0.4  # steps, and Å (Euclidean norm) of one
 _START_RADIUS = 0.1  # Å, Euclidean norm of the step
-_RENEWALS = 3  # Hessians measured anew in one search, at most
+_SMALLEST_RADIUS, _LARGEST_RADIUS = 0.01, 0.3
+_RENEWALS = 3  # Hessians measured anew in one climb, at most
 _ROUGH = 0.05  # eV/Å: a bad prediction of a smaller gradient is no reason for a new Hessian
 _PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
-_STIFF = 5.0  # eV/Å²: curvatures above this belong to bonds and angles
-_STRAIN = 0.3  # eV/Å: gradients along stiff directions below this are no strain
-_RELIEF_STEPS, _LONGEST_RELIEF = 5, 0.4  # steps, and Å (Euclidean norm) of one
-_SMALLEST_RADIUS, _LARGEST_RADIUS = 0.01, 0.3
+_LOOSE = 1e-3  # how much any atom belongs to the surroundings of any other
 
 
 @dataclass(frozen=True)
@@ -96,8 +106,9 @@ def saddle(
         (n, 3) the direction to climb, e.g. the tangent of a path. Without one it is the lowest
         mode of the Hessian.
     hessian
-        (3n, 3n) estimate at the guess in eV/Å²; measured if not given. Without a direction
-        either the guess is taken for a rough one, whose strain is relaxed first; see `relieve`.
+        (3n, 3n) estimate at the guess in eV/Å². If not given it is a model measured along its
+        softest modes, and the guess is taken for a rough one, whose strain is relieved first.
+        Should that lead nowhere, the search begins again with a Hessian measured as a whole.
 
     Raises
     ------
@@ -106,43 +117,90 @@ def saddle(
     """
     limits = settings or StepSettings()
     x = np.array(guess, dtype=np.float64)
-    shape = x.shape
     evaluation = yield x[None]
-    energy = float(evaluation.energies[0])
-    gradient = internal_part(x, evaluation.gradients[0]).ravel()
-    used = 1
-    estimate = model_hessian(molecule, x) if hessian is None else hessian
-
-    def measure(along: Vector) -> Search[Matrix]:
-        """The estimate corrected by the true curvature along a direction."""
-        shift = along * (_PROBE / longest(along))
-        answer = yield (x + shift.reshape(shape))[None]
-        return bofill(estimate, shift, answer.gradients[0].ravel() - gradient)
-
+    start = _place(x, evaluation)
     followed: Vector | None = None
     if direction is not None:
         followed = direction.ravel() / np.linalg.norm(direction)
+    if hessian is not None:
+        found, _ = yield from _climb(molecule, start, hessian, followed, limits, 1)
+        return found
+    estimate = model_hessian(molecule, x)
+    try:
+        start, used = yield from _relieved(molecule, start, limits.saddle_steps - 1)
+        used += 1
+        most = min(_PROBES, limits.saddle_steps - used)
+        estimate, cost = yield from _probed_hessian(molecule, start, followed, most)
+        first, used = yield from _climb(molecule, start, estimate, followed, limits, used + cost)
+        if first.outcome is Outcome.CONVERGED or direction is not None:
+            return first
+        if used + estimate.shape[0] >= limits.saddle_steps:
+            return first
+        estimate = yield from _whole_hessian(start)
+    except SurfaceError:
+        return _ended(Outcome.SURFACE_FAILED, start, estimate)
+    used += internal_motions(start.x).shape[1]
+    second, _ = yield from _climb(molecule, start, estimate, None, limits, used)
+    return second if second.outcome is Outcome.CONVERGED else first
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a search is: (n, 3) in Å, eV, and the internal gradient (3n,) in eV/Å."""
+
+    x: Positions
+    energy: float
+    gradient: Vector
+
+
+def _place(x: Positions, evaluation: Evaluation) -> _Place:
+    gradient = internal_part(x, evaluation.gradients[0]).ravel()
+    return _Place(x, float(evaluation.energies[0]), gradient)
+
+
+def _ended(outcome: Outcome, place: _Place, estimate: Matrix) -> Saddle:
+    gradient = place.gradient.reshape(place.x.shape)
+    return Saddle(outcome, place.x, place.energy, gradient, estimate)
+
+
+def _climb(
+    molecule: Molecule,
+    here: _Place,
+    estimate: Matrix,
+    direction: Vector | None,
+    limits: StepSettings,
+    used: int,
+) -> Search[tuple[Saddle, int]]:
+    """Partitioned rational-function steps until the gradient vanishes; see `saddle`.
+
+    Parameters
+    ----------
+    direction
+        (3n,) the first mode to climb; the lowest one if not given.
+    used
+        Gradients spent already; returned with what the climb has spent added.
+    """
+    shape = here.x.shape
+    followed = direction
     radius = _START_RADIUS
-    failures = 0
+    failures = lost = renewed = 0  # lost: steps in a row that the Hessian foretold badly
     outcome = Outcome.STEPS
     measured = -9  # the gradient count when a curvature was last measured
+    tension = bond_tension(molecule, here.x, here.gradient)
     try:
-        if hessian is None and direction is None:
-            x, energy, gradient, estimate = yield from relieve(molecule, x, energy, gradient)
-        elif hessian is None:
-            estimate = yield from rough_hessian(x, gradient)
-            estimate = estimate - bond_tension(molecule, x, gradient)
-        lost = renewed = 0  # steps in a row that the Hessian foretold badly, new Hessians
         while used < limits.saddle_steps:
-            values, vectors = vibrations(estimate, x)
+            modes = values, vectors = vibrations(estimate, here.x)
             # A second negative curvature is often the model's mistake: measure before acting.
             doubt = 1 if (values[1:2] < 0.0).any() else 0 if values[0] > 0.0 else None
             if doubt is not None and used - measured > 2:
-                estimate = yield from measure(vectors[:, doubt])
+                along = vectors[:, doubt]
+                change = yield from _measured(here, along)
+                estimate = bofill(estimate, along, change)
                 used += 1
                 measured = used
-                values, vectors = vibrations(estimate, x)
-            if np.abs(gradient).max() < limits.saddle_gradient:
+                modes = values, vectors = vibrations(estimate, here.x)
+            size = float(np.linalg.norm(here.gradient))
+            if np.abs(here.gradient).max() < limits.saddle_gradient:
                 one = int((values < 0.0).sum()) == 1
                 if one or doubt is None or used == measured:
                     outcome = Outcome.CONVERGED if one else Outcome.WRONG_ORDER
@@ -150,140 +208,164 @@ def saddle(
                 measured = -9  # measure once more before giving it up
                 continue
             if used == limits.saddle_steps:
-                break  # the last gradient went into a measurement
+                break
             mode = _follow(values, vectors, followed)
             followed = vectors[:, mode]
-            step = uphill_step(values, vectors, gradient, mode, radius)
-            predicted = float(gradient @ step + 0.5 * step @ estimate @ step)
-            trial, turns = x + step.reshape(shape), None
-            parts = components(molecule, x)
+            step = uphill_step(values, vectors, here.gradient, mode, radius)
+            length = float(np.linalg.norm(step))
+            trial = here.x + step.reshape(shape)
+            parts = components(molecule, here.x)
             if len(parts) > 1:
-                trial, turns = rigid_step(x, step.reshape(shape), parts)
+                trial, _ = rigid_step(here.x, step.reshape(shape), parts)
             used += 1
             try:
                 evaluation = yield trial[None]
             except SurfaceError:
-                radius = 0.4 * float(np.linalg.norm(step))
+                radius = 0.4 * length
                 failures += 1
                 if failures == _PATIENCE:
                     outcome = Outcome.SURFACE_FAILED
                     break
                 continue
             failures = 0
-            new_energy = float(evaluation.energies[0])
-            new_gradient = internal_part(trial, evaluation.gradients[0]).ravel()
-            expected = gradient + estimate @ step
-            seen = new_gradient
-            if turns is not None:
-                seen = turned_back(turns, new_gradient.reshape(shape)).ravel()
-            miss = float(np.linalg.norm(seen - expected) / np.linalg.norm(gradient))
-            estimate = bofill(estimate, step, seen - gradient)
-            change = new_energy - energy
-            ratio = change / predicted if abs(predicted) > 1e-6 else 1.0
-            size = float(np.linalg.norm(step))
+            there = _place(trial, evaluation)
+            # Seen from here: what was bonded to an atom has turned with its surroundings.
+            turns = local_turns(closeness(molecule, here.x) + _LOOSE, here.x, trial)
+            seen = turned_back(turns, there.gradient.reshape(shape)).ravel()
+            foretold = here.gradient + estimate @ step
+            miss = float(np.linalg.norm(seen - foretold)) / size
+            predicted = float(here.gradient @ step + 0.5 * step @ estimate @ step)
+            ratio = (there.energy - here.energy) / predicted if abs(predicted) > 1e-6 else 1.0
+            wrong = ratio < 0.0 or ratio > 2.5
+            estimate = ts_bfgs(estimate, step, seen - here.gradient, modes)
             # A step that doubles the gradient against the model's word is not taken.
-            if (
-                np.linalg.norm(new_gradient) > 2.0 * np.linalg.norm(gradient)
-                and (ratio < 0.0 or ratio > 2.5)
-                and radius > 2 * _SMALLEST_RADIUS
-                and np.linalg.norm(gradient) > 0.5
-            ):
-                radius = max(0.4 * size, _SMALLEST_RADIUS)
+            doubled = float(np.linalg.norm(there.gradient)) > 2.0 * size > 1.0
+            if wrong and doubled and radius > 2.0 * _SMALLEST_RADIUS:
+                radius = max(0.4 * length, _SMALLEST_RADIUS)
                 continue
-            if ratio < 0.0 or ratio > 2.5:
-                radius = max(0.5 * size, _SMALLEST_RADIUS)
-            elif 0.5 < ratio < 1.5 and size > 0.8 * radius and miss < 0.7:
+            if wrong:
+                radius = max(0.5 * length, _SMALLEST_RADIUS)
+            elif 0.5 < ratio < 1.5 and length > 0.8 * radius and miss < 0.7:
                 radius = min(1.5 * radius, _LARGEST_RADIUS)
             lost = lost + 1 if miss > 1.0 and np.abs(seen).max() > _ROUGH else 0
-            if turns is not None:
-                estimate = turned_hessian(turns, estimate)
-                followed = np.einsum("iab,ib->ia", turns, followed.reshape(shape)).ravel()
-            x, energy, gradient = trial, new_energy, new_gradient
-            if dissociated(molecule, x, limits.dissociation):
+            # What the tension of the bonds adds is known at both ends; the rest turns.
+            estimate = turned_hessian(turns, estimate - tension)
+            tension = bond_tension(molecule, trial, there.gradient)
+            estimate += tension
+            followed = np.einsum("iab,ib->ia", turns, followed.reshape(shape)).ravel()
+            here = there
+            if dissociated(molecule, here.x, limits.dissociation):
                 outcome = Outcome.DISSOCIATED
                 break
             # Far from the saddle the softest mode may be the wrong one: look again nearby.
-            if renewed < _RENEWALS and used + values.size < limits.saddle_steps and lost >= 2:
-                estimate = yield from rough_hessian(x, gradient)
-                used += values.size
+            if lost >= 2 and renewed < _RENEWALS and used + _PROBES < limits.saddle_steps:
+                followed = followed if direction is not None else None
+                estimate, cost = yield from _probed_hessian(molecule, here, followed, _PROBES)
+                used += cost
                 lost = 0
                 renewed += 1
                 radius = min(radius, _START_RADIUS)
-                if direction is None:
-                    followed = None
     except SurfaceError:
         outcome = Outcome.SURFACE_FAILED
-    return Saddle(outcome, x, energy, gradient.reshape(shape), estimate)
+    return _ended(outcome, here, estimate), used
 
 
-def relieve(
-    molecule: Molecule, x: Positions, energy: float, gradient: Vector
-) -> Search[tuple[Positions, float, Vector, Matrix]]:
-    """A guess without its strain, and a Hessian that tells the reaction.
+def _springs(molecule: Molecule, x: Positions) -> Matrix:
+    """The model that tells a reaction from a torsion, (3n, 3n) in eV/Å²."""
+    result: Matrix = model_hessian(molecule, x) + loosened(molecule, x) + _FLOOR * np.eye(x.size)
+    return result
+
+
+def _relieved(molecule: Molecule, here: _Place, most: int) -> Search[tuple[_Place, int]]:
+    """A guess without its strain, and what it cost.
 
     Where bonds are strained the steepest concave directions are theirs, and a search that climbs
-    them goes astray. Steps along the stiff directions alone take the strain away before the mode
-    to climb is chosen.
-
-    Parameters
-    ----------
-    x
-        (n, 3) in Å.
-    energy
-        In eV, already known.
-    gradient
-        (3n,) in eV/Å, already known.
-
-    Returns
-    -------
-    tuple
-        Positions, energy, gradient as given or of the relieved guess, and its Hessian (3n, 3n)
-        in eV/Å² as if no bond were under tension.
+    them goes astray. Steps along the stiff directions of the model take the strain away before
+    the mode to climb is chosen.
     """
-    hessian = yield from rough_hessian(x, gradient)
-    hessian = hessian - bond_tension(molecule, x, gradient)
-    moved = False
-    for _ in range(_RELIEF_STEPS):
-        values, vectors = vibrations(hessian, x)
+    hessian = _springs(molecule, here.x)
+    cost = 0
+    while cost < min(most, _RELIEF_STEPS):
+        values, vectors = vibrations(hessian, here.x)
         stiff = values > _STIFF
-        slopes = vectors[:, stiff].T @ gradient
+        slopes = vectors[:, stiff].T @ here.gradient
         if np.abs(slopes).max(initial=0.0) < _STRAIN:
             break
         step: Vector = -vectors[:, stiff] @ (slopes / values[stiff])
         step *= min(1.0, _LONGEST_RELIEF / float(np.linalg.norm(step)))
-        trial = x + step.reshape(x.shape)
+        trial = here.x + step.reshape(here.x.shape)
+        cost += 1
         try:
             evaluation = yield trial[None]
         except SurfaceError:
             break
-        new_gradient = evaluation.gradients[0].ravel()
-        hessian = bofill(hessian, step, new_gradient - gradient)
-        x, energy, gradient = trial, float(evaluation.energies[0]), new_gradient
-        moved = True
-    if moved:
-        hessian = yield from rough_hessian(x, gradient)
-        hessian = hessian - bond_tension(molecule, x, gradient)
-    return x, energy, gradient, hessian
+        there = _place(trial, evaluation)
+        hessian = bfgs(hessian, step, there.gradient - here.gradient)
+        here = there
+    return here, cost
 
 
-def rough_hessian(x: Positions, gradient: Vector) -> Search[Matrix]:
-    """The Hessian (3n, 3n) by forward differences, good enough to start a saddle search.
+def _probed_hessian(
+    molecule: Molecule, here: _Place, direction: Vector | None, most: int
+) -> Search[tuple[Matrix, int]]:
+    """A model of the Hessian (3n, 3n) whose lowest mode has been measured, and what it cost.
 
-    Costs one gradient for each of the 3n − 6 internal directions.
+    The softest mode of the model is displaced and the model made to agree, until its softest
+    mode lies among the directions measured: Davidson's method (10.1016/0021-9991(75)90065-0)
+    with the model to choose the directions.
 
     Parameters
     ----------
-    x
-        (n, 3) in Å.
-    gradient
-        (3n,) in eV/Å, already known.
+    direction
+        (3n,) where to look first; the model's lowest mode if not given.
+    most
+        How many directions are measured at most, one gradient each.
     """
-    internal = internal_motions(x)
-    evaluation = yield x + _PROBE * internal.T.reshape(-1, *x.shape)
-    columns = (evaluation.gradients.reshape(-1, x.size) - gradient) / _PROBE
+    # Strained bonds look concave across themselves; the model is one of what they would be.
+    tension = bond_tension(molecule, here.x, here.gradient)
+    estimate = _springs(molecule, here.x)
+    known = np.empty((here.x.size, 0))
+    changes = np.empty((here.x.size, 0))
+    cost = 0
+    while cost < most:
+        values, vectors = vibrations(estimate, here.x)
+        if cost == len(values):
+            break
+        along = vectors[:, 0] if direction is None or cost else direction
+        new = along - known @ (known.T @ along)
+        outside = float(np.linalg.norm(new))
+        if outside < _KNOWN and (values[0] < 0.0 or cost >= _FEWEST_PROBES):
+            break
+        new /= outside
+        change = yield from _measured(here, new)
+        cost += 1
+        known = np.column_stack([known, new])
+        changes = np.column_stack([changes, change - tension @ new])
+        # The least symmetric change that reproduces all that was measured.
+        error = changes - estimate @ known
+        outer = error @ known.T
+        inner = known.T @ error
+        estimate = estimate + outer + outer.T - known @ (0.5 * (inner + inner.T)) @ known.T
+    return estimate + tension, cost
+
+
+def _whole_hessian(here: _Place) -> Search[Matrix]:
+    """The Hessian (3n, 3n) by forward differences, one gradient for each internal direction."""
+    internal = internal_motions(here.x)
+    evaluation = yield here.x + _PROBE * internal.T.reshape(-1, *here.x.shape)
+    columns = (evaluation.gradients.reshape(-1, here.x.size) - here.gradient) / _PROBE
     block = columns @ internal
     result: Matrix = internal @ (0.5 * (block + block.T)) @ internal.T
     return result
+
+
+def _measured(here: _Place, along: Vector) -> Search[Vector]:
+    """The Hessian times a unit direction (3n,), by a forward difference."""
+    size = _PROBE / longest(along)
+    shifted = here.x + size * along.reshape(here.x.shape)
+    answer = yield shifted[None]
+    change: Vector = (_place(shifted, answer).gradient - here.gradient) / size
+    return change
 
 
 def _follow(values: Vector, vectors: Matrix, followed: Vector | None) -> int:

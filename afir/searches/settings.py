@@ -19,8 +19,7 @@ class StepSettings:
     ladder
         Fractions of γ_max tried one after the other until the push crosses.
     push_steps, minimum_steps, saddle_steps, irc_steps
-        Step limits (gradient calls) of each search; for the IRC, a side; for a saddle search
-        without a Hessian, after that has been measured.
+        Step limits (gradient calls) of each search; for the IRC, a side.
     push_gradient
         A push has arrived when no component of its gradient exceeds this, in eV/Å.
     minimum_gradient

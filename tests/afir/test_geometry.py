@@ -18,6 +18,7 @@ from afir.geometry import (
     gap,
     internal_part,
     linear,
+    local_turns,
     rigid_motions,
     rigid_step,
     rmsd,
@@ -26,6 +27,7 @@ from afir.geometry import (
     turned_hessian,
 )
 from afir.molecule import Molecule
+from afir.quadratic import closeness
 
 SEEDS = st.integers(0, 2**32 - 1)
 WATER = np.array([[0.0, 0.0, 0.12], [0.0, 0.76, -0.48], [0.0, -0.76, -0.48]])
@@ -214,6 +216,46 @@ def test_a_rigid_step_is_the_step_to_first_order(seed):
         errors.append(np.abs(moved - PAIR_OF_WATERS - scale * step).max())
     assert errors[0] < 30 * 1e-4
     assert errors[1] < 0.02 * errors[0] + 1e-12
+
+
+@settings(max_examples=30, deadline=None)
+@given(SEEDS)
+def test_a_rigid_turn_turns_the_surroundings_of_every_atom(seed):
+    rng, x = drawn(seed)
+    turn = Rotation.from_quat(rng.normal(size=4)).as_matrix()
+    weights = rng.uniform(0.5, 1.0, size=(6, 6))
+    # What stands in for the turns that cannot be seen costs the last digit of the others.
+    for found in local_turns(1e6 * weights, x, x @ turn.T + 3.0):
+        np.testing.assert_allclose(found, turn, atol=1e-4)
+
+
+@pytest.mark.parametrize("angle", [0.1, 0.5, 1.0])
+def test_a_methyl_group_turns_alone(angle):
+    atoms = build("C2H6")
+    x = atoms.positions
+    molecule = Molecule(tuple(atoms.numbers))
+    axis = (x[1] - x[0]) / np.linalg.norm(x[1] - x[0])
+    turn = Rotation.from_rotvec(angle * axis)
+    group = [k for k in range(2, 8) if np.linalg.norm(x[k] - x[0]) < 1.3]
+    after = x.copy()
+    after[group] = x[0] + turn.apply(x[group] - x[0])
+    found = local_turns(closeness(molecule, x), x, after)
+    for atom in range(2, 8):
+        turned_by = Rotation.from_matrix(found[atom]).as_rotvec() @ axis
+        if atom in group:
+            assert turned_by == pytest.approx(angle, rel=0.2)
+        else:
+            assert abs(turned_by) < 0.2 * angle
+
+
+def test_a_straight_molecule_turns_without_spinning():
+    x = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.2], [0.0, 0.0, 2.4]])
+    weights = np.ones((3, 3)) - np.eye(3)
+    turn = Rotation.from_rotvec([0.3, 0.0, 0.0])
+    for found in local_turns(weights, x, turn.apply(x)):
+        np.testing.assert_allclose(found, turn.as_matrix(), atol=1e-2)
+    stretched = local_turns(weights, x, 1.1 * x)
+    np.testing.assert_allclose(stretched, np.tile(np.eye(3), (3, 1, 1)), atol=1e-12)
 
 
 def test_turning_back_is_the_inverse_of_turning():

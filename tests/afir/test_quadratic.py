@@ -7,7 +7,7 @@ import pytest
 from ase.build import molecule as build
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from known import WATER, gfn2
+from known import REFERENCES, WATER, gfn2
 from scipy.spatial.transform import Rotation
 
 from afir.driver import solve
@@ -19,12 +19,15 @@ from afir.quadratic import (
     bond_tension,
     downhill_step,
     longest,
+    loosened,
     model_hessian,
     positive,
+    ts_bfgs,
     uphill_step,
     vibrations,
 )
 from afir.searches.characterise import characterise
+from afir.searches.hessian import hessian as exact_hessian
 
 SEEDS = st.integers(0, 2**32 - 1)
 NAMES = ["H2O", "CH4", "C2H2", "HCN", "CO2", "H2CO", "CH3CHO", "SiH4", "C6H6", "H2"]
@@ -135,6 +138,33 @@ def test_without_bonds_there_is_no_tension(n):
     np.testing.assert_array_equal(tension, np.zeros((3 * n, 3 * n)))
 
 
+# Reacting bonds
+
+
+@pytest.mark.parametrize(("length", "concave"), [(0.75, False), (1.0, True), (1.2, False)])
+def test_only_a_stretched_bond_is_loose(length, concave):
+    # Two hydrogens: bonded, half-way, apart.
+    molecule = Molecule((1, 1))
+    x = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, length]])
+    values = np.linalg.eigvalsh(model_hessian(molecule, x) + loosened(molecule, x))
+    assert (values[0] < -1.0) == concave
+
+
+def test_the_model_sees_the_reaction_in_known_transition_states():
+    # The overlap of the softest mode of the model with the true imaginary one, not weighted.
+    stiff, loose = [], []
+    for known in REFERENCES.values():
+        x = known.saddle
+        point = solve(exact_hessian(known.molecule, x), gfn2(known.molecule))
+        true = vibrations(point.hessian, x)[1][:, 0]
+        springs = model_hessian(known.molecule, x) + np.eye(true.size)
+        stiff.append(abs(vibrations(springs, x)[1][:, 0] @ true))
+        springs += loosened(known.molecule, x)
+        loose.append(abs(vibrations(springs, x)[1][:, 0] @ true))
+    assert np.median(stiff) < 0.1
+    assert np.median(loose) > 0.4
+
+
 # Updates
 
 
@@ -148,6 +178,29 @@ def test_bofill_reproduces_the_last_change_and_stays_symmetric(seed, size):
     np.testing.assert_allclose(updated @ step, change, atol=1e-8)
     np.testing.assert_allclose(updated, updated.T, atol=1e-8)
     assert (hessian == kept).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS, st.integers(3, 12))
+def test_ts_bfgs_reproduces_the_last_change_and_stays_symmetric(seed, size):
+    rng = np.random.default_rng(seed)
+    hessian = symmetric(rng, size)
+    step, change = rng.normal(size=(2, size))
+    updated = ts_bfgs(hessian, step, change, np.linalg.eigh(hessian))
+    scale = 1.0 + np.abs(updated).max()
+    np.testing.assert_allclose(updated, updated.T, atol=1e-12 * scale)
+    np.testing.assert_allclose(updated @ step, change, atol=1e-9 * scale)
+
+
+def test_ts_bfgs_is_bfgs_where_the_surface_is_convex_and_known():
+    # With |H| = H and the change foretold in direction, both add the same to the step's curvature.
+    rng = np.random.default_rng(3)
+    hessian = definite(rng, 6)
+    step = rng.normal(size=6)
+    change = 1.7 * hessian @ step
+    expected = bfgs(hessian, step, change)
+    updated = ts_bfgs(hessian, step, change, np.linalg.eigh(hessian))
+    np.testing.assert_allclose(updated, expected, atol=1e-9 * np.abs(hessian).max())
 
 
 @settings(max_examples=100, deadline=None)
