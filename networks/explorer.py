@@ -89,7 +89,8 @@ def explore(
     InputError
         At once, if anything given makes no sense or `output` exists.
     AfirError
-        On the way, if the start is no minimum of the surface or the file cannot be written.
+        On the way, if the start is no minimum of the surface, the surface stops working or the
+        file cannot be written.
     """
     x = np.array(positions, dtype=np.float64)
     if x.shape != (molecule.n_atoms, 3) or not np.isfinite(x).all():
@@ -134,7 +135,7 @@ def resume(
         At once, if the file is no run, another process is writing it, or a limit makes no
         sense.
     AfirError
-        On the way, if the file cannot be written.
+        On the way, if the surface stops working or the file cannot be written.
     """
     _check_workers(workers)
     store = Store.open(output, writing=True)
@@ -309,7 +310,12 @@ class _Exploration:
 
     def _absorb(self, stage: Stage) -> Iterator[Event]:
         """Take in what a round found, commit it, and tell."""
-        absorbed = stage.absorb(self._network, self._dismissals, self._trials)
+        try:
+            absorbed = stage.absorb(self._network, self._dismissals, self._trials)
+        except AfirError:
+            # Kept, these answers would fail whoever resumes after the cause is mended.
+            self._store.forget_results()
+            raise
         self._store.absorb(absorbed, self._seconds())
         self._trials += len(absorbed.trials)
         self._gradients += sum(absorbed.gradients.values())

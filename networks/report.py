@@ -21,6 +21,7 @@ from typing import Any
 
 from afir.errors import AfirError, InputError
 from afir.molecule import Molecule
+from afir.stationary import Outcome
 from afir.units import HARTREE, KJ_PER_MOL
 from networks.naming import names
 from networks.network import ReactionNetwork
@@ -383,7 +384,9 @@ def advice(run: Run, path: Path) -> list[str]:
             choices.append("--terms 2")
         if not settings.expand_complexes:
             choices.append("--expand-complexes")
-        found.append("Every push was tried.")
+        failed = summary.trials.get(Outcome.SURFACE_FAILED, 0)
+        but = f", but in {failed} of {trials} trials the surface gave no energy" if failed else ""
+        found.append(f"Every push was tried{but}.")
         found.append(f"A new run with {_either(choices)} may find more.")
     return [
         *found,

@@ -51,6 +51,11 @@ class Stage(Protocol):
             Changed.
         trials
             How many trials there were before.
+
+        Raises
+        ------
+        AfirError
+            When nothing can be taken in; then nothing is changed.
         """
         ...
 
@@ -237,7 +242,14 @@ class Round:
     # -- the end of the round --------------------------------------------------------------
 
     def absorb(self, network: ReactionNetwork, dismissals: Dismissals, trials: int) -> Absorbed:
-        """Add what the trials found, in their order; see `Stage.absorb`."""
+        """Add what the trials found, in their order; see `Stage.absorb`.
+
+        Raises
+        ------
+        AfirError
+            When the surface has stopped working.
+        """
+        self._check_surface()
         rows: list[Trial] = []
         dismissed: list[Dismissed] = []
         new: dict[str, EQ | TS | DC] = {}
@@ -262,6 +274,20 @@ class Round:
             gradients={},
             cpu_seconds=0.0,
         )
+
+    def _check_surface(self) -> None:
+        """Complain if no push came further than its first geometry, where it had started.
+
+        The surface had given an energy for all of these before, so it has stopped working: its
+        pushes are not tried, and must not be used up.
+        """
+        answers = [self._answers[Key("push", index)] for index in range(len(self._tasks))]
+        if all(a.outcome is Outcome.SURFACE_FAILED and a.gradients.total() <= 1 for a in answers):
+            raise AfirError(
+                f"the surface failed at the start of every push of round {self.number} "
+                f"({answers[0].error}); nothing of this round was kept: mend the surface, then "
+                "resume the run"
+            )
 
     def _row(self, number: int, trial: int, found: tuple[str, ...]) -> Trial:
         answer = self._answers[Key("push", number)]

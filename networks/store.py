@@ -209,6 +209,11 @@ class Store:
             )
             connection.execute(sa.update(schema.RUN).values(seconds=seconds))
 
+    def forget_results(self) -> None:
+        """Drop what the tasks of the round in progress returned, so that they are done again."""
+        with self._database.writing() as connection:
+            connection.execute(sa.delete(schema.RESULTS))
+
     def absorb(self, absorbed: Absorbed, seconds: float) -> None:
         """Write what a round found and forget its raw results, all or nothing."""
         rows = schema.rows(absorbed)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,14 @@ from afir.errors import AfirError, InputError
 from afir.geometry import bonds
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
+from afir.stationary import Outcome
 from afir.units import HARTREE, KJ_PER_MOL
 from networks import KEEP, Settings, explore, explorer, open_run, resume
 from networks.events import Event, Found, Opened, RoundDone, Stopped, TaskDone, TrialDone
 from networks.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
 from networks.frontier import PushTerms
 from networks.network import bonds_changed
-from networks.records import EQ, StoppedBy
+from networks.records import EQ, Complete, StoppedBy
 from networks.tasks import Bench, Push, Task, TaskResult
 
 TOY = SerialExecutor(ToyBench())
@@ -273,6 +275,57 @@ def test_a_start_that_is_no_minimum_is_explained(tmp_path: Path) -> None:
     with pytest.raises(AfirError, match=r"the start could not be refined.*hole"):
         list(explore(MOLECULE, structure(11), SETTINGS, tmp_path / "run", executor=TOY))
     assert not list(tmp_path.iterdir())
+
+
+@dataclass
+class Failing:
+    """The toy world, on whose pushes the surface fails at once when `fails` says so."""
+
+    fails: Callable[[int, int], bool]
+    rounds: int = 0
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
+        """See `networks.executor.Executor`."""
+        pushes = len(tasks)
+        for index, task in enumerate(tasks):
+            if isinstance(task, Push) and self.fails(self.rounds, pushes - index):
+                spent = Counter({"push": 1})
+                yield index, TaskResult(None, Outcome.SURFACE_FAILED, "no licence", spent, 0.0)
+            else:
+                yield index, answer(task)
+        self.rounds += 1
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def test_a_surface_that_has_stopped_working_uses_nothing_up(whole: Path, tmp_path: Path) -> None:
+    path, dead = tmp_path / "run", Failing(lambda number, left: number >= 4)
+    events = explore(MOLECULE, structure(0), SETTINGS, path, executor=dead)
+    words = (
+        r"^the surface failed at the start of every push of round 4 \(no licence\); nothing of "
+        "this round was kept: mend the surface, then resume the run$"
+    )
+    with pytest.raises(AfirError, match=words):
+        list(events)
+    for _ in range(2):
+        before = snapshot(path)
+        assert before["complete"] == Complete(True, StoppedBy.INTERRUPTED)
+        assert {trial.round for trial in before["trials"]} == {1, 2, 3}
+        with pytest.raises(AfirError, match=words):
+            list(resume(path, executor=dead))
+        assert snapshot(path) == before
+    list(resume(path, executor=TOY))
+    assert snapshot(path) == snapshot(whole)
+
+
+def test_a_surface_that_fails_now_and_then_stops_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    now_and_then = Failing(lambda number, left: left > 1)  # all of a round but its last push
+    events = explore(MOLECULE, structure(0), SETTINGS, path, executor=now_and_then)
+    assert stop(list(events)) == Stopped(StoppedBy.NOTHING_LEFT, False)
+    with open_run(path) as store:
+        assert "no licence" in {trial.error for trial in store.trials()}
 
 
 def test_a_finished_run_stays_finished(whole: Path) -> None:

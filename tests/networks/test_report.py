@@ -198,6 +198,18 @@ def test_advice_fits_on_a_line() -> None:
         assert max(map(len, advice(run, Path("butadiene.db")))) <= 100
 
 
+def test_advice_counts_the_pushes_that_the_surface_failed() -> None:
+    run = drawn_run(StoppedBy.NOTHING_LEFT)
+
+    def said(trials: dict[Outcome, int]) -> str:
+        return advice(replace(run, summary=replace(run.summary, trials=trials)), Path("run"))[0]
+
+    assert said({Outcome.FOUND: 7, Outcome.TIMED_OUT: 1}) == "Every push was tried."
+    assert said({Outcome.FOUND: 7, Outcome.SURFACE_FAILED: 3}) == (
+        "Every push was tried, but in 3 of 10 trials the surface gave no energy."
+    )
+
+
 @pytest.mark.parametrize(
     ("limit", "used", "suggested"),
     [(0, 0, 2), (30, 30, 60), (30, 16, 60), (0, 16, 32), (1, 2000, 4000)],
