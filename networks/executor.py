@@ -159,8 +159,7 @@ class ProcessExecutor:
 
     Each worker is a fresh interpreter with one numerical thread. One that dies costs the task
     it was doing, one that hangs is killed, and both are replaced. Workers end with this
-    process, however it ends; an interrupt from the keyboard does not reach them, so that the
-    run can end in order.
+    process, however it ends; they ignore SIGINT and SIGTERM, so that the run can end in order.
 
     Parameters
     ----------

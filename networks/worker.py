@@ -1,12 +1,15 @@
 """The program of a worker process: ``python -m networks.worker FD``.
 
 It reads its bench and then tasks from the connection at that file descriptor and answers with
-results. It ends at once when the connection does, so that no worker outlives the run.
+results. It ends at once when the connection does, so that no worker outlives the run. Signals
+that ask a run to end are for the process that leads it: a worker that obeyed them would look as
+if its task had killed it.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -52,4 +55,6 @@ def _listen(connection: Connection[Any, Any], inbox: SimpleQueue[tuple[int, Any]
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     serve(Connection(int(sys.argv[1])))

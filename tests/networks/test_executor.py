@@ -120,7 +120,19 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_workers_end_with_the_process_that_started_them() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_to_end_costs_no_task(number: signal.Signals) -> None:
+    with ProcessExecutor(OrderBench(), 1) as executor:
+        results = executor.run([task("pid"), task("sleep 0.3"), task("word")])
+        worker = int(next(results)[1].error)
+        os.kill(worker, number)
+        assert [(r.outcome, r.error) for _, r in results] == [(None, "sleep 0.3"), (None, "word")]
+        assert alive(worker)
+    assert not alive(worker)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_the_process_that_started_them(number: signal.Signals) -> None:
     code = (
         "from benches import OrderBench, task\n"
         "from networks.executor import ProcessExecutor\n"
@@ -136,7 +148,7 @@ def test_workers_end_with_the_process_that_started_them() -> None:
         assert process.stdout is not None
         worker = int(process.stdout.readline())
         assert alive(worker)
-        process.send_signal(signal.SIGKILL)
+        process.send_signal(number)
         process.wait()
     give_up = time.monotonic() + 20
     while alive(worker) and time.monotonic() < give_up:
