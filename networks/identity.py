@@ -32,8 +32,11 @@ RMSD_TOLERANCE = 0.1
 
 NOISE_TOLERANCE = 4e-4 * HARTREE
 """eV. Surfaces summed on a grid (implicit solvents, density functionals) give one structure
-another energy when it is turned, by up to 3e-4 hartree for GFN2 with ALPB. Structures closer in
-energy than this are one if they agree twice as closely as the others must."""
+another energy when it is turned. With GFN2 in ALPB water the energies of one cluster of n waters,
+looked at from 16 to 60 sides, span up to 1.3e-4 hartree for n = 3, 2.1e-4 for n = 8 and 2.4e-4
+for n = 20 and 30; those of five organic molecules of 4 to 14 atoms, in five solvents, less than
+8e-5. Structures closer in energy than this are one if they agree twice as closely as the others
+must."""
 
 ON_TOP = 0.5
 """Fraction of the signature and RMSD tolerances within which two structures coincide."""
