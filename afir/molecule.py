@@ -104,10 +104,15 @@ class Molecule:
     @property
     def name(self) -> str:
         """The formula, with charge and multiplicity unless it is a neutral singlet."""
+        return f"{self.formula} ({self.state})" if self.state else self.formula
+
+    @property
+    def state(self) -> str:
+        """Charge and multiplicity in words; empty for a neutral singlet."""
         if self.charge == 0 and self.multiplicity == 1:
-            return self.formula
+            return ""
         charge = f"{self.charge:+d}" if self.charge else "0"
-        return f"{self.formula} (charge {charge}, multiplicity {self.multiplicity})"
+        return f"charge {charge}, multiplicity {self.multiplicity}"
 
     @cached_property
     def masses(self) -> NDArray[np.float64]:

@@ -20,9 +20,7 @@ def height(run: Run, record: EQ | TS | DC) -> float:
 def title(run: Run) -> str:
     """The molecule and the surface; charge and multiplicity unless a neutral singlet."""
     molecule = run.molecule
-    state = ""
-    if molecule.charge or molecule.multiplicity != 1:
-        state = f" (charge {molecule.charge:+d}, multiplicity {molecule.multiplicity})"
+    state = f" ({molecule.state})" if molecule.state else ""
     return f"{molecule.formula.translate(_SUBSCRIPTS)}{state} on {run.settings.surface}"
 
 

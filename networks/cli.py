@@ -271,22 +271,19 @@ def plot(run: Path, output: Path, start: str | None, end: str | None, mark: bool
 
     The route from --from to --to is the one whose highest transition state is lowest.
     """
-    from afir.files import new_file, writing
     from networks.plot import network_figure, profile_figure, save
     from networks.report import load_run
     from networks.routes import lowest_route
 
     if (start is None) != (end is None) or (mark and start is None):
         raise click.UsageError("--from and --to go together, and --mark needs them")
-    new_file(output)
     loaded = load_run(run)
     if start is None or end is None:
         figure = network_figure(loaded)
     else:
         route = lowest_route(loaded.network, start, end)
         figure = network_figure(loaded, route) if mark else profile_figure(loaded, route)
-    with writing(output):
-        save(figure, output)
+    save(figure, output)
     click.echo(f"Written: {output}")
 
 

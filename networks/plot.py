@@ -20,6 +20,7 @@ from matplotlib.textpath import TextPath
 from numpy.typing import NDArray
 
 from afir.errors import InputError
+from afir.files import new_file, writing
 from afir.units import KJ_PER_MOL
 from networks.captions import height, level_lines, title
 from networks.layout import (
@@ -61,6 +62,7 @@ class _Canvas:
     """
 
     run: Run
+    figure: Figure
     axes: Axes
     scale: float
     lowest: float
@@ -68,13 +70,6 @@ class _Canvas:
     levels: dict[str, tuple[float, float]] = field(default_factory=dict)
     taken: list[Box] = field(default_factory=list)
     silent: int = 0
-
-    @property
-    def figure(self) -> Figure:
-        """The figure the axes are on."""
-        figure = self.axes.get_figure(root=True)
-        assert figure is not None
-        return figure
 
     def level(self, node: EQ | DC, left: float, right: float) -> None:
         """Draw the level of a node."""
@@ -232,15 +227,13 @@ def save(figure: Figure, output: Path) -> None:
     Raises
     ------
     InputError
-        For another suffix, a file that exists or a folder that does not.
+        For another suffix, or a file that exists or cannot be written.
     """
     if output.suffix.lower() not in FORMATS:
         raise InputError(f"a drawing must be saved as {', '.join(FORMATS)}, got {output}")
-    if output.exists():
-        raise InputError(f"{output} exists already; choose another --output or remove it first")
-    if not output.parent.is_dir():
-        raise InputError(f"the folder {output.parent} does not exist; create it first")
-    figure.savefig(output, dpi=150)
+    new_file(output)
+    with writing(output):
+        figure.savefig(output, dpi=150)
 
 
 def _drawn(tss: Iterable[TS], marked: Set[str]) -> list[TS]:
@@ -407,9 +400,10 @@ def _canvas(run: Run, heights: Sequence[float], tall: float, below: float) -> _C
     low = min(heights)
     high = max(*heights, low + 10.0)
     scale = (high - low) / tall
-    axes = Figure(figsize=(1.0, tall + below + 0.3)).add_axes((0.0, 0.0, 1.0, 1.0))
+    figure = Figure(figsize=(1.0, tall + below + 0.3))
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_ylim(low - below * scale, high + 0.3 * scale)
-    return _Canvas(run, axes, scale, low)
+    return _Canvas(run, figure, axes, scale, low)
 
 
 def _finish(canvas: _Canvas, wide: float, heading: str, note: str) -> None:

@@ -120,7 +120,7 @@ def test_headings_only_where_needed() -> None:
     [
         (0, 1, "CH₂O on gfn2"),
         (1, 2, "CH₂O (charge +1, multiplicity 2) on gfn2"),
-        (0, 3, "CH₂O (charge +0, multiplicity 3) on gfn2"),
+        (0, 3, "CH₂O (charge 0, multiplicity 3) on gfn2"),
     ],
 )
 def test_the_title_tells_charge_and_multiplicity(
