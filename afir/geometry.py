@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,23 +40,14 @@ def components(
 ) -> list[tuple[int, ...]]:
     """The connected fragments as tuples of atom indices, each sorted, ordered by first atom."""
     adjacency = bonds(molecule, positions, factor)
-    # The usual case, one fragment, at little cost: square the adjacency until it reaches all.
+    # Square the adjacency until it reaches as far as it can.
     reach = adjacency.astype(np.float32) + np.eye(molecule.n_atoms, dtype=np.float32)
     for _ in range((molecule.n_atoms - 1).bit_length()):
         reach = np.minimum(reach @ reach, 1.0)
     if reach[0].all():
         return [tuple(range(molecule.n_atoms))]
-    unseen = set(range(molecule.n_atoms))
-    found = []
-    while unseen:
-        edge = {min(unseen)}
-        component: set[int] = set()
-        while edge:
-            component |= edge
-            edge = {int(j) for i in edge for j in np.flatnonzero(adjacency[i])} - component
-        unseen -= component
-        found.append(tuple(sorted(component)))
-    return found
+    first = (reach > 0.0).argmax(axis=1)
+    return [tuple(np.flatnonzero(first == atom).tolist()) for atom in np.unique(first)]
 
 
 def gap(molecule: Molecule, positions: Positions) -> float:
@@ -149,11 +141,19 @@ def rigid_motions(
     -------
     (3n, m)
         m is 6, or 5 for a linear geometry. A single atom can only feel an external field,
-        which it may move in freely: m is 0.
+        which it may move in freely: m is 0. Not to be written to: the last results are kept.
     """
-    n = len(positions)
-    if n == 1:
+    if len(positions) == 1:
         return np.empty((3, 0))
+    return _rigid_motions(positions.tobytes(), None if weights is None else weights.tobytes())
+
+
+@lru_cache(maxsize=8)
+def _rigid_motions(place: bytes, roots: bytes | None) -> NDArray[np.float64]:
+    """`rigid_motions` of arrays as bytes: every step asks several times for those of its place."""
+    positions = np.frombuffer(place).reshape(-1, 3)
+    n = len(positions)
+    weights = None if roots is None else np.frombuffer(roots)
     w = np.ones(n) if weights is None else weights
     squares = w * w
     x = (positions - (squares @ positions) / squares.sum()) * w[:, None]
@@ -169,7 +169,9 @@ def rigid_motions(
     motions = np.zeros((n, 3, 3 + count))
     motions[:, (0, 1, 2), (0, 1, 2)] = (w / np.sqrt(squares.sum()))[:, None]
     motions[:, :, 3:] = axes @ turns[:, :, :count] / np.sqrt(inertia)
-    return motions.reshape(3 * n, 3 + count)
+    result = motions.reshape(3 * n, 3 + count)
+    result.setflags(write=False)
+    return result
 
 
 def internal_motions(positions: Positions) -> NDArray[np.float64]:
@@ -291,10 +293,9 @@ def turned_back(turns: NDArray[np.float64], gradient: NDArray[np.float64]) -> ND
 def turned_hessian(turns: NDArray[np.float64], hessian: NDArray[np.float64]) -> NDArray[np.float64]:
     """A Hessian (3n, 3n) carried into the frame of fragments that `rigid_step` turned."""
     n = len(turns)
-    block = hessian.reshape(n, 3, n, 3)
-    block = np.einsum("iab,ibjc,jdc->iajd", turns, block, turns, optimize=True)
-    result: NDArray[np.float64] = block.reshape(hessian.shape)
-    return result
+    blocks = hessian.reshape(n, 3, n, 3).transpose(0, 2, 1, 3)
+    blocks = turns[:, None] @ blocks @ turns.transpose(0, 2, 1)[None]
+    return blocks.transpose(0, 2, 1, 3).reshape(hessian.shape)
 
 
 def cumulative_length(path: Positions) -> NDArray[np.float64]:
