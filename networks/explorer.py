@@ -7,7 +7,6 @@ any moment and, resumed, ends with the network it would have found undisturbed.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from afir.fragments import pushes
 from afir.geometry import bonds
 from afir.molecule import Molecule, Positions
 from afir.units import KJ_PER_MOL
+from networks.budget import Budget
 from networks.database import StoreError
 from networks.events import (
     Event,
@@ -46,8 +46,6 @@ from networks.tasks import Bench, Push, Task
 
 # What random numbers are made from, after the seed: each purpose has its own stream.
 _CHOICE, _PUSHES, _TRIAL = 1, 2, 3
-
-_GRADIENTS_A_TRIAL = 600  # a guess for as long as nothing is known
 
 
 def explore(
@@ -229,17 +227,20 @@ class _Exploration:
         for record in store.dismissed():
             self._dismissals.add(record)
         summary = store.summary()
-        self._trials = sum(summary.trials.values())
-        self._barren = store.barren_trials()
-        self._gradients = store.gradients()
-        self._began = time.monotonic() - summary.seconds
+        self._budget = Budget(
+            store.settings,
+            trials=sum(summary.trials.values()),
+            gradients=store.gradients(),
+            barren=store.barren_trials(),
+            seconds=summary.seconds,
+        )
         self._frontier = Frontier(self._pushes)
 
     def run(self) -> Iterator[Event]:
         """Go on until something says stop."""
         store, network = self._store, self._network
-        store.stopped(Complete(True, StoppedBy.INTERRUPTED), self._seconds())
-        yield Opened(len(network.eqs), len(network.tss), len(network.dcs), self._trials)
+        store.stopped(Complete(True, StoppedBy.INTERRUPTED), self._budget.seconds)
+        yield Opened(len(network.eqs), len(network.tss), len(network.dcs), self._budget.trials)
         if store.rounds == 0:
             start = Start(store.start, self._settings.wanted_positions())
             yield from self._do(start)
@@ -251,7 +252,7 @@ class _Exploration:
                 reason = self._reason_to_stop()
                 if reason is not None:
                     complete = Complete(self._frontier.anything_left(), reason)
-                    store.stopped(complete, self._seconds())
+                    store.stopped(complete, self._budget.seconds)
                     yield Stopped(reason, complete.anything_left)
                     return
                 plan = self._plan()
@@ -296,7 +297,7 @@ class _Exploration:
             yield RoundStarted(stage.number, len(first))
         for done, (index, result) in enumerate(self._executor.run(tasks), start=1):
             key = keys[index]
-            store.add_result(stage.number, key, result, self._seconds())
+            store.add_result(stage.number, key, result, self._budget.seconds)
             ask(stage.take(key, result))
             yield TaskDone(
                 round=stage.number,
@@ -311,17 +312,13 @@ class _Exploration:
     def _absorb(self, stage: Stage) -> Iterator[Event]:
         """Take in what a round found, commit it, and tell."""
         try:
-            absorbed = stage.absorb(self._network, self._dismissals, self._trials)
+            absorbed = stage.absorb(self._network, self._dismissals, self._budget.trials)
         except AfirError:
             # Kept, these answers would fail whoever resumes after the cause is mended.
             self._store.forget_results()
             raise
-        self._store.absorb(absorbed, self._seconds())
-        self._trials += len(absorbed.trials)
-        self._gradients += sum(absorbed.gradients.values())
-        for trial in absorbed.trials:
-            self._gradients += sum(trial.gradients.values())
-            self._barren = 0 if trial.found else self._barren + 1
+        self._store.absorb(absorbed, self._budget.seconds)
+        self._budget.spend(absorbed)
         if stage.number:
             for eq in absorbed.eqs:
                 self._open(eq)
@@ -340,36 +337,22 @@ class _Exploration:
             eqs=len(network.eqs),
             tss=len(network.tss),
             dcs=len(network.dcs),
-            trials=self._trials,
-            gradients=self._gradients,
-            seconds=self._seconds(),
+            trials=self._budget.trials,
+            gradients=self._budget.gradients,
+            seconds=self._budget.seconds,
         )
 
     def _plan(self) -> Plan:
         """Choose the pushes of the next round."""
         number = self._store.rounds
         rng = np.random.default_rng([self._settings.seed, _CHOICE, number])
-        items = self._policy.choose(self._frontier, self._network, self._room(), rng)
+        items = self._policy.choose(self._frontier, self._network, self._budget.room(), rng)
         if not items:
             raise AfirError(
                 f"the policy {self._settings.policy!r} must choose something while pushes are "
                 "left, got nothing"
             )
         return Plan(number, self._ceiling(), tuple(items))
-
-    def _room(self) -> int:
-        """How many trials the next round may have without going far past a limit."""
-        settings, room = self._settings, self._settings.round_size
-        done = self._trials
-        if settings.max_trials is not None:
-            room = min(room, settings.max_trials - done)
-        if settings.max_gradients is not None:
-            each = self._gradients / done if done else _GRADIENTS_A_TRIAL
-            room = min(room, int((settings.max_gradients - self._gradients) / max(each, 1.0)))
-        if settings.max_seconds is not None and done:
-            left = settings.max_seconds - self._seconds()
-            room = min(room, int(left * done / self._seconds()))
-        return max(room, 1)
 
     def _round(self, plan: Plan) -> Round:
         """The tasks of a plan; its pushes are used up."""
@@ -387,6 +370,14 @@ class _Exploration:
             seed = (self._settings.seed, _TRIAL, eq.number, item.push)
             tasks.append(Push(eq.point(), terms, plan.ceiling, seed))
         return Round(plan, tasks, left, self._network, self._dismissals)
+
+    def _reason_to_stop(self) -> StoppedBy | None:
+        wanted = self._store.wanted()
+        if wanted is not None and self._network.find_eq(*wanted) is not None:
+            return StoppedBy.WANTED
+        if not self._frontier.anything_left():
+            return StoppedBy.NOTHING_LEFT
+        return self._budget.used_up()
 
     # -- what is worth trying ------------------------------------------------------------------
 
@@ -434,25 +425,3 @@ class _Exploration:
         if window is None:
             return None
         return self._network.eqs["EQ0"].energy + window * KJ_PER_MOL
-
-    # -- limits --------------------------------------------------------------------------------
-
-    def _seconds(self) -> float:
-        return time.monotonic() - self._began
-
-    def _reason_to_stop(self) -> StoppedBy | None:
-        settings = self._settings
-        wanted = self._store.wanted()
-        if wanted is not None and self._network.find_eq(*wanted) is not None:
-            return StoppedBy.WANTED
-        if not self._frontier.anything_left():
-            return StoppedBy.NOTHING_LEFT
-        if settings.max_trials is not None and self._trials >= settings.max_trials:
-            return StoppedBy.TRIALS
-        if settings.max_gradients is not None and self._gradients >= settings.max_gradients:
-            return StoppedBy.GRADIENTS
-        if settings.max_seconds is not None and self._seconds() >= settings.max_seconds:
-            return StoppedBy.SECONDS
-        if settings.patience is not None and self._barren >= settings.patience:
-            return StoppedBy.PATIENCE
-        return None
