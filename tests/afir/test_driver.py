@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import re
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afir.driver import Finished, Level, Request, Search, drive, solve, stage
-from afir.errors import AfirError, BrokenSurfaceError, SurfaceError
+from afir.errors import SurfaceError
 from afir.molecule import Molecule, Positions
 from afir.surface import Evaluation, Surface
 from afir.surfaces.analytic import (
@@ -250,84 +249,6 @@ def test_a_mistake_in_a_search_is_not_swallowed() -> None:
 
     with pytest.raises(ZeroDivisionError):
         list(drive([(0, wrong())], mueller_brown(ATOM)))
-
-
-@dataclass(frozen=True)
-class Broken:
-    """Does what no surface may wherever an atom is beyond 50 Å."""
-
-    how: str
-    molecule: Molecule = ATOM
-    sizes: list[int] = field(default_factory=list)
-
-    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        self.sizes.append(len(positions))
-        right = mueller_brown(ATOM).evaluate(np.minimum(positions, 50.0))
-        if (positions <= 50.0).all():
-            return right
-        if self.how == "raise":
-            raise ValueError("no such integral")
-        if self.how == "fail":
-            raise SurfaceError("no SCF")
-        if self.how == "shape":
-            return Evaluation(right.energies[:-1], right.gradients)
-        energies, gradients = right.energies.copy(), right.gradients.copy()
-        beyond = (positions > 50.0).any(axis=(1, 2))
-        (energies if self.how == "energy" else gradients)[beyond] = np.nan
-        return Evaluation(energies, gradients)
-
-    def for_paths(self) -> Broken:
-        return self
-
-
-WORDS = {
-    "raise": "the surface failed with ValueError: no such integral",
-    "fail": "no SCF",
-    "shape": r"must return energies \(1,\) and gradients \(1, 1, 3\), got \(0,\) and \(1, 1, 3\)",
-    "energy": "energy or gradient that is not finite",
-    "gradient": "energy or gradient that is not finite",
-}
-FAULTS = {"raise": BrokenSurfaceError, "shape": BrokenSurfaceError}
-
-
-@pytest.mark.parametrize("how", WORDS)
-def test_a_surface_that_misbehaves_is_told_to_the_search_that_asked(how: str) -> None:
-    def listening() -> Search[AfirError | None]:
-        try:
-            yield FAR
-        except AfirError as error:
-            return error
-        return None
-
-    surface = Broken(how)
-    searches: list[tuple[object, Search[object]]] = [
-        ("before", energies_at(at(0.1), at(0.2))),
-        ("far", listening()),
-        ("after", energies_at(at(0.5), at(0.6), at(0.7))),
-    ]
-    finished = {f.key: f.value for f in drive(searches, surface)}
-    told = finished["far"]
-    assert type(told) is FAULTS.get(how, SurfaceError)
-    assert re.search(WORDS[how], str(told))
-    for key, places in (("before", (0.1, 0.2)), ("after", (0.5, 0.6, 0.7))):
-        alone = [mueller_brown(ATOM).evaluate(at(x)).energies[0] for x in places]
-        assert finished[key] == alone
-    # Only what went wrong as a whole is asked again one by one.
-    assert surface.sizes == ([3] if how in ("energy", "gradient") else [3, 1, 1, 1]) + [2, 1]
-
-
-def test_no_search_steps_back_from_a_broken_surface() -> None:
-    def careful() -> Search[str]:
-        try:
-            yield FAR
-        except SurfaceError:
-            return "stepped back"
-        return "no failure seen"
-
-    with pytest.raises(BrokenSurfaceError, match=WORDS["raise"]) as caught:
-        solve(stage("careful", careful()), Broken("raise"))
-    assert isinstance(caught.value.__cause__, ValueError)
-    assert solve(stage("careful", careful()), Broken("fail")) == "stepped back"
 
 
 # Stages

@@ -7,7 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -73,13 +73,18 @@ def perform(task: Task) -> TaskResult:
 
 @dataclass(frozen=True)
 class FaultySurface:
-    """A double well that does what no surface may where the bond is longer than 3 Å."""
+    """A double well that does what no surface may where the bond is longer than 3 Å.
+
+    It notes how many geometries it was asked for in each call.
+    """
 
     molecule: Molecule
     how: str
+    sizes: list[int] = field(default_factory=list)
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
         """See `afir.surface.Surface`."""
+        self.sizes.append(len(positions))
         right = double_well(self.molecule).evaluate(positions)
         beyond = np.linalg.norm(positions[:, 1] - positions[:, 0], axis=1) > 3.0
         if not beyond.any():
@@ -90,7 +95,9 @@ class FaultySurface:
             raise SurfaceError("no SCF")
         if self.how == "shape":
             return Evaluation(right.energies[:-1], right.gradients)
-        return Evaluation(np.where(beyond, np.nan, right.energies), right.gradients)
+        energies, gradients = right.energies.copy(), right.gradients.copy()
+        (energies if self.how == "energy" else gradients)[beyond] = np.nan
+        return Evaluation(energies, gradients)
 
     def for_paths(self) -> FaultySurface:
         """Itself, if it can."""

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +15,10 @@ from runs import HCN, HCN_START
 
 from afir.driver import Search
 from afir.errors import AfirError, InputError, SurfaceError
-from afir.geometry import distances
-from afir.molecule import Molecule
-from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, StationaryPoint, TrialResult
 from afir.surface import Evaluation
-from networks import Settings, explore, open_run
 from networks import executor as executor_module
-from networks.events import Stopped
-from networks.executor import BatchedExecutor, Executor, ProcessExecutor, SerialExecutor
-from networks.records import StoppedBy
+from networks.executor import Executor, ProcessExecutor, SerialExecutor
 from networks.tasks import Bench, Characterise, Failure, Task, TaskResult, guarded
 
 
@@ -205,93 +199,3 @@ def test_a_real_task_counts_its_gradients_by_stage() -> None:
     assert clash.value is None
     assert clash.outcome is Outcome.SURFACE_FAILED
     assert clash.error
-
-
-# -- a surface that breaks its contract ----------------------------------------------------------
-
-PAIR = Molecule((1, 1))
-EXECUTORS: dict[str, Callable[[Bench], Executor]] = {
-    "serial": SerialExecutor,
-    "batched": BatchedExecutor,
-    "processes": lambda bench: ProcessExecutor(bench, 1),
-}
-
-
-@pytest.fixture
-def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The surface ``faulty`` of `benches`, registered as a package would, here and in workers."""
-    package = tmp_path / "faulty-1.dist-info"
-    package.mkdir()
-    (package / "METADATA").write_text("Name: faulty\nVersion: 1\n")
-    (package / "entry_points.txt").write_text("[afir.surfaces]\nfaulty = benches:faulty\n")
-    monkeypatch.syspath_prepend(tmp_path)
-
-
-def stretched(length: float) -> Characterise:
-    return Characterise(np.array([[0.0, 0.0, 0.0], [0.0, 0.0, length]]))
-
-
-@pytest.mark.usefixtures("registered")
-@pytest.mark.parametrize("kind", EXECUTORS)
-@pytest.mark.parametrize(
-    ("how", "words"),
-    [
-        ("raise", "the surface failed with ValueError: no such integral"),
-        ("fail", "no SCF"),
-        ("shape", "the surface must return energies (1,) and gradients (1, 2, 3), got (0,) and"),
-        ("nan", "the surface returned an energy or gradient that is not finite"),
-    ],
-)
-def test_a_broken_surface_costs_the_task_that_met_it(kind: str, how: str, words: str) -> None:
-    bench = Bench(PAIR, "faulty", {"how": how})
-    executor = EXECUTORS[kind](bench)
-    try:
-        told = dict(executor.run([stretched(1.6), stretched(3.2), stretched(2.4)]))
-    finally:
-        executor.close()
-    assert told[1].value is None
-    assert told[1].outcome is Outcome.SURFACE_FAILED
-    assert told[1].error.startswith(words)
-    assert told[1].gradients == {"minimum": 1}
-    for index, length in ((0, 1.5), (2, 2.5)):
-        point = told[index].value
-        assert isinstance(point, StationaryPoint)
-        assert distances(point.positions)[0, 1] == pytest.approx(length, abs=1e-3)
-
-
-@pytest.mark.usefixtures("registered")
-@pytest.mark.parametrize("kind", EXECUTORS)
-@pytest.mark.parametrize(
-    ("how", "words"), [("build", "RuntimeError: no library"), ("for_paths", "RuntimeError: no pa")]
-)
-def test_a_surface_that_cannot_be_built_is_one_sentence(kind: str, how: str, words: str) -> None:
-    bench = Bench(PAIR, "faulty", {"how": how})
-    executor = EXECUTORS[kind](bench)
-    try:
-        with pytest.raises(AfirError, match=f"^the surface 'faulty' could not be built: {words}"):
-            list(executor.run([stretched(1.6)]))
-    finally:
-        executor.close()
-
-
-@pytest.mark.usefixtures("registered")
-@pytest.mark.parametrize("kind", EXECUTORS)
-def test_a_run_goes_on_after_a_surface_has_broken_its_contract(kind: str, tmp_path: Path) -> None:
-    iodine = Molecule((53, 53))  # whose atoms are bonded at both lengths, so that it is pulled
-    settings = Settings(
-        surface="faulty", surface_options={"how": "raise"}, step=StepSettings(gamma=500.0)
-    )
-    bench = Bench(iodine, settings.surface, settings.surface_options, settings.step)
-    executor = EXECUTORS[kind](bench)
-    start = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.55]])
-    try:
-        events = list(explore(iodine, start, settings, tmp_path / "run", executor=executor))
-    finally:
-        executor.close()
-    assert events[-1] == Stopped(StoppedBy.NOTHING_LEFT, False)
-    with open_run(tmp_path / "run") as store:
-        trials = list(store.trials())
-    assert [(trial.eq, trial.outcome, trial.error) for trial in trials] == [
-        ("EQ0", Outcome.FOUND, ""),
-        ("EQ1", Outcome.SURFACE_FAILED, "the surface failed with ValueError: no such integral"),
-    ]
