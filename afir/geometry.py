@@ -14,6 +14,7 @@ BOND_FACTOR = 1.3
 """Atoms closer than this times the sum of their covalent radii count as bonded."""
 
 
+_H2_LENGTH = 0.77  # Å: of H2, on GFN2-xTB 0.776
 _UNTURNED = 0.02  # Å²
 _STRAIGHT = 0.02  # Å: root mean square distance from an axis below which it is a linear molecule
 
@@ -28,9 +29,15 @@ def distances(positions: Positions) -> NDArray[np.float64]:
 def bonds(
     molecule: Molecule, positions: Positions, factor: float = BOND_FACTOR
 ) -> NDArray[np.bool_]:
-    """(n, n) adjacency: r_ij < factor·(R_i + R_j), False on the diagonal."""
-    radii = molecule.radii
-    adjacency = distances(positions) < factor * (radii[:, None] + radii[None])
+    """(n, n) adjacency: r_ij < factor·(R_i + R_j), False on the diagonal.
+
+    Two hydrogen atoms count as bonded up to `factor` times 0.77 Å: the radius of hydrogen is that
+    of its bonds to other elements and would take a coordinated H₂ for two atoms.
+    """
+    lengths = molecule.radii[:, None] + molecule.radii[None]
+    hydrogen = np.equal(molecule.numbers, 1)
+    lengths[hydrogen[:, None] & hydrogen] = _H2_LENGTH
+    adjacency = distances(positions) < factor * lengths
     np.fill_diagonal(adjacency, False)
     return adjacency
 

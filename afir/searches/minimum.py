@@ -28,6 +28,7 @@ Bias = Callable[[Positions], tuple[float, NDArray[np.float64]]]
 
 _STIFFEST = 400.0  # eV/Å²: stiffer than any bond, whose stretch has at most some 240
 _SETTLE_STEPS = 100  # gradients to relax fragments that went apart
+_CHANGES = 4  # times that fragments may part or meet in one minimisation, and begin
 _PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
 _SHORTEST_STEP = 1e-6  # Å: a trust radius below this is a numerical dead end
 
@@ -200,25 +201,12 @@ def minimise(
     Returns
     -------
     Minimum
-        With outcome DISSOCIATED as soon as fragments are further apart than
-        `settings.dissociation`.
+        With outcome DISSOCIATED when fragments came to be further apart than
+        `settings.dissociation`; they are relaxed then, see `settle`.
     """
     limits = settings or StepSettings()
-
-    def stop(x: Positions) -> Outcome | None:
-        gone = molecule.n_atoms > 1 and dissociated(molecule, x, limits.dissociation)
-        return Outcome.DISSOCIATED if gone else None
-
-    result = yield from descend(
-        molecule,
-        start,
-        hessian=model_hessian(molecule, start) if hessian is None else hessian,
-        steps=limits.minimum_steps,
-        gradient_limit=limits.minimum_gradient,
-        max_step=max_step or limits.max_step,
-        trace=trace,
-        stop=stop,
-    )
+    estimate = model_hessian(molecule, start) if hessian is None else hessian
+    result = yield from _relaxed(molecule, start, limits, estimate, max_step, trace, apart=False)
     return result
 
 
@@ -246,20 +234,43 @@ def settle(
     Minimum
         Outcome DISSOCIATED when the fragments are relaxed and still apart, else why not.
     """
-    apart = yield from descend(
-        molecule,
-        start,
-        hessian=hessian,
-        steps=_SETTLE_STEPS,
-        gradient_limit=settings.push_gradient,
-        max_step=max_step or settings.max_step,
-        trace=trace,
-    )
-    if dissociated(molecule, apart.positions, settings.dissociation):
-        if apart.outcome is Outcome.CONVERGED:
-            apart = replace(apart, outcome=Outcome.DISSOCIATED, dissociated=True)
-        return apart
-    found = yield from minimise(
-        molecule, apart.positions, settings, hessian=apart.hessian, max_step=max_step, trace=trace
-    )
-    return found
+    result = yield from _relaxed(molecule, start, settings, hessian, max_step, trace, apart=True)
+    return result
+
+
+def _relaxed(
+    molecule: Molecule,
+    start: Positions,
+    settings: StepSettings,
+    hessian: Matrix,
+    max_step: float | None,
+    trace: list[PathPoint] | None,
+    *,
+    apart: bool,
+) -> Search[Minimum]:
+    """One minimum, or fragments relaxed `apart`, changing over as they part and meet again."""
+
+    def stop(x: Positions) -> Outcome | None:
+        gone = molecule.n_atoms > 1 and dissociated(molecule, x, settings.dissociation)
+        return Outcome.DISSOCIATED if gone else None
+
+    x = start
+    for _ in range(_CHANGES):
+        found = yield from descend(
+            molecule,
+            x,
+            hessian=hessian,
+            steps=_SETTLE_STEPS if apart else settings.minimum_steps,
+            gradient_limit=settings.push_gradient if apart else settings.minimum_gradient,
+            max_step=max_step or settings.max_step,
+            trace=trace,
+            stop=None if apart else stop,
+        )
+        if apart and stop(found.positions) is not None:
+            if found.outcome is Outcome.CONVERGED:
+                found = replace(found, outcome=Outcome.DISSOCIATED, dissociated=True)
+            return found
+        if not apart and found.outcome is not Outcome.DISSOCIATED:
+            return found
+        x, hessian, apart = found.positions, found.hessian, not apart
+    return replace(found, outcome=Outcome.STEPS, dissociated=False)

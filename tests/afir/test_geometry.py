@@ -64,6 +64,12 @@ def test_bonds_are_those_of_the_textbook(name, count):
     assert not dissociated(molecule, atoms.positions, 4.0)
 
 
+@pytest.mark.parametrize(("length", "bonded"), [(0.78, True), (0.9, True), (1.05, False)])
+def test_a_coordinated_h2_is_one_molecule(length, bonded):
+    molecule = Molecule((1, 1))
+    assert bonds(molecule, np.array([[0.0, 0.0, 0.0], [0.0, 0.0, length]]))[0, 1] == bonded
+
+
 def test_components_are_sorted_and_ordered_by_their_first_atom():
     order = [3, 0, 4, 1, 5, 2]
     molecule = Molecule(tuple(WATERS.numbers[i] for i in order))

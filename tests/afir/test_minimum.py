@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from afir.driver import solve
 from afir.errors import SurfaceError
 from afir.force import ArtificialForce, ForceTerm
+from afir.geometry import components, internal_part
 from afir.molecule import Molecule
 from afir.quadratic import model_hessian
 from afir.searches.minimum import descend, minimise
@@ -306,3 +307,26 @@ def test_thirty_atoms_relax_downhill():
     assert found.outcome in (Outcome.CONVERGED, Outcome.STEPS)
     assert found.energy < trace[0].energy - 0.5
     assert np.abs(found.gradient).max() < 0.1
+
+
+def test_fragments_that_are_apart_from_the_start_are_relaxed_all_the_same():
+    # A squeezed water, not all of whose atoms count as bonded, far from methane.
+    methane = build("CH4")
+    water = np.array([[0.0, 0.0, -5.2], [0.0, 0.94, -5.2], [0.0, 0.35, -6.4]])
+    molecule = Molecule((*methane.numbers, 8, 1, 1))
+    start = np.concatenate([methane.positions, water])
+    assert len(components(molecule, start)) == 3
+    found = solve(minimise(molecule, start), gfn2(molecule))
+    assert found.outcome is Outcome.DISSOCIATED
+    inner = internal_part(found.positions, found.gradient)
+    assert np.abs(inner).max() < StepSettings().push_gradient
+    apart = sum(
+        relaxed_energy(Molecule(tuple(molecule.numbers[k] for k in part)), start[list(part)])
+        for part in ((0, 1, 2, 3, 4), (5, 6, 7))
+    )
+    # Some 4 Å from each other they hardly feel each other.
+    assert found.energy == pytest.approx(apart, abs=0.03)
+
+
+def relaxed_energy(molecule, start):
+    return solve(minimise(molecule, start), gfn2(molecule)).energy

@@ -168,13 +168,13 @@ def test_atoms_that_are_not_there_cannot_be_pushed():
 
 
 def test_bonds_count_as_changed_only_when_it_is_clear():
-    hydrogen = Molecule((1, 1))
+    carbon = Molecule((6, 6))
     pair = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
-    bond = hydrogen.radii.sum()
-    assert not rebonded(hydrogen, pair * bond, pair * bond * 1.5)
-    assert rebonded(hydrogen, pair * bond, pair * bond * 1.7)
-    assert rebonded(hydrogen, pair * bond * 1.7, pair * bond)
-    assert not rebonded(hydrogen, pair * bond * 1.3, pair * bond * 2.0)
+    bond = carbon.radii.sum()
+    assert not rebonded(carbon, pair * bond, pair * bond * 1.5)
+    assert rebonded(carbon, pair * bond, pair * bond * 1.7)
+    assert rebonded(carbon, pair * bond * 1.7, pair * bond)
+    assert not rebonded(carbon, pair * bond * 1.3, pair * bond * 2.0)
 
 
 def test_a_push_of_hcn_goes_over_the_barrier_and_not_far_above():
