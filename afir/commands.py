@@ -91,7 +91,9 @@ def relax(
         ("energy / hartree", f"{hartree(energy):.8f}"),
         ("relative to IN / kJ/mol", f"{fall:.2f}"),
     ]
-    if wavenumbers is not None:
+    if wavenumbers is None:
+        rows.append(("a minimum", "not proven; add --frequencies"))
+    else:
         rows.append(("wavenumbers / cm⁻¹", " ".join(f"{value:.1f}" for value in wavenumbers)))
     facts = facts_of(
         job,
@@ -101,7 +103,9 @@ def relax(
         bonds_changed=changes,
         output=str(target),
     )
-    tell(job, f"Minimum of {job.molecule.name}, written to {target}", rows, as_json, facts)
+    # Without its Hessian a stationary point may be a saddle: say no more than is known.
+    what = "Relaxed structure" if wavenumbers is None else "Minimum"
+    tell(job, f"{what} of {job.molecule.name}, written to {target}", rows, as_json, facts)
     return 0
 
 

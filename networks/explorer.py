@@ -17,7 +17,7 @@ import numpy as np
 from afir.bonding import bond_changes
 from afir.errors import AfirError, InputError
 from afir.fragments import pushes
-from afir.geometry import bonds
+from afir.geometry import bonds, dissociated, gap
 from afir.molecule import Molecule, Positions
 from afir.units import KJ_PER_MOL
 from networks.budget import Budget
@@ -94,6 +94,11 @@ def explore(
     if x.shape != (molecule.n_atoms, 3) or not np.isfinite(x).all():
         raise InputError(
             f"`positions` must be finite and of the shape ({molecule.n_atoms}, 3), got {x.shape}"
+        )
+    if dissociated(molecule, x, settings.step.dissociation):
+        raise InputError(
+            f"the fragments of the start must be within {settings.step.dissociation:g} Å of each "
+            f"other, got {gap(molecule, x):.1f} Å; bring them together"
         )
     settings.check(molecule)
     _check_workers(workers)

@@ -71,9 +71,13 @@ def test_charge_and_multiplicity_are_in_the_titles(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["relax", "in.xyz", "--charge", "1", "--multiplicity", "2"]) == 0
-    assert capsys.readouterr().out.startswith("Minimum of CH2O (charge +1, multiplicity 2), ")
+    assert capsys.readouterr().out.startswith(
+        "Relaxed structure of CH2O (charge +1, multiplicity 2), "
+    )
     assert main(["relax", "in.xyz", "--multiplicity", "3", "--force"]) == 0
-    assert capsys.readouterr().out.startswith("Minimum of CH2O (charge 0, multiplicity 3), ")
+    assert capsys.readouterr().out.startswith(
+        "Relaxed structure of CH2O (charge 0, multiplicity 3), "
+    )
 
 
 def test_relax_prints_a_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

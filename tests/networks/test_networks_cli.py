@@ -70,6 +70,16 @@ def _shown(capsys: pytest.CaptureFixture[str], run: str = "hcn.db") -> dict[str,
     return value
 
 
+def test_a_start_in_pieces_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("far.xyz").write_text("2\n\nH 0 0 0\nH 0 0 50\n")
+    assert main(["explore", "far.xyz"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "Error: the fragments of the start must be within 4 Å of each other, got 50.0 Å; "
+        "bring them together"
+    )
+    assert not Path("far.db").exists()
+
+
 def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["explore", "hcn.xyz", "--gamma", "700", "--seed", "7", "--max-trials", "1"]
     assert main(command) == 0
