@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -39,7 +41,10 @@ def new_file(
             if not force:
                 raise InputError(f"{path} exists already; choose another {option} or {remedy}")
             with path.open("ab"):
-                return path
+                pass
+            if not path.is_file():
+                return path  # a device or a pipe is written in place
+            folder = Path(os.path.realpath(path)).parent
         if not folder.exists():
             raise InputError(f"the folder {folder} of {option} does not exist; create it first")
         if not folder.is_dir():
@@ -53,23 +58,42 @@ def new_file(
 
 
 @contextmanager
-def writing(*paths: Path) -> Iterator[None]:
-    """While these files are written: a failure names them and leaves no half of them behind.
+def writing(*paths: Path) -> Iterator[list[Path]]:
+    """Where to write these files: beside them, so that all are replaced at the end or none.
+
+    Yields
+    ------
+    list of Path
+        What to write instead of each path, with the same suffix; the path itself where it is no
+        regular file (a device, a pipe).
 
     Raises
     ------
     InputError
-        When the writing inside raises OSError. Files that were not there before are deleted.
+        When the writing inside raises OSError. Whatever ends it, nothing half written is left and
+        a file that was there before is as it was.
     """
-    made = [path for path in paths if not path.exists()]
+    targets = [Path(os.path.realpath(path)) for path in paths]  # what a link leads to
+    drafts = [
+        path
+        if path.exists() and not path.is_file()
+        else target.with_name(f".{target.stem}-{os.getpid()}{target.suffix}")
+        for path, target in zip(paths, targets, strict=True)
+    ]
+    made = [(d, t) for d, t, path in zip(drafts, targets, paths, strict=True) if d is not path]
     try:
-        yield
+        yield drafts
+        for draft, target in made:
+            if target.exists():
+                shutil.copymode(target, draft)
+            draft.replace(target)
     except OSError as error:
-        for path in made:
-            with suppress(OSError):
-                path.unlink()
         names = ", ".join(map(str, paths))
         raise InputError(f"{names} cannot be written: {_reason(error)}") from error
+    finally:
+        for draft, _ in made:
+            with suppress(OSError):
+                draft.unlink()
 
 
 def _reason(error: OSError) -> str:

@@ -108,21 +108,14 @@ def write_xyz(
     labels: Sequence[Mapping[str, str | int | float]] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write structures as extended XYZ.
+    """Write structures as extended XYZ, the whole file or none of it.
 
     Parameters
     ----------
     path
         The file to write.
-    molecule
-        The molecule all frames share; its charge and multiplicity go into the file.
-    frames
-        k geometries (n, 3) in Å.
-    energies
-        k energies in eV, written as ``energy``.
-    labels
-        k mappings of further key-value pairs for the comment line; text must not hold
-        double quotes.
+    molecule, frames, energies, labels
+        What it holds; see `xyz_text`.
     overwrite
         Whether an existing file may be replaced.
 
@@ -134,6 +127,32 @@ def write_xyz(
     path = Path(path)
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists already; choose another name or remove it first")
+    text = xyz_text(molecule, frames, energies=energies, labels=labels)
+    with writing(path) as (draft,):
+        draft.write_text(text, encoding="utf-8")
+
+
+def xyz_text(
+    molecule: Molecule,
+    frames: Sequence[Positions] | Positions,
+    *,
+    energies: Sequence[float] | NDArray[np.float64] | None = None,
+    labels: Sequence[Mapping[str, str | int | float]] | None = None,
+) -> str:
+    """Structures as the text of an extended XYZ file.
+
+    Parameters
+    ----------
+    molecule
+        The molecule all frames share; its charge and multiplicity go into the text.
+    frames
+        k geometries (n, 3) in Å.
+    energies
+        k energies in eV, written as ``energy``.
+    labels
+        k mappings of further key-value pairs for the comment line; text must not hold
+        double quotes.
+    """
     lines: list[str] = []
     for index, frame in enumerate(frames):
         comment: dict[str, str | int | float] = {}
@@ -152,8 +171,7 @@ def write_xyz(
             f"{symbol:<2} {x:16.10f} {y:16.10f} {z:16.10f}"
             for symbol, (x, y, z) in zip(molecule.symbols, frame, strict=True)
         ]
-    with writing(path):
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _quoted(value: str | int | float) -> str:

@@ -28,7 +28,7 @@ import networkx as nx
 
 from afir.errors import InputError
 from afir.files import new_file, writing
-from afir.structures import write_xyz
+from afir.structures import xyz_text
 from afir.units import HARTREE, KJ_PER_MOL
 from networks.naming import names
 from networks.network import Graph, fragments
@@ -91,8 +91,8 @@ def export(run: Run, output: Path, format: str | None = None) -> list[Path]:
         files = [output.with_name(f"{output.stem}_{kind}{suffix}") for kind in ("eq", "ts", "dc")]
     for file in files:
         new_file(file)
-    with writing(*files):
-        writers[chosen](run, files)
+    with writing(*files) as drafts:
+        writers[chosen](run, drafts)
     return files
 
 
@@ -227,13 +227,13 @@ def _structures(run: Run) -> list[tuple[EQ | TS | DC, dict[str, str | int | floa
 
 def _extxyz(run: Run, files: list[Path]) -> None:
     structures = _structures(run)
-    write_xyz(
-        files[0],
+    text = xyz_text(
         run.molecule,
         [record.positions for record, _ in structures],
         energies=[record.energy for record, _ in structures],
         labels=[{"id": record.id, **facts} for record, facts in structures],
     )
+    files[0].write_text(text, encoding="utf-8")
 
 
 def _ase_db(run: Run, files: list[Path]) -> None:

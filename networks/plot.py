@@ -232,8 +232,8 @@ def save(figure: Figure, output: Path) -> None:
     if output.suffix.lower() not in FORMATS:
         raise InputError(f"a drawing must be saved as {', '.join(FORMATS)}, got {output}")
     new_file(output)
-    with writing(output):
-        figure.savefig(output, dpi=150)
+    with writing(output) as (draft,):
+        figure.savefig(draft, dpi=150)
 
 
 def _drawn(tss: Iterable[TS], marked: Set[str]) -> list[TS]:

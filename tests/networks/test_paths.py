@@ -17,6 +17,7 @@ import pytest
 from drawn_network import write_run
 
 from afir.cli import main
+from afir.files import writing
 
 HCN = "3\n\nH 0.0 0.02 -1.06\nC 0.0 0.0 0.0\nN 0.01 0.0 1.14\n"
 WRITERS = {
@@ -117,6 +118,49 @@ def test_a_disk_that_gets_full(folder: Path, capsys: pytest.CaptureFixture[str],
         sentence = _sentence(capsys, [*command, f"out{suffix}"])
     assert "out" in sentence
     assert "written" in sentence
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_disk_that_gets_full_costs_no_file_that_was_there(
+    folder: Path, capsys: pytest.CaptureFixture[str], linked: bool
+) -> None:
+    path = folder / "precious.xyz"
+    path.write_text("precious")
+    path.chmod(0o640)
+    out = path
+    if linked:
+        out = folder / "link.xyz"
+        out.symlink_to(path)
+    before = sorted(folder.iterdir())
+    with _full_disk(60):
+        sentence = _sentence(capsys, ["relax", "in.xyz", "--force", "-o", out.name])
+    assert sentence == f"Error: {out.name} cannot be written: File too large"
+    assert path.read_text() == "precious"
+    assert sorted(folder.iterdir()) == before
+    assert main(["relax", "in.xyz", "--force", "-o", out.name]) == 0
+    assert path.read_text().startswith("3\n")
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert out.is_symlink() is linked
+    assert sorted(folder.iterdir()) == before
+    path.unlink()
+    if linked:
+        out.unlink()
+
+
+def test_ctrl_c_leaves_no_half_of_a_file(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.csv", tmp_path / "new.csv"
+    old.write_text("old")
+
+    def stopped() -> None:
+        with writing(old, new) as drafts:
+            for draft in drafts:
+                draft.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert [*tmp_path.iterdir()] == [old]
+    assert old.read_text() == "old"
 
 
 def test_a_full_device(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
