@@ -11,11 +11,13 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
 from copy import copy
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TextIO, cast
 
 import click
 
@@ -43,6 +45,38 @@ class Verbosity:
     level: int = 0
 
 
+class _Unwritten(Exception):  # noqa: N818  # no OSError: click and rich have their own ends for those
+    """Standard output could not be written."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(reason.strerror or str(reason))
+        self.reader_left = isinstance(reason, BrokenPipeError)
+
+
+class _Output:
+    """A stream whose failures can be told from those of all other files."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write to the stream."""
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            raise _Unwritten(error) from error
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise _Unwritten(error) from error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -60,8 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbosity = Verbosity()
     try:
-        code = build().main(arguments, prog_name="afir", obj=verbosity, standalone_mode=False)
-        sys.stdout.flush()
+        with _guarded_output():
+            code = build().main(arguments, prog_name="afir", obj=verbosity, standalone_mode=False)
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx is not None else "afir"
         _say(f"{error.format_message().rstrip('.')}; see `{where} --help`")
@@ -74,18 +108,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verbosity.level > 1:
             traceback.print_exc()
         _say(str(error))
-    except BrokenPipeError:  # `afir show RUN | head`: the reader has seen enough
-        _drop_output()
-        return UNREAD
+    except _Unwritten as error:
+        if argv is None:
+            _drop_output()
+        if error.reader_left:  # `afir show RUN | head`: the reader has seen enough
+            return UNREAD
+        _say(f"the output cannot be written: {error}")
     except OSError as error:
         if verbosity.level > 1:
             traceback.print_exc()
         what = error.strerror or str(error)
-        _say(f"{error.filename or 'the output'}: {what}")
-        _drop_output()
+        _say(
+            f"{error.filename}: {what}"
+            if error.filename
+            else f"the operating system refused something: {what}; add -vv to see where"
+        )
     else:
         return code if isinstance(code, int) else 0
     return MISUSE
+
+
+@contextmanager
+def _guarded_output() -> Iterator[None]:
+    """Meanwhile stdout raises `_Unwritten` when it fails; at the end it is flushed."""
+    if sys.stdout is None:  # closed by the caller, as in `afir show RUN >&-`
+        yield
+        return
+    output = _Output(sys.stdout)
+    with redirect_stdout(cast("TextIO", output)):
+        yield
+        output.flush()
 
 
 def _say(sentence: str) -> None:
@@ -94,14 +146,30 @@ def _say(sentence: str) -> None:
 
 
 def _drop_output() -> None:
-    """Forget what stdout could not take, so that Python does not try again at its exit."""
-    with suppress(OSError):  # stdout may be no file of the system's
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Forget what stdout could not take, so that Python does not try again at its exit.
+
+    Only for the program itself: whoever calls `main` from Python goes on to use its stdout.
+    """
+    with suppress(OSError), Path(os.devnull).open("w") as nowhere:  # stdout may be no file
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+class _Commands(click.Group):
+    """Commands in which a broken pipe is an error; click takes any for an output nobody reads."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(context)
+        except BrokenPipeError as error:
+            raise AfirError(
+                "another program that was used ended too early (broken pipe); add -vv to see which"
+            ) from error
 
 
 def build() -> click.Group:
     """The command group with everything the installed packages offer."""
-    group = click.Group(
+    group = _Commands(
         "afir",
         callback=_start,
         help=(

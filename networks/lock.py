@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 
 from afir.errors import InputError
 
@@ -19,14 +19,15 @@ class Lock:
     Raises
     ------
     InputError
-        If another process holds it, or the directory cannot be written.
+        If another process holds it, the directory cannot be written, or its file system has no
+        locks.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path.with_name(path.name + "-lock")
         while True:
             try:
-                self._file: IO[str] = self._path.open("a+")
+                self._file = cast("BinaryIO", self._path.open("a+b", buffering=0))
             except OSError as error:
                 raise InputError(
                     f"{path} must be in a directory that can be written, got: {error.strerror}"
@@ -35,23 +36,35 @@ class Lock:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 self._file.seek(0)
-                holder = self._file.read().strip() or "unknown"
+                holder = self._file.read().decode().strip() or "unknown"
                 self._file.close()
                 raise InputError(
                     f"{path} must not be in use, but process {holder} is writing it"
                 ) from None
+            except OSError as error:
+                raise self._failed(path, error) from error
             if self._current():
                 break
             self._file.close()  # its last holder has just deleted it
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        try:
+            self._file.truncate(0)
+            self._file.write(str(os.getpid()).encode())
+        except OSError as error:
+            raise self._failed(path, error) from error
 
     def release(self) -> None:
         """Let others have it."""
         if not self._file.closed:
             self._path.unlink(missing_ok=True)
             self._file.close()
+
+    def _failed(self, path: Path, error: OSError) -> InputError:
+        """Leave nothing behind when the system refuses the lock; returns what to say."""
+        self.release()
+        return InputError(
+            f"{path} must be where files can be locked and written, got: "
+            f"{error.strerror or error}; choose another folder"
+        )
 
     def _current(self) -> bool:
         """Whether the locked file is still the one that others would find."""

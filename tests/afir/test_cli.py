@@ -359,6 +359,12 @@ def test_a_broken_package_is_a_warning(
     [
         (KeyboardInterrupt(), 130, "Stopped"),
         (PermissionError(13, "Permission denied", "run.db"), 2, "run.db: Permission denied"),
+        (
+            OSError(12, "Cannot allocate memory"),
+            2,
+            "Error: the operating system refused something: Cannot allocate memory; add -vv",
+        ),
+        (BrokenPipeError(32, "Broken pipe"), 2, "Error: another program that was used ended"),
         (InputError("`x` must be y,\ngot z"), 2, "Error: `x` must be y, got z"),
     ],
 )
@@ -373,7 +379,8 @@ def test_how_commands_end(
     def fails() -> None:
         raise error
 
-    group = click.Group("afir", commands=[fails])
+    group = afir.cli.build()
+    group.add_command(fails)
     monkeypatch.setattr(afir.cli, "build", lambda: group)
     assert main(["fails"]) == code
     assert words in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import shutil
@@ -260,19 +261,60 @@ def test_a_run_that_may_only_be_read(folder: Path, capsys: pytest.CaptureFixture
     assert reason.endswith("cannot be written (attempt to write a readonly database)")
 
 
-def test_output_that_nobody_can_take(folder: Path) -> None:
-    script = "import sys; from afir.cli import main; sys.exit(main(['show', 'run.db', '--json']))"
+def _python(code: str, stdout: int) -> tuple[int, str]:
+    """Exit code and stderr of a program."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=stdout, stderr=subprocess.PIPE, text=True
+    )
+    return done.returncode, done.stderr
 
+
+@pytest.mark.parametrize("form", [["--json"], []])
+def test_output_that_nobody_can_take(folder: Path, form: list[str]) -> None:
+    script = (
+        f"import sys; sys.argv = ['afir', 'show', 'run.db', *{form}]\n"
+        "from afir.cli import main; sys.exit(main())"
+    )
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, text=True
-        )
-    assert done.returncode == 2
-    assert done.stderr == "Error: the output: No space left on device\n"
+        ended = _python(script, full.fileno())
+    assert ended == (2, "Error: the output cannot be written: No space left on device\n")
     reading, writing = os.pipe()
     os.close(reading)  # as `| head` does when it has seen enough
-    done = subprocess.run(
-        [sys.executable, "-c", script], stdout=writing, stderr=subprocess.PIPE, text=True
-    )
+    ended = _python(script, writing)
     os.close(writing)
-    assert (done.returncode, done.stderr) == (1, "")
+    assert ended == (1, "")
+    closed = script.replace("import sys;", "import sys; sys.stdout = None;")  # as `>&-` does
+    assert _python(closed, subprocess.DEVNULL) == (0, "")
+
+
+def test_whoever_calls_from_python_keeps_stdout(folder: Path) -> None:
+    script = (
+        "import os; from afir.cli import main\n"
+        "before = os.fstat(1)\n"
+        "code = main(['show', 'run.db'])\n"
+        "after = os.fstat(1)\n"
+        "os._exit(code if os.path.samestat(before, after) else 99)"
+    )
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = _python(script, writing)
+    os.close(writing)
+    assert ended == (1, "")
+
+
+@pytest.mark.parametrize("reason", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    reason: int,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    for command in (["resume", "run.db"], ["explore", "in.xyz", "-o", "new.db"]):
+        assert _sentence(capsys, command) == (
+            f"Error: {command[-1]} must be where files can be locked and written, got: "
+            f"{os.strerror(reason)}; choose another folder"
+        )
