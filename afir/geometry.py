@@ -46,15 +46,21 @@ def components(
     molecule: Molecule, positions: Positions, factor: float = BOND_FACTOR
 ) -> list[tuple[int, ...]]:
     """The connected fragments as tuples of atom indices, each sorted, ordered by first atom."""
-    adjacency = bonds(molecule, positions, factor)
+    return list(_components(molecule, np.asarray(positions, np.float64).tobytes(), factor))
+
+
+@lru_cache(maxsize=8)
+def _components(molecule: Molecule, place: bytes, factor: float) -> tuple[tuple[int, ...], ...]:
+    """`components` of positions as bytes: every step asks twice for those of its place."""
+    adjacency = bonds(molecule, np.frombuffer(place).reshape(-1, 3), factor)
     # Square the adjacency until it reaches as far as it can.
     reach = adjacency.astype(np.float32) + np.eye(molecule.n_atoms, dtype=np.float32)
     for _ in range((molecule.n_atoms - 1).bit_length()):
         reach = np.minimum(reach @ reach, 1.0)
     if reach[0].all():
-        return [tuple(range(molecule.n_atoms))]
+        return (tuple(range(molecule.n_atoms)),)
     first = (reach > 0.0).argmax(axis=1)
-    return [tuple(np.flatnonzero(first == atom).tolist()) for atom in np.unique(first)]
+    return tuple(tuple(np.flatnonzero(first == atom).tolist()) for atom in np.unique(first))
 
 
 def gap(molecule: Molecule, positions: Positions) -> float:
@@ -152,7 +158,8 @@ def rigid_motions(
     """
     if len(positions) == 1:
         return np.empty((3, 0))
-    return _rigid_motions(positions.tobytes(), None if weights is None else weights.tobytes())
+    roots = None if weights is None else np.asarray(weights, np.float64).tobytes()
+    return _rigid_motions(np.asarray(positions, np.float64).tobytes(), roots)
 
 
 @lru_cache(maxsize=8)
