@@ -17,7 +17,7 @@ from typing import Any
 from afir.errors import AfirError, MissingPackageError
 from afir.molecule import Molecule
 from afir.options import options_of
-from afir.surface import ENTRY_POINT_GROUP
+from afir.surface import ARGUMENT, ENTRY_POINT_GROUP
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class SurfaceEntry:
     options
         For each option ``name``, ``default`` (as on the command line, ``required`` if there is
         none) and ``help``.
+    argument
+        What follows the name behind a colon; empty if nothing does.
     missing
         Empty if the surface can be used, else one sentence that says what is missing.
     """
@@ -40,6 +42,7 @@ class SurfaceEntry:
     name: str
     summary: str
     options: tuple[Mapping[str, str], ...]
+    argument: str
     missing: str
 
     def plain(self) -> dict[str, Any]:
@@ -59,22 +62,26 @@ def _entry(point: EntryPoint) -> SurfaceEntry:
         factory = point.load()
     except Exception as error:  # someone else's package: the list must still be shown
         reason = " ".join(str(error).split()) or type(error).__name__
-        return SurfaceEntry(point.name, "", (), f"no: {reason}")
+        return SurfaceEntry(point.name, "", (), "", f"no: {reason}")
     text = inspect.getdoc(factory) or ""
     summary = " ".join(text.split("\n\n")[0].split())
-    return SurfaceEntry(point.name, summary, _options(factory, text), _missing(factory))
-
-
-def _options(factory: Callable[..., Any], text: str) -> tuple[Mapping[str, str], ...]:
-    """The options of a factory: everything it takes besides the molecule."""
     meanings = _documented(text)
+    argument = meanings.get(ARGUMENT, "") if ARGUMENT in options_of(factory, 1) else ""
+    options = _options(factory, meanings)
+    return SurfaceEntry(point.name, summary, options, argument, _missing(factory))
+
+
+def _options(
+    factory: Callable[..., Any], meanings: Mapping[str, str]
+) -> tuple[Mapping[str, str], ...]:
+    """The options of a factory: what it takes besides the molecule and the argument."""
     return tuple(
         {
             "name": parameter.name,
             "default": _shown(parameter.default),
             "help": meanings.get(parameter.name, ""),
         }
-        for parameter in options_of(factory, 1).values()
+        for parameter in options_of(factory, 1, without=(ARGUMENT,)).values()
     )
 
 

@@ -288,6 +288,8 @@ def surfaces(name: str | None, as_json: bool) -> None:
     if name is None:
         console.print("`afir surfaces NAME` lists the options of one.")
         return
+    if entries[0].argument:
+        console.print(f"--surface {name}:ARGUMENT\n\n {entries[0].argument}\n", markup=False)
     options: Sequence[Mapping[str, str]] = entries[0].options
     if options:
         lines = [(item["name"], item["default"], item["help"]) for item in options]

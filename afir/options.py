@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from afir.errors import InputError
 
 
-def options_of(factory: Callable[..., Any], given: int) -> dict[str, inspect.Parameter]:
-    """The options of a factory: what it takes besides its first `given` arguments."""
+def options_of(
+    factory: Callable[..., Any], given: int, *, without: Container[str] = ()
+) -> dict[str, inspect.Parameter]:
+    """The options of a factory: what it takes besides its first `given` arguments.
+
+    Those named in ``without`` are left out.
+    """
     parameters = list(inspect.signature(factory).parameters.values())[given:]
     flexible = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return {parameter.name: parameter for parameter in parameters if parameter.kind not in flexible}
+    return {
+        parameter.name: parameter
+        for parameter in parameters
+        if parameter.kind not in flexible and parameter.name not in without
+    }
 
 
 def check_options(
-    what: str, factory: Callable[..., Any], options: Mapping[str, Any], *, given: int
+    what: str,
+    factory: Callable[..., Any],
+    options: Mapping[str, Any],
+    *,
+    given: int,
+    without: Container[str] = (),
 ) -> None:
     """Raise InputError when a factory does not have an option or lacks one that it needs.
 
@@ -32,8 +46,10 @@ def check_options(
         What is to be handed to it.
     given
         How many arguments it gets besides, in front.
+    without
+        Names of arguments that it gets in another way: no options.
     """
-    known = options_of(factory, given)
+    known = options_of(factory, given, without=without)
     listed = f"has the options {', '.join(known)}" if known else "takes no options"
     kinds = [parameter.kind for parameter in inspect.signature(factory).parameters.values()]
     if inspect.Parameter.VAR_KEYWORD not in kinds:

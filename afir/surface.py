@@ -17,6 +17,9 @@ from afir.options import check_options, options_of
 ENTRY_POINT_GROUP = "afir.surfaces"
 """Packages register a surface under this entry-point group; see `load_surface`."""
 
+ARGUMENT = "argument"
+"""The argument of a factory that gets what follows a colon in the name of a surface."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -92,7 +95,7 @@ def load_surface(name: str, molecule: Molecule, **options: Any) -> Surface:
     ----------
     name
         A registered name such as ``"gfn2"``; what follows a colon is handed to the factory
-        as its ``argument`` option (``"delta:model.json"``).
+        as its ``argument``, which is no option (``"delta:model.json"``).
     molecule
         The molecule.
     **options
@@ -109,13 +112,22 @@ def load_surface(name: str, molecule: Molecule, **options: Any) -> Surface:
     for point in entry_points(group=ENTRY_POINT_GROUP):
         if point.name == base:
             factory = point.load()
+            wanted = options_of(factory, 1).get(ARGUMENT)
+            if colon and wanted is None:
+                raise InputError(f"the surface {base!r} takes nothing behind a colon, got {name!r}")
+            if wanted is not None and ARGUMENT in options:
+                raise InputError(
+                    f"the surface {base!r} has no option {ARGUMENT!r}; write it behind a colon, "
+                    f"{base}:{options[ARGUMENT]}"
+                )
+            if wanted is not None and wanted.default is wanted.empty and not colon:
+                raise InputError(
+                    f"the surface {base!r} needs something behind a colon, {base}:…; see "
+                    f"`afir surfaces {base}`"
+                )
+            check_options(f"the surface {base!r}", factory, options, given=1, without=(ARGUMENT,))
             if colon:
-                if "argument" not in options_of(factory, 1):
-                    raise InputError(
-                        f"the surface {base!r} takes nothing behind a colon, got {name!r}"
-                    )
-                options = {"argument": argument, **options}
-            check_options(f"the surface {base!r}", factory, options, given=1)
+                options = {ARGUMENT: argument, **options}
             try:
                 surface: Surface = factory(molecule, **options)
             except TypeError as error:

@@ -198,6 +198,17 @@ def test_surfaces_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert names == sorted(names)
 
 
+def test_what_goes_behind_the_colon_is_no_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["surfaces", "ase"]) == 0
+    out = capsys.readouterr().out
+    argument, options = out.split("--surface-option KEY=VALUE")
+    assert "--surface ase:ARGUMENT" in argument
+    assert "ase.calculators.emt.EMT" in argument
+    assert not re.search(r"^ *argument", options, re.M)
+    assert main(["surfaces", "gfn2"]) == 0
+    assert "ARGUMENT" not in capsys.readouterr().out
+
+
 def test_a_surface_that_cannot_be_loaded_is_still_listed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -240,6 +251,14 @@ WRONG = [
     (["relax", "in.xyz", "--surface-option", "kT=1"], "it has the options temperature, accuracy"),
     (["relax", "in.xyz", "--surface", "double-well:x"], "takes nothing behind a colon"),
     (["relax", "in.xyz", "--surface", "double-well", "--surface-option", "a=1"], "no option 'a'"),
+    (
+        ["relax", "in.xyz", "--surface", "ase", "--surface-option", "argument=1"],
+        "the surface 'ase' has no option 'argument'; write it behind a colon, ase:1",
+    ),
+    (
+        ["relax", "in.xyz", "--surface", "ase:a.B", "--surface-option", "x=1"],
+        "the surface 'ase' has no option 'x'; it has the options options",
+    ),
     (["relax", "in.xyz", "--frequency"], "no such option"),
     (["relax", "in.xyz", "-o", "precious.xyz"], "precious.xyz exists already"),
     (["relax", "in.xyz", "-o", "no/such/folder.xyz"], "does not exist"),
