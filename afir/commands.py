@@ -284,16 +284,17 @@ def surfaces(name: str | None, as_json: bool) -> None:
         return
     console = results()
     rows = [(entry.name, entry.summary, entry.missing or "yes") for entry in entries]
-    print_table(console, "Surfaces", ["<name", "<what", "<installed"], rows)
+    print_table(console, "Surfaces", ["<name", "<what", "<installed"], rows, prose=True)
     if name is None:
         console.print("`afir surfaces NAME` lists the options of one.")
         return
     if entries[0].argument:
-        console.print(f"--surface {name}:ARGUMENT\n\n {entries[0].argument}\n", markup=False)
+        title = f"--surface {name}:ARGUMENT"
+        print_table(console, title, ["<what"], [[entries[0].argument]], prose=True)
     options: Sequence[Mapping[str, str]] = entries[0].options
     if options:
         lines = [(item["name"], item["default"], item["help"]) for item in options]
         columns = ["<key", "<default", "<what"]
-        print_table(console, "--surface-option KEY=VALUE", columns, lines)
+        print_table(console, "--surface-option KEY=VALUE", columns, lines, prose=True)
     else:
         console.print("It takes no options.")

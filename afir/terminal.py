@@ -24,14 +24,18 @@ from afir.errors import InputError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_WIDE = 100  # columns where the output is not a terminal: what does not fit is wrapped, not cut
+_WIDE = 100  # columns of messages and prose where the output is not a terminal
+_ENDLESS = 100_000  # columns of results there: each row of a table is one line
 _PATIENCE = 10.0  # seconds between lines of progress where there is no terminal
 
 
 def results() -> Console:
-    """The console for results: stdout, wide enough for every table when it is not a terminal."""
+    """The console for results: stdout, wide enough for every table when it is not a terminal.
+
+    So a file or a pipe gets each row of a table as one line, whole.
+    """
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_WIDE)
+    return console if console.is_terminal else Console(highlight=False, width=_ENDLESS)
 
 
 def messages() -> Console:
@@ -55,11 +59,17 @@ def remark(text: str) -> None:
 
 
 def print_table(
-    console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+    console: Console,
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    prose: bool = False,
 ) -> None:
     """Print a plain table below its title.
 
-    Columns whose name starts with ``<`` are aligned left, others right.
+    Columns whose name starts with ``<`` are aligned left, others right. With ``prose`` a table
+    of sentences is wrapped as text is, also where the console has room for whole rows.
     """
     made = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in columns:
@@ -69,7 +79,9 @@ def print_table(
     for row in rows:
         made.add_row(*(escape(str(cell)) for cell in row))
     console.print(f"[bold]{escape(title)}[/bold]")
-    console.print(made)
+    console.print(
+        made, width=min(console.width, _WIDE) if prose and not console.is_terminal else None
+    )
 
 
 def print_json(value: object) -> None:

@@ -20,7 +20,7 @@ import afir.cli
 from afir.catalogue import surface_catalogue
 from afir.cli import main
 from afir.errors import InputError
-from afir.terminal import messages, option_values
+from afir.terminal import messages, option_values, print_table, results
 
 H2CO = "4\n\nC 0 0 0.05\nO 0 0 1.25\nH 0.9 0 -0.55\nH -0.95 0.02 -0.55\n"
 REFERENCE_MINIMUM = -7.175648095  # hartree, GFN2 formaldehyde
@@ -216,6 +216,13 @@ def test_a_surface_that_cannot_be_loaded_is_still_listed(
     monkeypatch.setattr("afir.catalogue.entry_points", lambda group: [broken])
     (entry,) = surface_catalogue()
     assert entry.missing.startswith("no: ")
+
+
+def test_a_row_of_a_piped_table_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    cells = ["EQ0", " ".join(f"EQ{i}" for i in range(400)), "a[b]"]
+    print_table(results(), "Title", ["<id", "<leads to", "name"], [cells])
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "EQ0" in line]
+    assert re.split(r"  +", row.strip()) == cells
 
 
 def test_option_values() -> None:

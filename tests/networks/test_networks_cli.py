@@ -394,7 +394,7 @@ def test_verbose_tells_what_each_trial_did(
     assert re.search(r"DEBUG round 1: proving transition states, \d+ gradients", told[1])
 
 
-def test_nothing_is_wider_than_100_columns_when_piped(
+def test_nothing_but_long_rows_is_wider_than_100_columns_when_piped(
     run_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["explore", "hcn.xyz", "--gamma", "700", "--max-trials", "2", "-vv"]) == 0
