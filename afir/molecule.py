@@ -61,9 +61,10 @@ class Molecule:
         unpaired = self.multiplicity - 1
         if (electrons - unpaired) % 2 or unpaired > electrons:
             kind = "odd" if electrons % 2 == 0 else "even"
+            charge = f"{self.charge:+d}" if self.charge else "0"
             raise InputError(
-                f"`multiplicity` must be {kind} for {self.formula} with charge {self.charge:+d} "
-                f"({electrons} electrons), got {self.multiplicity}; change the charge or the "
+                f"`multiplicity` must be {kind} for {self.formula} with charge {charge} "
+                f"({electrons} electron{'s' if electrons != 1 else ''}), got {self.multiplicity}; change the charge or the "
                 "multiplicity"
             )
 

@@ -208,6 +208,8 @@ def show(run: Path, as_json: bool, job: bool, limit: int | None) -> None:
     from networks.jobfile import current_job, write_toml
     from networks.report import graph_lines, load_run, show_object
 
+    if as_json and (job or limit is not None):
+        raise InputError("--json shows everything: it cannot go with --job or --limit")
     loaded = load_run(run)
     if as_json:
         print_json(show_object(loaded))
@@ -339,7 +341,8 @@ def _atoms(text: str) -> list[int]:
     atoms: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        wrong = not first.isdigit() or (dash and not last.isdigit())
+        if wrong or (dash and int(last) < int(first)):
             raise InputError(f"--target-atoms must look like 0,2,5-8, got {text!r}")
         atoms += range(int(first), int(last) + 1) if dash else [int(first)]
     return atoms

@@ -92,7 +92,7 @@ def test_misuse_is_explained():
     with pytest.raises(InputError, match="`multiplicity` must be 1 or more, got 0"):
         Molecule((1, 1), multiplicity=0)
     with pytest.raises(
-        InputError, match=r"must be odd for H2 with charge \+0 \(2 electrons\), got 2"
+        InputError, match=r"must be odd for H2 with charge 0 \(2 electrons\), got 2"
     ):
         Molecule((1, 1), multiplicity=2)
     with pytest.raises(InputError, match=r"must be even for H2 with charge \+1"):
