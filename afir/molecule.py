@@ -62,10 +62,10 @@ class Molecule:
         if (electrons - unpaired) % 2 or unpaired > electrons:
             kind = "odd" if electrons % 2 == 0 else "even"
             charge = f"{self.charge:+d}" if self.charge else "0"
+            number = "1 electron" if electrons == 1 else f"{electrons} electrons"
             raise InputError(
                 f"`multiplicity` must be {kind} for {self.formula} with charge {charge} "
-                f"({electrons} electron{'s' if electrons != 1 else ''}), got {self.multiplicity}; change the charge or the "
-                "multiplicity"
+                f"({number}), got {self.multiplicity}; change the charge or the multiplicity"
             )
 
     @classmethod
