@@ -254,6 +254,7 @@ def test_a_run_that_may_only_be_read(
         run = Path(shutil.copy(folder / "run.db", name))
         assert main(["show", str(run)]) == 0  # whatever it imports, root can read
         assert main(["resume", str(run), "--max-trials", "1"]) == 0
+        assert main(["export", str(run), "-o", f"{name}/first.db"]) == 0
         capsys.readouterr()
         run.chmod(0o444)
         Path(name).chmod(0o555)
