@@ -208,9 +208,7 @@ def internal_part(positions: Positions, gradient: NDArray[np.float64]) -> NDArra
     return result
 
 
-def rigid_step(
-    positions: Positions, step: Positions, parts: Sequence[Sequence[int]]
-) -> tuple[Positions, NDArray[np.float64]]:
+def rigid_step(positions: Positions, step: Positions, parts: Sequence[Sequence[int]]) -> Positions:
     """A step that turns loose fragments instead of stretching them.
 
     A straight step that turns a fragment also lengthens its bonds. Here the turning part of
@@ -225,14 +223,10 @@ def rigid_step(
 
     Returns
     -------
-    positions : (n, 3)
+    (n, 3)
         To first order in the step, `positions` + `step`.
-    turns : (n, 3, 3)
-        The rotation of the fragment of each atom; what was known of an atom (its gradient,
-        its rows of a Hessian) turns with it.
     """
     moved = positions + step
-    turns = np.tile(np.eye(3), (len(positions), 1, 1))
     for part in parts:
         if len(part) == 1:
             continue
@@ -266,8 +260,7 @@ def rigid_step(
         )
         rest = inner - arm @ spin.T
         moved[index] = centre + shift + (arm + rest) @ turn.T
-        turns[index] = turn
-    return moved, turns
+    return moved
 
 
 def local_turns(
@@ -286,7 +279,8 @@ def local_turns(
     -------
     (n, 3, 3)
         The rotation of each atom's arms to the others that fits best; none where there is
-        nothing to turn.
+        nothing to turn. What was known of an atom (its gradient, its rows of a Hessian) turns
+        with it.
     """
     old = before[:, None] - before[None]
     new = after[:, None] - after[None]
@@ -299,13 +293,13 @@ def local_turns(
 
 
 def turned_back(turns: NDArray[np.float64], gradient: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A gradient (n, 3) in the frame its fragments had before `rigid_step` turned them."""
+    """A gradient (n, 3) as seen before the `local_turns` of its atoms."""
     result: NDArray[np.float64] = np.einsum("iba,ib->ia", turns, gradient)
     return result
 
 
 def turned_hessian(turns: NDArray[np.float64], hessian: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A Hessian (3n, 3n) carried into the frame of fragments that `rigid_step` turned."""
+    """A Hessian (3n, 3n) carried along with the `local_turns` of its atoms."""
     n = len(turns)
     blocks = hessian.reshape(n, 3, n, 3).transpose(0, 2, 1, 3)
     blocks = turns[:, None] @ blocks @ turns.transpose(0, 2, 1)[None]

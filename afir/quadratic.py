@@ -18,6 +18,7 @@ from afir.units import BOHR, HARTREE
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
+_LOOSE = 1e-3  # how much any atom belongs to the surroundings of any other
 _SOFTEST = 0.02  # eV/Å²: the least curvature a saddle step divides by
 _RIGID_EIGENVALUE = 1e6  # eV/Å²: parks translation and rotation above every real mode
 
@@ -40,6 +41,11 @@ def closeness(molecule: Molecule, positions: Positions) -> Matrix:
     strength: Matrix = np.exp(exponent * (length**2 - (distances(positions) / BOHR) ** 2))
     np.fill_diagonal(strength, 0.0)
     return strength
+
+
+def surroundings(molecule: Molecule, positions: Positions) -> Matrix:
+    """How much each atom belongs to what surrounds another, (n, n): most its neighbours."""
+    return closeness(molecule, positions) + _LOOSE
 
 
 def model_hessian(molecule: Molecule, positions: Positions) -> Matrix:

@@ -14,12 +14,22 @@ from afir.geometry import (
     components,
     dissociated,
     internal_part,
+    local_turns,
     rigid_step,
     turned_back,
     turned_hessian,
 )
 from afir.molecule import Molecule, Positions
-from afir.quadratic import Matrix, bfgs, downhill_step, longest, model_hessian, positive, vibrations
+from afir.quadratic import (
+    Matrix,
+    bfgs,
+    downhill_step,
+    longest,
+    model_hessian,
+    positive,
+    surroundings,
+    vibrations,
+)
 from afir.searches.settings import StepSettings
 from afir.stationary import Minimum, Outcome
 
@@ -120,10 +130,10 @@ def descend(
             hessian = positive(model_hessian(molecule, x))
             values, vectors = vibrations(hessian, x)
         step = downhill_step(values, vectors, slope.ravel(), limit)
-        trial, turns = x + step.reshape(x.shape), None
+        trial = x + step.reshape(x.shape)
         parts = components(molecule, x)
         if len(parts) > 1:
-            trial, turns = rigid_step(x, step.reshape(x.shape), parts)
+            trial = rigid_step(x, step.reshape(x.shape), parts)
         used += 1
         try:
             evaluation = yield trial[None]
@@ -139,7 +149,9 @@ def descend(
         new_gradient = internal_part(trial, evaluation.gradients[0])
         new_total, new_slope = biased(trial, new_energy, new_gradient)
         predicted = float(slope.ravel() @ step + 0.5 * step @ hessian @ step)
-        seen = new_slope if turns is None else turned_back(turns, new_slope)
+        # What was learnt of an atom turns with its surroundings.
+        turns = local_turns(surroundings(molecule, x), x, trial)
+        seen = turned_back(turns, new_slope)
         hessian = bfgs(hessian, step, (seen - slope).ravel())
         rise = new_total - total
         size = longest(step)
@@ -158,8 +170,7 @@ def descend(
             limit = max(0.5 * size, _SHORTEST_STEP)
         elif ratio > 0.6 and size > 0.8 * limit:
             limit = min(2.0 * limit, max_step)
-        if turns is not None:
-            hessian = turned_hessian(turns, hessian)
+        hessian = turned_hessian(turns, hessian)
         x, energy, gradient, total, slope = trial, new_energy, new_gradient, new_total, new_slope
         if trace is not None:
             trace.append(PathPoint(x, energy, gradient))

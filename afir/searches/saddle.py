@@ -31,10 +31,10 @@ from afir.quadratic import (
     bfgs,
     bofill,
     bond_tension,
-    closeness,
     longest,
     loosened,
     model_hessian,
+    surroundings,
     ts_bfgs,
     uphill_step,
     vibrations,
@@ -55,7 +55,6 @@ _SMALLEST_RADIUS, _LARGEST_RADIUS = 0.01, 0.3
 _RENEWALS = 3  # Hessians measured anew in one climb, at most
 _ROUGH = 0.05  # eV/Å: a bad prediction of a smaller gradient is no reason for a new Hessian
 _PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
-_LOOSE = 1e-3  # how much any atom belongs to the surroundings of any other
 
 
 @dataclass(frozen=True)
@@ -216,7 +215,7 @@ def _climb(
             trial = here.x + step.reshape(shape)
             parts = components(molecule, here.x)
             if len(parts) > 1:
-                trial, _ = rigid_step(here.x, step.reshape(shape), parts)
+                trial = rigid_step(here.x, step.reshape(shape), parts)
             used += 1
             try:
                 evaluation = yield trial[None]
@@ -230,7 +229,7 @@ def _climb(
             failures = 0
             there = _place(trial, evaluation)
             # Seen from here: what was bonded to an atom has turned with its surroundings.
-            turns = local_turns(closeness(molecule, here.x) + _LOOSE, here.x, trial)
+            turns = local_turns(surroundings(molecule, here.x), here.x, trial)
             seen = turned_back(turns, there.gradient.reshape(shape)).ravel()
             foretold = here.gradient + estimate @ step
             miss = float(np.linalg.norm(seen - foretold)) / size

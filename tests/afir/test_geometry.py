@@ -197,17 +197,11 @@ def test_a_rigid_step_turns_fragments_without_stretching_them(seed, angle):
         x = PAIR_OF_WATERS[part]
         omega = angle * rng.normal(size=3)
         step[part] = np.cross(omega, x - x.mean(0)) + rng.normal(scale=0.3, size=3)
-    moved, turns = rigid_step(PAIR_OF_WATERS, step, [(0, 1, 2), (3, 4, 5)])
+    moved = rigid_step(PAIR_OF_WATERS, step, [(0, 1, 2), (3, 4, 5)])
     for part in (slice(0, 3), slice(3, 6)):
         np.testing.assert_allclose(
             distances(moved[part]), distances(PAIR_OF_WATERS[part]), atol=1e-9
         )
-        arms, before = (y[part] - y[part].mean(0) for y in (moved, PAIR_OF_WATERS))
-        np.testing.assert_allclose(np.einsum("nab,nb->na", turns[part], before), arms, atol=1e-9)
-    np.testing.assert_allclose(
-        turns @ turns.swapaxes(1, 2), np.tile(np.eye(3), (6, 1, 1)), atol=1e-9
-    )
-    np.testing.assert_allclose(np.linalg.det(turns), 1.0)
 
 
 @settings(max_examples=50, deadline=None)
@@ -218,7 +212,7 @@ def test_a_rigid_step_is_the_step_to_first_order(seed):
     parts = [(0, 1, 2), (3, 4), (5,)]  # a linear fragment and an atom among them
     errors = []
     for scale in (1e-2, 1e-3):
-        moved, _ = rigid_step(PAIR_OF_WATERS, scale * step, parts)
+        moved = rigid_step(PAIR_OF_WATERS, scale * step, parts)
         errors.append(np.abs(moved - PAIR_OF_WATERS - scale * step).max())
     assert errors[0] < 30 * 1e-4
     assert errors[1] < 0.02 * errors[0] + 1e-12
