@@ -34,12 +34,19 @@ def bonds(
     Two hydrogen atoms count as bonded up to `factor` times 0.77 Å: the radius of hydrogen is that
     of its bonds to other elements and would take a coordinated H₂ for two atoms.
     """
+    adjacency = distances(positions) < factor * _bond_lengths(molecule)
+    np.fill_diagonal(adjacency, False)
+    return adjacency
+
+
+@lru_cache(maxsize=8)
+def _bond_lengths(molecule: Molecule) -> NDArray[np.float64]:
+    """(n, n) usual lengths in Å of bonds between the atoms."""
     lengths = molecule.radii[:, None] + molecule.radii[None]
     hydrogen = np.equal(molecule.numbers, 1)
     lengths[hydrogen[:, None] & hydrogen] = _H2_LENGTH
-    adjacency = distances(positions) < factor * lengths
-    np.fill_diagonal(adjacency, False)
-    return adjacency
+    lengths.setflags(write=False)
+    return lengths
 
 
 def components(

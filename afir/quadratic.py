@@ -6,6 +6,7 @@ not mass-weighted.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -35,12 +36,17 @@ _BEND = 0.15 * HARTREE
 
 def closeness(molecule: Molecule, positions: Positions) -> Matrix:
     """How strongly Lindh's model binds each pair of atoms: (n, n), about 1 for a single bond."""
-    row = np.array([0 if z <= 2 else 1 if z <= 10 else 2 for z in molecule.numbers])
-    exponent = _LINDH_ALPHA[row[:, None], row[None]]
-    length = _LINDH_LENGTH[row[:, None], row[None]]
-    strength: Matrix = np.exp(exponent * (length**2 - (distances(positions) / BOHR) ** 2))
+    exponent, square = _lindh(molecule.numbers)
+    strength: Matrix = np.exp(exponent * (square - (distances(positions) / BOHR) ** 2))
     np.fill_diagonal(strength, 0.0)
     return strength
+
+
+@lru_cache(maxsize=8)
+def _lindh(numbers: tuple[int, ...]) -> tuple[Matrix, Matrix]:
+    """Exponents (n, n) in a0⁻² and squared lengths in a0² of the model's pairs of atoms."""
+    row = np.array([0 if z <= 2 else 1 if z <= 10 else 2 for z in numbers])
+    return _LINDH_ALPHA[row[:, None], row], _LINDH_LENGTH[row[:, None], row] ** 2
 
 
 def surroundings(molecule: Molecule, positions: Positions) -> Matrix:
