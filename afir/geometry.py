@@ -60,14 +60,26 @@ def components(
 def _components(molecule: Molecule, place: bytes, factor: float) -> tuple[tuple[int, ...], ...]:
     """`components` of positions as bytes: every step asks twice for those of its place."""
     adjacency = bonds(molecule, np.frombuffer(place).reshape(-1, 3), factor)
-    # Square the adjacency until it reaches as far as it can.
-    reach = adjacency.astype(np.float32) + np.eye(molecule.n_atoms, dtype=np.float32)
-    for _ in range((molecule.n_atoms - 1).bit_length()):
-        reach = np.minimum(reach @ reach, 1.0)
-    if reach[0].all():
-        return (tuple(range(molecule.n_atoms)),)
-    first = (reach > 0.0).argmax(axis=1)
-    return tuple(tuple(np.flatnonzero(first == atom).tolist()) for atom in np.unique(first))
+    # Sets of atoms as bits of integers: ten times faster than sets for a few atoms.
+    packed = np.packbits(adjacency, axis=1, bitorder="little")
+    width, data = packed.shape[1], packed.tobytes()
+    neighbours = [
+        int.from_bytes(data[start : start + width], "little")
+        for start in range(0, len(data), width)
+    ]
+    unseen = (1 << molecule.n_atoms) - 1
+    found = []
+    while unseen:
+        edge = unseen & -unseen
+        component = []
+        while edge:
+            bit = edge & -edge
+            atom = bit.bit_length() - 1
+            component.append(atom)
+            unseen &= ~bit
+            edge = (edge | neighbours[atom]) & unseen
+        found.append(tuple(sorted(component)))
+    return tuple(found)
 
 
 def gap(molecule: Molecule, positions: Positions) -> float:
