@@ -60,7 +60,7 @@ def components(
 def _components(molecule: Molecule, place: bytes, factor: float) -> tuple[tuple[int, ...], ...]:
     """`components` of positions as bytes: every step asks twice for those of its place."""
     adjacency = bonds(molecule, np.frombuffer(place).reshape(-1, 3), factor)
-    # Sets of atoms as bits of integers: ten times faster than sets for a few atoms.
+    # Sets of atoms as the bits of integers.
     packed = np.packbits(adjacency, axis=1, bitorder="little")
     width, data = packed.shape[1], packed.tobytes()
     neighbours = [

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from afir.molecule import Molecule, Positions
 from afir.surface import Evaluation, Surface
 
 
+@dataclass
+class Meter:
+    """Geometries evaluated and CPU seconds spent inside a surface."""
+
+    gradients: int = 0
+    seconds: float = 0.0
+
+
 class CountedSurface:
-    """A surface that counts its gradients and the CPU seconds spent in them.
+    """A surface that adds its calls to a meter."""
 
-    Attributes
-    ----------
-    gradients
-        Geometries evaluated so far.
-    seconds
-        CPU seconds spent inside the surface.
-    """
-
-    def __init__(self, surface: Surface) -> None:
+    def __init__(self, surface: Surface, meter: Meter) -> None:
         self._surface = surface
-        self.gradients = 0
-        self.seconds = 0.0
+        self._meter = meter
 
     @property
     def molecule(self) -> Molecule:
@@ -34,10 +34,10 @@ class CountedSurface:
         """Ask the surface, count and take the time."""
         start = time.process_time()
         evaluation = self._surface.evaluate(positions, owners)
-        self.seconds += time.process_time() - start
-        self.gradients += len(positions)
+        self._meter.seconds += time.process_time() - start
+        self._meter.gradients += len(positions)
         return evaluation
 
     def for_paths(self) -> Surface:
-        """Itself: everything is counted at one accuracy."""
-        return self
+        """The surface for paths, on the same meter."""
+        return CountedSurface(self._surface.for_paths(), self._meter)

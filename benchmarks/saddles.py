@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from counted import CountedSurface
+from counted import CountedSurface, Meter
 from guesses import Guess, baker_chan, displaced
 from table import print_table
 
@@ -88,7 +88,8 @@ def measure(
 ) -> Result:
     """One search, counted, timed and verified."""
     bare = load_surface("gfn2", guess.molecule)
-    surface = CountedSurface(bare)
+    meter = Meter()
+    surface = CountedSurface(bare, meter)
     start = time.process_time()
     try:
         x = search(surface, guess.positions, LIMIT)
@@ -101,13 +102,13 @@ def measure(
     try:
         point = solve(hessian(guess.molecule, x), bare)
     except AfirError:
-        return Result(guess.name, name, surface.gradients, seconds, 0.0, False, -1, 0.0, 0.0, False)
+        return Result(guess.name, name, meter.gradients, seconds, 0.0, False, -1, 0.0, 0.0, False)
     return Result(
         guess=guess.name,
         search=name,
-        gradients=surface.gradients,
+        gradients=meter.gradients,
         seconds=seconds,
-        own_seconds=seconds - surface.seconds,
+        own_seconds=seconds - meter.seconds,
         converged=bool(point.gradient_max < 1.1 * LIMIT),
         order=point.order,
         imaginary=float(point.wavenumbers[0]),

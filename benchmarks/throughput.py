@@ -11,17 +11,16 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from counted import CountedSurface, Meter
 from table import print_table
 
 from afir.driver import solve
-from afir.molecule import Molecule, Positions
 from afir.structures import read_structure
-from afir.surface import Evaluation, Surface
 from networks import Settings, explore, open_run
 from networks.executor import Executor, ProcessExecutor, SerialExecutor
 from networks.tasks import Bench, Task, TaskResult, as_result
@@ -30,47 +29,16 @@ START = Path(__file__).parent.parent / "examples" / "butadiene.xyz"
 COLUMNS = ("where", "gradients", "wall s", "gradients / s", "CPU s", "own CPU s", "own share")
 
 
-@dataclass
-class Clock:
-    """CPU seconds spent inside a surface."""
-
-    seconds: float = 0.0
-
-
-class TimedSurface:
-    """A surface that adds the CPU time of its calls to a clock."""
-
-    def __init__(self, surface: Surface, clock: Clock) -> None:
-        self._surface = surface
-        self._clock = clock
-
-    @property
-    def molecule(self) -> Molecule:
-        """The molecule of the surface."""
-        return self._surface.molecule
-
-    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Ask the surface and take the time."""
-        start = time.process_time()
-        evaluation = self._surface.evaluate(positions, owners)
-        self._clock.seconds += time.process_time() - start
-        return evaluation
-
-    def for_paths(self) -> Surface:
-        """The surface for paths, on the same clock."""
-        return TimedSurface(self._surface.for_paths(), self._clock)
-
-
 @dataclass(frozen=True)
 class TimedBench:
     """A bench whose surface is timed."""
 
     bench: Bench
-    clock: Clock
+    meter: Meter
 
     def open(self) -> Callable[[Task], TaskResult]:
-        """What `networks.tasks.Bench.open` does, with a clock in between."""
-        surface = TimedSurface(self.bench.load(), self.clock)
+        """What `networks.tasks.Bench.open` does, with a meter in between."""
+        surface = CountedSurface(self.bench.load(), self.meter)
 
         def perform(task: Task) -> TaskResult:
             gradients: Counter[str] = Counter()
@@ -104,11 +72,11 @@ def main() -> None:
     molecule, _ = read_structure(START)
     bench = Bench(molecule, settings.surface)
 
-    clock = Clock()
+    meter = Meter()
     began = time.process_time()
-    gradients, wall, _ = run(settings, SerialExecutor(TimedBench(bench, clock)))
+    gradients, wall, _ = run(settings, SerialExecutor(TimedBench(bench, meter)))
     total = time.process_time() - began
-    own = total - clock.seconds
+    own = total - meter.seconds
     rows = [
         (
             "this process",

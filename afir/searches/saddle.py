@@ -1,7 +1,7 @@
 """To a first-order saddle point from a guess and a direction: RS-P-RFO.
 
-One mode is climbed, the others are descended (10.1021/j100247a015). The Hessian is never paid
-for as a whole: a model is corrected by the true curvature along its softest modes until the mode
+One mode is climbed, the others are descended (10.1021/j100247a015). Instead of
+a whole Hessian a model is corrected by the true curvature along its softest modes until the mode
 to climb is known, then by TS-BFGS updates, and it turns with the surroundings of each atom.
 """
 

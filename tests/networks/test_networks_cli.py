@@ -70,35 +70,6 @@ def _shown(capsys: pytest.CaptureFixture[str], run: str = "hcn.db") -> dict[str,
     return value
 
 
-@pytest.mark.parametrize("other", [["--job"], ["--limit", "2"]])
-def test_show_has_one_form_at_a_time(
-    run_file: Path, capsys: pytest.CaptureFixture[str], other: list[str]
-) -> None:
-    assert main(["show", str(run_file), "--json", *other]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err == "Error: --json shows everything: it cannot go with --job or --limit\n"
-
-
-@pytest.mark.parametrize("text", ["3-1", "a", "1,,2", "-"])
-def test_target_atoms_that_name_none_are_refused(
-    folder: Path, capsys: pytest.CaptureFixture[str], text: str
-) -> None:
-    assert main(["explore", "hcn.xyz", "--target-atoms", text]) == 2
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last == f"Error: --target-atoms must look like 0,2,5-8, got {text!r}"
-
-
-def test_a_start_in_pieces_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("far.xyz").write_text("2\n\nH 0 0 0\nH 0 0 50\n")
-    assert main(["explore", "far.xyz"]) == 2
-    assert capsys.readouterr().err.splitlines()[-1] == (
-        "Error: the fragments of the start must be within 4 Å of each other, got 50.0 Å; "
-        "bring them together"
-    )
-    assert not Path("far.db").exists()
-
-
 def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["explore", "hcn.xyz", "--gamma", "700", "--seed", "7", "--max-trials", "1"]
     assert main(command) == 0
