@@ -18,12 +18,17 @@ class Meter:
     seconds: float = 0.0
 
 
-class CountedSurface:
-    """A surface that adds its calls to a meter."""
+class CapReached(Exception):  # noqa: N818 - it is no error
+    """A search has spent all the gradients it was given."""
 
-    def __init__(self, surface: Surface, meter: Meter) -> None:
+
+class CountedSurface:
+    """A surface that adds its calls to a meter, and refuses more than `cap` of them."""
+
+    def __init__(self, surface: Surface, meter: Meter, cap: float = float("inf")) -> None:
         self._surface = surface
         self._meter = meter
+        self._cap = cap
 
     @property
     def molecule(self) -> Molecule:
@@ -32,6 +37,8 @@ class CountedSurface:
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
         """Ask the surface, count and take the time."""
+        if self._meter.gradients + len(positions) > self._cap:
+            raise CapReached
         start = time.process_time()
         evaluation = self._surface.evaluate(positions, owners)
         self._meter.seconds += time.process_time() - start
@@ -40,4 +47,4 @@ class CountedSurface:
 
     def for_paths(self) -> Surface:
         """The surface for paths, on the same meter."""
-        return CountedSurface(self._surface.for_paths(), self._meter)
+        return CountedSurface(self._surface.for_paths(), self._meter, self._cap)

@@ -15,6 +15,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from afir.molecule import Molecule, Positions
+from afir.quadratic import Matrix
 from afir.units import HARTREE
 
 REFERENCES = Path(__file__).parent.parent / "tests" / "data" / "ts_reference.json"
@@ -46,12 +47,18 @@ class Guess:
         (n, 3) in Å.
     energy
         eV; None when nobody knows.
+    tangent
+        (n, 3) direction of the path that it is a peak of; None when there is none.
+    hessian
+        (3n, 3n) estimate in eV/Å² that comes with it.
     """
 
     name: str
     molecule: Molecule
     positions: Positions
     energy: float | None
+    tangent: Positions | None = None
+    hessian: Matrix | None = None
 
 
 def baker_chan() -> list[Guess]:
