@@ -22,9 +22,12 @@ class Counts(Protocol):
     """What a search spent, and whether its end is a first-order saddle point."""
 
     @property
-    def gradients(self) -> int: ...
+    def gradients(self) -> int:
+        """Gradients spent."""
+
     @property
-    def right(self) -> bool: ...
+    def right(self) -> bool:
+        """Whether it is a first-order saddle point."""
 
 
 def letters(molecule: Molecule, ends: Sequence[End | None]) -> list[str]:

@@ -86,7 +86,9 @@ def path_tops(seed: int = 7) -> list[Guess]:
         tops: list[Guess] = []
         for number, (terms, rng) in enumerate(first_pushes(molecule, point, PUSHES, seed)):
             try:
-                found = solve(stage("path", _tops(molecule, point, terms, rng), Level.PATH), surface)
+                found = solve(
+                    stage("path", _tops(molecule, point, terms, rng), Level.PATH), surface
+                )
             except AfirError:
                 continue
             for count, top in enumerate(found):
