@@ -62,6 +62,7 @@ def pysisyphus() -> Search:
     """RS-P-RFO of pysisyphus (10.1002/qua.26390) in redundant internals, with its defaults."""
     from pysisyphus.calculators.Calculator import Calculator as Base
     from pysisyphus.Geometry import Geometry
+    from pysisyphus.optimizers.exceptions import ZeroStepLength
     from pysisyphus.tsoptimizers.RSPRFOptimizer import RSPRFOptimizer
 
     class Arrived(Exception):  # noqa: N818 - it is no error
@@ -116,7 +117,7 @@ def pysisyphus() -> Search:
                 )
                 geometry.set_calculator(adapter)
                 optimizer = RSPRFOptimizer(geometry, thresh="never", max_cycles=STEPS)
-                with contextlib.suppress(Arrived):
+                with contextlib.suppress(Arrived, ZeroStepLength):
                     optimizer.run()
             finally:
                 os.chdir(home)
