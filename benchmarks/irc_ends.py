@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from counted import CountedSurface, Meter
 from scipy.integrate import BDF
 
 from afir.driver import solve
@@ -26,7 +27,7 @@ from afir.molecule import Molecule, Positions
 from afir.quadratic import Vector, longest, vibrations
 from afir.searches.hessian import STEP, hessian
 from afir.stationary import StationaryPoint
-from afir.surface import load_surface
+from afir.surface import Surface, load_surface
 from afir.units import BOHR, HARTREE, HARTREE_PER_BOHR, KJ_PER_MOL, WAVENUMBER
 from networks.identity import same_structure
 
@@ -40,12 +41,14 @@ ACCURACY = 1e-5  # Å·amu^½: local errors of the integration
 FIRST = 0.02 * BOHR  # Å·amu^½: how far from the transition state it begins
 FLAT = 1e-5 * HARTREE_PER_BOHR  # eV/Å: where the flow has arrived, a fifth of a search's limit
 FALLEN = 0.01  # eV: the flow has left the transition state
-SLID = 0.01  # eV: the minimisation of the end begins no lower than the path has ended
+SLID = 0.01  # eV: a path that ends this far off a fresh density has slid to another solution
 TIGHT = 5e-7 * HARTREE_PER_BOHR  # eV/Å: the end
 ASIDE = 0.05  # Å: off a saddle point that the flow ran into
 BESIDE = 0.002  # Å: how far beside the path the others begin, root mean square of an atom
 OTHERS = 2
-MOST = 5000  # steps of one integration
+MOST = 600  # steps after which the flow has arrived five times earlier
+SADDLES = 2  # saddle points in a row that the flow is brought over
+EDGES, OVER, ACROSS = 30, 10, 0.1  # jumps of the gradient; plain steps over each, in Å·amu^½
 
 
 @dataclass(frozen=True)
@@ -182,10 +185,11 @@ def store(truths: dict[str, Truth]) -> None:
 class _Flow:
     """The gradient flow of one side, which counts what it asks for."""
 
-    def __init__(self, molecule: Molecule, top: float) -> None:
+    def __init__(self, molecule: Molecule, top: float, *, carried: bool) -> None:
         self.molecule = molecule
         self.surface = load_surface("gfn2", molecule)
         self.root = np.repeat(np.sqrt(molecule.masses), 3)
+        self.owner = self if carried else None
         self.gradients = 0
         self.ridge = np.inf
         self.top = top
@@ -195,9 +199,9 @@ class _Flow:
         return x
 
     def ask(self, x: Positions) -> tuple[float, Positions]:
-        """Energy and gradient; the density goes on from that of the last place."""
+        """Energy and gradient; a carried density goes on from that of the last place."""
         self.gradients += 1
-        answer = self.surface.evaluate(x[None], [self])
+        answer = self.surface.evaluate(x[None], self.owner and [self.owner])
         for error in answer.failures.values():
             raise error
         return float(answer.energies[0]), answer.gradients[0]
@@ -219,7 +223,7 @@ class _Flow:
         shifts = STEP * internal.T.reshape(-1, *x.shape)
         batch = np.concatenate([x[None], x + shifts])
         self.gradients += len(batch)
-        answer = self.surface.evaluate(batch, [self] * len(batch))
+        answer = self.surface.evaluate(batch, self.owner and [self.owner] * len(batch))
         for error in answer.failures.values():
             raise error
         gradients = answer.gradients.reshape(len(batch), -1)
@@ -235,57 +239,88 @@ class _Flow:
         result: Vector = -weighted
         return result
 
-    def down(self, start: Positions, longest_step: float) -> list[End]:
-        """The end, or ends, of the flow from a place below the transition state.
+    def flow(self, start: Positions, slowly: float) -> tuple[Positions, bool]:
+        """Where the flow comes to rest, and whether its fragments went apart on the way.
 
         An implicit method with long steps is drawn back to where it came from, so its steps
-        in time are bounded until the flow has left.
+        in time are no longer than `slowly` until the flow has left. Where two solutions of the
+        SCF cross the gradient jumps; plain short steps downhill lead over that edge.
         """
-        solver = BDF(
-            self.slope,
-            0.0,
-            start.ravel() * self.root,
-            1e12,
-            rtol=1e-12,
-            atol=ACCURACY,
-            jac=self.jacobian,
-            max_step=longest_step,
-        )
-        for _ in range(MOST):
-            solver.step()
-            x = self.positions(solver.y)
-            energy, gradient = self.ask(x)
-            if dissociated(self.molecule, x, APART):
-                return [End(energy, x, True)]
-            if energy < self.top - FALLEN:
-                solver.max_step = np.inf
-                if np.abs(gradient).max() < FLAT:
-                    break
-            if solver.status != "running":
-                raise RuntimeError("the integration failed")
-        else:
-            raise RuntimeError(f"not arrived: max|g| {np.abs(gradient).max():.1e} eV/Å")
+        x, steps = start, 0
+        for _ in range(EDGES):
+            q = x.ravel() * self.root
+            solver = BDF(
+                self.slope, 0.0, q, 1e12, rtol=1e-12, atol=ACCURACY, jac=self.jacobian,
+                max_step=slowly,
+            )
+            while solver.status == "running":
+                solver.step()
+                steps += 1
+                x = self.positions(solver.y)
+                energy, gradient = self.ask(x)
+                if dissociated(self.molecule, x, APART):
+                    return x, True
+                if energy < self.top - FALLEN:
+                    solver.max_step = np.inf
+                    if np.abs(gradient).max() < (FLAT if steps < MOST else 5.0 * FLAT):
+                        return x, False
+                if steps > 2 * MOST:
+                    raise RuntimeError(f"not arrived: max|g| {np.abs(gradient).max():.1e} eV/Å")
+            for _ in range(OVER):
+                slope = self.slope(0.0, x.ravel() * self.root)
+                x = x + self.positions(ACROSS / OVER * slope / np.linalg.norm(slope))
+        raise RuntimeError("the gradient is not continuous")
+
+    def down(self, start: Positions, slowly: float, saddles: int = 0) -> list[End]:
+        """The end, or ends, of the flow from a place below the transition state."""
+        x, apart = self.flow(start, slowly)
+        if apart:
+            return [End(self.ask(x)[0], x, True)]
         point = self.modes(x)
-        if point.order == 0:
+        if point.order == 0 or saddles == SADDLES:
             return [self.bottom(x)]
         self.ridge = min(self.ridge, -((float(point.wavenumbers[0]) / WAVENUMBER) ** 2))
-        return [end for sign in (-1, 1) for end in self.down(x + sign * ASIDE * point.mode, longest_step)]
+        sides = [x + sign * ASIDE * point.mode for sign in (-1, 1)]
+        return [end for side in sides for end in self.down(side, slowly, saddles + 1)]
 
     def bottom(self, x: Positions) -> End:
-        """Newton steps with exact Hessians to the bottom of the basin."""
-        carried = self.ask(x)[0]
-        for _ in range(40):
-            answer = self.surface.evaluate(x[None])
-            self.gradients += 1
-            energy, gradient = float(answer.energies[0]), answer.gradients[0]
-            if carried - energy > SLID:
-                raise RuntimeError("the path had slid to another solution of the SCF")
-            if np.abs(gradient).max() < TIGHT:
-                break
-            values, vectors = vibrations(self.modes(x).hessian, x)
-            step = -(vectors @ (vectors.T @ gradient.ravel() / np.maximum(np.abs(values), 1e-3)))
-            x = x + (step * min(1.0, 0.05 / longest(step))).reshape(x.shape)
-        return End(energy, x, False)
+        """The minimum below, from a fresh density."""
+        arrived = self.ask(x)[0]
+        fresh = float(self.surface.evaluate(x[None]).energies[0])
+        if abs(arrived - fresh) > SLID:
+            raise RuntimeError("the path had slid to another solution of the SCF")
+        counted = Meter()
+        end = refined(CountedSurface(self.surface, counted), x)
+        self.gradients += 1 + counted.gradients
+        return end
+
+
+def refined(surface: Surface, x: Positions) -> End:
+    """The minimum next to a place that is nearly one, by Newton steps with exact Hessians."""
+    for _ in range(60):
+        answer = surface.evaluate(x[None])
+        for error in answer.failures.values():
+            raise error
+        energy, gradient = float(answer.energies[0]), answer.gradients[0]
+        if np.abs(gradient).max() < TIGHT:
+            break
+        values, vectors = vibrations(solve(hessian(surface.molecule, x), surface).hessian, x)
+        step = -(vectors @ (vectors.T @ gradient.ravel() / np.maximum(np.abs(values), 1e-3)))
+        x = x + (step * min(1.0, 0.05 / longest(step))).reshape(x.shape)
+    return End(energy, x, False)
+
+
+def settled(surface: Surface, x: Positions) -> End:
+    """An end as a search left it, ready to be compared.
+
+    A search's limit leaves floppy structures visibly beside their minimum, so the structure is
+    refined first. One that falls further than ends may differ was no minimum and stays as it is.
+    """
+    energy = float(surface.evaluate(x[None]).energies[0])
+    if dissociated(surface.molecule, x, APART):
+        return End(energy, x, True)
+    end = refined(surface, x)
+    return end if abs(end.energy - energy) < SAME else End(energy, x, False)
 
 
 def integrate(case: Case) -> Truth:
@@ -303,13 +338,17 @@ def integrate(case: Case) -> Truth:
         ridge = np.inf
         for number in range(1 + OTHERS):
             beside = rng.normal(scale=BESIDE / np.sqrt(3.0), size=start.shape)
-            flow = _Flow(molecule, point.energy)
-            try:
-                found = flow.down(start + sign * shift + (beside if number else 0.0), slowly)
-            except (AfirError, RuntimeError) as error:
-                print(f"  {case.name}, side {sign:+d}, start {number}: {error}", flush=True)
-                found = []
-            gradients += flow.gradients
+            for carried in (True, False):
+                flow = _Flow(molecule, point.energy, carried=carried)
+                try:
+                    found = flow.down(start + sign * shift + (beside if number else 0.0), slowly)
+                except (AfirError, RuntimeError) as error:
+                    words = f"{'carried' if carried else 'fresh'} densities: {error}"
+                    print(f"  {case.name}, side {sign:+d}, start {number}, {words}", flush=True)
+                    found = []
+                gradients += flow.gradients
+                if found:
+                    break
             if number == 0:
                 ridge = flow.ridge
             for end in found:

@@ -23,13 +23,12 @@ from pathlib import Path
 
 import numpy as np
 from counted import CountedSurface, Meter
-from irc_ends import APART, Case, End, Truth, cases, integrate, load, store
+from irc_ends import Case, Truth, cases, integrate, load, settled, store
 from peers_irc import Follow, Side, Sides
 from table import print_table
 
 from afir.driver import solve
 from afir.errors import AfirError
-from afir.geometry import dissociated
 from afir.molecule import Positions
 from afir.searches.hessian import hessian
 from afir.searches.irc import irc
@@ -113,9 +112,8 @@ def measure(case: Case, name: str, follow: Follow, truth: Truth | None) -> Resul
             continue
         answer = bare.evaluate(side.positions[None])
         energy = float(answer.energies[0])
-        apart = dissociated(case.molecule, side.positions, APART)
-        ends.append(End(energy, side.positions, apart))
-        if not apart:
+        ends.append(settled(bare, side.positions))
+        if not ends[-1].dissociated:
             steepest = max(steepest, float(np.abs(answer.gradients).max()))
         heights = [top, *side.energies, energy]
         falls = all(after < before + RISE for before, after in pairwise(heights))
