@@ -7,8 +7,9 @@ import io
 import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -24,7 +25,7 @@ Search = Callable[[Surface, Positions, float], Positions]
 """``search(surface, guess, limit)``: where it ended, max|g| below the limit (eV/Å) or not."""
 
 
-class _AseCalculator(Calculator):  # type: ignore[misc]
+class AseCalculator(Calculator):  # type: ignore[misc]
     """The surface as ASE programs want it."""
 
     implemented_properties = ("energy", "forces")
@@ -34,6 +35,7 @@ class _AseCalculator(Calculator):  # type: ignore[misc]
         self._surface = surface
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):  # type: ignore[no-untyped-def]
+        """Answer one call of ASE."""
         super().calculate(atoms, properties, system_changes)
         answer = self._surface.evaluate(atoms.positions[None], [self])
         for error in answer.failures.values():
@@ -47,7 +49,7 @@ def sella(*, internal: bool) -> Search:
 
     def search(surface: Surface, guess: Positions, limit: float) -> Positions:
         atoms = Atoms(numbers=surface.molecule.numbers, positions=guess)
-        atoms.calc = _AseCalculator(surface)
+        atoms.calc = AseCalculator(surface)
         with Path(os.devnull).open("w") as nothing:
             optimizer = Sella(atoms, internal=internal, logfile=nothing)
             for _ in optimizer.irun(fmax=0.0, steps=STEPS):
@@ -58,25 +60,26 @@ def sella(*, internal: bool) -> Search:
     return search
 
 
-def pysisyphus() -> Search:
-    """RS-P-RFO of pysisyphus (10.1002/qua.26390) in redundant internals, with its defaults."""
-    from pysisyphus.calculators.Calculator import Calculator as Base
-    from pysisyphus.Geometry import Geometry
-    from pysisyphus.optimizers.exceptions import ZeroStepLength
-    from pysisyphus.tsoptimizers.RSPRFOptimizer import RSPRFOptimizer
+class Arrived(Exception):  # noqa: N818 - it is no error
+    """The limit is met."""
 
-    class Arrived(Exception):  # noqa: N818 - it is no error
-        """The limit is met."""
+
+def pysisyphus_calculator(
+    surface: Surface, limit: float, *, for_hessian: Surface | None = None
+) -> Any:
+    """The surface as pysisyphus wants it.
+
+    Raises `Arrived` out of its searches when no component of the gradient exceeds the limit
+    (eV/Å); `last` is where it was last asked for a gradient.
+    """
+    from pysisyphus.calculators.Calculator import Calculator as Base
 
     class Adapter(Base):  # type: ignore[misc]
-        def __init__(self, surface: Surface, limit: float, **options: object) -> None:
-            super().__init__(**options)
-            self.surface, self.limit = surface, limit
-            self.last: Positions | None = None
+        last: Positions | None = None
 
-        def ask(self, coords: np.ndarray) -> tuple[float, np.ndarray]:
+        def ask(self, coords: np.ndarray, of: Surface = surface) -> tuple[float, np.ndarray]:
             x = np.asarray(coords).reshape(-1, 3) * BOHR
-            answer = self.surface.evaluate(x[None], [self])
+            answer = of.evaluate(x[None], [self])
             for error in answer.failures.values():
                 raise error
             return answer.energies[0] / HARTREE, answer.gradients[0] / HARTREE_PER_BOHR
@@ -87,41 +90,56 @@ def pysisyphus() -> Search:
         def get_forces(self, atoms, coords, **_):  # type: ignore[no-untyped-def]
             energy, gradient = self.ask(coords)
             self.last = np.asarray(coords).reshape(-1, 3) * BOHR
-            if np.abs(gradient).max() * HARTREE_PER_BOHR < self.limit:
+            if np.abs(gradient).max() * HARTREE_PER_BOHR < limit:
                 raise Arrived
             return {"energy": energy, "forces": -gradient.ravel()}
 
         def get_hessian(self, atoms, coords, **_):  # type: ignore[no-untyped-def]
+            of = for_hessian or surface
             x = np.asarray(coords)
             step, rows = 0.005, []
             for index in range(x.size):
                 shift = np.zeros(x.size)
                 shift[index] = step
-                plus, minus = self.ask(x + shift)[1], self.ask(x - shift)[1]
+                plus, minus = self.ask(x + shift, of)[1], self.ask(x - shift, of)[1]
                 rows.append((plus - minus).ravel() / (2.0 * step))
             matrix = np.array(rows)
-            energy = self.ask(x)[0]
+            energy = self.ask(x, of)[0]
             return {"energy": energy, "hessian": 0.5 * (matrix + matrix.T)}
 
+    molecule: Molecule = surface.molecule
+    return Adapter(charge=molecule.charge, mult=molecule.multiplicity)
+
+
+@contextlib.contextmanager
+def pysisyphus_folder() -> Iterator[None]:
+    """Somewhere for the logs that it writes to where it runs, and quiet."""
+    logging.disable(logging.CRITICAL)
+    home = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            os.chdir(home)
+            logging.disable(logging.NOTSET)
+
+
+def pysisyphus() -> Search:
+    """RS-P-RFO of pysisyphus (10.1002/qua.26390) in redundant internals, with its defaults."""
+    from pysisyphus.Geometry import Geometry
+    from pysisyphus.optimizers.exceptions import ZeroStepLength
+    from pysisyphus.tsoptimizers.RSPRFOptimizer import RSPRFOptimizer
+
     def search(surface: Surface, guess: Positions, limit: float) -> Positions:
-        molecule: Molecule = surface.molecule
-        symbols = Atoms(numbers=molecule.numbers).get_chemical_symbols()
-        logging.disable(logging.CRITICAL)
-        home = Path.cwd()
-        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-            os.chdir(folder)  # it writes its logs to where it runs
-            try:
-                geometry = Geometry(symbols, guess.ravel() / BOHR, coord_type="redund")
-                adapter = Adapter(
-                    surface, limit, charge=molecule.charge, mult=molecule.multiplicity
-                )
-                geometry.set_calculator(adapter)
-                optimizer = RSPRFOptimizer(geometry, thresh="never", max_cycles=STEPS)
-                with contextlib.suppress(Arrived, ZeroStepLength):
-                    optimizer.run()
-            finally:
-                os.chdir(home)
-                logging.disable(logging.NOTSET)
+        symbols = Atoms(numbers=surface.molecule.numbers).get_chemical_symbols()
+        adapter = pysisyphus_calculator(surface, limit)
+        with pysisyphus_folder():
+            geometry = Geometry(symbols, guess.ravel() / BOHR, coord_type="redund")
+            geometry.set_calculator(adapter)
+            optimizer = RSPRFOptimizer(geometry, thresh="never", max_cycles=STEPS)
+            with contextlib.suppress(Arrived, ZeroStepLength):
+                optimizer.run()
         return guess if adapter.last is None else adapter.last
 
     return search
