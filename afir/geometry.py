@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -14,6 +15,13 @@ BOND_FACTOR = 1.3
 """Atoms closer than this times the sum of their covalent radii count as bonded."""
 
 
+_CROSS = np.zeros((3, 9))
+_CROSS[(2, 1, 2, 0, 1, 0), (1, 2, 3, 5, 6, 7)] = (1.0, -1.0, -1.0, 1.0, 1.0, -1.0)
+"""``(x @ _CROSS).reshape(3, 3)[:, k]`` is the cross product of axis k with x."""
+
+_EACH = np.arange(3)
+_UNIT = np.eye(3)
+_AXIS = 1e-9  # of the spread: what it takes to turn a linear fragment about its axis
 _H2_LENGTH = 0.77  # Å: of H2, on GFN2-xTB 0.776
 _UNTURNED = 0.02  # Å²
 _STRAIGHT = 0.02  # Å: root mean square distance from an axis below which it is a linear molecule
@@ -192,16 +200,13 @@ def _rigid_motions(place: bytes, roots: bytes | None) -> NDArray[np.float64]:
     x = (positions - (squares @ positions) / squares.sum()) * w[:, None]
     # Turns about the principal axes are orthogonal to each other and to the shifts.
     spread, axes = np.linalg.eigh(x.T @ x)
-    y = x @ axes
-    turns = np.zeros((n, 3, 3))
-    turns[:, (2, 0, 1), (0, 1, 2)] = y[:, (1, 2, 0)]
-    turns[:, (1, 2, 0), (0, 1, 2)] = -y[:, (2, 0, 1)]
     straight = _straight(spread, n) if weights is None else linear(positions)
     count = 2 if straight else 3
     inertia = spread.sum() - spread[:count]
     motions = np.zeros((n, 3, 3 + count))
-    motions[:, (0, 1, 2), (0, 1, 2)] = (w / np.sqrt(squares.sum()))[:, None]
-    motions[:, :, 3:] = axes @ turns[:, :, :count] / np.sqrt(inertia)
+    motions[:, _EACH, _EACH] = (w / math.sqrt(squares.sum()))[:, None]
+    turns = (x @ _CROSS).reshape(3 * n, 3)
+    motions[:, :, 3:] = (turns @ (axes[:, :count] / np.sqrt(inertia))).reshape(n, 3, count)
     result = motions.reshape(3 * n, 3 + count)
     result.setflags(write=False)
     return result
@@ -251,32 +256,27 @@ def rigid_step(positions: Positions, step: Positions, parts: Sequence[Sequence[i
             continue
         index = list(part)
         x = positions[index]
-        centre = x.mean(axis=0)
+        centre = x.sum(axis=0) / len(index)
         arm = x - centre
-        shift = step[index].mean(axis=0)
-        inner = step[index] - shift
-        inertia = np.einsum("ij,ij->", arm, arm) * np.eye(3) - arm.T @ arm
-        product = arm.T @ inner
-        momentum = np.array(
-            [
-                product[1, 2] - product[2, 1],
-                product[2, 0] - product[0, 2],
-                product[0, 1] - product[1, 0],
-            ]
+        moves = step[index]
+        shift = moves.sum(axis=0) / len(index)
+        inner = moves - shift
+        product = (arm.T @ inner).tolist()
+        momentum = (
+            product[1][2] - product[2][1],
+            product[2][0] - product[0][2],
+            product[0][1] - product[1][0],
         )
-        values, axes = np.linalg.eigh(inertia)
-        # A linear fragment does not turn about its own axis.
-        inverse = np.where(values > 1e-6 * values[2], 1.0 / np.maximum(values, 1e-12), 0.0)
-        omega = axes @ (inverse * (axes.T @ momentum))
-        angle = float(np.sqrt(omega @ omega))
-        spin = np.array(
-            [[0.0, -omega[2], omega[1]], [omega[2], 0.0, -omega[0]], [-omega[1], omega[0], 0.0]]
-        )
-        turn = (
-            np.eye(3)
-            + np.sinc(angle / np.pi) * spin
-            + 0.5 * np.sinc(angle / (2.0 * np.pi)) ** 2 * (spin @ spin)
-        )
+        spread = arm.T @ arm
+        # A linear fragment does not turn about its own axis: the slight addition decides.
+        size = float(spread[0, 0] + spread[1, 1] + spread[2, 2])
+        inertia = size * (1.0 + _AXIS) * _UNIT - spread
+        a, b, c = np.linalg.solve(inertia, momentum).tolist()
+        half = 0.5 * math.sqrt(a * a + b * b + c * c)
+        spin = np.array(((0.0, -c, b), (c, 0.0, -a), (-b, a, 0.0)))
+        # Rodrigues' formula: sin θ / θ and (1 − cos θ) / θ².
+        ratio = math.sin(half) / half if half > 0.0 else 1.0
+        turn = _UNIT + ratio * math.cos(half) * spin + 0.5 * ratio**2 * (spin @ spin)
         rest = inner - arm @ spin.T
         moved[index] = centre + shift + (arm + rest) @ turn.T
     return moved
@@ -304,7 +304,7 @@ def local_turns(
     old = before[:, None] - before[None]
     new = after[:, None] - after[None]
     # A little of no rotation at all decides about turns that cannot be seen, as of an axis.
-    overlap = np.einsum("ij,ija,ijb->iab", weights, new, old) + _UNTURNED * np.eye(3)
+    overlap = (weights[:, :, None] * new).transpose(0, 2, 1) @ old + _UNTURNED * _UNIT
     left, _, right = np.linalg.svd(overlap)
     left[:, :, 2] *= np.linalg.det(left @ right)[:, None]
     result: NDArray[np.float64] = left @ right

@@ -7,7 +7,6 @@ not mass-weighted.
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +28,7 @@ _LINDH_ALPHA = np.array(
 )
 _LINDH_LENGTH = np.array([[1.35, 2.10, 2.53], [2.10, 2.87, 3.40], [2.53, 3.40, 3.40]])
 _STRETCHED, _APART = 1.2, 1.8  # lengths of reacting bonds in sums of covalent radii
+_SINGULAR = 1e-6  # of the largest eigenvalue: less is no independent bond
 _MORSE = 3.0  # Å⁻¹: steepness of the Morse curve of such a bond
 _STRETCH = 0.45 * HARTREE / BOHR**2
 _BEND = 0.15 * HARTREE
@@ -64,43 +64,63 @@ def model_hessian(molecule: Molecule, positions: Positions) -> Matrix:
         directions from soft ones; torsions and out-of-plane bends cost nothing.
     """
     n = molecule.n_atoms
-    hessian = np.zeros((3 * n, 3 * n))
     if n == 1:
         return np.eye(3)
-    r = distances(positions)
     strength = closeness(molecule, positions)
+    i, j = np.nonzero(np.triu(strength > 1e-3))
+    arms = positions[:, None] - positions[None]
+    r = np.sqrt((arms**2).sum(axis=2))
+    units = arms / (r + np.eye(n))[:, :, None]
+    stretches = np.zeros((len(i), n, 3))
+    each = np.arange(len(i))
+    stretches[each, i] = units[i, j]
+    stretches[each, j] = -units[i, j]
+    rows = [stretches * np.sqrt(_STRETCH * np.minimum(strength[i, j], 1.5))[:, None, None]]
+    # Every pair of neighbours i < k of an atom j spans an angle.
+    near = strength > 0.05
+    j, i, k = np.nonzero(near[:, :, None] & near[:, None, :] & np.triu(np.ones((n, n), bool), 1))
+    if len(j):
+        first, second = units[i, j], units[k, j]
+        constant = np.sqrt(_BEND * np.minimum(strength[i, j] * strength[j, k], 1.5))
+        cosine = (first * second).sum(axis=1)
+        sine = np.sqrt(np.maximum(1.0 - cosine**2, 0.0))
+        straight = sine <= 0.1
+        sine[straight] = 1.0
+        inner = (cosine[:, None] * first - second) / sine[:, None]
+        outer = (cosine[:, None] * second - first) / sine[:, None]
+        if straight.any():  # a linear angle bends in two directions
+            along = first[straight]
+            helper = np.eye(3)[np.argmin(np.abs(along), axis=1)]
+            normal = np.cross(along, helper)
+            normal /= np.sqrt((normal**2).sum(axis=1))[:, None]
+            inner[straight] = outer[straight] = normal
+            where = i[straight], j[straight], k[straight]
+            other = np.cross(along, normal)
+            rows.append(_bends(n, where, other, other, r, constant[straight]))
+        rows.append(_bends(n, (i, j, k), inner, outer, r, constant))
+    weighted = np.concatenate(rows).reshape(-1, 3 * n)
+    result: Matrix = weighted.T @ weighted
+    return result
 
-    def add(atoms: tuple[int, ...], vectors: list[Vector], constant: float) -> None:
-        row_vector = np.zeros(3 * n)
-        for atom, vector in zip(atoms, vectors, strict=True):
-            row_vector[3 * atom : 3 * atom + 3] = vector
-        index = np.flatnonzero(row_vector)
-        hessian[np.ix_(index, index)] += constant * np.outer(row_vector[index], row_vector[index])
 
-    for i, j in combinations(range(n), 2):
-        if strength[i, j] > 1e-3:
-            unit = (positions[i] - positions[j]) / r[i, j]
-            add((i, j), [unit, -unit], _STRETCH * min(strength[i, j], 1.5))
-    for j in range(n):
-        near = [i for i in range(n) if i != j and strength[i, j] > 0.05]
-        for i, k in combinations(near, 2):
-            constant = _BEND * min(strength[i, j] * strength[j, k], 1.5)
-            first = (positions[i] - positions[j]) / r[i, j]
-            second = (positions[k] - positions[j]) / r[k, j]
-            cosine = float(first @ second)
-            sine = np.sqrt(max(1.0 - cosine**2, 0.0))
-            if sine > 0.1:
-                a = (cosine * first - second) / (r[i, j] * sine)
-                b = (cosine * second - first) / (r[k, j] * sine)
-                add((i, j, k), [a, -a - b, b], constant)
-            else:  # a linear angle bends in two directions
-                helper = np.eye(3)[np.argmin(np.abs(first))]
-                normal = np.cross(first, helper)
-                normal /= np.linalg.norm(normal)
-                for direction in (normal, np.cross(first, normal)):
-                    a, b = direction / r[i, j], direction / r[k, j]
-                    add((i, j, k), [a, -a - b, b], constant)
-    return hessian
+def _bends(
+    n: int,
+    atoms: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]],
+    inner: Vector,
+    outer: Vector,
+    r: Matrix,
+    weights: Vector,
+) -> Vector:
+    """How angles change as their atoms i, j, k move, (m, n, 3), times the weights (m,)."""
+    i, j, k = atoms
+    a = inner * (weights / r[i, j])[:, None]
+    b = outer * (weights / r[k, j])[:, None]
+    rows = np.zeros((len(i), n, 3))
+    each = np.arange(len(i))
+    rows[each, i] = a
+    rows[each, j] = -a - b
+    rows[each, k] = b
+    return rows
 
 
 def loosened(molecule: Molecule, positions: Positions) -> Matrix:
@@ -156,25 +176,27 @@ def bond_tension(molecule: Molecule, positions: Positions, gradient: Vector) -> 
     """
     n = molecule.n_atoms
     i, j = np.nonzero(np.triu(bonds(molecule, positions)))
-    difference = positions[i] - positions[j]
+    each = np.arange(len(i))
+    ends = np.zeros((len(i), n))
+    ends[each, i] = 1.0
+    ends[each, j] = -1.0
+    difference = ends @ positions
     r = np.sqrt((difference**2).sum(axis=1))
     units = difference / r[:, None]
-    stretch = np.zeros((n, 3, len(i)))
-    each = np.arange(len(i))
-    stretch[i, :, each] = units
-    stretch[j, :, each] = -units
     # A short bond is the likelier one to carry the strain.
     weights = ((molecule.radii[i] + molecule.radii[j]) / r) ** 3
-    weighted = stretch.reshape(3 * n, -1) * weights
-    tension = weights * np.linalg.lstsq(weighted, gradient, rcond=1e-3)[0]
+    weighted = (ends[:, :, None] * (weights[:, None] * units)[:, None, :]).reshape(-1, 3 * n)
+    # The least tensions, from the normal equations: singular ones carry none.
+    values, vectors = np.linalg.eigh(weighted @ weighted.T)
+    slopes = vectors.T @ (weighted @ gradient)
+    carried = values > _SINGULAR * values.max(initial=0.0)
+    tension = weights * (vectors[:, carried] @ (slopes[carried] / values[carried]))
     across = np.eye(3) - units[:, :, None] * units[:, None, :]
     blocks = (tension / r)[:, None, None] * across
-    result = np.zeros((n, n, 3, 3))
-    np.add.at(result, (i, i), blocks)
-    np.add.at(result, (j, j), blocks)
-    np.subtract.at(result, (i, j), blocks)
-    np.subtract.at(result, (j, i), blocks)
-    return result.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
+    pairs = (ends[:, :, None] * ends[:, None, :]).reshape(len(i), n * n)
+    result = (pairs.T @ blocks.reshape(len(i), 9)).reshape(n, n, 3, 3)
+    tensions: Matrix = result.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
+    return tensions
 
 
 def bofill(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
@@ -191,11 +213,11 @@ def bofill(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
     if size < 1e-20:
         return hessian
     mix = along**2 / (size * square)
-    outer = np.outer(error, step)
-    powell = (outer + outer.T) / square - along / square**2 * np.outer(step, step)
+    outer = error[:, None] * step
+    powell = (outer + outer.T) / square - along / square**2 * step[:, None] * step
     updated = hessian + (1.0 - mix) * powell
     if mix > 1e-12:
-        updated += mix / along * np.outer(error, error)
+        updated += mix / along * error[:, None] * error
     return updated
 
 
@@ -220,9 +242,9 @@ def ts_bfgs(hessian: Matrix, step: Vector, change: Vector, modes: tuple[Vector, 
         return hessian
     direction = direction / size
     error = change - hessian @ step
-    outer = np.outer(error, direction)
+    outer = error[:, None] * direction
     result: Matrix = (
-        hessian + outer + outer.T - float(error @ step) * np.outer(direction, direction)
+        hessian + outer + outer.T - float(error @ step) * direction[:, None] * direction
     )
     return result
 
@@ -250,7 +272,7 @@ def bfgs(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
         change = weight * change + (1.0 - weight) * product
         curvature = 0.2 * expected
     updated: Matrix = (
-        hessian + np.outer(change, change) / curvature - np.outer(product, product) / expected
+        hessian + change[:, None] * change / curvature - product[:, None] * product / expected
     )
     return updated
 
