@@ -27,8 +27,9 @@ _LINDH_ALPHA = np.array(
     [[1.0000, 0.3949, 0.3949], [0.3949, 0.2800, 0.2800], [0.3949, 0.2800, 0.2800]]
 )
 _LINDH_LENGTH = np.array([[1.35, 2.10, 2.53], [2.10, 2.87, 3.40], [2.53, 3.40, 3.40]])
-_STRETCHED, _APART = 1.2, 1.8  # lengths of reacting bonds in sums of covalent radii
-_SINGULAR = 1e-6  # of the largest eigenvalue: less is no independent bond
+_STRETCHED, _APART = 1.1, 1.8  # lengths of reacting bonds in sums of covalent radii
+_SINGULAR = 1e-4  # of the largest eigenvalue: less is no independent bond
+_BREAKING = 1.5  # of which those up to this length still feel a force
 _MORSE = 3.0  # Å⁻¹: steepness of the Morse curve of such a bond
 _STRETCH = 0.45 * HARTREE / BOHR**2
 _BEND = 0.15 * HARTREE
@@ -176,27 +177,70 @@ def bond_tension(molecule: Molecule, positions: Positions, gradient: Vector) -> 
     """
     n = molecule.n_atoms
     i, j = np.nonzero(np.triu(bonds(molecule, positions)))
-    each = np.arange(len(i))
-    ends = np.zeros((len(i), n))
-    ends[each, i] = 1.0
-    ends[each, j] = -1.0
-    difference = ends @ positions
-    r = np.sqrt((difference**2).sum(axis=1))
-    units = difference / r[:, None]
+    ends, units, r = _stretches(positions, i, j)
     # A short bond is the likelier one to carry the strain.
     weights = ((molecule.radii[i] + molecule.radii[j]) / r) ** 3
-    weighted = (ends[:, :, None] * (weights[:, None] * units)[:, None, :]).reshape(-1, 3 * n)
-    # The least tensions, from the normal equations: singular ones carry none.
-    values, vectors = np.linalg.eigh(weighted @ weighted.T)
-    slopes = vectors.T @ (weighted @ gradient)
-    carried = values > _SINGULAR * values.max(initial=0.0)
-    tension = weights * (vectors[:, carried] @ (slopes[carried] / values[carried]))
+    rows = (ends[:, :, None] * (weights[:, None] * units)[:, None, :]).reshape(-1, 3 * n)
+    tension = weights * _tensions(rows, gradient)
     across = np.eye(3) - units[:, :, None] * units[:, None, :]
     blocks = (tension / r)[:, None, None] * across
     pairs = (ends[:, :, None] * ends[:, None, :]).reshape(len(i), n * n)
     result = (pairs.T @ blocks.reshape(len(i), 9)).reshape(n, n, 3, 3)
     tensions: Matrix = result.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
     return tensions
+
+
+def reacting_part(molecule: Molecule, positions: Positions, gradient: Vector) -> Vector:
+    """The part of a gradient (3n,) that stretches reacting bonds.
+
+    Where bonds form and break the energy is meant to change. The rest of a large gradient is
+    strain.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    positions
+        (n, 3) in Å.
+    gradient
+        (3n,) in eV/Å.
+
+    Returns
+    -------
+    (3n,)
+        In eV/Å, zero when no pair of atoms is longer than usual and still close.
+    """
+    ratio = distances(positions) / (molecule.radii[:, None] + molecule.radii[None])
+    i, j = np.nonzero(np.triu(ratio < _BREAKING, 1))
+    ends, units, _ = _stretches(positions, i, j)
+    rows = (ends[:, :, None] * units[:, None, :]).reshape(-1, positions.size)
+    tension = _tensions(rows, gradient)
+    reacting = ratio[i, j] > _STRETCHED
+    result: Vector = tension[reacting] @ rows[reacting]
+    return result
+
+
+def _stretches(
+    positions: Positions, i: NDArray[np.intp], j: NDArray[np.intp]
+) -> tuple[Matrix, Matrix, Vector]:
+    """Which atoms m pairs join (m, n) as 1 and −1, their directions (m, 3) and lengths (m,)."""
+    each = np.arange(len(i))
+    ends = np.zeros((len(i), len(positions)))
+    ends[each, i] = 1.0
+    ends[each, j] = -1.0
+    difference = ends @ positions
+    r = np.sqrt((difference**2).sum(axis=1))
+    return ends, difference / r[:, None], r
+
+
+def _tensions(rows: Matrix, gradient: Vector) -> Vector:
+    """The least tensions (m,) along rows (m, 3n) that explain a gradient best."""
+    # From the normal equations: a combination of bonds that is none by itself carries nothing.
+    values, vectors = np.linalg.eigh(rows @ rows.T)
+    slopes = vectors.T @ (rows @ gradient)
+    carried = values > _SINGULAR * values.max(initial=0.0)
+    result: Vector = vectors[:, carried] @ (slopes[carried] / values[carried])
+    return result
 
 
 def bofill(hessian: Matrix, step: Vector, change: Vector) -> Matrix:

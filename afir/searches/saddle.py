@@ -34,6 +34,7 @@ from afir.quadratic import (
     longest,
     loosened,
     model_hessian,
+    reacting_part,
     surroundings,
     ts_bfgs,
     uphill_step,
@@ -280,14 +281,16 @@ def _relieved(molecule: Molecule, here: _Place, most: int) -> Search[tuple[_Plac
 
     Where bonds are strained the steepest concave directions are theirs, and a search that climbs
     them goes astray. Steps along the stiff directions of the model take the strain away before
-    the mode to climb is chosen.
+    the mode to climb is chosen, except along bonds that react: relieved of theirs, a guess is one
+    no more.
     """
     hessian = _springs(molecule, here.x)
     cost = 0
     while cost < min(most, _RELIEF_STEPS):
         values, vectors = vibrations(hessian, here.x)
         stiff = values > _STIFF
-        slopes = vectors[:, stiff].T @ here.gradient
+        strain = here.gradient - reacting_part(molecule, here.x, here.gradient)
+        slopes = vectors[:, stiff].T @ strain
         if np.abs(slopes).max(initial=0.0) < _STRAIN:
             break
         step: Vector = -vectors[:, stiff] @ (slopes / values[stiff])

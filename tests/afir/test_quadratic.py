@@ -22,6 +22,7 @@ from afir.quadratic import (
     loosened,
     model_hessian,
     positive,
+    reacting_part,
     ts_bfgs,
     uphill_step,
     vibrations,
@@ -148,6 +149,47 @@ def test_only_a_stretched_bond_is_loose(length, concave):
     x = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, length]])
     values = np.linalg.eigvalsh(model_hessian(molecule, x) + loosened(molecule, x))
     assert (values[0] < -1.0) == concave
+
+
+@pytest.mark.parametrize(("length", "kept"), [(0.64, 0.0), (0.8, 1.0), (0.9, 1.0), (1.2, 0.0)])
+def test_a_reacting_bond_keeps_the_whole_gradient_along_it(length, kept):
+    # Two hydrogens, bonded, breaking, nearly broken, apart: only what stretches them counts.
+    x = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, length]])
+    pull = np.array([0.0, 0.0, 1.5, 0.0, 0.0, -1.5])
+    sideways = np.array([0.7, 0.0, 0.0, -0.7, 0.0, 0.0])
+    part = reacting_part(Molecule((1, 1)), x, pull + sideways)
+    np.testing.assert_allclose(part, kept * pull, atol=1e-12)
+
+
+def test_the_strain_of_a_usual_bond_is_no_part_of_the_reaction():
+    # FHF⁻ with a short and a long bond, the gradient a tension of each.
+    molecule = Molecule((9, 1, 9), charge=-1)
+    x = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.85], [0.0, 0.0, 2.05]])
+    usual = np.array([0.0, 0.0, -1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
+    long = np.array([0.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 1.0])
+    part = reacting_part(molecule, x, 3.0 * usual + 0.4 * long)
+    np.testing.assert_allclose(part, 0.4 * long, atol=1e-9)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.sampled_from(list(REFERENCES)), SEEDS)
+def test_the_reacting_part_turns_with_the_molecule(name, seed):
+    rng = np.random.default_rng(seed)
+    known = REFERENCES[name]
+    gradient = rng.normal(size=known.saddle.size)
+    turn = Rotation.from_quat(rng.normal(size=4)).as_matrix()
+    full = np.kron(np.eye(len(known.saddle)), turn)
+    part = reacting_part(known.molecule, known.saddle, gradient)
+    np.testing.assert_allclose(
+        reacting_part(known.molecule, known.saddle @ turn.T + rng.normal(size=3), full @ gradient),
+        full @ part,
+        atol=1e-8,
+    )
+
+
+def test_without_close_atoms_nothing_reacts():
+    x = 10.0 * np.arange(9.0).reshape(3, 3)
+    np.testing.assert_array_equal(reacting_part(Molecule((2,) * 3), x, np.ones(9)), np.zeros(9))
 
 
 def test_the_model_sees_the_reaction_in_known_transition_states():
