@@ -177,7 +177,7 @@ def _singles(molecule: Molecule, positions: Positions, targets: frozenset[int]) 
     ]
     # Rounded, so that noise in equal distances does not decide the order.
     pairs.sort(key=lambda pair: (round(float(ratios[pair]), 2), pair))
-    near = [pair for pair in pairs if BOND_FACTOR <= ratios[pair] <= REACH_FACTOR]
+    near = [pair for pair in pairs if not bonded[pair] and ratios[pair] <= REACH_FACTOR]
     singles = [
         _Single((i, j), ForceTerm(*grown_fragments(positions, molecule.radii, bonded, i, j), 1))
         for i, j in near

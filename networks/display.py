@@ -35,6 +35,7 @@ _DOING = {
     "push": "pushing",
     "confirm": "proving transition states",
     "characterise": "refining minima",
+    "probe": "trying the surface",
 }
 
 

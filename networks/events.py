@@ -30,8 +30,8 @@ class RoundStarted:
 class TaskDone:
     """One task came back; `open` more of this round are known to be still to come.
 
-    `kind` is ``"push"``, ``"confirm"`` or ``"characterise"``; `error` says why there is no
-    result.
+    `kind` is ``"push"``, ``"confirm"``, ``"characterise"`` or ``"probe"``; `error` says why there
+    is no result.
     """
 
     round: int

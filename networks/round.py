@@ -28,6 +28,8 @@ from networks.tasks import Characterise, Confirm, Push, Task, TaskResult
 
 Question: TypeAlias = tuple[Key, Task]
 
+_PROBE = Key("probe", 0)  # whether the surface still works where it did
+
 
 class Stage(Protocol):
     """A piece of an exploration that is committed as one."""
@@ -184,7 +186,21 @@ class Round:
     def take(self, key: Key, result: TaskResult) -> list[Question]:
         """Proofs of new candidates, refinements of new minima; see `Stage.take`."""
         self._answers[key] = result
+        if key.phase == "push" and self._none_began():
+            # The surface is dead, or these structures are too much for it: try one it could do.
+            first = next(iter(self._network.eqs.values()))
+            return [(_PROBE, Characterise(first.positions, first.hessian))]
         return [*self._scan_candidates(), *self._scan_minima()]
+
+    def _none_began(self) -> bool:
+        """Whether all pushes are answered and none came further than its first geometry."""
+        answers = [self._answers.get(Key("push", index)) for index in range(len(self._tasks))]
+        return all(
+            answer is not None
+            and answer.outcome is Outcome.SURFACE_FAILED
+            and answer.gradients.total() <= 1
+            for answer in answers
+        )
 
     def _scan_candidates(self) -> Iterator[Question]:
         """Go on through the trials, as far as their answers are in without a gap."""
@@ -276,16 +292,15 @@ class Round:
         )
 
     def _check_surface(self) -> None:
-        """Complain if no push came further than its first geometry, where it had started.
+        """Complain if the surface fails even for a structure it has refined before.
 
-        The surface had given an energy for all of these before, so it has stopped working: its
-        pushes are not tried, and must not be used up.
+        Then the pushes were not tried, and must not be used up.
         """
-        answers = [self._answers[Key("push", index)] for index in range(len(self._tasks))]
-        if all(a.outcome is Outcome.SURFACE_FAILED and a.gradients.total() <= 1 for a in answers):
+        probe = self._answers.get(_PROBE)
+        if probe is not None and not isinstance(probe.value, StationaryPoint):
             raise AfirError(
                 f"the surface failed at the start of every push of round {self.number} "
-                f"({answers[0].error}); nothing of this round was kept: mend the surface, then "
+                f"({probe.error}); nothing of this round was kept: mend the surface, then "
                 "resume the run"
             )
 
@@ -296,6 +311,8 @@ class Round:
         cpu_seconds = answer.cpu_seconds
         caused = [Key("confirm", i) for i in self._own_candidates[number]]
         caused += [Key("characterise", i) for i in self._own_minima[number]]
+        if number == len(self._tasks) - 1 and _PROBE in self._answers:
+            caused.append(_PROBE)
         for key in caused:
             gradients.update(self._answers[key].gradients)
             cpu_seconds += self._answers[key].cpu_seconds

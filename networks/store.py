@@ -122,7 +122,7 @@ class Store:
                     )
                 )
             store._read_run()
-        except AfirError:
+        except BaseException:  # half a file would keep its name from the next run
             store.discard()
             raise
         return store

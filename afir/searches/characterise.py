@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from afir.driver import Search, stage
 from afir.errors import SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.quadratic import Matrix, longest, vibrations
+from afir.quadratic import Matrix
+from afir.searches.hessian import arrived
 from afir.searches.hessian import hessian as exact_hessian
 from afir.searches.minimum import minimise
 from afir.searches.settings import StepSettings
-from afir.stationary import Minimum, Outcome, StationaryPoint
+from afir.stationary import Outcome, StationaryPoint
 
 _TRIES = 4
-_FLATTEST = 1e-4  # eV/Å²: curvatures below this are as good as none
-_FARTHEST = 0.05  # Å: how far the minimum of the quadratic model may be
-_GAIN = 1e-5  # eV: and how much lower
 
 
 class NotAMinimum(SurfaceError):  # noqa: N818 - it names the outcome, as StopIteration does
@@ -66,20 +62,8 @@ def characterise(
             x = x + 0.1 * point.mode
         elif point.gradient_max > 2.0 * limits.minimum_gradient:
             continue  # another solution of the SCF: go on from it
-        elif _arrived(point, minimum):
+        elif arrived(point, minimum.gradient):
             return point
         else:
             limits = replace(limits, minimum_gradient=0.03 * limits.minimum_gradient)
     raise NotAMinimum(f"every stationary point nearby is a saddle or a slope, after {_TRIES} tries")
-
-
-def _arrived(point: StationaryPoint, minimum: Minimum) -> bool:
-    """Whether the model's own minimum is where the point is.
-
-    On a flat surface a small gradient proves nothing: the Newton step tells how far it still is.
-    """
-    values, vectors = vibrations(point.hessian, point.positions)
-    slopes = vectors.T @ minimum.gradient.ravel()
-    amounts = slopes / np.maximum(np.abs(values), _FLATTEST)
-    gain = 0.5 * float(np.abs(slopes * amounts).sum())
-    return longest(vectors @ amounts) < _FARTHEST and gain < _GAIN

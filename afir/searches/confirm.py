@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from afir.driver import Search, stage
-from afir.molecule import Molecule
-from afir.searches.hessian import hessian as exact_hessian
+from afir.molecule import Molecule, Positions
+from afir.searches.hessian import arrived, hessian_and_gradient
 from afir.searches.irc import irc
 from afir.searches.minimum import PathPoint
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Confirmation, Outcome, StationaryPoint
 
+_TIGHTER = 0.15  # of the gradient limit, where the surface is flat
 _DROP = 1e-4  # eV: an end that is no lower than this below the saddle point is the saddle point
 _PROVEN = (Outcome.CONVERGED, Outcome.DISSOCIATED)
 
@@ -23,8 +26,8 @@ def confirm(
     """Prove, or refute, that a converged saddle search found a transition state.
 
     The exact Hessian must have one negative eigenvalue (a second one is left downhill and the
-    search repeated once), the imaginary wavenumber must be more than noise, and the energy must
-    fall along the IRC to a minimum or a dissociation on both sides.
+    search repeated once), the Newton step must be short, the imaginary wavenumber must be more
+    than noise, and the energy must fall along the IRC to a minimum or a dissociation on both sides.
 
     Parameters
     ----------
@@ -36,12 +39,17 @@ def confirm(
         Limits of the IRC and of the end minimisations.
     """
     limits = settings or StepSettings()
-    point = yield from stage("hessian", exact_hessian(molecule, candidate.positions))
+    known = yield from stage("hessian", hessian_and_gradient(molecule, candidate.positions))
+    point, slope = known
     if point.order > 1 or (point.order == 1 and point.gradient_max > limits.saddle_gradient):
-        point = yield from _improved(molecule, point, limits)
+        point, slope = yield from _improved(molecule, known, limits)
+    elif point.order == 1 and not arrived(point, slope):
+        # So flat a surface that the saddle point is still some way off.
+        limits = replace(limits, saddle_gradient=_TIGHTER * limits.saddle_gradient)
+        point, slope = yield from _improved(molecule, known, limits)
     if point.order != 1:
         return _refuted(Outcome.WRONG_ORDER, point)
-    if point.gradient_max > 2.0 * limits.saddle_gradient:
+    if point.gradient_max > 2.0 * limits.saddle_gradient or not arrived(point, slope):
         return _refuted(Outcome.NOT_STATIONARY, point)
     if -point.wavenumbers[0] < limits.softest_imaginary:
         return _refuted(Outcome.TOO_SOFT, point)
@@ -66,9 +74,10 @@ def confirm(
 
 
 def _improved(
-    molecule: Molecule, point: StationaryPoint, settings: StepSettings
-) -> Search[StationaryPoint]:
-    """A better converged point of lower order, by another search from the exact Hessian."""
+    molecule: Molecule, known: tuple[StationaryPoint, Positions], settings: StepSettings
+) -> Search[tuple[StationaryPoint, Positions]]:
+    """A better converged point of lower order and its gradient, from the exact Hessian."""
+    point, _ = known
     start = point.positions
     if point.order > 1:
         vectors = np.linalg.eigh(point.hessian)[1]
@@ -78,8 +87,8 @@ def _improved(
         saddle(molecule, start, settings, direction=point.mode, hessian=point.hessian),
     )
     if again.outcome is not Outcome.CONVERGED:
-        return point
-    result = yield from stage("hessian", exact_hessian(molecule, again.positions))
+        return known
+    result = yield from stage("hessian", hessian_and_gradient(molecule, again.positions))
     return result
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from afir.driver import Search
 from afir.geometry import internal_motions, internal_part
 from afir.molecule import Molecule, Positions
-from afir.quadratic import Matrix, vibrations
+from afir.quadratic import Matrix, longest, vibrations
 from afir.stationary import StationaryPoint
 from afir.units import WAVENUMBER
 
@@ -16,6 +16,10 @@ STEP = 0.0025
 
 NOISE = 10.0
 """An imaginary wavenumber below this (cm⁻¹) is taken for zero when the order is counted."""
+
+_FLATTEST = 1e-4  # eV/Å²: curvatures below this are as good as none
+_FARTHEST = 0.05  # Å: how far the minimum of the quadratic model may be
+_GAIN = 1e-5  # eV: and how much lower
 
 
 def hessian(molecule: Molecule, positions: Positions) -> Search[StationaryPoint]:
@@ -37,9 +41,17 @@ def hessian(molecule: Molecule, positions: Positions) -> Search[StationaryPoint]
     StationaryPoint
         Costs 1 + 2·(3n − 6) gradients, 1 + 2·(3n − 5) for a linear molecule.
     """
+    point, _ = yield from hessian_and_gradient(molecule, positions)
+    return point
+
+
+def hessian_and_gradient(
+    molecule: Molecule, positions: Positions
+) -> Search[tuple[StationaryPoint, Positions]]:
+    """The same, and the internal part of the gradient there, (n, 3) in eV/Å."""
     evaluation = yield positions[None]
     energy = float(evaluation.energies[0])
-    gradient_max = float(np.abs(internal_part(positions, evaluation.gradients[0])).max())
+    gradient = internal_part(positions, evaluation.gradients[0])
     size = positions.size
     internal = internal_motions(positions)
     shifts = STEP * internal.T.reshape(-1, *positions.shape)
@@ -48,7 +60,21 @@ def hessian(molecule: Molecule, positions: Positions) -> Search[StationaryPoint]
     columns = (gradients[0] - gradients[1]) / (2.0 * STEP)
     block = columns @ internal
     matrix = internal @ (0.5 * (block + block.T)) @ internal.T
-    return normal_modes(molecule, positions, energy, gradient_max, matrix)
+    gradient_max = float(np.abs(gradient).max())
+    return normal_modes(molecule, positions, energy, gradient_max, matrix), gradient
+
+
+def arrived(point: StationaryPoint, gradient: Positions) -> bool:
+    """Whether the stationary point of the quadratic model is where the point is.
+
+    On a flat surface a small gradient (n, 3) in eV/Å proves nothing: the Newton step tells how
+    far it still is.
+    """
+    values, vectors = vibrations(point.hessian, point.positions)
+    slopes = vectors.T @ gradient.ravel()
+    amounts = slopes / np.maximum(np.abs(values), _FLATTEST)
+    gain = 0.5 * float(np.abs(slopes * amounts).sum())
+    return longest(vectors @ amounts) < _FARTHEST and gain < _GAIN
 
 
 def normal_modes(

@@ -143,7 +143,9 @@ def branch(
         if count >= 2 and _in_basin(hessian, x, root, gradient):
             break
         step = _quadratic_step(hessian, gradient, root, x, length)
-    if ended in (Outcome.SURFACE_FAILED, Outcome.IRC_FAILED):
+    else:
+        ended = Outcome.STEPS
+    if ended in (Outcome.SURFACE_FAILED, Outcome.IRC_FAILED, Outcome.STEPS):
         end = Minimum(ended, x, energy, gradient.reshape(shape), hessian)
         return Branch(tuple(points), False, end)
     # A path keeps its symmetry and may run into a saddle between conformers: step aside.

@@ -15,6 +15,7 @@ from afir.molecule import Molecule
 from afir.searches.characterise import characterise
 from afir.searches.confirm import confirm
 from afir.searches.hessian import hessian as exact_hessian
+from afir.searches.hessian import hessian_and_gradient
 from afir.searches.minimum import minimise
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Outcome
@@ -171,10 +172,38 @@ def test_a_limit_on_softness_is_kept():
     assert proof.outcome is Outcome.TOO_SOFT
 
 
-def test_an_irc_cut_short_proves_nothing():
+# Two turns of H2 about CO: its gradient is small, but the saddle point is 0.27 Å away (RMSD).
+H2_BY_CO = np.array(
+    [
+        [1.45017, 0.56853, 0.117],
+        [1.10375, 0.65096, 1.18665],
+        [-1.63484, -0.30564, -0.75058],
+        [-1.37292, -1.02364, -0.61098],
+    ]
+)
+
+
+def test_on_a_flat_surface_the_saddle_point_itself_is_found():
+    molecule = Molecule((6, 8, 1, 1))
+    surface = gfn2(molecule)
+    point, guess = candidate(molecule, H2_BY_CO, surface)
+    assert point.gradient_max < StepSettings().saddle_gradient
+    assert point.wavenumbers[0] < -100.0
+    proof = solve(confirm(molecule, guess), surface)
+    assert proof.outcome is Outcome.CONFIRMED
+    again, slope = solve(hessian_and_gradient(molecule, proof.point.positions), surface)
+    modes = np.linalg.eigh(again.hessian)
+    amounts = modes.eigenvectors.T @ slope.ravel()
+    stiff = np.abs(modes.eigenvalues) > 1e-4
+    newton = modes.eigenvectors[:, stiff] @ (amounts[stiff] / modes.eigenvalues[stiff])
+    assert np.linalg.norm(newton) < 0.05
+    assert proof.point.wavenumbers[0] == pytest.approx(-46.2, abs=3.0)
+
+
+@pytest.mark.parametrize("limits", [StepSettings(irc_steps=2), StepSettings(minimum_steps=3)])
+def test_an_irc_cut_short_proves_nothing(limits):
     molecule, x, _ = mapped("HCN", "TS", 306.38)
     _, guess = candidate(molecule, x, gfn2(molecule))
-    limits = StepSettings(irc_steps=2, minimum_steps=3)
     proof = solve(confirm(molecule, guess, limits), gfn2(molecule))
     assert proof.outcome is Outcome.IRC_FAILED
     assert len(proof.ends) == 2

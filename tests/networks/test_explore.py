@@ -279,16 +279,21 @@ def test_a_start_that_is_no_minimum_is_explained(tmp_path: Path) -> None:
 
 @dataclass
 class Failing:
-    """The toy world, on whose pushes the surface fails at once when `fails` says so."""
+    """The toy world, whose surface fails at once when `fails` says so.
+
+    `everywhere`, or for pushes alone.
+    """
 
     fails: Callable[[int, int], bool]
+    everywhere: bool = True
     rounds: int = 0
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """See `networks.executor.Executor`."""
         pushes = len(tasks)
         for index, task in enumerate(tasks):
-            if isinstance(task, Push) and self.fails(self.rounds, pushes - index):
+            dead = isinstance(task, Push) or self.everywhere
+            if dead and self.fails(self.rounds, pushes - index):
                 spent = Counter({"push": 1})
                 yield index, TaskResult(None, Outcome.SURFACE_FAILED, "no licence", spent, 0.0)
             else:
@@ -317,6 +322,18 @@ def test_a_surface_that_has_stopped_working_uses_nothing_up(whole: Path, tmp_pat
         assert snapshot(path) == before
     list(resume(path, executor=TOY))
     assert snapshot(path) == snapshot(whole)
+
+
+def test_pushes_that_all_fail_on_a_surface_that_works_are_used_up(tmp_path: Path) -> None:
+    hard = Failing(lambda number, left: number == 4, everywhere=False)
+    list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=hard))
+    after = snapshot(tmp_path / "run")
+    assert not after["complete"].anything_left
+    failed = [trial for trial in after["trials"] if trial.round == 4]
+    assert failed
+    assert {trial.outcome for trial in failed} == {Outcome.SURFACE_FAILED}
+    assert "characterise" not in failed[0].gradients
+    assert sum(failed[-1].gradients.values()) > 1  # what the probe cost is not lost
 
 
 def test_a_surface_that_fails_now_and_then_stops_nothing(tmp_path: Path) -> None:
