@@ -26,6 +26,8 @@ class Outcome(Enum):
     TIMED_OUT = "the task took longer than its time limit"
     SEARCH_FAILED = "the search ended with an error of its own"
     WORKER_DIED = "the worker process died"
+    # a refinement
+    NO_MINIMUM = "there is no minimum nearby"
     # a confirmation
     CONFIRMED = "one negative eigenvalue, and the IRC falls to a minimum on both sides"
     WRONG_ORDER = "the stationary point does not have exactly one negative eigenvalue"

@@ -52,6 +52,7 @@ class Database:
             poolclass=StaticPool,
             connect_args={"check_same_thread": False},
         )
+        self._asking: sa.Connection | None = None
         self._close = finalize(self, _give_back, self._engine, lock, os.getpid())
 
     def close(self) -> None:
@@ -78,10 +79,23 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A connection to ask; raises StoreError when the file cannot be read."""
+        """A connection to ask; raises StoreError when the file cannot be read.
+
+        All that is asked on it, also by calls within, is answered from one state of the file,
+        whoever writes it meanwhile.
+        """
+        if self._asking is not None:
+            yield self._asking
+            return
         try:
             with self._engine.connect() as connection:
-                yield connection
+                # Python's driver begins no transaction before a SELECT.
+                connection.exec_driver_sql("BEGIN")
+                self._asking = connection
+                try:
+                    yield connection
+                finally:
+                    self._asking = None
         except SQLAlchemyError as error:
             raise StoreError(self.path, "could not be read", error) from error
 

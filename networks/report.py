@@ -86,7 +86,7 @@ def load_run(path: Path) -> Run:
         If there is no such file, it is no run, or what is in it makes no sense.
     """
     try:
-        with Store.open(path) as store:
+        with Store.open(path) as store, store.snapshot():
             network, wanted = store.load_network(), store.wanted()
             return Run(
                 store.molecule,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -255,6 +256,12 @@ class Store:
             )
 
     # -- reading -------------------------------------------------------------------------
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that is read within is of one commit, also while another process writes."""
+        with self._database.reading():
+            yield
 
     def load_network(self) -> ReactionNetwork:
         """The network as it was last committed."""

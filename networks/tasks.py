@@ -78,8 +78,8 @@ class TaskResult:
     value
         What the search returned; None when there is none.
     outcome
-        Why there is no value (SURFACE_FAILED, SEARCH_FAILED, TIMED_OUT, WORKER_DIED); None when
-        there is one.
+        Why there is no value (SURFACE_FAILED, NO_MINIMUM, SEARCH_FAILED, TIMED_OUT,
+        WORKER_DIED); None when there is one.
     error
         The same in words; empty when there is a value.
     gradients
@@ -190,6 +190,8 @@ def guarded(search: Search[T], seconds: float) -> Search[T | Failure]:
     A surface that fails or breaks its contract, a search that runs out of time and a mistake in
     the search itself cost this one task, never its neighbours.
     """
+    from afir.searches.characterise import NotAMinimum
+
     deadline = time.monotonic() + seconds
 
     def in_time(asked: Asked) -> Asked:
@@ -201,6 +203,8 @@ def guarded(search: Search[T], seconds: float) -> Search[T | Failure]:
         return (yield from relayed(search, in_time))
     except _TimeOverError:
         return Failure(Outcome.TIMED_OUT, f"gave up after {seconds:g} s")
+    except NotAMinimum as error:
+        return Failure(Outcome.NO_MINIMUM, str(error))
     except AfirError as error:
         if isinstance(error, BrokenSurfaceError):
             logger.warning("the surface broke its contract", exc_info=error)

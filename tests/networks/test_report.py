@@ -11,13 +11,18 @@ from typing import Any
 
 import pytest
 from drawn_network import drawn_run, eq, network_of, write_run
+from toyworld import MOLECULE, SETTINGS, ToyBench
+from toyworld import structure as toy_structure
 
 from afir.errors import InputError
 from afir.molecule import Molecule
 from afir.stationary import Outcome
 from afir.units import HARTREE
+from networks import explore, open_run, schema
 from networks.codec import pack
-from networks.records import Complete, StoppedBy
+from networks.events import RoundDone
+from networks.executor import SerialExecutor
+from networks.records import EQ, Complete, StoppedBy
 from networks.report import advice, graph_lines, heading, load_run, sections, show_object
 from networks.settings import Settings
 
@@ -262,3 +267,33 @@ def test_patience_and_the_wanted_product_are_read(tmp_path: Path) -> None:
     connection.close()
     run = load_run(path)
     assert (run.barren, run.wanted) == (1, "EQ2")
+
+
+def test_a_run_that_goes_on_while_it_is_read_is_read_as_of_one_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The EQs of one commit and the TSs of the next would not fit each other."""
+    path = tmp_path / "run.db"
+    toy = SerialExecutor(ToyBench())
+    events = explore(MOLECULE, toy_structure(0), SETTINGS, path, executor=toy)
+    rounds = (event for event in events if isinstance(event, RoundDone))
+    next(rounds)
+    with open_run(path) as store:
+        before = len(store.load_network().eqs)
+    read, left = schema.eq_record, before
+
+    def eq_record(row: Any) -> EQ:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            next(rounds)
+            next(rounds)
+        return read(row)
+
+    monkeypatch.setattr(schema, "eq_record", eq_record)
+    run = load_run(path)
+    assert left <= 0
+    assert len(run.network.eqs) == before
+    monkeypatch.undo()
+    list(events)
+    assert len(load_run(path).network.eqs) > before
