@@ -16,6 +16,7 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from copy import copy
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -93,6 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbosity = Verbosity()
+    if argv is None:
+        _accept_any_text()
     try:
         with _guarded_output():
             code = build().main(arguments, prog_name="afir", obj=verbosity, standalone_mode=False)
@@ -143,6 +146,13 @@ def _guarded_output() -> Iterator[None]:
 def _say(sentence: str) -> None:
     """One line on stderr that tells what is wrong."""
     click.echo(f"Error: {' '.join(sentence.split())}", err=True)
+
+
+def _accept_any_text() -> None:
+    """Let a terminal that knows few letters show `?` for the others."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _drop_output() -> None:

@@ -140,6 +140,8 @@ def ts(
     target = target_file(source, output, "-ts", force)
     settings = StepSettings(saddle_steps=300)  # one search, no other peak to turn to
     job = job_for(source, surface, surface_options, charge, multiplicity)
+    if job.molecule.n_atoms < 2:
+        raise InputError(f"{source} holds one atom; there is no transition state to look for")
     found = job.run("climbing", stage("saddle", saddle(job.molecule, job.positions, settings)))
     if found.outcome is not Outcome.CONVERGED:
         remark(f"No transition state was found: {found.outcome.value}.")

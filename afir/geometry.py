@@ -127,19 +127,24 @@ def dissociated(molecule: Molecule, positions: Positions, limit: float) -> bool:
     return _widest(parts, distances(positions) / room) > limit
 
 
-def superpose(reference: Positions, moving: Positions) -> Positions:
-    """`moving` (n, 3) rotated and shifted onto `reference`, atom order kept.
+def turn(reference: Positions, moving: Positions) -> NDArray[np.float64]:
+    """The rotation (3, 3) that brings `moving` (n, 3) onto `reference`: ``moving @ rotation``.
 
-    The rotation that minimises the root mean square distance, from a singular value
-    decomposition (10.1107/S0567739476001873); never a reflection.
+    The one that minimises the root mean square distance about the centroids, from a singular
+    value decomposition (10.1107/S0567739476001873); never a reflection.
     """
-    centre = reference.mean(axis=0)
-    first = reference - centre
+    first = reference - reference.mean(axis=0)
     second = moving - moving.mean(axis=0)
     u, _, vt = np.linalg.svd(second.T @ first)
     sign = np.sign(np.linalg.det(u @ vt))
-    rotation = (u * np.array([1.0, 1.0, sign if sign else 1.0])) @ vt
-    result: Positions = second @ rotation + centre
+    rotation: NDArray[np.float64] = (u * np.array([1.0, 1.0, sign if sign else 1.0])) @ vt
+    return rotation
+
+
+def superpose(reference: Positions, moving: Positions) -> Positions:
+    """`moving` (n, 3) turned and shifted onto `reference` (see `turn`), atom order kept."""
+    second = moving - moving.mean(axis=0)
+    result: Positions = second @ turn(reference, moving) + reference.mean(axis=0)
     return result
 
 

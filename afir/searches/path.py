@@ -3,7 +3,8 @@
 A push gives a path that lies too high: the force that carries it over the barrier also bends
 it. Locally updated planes (10.1016/0009-2614(91)90057-S) relax images of it perpendicular to
 the path. Each image carries its own Hessian, handed down from the push and updated by every
-gradient paid for, so that a few rounds of quasi-Newton steps do.
+gradient paid for. The whole path moves once, with the gradients of the push; from then on only
+the images at its peaks do, for nothing else is asked of it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from scipy.interpolate import CubicHermiteSpline, CubicSpline
 
 from afir.driver import Search
-from afir.geometry import cumulative_length, superpose
+from afir.geometry import cumulative_length, superpose, turn
 from afir.molecule import Molecule, Positions
 from afir.quadratic import Matrix, Vector, bofill, downhill_step, vibrations
 from afir.searches.minimum import PathPoint
@@ -165,9 +166,9 @@ def relax_path(
         When the surface fails on an image.
     """
     limits = settings or StepSettings()
+    points = _in_line(points)
     raw = np.array([point.positions for point in points])
-    for index in range(1, len(raw)):
-        raw[index] = superpose(raw[index - 1], raw[index])
+    slopes = np.array([point.gradient for point in points])
     lengths = cumulative_length(raw)
     keep = np.concatenate([[True], np.diff(lengths) > 1e-6])
     raw_hessians = path_hessians(points, hessian)
@@ -176,22 +177,25 @@ def relax_path(
     images = CubicSpline(lengths[keep], raw[keep])(places)
     hessians = [raw_hessians[int(np.argmin(np.abs(lengths - place)))] for place in places]
     energies = np.array([points[0].energy, *np.zeros(count), points[-1].energy])
-    gradients = np.zeros_like(images)
-    gradients[0], gradients[-1] = points[0].gradient, points[-1].gradient
-    for turn in range(limits.path_rounds):
-        before, slopes_before = images.copy(), gradients.copy()
-        if turn:
-            images = _moved(images, gradients, hessians)
-        evaluation = yield images[1:-1]
-        energies[1:-1] = evaluation.energies
-        gradients[1:-1] = evaluation.gradients
-        for index in range(1, count + 1):
-            if turn:
-                hessians[index] = bofill(
-                    hessians[index],
-                    (images[index] - before[index]).ravel(),
-                    (gradients[index] - slopes_before[index]).ravel(),
-                )
+    gradients = _between(lengths[keep], slopes[keep], places)
+    every = list(range(1, count + 1))
+    tops: tuple[Peak, ...] = ()
+    for _ in range(limits.path_rounds):
+        at_peaks = {_nearest(images, top.positions) for top in tops}
+        moving = [index for index in every if index in at_peaks] if tops else every
+        if not moving:
+            break
+        before, slopes_before = images, gradients.copy()
+        images = _moved(images, gradients, hessians, moving)
+        evaluation = yield images[moving]
+        energies[moving] = evaluation.energies
+        gradients[moving] = evaluation.gradients
+        for index in moving:
+            hessians[index] = bofill(
+                hessians[index],
+                (images[index] - before[index]).ravel(),
+                (gradients[index] - slopes_before[index]).ravel(),
+            )
             for other in (index - 1, index + 1):
                 step = (images[other] - images[index]).ravel()
                 if np.linalg.norm(step) < _NEIGHBOUR:
@@ -206,6 +210,25 @@ def relax_path(
         ):
             break
     return tops
+
+
+def _in_line(points: Sequence[PathPoint]) -> list[PathPoint]:
+    """Each point superposed on the one before; its gradient turns with it."""
+    placed = list(points[:1])
+    for point in points[1:]:
+        before = placed[-1].positions
+        gradient = point.gradient @ turn(before, point.positions)
+        placed.append(PathPoint(superpose(before, point.positions), point.energy, gradient))
+    return placed
+
+
+def _between(lengths: Vector, slopes: Positions, places: Vector) -> Positions:
+    """Gradients (m, n, 3) at places along a path, linear between those of its points."""
+    high = np.clip(np.searchsorted(lengths, places), 1, len(lengths) - 1)
+    share = (places - lengths[high - 1]) / (lengths[high] - lengths[high - 1])
+    share = np.clip(share, 0.0, 1.0)[:, None, None]
+    result: Positions = (1.0 - share) * slopes[high - 1] + share * slopes[high]
+    return result
 
 
 def _nearest(images: Positions, x: Positions) -> int:
@@ -226,16 +249,20 @@ def _perpendicular(gradient: Positions, tangent: Positions) -> float:
     return float(np.abs(gradient - (gradient * tangent).sum() * tangent).max())
 
 
-def _moved(images: Positions, gradients: Positions, hessians: Sequence[Matrix]) -> Positions:
-    """All free images after one perpendicular step, spread evenly along the path again."""
+def _moved(
+    images: Positions, gradients: Positions, hessians: Sequence[Matrix], moving: Sequence[int]
+) -> Positions:
+    """The images after one perpendicular step of some; after one of all, evenly spread again."""
     tangents = _tangents(images)
     moved = images.copy()
-    for index in range(1, len(images) - 1):
+    for index in moving:
         tangent = tangents[index].ravel()
         slope = gradients[index].ravel()
         slope = slope - (slope @ tangent) * tangent
         step = _perpendicular_step(images[index], hessians[index], slope, tangent)
         moved[index] += step.reshape(images[index].shape)
+    if len(moving) < len(images) - 2:
+        return moved
     for index in range(1, len(moved)):
         moved[index] = superpose(moved[index - 1], moved[index])
     lengths = cumulative_length(moved)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 from afir.errors import InputError
@@ -36,7 +37,7 @@ class StepSettings:
     path_spacing
         Distance between neighbouring images of a path in Å.
     path_rounds
-        Relaxations of a path.
+        Relaxations of a path: one of the whole, then of its peaks.
     peak_height
         Peaks lower than this above both sides are ignored, in kJ/mol.
     peaks
@@ -71,3 +72,5 @@ class StepSettings:
             value = getattr(self, field.name)
             if field.name != "ladder" and not value > 0:
                 raise InputError(f"`{field.name}` must be positive, got {value}")
+            if field.name != "ladder" and not math.isfinite(value):
+                raise InputError(f"`{field.name}` must be finite, got {value}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -410,3 +411,40 @@ def test_how_commands_end(
     monkeypatch.setattr(afir.cli, "build", lambda: group)
     assert main(["fails"]) == code
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("gamma", ["inf", "nan", "-1", "0"])
+def test_a_force_without_end_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], gamma: str
+) -> None:
+    assert main(["push", "in.xyz", "--push", "0|1", f"--gamma={gamma}"]) == 2
+    assert "`gamma` must be" in capsys.readouterr().err
+
+
+def test_one_atom_has_no_transition_state(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("he.xyz").write_text("1\n\nHe 0 0 0\n")
+    assert main(["ts", "he.xyz"]) == 2
+    assert capsys.readouterr().err == (
+        "Error: he.xyz holds one atom; there is no transition state to look for\n"
+    )
+
+
+def test_a_terminal_that_knows_few_letters_is_no_trouble(folder: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from afir.cli import main; main()",
+            "push",
+            "in.xyz",
+            "--push",
+            "0|1",
+        ],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert "eV/?" in done.stderr
+    assert "? reached" in done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from known import BENT, Unreliable, gfn2, mapped
+from scipy.spatial.transform import Rotation
 
 from afir.driver import solve
 from afir.errors import SurfaceError
@@ -214,6 +216,46 @@ def test_relaxing_changes_neither_the_points_nor_the_hessian():
     for point, before in zip(raw, kept[0], strict=True):
         np.testing.assert_array_equal(point.positions, before)
     np.testing.assert_array_equal(start.hessian, kept[1])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_points_that_lie_turned_leave_the_same_peaks(seed):
+    surface = mueller_brown_bent(BENT)
+    raw = detour(surface, 0.1)
+    start = solve(exact_hessian(BENT, raw[0].positions), surface)
+    rng = np.random.default_rng(seed)
+    turned = [raw[0]]
+    for point in raw[1:]:
+        rotation = Rotation.random(random_state=rng).as_matrix()
+        place = point.positions @ rotation.T + rng.normal(size=3)
+        turned.append(PathPoint(place, point.energy, point.gradient @ rotation.T))
+    first = solve(relax_path(BENT, raw, start.hessian, WIDE), surface)
+    second = solve(relax_path(BENT, turned, start.hessian, WIDE), surface)
+    assert [top.energy for top in second] == pytest.approx([top.energy for top in first], abs=1e-6)
+
+
+def test_the_first_step_is_taken_with_the_gradients_of_the_push():
+    """A single evaluation of the images finds them lower already."""
+    surface = mueller_brown_bent(BENT)
+    raw = detour(surface, 0.1)
+    start = solve(exact_hessian(BENT, raw[0].positions), surface)
+    once = StepSettings(dissociation=50.0, path_rounds=1)
+    found = solve(relax_path(BENT, raw, start.hessian, once), surface)
+    saddle_energy = max(POINTS[label].energy for label in ("A-C", "C-B"))
+    above = max(point.energy for point in raw) - saddle_energy
+    assert max(top.energy for top in found) - saddle_energy < 0.9 * above
+
+
+@pytest.mark.parametrize("rounds", [2, 4, 6])
+def test_after_the_first_round_only_the_peaks_are_paid_for(rounds):
+    surface = mueller_brown_bent(BENT)
+    raw = detour(surface, 0.1)
+    start = solve(exact_hessian(BENT, raw[0].positions), surface)
+    spent: Counter[str] = Counter()
+    some = StepSettings(dissociation=50.0, path_rounds=rounds)
+    found = solve(relax_path(BENT, raw, start.hessian, some), surface, gradients=spent)
+    assert found
+    assert sum(spent.values()) <= 9 + 3 * (rounds - 1)
 
 
 # GFN2
