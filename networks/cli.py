@@ -91,7 +91,8 @@ def _limits(command: F) -> F:
 @click.option("--workers", type=int, help="Worker processes.  [default: 1]")
 @click.option(
     "--policy",
-    help="What to push next: lowest-energy, exhaustive or stochastic.  [default: lowest-energy]",
+    help="What to push next: lowest-energy, productive, exhaustive or stochastic.  [default: "
+    "lowest-energy]",
 )
 @click.option(
     "--policy-option",

@@ -240,6 +240,7 @@ class _Exploration:
             seconds=summary.seconds,
         )
         self._frontier = Frontier(self._pushes)
+        policy.learn(store.trials(), self._network)
 
     def run(self) -> Iterator[Event]:
         """Go on until something says stop."""
@@ -324,6 +325,7 @@ class _Exploration:
             raise
         self._store.absorb(absorbed, self._budget.seconds)
         self._budget.spend(absorbed)
+        self._policy.learn(absorbed.trials, self._network)
         if stage.number:
             for eq in absorbed.eqs:
                 self._open(eq)

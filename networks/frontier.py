@@ -7,6 +7,7 @@ pushes of one are worked out when it is first looked at.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeAlias
@@ -17,6 +18,8 @@ from networks.records import EQ, Item
 
 PushTerms: TypeAlias = tuple[ForceTerm, ...]
 
+_REMEMBERED = 1000  # EQs whose pushes are kept in memory
+
 
 class Frontier:
     """The EQs that are open and the pushes each of them has left.
@@ -24,14 +27,14 @@ class Frontier:
     Parameters
     ----------
     pushes
-        Works out all pushes of an EQ. Called at most once for an EQ while it is open, and
-        must always give the same for the same EQ.
+        Works out all pushes of an EQ. Must always give the same for the same EQ; called again
+        when so many others were looked at meanwhile that they were forgotten.
     """
 
     def __init__(self, pushes: Callable[[EQ], Sequence[PushTerms]]) -> None:
         self._pushes = pushes
         self._eqs: dict[str, EQ] = {}
-        self._left: dict[str, dict[int, PushTerms]] = {}
+        self._left: OrderedDict[str, dict[int, PushTerms]] = OrderedDict()
         self._used: dict[str, set[int]] = {}
         self._by_energy: list[tuple[float, int, str]] = []
 
@@ -70,7 +73,14 @@ class Frontier:
                 for number, terms in enumerate(self._pushes(self._eqs[id]))
                 if number not in used
             }
+            if len(self._left) > _REMEMBERED:
+                self._left.popitem(last=False)
+        self._left.move_to_end(id)
         return MappingProxyType(self._left[id])
+
+    def is_left(self, item: Item) -> bool:
+        """Whether that push of that EQ, which must be one of its pushes, is left."""
+        return item.eq in self._eqs and item.push not in self._used[item.eq]
 
     def take(self, item: Item) -> PushTerms:
         """Use up a push; an EQ whose last push this was is open no longer.
@@ -83,6 +93,7 @@ class Frontier:
         if item.push not in self.left(item.eq):
             raise InputError(f"`item` must be a push that is left, got {item.eq} {item.push}")
         terms = self._left[item.eq].pop(item.push)
+        self._used[item.eq].add(item.push)
         if not self._left[item.eq]:
             self.close(item.eq)
         return terms

@@ -18,7 +18,7 @@ from afir.options import check_options
 from afir.units import BOLTZMANN
 from networks.frontier import Frontier
 from networks.network import ReactionNetwork
-from networks.records import EQ, Item
+from networks.records import EQ, Item, Trial
 
 ENTRY_POINT_GROUP = "afir.policies"
 
@@ -48,8 +48,27 @@ class Policy(Protocol):
         """
         ...
 
+    def learn(self, trials: Iterable[Trial], network: ReactionNetwork) -> None:
+        """Hear what became of trials.
 
-class LowestEnergy:
+        Parameters
+        ----------
+        trials
+            In order, each once: all so far when a run is opened, then those of each round.
+        network
+            What is known, with all that the trials found; not to be changed.
+        """
+        ...
+
+
+class _Unlearned:
+    """A policy that does not look back."""
+
+    def learn(self, trials: Iterable[Trial], network: ReactionNetwork) -> None:
+        """See `Policy.learn`: nothing."""
+
+
+class LowestEnergy(_Unlearned):
     """All pushes of the EQ of lowest energy, then those of the next."""
 
     def choose(
@@ -63,7 +82,7 @@ class LowestEnergy:
         return _in_order(frontier.by_energy(), frontier, n)
 
 
-class Exhaustive:
+class Exhaustive(_Unlearned):
     """All pushes of each EQ in the order of discovery."""
 
     def choose(
@@ -77,7 +96,7 @@ class Exhaustive:
         return _in_order(frontier.eqs.values(), frontier, n)
 
 
-class Stochastic:
+class Stochastic(_Unlearned):
     """EQs drawn with p ∝ exp(−E/k_B·T), of each the next push.
 
     Parameters

@@ -47,7 +47,7 @@ def test_exhaustive_goes_by_discovery() -> None:
     assert chosen == [Item("EQ0", 0), Item("EQ0", 1), Item("EQ0", 2), Item("EQ1", 0)]
 
 
-@pytest.mark.parametrize("name", ["lowest-energy", "exhaustive", "stochastic"])
+@pytest.mark.parametrize("name", ["lowest-energy", "exhaustive", "stochastic", "productive"])
 def test_every_policy_uses_up_every_push_once(name: str) -> None:
     policy, left = load_policy(name), frontier()
     used: list[Item] = []
@@ -116,8 +116,19 @@ def test_a_frontier_remembers_what_was_used() -> None:
     assert not left.anything_left()
 
 
+def test_a_frontier_forgets_pushes_it_can_work_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("networks.frontier._REMEMBERED", 1)
+    left = frontier()
+    assert left.take(Item("EQ0", 1)) == PUSHES["EQ0"][1]
+    assert list(left.left("EQ1")) == [0, 1]
+    assert list(left.left("EQ0")) == [0, 2]
+    assert left.is_left(Item("EQ0", 0))
+    assert not left.is_left(Item("EQ0", 1))
+    assert not left.is_left(Item("EQ7", 0))
+
+
 def test_policies_are_found_by_name() -> None:
-    assert {"exhaustive", "lowest-energy", "stochastic"} <= set(policy_names())
+    assert {"exhaustive", "lowest-energy", "productive", "stochastic"} <= set(policy_names())
     with pytest.raises(InputError, match=r"`policy` must be one of .*got 'greedy'"):
         load_policy("greedy")
     with pytest.raises(InputError, match="has no option 'temperature'; it takes no options"):
