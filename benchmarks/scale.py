@@ -43,7 +43,7 @@ WIDTH = 5.0  # eV: energies are spread evenly over this
 TRIALS = 320
 CHUNK = 1000
 STAGES = {"push": 20, "path": 40, "minimum": 20, "saddle": 60, "hessian": 25, "irc": 60}
-POLICIES = ("lowest-energy", "stochastic")
+POLICIES = ("lowest-energy", "stochastic", "productive")
 COLUMNS = ("EQ", "TS", "policy", "open s", "open µs / EQ", "µs / trial", "memory MiB")
 
 

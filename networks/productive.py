@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -21,6 +23,7 @@ _REPEATS = 3  # a kind tried so often before, or oftener
 _PRIOR = np.array([np.log(1e-3), *[0.0] * len(_DIRECTIONS), -0.5, -1.0, -1.5, -0.2, 0.0])
 _WIDTHS = np.array([3.0, *[0.7] * len(_DIRECTIONS), *[0.5] * _REPEATS, 0.2, 0.2])
 _RECORD = 3.0  # finds: how slowly a species' own record replaces what is expected of it
+_EQS = 1000  # of those that are open so many are looked at, the lowest
 _SHORTLIST = 64  # pushes looked at closely for each that is chosen
 
 T = TypeVar("T", bound=np.generic)
@@ -37,7 +40,7 @@ class Productive:
     energy. It is fitted anew for every round, and its coefficients are drawn from their
     posterior (Thompson sampling), so that nothing is given up for a bad start. Species that
     brought more than the model expects of them are preferred. Among equals the EQ of lowest
-    energy comes first.
+    energy comes first. Of very many open EQs only the thousand of lowest energy are considered.
     """
 
     def __init__(self) -> None:
@@ -51,12 +54,9 @@ class Productive:
         self._kinds, self._species = _Tally(), _Tally()
         self._about: dict[str, tuple[int, float]] = {}  # of an EQ: species, eV above the start
         self._zero: float | None = None
-        # The pushes that are left, a row each: number of the EQ, of the push, directions, kind,
-        # species; and the energy.
-        self._rows: Ints = np.zeros((0, 5), dtype=np.int64)
-        self._heights = np.zeros(0)
-        self._seen: set[str] = set()
-        self._chosen: list[int] = []  # rows that may be used up by now
+        # The pushes an EQ has left, a row each: number, directions, kind.
+        self._offers: dict[str, Ints] = {}
+        self._chosen: list[Item] = []  # may be used up by now
 
     def learn(self, trials: Iterable[Trial], network: ReactionNetwork) -> None:
         """See `Policy.learn`."""
@@ -85,7 +85,7 @@ class Productive:
         self, frontier: Frontier, network: ReactionNetwork, n: int, rng: np.random.Generator
     ) -> list[Item]:
         """See `Policy.choose`."""
-        self._look_at(frontier, network)
+        offers = self._offered(frontier, network)
         terms, (found, spent) = self._terms[: self._count], self._results[: self._count].T
         self._coefficients, curvature = fit_rates(terms, found, spent, self._coefficients)
         root = np.linalg.cholesky(curvature)
@@ -93,33 +93,23 @@ class Productive:
         record = self._records()
         kinds, species = self._kinds.tries.copy(), self._species.tries.copy()
 
-        def scores(rows: Ints) -> Floats:
-            _, _, direction, kind, of = self._rows[rows].T
-            terms = _model_terms(direction, kinds[kind], species[of], self._heights[rows])
-            result: Floats = terms @ drawn + record[of]
-            return result
+        def best(rows: Ints, count: int) -> Ints:
+            """The best rows in order, `count` of them."""
+            _, _, direction, kind, of = offers.rows[rows].T
+            terms = _model_terms(direction, kinds[kind], species[of], offers.heights[rows])
+            return offers.best_first(rows, terms @ drawn + record[of], count)
 
-        # Every choice makes others of its kind and species less promising, never more.
-        every = np.arange(len(self._rows))
-        order = self._best_first(every, scores(every), _SHORTLIST * n)
-        chosen: list[int] = []
-        while len(chosen) < n and len(order):
-            best = self._best_first(order, scores(order), 1)[0]
-            chosen.append(int(best))
-            kinds[self._rows[best, 3]] += 1
-            species[self._rows[best, 4]] += 1
-            order = order[order != best]
-        self._chosen = chosen
-        return [self._item(row) for row in chosen]
-
-    def _best_first(self, rows: Ints, scores: Floats, count: int) -> Ints:
-        """The best rows in order; `count` of them."""
-        if len(rows) > count:  # sorting only the best keeps this cheap where millions are left
-            good = np.flatnonzero(scores >= -np.partition(-scores, count - 1)[count - 1])
-            rows, scores = rows[good], scores[good]
-        eqs, numbers = self._rows[rows, 0], self._rows[rows, 1]
-        result: Ints = rows[np.lexsort((numbers, eqs, self._heights[rows], -scores))][:count]
-        return result
+        # Every choice makes others of its kind and species less promising, hardly ever more.
+        shortlist = best(np.arange(len(offers.rows)), _SHORTLIST * n)
+        self._chosen = []
+        while len(self._chosen) < n and len(shortlist):
+            (row,) = best(shortlist, 1)
+            eq, number, _, kind, of = offers.rows[row].tolist()
+            self._chosen.append(Item(f"EQ{eq}", number))
+            kinds[kind] += 1
+            species[of] += 1
+            shortlist = shortlist[shortlist != row]
+        return list(self._chosen)
 
     def _records(self) -> Floats:
         """By how much each species is better than the model expects, as a logarithm."""
@@ -131,29 +121,33 @@ class Productive:
         )
         return result
 
-    def _item(self, row: int) -> Item:
-        return Item(f"EQ{self._rows[row, 0]}", int(self._rows[row, 1]))
-
-    def _look_at(self, frontier: Frontier, network: ReactionNetwork) -> None:
-        """Drop the rows of pushes that were used, and make those of EQs that are new."""
-        gone = [row for row in self._chosen if not frontier.is_left(self._item(row))]
-        self._chosen = []
-        rows, heights = [np.delete(self._rows, gone, axis=0)], [np.delete(self._heights, gone)]
-        for id, eq in frontier.eqs.items():
-            if id in self._seen:
-                continue
-            self._seen.add(id)
-            left = frontier.left(id)
+    def _offered(self, frontier: Frontier, network: ReactionNetwork) -> _Offers:
+        """What can be chosen: the pushes that are left of the lowest EQs."""
+        for item in self._chosen:
+            if item.eq in self._offers and not frontier.is_left(item):
+                left = self._offers[item.eq]
+                self._offers[item.eq] = left[left[:, 0] != item.push]
+        eqs = list(islice(frontier.by_energy(), _EQS))
+        self._offers = {eq.id: self._offer(eq, frontier, network) for eq in eqs}
+        rows, heights = [], []
+        for eq in eqs:
             species, height = self._describe(eq, network)
-            kinds = self._kinds.numbers(
-                push_kinds(network.molecule, eq.positions, [*left.values()])
-            )
-            directions = [_direction(terms) for terms in left.values()]
-            m = len(left)
-            columns = ([eq.number] * m, [*left], directions, kinds, [species] * m)
-            rows.append(np.array(columns, dtype=np.int64).T)
+            offer = self._offers[eq.id]
+            m = len(offer)
+            rows.append(np.column_stack([np.full(m, eq.number), offer, np.full(m, species)]))
             heights.append(np.full(m, height))
-        self._rows, self._heights = np.concatenate(rows), np.concatenate(heights)
+        if not rows:
+            return _Offers(np.zeros((0, 5), dtype=np.int64), np.zeros(0))
+        return _Offers(np.concatenate(rows), np.concatenate(heights))
+
+    def _offer(self, eq: EQ, frontier: Frontier, network: ReactionNetwork) -> Ints:
+        """The pushes an EQ has left as rows (k, 3)."""
+        if eq.id in self._offers:
+            return self._offers[eq.id]
+        left = frontier.left(eq.id)
+        kinds = self._kinds.numbers(push_kinds(network.molecule, eq.positions, [*left.values()]))
+        directions = [_direction(terms) for terms in left.values()]
+        return np.array([[*left], directions, kinds], dtype=np.int64).T
 
     def _describe(self, eq: EQ, network: ReactionNetwork) -> tuple[int, float]:
         """The number of the species of an EQ, and its energy above the start in eV."""
@@ -163,6 +157,31 @@ class Productive:
                 self._zero = eq.energy  # the first to be pushed is the start
             self._about[eq.id] = species, eq.energy - self._zero
         return self._about[eq.id]
+
+
+@dataclass(frozen=True, eq=False)
+class _Offers:
+    """Pushes that can be chosen.
+
+    Attributes
+    ----------
+    rows
+        (m, 5) number of the EQ, of the push, directions, kind, species.
+    heights
+        (m,) energy of the EQ in eV.
+    """
+
+    rows: Ints
+    heights: Floats
+
+    def best_first(self, rows: Ints, scores: Floats, count: int) -> Ints:
+        """Those of the `rows` with the highest scores in order, `count` of them."""
+        if len(rows) > count:  # only the best need be sorted
+            good = np.flatnonzero(scores >= -np.partition(-scores, count - 1)[count - 1])
+            rows, scores = rows[good], scores[good]
+        eqs, numbers = self.rows[rows, 0], self.rows[rows, 1]
+        result: Ints = rows[np.lexsort((numbers, eqs, self.heights[rows], -scores))][:count]
+        return result
 
 
 class _Tally:
