@@ -14,7 +14,9 @@ from networks.report import load_run
 from networks.routes import lowest_route
 
 molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))
-for _ in explore(molecule, start, Settings(seed=7, max_trials=4), Path("04.db")):
+# A few pushes, in the order of the list.
+settings = Settings(seed=7, policy="lowest-energy", max_trials=4)
+for _ in explore(molecule, start, settings, Path("04.db")):
     pass
 run = load_run(Path("04.db"))
 

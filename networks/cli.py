@@ -91,8 +91,8 @@ def _limits(command: F) -> F:
 @click.option("--workers", type=int, help="Worker processes.  [default: 1]")
 @click.option(
     "--policy",
-    help="What to push next: lowest-energy, productive, exhaustive or stochastic.  [default: "
-    "lowest-energy]",
+    help="What to push next: productive (what has brought most for its gradients so far), "
+    "lowest-energy, exhaustive or stochastic.  [default: productive]",
 )
 @click.option(
     "--policy-option",

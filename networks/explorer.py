@@ -44,6 +44,10 @@ from networks.settings import KEEP, Keep, Settings
 from networks.store import Store
 from networks.tasks import Bench, Push, Task
 
+ATTEMPTS = 3
+"""How often a push that crosses a barrier but leads to no saddle point is tried at most, once
+nothing new is left."""
+
 # What random numbers are made from, after the seed: each purpose has its own stream.
 _CHOICE, _PUSHES, _TRIAL = 1, 2, 3
 
@@ -239,7 +243,8 @@ class _Exploration:
             barren=store.barren_trials(),
             seconds=summary.seconds,
         )
-        self._frontier = Frontier(self._pushes)
+        self._frontier = Frontier(self._first_attempts)
+        self._again: Frontier | None = None
         policy.learn(store.trials(), self._network)
 
     def run(self) -> Iterator[Event]:
@@ -257,7 +262,7 @@ class _Exploration:
             if plan is None:
                 reason = self._reason_to_stop()
                 if reason is not None:
-                    complete = Complete(self._frontier.anything_left(), reason)
+                    complete = Complete(self._open().anything_left(), reason)
                     store.stopped(complete, self._budget.seconds)
                     yield Stopped(reason, complete.anything_left)
                     return
@@ -328,7 +333,7 @@ class _Exploration:
         self._policy.learn(absorbed.trials, self._network)
         if stage.number:
             for eq in absorbed.eqs:
-                self._open(eq)
+                self._expand(eq)
         finder = {id: trial.number for trial in absorbed.trials for id in trial.found}
         records: list[EQ | TS | DC] = [*absorbed.eqs, *absorbed.dcs, *absorbed.tss]
         for record in records:
@@ -353,7 +358,7 @@ class _Exploration:
         """Choose the pushes of the next round."""
         number = self._store.rounds
         rng = np.random.default_rng([self._settings.seed, _CHOICE, number])
-        items = self._policy.choose(self._frontier, self._network, self._budget.room(), rng)
+        items = self._policy.choose(self._open(), self._network, self._budget.room(), rng)
         if not items:
             raise AfirError(
                 f"the policy {self._settings.policy!r} must choose something while pushes are "
@@ -365,14 +370,17 @@ class _Exploration:
         """The tasks of a plan; its pushes are used up."""
         tasks: list[Push] = []
         left: list[int | None] = []
+        frontier = self._open()
         for item in plan.items:
             eq = self._network.eqs[item.eq]
             # A limit that was changed may have closed an EQ whose round had begun.
-            if item.eq in self._frontier.eqs:
-                terms = self._frontier.take(item)
-                left.append(len(self._frontier.left(item.eq)))
+            if item.push in frontier.left(item.eq):
+                terms = frontier.take(item)
+                first = frontier is self._frontier
+                left.append(len(frontier.left(item.eq)) if first else 0)
             else:
-                terms = self._pushes(eq)[item.push]
+                listed = self._pushes(eq)
+                terms = listed[item.push % len(listed)]
                 left.append(None)
             seed = (self._settings.seed, _TRIAL, eq.number, item.push)
             tasks.append(Push(eq.point(), terms, plan.ceiling, seed))
@@ -382,7 +390,7 @@ class _Exploration:
         wanted = self._store.wanted()
         if wanted is not None and self._network.find_eq(*wanted) is not None:
             return StoppedBy.WANTED
-        if not self._frontier.anything_left():
+        if not self._open().anything_left():
             return StoppedBy.NOTHING_LEFT
         return self._budget.used_up()
 
@@ -395,11 +403,53 @@ class _Exploration:
             used.setdefault(item.eq, []).append(item.push)
             left[item.eq] = others
         for eq in self._network.eqs.values():
-            self._open(eq, used.get(eq.id, ()), left.get(eq.id))
+            self._expand(eq, used.get(eq.id, ()), left.get(eq.id))
 
-    def _open(self, eq: EQ, used: Sequence[int] = (), left: int | None = None) -> None:
+    def _expand(self, eq: EQ, used: Sequence[int] = (), left: int | None = None) -> None:
         if self._worth_expanding(eq):
             self._frontier.add(eq, used, left)
+
+    def _open(self) -> Frontier:
+        """What is chosen from: pushes never tried, then what is tried once more, and again.
+
+        Which of them there are follows from what is written, so that a resumed run chooses from
+        the same.
+        """
+        if self._frontier.anything_left():
+            self._again = None
+            return self._frontier
+        attempt = 1
+        while self._again is None or not self._again.anything_left():
+            if attempt == ATTEMPTS:
+                return self._frontier
+            self._again = self._further_attempts(attempt)
+            attempt += 1
+        return self._again
+
+    def _further_attempts(self, attempt: int) -> Frontier:
+        """Pushes that crossed a barrier without a saddle point, from another displacement.
+
+        They are numbered behind those of the attempts before.
+        """
+        missed: dict[str, set[int]] = {}
+        for item in self._store.missed():
+            missed.setdefault(item.eq, set()).add(item.push)
+        used: dict[str, list[int]] = {}
+        for item, _ in self._store.used():
+            used.setdefault(item.eq, []).append(item.push)
+
+        def again(eq: EQ) -> dict[int, PushTerms]:
+            listed = self._pushes(eq)
+            numbers = enumerate(listed, start=attempt * len(listed))
+            return {
+                number: terms for number, terms in numbers if number - len(listed) in missed[eq.id]
+            }
+
+        frontier = Frontier(again)
+        for eq in self._network.eqs.values():
+            if eq.id in missed and self._worth_expanding(eq):
+                frontier.add(eq, used[eq.id])
+        return frontier
 
     def _worth_expanding(self, eq: EQ) -> bool:
         settings, start = self._settings, self._network.eqs["EQ0"]
@@ -415,6 +465,9 @@ class _Exploration:
         molecule = self._network.molecule
         changed = bonds_changed(bonds(molecule, start.positions), bonds(molecule, eq.positions))
         return changed <= settings.bond_depth
+
+    def _first_attempts(self, eq: EQ) -> dict[int, PushTerms]:
+        return dict(enumerate(self._pushes(eq)))
 
     def _pushes(self, eq: EQ) -> list[PushTerms]:
         """All pushes of an EQ, the same whenever they are worked out."""

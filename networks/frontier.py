@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -27,11 +27,11 @@ class Frontier:
     Parameters
     ----------
     pushes
-        Works out all pushes of an EQ. Must always give the same for the same EQ; called again
-        when so many others were looked at meanwhile that they were forgotten.
+        Works out all pushes of an EQ by number. Must always give the same for the same EQ; called
+        again when so many others were looked at meanwhile that they were forgotten.
     """
 
-    def __init__(self, pushes: Callable[[EQ], Sequence[PushTerms]]) -> None:
+    def __init__(self, pushes: Callable[[EQ], Mapping[int, PushTerms]]) -> None:
         self._pushes = pushes
         self._eqs: dict[str, EQ] = {}
         self._left: OrderedDict[str, dict[int, PushTerms]] = OrderedDict()
@@ -70,7 +70,7 @@ class Frontier:
             used = self._used[id]
             self._left[id] = {
                 number: terms
-                for number, terms in enumerate(self._pushes(self._eqs[id]))
+                for number, terms in self._pushes(self._eqs[id]).items()
                 if number not in used
             }
             if len(self._left) > _REMEMBERED:

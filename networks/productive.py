@@ -57,6 +57,7 @@ class Productive:
         # The pushes an EQ has left, a row each: number, directions, kind.
         self._offers: dict[str, Ints] = {}
         self._chosen: list[Item] = []  # may be used up by now
+        self._frontier: Frontier | None = None  # that these belong to
 
     def learn(self, trials: Iterable[Trial], network: ReactionNetwork) -> None:
         """See `Policy.learn`."""
@@ -123,6 +124,8 @@ class Productive:
 
     def _offered(self, frontier: Frontier, network: ReactionNetwork) -> _Offers:
         """What can be chosen: the pushes that are left of the lowest EQs."""
+        if frontier is not self._frontier:
+            self._frontier, self._offers, self._chosen = frontier, {}, []
         for item in self._chosen:
             if item.eq in self._offers and not frontier.is_left(item):
                 left = self._offers[item.eq]

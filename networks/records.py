@@ -165,7 +165,8 @@ class Trial:
     eq
         The EQ that was pushed.
     push
-        Which push of that EQ, in the order of `afir.fragments.pushes`.
+        Which push of that EQ, in the order of `afir.fragments.pushes`, from 0. Numbers behind
+        the last begin again: they are further attempts.
     terms
         The force terms.
     seed
@@ -184,8 +185,8 @@ class Trial:
     error
         Why the push itself has no result, in words; empty when it has one.
     pushes_left
-        How many pushes of the EQ were left after this one; None when that is not known, because
-        a limit had closed the EQ meanwhile.
+        How many first attempts of the EQ were left after this one; None when that is not known,
+        because a limit had closed the EQ meanwhile.
     """
 
     number: int

@@ -85,7 +85,7 @@ class Settings:
     surface_options: Mapping[str, Any] = field(default_factory=dict)
     step: StepSettings = field(default_factory=StepSettings)
     seed: int = 0
-    policy: str = "lowest-energy"
+    policy: str = "productive"
     policy_options: Mapping[str, Any] = field(default_factory=dict)
     targets: tuple[int, ...] | None = None
     terms: int = 2

@@ -305,6 +305,19 @@ class Store:
         for eq, push, left in rows:
             yield Item(f"EQ{eq}", push), left
 
+    def missed(self) -> Iterator[Item]:
+        """The pushes that crossed a barrier but led to no saddle point, in order."""
+        columns = schema.TRIALS.c
+        query = (
+            sa.select(columns.eq, columns.push)
+            .where(columns.outcome == Outcome.NO_SADDLE.name, columns.crossed)
+            .order_by(columns.number)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        for eq, push in rows:
+            yield Item(f"EQ{eq}", push)
+
     def plan(self) -> Plan | None:
         """The round in progress, if there is one."""
         with self._database.reading() as connection:

@@ -24,6 +24,7 @@ from toyworld import (
 import networks
 from afir import fragments
 from afir.errors import AfirError, InputError
+from afir.force import ForceTerm
 from afir.geometry import bonds
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
@@ -32,9 +33,10 @@ from afir.units import HARTREE, KJ_PER_MOL
 from networks import KEEP, Settings, explore, explorer, open_run, resume
 from networks.events import Event, Found, Opened, RoundDone, Stopped, TaskDone, TrialDone
 from networks.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
+from networks.explorer import ATTEMPTS
 from networks.frontier import PushTerms
 from networks.network import bonds_changed
-from networks.records import EQ, Complete, StoppedBy
+from networks.records import EQ, Complete, StoppedBy, Trial
 from networks.tasks import Bench, Push, Task, TaskResult
 
 TOY = SerialExecutor(ToyBench())
@@ -109,15 +111,45 @@ def test_nothing_is_examined_twice(whole: Path, tmp_path: Path) -> None:
 
     recorder = Recorder([])
     list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=recorder))
-    assert len(recorder.pushed) == len(set(recorder.pushed))
     with open_run(whole) as store:
         trials = list(store.trials())
     assert len(recorder.pushed) == len(trials)
+    # Only what crossed a barrier and led to no saddle point is pushed again.
+    again = sum(t.crossed and t.outcome is Outcome.NO_SADDLE for t in trials) * 2 // 3
+    assert len(set(recorder.pushed)) == len(trials) - again
     # Each saddle point is confirmed once, whether it was a transition state or not.
     confirmed = sum(trial.gradients.get("confirm", 0) for trial in trials) // 10
     with open_run(whole) as store:
         rejected = [d for d in store.dismissed() if d.kind == "TS" and d.node is None]
         assert confirmed == len(store.load_network().tss) + len(rejected)
+
+
+def test_what_crosses_without_a_saddle_point_is_tried_again_when_nothing_new_is_left(
+    whole: Path,
+) -> None:
+    with open_run(whole) as store:
+        network, trials = store.load_network(), list(store.trials())
+    attempts: dict[tuple[str, tuple[ForceTerm, ...]], list[Trial]] = {}
+    for trial in trials:
+        attempts.setdefault((trial.eq, trial.terms), []).append(trial)
+    counts = {
+        eq.id: len([key for key in attempts if key[0] == eq.id]) for eq in network.eqs.values()
+    }
+    missed = 0
+    for (eq, _), row in attempts.items():
+        lost = row[0].crossed and row[0].outcome is Outcome.NO_SADDLE
+        missed += lost
+        # The toy world is as hopeless the second time.
+        assert len(row) == (ATTEMPTS if lost else 1)
+        assert [trial.push for trial in row] == [
+            row[0].push + k * counts[eq] for k in range(len(row))
+        ]
+        assert len({trial.seed for trial in row}) == len(row)
+    assert missed > 2
+    firsts = max(row[0].number for row in attempts.values())
+    seconds = [row[1].number for row in attempts.values() if len(row) > 1]
+    thirds = [row[2].number for row in attempts.values() if len(row) > 1]
+    assert firsts < min(seconds) < max(seconds) < min(thirds)
 
 
 def test_another_seed_tries_other_things(whole: Path, tmp_path: Path) -> None:
@@ -357,7 +389,7 @@ def test_a_finished_run_stays_finished(whole: Path) -> None:
 def test_a_resumed_run_works_out_the_pushes_of_no_eq_but_those_it_pushes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(tmp_path / "run", replace(SETTINGS, max_trials=40))
+    run(tmp_path / "run", replace(SETTINGS, policy="lowest-energy", max_trials=40))
     with open_run(tmp_path / "run") as store:
         assert len({trial.eq for trial in store.trials()}) >= 5
         done = len(list(store.trials()))

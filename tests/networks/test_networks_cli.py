@@ -250,7 +250,7 @@ WRONG = [
     (["explore", "hcn.xyz", "--policy-option", "luck"], "--policy-option must look like"),
     (
         ["explore", "hcn.xyz", "--policy-option", "t=1"],
-        "'lowest-energy' has no option 't'; it takes",
+        "'productive' has no option 't'; it takes",
     ),
     (["explore", "hcn.xyz", "--gamma", "-1"], "`gamma` must be"),
     (["explore", "hcn.xyz", "--gamma", "strong"], "is not a valid float"),

@@ -27,7 +27,7 @@ def eq(id: str, energy: float) -> EQ:
 
 
 def frontier() -> Frontier:
-    result = Frontier(lambda record: PUSHES[record.id])
+    result = Frontier(lambda record: dict(enumerate(PUSHES[record.id])))
     for id, energy in ENERGIES.items():
         result.add(eq(id, energy))
     return result
@@ -64,7 +64,7 @@ def test_every_policy_uses_up_every_push_once(name: str) -> None:
 def test_stochastic_is_boltzmann_and_seeded() -> None:
     temperature = 2000.0
     energies = [0.0, 0.1, 0.3]
-    left = Frontier(lambda record: [(ForceTerm((0,), (1,), 1),)])
+    left = Frontier(lambda record: {0: (ForceTerm((0,), (1,), 1),)})
     for number, energy in enumerate(energies):
         left.add(eq(f"EQ{number}", -100.0 + energy))
     policy = load_policy("stochastic", {"temperature": temperature})
@@ -77,7 +77,7 @@ def test_stochastic_is_boltzmann_and_seeded() -> None:
 
 
 def test_stochastic_reaches_even_what_is_hopelessly_high() -> None:
-    left = Frontier(lambda record: [(ForceTerm((0,), (1,), 1),)])
+    left = Frontier(lambda record: {0: (ForceTerm((0,), (1,), 1),)})
     for number, energy in enumerate((-1e4, 0.0, 1e4)):
         left.add(eq(f"EQ{number}", energy))
     assert len(choose(load_policy("stochastic"), left, 5)) == 3
@@ -86,9 +86,9 @@ def test_stochastic_reaches_even_what_is_hopelessly_high() -> None:
 def test_pushes_are_worked_out_only_when_they_are_looked_at() -> None:
     asked: list[str] = []
 
-    def pushes(record: EQ) -> list[PushTerms]:
+    def pushes(record: EQ) -> dict[int, PushTerms]:
         asked.append(record.id)
-        return [(ForceTerm((0,), (1,), 1),)] * 5
+        return dict.fromkeys(range(5), (ForceTerm((0,), (1,), 1),))
 
     left = Frontier(pushes)
     for number in range(1000):
@@ -102,7 +102,7 @@ def test_pushes_are_worked_out_only_when_they_are_looked_at() -> None:
 
 
 def test_a_frontier_remembers_what_was_used() -> None:
-    left = Frontier(lambda record: PUSHES[record.id])
+    left = Frontier(lambda record: dict(enumerate(PUSHES[record.id])))
     left.add(eq("EQ0", 0.0), used=[0, 2])
     assert list(left.left("EQ0")) == [1]
     assert left.take(Item("EQ0", 1)) == PUSHES["EQ0"][1]

@@ -110,7 +110,7 @@ class World:
 
     def __init__(self, energies: Iterable[float], offered: list[PushTerms]) -> None:
         self.network = ReactionNetwork(Molecule.from_symbols(["C", "N", "O", "H"]))
-        self.left = Frontier(lambda _: offered)
+        self.left = Frontier(lambda _: dict(enumerate(offered)))
         self.trials: list[Trial] = []
         for number, energy in enumerate(energies):
             eq = EQ(f"EQ{number}", line(number), energy, np.ones(6), np.eye(12))
