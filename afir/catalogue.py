@@ -113,8 +113,9 @@ def _documented(text: str) -> dict[str, str]:
 
 def _missing(factory: Callable[..., Any]) -> str:
     """Why a factory cannot work here; empty if it can. Tried on a hydrogen molecule."""
+    given = {ARGUMENT: ""} if ARGUMENT in options_of(factory, 1) else {}
     try:
-        factory(Molecule((1, 1)))
+        factory(Molecule((1, 1)), **given)
     except MissingPackageError as error:
         return f"no: {error}"
     except (AfirError, TypeError):

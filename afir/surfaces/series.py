@@ -158,7 +158,7 @@ def in_series(
         raise InputError(f"`owners` must name {count} owners, one a geometry, got {len(owners)}")
     energies = np.empty(count)
     gradients = np.empty(positions.shape)
-    failures = _unusable(positions, smallest_distance)
+    failures = unusable(positions, smallest_distance)
     # A search that asks for one geometry at a time is the hot path: no counting there.
     times = Counter(map(id, owners)) if owners is not None and count > 1 else None
     for index in range(count):
@@ -188,7 +188,7 @@ def in_series(
     return Evaluation(energies, gradients, failures)
 
 
-def _unusable(positions: Positions, smallest_distance: float) -> dict[int, SurfaceError]:
+def unusable(positions: Positions, smallest_distance: float) -> dict[int, SurfaceError]:
     """Batch index → why the library must not see this geometry."""
     first, second = _pairs(positions.shape[1])
     difference = positions.take(first, 1) - positions.take(second, 1)

@@ -1,0 +1,72 @@
+"""What a learned potential is made of, as plain data: no torch is needed to read it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from afir.errors import InputError
+
+REPRESENTATIONS = ("painn", "schnet")
+"""PaiNN (2102.03150) and SchNet (10.1063/1.5019779), as schnetpack builds them."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The shape of a network.
+
+    Attributes
+    ----------
+    representation
+        ``"painn"`` or ``"schnet"``.
+    features
+        Numbers that describe an atom.
+    interactions
+        How many times atoms hear of their neighbours.
+    cutoff
+        Å beyond which they do not.
+    radial
+        Gaussians that a distance is expanded in.
+    """
+
+    representation: str = "painn"
+    features: int = 64
+    interactions: int = 3
+    cutoff: float = 5.0
+    radial: int = 20
+
+    def __post_init__(self) -> None:
+        if self.representation not in REPRESENTATIONS:
+            raise InputError(
+                f"`representation` must be one of {', '.join(REPRESENTATIONS)}, "
+                f"got {self.representation!r}"
+            )
+        for name, least in (("features", 2), ("interactions", 1), ("radial", 2)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise InputError(
+                    f"`{name}` must be a whole number of {least} or more, got {value!r}"
+                )
+        if not isinstance(self.cutoff, int | float) or not 0.0 < self.cutoff < math.inf:
+            raise InputError(f"`cutoff` must be a positive number of Å, got {self.cutoff!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; `from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Architecture:
+        """Read what `to_dict` writes.
+
+        Raises
+        ------
+        InputError
+            For an unknown name or a value that makes no sense.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in data:
+            if name not in known:
+                raise InputError(f"`architecture` must hold {', '.join(known)}, got {name!r}")
+        return cls(**data)

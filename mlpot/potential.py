@@ -1,0 +1,310 @@
+"""A trained potential: networks, what they were made for, and the file they are kept in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from afir.errors import InputError
+from afir.molecule import Molecule, Positions
+from mlpot.architecture import Architecture
+from mlpot.model import Network, build, energies_and_gradients, hessians
+
+FORMAT = "afir potential 1"
+"""First entry of every file; another number is another layout."""
+
+CHUNK = 64
+"""Geometries in one pass of a network: more need memory and are no faster."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a potential is, in plain data that is kept beside the weights as JSON.
+
+    Attributes
+    ----------
+    architecture
+        Of each network.
+    references
+        Energies in eV of the elements by atomic number, added to what the networks say.
+    scale
+        eV that 1 in the output of a network stands for.
+    base, base_options
+        The surface whose energy is added (Δ-learning), or "" when there is none.
+    target, target_options
+        The surface whose labels it learned.
+    charge, multiplicity
+        Of the molecules it learned.
+    calibration
+        Factor from the spread of the networks to the error to be expected.
+    limit
+        Largest spread of a gradient component in eV/Å at which it is to be trusted.
+    notes
+        How it was trained: counts, seeds, errors.
+    """
+
+    architecture: Architecture
+    references: Mapping[int, float]
+    scale: float = 1.0
+    base: str = ""
+    base_options: Mapping[str, Any] = field(default_factory=dict)
+    target: str = ""
+    target_options: Mapping[str, Any] = field(default_factory=dict)
+    charge: int = 0
+    multiplicity: int = 1
+    calibration: float = 1.0
+    limit: float = float("inf")
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """JSON text; `from_json` reads it back."""
+        return json.dumps(
+            {
+                "architecture": self.architecture.to_dict(),
+                "references": {str(z): energy for z, energy in sorted(self.references.items())},
+                "scale": self.scale,
+                "base": self.base,
+                "base_options": dict(self.base_options),
+                "target": self.target,
+                "target_options": dict(self.target_options),
+                "charge": self.charge,
+                "multiplicity": self.multiplicity,
+                "calibration": self.calibration,
+                "limit": None if np.isinf(self.limit) else self.limit,
+                "notes": dict(self.notes),
+            },
+            sort_keys=True,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Description:
+        """Read what `to_json` writes.
+
+        Raises
+        ------
+        InputError
+            If it is something else.
+        """
+        try:
+            data = json.loads(text)
+            data["architecture"] = Architecture.from_dict(data["architecture"])
+            data["references"] = {int(z): float(e) for z, e in data["references"].items()}
+            if data["limit"] is None:
+                data["limit"] = float("inf")
+            return cls(**data)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"the description must be that of a potential: {error}") from error
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a potential says of a batch of k geometries of n atoms.
+
+    Attributes
+    ----------
+    energies
+        (k,) in eV, the mean of the networks; without the base.
+    gradients
+        (k, n, 3) in eV/Å.
+    energy_spread
+        (k,) standard deviation of the networks in eV; zero for a single one.
+    gradient_spread
+        (k, n) for each atom the standard deviation of its gradient in eV/Å, the root of the sum of
+        the variances of its components.
+    """
+
+    energies: NDArray[np.float64]
+    gradients: NDArray[np.float64]
+    energy_spread: NDArray[np.float64]
+    gradient_spread: NDArray[np.float64]
+
+
+class Potential:
+    """One or more networks that were trained for the same thing.
+
+    Parameters
+    ----------
+    description
+        What they are.
+    states
+        The weights of each.
+    device
+        Where they are evaluated, as torch names it: ``"cpu"``, ``"cuda"``.
+    dtype
+        ``"float64"`` or ``"float32"``.
+
+    Raises
+    ------
+    InputError
+        If there are no networks, the weights do not fit, or the device is not there.
+    """
+
+    def __init__(
+        self,
+        description: Description,
+        states: Sequence[Mapping[str, torch.Tensor]],
+        *,
+        device: str = "cpu",
+        dtype: str = "float64",
+    ) -> None:
+        if not states:
+            raise InputError("`states` must hold the weights of at least one network, got none")
+        if dtype not in ("float32", "float64"):
+            raise InputError(f"`dtype` must be float32 or float64, got {dtype!r}")
+        self.description = description
+        self._states = [dict(state) for state in states]
+        try:
+            networks = build(description.architecture, self._states)
+        except (RuntimeError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"the weights must fit the architecture: {reason}") from error
+        try:
+            self._device = torch.device(device)
+            torch.zeros(1, device=self._device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"`device` must be one that is here, got {device!r}: {reason}"
+            ) from error
+        self._dtype = getattr(torch, dtype)
+        self._networks: list[Network] = [
+            network.to(device=self._device, dtype=self._dtype) for network in networks
+        ]
+
+    @property
+    def states(self) -> list[dict[str, torch.Tensor]]:
+        """The weights of each network."""
+        return [dict(state) for state in self._states]
+
+    def __len__(self) -> int:
+        return len(self._networks)
+
+    def check(self, molecule: Molecule) -> None:
+        """Raise InputError when the potential cannot say anything about a molecule."""
+        unknown = sorted(set(molecule.numbers) - set(self.description.references))
+        if unknown:
+            symbols = [
+                s for z, s in zip(molecule.numbers, molecule.symbols, strict=True) if z in unknown
+            ]
+            raise InputError(
+                f"the potential must have learned all elements of {molecule.formula}, "
+                f"it does not know {', '.join(sorted(set(symbols)))}"
+            )
+        wanted = self.description.charge, self.description.multiplicity
+        if (molecule.charge, molecule.multiplicity) != wanted:
+            raise InputError(
+                f"the potential must have learned this charge and multiplicity, it knows charge "
+                f"{wanted[0]:+d} and multiplicity {wanted[1]}, got {molecule.charge:+d} and "
+                f"{molecule.multiplicity}"
+            )
+
+    def predict(self, molecule: Molecule, positions: Positions) -> Prediction:
+        """Energies, gradients and their spread, without the base.
+
+        Parameters
+        ----------
+        molecule
+            The molecule.
+        positions
+            (k, n, 3) in Å, finite, no two atoms on one spot.
+        """
+        shape = len(self), *positions.shape
+        energies, gradients = np.empty(shape[:2]), np.empty(shape)
+        numbers = torch.tensor(molecule.numbers, device=self._device)
+        for start in range(0, len(positions), CHUNK):
+            part = slice(start, start + CHUNK)
+            x = torch.as_tensor(positions[part], dtype=self._dtype, device=self._device)
+            for index, network in enumerate(self._networks):
+                energy, gradient = energies_and_gradients(network, numbers, x)
+                energies[index, part] = energy.detach().cpu().numpy()
+                gradients[index, part] = gradient.cpu().numpy()
+        scale = self.description.scale
+        energies *= scale
+        gradients *= scale
+        return Prediction(
+            energies.mean(axis=0) + self._reference(molecule),
+            gradients.mean(axis=0),
+            energies.std(axis=0),
+            np.sqrt(gradients.var(axis=0).sum(axis=2)),
+        )
+
+    def hessians(self, molecule: Molecule, positions: Positions) -> NDArray[np.float64]:
+        """Second derivatives (k, 3n, 3n) in eV/Å² of a batch (k, n, 3), without the base."""
+        numbers = torch.tensor(molecule.numbers, device=self._device)
+        x = torch.as_tensor(positions, dtype=self._dtype, device=self._device)
+        total = sum(hessians(network, numbers, x) for network in self._networks)
+        result: NDArray[np.float64] = np.asarray(total.cpu(), dtype=np.float64)
+        return result * (self.description.scale / len(self))
+
+    def _reference(self, molecule: Molecule) -> float:
+        return sum(self.description.references[z] for z in molecule.numbers)
+
+    # -- the file --------------------------------------------------------------------------
+
+    def save(self, path: Path) -> None:
+        """Write it to a file, which holds numbers and text and no code.
+
+        Raises
+        ------
+        InputError
+            If it cannot be written.
+        """
+        text = self.description.to_json()
+        content = {
+            "format": FORMAT,
+            "description": text,
+            "states": [{key: value.cpu() for key, value in s.items()} for s in self._states],
+            "digest": digest(text, self._states),
+        }
+        try:
+            torch.save(content, path)
+        except (OSError, RuntimeError) as error:
+            raise InputError(f"`{path}` must be a file that can be written: {error}") from error
+
+
+def load_potential(path: Path, *, device: str = "cpu", dtype: str = "float64") -> Potential:
+    """Read a potential from its file. No code in it is ever run.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is no potential, it was changed since it was written, or
+        `device` or `dtype` cannot be had.
+    """
+    if not path.is_file():
+        raise InputError(f"the potential must be a file, got {path}, which is none")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    # A file from somewhere may break the reader in any way; weights_only runs none of its code.
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path} must be a potential of afir: {reason}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(f"{path} must be a potential of afir, got another file")
+    text, states = content.get("description"), content.get("states")
+    if (
+        not isinstance(text, str)
+        or not isinstance(states, list)
+        or content.get("digest") != digest(text, states)
+    ):
+        raise InputError(f"{path} must be as it was written, its checksum is wrong; train it anew")
+    return Potential(Description.from_json(text), states, device=device, dtype=dtype)
+
+
+def digest(description: str, states: Sequence[Mapping[str, torch.Tensor]]) -> str:
+    """A checksum of all that a potential is made of."""
+    result = hashlib.sha256(description.encode())
+    for state in states:
+        for key in sorted(state):
+            value = state[key].detach().cpu().contiguous()
+            result.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+            result.update(value.numpy().tobytes())
+    return result.hexdigest()

@@ -1,0 +1,194 @@
+"""Learned potentials as surfaces: by themselves, and as a correction of another surface.
+
+Loading this module loads no torch: that is done when a surface is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afir.errors import InputError, SurfaceError
+from afir.molecule import Molecule, Positions
+from afir.surface import Evaluation, Surface, load_surface
+from afir.surfaces.series import LARGEST_GRADIENT, as_batch, unusable
+from mlpot.packages import require
+
+if TYPE_CHECKING:
+    from mlpot.potential import Potential
+
+SMALLEST_DISTANCE = 0.5
+"""Å. Closer atoms are refused: nothing was learned there."""
+
+
+def learned(
+    molecule: Molecule,
+    *,
+    argument: str,
+    device: str = "cpu",
+    dtype: str = "float64",
+) -> LearnedSurface:
+    """A potential trained by `afir train`, alone.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    argument
+        The file of the potential: what follows the colon of ``learned:MODEL``.
+    device
+        Where it is evaluated: cpu, cuda.
+    dtype
+        float64 or float32.
+
+    Raises
+    ------
+    MissingPackageError
+        If torch or schnetpack is not installed.
+    InputError
+        If the file is no potential, it is one of a difference, or it does not fit the molecule.
+    """
+    potential = _load(argument, device, dtype)
+    if potential.description.base:
+        raise InputError(
+            f"the potential {argument} is a correction of {potential.description.base}: use "
+            f"delta:{argument}"
+        )
+    return LearnedSurface(molecule, potential)
+
+
+def delta(
+    molecule: Molecule,
+    *,
+    argument: str,
+    device: str = "cpu",
+    dtype: str = "float64",
+) -> LearnedSurface:
+    """A cheap surface plus a correction trained by `afir train --base`.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    argument
+        The file of the correction: what follows the colon of ``delta:MODEL``. It says of which
+        surface.
+    device
+        Where it is evaluated: cpu, cuda.
+    dtype
+        float64 or float32.
+
+    Raises
+    ------
+    MissingPackageError
+        If torch or schnetpack is not installed.
+    InputError
+        If the file is no potential, it is no correction, or it does not fit the molecule.
+    """
+    potential = _load(argument, device, dtype)
+    about = potential.description
+    if not about.base:
+        raise InputError(f"the potential {argument} corrects no surface: use learned:{argument}")
+    return LearnedSurface(
+        molecule, potential, load_surface(about.base, molecule, **about.base_options)
+    )
+
+
+def _load(argument: str, device: str, dtype: str) -> Potential:
+    require()
+    from mlpot.potential import load_potential
+
+    return load_potential(Path(argument), device=device, dtype=dtype)
+
+
+@final
+class LearnedSurface:
+    """A learned potential as a surface, with what it is a correction of, if anything.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    potential
+        The potential.
+    base
+        The surface whose energies are added.
+
+    Raises
+    ------
+    InputError
+        If the potential does not fit the molecule.
+    """
+
+    def __init__(
+        self, molecule: Molecule, potential: Potential, base: Surface | None = None
+    ) -> None:
+        potential.check(molecule)
+        self._molecule = molecule
+        self.potential = potential
+        self.base = base
+
+    @property
+    def molecule(self) -> Molecule:
+        """The molecule this surface belongs to."""
+        return self._molecule
+
+    def for_paths(self) -> LearnedSurface:
+        """The same with its base made smoother."""
+        if self.base is None:
+            return self
+        smoother = self.base.for_paths()
+        if smoother is self.base:
+            return self
+        return LearnedSurface(self._molecule, self.potential, smoother)
+
+    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
+        """Energies and gradients of a batch; see `afir.surface.Surface.evaluate`."""
+        evaluation, _ = self.evaluate_with_spread(positions, owners)
+        return evaluation
+
+    def evaluate_with_spread(
+        self, positions: Positions, owners: Sequence[object] | None = None
+    ) -> tuple[Evaluation, NDArray[np.float64]]:
+        """The same, and the spread (k, n) of the gradient on each atom in eV/Å.
+
+        The spread is the standard deviation of the networks, calibrated; zero for a single one,
+        NaN where the surface failed.
+        """
+        batch = as_batch(self._molecule, positions)
+        failures = unusable(batch, SMALLEST_DISTANCE)
+        good = np.array([index for index in range(len(batch)) if index not in failures], dtype=int)
+        energies = np.full(len(batch), np.nan)
+        gradients = np.full(batch.shape, np.nan)
+        spread = np.full(batch.shape[:2], np.nan)
+        if len(good):
+            said = self.potential.predict(self._molecule, batch[good])
+            energies[good], gradients[good] = said.energies, said.gradients
+            spread[good] = self.potential.description.calibration * said.gradient_spread
+        if self.base is not None:
+            below = self.base.evaluate(batch, owners)
+            energies = energies + below.energies
+            gradients = gradients + below.gradients
+            failures = {**below.failures, **failures}
+        for index in good[~_sound(energies[good], gradients[good])]:
+            failures.setdefault(
+                int(index),
+                SurfaceError(f"the gradient is {LARGEST_GRADIENT:.0f} eV/Å or more, or not finite"),
+            )
+        for index in failures:
+            energies[index] = gradients[index] = spread[index] = np.nan
+        return Evaluation(energies, gradients, failures), spread
+
+    def hessians(self, positions: Positions) -> NDArray[np.float64]:
+        """Exact second derivatives (k, 3n, 3n) in eV/Å² of what was learned, without the base."""
+        return self.potential.hessians(self._molecule, as_batch(self._molecule, positions))
+
+
+def _sound(energies: NDArray[np.float64], gradients: NDArray[np.float64]) -> NDArray[np.bool_]:
+    norms = np.sqrt((gradients**2).sum(axis=(1, 2)))
+    result: NDArray[np.bool_] = np.isfinite(energies) & (norms < LARGEST_GRADIENT)
+    return result

@@ -1,0 +1,44 @@
+"""What tests of learned surfaces share: untrained networks and geometries of butadiene."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("schnetpack", reason="schnetpack is not installed")
+
+import torch
+
+from afir.molecule import Positions
+from afir.structures import read_structure
+from mlpot.architecture import Architecture
+from mlpot.model import Network
+from mlpot.potential import Description, Potential
+
+BUTADIENE, START = read_structure(Path(__file__).parents[2] / "examples" / "butadiene.xyz")
+
+
+def geometries(count: int, seed: int = 0, width: float = 0.08) -> Positions:
+    """Displaced geometries (count, 10, 3)."""
+    rng = np.random.default_rng(seed)
+    return START + width * rng.normal(size=(count, *START.shape))
+
+
+def description(representation: str, **changes: Any) -> Description:
+    architecture = Architecture(representation, features=16, interactions=2)
+    return Description(architecture, {1: -10.0, 6: -50.0}, **changes)
+
+
+def random_potential(
+    representation: str, networks: int, *, dtype: str = "float64", **changes: Any
+) -> Potential:
+    about = description(representation, **changes)
+    states = []
+    for seed in range(networks):
+        torch.manual_seed(seed)
+        states.append(Network(about.architecture).state_dict())
+    return Potential(about, states, dtype=dtype)

@@ -1,0 +1,130 @@
+"""Learned surfaces keep the contract of every surface."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from learned import BUTADIENE, START, description, geometries, random_potential
+
+from afir.contract import check_surface
+from afir.errors import InputError
+from afir.molecule import Molecule
+from afir.surface import load_surface
+from mlpot.potential import Potential
+from mlpot.surface import LearnedSurface
+
+
+@pytest.mark.parametrize("representation", ["painn", "schnet"])
+@pytest.mark.parametrize("networks", [1, 3])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_contract_holds(representation: str, networks: int, dtype: str) -> None:
+    potential = random_potential(representation, networks, dtype=dtype)
+    surface = LearnedSurface(BUTADIENE, potential)
+    report = check_surface(
+        surface,
+        geometries(3),
+        rng=np.random.default_rng(1),
+        energy_tolerance=1e-6 if dtype == "float64" else 1e-4,
+        gradient_tolerance=1e-3 if dtype == "float64" else 5e-2,
+    )
+    if dtype == "float64":
+        # The vectors of an untrained PaiNN are so short that their norms bend within the step.
+        assert report.gradient < (1e-5 if representation == "schnet" else 1e-3)
+        assert report.motion < 1e-9
+
+
+def test_a_correction_keeps_the_contract_of_its_base(tmp_path: Path) -> None:
+    potential = random_potential("painn", 2, base="gfn1")
+    potential.save(tmp_path / "delta.model")
+    surface = load_surface(f"delta:{tmp_path / 'delta.model'}", BUTADIENE)
+    check_surface(surface, geometries(2), rng=np.random.default_rng(1))
+    below = load_surface("gfn1", BUTADIENE).evaluate(geometries(2))
+    above = surface.evaluate(geometries(2))
+    said = potential.predict(BUTADIENE, geometries(2))
+    assert np.allclose(above.energies, below.energies + said.energies, atol=1e-9)
+    assert np.allclose(above.gradients, below.gradients + said.gradients, atol=1e-9)
+
+
+def test_the_spread_is_that_of_the_networks() -> None:
+    potential = random_potential("painn", 4)
+    parts = [
+        Potential(potential.description, [state]).predict(BUTADIENE, geometries(5))
+        for state in potential.states
+    ]
+    gradients = np.array([part.gradients for part in parts])
+    expected = np.sqrt(((gradients - gradients.mean(axis=0)) ** 2).mean(axis=0).sum(axis=2))
+    calibrated = Potential(
+        dataclasses.replace(potential.description, calibration=1.5), potential.states
+    )
+    _, spread = LearnedSurface(BUTADIENE, calibrated).evaluate_with_spread(geometries(5))
+    assert np.allclose(spread, 1.5 * expected, rtol=1e-9)
+    _, alone = LearnedSurface(
+        BUTADIENE, Potential(potential.description, potential.states[:1])
+    ).evaluate_with_spread(geometries(5))
+    assert not alone.any()
+
+
+@pytest.mark.parametrize("representation", ["painn", "schnet"])
+def test_exact_hessians_are_the_derivatives_of_gradients(representation: str) -> None:
+    surface = LearnedSurface(BUTADIENE, random_potential(representation, 2))
+    x = geometries(2)
+    exact = surface.hessians(x)
+    step = 1e-4
+    for column in (0, 7, 29):
+        shift = np.zeros(30)
+        shift[column] = step
+        ahead = surface.evaluate(x + shift.reshape(10, 3)).gradients.reshape(2, 30)
+        behind = surface.evaluate(x - shift.reshape(10, 3)).gradients.reshape(2, 30)
+        assert np.allclose(exact[:, column], (ahead - behind) / (2 * step), atol=1e-5)
+    assert np.allclose(exact, exact.transpose(0, 2, 1), atol=1e-8)
+
+
+def test_atoms_beyond_the_cutoff_do_not_feel_each_other() -> None:
+    surface = LearnedSurface(BUTADIENE, random_potential("painn", 1))
+    apart = START.copy()
+    apart[5:] += [40.0, 0.0, 0.0]
+    further = START.copy()
+    further[5:] += [60.0, 0.0, 0.0]
+    both = surface.evaluate(np.array([apart, further]))
+    assert both.energies[0] == pytest.approx(both.energies[1], abs=1e-9)
+
+
+def test_a_single_atom_and_collapsed_atoms_are_no_accident() -> None:
+    potential = random_potential("painn", 1)
+    atom = LearnedSurface(Molecule((6,)), potential).evaluate(np.zeros((2, 1, 3)))
+    assert np.isfinite(atom.energies).all()
+    assert not atom.gradients.any()
+    x = START.copy()
+    x[1] = x[0] + 0.1
+    answer = LearnedSurface(BUTADIENE, potential).evaluate(np.array([START, x]))
+    assert set(answer.failures) == {1}
+
+
+def options(**changes: Any) -> Potential:
+    return Potential(description("painn", **changes), random_potential("painn", 1).states)
+
+
+def test_misuse_is_one_sentence(tmp_path: Path) -> None:
+    direct, difference = tmp_path / "direct", tmp_path / "difference"
+    random_potential("painn", 1).save(direct)
+    random_potential("painn", 1, base="gfn1").save(difference)
+    with pytest.raises(InputError, match=r"use learned:"):
+        load_surface(f"delta:{direct}", BUTADIENE)
+    with pytest.raises(InputError, match=r"use\s+delta:"):
+        load_surface(f"learned:{difference}", BUTADIENE)
+    with pytest.raises(InputError, match="does not know O"):
+        load_surface(f"learned:{direct}", Molecule.from_symbols(["C", "O"]))
+    with pytest.raises(InputError, match="charge"):
+        load_surface(f"learned:{direct}", Molecule(BUTADIENE.numbers, 1, 2))
+    with pytest.raises(InputError, match="`device` must be one that is here"):
+        load_surface(f"learned:{direct}", BUTADIENE, device="nowhere")
+    with pytest.raises(InputError, match="`dtype` must be"):
+        load_surface(f"learned:{direct}", BUTADIENE, dtype="float16")
+    with pytest.raises(InputError, match="which is none"):
+        load_surface(f"learned:{tmp_path / 'missing'}", BUTADIENE)
+    with pytest.raises(InputError, match="at least one network"):
+        Potential(description("painn"), [])
