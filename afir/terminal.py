@@ -138,6 +138,11 @@ class Terminated(KeyboardInterrupt):
     """The end that was asked for by SIGTERM, as batch systems do when the time is over."""
 
 
+def exit_code(stop: KeyboardInterrupt) -> int:
+    """The exit code of a command that was asked to end: 128 and the signal, as shells have it."""
+    return 143 if isinstance(stop, Terminated) else 130
+
+
 @contextmanager
 def terminable() -> Iterator[None]:
     """Meanwhile SIGTERM does what Ctrl-C does, by raising `Terminated`."""

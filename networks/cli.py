@@ -11,7 +11,7 @@ import click
 from afir.errors import InputError
 from afir.terminal import (
     LiveLine,
-    Terminated,
+    exit_code,
     json_option,
     messages,
     option_values,
@@ -34,14 +34,14 @@ if TYPE_CHECKING:  # numpy is not needed for --help
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_INTERRUPTED = 130
-_TERMINATED = 143  # 128 and the number of SIGTERM, as shells have it
 _SHOWN = 15  # structures of a kind in the summary after a run
 
 
 def commands() -> list[click.Command]:
     """The commands of this package, for the entry point."""
-    return [explore, resume, show, export, plot]
+    from networks.command_collect import collect
+
+    return [explore, resume, show, export, plot, collect]
 
 
 _RUN = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
@@ -116,6 +116,11 @@ def _limits(command: F) -> F:
     "--expand-complexes/--keep-complexes",
     default=None,
     help="Push complexes of several molecules too.  [default: keep them as they are]",
+)
+@click.option(
+    "--keep-frames/--no-frames",
+    default=None,
+    help="Keep every geometry that is evaluated, for `afir collect`.  [default: do not]",
 )
 def explore(job: Path | None, **flags: Any) -> int:
     """Explore the reaction paths that start from the structure IN.
@@ -393,7 +398,7 @@ def _follow(events: Iterator[Event], path: Path, molecule: Molecule, zero: float
         if isinstance(events, Generator):
             events.close()
         click.echo(f"Stopped. Nothing is lost: `afir resume {path}` goes on.", err=True)
-        return _TERMINATED if isinstance(stop, Terminated) else _INTERRUPTED
+        return exit_code(stop)
     loaded = load_run(path)
     _print_sections(loaded, _SHOWN, costs=False)
     _print_end(loaded, path)

@@ -21,6 +21,7 @@ from afir.driver import Search, drive
 from afir.errors import AfirError, InputError
 from afir.stationary import Outcome
 from afir.surface import Surface
+from networks.frames import Recorder
 from networks.tasks import Bench, Failure, Task, TaskResult, Value, as_result
 
 logger = logging.getLogger(__name__)
@@ -128,8 +129,9 @@ class BatchedExecutor:
         for finished in drive(searches, self._surface, width=self._width):
             now = time.process_time()
             assert finished.value is not None  # the search of a bench always returns something
-            result = as_result(finished.value, finished.gradients, now - before)
-            yield int(str(finished.key)), result
+            index = int(str(finished.key))
+            recorder = searches.recorders.pop(index, None)
+            yield index, as_result(finished.value, finished.gradients, now - before, recorder)
             before = now
 
     def close(self) -> None:
@@ -143,6 +145,7 @@ class _Searches:
         self._bench = bench
         self._tasks = tasks
         self._next = 0
+        self.recorders: dict[int, Recorder] = {}
 
     def __iter__(self) -> Self:
         return self
@@ -150,8 +153,13 @@ class _Searches:
     def __next__(self) -> tuple[object, Search[Value | Failure]]:
         if self._next == len(self._tasks):
             raise StopIteration
+        index = self._next
         self._next += 1
-        return self._next - 1, self._bench.search(self._tasks[self._next - 1])
+        search, recorder = self._bench.search(self._tasks[index]), self._bench.recorder()
+        if recorder is not None:
+            self.recorders[index] = recorder
+            search = recorder.listen(search)
+        return index, search
 
 
 class ProcessExecutor:

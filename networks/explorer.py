@@ -211,6 +211,7 @@ def _events(
                 settings.surface_options,
                 settings.step,
                 settings.task_seconds,
+                settings.keep_frames,
             )
             if workers == 1:
                 doing = SerialExecutor(bench)

@@ -319,3 +319,5 @@ class Absorbed:
     """Of the start itself, which is no trial."""
     cpu_seconds: float
     wanted: tuple[Positions, float] | None = None
+    owners: Mapping[Key, int] = field(default_factory=dict)
+    """The number of the trial that each task belonged to."""

@@ -140,6 +140,7 @@ class Start:
             gradients=dict(gradients),
             cpu_seconds=sum(answer.cpu_seconds for answer in self._answers.values()),
             wanted=(points[1].positions, points[1].energy) if len(points) > 1 else None,
+            owners={Key("characterise", index): 0 for index in self._answers},
         )
 
 
@@ -289,7 +290,21 @@ class Round:
             dismissed=tuple(dismissed),
             gradients={},
             cpu_seconds=0.0,
+            owners={
+                key: trials + number + 1
+                for number in range(len(self._tasks))
+                for key in self._caused(number)
+            },
         )
+
+    def _caused(self, number: int) -> list[Key]:
+        """The tasks of a trial: its push, proofs of what it found, refinements."""
+        keys = [Key("push", number)]
+        keys += [Key("confirm", i) for i in self._own_candidates[number]]
+        keys += [Key("characterise", i) for i in self._own_minima[number]]
+        if number == len(self._tasks) - 1 and _PROBE in self._answers:
+            keys.append(_PROBE)
+        return keys
 
     def _check_surface(self) -> None:
         """Complain if the surface fails even for a structure it has refined before.
@@ -307,13 +322,9 @@ class Round:
     def _row(self, number: int, trial: int, found: tuple[str, ...]) -> Trial:
         answer = self._answers[Key("push", number)]
         value = answer.value
-        gradients = Counter(answer.gradients)
-        cpu_seconds = answer.cpu_seconds
-        caused = [Key("confirm", i) for i in self._own_candidates[number]]
-        caused += [Key("characterise", i) for i in self._own_minima[number]]
-        if number == len(self._tasks) - 1 and _PROBE in self._answers:
-            caused.append(_PROBE)
-        for key in caused:
+        gradients: Counter[str] = Counter()
+        cpu_seconds = 0.0
+        for key in self._caused(number):
             gradients.update(self._answers[key].gradients)
             cpu_seconds += self._answers[key].cpu_seconds
         item, task = self._plan.items[number], self._tasks[number]

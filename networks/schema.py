@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from afir.force import ForceTerm
 from afir.stationary import Outcome
 from networks.codec import decode, pack, unpack
+from networks.frames import Frames, Kept
 from networks.records import DC, EQ, TS, Absorbed, Dismissed, Trial
 from networks.tasks import TaskResult
 
@@ -130,6 +132,21 @@ RESULTS = sa.Table(
     sa.Column("cpu_seconds", sa.Float, nullable=False),
     sa.Column("value", sa.Text),
     sa.Column("arrays", sa.LargeBinary),
+)
+
+
+FRAMES = sa.Table(
+    "frames",
+    METADATA,
+    sa.Column("round", sa.Integer, primary_key=True),
+    sa.Column("phase", sa.Text, primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    # Not known before the round is over.
+    sa.Column("trial", sa.Integer),
+    sa.Column("origins", sa.Text, nullable=False),
+    sa.Column("positions", sa.LargeBinary, nullable=False),
+    sa.Column("energies", sa.LargeBinary, nullable=False),
+    sa.Column("gradients", sa.LargeBinary, nullable=False),
 )
 
 
@@ -298,6 +315,35 @@ def dismissed_record(row: sa.Row[Any]) -> Dismissed:
         reason=row.reason,
         node=row.node,
         trial=row.trial,
+    )
+
+
+def frames_row(frames: Frames) -> Row:
+    """What is stored of the frames of a task; equal origins in a row are counted."""
+    origins = [
+        [stage, level, len(list(group))]
+        for (stage, level), group in groupby(zip(frames.stages, frames.levels, strict=True))
+    ]
+    return {
+        "origins": json.dumps(origins),
+        "positions": pack(frames.positions),
+        "energies": pack(frames.energies),
+        "gradients": pack(frames.gradients),
+    }
+
+
+def frames_record(row: sa.Row[Any]) -> Kept:
+    """The frames of a task from their row."""
+    origins = json.loads(row.origins)
+    return Kept(
+        row.trial,
+        Frames(
+            unpack(row.positions),
+            unpack(row.energies),
+            unpack(row.gradients),
+            tuple(stage for stage, _, count in origins for _ in range(count)),
+            tuple(level for _, level, count in origins for _ in range(count)),
+        ),
     )
 
 

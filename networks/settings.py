@@ -70,6 +70,9 @@ class Settings:
         in the network.
     expand_complexes
         Whether EQs of several molecules are pushed too. The start always is.
+    keep_frames
+        Whether the run file keeps every geometry that is evaluated, with its energy and gradient,
+        except the displacements of Hessians.
     task_seconds
         A task that takes longer is given up.
     round_size
@@ -97,6 +100,7 @@ class Settings:
     patience: int | None = None
     wanted: Coordinates | None = None
     expand_complexes: bool = False
+    keep_frames: bool = False
     task_seconds: float = 1800.0
     round_size: int = 16
 
@@ -117,10 +121,9 @@ class Settings:
         _positive("task_seconds", self.task_seconds)
         for name in ("window_kj_mol", "max_seconds"):
             _positive(name, getattr(self, name), optional=True)
-        if not isinstance(self.expand_complexes, bool):
-            raise InputError(
-                f"`expand_complexes` must be true or false, got {self.expand_complexes!r}"
-            )
+        for name in ("expand_complexes", "keep_frames"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"`{name}` must be true or false, got {getattr(self, name)!r}")
         if self.targets is not None:
             object.__setattr__(self, "targets", _targets(self.targets))
         if self.wanted is not None:

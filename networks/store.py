@@ -22,6 +22,7 @@ from afir.stationary import Outcome
 from networks import schema
 from networks.codec import encode, pack, unpack
 from networks.database import Database, StoreError
+from networks.frames import Kept
 from networks.lock import Lock
 from networks.network import ReactionNetwork
 from networks.records import (
@@ -36,7 +37,7 @@ from networks.records import (
     Trial,
 )
 from networks.settings import Settings
-from networks.tasks import TaskResult
+from networks.tasks import Labelled, TaskResult
 
 
 class Store:
@@ -193,7 +194,10 @@ class Store:
 
     def add_result(self, round: int, key: Key, result: TaskResult, seconds: float) -> None:
         """Keep what a task of the round in progress returned; `seconds` is the run's total."""
-        text, arrays = (None, None) if result.value is None else encode(result.value)
+        text, arrays = None, None
+        if result.value is not None:
+            assert not isinstance(result.value, Labelled)  # no task of an exploration
+            text, arrays = encode(result.value)
         with self._database.writing() as connection:
             connection.execute(
                 sa.insert(schema.RESULTS).values(
@@ -208,12 +212,24 @@ class Store:
                     arrays=arrays,
                 )
             )
+            if result.frames is not None:
+                connection.execute(
+                    sa.insert(schema.FRAMES).values(
+                        round=round,
+                        phase=key.phase,
+                        position=key.index,
+                        **schema.frames_row(result.frames),
+                    )
+                )
             connection.execute(sa.update(schema.RUN).values(seconds=seconds))
 
     def forget_results(self) -> None:
         """Drop what the tasks of the round in progress returned, so that they are done again."""
         with self._database.writing() as connection:
             connection.execute(sa.delete(schema.RESULTS))
+            if self.settings.keep_frames:
+                untold = schema.FRAMES.c.trial.is_(None)
+                connection.execute(sa.delete(schema.FRAMES).where(untold))
 
     def absorb(self, absorbed: Absorbed, seconds: float) -> None:
         """Write what a round found and forget its raw results, all or nothing."""
@@ -231,6 +247,17 @@ class Store:
                             .values(no_ts_known=False)
                         )
             connection.execute(sa.delete(schema.RESULTS))
+            if self.settings.keep_frames:
+                for key, trial in absorbed.owners.items():
+                    connection.execute(
+                        sa.update(schema.FRAMES)
+                        .where(
+                            schema.FRAMES.c.round == absorbed.round,
+                            schema.FRAMES.c.phase == key.phase,
+                            schema.FRAMES.c.position == key.index,
+                        )
+                        .values(trial=trial)
+                    )
             changes: dict[str, Any] = {
                 "rounds": absorbed.round + 1,
                 "seconds": seconds,
@@ -286,6 +313,20 @@ class Store:
             ).all()
         for row in rows:
             yield schema.trial_record(row, counts.get(row.number, {}))
+
+    def frames(self) -> Iterator[Kept]:
+        """The geometries that were evaluated in finished rounds, task by task.
+
+        Nothing for a run that does not keep them.
+        """
+        if not self.settings.keep_frames:
+            return
+        columns = schema.FRAMES.c
+        order = (columns.round, columns.phase, columns.position)
+        with self._database.reading() as connection:
+            query = sa.select(schema.FRAMES).where(columns.trial.is_not(None)).order_by(*order)
+            for row in connection.execute(query):
+                yield schema.frames_record(row)
 
     def dismissed(self) -> Iterator[Dismissed]:
         """All structures that were met and are no nodes of their own, in order."""

@@ -15,13 +15,14 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from afir.driver import Asked, Search, relayed, solve
+from afir.driver import Asked, Search, relayed, solve, stage
 from afir.errors import AfirError, BrokenSurfaceError
 from afir.force import ForceTerm
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Confirmation, Outcome, StationaryPoint, TrialResult
 from afir.surface import Surface, load_surface
+from networks.frames import Frames, Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +66,23 @@ class Characterise:
     hessian: Positions | None = None
 
 
-Task: TypeAlias = Push | Confirm | Characterise
-Value: TypeAlias = TrialResult | Confirmation | StationaryPoint
+@dataclass(frozen=True, eq=False)
+class Label:
+    """Evaluate one geometry (n, 3) in Å as well as the surface can."""
+
+    positions: Positions
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """The energy of a geometry in eV and its gradient (n, 3) in eV/Å."""
+
+    energy: float
+    gradient: Positions
+
+
+Task: TypeAlias = Push | Confirm | Characterise | Label
+Value: TypeAlias = TrialResult | Confirmation | StationaryPoint | Labelled
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +102,8 @@ class TaskResult:
         Gradient evaluations by stage.
     cpu_seconds
         Processor time.
+    frames
+        What it evaluated, if that is kept.
     """
 
     value: Value | None
@@ -93,6 +111,7 @@ class TaskResult:
     error: str
     gradients: Counter[str]
     cpu_seconds: float
+    frames: Frames | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +136,8 @@ class Bench:
         How one elementary step is searched.
     seconds
         Wall time after which a task is given up, looked at between surface calls.
+    keep_frames
+        Whether results hold the geometries that were evaluated.
     """
 
     molecule: Molecule
@@ -124,6 +145,7 @@ class Bench:
     options: Mapping[str, Any] = field(default_factory=dict)
     step: StepSettings = field(default_factory=StepSettings)
     seconds: float = float("inf")
+    keep_frames: bool = False
 
     def load(self) -> Surface:
         """Build the surface, also as it is on paths.
@@ -144,6 +166,10 @@ class Bench:
             ) from error
         return surface
 
+    def recorder(self) -> Recorder | None:
+        """What keeps the geometries of one task; None if they are not kept."""
+        return Recorder(self.molecule.n_atoms) if self.keep_frames else None
+
     def search(self, task: Task) -> Search[Value | Failure]:
         """The search of a task; whatever goes wrong becomes a value."""
         # Only who does tasks pays for loading the searches, not who hands them out.
@@ -163,6 +189,8 @@ class Bench:
             )
         elif isinstance(task, Confirm):
             search = confirm(self.molecule, task.candidate, self.step)
+        elif isinstance(task, Label):
+            search = stage("label", label(task.positions))
         else:
             search = characterise(self.molecule, task.positions, self.step, hessian=task.hessian)
         return guarded(search, self.seconds)
@@ -174,10 +202,20 @@ class Bench:
         def perform(task: Task) -> TaskResult:
             gradients: Counter[str] = Counter()
             start = time.process_time()
-            value = solve(self.search(task), surface, gradients=gradients)
-            return as_result(value, gradients, time.process_time() - start)
+            recorder = self.recorder()
+            search = self.search(task)
+            if recorder is not None:
+                search = recorder.listen(search)
+            value = solve(search, surface, gradients=gradients)
+            return as_result(value, gradients, time.process_time() - start, recorder)
 
         return perform
+
+
+def label(positions: Positions) -> Search[Labelled]:
+    """The energy and the gradient of one geometry (n, 3) in Å."""
+    evaluation = yield positions[None]
+    return Labelled(float(evaluation.energies[0]), evaluation.gradients[0])
 
 
 class _TimeOverError(Exception):
@@ -215,8 +253,14 @@ def guarded(search: Search[T], seconds: float) -> Search[T | Failure]:
         return Failure(Outcome.SEARCH_FAILED, f"{type(error).__name__}: {error}")
 
 
-def as_result(value: Value | Failure, gradients: Counter[str], cpu_seconds: float) -> TaskResult:
+def as_result(
+    value: Value | Failure,
+    gradients: Counter[str],
+    cpu_seconds: float,
+    recorder: Recorder | None = None,
+) -> TaskResult:
     """The result of a guarded search."""
+    frames = None if recorder is None else recorder.frames()
     if isinstance(value, Failure):
-        return TaskResult(None, value.outcome, value.error, gradients, cpu_seconds)
-    return TaskResult(value, None, "", gradients, cpu_seconds)
+        return TaskResult(None, value.outcome, value.error, gradients, cpu_seconds, frames)
+    return TaskResult(value, None, "", gradients, cpu_seconds, frames)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="torch is not installed")
-pytest.importorskip("schnetpack", reason="schnetpack is not installed")
-
-import torch
-
 from afir.molecule import Positions
 from afir.structures import read_structure
 from mlpot.architecture import Architecture
-from mlpot.model import Network
-from mlpot.potential import Description, Potential
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("schnetpack", reason="schnetpack is not installed")
+model = pytest.importorskip("mlpot.model")
+potential = pytest.importorskip("mlpot.potential")
+
+if TYPE_CHECKING:
+    from mlpot.potential import Description, Potential
 
 BUTADIENE, START = read_structure(Path(__file__).parents[2] / "examples" / "butadiene.xyz")
 
@@ -30,7 +31,7 @@ def geometries(count: int, seed: int = 0, width: float = 0.08) -> Positions:
 
 def description(representation: str, **changes: Any) -> Description:
     architecture = Architecture(representation, features=16, interactions=2)
-    return Description(architecture, {1: -10.0, 6: -50.0}, **changes)
+    return potential.Description(architecture, {1: -10.0, 6: -50.0}, **changes)
 
 
 def random_potential(
@@ -40,5 +41,5 @@ def random_potential(
     states = []
     for seed in range(networks):
         torch.manual_seed(seed)
-        states.append(Network(about.architecture).state_dict())
-    return Potential(about, states, dtype=dtype)
+        states.append(model.Network(about.architecture).state_dict())
+    return potential.Potential(about, states, dtype=dtype)

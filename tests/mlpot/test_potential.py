@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from learned import BUTADIENE, description, geometries, random_potential
 
-import torch
 from afir.errors import InputError
 from mlpot.potential import FORMAT, Description, Potential, digest, load_potential
+
+torch = pytest.importorskip("torch")
 
 
 def test_what_is_saved_is_read_back(tmp_path: Path) -> None:

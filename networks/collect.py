@@ -1,0 +1,254 @@
+"""From the geometries that runs kept to a set of labelled data: chosen, evaluated, written.
+
+What is chosen covers the structures as evenly as it can (farthest-point sampling), so that a
+few hundred labels of an expensive surface say as much as possible.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+from numpy.typing import NDArray
+
+from afir.errors import InputError
+from afir.files import writing
+from afir.molecule import Molecule, Positions
+from networks.executor import Executor
+from networks.frames import Frames, Kept
+from networks.identity import fingerprint
+from networks.tasks import Label, Labelled
+
+NEAREST = 1e-3
+"""Å⁻¹. Geometries that are closer to one that was chosen, in any inverse distance, are left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Geometries to choose from.
+
+    Attributes
+    ----------
+    molecule
+        The molecule.
+    positions
+        (m, n, 3) in Å.
+    energies
+        (m,) in eV, of the surface of their run.
+    groups
+        What each belongs together with: the run and the trial. Never split a group.
+    stages
+        The stage of the search that asked for each.
+    """
+
+    molecule: Molecule
+    positions: Positions
+    energies: NDArray[np.float64]
+    groups: tuple[str, ...]
+    stages: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.energies)
+
+
+def pool(
+    molecule: Molecule,
+    kept: Sequence[tuple[str, Iterator[Kept]]],
+    *,
+    stages: Sequence[str] | None = None,
+    ceiling: float | None = None,
+) -> Pool:
+    """All kept geometries of some runs.
+
+    Parameters
+    ----------
+    molecule
+        The molecule of all runs.
+    kept
+        The name of each run and its frames, see `networks.store.Store.frames`.
+    stages
+        Only these stages; all if not given.
+    ceiling
+        Only geometries up to this above the lowest, in eV.
+
+    Raises
+    ------
+    InputError
+        If nothing is left.
+    """
+    parts: list[Frames] = []
+    groups: list[str] = []
+    for name, items in kept:
+        for item in items:
+            parts.append(item.frames)
+            groups += [f"{name}:{item.trial}"] * len(item.frames)
+    seen = Counter(stage for part in parts for stage in part.stages)
+    for stage in stages or ():
+        if stage not in seen:
+            known = ", ".join(sorted(seen)) or "none"
+            raise InputError(f"`stages` must name stages of the runs ({known}), got {stage!r}")
+    if not parts:
+        raise InputError("the runs must hold frames, got none; explore with --keep-frames")
+    energies = np.concatenate([part.energies for part in parts])
+    names = [stage for part in parts for stage in part.stages]
+    good = np.isfinite(energies)
+    if stages is not None:
+        good &= np.isin(names, list(stages))
+    if ceiling is not None and good.any():
+        good &= energies <= energies[good].min() + ceiling
+    chosen = np.flatnonzero(good).tolist()
+    if not chosen:
+        raise InputError("`stages` and `ceiling` must leave some frames, they leave none")
+    return Pool(
+        molecule,
+        np.concatenate([part.positions for part in parts])[chosen],
+        energies[chosen],
+        tuple(groups[index] for index in chosen),
+        tuple(names[index] for index in chosen),
+    )
+
+
+def spread_out(pool: Pool, count: int) -> list[int]:
+    """Choose geometries that are as different as possible: farthest-point sampling.
+
+    The first is the one of lowest energy; each next one is farthest from all that were chosen, by
+    the largest difference of sorted inverse distances. Mirror images and exchanges of like atoms
+    are no difference.
+
+    Parameters
+    ----------
+    pool
+        To choose from.
+    count
+        How many at most; fewer when the rest is too much alike.
+
+    Returns
+    -------
+    list of int
+        Indices, in the order of choice.
+    """
+    if count < 1:
+        raise InputError(f"`count` must be 1 or more, got {count}")
+    marks = np.array([fingerprint(pool.molecule, x, 0.0).signature for x in pool.positions])
+    chosen = [int(np.argmin(pool.energies))]
+    gaps = np.full(len(pool), np.inf)
+    while len(chosen) < count:
+        gaps = np.minimum(gaps, np.abs(marks - marks[chosen[-1]]).max(axis=1, initial=0.0))
+        farthest = int(np.argmax(gaps))
+        if gaps[farthest] < NEAREST:
+            break
+        chosen.append(farthest)
+    return chosen
+
+
+def label(
+    pool: Pool,
+    chosen: Sequence[int],
+    executor: Executor,
+    partial: Path,
+    surface: str,
+    options: Mapping[str, Any],
+) -> Iterator[tuple[int, Labelled | None]]:
+    """Evaluate chosen geometries; what was done before, by a run that was stopped, is read.
+
+    Parameters
+    ----------
+    pool, chosen
+        What to evaluate.
+    executor
+        Does the tasks.
+    partial
+        Where labels are kept until all are there.
+    surface, options
+        What the executor's surface is, to tell labels of another one.
+
+    Returns
+    -------
+    Iterator
+        Index in the pool and its label, None where the surface failed; in any order.
+
+    Raises
+    ------
+    InputError
+        If `partial` holds labels of other geometries or another surface.
+    """
+    mark = _mark(pool, chosen, surface, options)
+    done = _read_partial(partial, mark)
+    yield from done.items()
+    left = [index for index in chosen if index not in done]
+    with partial.open("a", encoding="utf-8") as stream:
+        if not partial.stat().st_size:
+            stream.write(json.dumps({"labels of": mark}) + "\n")
+        tasks = [Label(pool.positions[index]) for index in left]
+        for number, result in executor.run(tasks):
+            value = result.value if isinstance(result.value, Labelled) else None
+            row: dict[str, Any] = {"index": left[number]}
+            if value is not None:
+                row |= {"energy": value.energy, "gradient": value.gradient.tolist()}
+            stream.write(json.dumps(row) + "\n")
+            stream.flush()
+            yield left[number], value
+
+
+def write_frames(
+    path: Path,
+    pool: Pool,
+    labels: Mapping[int, Labelled],
+    surface: str,
+) -> None:
+    """Write labelled geometries as extended XYZ: energies in eV, forces in eV/Å.
+
+    ``group`` and ``stage`` of each frame say where it comes from, ``surface`` what labelled it.
+    """
+    frames = []
+    untyped: Any = Atoms
+    for index in sorted(labels):
+        value = labels[index]
+        atoms = untyped(numbers=pool.molecule.numbers, positions=pool.positions[index])
+        atoms.calc = SinglePointCalculator(atoms, energy=value.energy, forces=-value.gradient)
+        atoms.info.update(
+            group=pool.groups[index],
+            stage=pool.stages[index],
+            surface=surface,
+            charge=pool.molecule.charge,
+            multiplicity=pool.molecule.multiplicity,
+        )
+        frames.append(atoms)
+    with writing(path) as (target,):
+        write(target, frames, format="extxyz")
+
+
+def _mark(pool: Pool, chosen: Sequence[int], surface: str, options: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(pool.positions[list(chosen)].tobytes())
+    digest.update(json.dumps([list(chosen), surface, dict(options)], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _read_partial(path: Path, mark: str) -> dict[int, Labelled | None]:
+    """The labels of an earlier run; nothing if there was none."""
+    if not path.exists():
+        return {}
+    done: dict[int, Labelled | None] = {}
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    if lines and json.loads(lines[0]).get("labels of") != mark:
+        raise InputError(
+            f"{path} must hold labels of the same geometries and surface, it holds others; delete "
+            "it or choose another output"
+        )
+    for line in lines[1:]:
+        if not line.endswith("\n"):
+            continue  # the run was killed while it wrote
+        row = json.loads(line)
+        done[row["index"]] = (
+            Labelled(row["energy"], np.array(row["gradient"])) if "energy" in row else None
+        )
+    return done

@@ -1,0 +1,140 @@
+"""The command `afir collect`: labelled data from the geometries that runs kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from afir.errors import InputError
+from afir.terminal import (
+    LiveLine,
+    exit_code,
+    messages,
+    option_values,
+    remark,
+    surface_option_option,
+    terminable,
+)
+
+
+@click.command(
+    epilog="Example: afir collect h2co.db --surface gfn2 --count 400 --output h2co.extxyz",
+    short_help="Label geometries that runs kept, to train a potential.",
+)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The extended XYZ file to make.",
+)
+@click.option(
+    "--surface", help="The surface that labels, see `afir surfaces`.  [default: that of the runs]"
+)
+@surface_option_option
+@click.option("--count", type=int, default=400, show_default=True, help="How many to label.")
+@click.option(
+    "--stages",
+    metavar="LIST",
+    help="Only geometries of these stages, e.g. push,path,saddle,irc.  [default: all]",
+)
+@click.option(
+    "--ceiling",
+    type=float,
+    default=1500.0,
+    show_default=True,
+    help="Only geometries up to this above the lowest, in kJ/mol.",
+)
+@click.option("--workers", type=int, default=1, show_default=True, help="Worker processes.")
+def collect(
+    runs: tuple[Path, ...],
+    output: Path,
+    surface: str | None,
+    surface_options: tuple[str, ...],
+    count: int,
+    stages: str | None,
+    ceiling: float,
+    workers: int,
+) -> int:
+    """Choose geometries that the runs RUN... kept, label them, and write extended XYZ.
+
+    The runs must have been made with --keep-frames, all of one molecule. Geometries are chosen to
+    be as different as possible. Labels are kept as they come: a command that was stopped goes on
+    where it was when it is given again.
+    """
+    from afir.files import new_file
+    from afir.surface import load_surface
+    from afir.units import KJ_PER_MOL
+    from networks.collect import label, pool, spread_out, write_frames
+    from networks.executor import Executor, ProcessExecutor, SerialExecutor
+    from networks.explorer import open_run
+    from networks.tasks import Bench, Labelled
+
+    if workers < 1:
+        raise InputError(f"--workers must be 1 or more, got {workers}")
+    if not ceiling > 0:
+        raise InputError(f"--ceiling must be positive, got {ceiling}")
+    new_file(output)
+    stores = [open_run(run) for run in runs]
+    first = stores[0]
+    for run, store in zip(runs, stores, strict=True):
+        if store.molecule != first.molecule:
+            raise InputError(
+                f"all runs must be of one molecule, {runs[0]} is of {first.molecule.name} and "
+                f"{run} of {store.molecule.name} or with its atoms in another order"
+            )
+        if not store.settings.keep_frames:
+            raise InputError(f"{run} must hold frames; make it with `afir explore --keep-frames`")
+    options: dict[str, Any] = option_values(surface_options, "--surface-option")
+    if surface is None:
+        surface = first.settings.surface
+        options = {**first.settings.surface_options, **options}
+    load_surface(surface, first.molecule, **options)  # complains early
+    names = [run.stem for run in runs]
+    if len(set(names)) < len(names):
+        names = [str(run) for run in runs]
+    found = pool(
+        first.molecule,
+        [(name, store.frames()) for name, store in zip(names, stores, strict=True)],
+        stages=None if stages is None else [name.strip() for name in stages.split(",")],
+        ceiling=ceiling * KJ_PER_MOL,
+    )
+    for store in stores:
+        store.close()
+    chosen = spread_out(found, count)
+    click.echo(
+        f"{len(chosen)} of {len(found)} geometries of {first.molecule.name} from "
+        f"{len({found.groups[index] for index in chosen})} trials, to be labelled on {surface}",
+        err=True,
+    )
+    bench = Bench(first.molecule, surface, options)
+    executor: Executor = SerialExecutor(bench) if workers == 1 else ProcessExecutor(bench, workers)
+    partial = output.with_name(f"{output.name}.partial")
+    labels: dict[int, Labelled] = {}
+    failed = 0
+    try:
+        with terminable(), LiveLine(messages(), "labelling") as line:
+            for done, (index, value) in enumerate(
+                label(found, chosen, executor, partial, surface, options), start=1
+            ):
+                if value is None:
+                    failed += 1
+                else:
+                    labels[index] = value
+                line.show(f"{done} of {len(chosen)} labelled")
+    except KeyboardInterrupt as stop:
+        remark(f"Stopped: the labels so far are in {partial}; the same command again goes on.")
+        return exit_code(stop)
+    finally:
+        executor.close()
+    if not labels:
+        raise InputError(f"the surface {surface} labelled none of the geometries; try another")
+    write_frames(output, found, labels, surface)
+    partial.unlink()
+    lost = f", {failed} left out where the surface failed" if failed else ""
+    click.echo(f"Written: {output} ({len(labels)} frames{lost})")
+    click.echo(f"`afir train {output} --output MODEL` trains a potential on it.")
+    return 0

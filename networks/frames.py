@@ -1,0 +1,114 @@
+"""The geometries a task evaluated, with their energies and gradients: what potentials learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afir.driver import Request, Search
+from afir.errors import SurfaceError
+from afir.molecule import Positions
+
+T = TypeVar("T")
+
+LEFT_OUT = "hessian"
+"""The stage that is not kept: its geometries differ from each other by thousandths of an Å."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Evaluated geometries in the order in which they were asked for.
+
+    Attributes
+    ----------
+    positions
+        (m, n, 3) in Å.
+    energies
+        (m,) in eV, without any bias.
+    gradients
+        (m, n, 3) in eV/Å.
+    stages
+        The stage of a search that asked for each.
+    levels
+        ``"path"`` or ``"point"``: whether the surface was the one for paths
+        (`afir.surface.Surface.for_paths`).
+    """
+
+    positions: Positions
+    energies: NDArray[np.float64]
+    gradients: Positions
+    stages: tuple[str, ...]
+    levels: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.energies)
+
+
+class Recorder:
+    """Keeps what the surface says to searches that run through it.
+
+    Parameters
+    ----------
+    n_atoms
+        Of the molecule.
+    """
+
+    def __init__(self, n_atoms: int) -> None:
+        self._shape = (0, n_atoms, 3)
+        self._positions: list[Positions] = []
+        self._energies: list[NDArray[np.float64]] = []
+        self._gradients: list[Positions] = []
+        self._origins: list[tuple[str, str]] = []
+
+    def listen(self, search: Search[T]) -> Search[T]:
+        """Run `search`; what is asked for without a stage is kept under the stage ``""``."""
+        try:
+            asked = next(search)
+            while True:
+                try:
+                    evaluation = yield asked
+                except SurfaceError as error:
+                    asked = search.throw(error)
+                    continue
+                stage, level, positions = "", "point", asked
+                if isinstance(asked, Request):
+                    stage, level, positions = asked.stage, asked.level.value, asked.positions
+                if stage != LEFT_OUT:
+                    self._positions.append(np.array(positions))
+                    self._energies.append(np.array(evaluation.energies))
+                    self._gradients.append(np.array(evaluation.gradients))
+                    self._origins += [(stage, level)] * len(evaluation.energies)
+                asked = search.send(evaluation)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+    def frames(self) -> Frames:
+        """What was kept."""
+        empty = np.empty(self._shape)
+        return Frames(
+            np.concatenate([empty, *self._positions]),
+            np.concatenate([np.empty(0), *self._energies]),
+            np.concatenate([empty, *self._gradients]),
+            tuple(stage for stage, _ in self._origins),
+            tuple(level for _, level in self._origins),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """The frames of one task of a run.
+
+    Attributes
+    ----------
+    trial
+        The number of the trial it belonged to; 0 for the start.
+    frames
+        What it evaluated.
+    """
+
+    trial: int
+    frames: Frames
