@@ -5,11 +5,12 @@ The commands ``afir export`` and ``afir plot`` do the same from the shell.
 
 from pathlib import Path
 
+from afir.figures import save
 from afir.structures import read_structure
 from afir.units import KJ_PER_MOL
 from networks import Settings, explore
 from networks.export import export
-from networks.plot import network_figure, profile_figure, save
+from networks.plot import network_figure, profile_figure
 from networks.report import load_run
 from networks.routes import lowest_route
 

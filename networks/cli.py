@@ -279,7 +279,8 @@ def plot(run: Path, output: Path, start: str | None, end: str | None, mark: bool
 
     The route from --from to --to is the one whose highest transition state is lowest.
     """
-    from networks.plot import network_figure, profile_figure, save
+    from afir.figures import save
+    from networks.plot import network_figure, profile_figure
     from networks.report import load_run
     from networks.routes import lowest_route
 

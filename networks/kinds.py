@@ -15,6 +15,7 @@ from afir.force import ForceTerm
 from afir.geometry import bonds
 from afir.molecule import Molecule, Positions
 
+_LARGEST = 2**64 - 1
 _ROUNDS = 5  # of looking at neighbours: as far as environments are told apart, in bonds
 
 Colours = NDArray[np.uint64]
@@ -43,20 +44,22 @@ def push_kinds(
     adjacency = bonds(molecule, positions).astype(np.uint64)
     elements = _mixed(np.asarray(molecule.numbers, dtype=np.uint64))
     bare = _refined(elements[None], adjacency)[0]
-    parts = np.zeros((len(pushes), len(bare)), dtype=np.uint64)
-    for part, push in zip(parts, pushes, strict=True):
-        part += _parts(bare, push)
+    colours = [int(colour) for colour in bare]
+    parts = np.array([_parts(colours, push) for push in pushes], dtype=np.uint64)
+    parts = parts.reshape(-1, len(bare))
     return [int(x) for x in _refined(_mixed(parts + bare), adjacency).sum(axis=1)]
 
 
-def _parts(bare: Colours, push: Sequence[ForceTerm]) -> Colours:
+def _parts(bare: list[int], push: Sequence[ForceTerm]) -> list[int]:
     """What each atom (n,) takes part in; the sides of a force and the forces have no order."""
-    result = np.zeros_like(bare)
+    result = [0] * len(bare)
     for term in push:
-        sides = [bare[list(side)].sum(keepdims=True) for side in (term.a, term.b)]
-        force = _mixed(_mixed(sides[0]) + _mixed(sides[1]) + np.uint64(term.direction + 1))
+        sides = [sum(bare[atom] for atom in side) & _LARGEST for side in (term.a, term.b)]
+        force = _mixed_one(_mixed_one(sides[0]) + _mixed_one(sides[1]) + term.direction + 1)
         for side, colour in zip((term.a, term.b), sides, strict=True):
-            result[list(side)] += _mixed(force + _mixed(_mixed(colour)))
+            part = _mixed_one(force + _mixed_one(_mixed_one(colour)))
+            for atom in side:
+                result[atom] = (result[atom] + part) & _LARGEST
     return result
 
 
@@ -74,3 +77,11 @@ def _mixed(x: Colours) -> Colours:
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     result: Colours = x ^ (x >> np.uint64(31))
     return result
+
+
+def _mixed_one(x: int) -> int:
+    """The same for one number: a few are mixed faster without NumPy."""
+    x = (x + 0x9E3779B97F4A7C15) & _LARGEST
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _LARGEST
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _LARGEST
+    return x ^ (x >> 31)

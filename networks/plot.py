@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
-from pathlib import Path
 from textwrap import fill
 from typing import TypeAlias
 
@@ -20,7 +19,6 @@ from matplotlib.textpath import TextPath
 from numpy.typing import NDArray
 
 from afir.errors import InputError
-from afir.files import new_file, writing
 from afir.units import KJ_PER_MOL
 from networks.captions import height, level_lines, title
 from networks.layout import (
@@ -36,9 +34,6 @@ from networks.layout import (
 from networks.records import COMPLEX, DC, EQ, TS
 from networks.report import Run
 from networks.routes import Route
-
-FORMATS: tuple[str, ...] = (".png", ".svg", ".pdf")
-"""What a drawing can be saved as, by suffix."""
 
 _BLUE, _LIGHT, _RED, _ORANGE = "#1f4e79", "#3d8bc4", "#b03a3a", "#d9730d"
 _GREY, _DARK = "#6b6b6b", "#444444"
@@ -219,21 +214,6 @@ def profile_figure(run: Run, route: Route) -> Figure:
         f"highest point {highest.id}, {barrier:.1f} kJ/mol above {start}",
     )
     return canvas.figure
-
-
-def save(figure: Figure, output: Path) -> None:
-    """Save a drawing; the suffix decides between PNG, SVG and PDF.
-
-    Raises
-    ------
-    InputError
-        For another suffix, or a file that exists or cannot be written.
-    """
-    if output.suffix.lower() not in FORMATS:
-        raise InputError(f"a drawing must be saved as {', '.join(FORMATS)}, got {output}")
-    new_file(output)
-    with writing(output) as (draft,):
-        figure.savefig(draft, dpi=150)
 
 
 def _drawn(tss: Iterable[TS], marked: Set[str]) -> list[TS]:

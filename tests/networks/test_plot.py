@@ -17,9 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from afir.errors import InputError
+from afir.figures import save
 from afir.molecule import Molecule
 from networks.network import ReactionNetwork
-from networks.plot import network_figure, profile_figure, save
+from networks.plot import network_figure, profile_figure
 from networks.report import Run
 from networks.routes import lowest_route
 

@@ -1,0 +1,241 @@
+"""Commands for learned surfaces: train, test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from afir.terminal import (
+    LiveLine,
+    exit_code,
+    json_option,
+    messages,
+    option_values,
+    print_json,
+    print_table,
+    remark,
+    results,
+    terminable,
+)
+
+if TYPE_CHECKING:
+    from mlpot.report import Errors
+    from mlpot.training import Progress
+
+_FILE = click.Path(path_type=Path)
+_MEV = 1000.0
+
+
+def commands() -> list[click.Command]:
+    """The commands of this package, for the entry point."""
+    return [train, test]
+
+
+@click.command(
+    epilog="Example: afir train h2co.extxyz --base gfn1 --networks 4 --output h2co.model",
+    short_help="Train a potential on labelled geometries.",
+)
+@click.argument("data", metavar="DATA", type=_FILE)
+@click.option("-o", "--output", type=_FILE, required=True, help="The file of the potential.")
+@click.option("--base", default="", help="Learn the difference from this surface.")
+@click.option(
+    "--base-option",
+    "base_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the base, see `afir surfaces`. Repeatable.",
+)
+@click.option("--representation", default="painn", show_default=True, help="painn or schnet.")
+@click.option("--features", type=int, default=64, show_default=True, help="Numbers an atom.")
+@click.option("--interactions", type=int, default=3, show_default=True, help="Rounds of messages.")
+@click.option("--cutoff", type=float, default=5.0, show_default=True, help="Å.")
+@click.option(
+    "--networks",
+    type=int,
+    default=1,
+    show_default=True,
+    help="How many; their spread tells how far each is to be trusted.",
+)
+@click.option("--epochs", type=int, default=80, show_default=True, help="At most.")
+@click.option(
+    "--fewest-steps",
+    type=int,
+    default=4000,
+    show_default=True,
+    help="Steps at least, however few frames there are.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="For every random choice.")
+@click.option(
+    "--validation",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="Share that tells when to stop.",
+)
+@click.option(
+    "--test", "held_out", type=float, default=0.1, show_default=True, help="Share that judges."
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@json_option
+def train(
+    data: Path,
+    output: Path,
+    base: str,
+    base_options: tuple[str, ...],
+    representation: str,
+    features: int,
+    interactions: int,
+    cutoff: float,
+    networks: int,
+    epochs: int,
+    fewest_steps: int,
+    seed: int,
+    validation: float,
+    held_out: float,
+    device: str,
+    as_json: bool,
+) -> int:
+    """Train a potential on the labelled geometries in DATA, as `afir collect` writes them.
+
+    Frames are split by trial: what judges comes from trials that were not learned from. The
+    surface is then called learned:MODEL, or delta:MODEL with --base.
+    """
+    from mlpot.packages import require
+
+    require()
+    from afir.files import new_file
+    from mlpot.architecture import Architecture
+    from mlpot.dataset import read_dataset
+    from mlpot.recipe import Recipe, make
+    from mlpot.report import judge
+    from mlpot.training import Training
+
+    new_file(output)
+    recipe = Recipe(
+        Architecture(representation, features, interactions, cutoff),
+        Training(epochs=epochs, fewest_steps=fewest_steps),
+        networks,
+        base,
+        option_values(base_options, "--base-option"),
+        seed,
+        validation,
+        held_out,
+    )
+    frames = read_dataset(data)
+    line = LiveLine(messages(), f"{len(frames)} frames of {frames.molecule.name}")
+
+    def tell(number: int, progress: Progress) -> None:
+        which = f"network {number + 1} of {networks}, " if networks > 1 else ""
+        line.show(
+            f"{which}step {progress.step} of {progress.steps}: validation "
+            f"{_MEV * progress.energy_error:.1f} meV, {_MEV * progress.gradient_error:.1f} meV/Å"
+        )
+
+    try:
+        with terminable(), line:
+            trained = make(frames, recipe, device=device, tell=tell)
+    except KeyboardInterrupt as stop:
+        remark("Stopped; no potential was written.")
+        return exit_code(stop)
+    trained.potential.save(output)
+    judged = {"validation": judge(trained.potential, trained.parts.validation)}
+    if len(trained.parts.test):
+        judged["test"] = judge(trained.potential, trained.parts.test)
+    if as_json:
+        print_json(
+            {
+                "output": str(output),
+                "frames": trained.potential.description.notes["frames"],
+                "errors": {part: [vars(row) for row in rows] for part, rows in judged.items()},
+                "calibration": vars(trained.calibration),
+            }
+        )
+        return 0
+    for part, rows in judged.items():
+        _print_errors(f"{part.capitalize()}: {rows[0].frames} frames", rows)
+    _print_calibration(trained.calibration, networks)
+    kind = "delta" if base else "learned"
+    click.echo(f"Written: {output}")
+    click.echo(f"`afir explore IN.xyz --surface {kind}:{output}` explores on it.")
+    return 0
+
+
+@click.command(
+    epilog="Example: afir test h2co.model more.extxyz --plot h2co.png",
+    short_help="Judge a potential by labelled geometries.",
+)
+@click.argument("model", metavar="MODEL", type=_FILE)
+@click.argument("data", metavar="DATA", type=_FILE)
+@click.option("--plot", "figure", type=_FILE, help="Draw errors into a .png, .svg or .pdf file.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@json_option
+def test(model: Path, data: Path, figure: Path | None, device: str, as_json: bool) -> int:
+    """Compare the potential MODEL with the labels in DATA.
+
+    Errors are told over all frames and by the stage they come from. All frames of DATA are used:
+    give frames that were not learned from.
+    """
+    from mlpot.packages import require
+
+    require()
+    from afir.files import new_file
+    from afir.surface import load_surface
+    from mlpot.committee import calibrate
+    from mlpot.dataset import above, read_dataset
+    from mlpot.potential import load_potential
+    from mlpot.report import judge
+
+    if figure is not None:
+        new_file(figure, option="--plot")
+    potential = load_potential(model, device=device)
+    frames = read_dataset(data)
+    potential.check(frames.molecule)
+    about = potential.description
+    if about.base:
+        frames = above(frames, load_surface(about.base, frames.molecule, **about.base_options))
+    rows = judge(potential, frames)
+    calibration = calibrate(potential, frames)
+    if figure is not None:
+        from afir.figures import save
+        from mlpot.plot import error_figure
+
+        save(error_figure(potential, frames), figure)
+    if as_json:
+        print_json({"errors": [vars(row) for row in rows], "calibration": vars(calibration)})
+        return 0
+    _print_errors(f"{model}: {len(frames)} frames of {frames.molecule.name}", rows)
+    _print_calibration(calibration, len(potential))
+    if figure is not None:
+        click.echo(f"Written: {figure}")
+    return 0
+
+
+def _print_errors(title: str, rows: list[Errors]) -> None:
+    print_table(
+        results(),
+        title,
+        ("<origin", "frames", "energy / meV", "less the mean", "gradient / meV/Å", "worst / meV"),
+        [
+            (
+                row.origin,
+                row.frames,
+                f"{_MEV * row.energy:.1f}",
+                f"{_MEV * row.relative_energy:.1f}",
+                f"{_MEV * row.gradient:.1f}",
+                f"{_MEV * row.worst_energy:.0f}",
+            )
+            for row in rows
+        ],
+    )
+
+
+def _print_calibration(calibration: Any, networks: int) -> None:
+    if networks < 2:
+        return
+    click.echo(
+        f"Spread of the {networks} networks: errors are {calibration.factor:.2f} times as large; "
+        f"{100 * calibration.coverage:.0f} % are within twice the calibrated spread; rank "
+        f"correlation {calibration.ranking:.2f}; trusted up to {calibration.limit:.2f} eV/Å."
+    )

@@ -1,0 +1,86 @@
+"""How far the networks of a committee disagree, and what that says about the error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from mlpot.dataset import Dataset
+from mlpot.potential import Potential, Prediction
+
+CAUGHT = 0.95
+"""Share of the bad frames that the limit must catch."""
+
+BAD = 10.0 * 0.0433641
+"""eV: a frame whose energy errs by more than this (10 kcal/mol) is bad."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the spread of a committee is worth, judged on frames it has not seen.
+
+    Attributes
+    ----------
+    factor
+        From the spread of the gradient on an atom to the error to be expected there: the ratio of
+        their root mean squares.
+    coverage
+        Share of the atoms whose error is within twice the calibrated spread.
+    ranking
+        Spearman's correlation between the largest spread of a frame and its largest error.
+    limit
+        Largest calibrated spread (eV/Å) of a frame that is trusted: the lowest at which 95 % of
+        the frames are caught whose energy errs by more than 10 kcal/mol; where too few do, twice
+        what 95 % of all frames stay below.
+    """
+
+    factor: float
+    coverage: float
+    ranking: float
+    limit: float
+
+
+def atom_errors(said: Prediction, data: Dataset) -> NDArray[np.float64]:
+    """Error of the gradient on each atom (m, n) in eV/Å."""
+    result: NDArray[np.float64] = np.sqrt(((said.gradients - data.gradients) ** 2).sum(axis=2))
+    return result
+
+
+def calibrate(potential: Potential, data: Dataset) -> Calibration:
+    """Compare spread and error on frames that were not learned from.
+
+    Parameters
+    ----------
+    potential
+        Two networks or more; with one there is no spread, and the limit is infinite.
+    data
+        Frames without what the base says.
+    """
+    if len(potential) < 2 or not len(data):
+        return Calibration(1.0, float("nan"), float("nan"), float("inf"))
+    said = potential.predict(data.molecule, data.positions)
+    wrong, spread = atom_errors(said, data), said.gradient_spread
+    factor = float(np.sqrt((wrong**2).mean() / max(float((spread**2).mean()), 1e-30)))
+    spread = factor * spread
+    largest = spread.max(axis=1)
+    bad = np.abs(said.energies - data.energies) > BAD
+    limit = 2.0 * float(np.quantile(largest, CAUGHT))
+    if bad.sum() >= 20:
+        limit = min(limit, float(np.quantile(largest[bad], 1.0 - CAUGHT)))
+    return Calibration(
+        factor,
+        float((wrong < 2.0 * spread).mean()),
+        spearman(largest, wrong.max(axis=1)),
+        limit,
+    )
+
+
+def spearman(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Spearman's rank correlation of two samples; NaN if one of them is constant."""
+    a, b = rankdata(first), rankdata(second)
+    if np.ptp(a) == 0.0 or np.ptp(b) == 0.0:
+        return float("nan")
+    return float(np.corrcoef(a, b)[0, 1])

@@ -1,0 +1,193 @@
+"""Labelled geometries of one molecule, and how they are split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.io import read
+from numpy.typing import NDArray
+
+from afir.errors import InputError
+from afir.molecule import Molecule, Positions
+from afir.surface import Surface
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Geometries with energies and gradients.
+
+    Attributes
+    ----------
+    molecule
+        The molecule of all.
+    positions
+        (m, n, 3) in Å.
+    energies
+        (m,) in eV.
+    gradients
+        (m, n, 3) in eV/Å.
+    groups
+        What each belongs together with: frames of one trial are never split.
+    stages
+        Where each comes from, e.g. ``"push"``.
+    surface
+        What labelled them; "" when that is not known.
+    """
+
+    molecule: Molecule
+    positions: Positions
+    energies: NDArray[np.float64]
+    gradients: Positions
+    groups: tuple[str, ...]
+    stages: tuple[str, ...]
+    surface: str = ""
+
+    def __len__(self) -> int:
+        return len(self.energies)
+
+    def part(self, indices: Sequence[int] | NDArray[np.int64]) -> Dataset:
+        """Some of the frames, in that order."""
+        chosen = [int(index) for index in indices]
+        return replace(
+            self,
+            positions=self.positions[chosen],
+            energies=self.energies[chosen],
+            gradients=self.gradients[chosen],
+            groups=tuple(self.groups[index] for index in chosen),
+            stages=tuple(self.stages[index] for index in chosen),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Three parts of a dataset that share no group."""
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+
+
+def read_dataset(path: Path) -> Dataset:
+    """Read what `afir collect` writes, or any file of ASE with energies and forces.
+
+    Without ``group`` in it, every frame is a group of its own.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, a frame has no energy or forces, or they are not all of one
+        molecule with its atoms in one order.
+    """
+    if not path.is_file():
+        raise InputError(f"the data must be a file, got {path}, which is none")
+    reader: Any = read
+    try:
+        frames = reader(path, index=":")
+    # Readers of ASE raise what they like when a file is not theirs.
+    except Exception as error:
+        raise InputError(f"{path} must be a file of labelled frames: {error}") from error
+    if not frames:
+        raise InputError(f"{path} must hold frames, it holds none")
+    first = frames[0]
+    numbers = tuple(int(z) for z in first.numbers)
+    energies, gradients = [], []
+    for index, atoms in enumerate(frames):
+        if tuple(atoms.numbers) != numbers:
+            raise InputError(
+                f"{path} must hold one molecule with its atoms in one order, frame {index} is "
+                "another than frame 0"
+            )
+        try:
+            energies.append(float(atoms.get_potential_energy()))
+            gradients.append(-np.asarray(atoms.get_forces(), dtype=np.float64))
+        except (RuntimeError, NotImplementedError) as error:
+            raise InputError(
+                f"{path} must hold energies and forces, frame {index}: {error}"
+            ) from error
+    molecule = Molecule(
+        numbers, int(first.info.get("charge", 0)), int(first.info.get("multiplicity", 1))
+    )
+    return Dataset(
+        molecule,
+        np.array([atoms.positions for atoms in frames], dtype=np.float64),
+        np.array(energies),
+        np.array(gradients),
+        tuple(str(atoms.info.get("group", index)) for index, atoms in enumerate(frames)),
+        tuple(str(atoms.info.get("stage", "")) for atoms in frames),
+        str(first.info.get("surface", "")),
+    )
+
+
+def split(
+    data: Dataset, rng: np.random.Generator, *, validation: float = 0.1, test: float = 0.1
+) -> Split:
+    """Split by group, so that no part holds frames of a trial that another part has seen.
+
+    Parameters
+    ----------
+    data
+        To be split.
+    rng
+        Draws the groups.
+    validation, test
+        Shares of the frames, reached as nearly as whole groups allow; each part gets a group at
+        least, unless its share is 0.
+
+    Raises
+    ------
+    InputError
+        For shares that make no sense or too few groups.
+    """
+    if not (0.0 < validation < 1.0 and 0.0 <= test < 1.0 and validation + test < 1.0):
+        raise InputError(
+            "`validation` and `test` must be shares that leave something to train on, got "
+            f"{validation} and {test}"
+        )
+    groups = sorted(set(data.groups))
+    parts = 2 + (test > 0.0)
+    if len(groups) < parts:
+        raise InputError(
+            f"the data must come from {parts} trials or more to be split, got {len(groups)}"
+        )
+    sizes = {group: data.groups.count(group) for group in groups}
+    order = [groups[index] for index in rng.permutation(len(groups))]
+    taken: list[set[str]] = []
+    for share in (validation, test):
+        chosen: set[str] = set()
+        while share > 0.0 and (
+            not chosen or sum(sizes[group] for group in chosen) < share * len(data)
+        ):
+            if len(order) <= parts - len(taken) - 1 and chosen:
+                break
+            chosen.add(order.pop())
+        taken.append(chosen)
+    owner = np.array(
+        [1 if group in taken[0] else 2 if group in taken[1] else 0 for group in data.groups]
+    )
+    return Split(*(data.part(np.flatnonzero(owner == part)) for part in range(3)))
+
+
+def above(data: Dataset, base: Surface) -> Dataset:
+    """What a base surface leaves to be learned: its energies and gradients subtracted.
+
+    Frames for which the base has no energy are left out.
+
+    Raises
+    ------
+    InputError
+        If it has none for any.
+    """
+    below = base.evaluate(data.positions)
+    good = [index for index in range(len(data)) if index not in below.failures]
+    if not good:
+        raise InputError("the base surface must give energies of the data, it fails on all frames")
+    part = data.part(good)
+    return replace(
+        part,
+        energies=part.energies - below.energies[good],
+        gradients=part.gradients - below.gradients[good],
+    )

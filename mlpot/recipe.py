@@ -1,0 +1,142 @@
+"""From labelled frames to a potential: base, split, committee, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from afir.errors import InputError
+from afir.surface import load_surface
+from mlpot.architecture import Architecture
+from mlpot.committee import Calibration, calibrate
+from mlpot.dataset import Dataset, Split, above, split
+from mlpot.potential import Description, Potential
+from mlpot.training import Progress, Training, references, train, typical_gradient
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides what is trained.
+
+    Attributes
+    ----------
+    architecture
+        Of each network.
+    training
+        How each is trained.
+    networks
+        How many, with different first weights.
+    base, base_options
+        The surface that is corrected; "" to learn the whole energy.
+    seed
+        For the split, the weights and the order of the frames.
+    validation, test
+        Shares of the frames that are held out, by trial.
+    """
+
+    architecture: Architecture = field(default_factory=Architecture)
+    training: Training = field(default_factory=Training)
+    networks: int = 1
+    base: str = ""
+    base_options: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    validation: float = 0.1
+    test: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.networks, int) or self.networks < 1:
+            raise InputError(
+                f"`networks` must be a whole number of 1 or more, got {self.networks!r}"
+            )
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise InputError(f"`seed` must be a whole number of 0 or more, got {self.seed!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A new potential and what it was judged by.
+
+    Attributes
+    ----------
+    potential
+        The potential.
+    parts
+        The frames, without what the base says.
+    calibration
+        Of its spread, on the validation frames.
+    """
+
+    potential: Potential
+    parts: Split
+    calibration: Calibration
+
+
+def make(
+    data: Dataset,
+    recipe: Recipe,
+    *,
+    device: str = "cpu",
+    tell: Callable[[int, Progress], None] = lambda network, progress: None,
+) -> Trained:
+    """Train a potential.
+
+    Parameters
+    ----------
+    data
+        Labelled frames.
+    recipe
+        What to do with them.
+    device
+        As torch names it.
+    tell
+        Called with the number of the network and its progress.
+
+    Raises
+    ------
+    InputError
+        If the data cannot be split or the base has no energies of it.
+    """
+    if recipe.base:
+        data = above(data, load_surface(recipe.base, data.molecule, **recipe.base_options))
+    rng = np.random.default_rng([recipe.seed, 0])
+    parts = split(data, rng, validation=recipe.validation, test=recipe.test)
+    known = references(parts.train)
+    scale = typical_gradient(parts.train)
+    shift = sum(known[z] for z in data.molecule.numbers)
+    learn, check = (
+        replace(part, energies=part.energies - shift) for part in (parts.train, parts.validation)
+    )
+    states = [
+        train(
+            recipe.architecture,
+            recipe.training,
+            learn,
+            check,
+            scale,
+            1000 * recipe.seed + number,
+            device=device,
+            tell=lambda progress, number=number: tell(number, progress),  # type: ignore[misc]
+        )
+        for number in range(recipe.networks)
+    ]
+    about = Description(
+        architecture=recipe.architecture,
+        references=known,
+        scale=scale,
+        base=recipe.base,
+        base_options=recipe.base_options,
+        target=data.surface,
+        charge=data.molecule.charge,
+        multiplicity=data.molecule.multiplicity,
+        notes={
+            "training": asdict(recipe.training),
+            "seed": recipe.seed,
+            "frames": [len(parts.train), len(parts.validation), len(parts.test)],
+        },
+    )
+    judged = calibrate(Potential(about, states, device=device), parts.validation)
+    about = replace(about, calibration=judged.factor, limit=judged.limit)
+    return Trained(Potential(about, states, device=device), parts, judged)

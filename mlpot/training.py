@@ -1,0 +1,222 @@
+"""Training: a plain loop over batches of one composition.
+
+With `mlpot.model` and `mlpot.potential` the only user of torch and schnetpack.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from afir.errors import InputError
+from mlpot.architecture import Architecture
+from mlpot.dataset import Dataset
+from mlpot.model import Network, energies_and_gradients
+
+State = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network is trained.
+
+    Attributes
+    ----------
+    epochs
+        Times that every frame is seen, at most.
+    fewest_steps
+        Steps of the optimiser at least, however few frames there are.
+    batch
+        Frames in a step.
+    rate
+        The highest learning rate; it rises to this and falls again (one cycle, 1708.07120).
+    energy_weight
+        Share of the energies in the loss; the rest is that of the gradients.
+    average
+        Decay of the moving average of the weights, which is what is kept.
+    patience
+        Looks at the validation frames in a row without a gain before the end.
+    """
+
+    epochs: int = 80
+    fewest_steps: int = 4000
+    batch: int = 16
+    rate: float = 2e-3
+    energy_weight: float = 0.05
+    average: float = 0.999
+    patience: int = 25
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "fewest_steps", "batch", "patience"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise InputError(f"`{name}` must be a whole number of 1 or more, got {value!r}")
+        if not 0.0 < self.rate < 1.0:
+            raise InputError(f"`rate` must be between 0 and 1, got {self.rate}")
+        for name in ("energy_weight", "average"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise InputError(f"`{name}` must be from 0 to below 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is.
+
+    Attributes
+    ----------
+    step, steps
+        Steps done and to be done at most.
+    energy_error, gradient_error
+        Mean absolute errors on the validation frames, in eV and eV/Å.
+    best
+        Whether it is the best so far.
+    """
+
+    step: int
+    steps: int
+    energy_error: float
+    gradient_error: float
+    best: bool
+
+
+def references(data: Dataset) -> dict[int, float]:
+    """Energies in eV of the elements that come nearest to the mean energy of the frames."""
+    numbers = sorted(set(data.molecule.numbers))
+    counts = np.array([data.molecule.numbers.count(z) for z in numbers], dtype=float)
+    # One equation: of all solutions the one of least norm.
+    energies = float(data.energies.mean()) * counts / float(counts @ counts)
+    return {z: float(energy) for z, energy in zip(numbers, energies, strict=True)}
+
+
+def typical_gradient(data: Dataset) -> float:
+    """Root mean square of the components of the gradients, in eV/Å; 1 if all are zero."""
+    return float(np.sqrt((data.gradients**2).mean())) or 1.0
+
+
+def train(
+    architecture: Architecture,
+    training: Training,
+    data: Dataset,
+    validation: Dataset,
+    scale: float,
+    seed: int,
+    *,
+    start: State | None = None,
+    device: str = "cpu",
+    tell: Callable[[Progress], None] = lambda progress: None,
+) -> State:
+    """Train one network.
+
+    Parameters
+    ----------
+    architecture
+        Its shape.
+    training
+        How.
+    data, validation
+        Frames to learn from and frames that tell when to stop, without the energies of the
+        elements (`references`) and what a base surface says (`mlpot.dataset.above`).
+    scale
+        eV that 1 in its output stands for.
+    seed
+        Of the first weights and the order of the frames.
+    start
+        Weights to begin with.
+    device
+        As torch names it.
+    tell
+        Called after each look at the validation frames.
+
+    Returns
+    -------
+    dict
+        The weights, averaged over the last steps, of the best look.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    network = Network(architecture)
+    if start is not None:
+        network.load_state_dict(start)
+    network.to(device)
+    average = copy.deepcopy(network)
+    numbers = torch.tensor(data.molecule.numbers, device=device)
+    x, energies, gradients = _tensors(data, scale, device)
+    each = math.ceil(len(data) / training.batch)
+    steps = max(training.epochs * each, training.fewest_steps)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=training.rate)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, training.rate, total_steps=steps)
+    look = max(each, steps // 100)
+    best, stale = math.inf, 0
+    kept: State = {key: value.cpu().clone() for key, value in average.state_dict().items()}
+    order: list[int] = []
+    for step in range(1, steps + 1):
+        while len(order) < min(training.batch, len(data)):
+            order += torch.randperm(len(data), generator=generator).tolist()
+        chosen, order = order[: training.batch], order[training.batch :]
+        said, slopes = energies_and_gradients(network, numbers, x[chosen], train=True)
+        loss = (
+            training.energy_weight * ((said - energies[chosen]) ** 2).mean()
+            + (1.0 - training.energy_weight) * ((slopes - gradients[chosen]) ** 2).mean()
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+        optimiser.step()
+        cycle.step()
+        _follow(average, network, min(training.average, (1.0 + step) / (10.0 + step)))
+        if step % look == 0 or step == steps:
+            of_energy, of_gradient = errors(average, validation, scale, device)
+            measure = (
+                training.energy_weight * of_energy + (1 - training.energy_weight) * of_gradient
+            )
+            better = measure < best
+            if better:
+                best, stale = measure, 0
+                kept = {key: value.cpu().clone() for key, value in average.state_dict().items()}
+            else:
+                stale += 1
+            tell(Progress(step, steps, of_energy, of_gradient, better))
+            if stale >= training.patience:
+                break
+    return kept
+
+
+def errors(network: Network, data: Dataset, scale: float, device: str) -> tuple[float, float]:
+    """Mean absolute errors of energies (eV) and components of gradients (eV/Å)."""
+    numbers = torch.tensor(data.molecule.numbers, device=device)
+    x, energies, gradients = _tensors(data, scale, device)
+    wrong: list[NDArray[np.float64]] = []
+    slopes_wrong: list[NDArray[np.float64]] = []
+    for start in range(0, len(data), 64):
+        part = slice(start, start + 64)
+        said, slopes = energies_and_gradients(network, numbers, x[part])
+        wrong.append((said.detach() - energies[part]).abs().cpu().numpy())
+        slopes_wrong.append((slopes - gradients[part]).abs().cpu().numpy())
+    return (
+        scale * float(np.concatenate(wrong).mean()),
+        scale * float(np.concatenate(slopes_wrong).mean()),
+    )
+
+
+def _tensors(
+    data: Dataset, scale: float, device: str
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    kind = torch.float32
+    return (
+        torch.as_tensor(data.positions, dtype=kind, device=device),
+        torch.as_tensor(data.energies / scale, dtype=kind, device=device),
+        torch.as_tensor(data.gradients / scale, dtype=kind, device=device),
+    )
+
+
+def _follow(average: Network, network: Network, decay: float) -> None:
+    """Move the averaged weights a little towards the present ones."""
+    with torch.no_grad():
+        for mean, value in zip(average.parameters(), network.parameters(), strict=True):
+            mean.lerp_(value, 1.0 - decay)
