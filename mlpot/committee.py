@@ -69,7 +69,7 @@ def calibrate(potential: Potential, data: Dataset) -> Calibration:
     bad = np.abs(said.energies - data.energies) > BAD
     limit = 2.0 * float(np.quantile(largest, CAUGHT))
     if bad.sum() >= 20:
-        limit = min(limit, float(np.quantile(largest[bad], 1.0 - CAUGHT)))
+        limit = min(limit, float(np.quantile(largest[bad], 1.0 - CAUGHT, method="lower")))
     return Calibration(
         factor,
         float((wrong < 2.0 * spread).mean()),

@@ -1,0 +1,237 @@
+"""Training: what is learned holds on trials that were held out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.io import read, write
+from learned import BUTADIENE, geometries, random_potential
+
+from afir.cli import main
+from afir.contract import check_surface
+from afir.errors import InputError
+from afir.surface import load_surface
+from mlpot.architecture import Architecture
+from mlpot.committee import BAD, calibrate, spearman
+from mlpot.dataset import Dataset, above, read_dataset, split
+
+training = pytest.importorskip("mlpot.training")
+recipe = pytest.importorskip("mlpot.recipe")
+report = pytest.importorskip("mlpot.report")
+
+SMALL = Architecture("painn", features=16, interactions=2)
+
+
+def labelled(surface: str, count: int, width: float = 0.08, seed: int = 0) -> Dataset:
+    """Butadiene displaced at random, ten frames a trial."""
+    x = geometries(count, seed, width)
+    said = load_surface(surface, BUTADIENE).evaluate(x)
+    return Dataset(
+        BUTADIENE,
+        x,
+        said.energies,
+        said.gradients,
+        tuple(f"t{index // 10}" for index in range(count)),
+        tuple("push" if index % 2 else "path" for index in range(count)),
+        surface,
+    )
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return labelled("gfn2", 120)
+
+
+def write_data(path: Path, data: Dataset) -> None:
+    from networks.collect import Pool, write_frames
+    from networks.tasks import Labelled
+
+    labels = {k: Labelled(float(data.energies[k]), data.gradients[k]) for k in range(len(data))}
+    held = Pool(data.molecule, data.positions, data.energies, data.groups, data.stages)
+    write_frames(path, held, labels, data.surface)
+
+
+def test_what_is_collected_is_read(tmp_path: Path, data: Dataset) -> None:
+    write_data(tmp_path / "data.extxyz", data)
+    again = read_dataset(tmp_path / "data.extxyz")
+    assert again.molecule == data.molecule
+    assert again.groups == data.groups
+    assert again.stages == data.stages
+    assert again.surface == "gfn2"
+    assert np.allclose(again.positions, data.positions, atol=1e-7)
+    assert np.allclose(again.energies, data.energies, atol=1e-7)
+    assert np.allclose(again.gradients, data.gradients, atol=1e-6)
+
+
+def test_no_trial_is_in_two_parts(data: Dataset) -> None:
+    for seed in range(10):
+        parts = split(data, np.random.default_rng(seed), validation=0.2, test=0.1)
+        groups = [set(part.groups) for part in (parts.train, parts.validation, parts.test)]
+        for one, other in combinations(groups, 2):
+            assert not one & other
+        assert sum(map(len, (parts.train, parts.validation, parts.test))) == len(data)
+        assert len(parts.validation) == pytest.approx(0.2 * len(data), abs=10)
+        assert len(parts.test) == pytest.approx(0.1 * len(data), abs=10)
+    few = data.part(range(20))
+    with pytest.raises(InputError, match="3 trials or more"):
+        split(few, np.random.default_rng(0))
+    with pytest.raises(InputError, match="`validation` and `test` must be shares"):
+        split(data, np.random.default_rng(0), validation=0.6, test=0.5)
+
+
+def test_references_give_the_mean_energy(data: Dataset) -> None:
+    known = training.references(data)
+    assert sum(known[z] for z in BUTADIENE.numbers) == pytest.approx(data.energies.mean())
+    assert training.typical_gradient(data) == pytest.approx(np.sqrt((data.gradients**2).mean()))
+
+
+@pytest.mark.slow
+def test_a_correction_is_learned_and_holds_on_held_out_trials(data: Dataset) -> None:
+    """GFN1 → GFN2 from a hundred frames: far better than no correction, and a sound surface."""
+    asked = recipe.Recipe(
+        SMALL, training.Training(fewest_steps=600), networks=2, base="gfn1", validation=0.2
+    )
+    trained = recipe.make(data, asked)
+    untrained = trained.parts.test
+    before = np.abs(untrained.gradients).mean()
+    (errors, *_) = report.judge(trained.potential, untrained)
+    assert errors.gradient < 0.35 * before
+    spread_of_difference = np.abs(untrained.energies - untrained.energies.mean()).mean()
+    assert errors.relative_energy < 0.5 * spread_of_difference
+    about = trained.potential.description
+    assert about.base == "gfn1"
+    assert about.target == "gfn2"
+    assert trained.calibration.coverage > 0.7
+    assert 0.0 < about.limit < np.inf
+    surface = pytest.importorskip("mlpot.surface").LearnedSurface(
+        BUTADIENE, trained.potential, load_surface("gfn1", BUTADIENE)
+    )
+    check_surface(surface, geometries(2), rng=np.random.default_rng(0))
+    # The same again gives the same weights.
+    once_more = recipe.make(data, replace(asked, networks=1))
+    first, second = trained.potential.states[0], once_more.potential.states[0]
+    assert all(np.array_equal(first[key].numpy(), second[key].numpy()) for key in first)
+
+
+def test_training_goes_down_from_where_it_starts(data: Dataset) -> None:
+    part = data.part(range(40))
+    shift = part.energies.mean()
+    learn = replace(part, energies=part.energies - shift)
+    scale = training.typical_gradient(part)
+    seen = []
+    state = training.train(
+        SMALL,
+        training.Training(epochs=1, fewest_steps=60),
+        learn,
+        learn,
+        scale,
+        0,
+        tell=seen.append,
+    )
+    assert seen[-1].gradient_error < 0.8 * np.abs(part.gradients).mean()
+    assert [progress.step for progress in seen] == sorted({p.step for p in seen})
+    warm = []
+    training.train(
+        SMALL,
+        training.Training(epochs=1, fewest_steps=20, rate=1e-4),
+        learn,
+        learn,
+        scale,
+        0,
+        start=state,
+        tell=warm.append,
+    )
+    assert warm[0].gradient_error < 1.1 * min(progress.gradient_error for progress in seen)
+
+
+def test_what_a_base_leaves(data: Dataset) -> None:
+    base = load_surface("gfn1", BUTADIENE)
+    part = data.part(range(5))
+    left = above(part, base)
+    below = base.evaluate(part.positions)
+    assert np.allclose(left.energies + below.energies, part.energies)
+    assert np.allclose(left.gradients + below.gradients, part.gradients)
+    broken = part.positions.copy()
+    broken[2, 1] = broken[2, 0] + 0.01
+    assert len(above(replace(part, positions=broken), base)) == 4
+
+
+def test_calibration_makes_the_spread_as_large_as_the_error(data: Dataset) -> None:
+    potential = random_potential("painn", 4)
+    said = potential.predict(BUTADIENE, data.positions)
+    rng = np.random.default_rng(0)
+    # Errors drawn with 2.5 times the spread of each atom.
+    sizes = 2.5 * said.gradient_spread[:, :, None] / np.sqrt(3.0)
+    wrong = sizes * rng.normal(size=said.gradients.shape)
+    bent = replace(data, energies=said.energies, gradients=said.gradients + wrong)
+    judged = calibrate(potential, bent)
+    assert judged.factor == pytest.approx(2.5, rel=0.05)
+    assert 0.9 < judged.coverage < 1.0
+    assert judged.ranking > 0.0
+    alone = calibrate(random_potential("painn", 1), data)
+    assert alone.factor == 1.0
+    assert alone.limit == np.inf
+
+
+def test_the_limit_catches_bad_frames(data: Dataset) -> None:
+    potential = random_potential("painn", 4)
+    said = potential.predict(BUTADIENE, data.positions)
+    largest = said.gradient_spread.max(axis=1)
+    bad = largest > np.quantile(largest, 0.6)
+    energies = said.energies + np.where(bad, 2.0 * BAD, 0.0)
+    judged = calibrate(potential, replace(data, energies=energies, gradients=said.gradients + 0.1))
+    caught = judged.factor * largest[bad] >= judged.limit
+    assert caught.mean() >= 0.95
+
+
+def test_rank_correlation() -> None:
+    a = np.array([1.0, 2.0, 3.0, 4.0])
+    assert spearman(a, a**3) == pytest.approx(1.0)
+    assert spearman(a, -a) == pytest.approx(-1.0)
+    assert np.isnan(spearman(a, np.ones(4)))
+
+
+def test_from_the_command_line(
+    tmp_path: Path, data: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames, model = tmp_path / "data.extxyz", tmp_path / "a.model"
+    write_data(frames, data)
+    small = {"features": 8, "interactions": 1, "epochs": 1, "fewest-steps": 10, "networks": 2}
+    options = [text for name, value in small.items() for text in (f"--{name}", str(value))]
+    assert main(["train", str(frames), "-o", str(model), "--base", "gfn1", *options, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert sum(told["frames"]) == len(data)
+    assert {row["origin"] for row in told["errors"]["validation"]} >= {"all"}
+    figure = tmp_path / "errors.png"
+    assert main(["test", str(model), str(frames), "--plot", str(figure)]) == 0
+    assert "rank correlation" in " ".join(capsys.readouterr().out.split())
+    assert figure.stat().st_size > 10_000
+    assert main(["train", str(frames), "-o", str(model)]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main(["train", str(frames), "-o", str(tmp_path / "b"), "--representation", "x"]) == 2
+    assert "`representation` must be one of" in capsys.readouterr().err
+    assert main(["test", str(frames), str(frames)]) == 2
+    assert "must be a potential of afir" in capsys.readouterr().err
+
+
+def test_data_that_is_none(tmp_path: Path, data: Dataset) -> None:
+    with pytest.raises(InputError, match="which is none"):
+        read_dataset(tmp_path / "missing.extxyz")
+    (tmp_path / "empty.extxyz").write_text("")
+    with pytest.raises(InputError, match="must"):
+        read_dataset(tmp_path / "empty.extxyz")
+    write_data(tmp_path / "data.extxyz", data.part(range(3)))
+    frames = read(tmp_path / "data.extxyz", index=":")
+    frames[1].numbers = frames[1].numbers[::-1]
+    write(tmp_path / "mixed.extxyz", frames)
+    with pytest.raises(InputError, match="frame 1 is another"):
+        read_dataset(tmp_path / "mixed.extxyz")
+    frames[0].calc = None
+    write(tmp_path / "bare.extxyz", frames[:1])
+    with pytest.raises(InputError, match="energies and forces"):
+        read_dataset(tmp_path / "bare.extxyz")
