@@ -62,6 +62,7 @@ def test_a_full_job_comes_back() -> None:
         "max_seconds": 60.0,
         "patience": 20,
         "expand_complexes": True,
+        "keep_frames": True,
         "task_seconds": 30.0,
         "round_size": 4,
         "step": {"push_steps": 99},
@@ -84,6 +85,7 @@ def test_a_full_job_comes_back() -> None:
         max_seconds=60.0,
         patience=20,
         expand_complexes=True,
+        keep_frames=True,
         task_seconds=30.0,
         round_size=4,
     )
