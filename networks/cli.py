@@ -92,14 +92,15 @@ def _limits(command: F) -> F:
 @click.option(
     "--policy",
     help="What to push next: productive (what has brought most for its gradients so far), "
-    "lowest-energy, exhaustive or stochastic.  [default: productive]",
+    "lowest-energy, exhaustive (in the order of discovery) or stochastic (EQs drawn with "
+    "exp(-E/kT)).  [default: productive]",
 )
 @click.option(
     "--policy-option",
     "policy_options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="An option of the policy, e.g. temperature=2000. Repeatable.",
+    help="An option of the policy; stochastic has temperature=2000 (K). Repeatable.",
 )
 @click.option(
     "--target-atoms",
@@ -116,6 +117,12 @@ def _limits(command: F) -> F:
     "--expand-complexes/--keep-complexes",
     default=None,
     help="Push complexes of several molecules too.  [default: keep them as they are]",
+)
+@click.option(
+    "--attempts",
+    type=int,
+    help="How often a push that crosses a barrier without a saddle point is tried at most, once "
+    "nothing new is left.  [default: 3]",
 )
 @click.option(
     "--keep-frames/--no-frames",

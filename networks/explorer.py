@@ -44,10 +44,6 @@ from networks.settings import KEEP, Keep, Settings
 from networks.store import Store
 from networks.tasks import Bench, Push, Task
 
-ATTEMPTS = 3
-"""How often a push that crosses a barrier but leads to no saddle point is tried at most, once
-nothing new is left."""
-
 # What random numbers are made from, after the seed: each purpose has its own stream.
 _CHOICE, _PUSHES, _TRIAL = 1, 2, 3
 
@@ -421,7 +417,7 @@ class _Exploration:
             return self._frontier
         attempt = 1
         while self._again is None or not self._again.anything_left():
-            if attempt == ATTEMPTS:
+            if attempt >= self._settings.attempts:
                 return self._frontier
             self._again = self._further_attempts(attempt)
             attempt += 1

@@ -50,6 +50,7 @@ _SETTINGS = (
     "max_seconds",
     "patience",
     "expand_complexes",
+    "attempts",
     "keep_frames",
     "task_seconds",
     "round_size",

@@ -70,6 +70,9 @@ class Settings:
         in the network.
     expand_complexes
         Whether EQs of several molecules are pushed too. The start always is.
+    attempts
+        How often a push that crosses a barrier but leads to no saddle point is tried at most, each
+        time from another displacement, once nothing new is left.
     keep_frames
         Whether the run file keeps every geometry that is evaluated, with its energy and gradient,
         except the displacements of Hessians.
@@ -100,6 +103,7 @@ class Settings:
     patience: int | None = None
     wanted: Coordinates | None = None
     expand_complexes: bool = False
+    attempts: int = 3
     keep_frames: bool = False
     task_seconds: float = 1800.0
     round_size: int = 16
@@ -115,6 +119,7 @@ class Settings:
         if self.terms not in (1, 2) or isinstance(self.terms, bool):
             raise InputError(f"`terms` must be 1 or 2, got {self.terms!r}")
         _whole("round_size", self.round_size, 1)
+        _whole("attempts", self.attempts, 1)
         for name in ("bond_depth", "max_trials", "max_gradients"):
             _whole(name, getattr(self, name), 0, optional=True)
         _whole("patience", self.patience, 1, optional=True)

@@ -33,7 +33,6 @@ from afir.units import HARTREE, KJ_PER_MOL
 from networks import KEEP, Settings, explore, explorer, open_run, resume
 from networks.events import Event, Found, Opened, RoundDone, Stopped, TaskDone, TrialDone
 from networks.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
-from networks.explorer import ATTEMPTS
 from networks.frontier import PushTerms
 from networks.network import bonds_changed
 from networks.records import EQ, Complete, StoppedBy, Trial
@@ -140,7 +139,7 @@ def test_what_crosses_without_a_saddle_point_is_tried_again_when_nothing_new_is_
         lost = row[0].crossed and row[0].outcome is Outcome.NO_SADDLE
         missed += lost
         # The toy world is as hopeless the second time.
-        assert len(row) == (ATTEMPTS if lost else 1)
+        assert len(row) == (SETTINGS.attempts if lost else 1)
         assert [trial.push for trial in row] == [
             row[0].push + k * counts[eq] for k in range(len(row))
         ]
@@ -150,6 +149,13 @@ def test_what_crosses_without_a_saddle_point_is_tried_again_when_nothing_new_is_
     seconds = [row[1].number for row in attempts.values() if len(row) > 1]
     thirds = [row[2].number for row in attempts.values() if len(row) > 1]
     assert firsts < min(seconds) < max(seconds) < min(thirds)
+
+
+def test_one_attempt_is_enough_when_it_is_asked_for(whole: Path, tmp_path: Path) -> None:
+    run(tmp_path / "run", replace(SETTINGS, attempts=1))
+    with open_run(tmp_path / "run") as store, open_run(whole) as other:
+        once, thrice = list(store.trials()), list(other.trials())
+    assert len({(trial.eq, trial.terms) for trial in once}) == len(once) < len(thrice)
 
 
 def test_another_seed_tries_other_things(whole: Path, tmp_path: Path) -> None:
