@@ -242,6 +242,7 @@ class _Exploration:
         )
         self._frontier = Frontier(self._first_attempts)
         self._again: Frontier | None = None
+        self._exhausted = False
         policy.learn(store.trials(), self._network)
 
     def run(self) -> Iterator[Event]:
@@ -328,6 +329,7 @@ class _Exploration:
         self._store.absorb(absorbed, self._budget.seconds)
         self._budget.spend(absorbed)
         self._policy.learn(absorbed.trials, self._network)
+        self._exhausted = False
         if stage.number:
             for eq in absorbed.eqs:
                 self._expand(eq)
@@ -412,12 +414,13 @@ class _Exploration:
         Which of them there are follows from what is written, so that a resumed run chooses from
         the same.
         """
-        if self._frontier.anything_left():
+        if self._exhausted or self._frontier.anything_left():
             self._again = None
             return self._frontier
         attempt = 1
         while self._again is None or not self._again.anything_left():
             if attempt >= self._settings.attempts:
+                self._exhausted = True
                 return self._frontier
             self._again = self._further_attempts(attempt)
             attempt += 1
@@ -432,8 +435,11 @@ class _Exploration:
         for item in self._store.missed():
             missed.setdefault(item.eq, set()).add(item.push)
         used: dict[str, list[int]] = {}
-        for item, _ in self._store.used():
+        counts: dict[str, int] = {}  # how many pushes an EQ has, where its last trial tells
+        for item, left in self._store.used():
             used.setdefault(item.eq, []).append(item.push)
+            if left == 0:
+                counts.setdefault(item.eq, len(used[item.eq]))
 
         def again(eq: EQ) -> dict[int, PushTerms]:
             listed = self._pushes(eq)
@@ -444,8 +450,14 @@ class _Exploration:
 
         frontier = Frontier(again)
         for eq in self._network.eqs.values():
-            if eq.id in missed and self._worth_expanding(eq):
-                frontier.add(eq, used[eq.id])
+            if eq.id not in missed or not self._worth_expanding(eq):
+                continue
+            count = counts.get(eq.id) or len(self._pushes(eq))
+            before = range((attempt - 1) * count, attempt * count)
+            due = {number + count for number in missed[eq.id].intersection(before)}
+            left = len(due.difference(used[eq.id]))
+            if left:
+                frontier.add(eq, used[eq.id], left)
         return frontier
 
     def _worth_expanding(self, eq: EQ) -> bool:

@@ -1,7 +1,7 @@
 """What is still to be tried: the pushes of every EQ that is worth expanding.
 
-Choosing costs the same whether ten or ten thousand EQs are open: EQs are kept sorted, and the
-pushes of one are worked out when it is first looked at.
+EQs are kept sorted, and the pushes of one are worked out when it is first looked at: how many a
+policy looks at is its own affair.
 """
 
 from __future__ import annotations

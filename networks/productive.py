@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from afir.errors import AfirError
 from networks.frontier import Frontier, PushTerms
 from networks.kinds import push_kinds
 from networks.network import ReactionNetwork
@@ -19,10 +19,11 @@ _DIRECTIONS = ((1,), (-1,), (1, 1), (-1, 1), (-1, -1))  # which forces act toget
 _REPEATS = 3  # a kind tried so often before, or oftener
 # Terms of the logarithm of what a gradient brings: a constant, a choice of directions, how often
 # the kind was tried, doublings of the trials on the species, eV above the start.
-# Before anything is known: a find for a thousand gradients, and the less the oftener tried.
-_PRIOR = np.array([np.log(1e-3), *[0.0] * len(_DIRECTIONS), -0.5, -1.0, -1.5, -0.2, 0.0])
+# Before anything is known: a find for a thousand gradients, less the oftener tried and the higher.
+_PRIOR = np.array([np.log(1e-3), *[0.0] * len(_DIRECTIONS), -0.5, -1.0, -1.5, -0.2, -0.2])
 _WIDTHS = np.array([3.0, *[0.7] * len(_DIRECTIONS), *[0.5] * _REPEATS, 0.2, 0.2])
 _RECORD = 3.0  # finds: how slowly a species' own record replaces what is expected of it
+_FIT_STEPS = 200
 _EQS = 1000  # of those that are open so many are looked at, the lowest
 _SHORTLIST = 64  # pushes looked at closely for each that is chosen
 
@@ -39,12 +40,12 @@ class Productive:
     `networks.kinds`), how often structures of the same bonding have been pushed, and their
     energy. It is fitted anew for every round, and its coefficients are drawn from their
     posterior (Thompson sampling), so that nothing is given up for a bad start. Species that
-    brought more than the model expects of them are preferred. Among equals the EQ of lowest
-    energy comes first. Of very many open EQs only the thousand of lowest energy are considered.
+    brought more than the model expects of them are preferred. Of very many open EQs only the
+    thousand of lowest energy that have pushes left are considered. Pushes must be used up only by
+    taking what was chosen.
     """
 
     def __init__(self) -> None:
-        self._coefficients = _PRIOR
         # What was tried: the terms of the model, the species, finds and gradients.
         self._terms = np.zeros((0, len(_WIDTHS)))
         self._species_tried: Ints = np.zeros(0, dtype=np.int64)
@@ -53,7 +54,6 @@ class Productive:
         # Kinds and species are numbered as they come; how often each was tried.
         self._kinds, self._species = _Tally(), _Tally()
         self._about: dict[str, tuple[int, float]] = {}  # of an EQ: species, eV above the start
-        self._zero: float | None = None
         # The pushes an EQ has left, a row each: number, directions, kind.
         self._offers: dict[str, Ints] = {}
         self._chosen: list[Item] = []  # may be used up by now
@@ -88,19 +88,20 @@ class Productive:
         """See `Policy.choose`."""
         offers = self._offered(frontier, network)
         terms, (found, spent) = self._terms[: self._count], self._results[: self._count].T
-        self._coefficients, curvature = fit_rates(terms, found, spent, self._coefficients)
+        fitted, curvature = fit_rates(terms, found, spent)
         root = np.linalg.cholesky(curvature)
-        drawn = self._coefficients + np.linalg.solve(root.T, rng.normal(size=len(root)))
-        record = self._records()
+        drawn = fitted + np.linalg.solve(root.T, rng.normal(size=len(root)))
+        record = self._records(fitted)
         kinds, species = self._kinds.tries.copy(), self._species.tries.copy()
 
         def best(rows: Ints, count: int) -> Ints:
             """The best rows in order, `count` of them."""
             _, _, direction, kind, of = offers.rows[rows].T
             terms = _model_terms(direction, kinds[kind], species[of], offers.heights[rows])
-            return offers.best_first(rows, terms @ drawn + record[of], count)
+            return offers.best_first(rows, _values(terms, drawn) + record[of], count)
 
-        # Every choice makes others of its kind and species less promising, hardly ever more.
+        # A choice makes others of its kind and species less promising; where the model says more,
+        # the shortlist may lack one or another.
         shortlist = best(np.arange(len(offers.rows)), _SHORTLIST * n)
         self._chosen = []
         while len(self._chosen) < n and len(shortlist):
@@ -112,11 +113,11 @@ class Productive:
             shortlist = shortlist[shortlist != row]
         return list(self._chosen)
 
-    def _records(self) -> Floats:
+    def _records(self, fitted: Floats) -> Floats:
         """By how much each species is better than the model expects, as a logarithm."""
         terms, (found, spent) = self._terms[: self._count], self._results[: self._count].T
         species, count = self._species_tried[: self._count], len(self._species.tries)
-        expected = np.bincount(species, spent * np.exp(terms @ self._coefficients), count)
+        expected = np.bincount(species, spent * np.exp(_values(terms, fitted)), count)
         result: Floats = np.log(
             (_RECORD + np.bincount(species, found, count)) / (_RECORD + expected)
         )
@@ -130,15 +131,20 @@ class Productive:
             if item.eq in self._offers and not frontier.is_left(item):
                 left = self._offers[item.eq]
                 self._offers[item.eq] = left[left[:, 0] != item.push]
-        eqs = list(islice(frontier.by_energy(), _EQS))
-        self._offers = {eq.id: self._offer(eq, frontier, network) for eq in eqs}
+        offered: dict[str, Ints] = {}
         rows, heights = [], []
-        for eq in eqs:
-            species, height = self._describe(eq, network)
-            offer = self._offers[eq.id]
+        for eq in frontier.by_energy():
+            offer = self._offer(eq, frontier, network)
             m = len(offer)
+            if not m:
+                continue
+            offered[eq.id] = offer
+            species, height = self._describe(eq, network)
             rows.append(np.column_stack([np.full(m, eq.number), offer, np.full(m, species)]))
             heights.append(np.full(m, height))
+            if len(offered) == _EQS:
+                break
+        self._offers = offered
         if not rows:
             return _Offers(np.zeros((0, 5), dtype=np.int64), np.zeros(0))
         return _Offers(np.concatenate(rows), np.concatenate(heights))
@@ -156,9 +162,7 @@ class Productive:
         """The number of the species of an EQ, and its energy above the start in eV."""
         if eq.id not in self._about:
             (species,) = self._species.numbers(push_kinds(network.molecule, eq.positions, [()]))
-            if self._zero is None:
-                self._zero = eq.energy  # the first to be pushed is the start
-            self._about[eq.id] = species, eq.energy - self._zero
+            self._about[eq.id] = species, eq.energy - network.eqs["EQ0"].energy
         return self._about[eq.id]
 
 
@@ -171,7 +175,7 @@ class _Offers:
     rows
         (m, 5) number of the EQ, of the push, directions, kind, species.
     heights
-        (m,) energy of the EQ in eV.
+        (m,) energy of the EQ above the start, in eV.
     """
 
     rows: Ints
@@ -201,10 +205,11 @@ class _Tally:
         return result
 
 
-def fit_rates(
-    terms: Floats, found: Floats, spent: Floats, start: Floats = _PRIOR
-) -> tuple[Floats, Floats]:
+def fit_rates(terms: Floats, found: Floats, spent: Floats) -> tuple[Floats, Floats]:
     """Poisson regression of what a gradient brings, with a normal prior, by Newton's method.
+
+    Always from the prior and without the threads of a BLAS: a resumed run must fit the same
+    numbers to the last bit.
 
     Parameters
     ----------
@@ -212,8 +217,6 @@ def fit_rates(
         (m, k) the terms of the model for each trial.
     found, spent
         (m,) what each found, and the gradients it took.
-    start
-        (k,) where to begin.
 
     Returns
     -------
@@ -221,17 +224,32 @@ def fit_rates(
         Of the logarithm of the finds per gradient.
     curvature : (k, k)
         The inverse of their covariance.
+
+    Raises
+    ------
+    AfirError
+        If a number is not finite.
     """
-    beta, precision = start, 1.0 / _WIDTHS**2
-    while True:
-        expected = spent * np.exp(terms @ beta)
-        slope = terms.T @ (expected - found) + (beta - _PRIOR) * precision
-        curvature: Floats = (terms.T * expected) @ terms + np.diag(precision)
+    beta, precision = _PRIOR, 1.0 / _WIDTHS**2
+    for _ in range(_FIT_STEPS):
+        expected = spent * np.exp(_values(terms, beta))
+        slope = np.einsum("mi,m->i", terms, expected - found) + (beta - _PRIOR) * precision
+        curvature: Floats = np.einsum("mi,m,mj->ij", terms, expected, terms) + np.diag(precision)
         step = np.linalg.solve(curvature, slope)
         largest = float(np.abs(step).max())
-        if largest < 1e-6:
-            return beta, curvature
+        if not np.isfinite(largest):
+            break
+        # The logarithm is concave: short steps arrive, however far it is.
         beta = beta - step / max(1.0, largest)
+        if largest < 1e-9:
+            return beta, curvature
+    raise AfirError("the rates of the policy 'productive' could not be fitted to the trials")
+
+
+def _values(terms: Floats, coefficients: Floats) -> Floats:
+    """The model (m,) for each row of terms, the same for equal rows to the last bit."""
+    result: Floats = (terms * coefficients).sum(axis=1)
+    return result
 
 
 def productive() -> Productive:

@@ -26,6 +26,10 @@ def eq(id: str, energy: float) -> EQ:
     return EQ(id, structure(0), energy, np.ones(6), np.eye(12))
 
 
+for _id, _energy in ENERGIES.items():
+    NETWORK.insert(eq(_id, _energy))
+
+
 def frontier() -> Frontier:
     result = Frontier(lambda record: dict(enumerate(PUSHES[record.id])))
     for id, energy in ENERGIES.items():

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from runs import HCN, HCN_START, snapshot
-from toyworld import MOLECULE, SETTINGS, ToyBench, structure
+from toyworld import LATE, MOLECULE, SETTINGS, ToyBench, structure
 
 from afir.searches.settings import StepSettings
 from networks import Settings, explore, open_run, resume
@@ -107,6 +107,32 @@ def test_with_any_policy_an_interrupted_run_finds_the_same(policy: str, tmp_path
     for _ in events:
         pass
     assert snapshot(parts) == snapshot(whole)
+
+
+@pytest.mark.parametrize("policy", ["productive", "stochastic"])
+def test_cut_anywhere_while_pushes_are_tried_again_it_finds_the_same(
+    policy: str, tmp_path: Path
+) -> None:
+    settings = dataclasses.replace(LATE, policy=policy)
+    whole = tmp_path / "whole"
+    tasks = 0
+    for event in explore(
+        MOLECULE, structure(0), settings, whole, executor=SerialExecutor(ToyBench())
+    ):
+        tasks += isinstance(event, TaskDone)
+    expected = snapshot(whole)
+    for cut in range(tasks // 2, tasks, 2):
+        parts = tmp_path / f"cut{cut}"
+        events = explore(
+            MOLECULE, structure(0), settings, parts, executor=SerialExecutor(ToyBench())
+        )
+        answers = (event for event in events if isinstance(event, TaskDone))
+        for _ in zip(range(cut), answers, strict=False):
+            pass
+        events.close()  # type: ignore[attr-defined]
+        for _ in resume(parts, executor=SerialExecutor(ToyBench())):
+            pass
+        assert snapshot(parts) == expected, cut
 
 
 @pytest.mark.parametrize("place", ["before", "within", "after"])

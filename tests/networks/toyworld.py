@@ -45,6 +45,8 @@ STATES = 12
 COMPLEX_STATE = 9
 """The state made of two molecules that hold together."""
 SETTINGS = Settings(terms=1, seed=5, round_size=5)
+LATE = Settings(terms=1, seed=6, round_size=5, targets=(1,))
+"""Here an EQ is found only when a push is tried again."""
 
 
 @cache
@@ -109,7 +111,10 @@ def answer(task: Task) -> TaskResult:
     kind = type(task).__name__.lower()
     if isinstance(task, Push):
         state = ENERGIES[round(task.start.energy, 4)]
-        value = trial(state, digest(state, *map(str, task.terms)))
+        code = digest(state, *map(str, task.terms))
+        # Some pushes that lead nowhere do when they are tried again.
+        lucky = code % 7 == 0 and code % 3 > 0
+        value = trial(state, digest(code, task.seed) if lucky else code)
     elif isinstance(task, Confirm):
         value = proof(task)
     else:
