@@ -93,12 +93,14 @@ class Productive:
         drawn = fitted + np.linalg.solve(root.T, rng.normal(size=len(root)))
         record = self._records(fitted)
         kinds, species = self._kinds.tries.copy(), self._species.tries.copy()
+        # Neighbours in the list of pushes are alike: among equals chance makes the wider choice.
+        luck = rng.random(len(offers.rows))
 
         def best(rows: Ints, count: int) -> Ints:
             """The best rows in order, `count` of them."""
             _, _, direction, kind, of = offers.rows[rows].T
             terms = _model_terms(direction, kinds[kind], species[of], offers.heights[rows])
-            return offers.best_first(rows, _values(terms, drawn) + record[of], count)
+            return _best_first(rows, _values(terms, drawn) + record[of], luck[rows], count)
 
         # A choice makes others of its kind and species less promising; where the model says more,
         # the shortlist may lack one or another.
@@ -181,15 +183,6 @@ class _Offers:
     rows: Ints
     heights: Floats
 
-    def best_first(self, rows: Ints, scores: Floats, count: int) -> Ints:
-        """Those of the `rows` with the highest scores in order, `count` of them."""
-        if len(rows) > count:  # only the best need be sorted
-            good = np.flatnonzero(scores >= -np.partition(-scores, count - 1)[count - 1])
-            rows, scores = rows[good], scores[good]
-        eqs, numbers = self.rows[rows, 0], self.rows[rows, 1]
-        result: Ints = rows[np.lexsort((numbers, eqs, self.heights[rows], -scores))][:count]
-        return result
-
 
 class _Tally:
     """Numbers for things as they come, and how often each was tried."""
@@ -244,6 +237,15 @@ def fit_rates(terms: Floats, found: Floats, spent: Floats) -> tuple[Floats, Floa
         if largest < 1e-9:
             return beta, curvature
     raise AfirError("the rates of the policy 'productive' could not be fitted to the trials")
+
+
+def _best_first(rows: Ints, scores: Floats, luck: Floats, count: int) -> Ints:
+    """Those of the `rows` with the highest scores in order, `count` of them."""
+    if len(rows) > count:  # only the best need be sorted
+        good = np.flatnonzero(scores >= -np.partition(-scores, count - 1)[count - 1])
+        rows, scores, luck = rows[good], scores[good], luck[good]
+    result: Ints = rows[np.lexsort((luck, -scores))][:count]
+    return result
 
 
 def _values(terms: Floats, coefficients: Floats) -> Floats:
