@@ -39,7 +39,7 @@ class Description:
         eV that 1 in the output of a network stands for.
     base, base_options
         The surface whose energy is added (Δ-learning), or "" when there is none.
-    target, target_options
+    target
         The surface whose labels it learned.
     charge, multiplicity
         Of the molecules it learned.
@@ -57,7 +57,6 @@ class Description:
     base: str = ""
     base_options: Mapping[str, Any] = field(default_factory=dict)
     target: str = ""
-    target_options: Mapping[str, Any] = field(default_factory=dict)
     charge: int = 0
     multiplicity: int = 1
     calibration: float = 1.0
@@ -74,7 +73,6 @@ class Description:
                 "base": self.base,
                 "base_options": dict(self.base_options),
                 "target": self.target,
-                "target_options": dict(self.target_options),
                 "charge": self.charge,
                 "multiplicity": self.multiplicity,
                 "calibration": self.calibration,

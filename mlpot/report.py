@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlpot.committee import atom_errors
 from mlpot.dataset import Dataset
 from mlpot.potential import Potential
 
@@ -67,10 +66,3 @@ def judge(potential: Potential, data: Dataset) -> list[Errors]:
             )
         )
     return rows
-
-
-def largest(potential: Potential, data: Dataset) -> tuple[list[float], list[float]]:
-    """For each frame the largest calibrated spread and the largest error on an atom, in eV/Å."""
-    said = potential.predict(data.molecule, data.positions)
-    spread = potential.description.calibration * said.gradient_spread.max(axis=1)
-    return spread.tolist(), atom_errors(said, data).max(axis=1).tolist()

@@ -20,6 +20,7 @@ from afir.fragments import pushes
 from afir.geometry import bonds, dissociated, gap
 from afir.molecule import Molecule, Positions
 from afir.units import KJ_PER_MOL
+from networks.attempts import further_attempts
 from networks.budget import Budget
 from networks.database import StoreError
 from networks.events import (
@@ -398,7 +399,7 @@ class _Exploration:
     def _open_frontier(self) -> None:
         used: dict[str, list[int]] = {}
         left: dict[str, int | None] = {}
-        for item, others in self._store.used():
+        for item, others, _ in self._store.used():
             used.setdefault(item.eq, []).append(item.push)
             left[item.eq] = others
         for eq in self._network.eqs.values():
@@ -422,43 +423,10 @@ class _Exploration:
             if attempt >= self._settings.attempts:
                 self._exhausted = True
                 return self._frontier
-            self._again = self._further_attempts(attempt)
+            eqs = filter(self._worth_expanding, self._network.eqs.values())
+            self._again = further_attempts(attempt, self._store.used(), eqs, self._pushes)
             attempt += 1
         return self._again
-
-    def _further_attempts(self, attempt: int) -> Frontier:
-        """Pushes that crossed a barrier without a saddle point, from another displacement.
-
-        They are numbered behind those of the attempts before.
-        """
-        missed: dict[str, set[int]] = {}
-        for item in self._store.missed():
-            missed.setdefault(item.eq, set()).add(item.push)
-        used: dict[str, list[int]] = {}
-        counts: dict[str, int] = {}  # how many pushes an EQ has, where its last trial tells
-        for item, left in self._store.used():
-            used.setdefault(item.eq, []).append(item.push)
-            if left == 0:
-                counts.setdefault(item.eq, len(used[item.eq]))
-
-        def again(eq: EQ) -> dict[int, PushTerms]:
-            listed = self._pushes(eq)
-            numbers = enumerate(listed, start=attempt * len(listed))
-            return {
-                number: terms for number, terms in numbers if number - len(listed) in missed[eq.id]
-            }
-
-        frontier = Frontier(again)
-        for eq in self._network.eqs.values():
-            if eq.id not in missed or not self._worth_expanding(eq):
-                continue
-            count = counts.get(eq.id) or len(self._pushes(eq))
-            before = range((attempt - 1) * count, attempt * count)
-            due = {number + count for number in missed[eq.id].intersection(before)}
-            left = len(due.difference(used[eq.id]))
-            if left:
-                frontier.add(eq, used[eq.id], left)
-        return frontier
 
     def _worth_expanding(self, eq: EQ) -> bool:
         settings, start = self._settings, self._network.eqs["EQ0"]

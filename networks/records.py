@@ -242,6 +242,17 @@ class Item(NamedTuple):
     push: int
 
 
+class Used(NamedTuple):
+    """A push that was tried: `Trial.pushes_left` after it, and whether it crossed in vain.
+
+    In vain is a push that crossed a barrier and led to no saddle point.
+    """
+
+    item: Item
+    left: int | None
+    missed: bool
+
+
 class StoppedBy(Enum):
     """Why an exploration is not running; the value is a sentence for people."""
 

@@ -35,6 +35,7 @@ from networks.records import (
     RunSummary,
     StoppedBy,
     Trial,
+    Used,
 )
 from networks.settings import Settings
 from networks.tasks import Labelled, TaskResult
@@ -337,27 +338,17 @@ class Store:
         for row in rows:
             yield schema.dismissed_record(row)
 
-    def used(self) -> Iterator[tuple[Item, int | None]]:
-        """The pushes that have been tried, each with `Trial.pushes_left`, in order."""
+    def used(self) -> Iterator[Used]:
+        """The pushes that have been tried, in order."""
         columns = schema.TRIALS.c
-        query = sa.select(columns.eq, columns.push, columns.pushes_left).order_by(columns.number)
+        query = sa.select(
+            columns.eq, columns.push, columns.pushes_left, columns.outcome, columns.crossed
+        ).order_by(columns.number)
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
-        for eq, push, left in rows:
-            yield Item(f"EQ{eq}", push), left
-
-    def missed(self) -> Iterator[Item]:
-        """The pushes that crossed a barrier but led to no saddle point, in order."""
-        columns = schema.TRIALS.c
-        query = (
-            sa.select(columns.eq, columns.push)
-            .where(columns.outcome == Outcome.NO_SADDLE.name, columns.crossed)
-            .order_by(columns.number)
-        )
-        with self._database.reading() as connection:
-            rows = connection.execute(query).all()
-        for eq, push in rows:
-            yield Item(f"EQ{eq}", push)
+        for eq, push, left, outcome, crossed in rows:
+            missed = crossed and outcome == Outcome.NO_SADDLE.name
+            yield Used(Item(f"EQ{eq}", push), left, missed)
 
     def plan(self) -> Plan | None:
         """The round in progress, if there is one."""

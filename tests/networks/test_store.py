@@ -150,10 +150,15 @@ def test_what_was_found_is_read_back(tmp_path: Path) -> None:
         rejected = [event.dismissed.reason for event in told if isinstance(event, Rejected)]
         assert [d.reason for d in store.dismissed() if d.node is None] == rejected
         used = list(store.used())
-        assert used == [(Item(t.eq, t.push), t.pushes_left) for t in trials]
+        assert [(item, left) for item, left, _ in used] == [
+            (Item(t.eq, t.push), t.pushes_left) for t in trials
+        ]
+        assert [item for item, _, missed in used if missed] == [
+            Item(t.eq, t.push) for t in trials if t.crossed and t.outcome is Outcome.NO_SADDLE
+        ]
         # Every push of an EQ is used once, and the last of them leaves none.
-        for id in {item.eq for item, _ in used}:
-            left = [count for item, count in used if item.eq == id]
+        for id in {item.eq for item, _, _ in used}:
+            left = [count for item, count, _ in used if item.eq == id]
             # What follows are further attempts.
             firsts = 1 + (left[0] or 0)
             assert left[:firsts] == list(range(firsts))[::-1]
