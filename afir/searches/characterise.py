@@ -8,13 +8,14 @@ from afir.driver import Search, stage
 from afir.errors import SurfaceError
 from afir.molecule import Molecule, Positions
 from afir.quadratic import Matrix
-from afir.searches.hessian import arrived
-from afir.searches.hessian import hessian as exact_hessian
+from afir.searches.hessian import arrived, measure
 from afir.searches.minimum import minimise
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, StationaryPoint
 
 _TRIES = 4
+_ASIDE = 0.3  # Å: along the mode (norm) off a saddle point
+_TIGHTER = 0.03  # of the gradient limit, where the surface is flat
 
 
 class NotAMinimum(SurfaceError):  # noqa: N818 - it names the outcome, as StopIteration does
@@ -52,18 +53,25 @@ def characterise(
     limits = settings or StepSettings()
     estimate = hessian
     x = positions
+
+    def settled(point: StationaryPoint, gradient: Positions) -> bool:
+        close = point.gradient_max <= 2.0 * limits.minimum_gradient
+        return point.order == 0 and close and arrived(point, gradient)
+
     for _ in range(_TRIES):
         minimum = yield from stage("minimum", minimise(molecule, x, limits, hessian=estimate))
         if minimum.outcome is not Outcome.CONVERGED:
             raise NotAMinimum(f"the structure has no minimum nearby: {minimum.outcome.value}")
-        point = yield from stage("hessian", exact_hessian(molecule, minimum.positions))
+        found = yield from stage("hessian", measure(molecule, minimum.positions, settled))
+        point = found.point
+        if found.whole and settled(point, found.gradient):
+            return point
         x, estimate = point.positions, point.hessian
         if point.order > 0:
-            x = x + 0.1 * point.mode
-        elif point.gradient_max > 2.0 * limits.minimum_gradient:
-            continue  # another solution of the SCF: go on from it
-        elif arrived(point, minimum.gradient):
-            return point
-        else:
-            limits = replace(limits, minimum_gradient=0.03 * limits.minimum_gradient)
+            # Far enough for a slope: close to a flat saddle point there is hardly any.
+            uphill = float((found.gradient * point.mode).sum()) > 0.0
+            x = x + (-_ASIDE if uphill else _ASIDE) * point.mode
+        if point.gradient_max <= 2.0 * limits.minimum_gradient:
+            limits = replace(limits, minimum_gradient=_TIGHTER * limits.minimum_gradient)
+        # Else it is another solution of the SCF: go on from it.
     raise NotAMinimum(f"every stationary point nearby is a saddle or a slope, after {_TRIES} tries")

@@ -8,7 +8,7 @@ import numpy as np
 
 from afir.driver import Search, stage
 from afir.molecule import Molecule, Positions
-from afir.searches.hessian import arrived, hessian_and_gradient
+from afir.searches.hessian import Measured, arrived, measure
 from afir.searches.irc import irc
 from afir.searches.minimum import PathPoint
 from afir.searches.saddle import saddle
@@ -39,17 +39,23 @@ def confirm(
         Limits of the IRC and of the end minimisations.
     """
     limits = settings or StepSettings()
-    known = yield from stage("hessian", hessian_and_gradient(molecule, candidate.positions))
-    point, slope = known
-    if point.order > 1 or (point.order == 1 and point.gradient_max > limits.saddle_gradient):
-        point, slope = yield from _improved(molecule, known, limits)
-    elif point.order == 1 and not arrived(point, slope):
-        # So flat a surface that the saddle point is still some way off.
-        limits = replace(limits, saddle_gradient=_TIGHTER * limits.saddle_gradient)
-        point, slope = yield from _improved(molecule, known, limits)
+
+    def settled(point: StationaryPoint, gradient: Positions) -> bool:
+        # Of order 0 it cannot be made better.
+        close = point.gradient_max <= limits.saddle_gradient and arrived(point, gradient)
+        return point.order == 0 or (point.order == 1 and close)
+
+    known = yield from stage("hessian", measure(molecule, candidate.positions, settled))
+    if not settled(known.point, known.gradient):
+        if known.point.order == 1 and known.point.gradient_max <= limits.saddle_gradient:
+            # So flat a surface that the saddle point is still some way off.
+            limits = replace(limits, saddle_gradient=_TIGHTER * limits.saddle_gradient)
+        known = yield from _improved(molecule, known, limits)
+    point = known.point
     if point.order != 1:
         return _refuted(Outcome.WRONG_ORDER, point)
-    if point.gradient_max > 2.0 * limits.saddle_gradient or not arrived(point, slope):
+    close = point.gradient_max <= 2.0 * limits.saddle_gradient
+    if not (known.whole and close and arrived(point, known.gradient)):
         return _refuted(Outcome.NOT_STATIONARY, point)
     if -point.wavenumbers[0] < limits.softest_imaginary:
         return _refuted(Outcome.TOO_SOFT, point)
@@ -73,11 +79,9 @@ def confirm(
     )
 
 
-def _improved(
-    molecule: Molecule, known: tuple[StationaryPoint, Positions], settings: StepSettings
-) -> Search[tuple[StationaryPoint, Positions]]:
-    """A better converged point of lower order and its gradient, from the exact Hessian."""
-    point, _ = known
+def _improved(molecule: Molecule, known: Measured, settings: StepSettings) -> Search[Measured]:
+    """A better converged point of lower order with its whole Hessian, if there is one."""
+    point = known.point
     start = point.positions
     if point.order > 1:
         vectors = np.linalg.eigh(point.hessian)[1]
@@ -88,7 +92,7 @@ def _improved(
     )
     if again.outcome is not Outcome.CONVERGED:
         return known
-    result = yield from stage("hessian", hessian_and_gradient(molecule, again.positions))
+    result = yield from stage("hessian", measure(molecule, again.positions))
     return result
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from afir.driver import Level, Search, stage
 from afir.errors import SurfaceError
 from afir.force import ArtificialForce, ForceTerm
-from afir.geometry import superpose
+from afir.geometry import dissociated, superpose
 from afir.molecule import Molecule, Positions
 from afir.searches.minimum import PathPoint, minimise, settle
 from afir.searches.path import Peak, path_hessians, peaks, relax_path
@@ -23,6 +23,7 @@ from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
 
 _SAME_PLACE = 0.3  # Å: when no atom ends further from its start, the push fell back
+_PARTED = 2.5  # Å: of ten climbs between molecules further apart than this nine lead nowhere
 _SLACK = 1.0  # eV: how far a peak may lie above the ceiling and still lead below it
 
 
@@ -88,11 +89,18 @@ def try_push(
             tops = ()
     candidates: list[Candidate] = []
     missed = outside = False
+    relaxed = _highest(tops, limits.peaks)
+    unrelaxed = _highest(_fallback(molecule, path, raw, start, limits, crossed), limits.peaks)
+
+    def parted(top: Peak) -> bool:
+        return dissociated(molecule, top.positions, _PARTED)
+
     for source, guesses in (
-        ("path", tops),
-        ("raw", _fallback(molecule, path, raw, start, limits, crossed)),
+        ("path", [top for top in relaxed if not parted(top)]),
+        ("raw", [top for top in unrelaxed if not parted(top)]),
+        ("path", [top for top in relaxed if parted(top)]),
     ):
-        for top in _highest(guesses, limits.peaks):
+        for top in guesses:
             if ceiling is not None and top.energy > ceiling + _SLACK:
                 outside = True
                 continue
@@ -103,7 +111,8 @@ def try_push(
                 outside = True
             else:
                 candidates.append(found)
-        # The raw path is for peaks that the relaxed one has lost, not for those known too high.
+        # The raw path is for peaks that the relaxed one has lost, not for those known too high;
+        # peaks between parted molecules are for when there is nothing else.
         if candidates or (outside and not missed):
             break
     minima = (end,) if end is not None and crossed else ()
@@ -139,7 +148,8 @@ def _settle(
     """The minimum behind a push; separated fragments are relaxed where they are."""
     if path.end.outcome is Outcome.SURFACE_FAILED:
         return None
-    estimate = path_hessians(path.points, start.hessian)[-1]
+    # Of the push, with its force in it: that one has been kept positive definite all the way.
+    estimate = path.end.hessian
     if path.end.outcome is Outcome.DISSOCIATED:
         apart = yield from stage(
             "minimum",

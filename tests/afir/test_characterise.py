@@ -19,6 +19,7 @@ from afir.searches.settings import StepSettings
 from afir.surfaces.analytic import (
     DOUBLE_WELL_POINTS,
     MUELLER_BROWN_BENT_POINTS,
+    AnalyticSurface,
     double_well,
     mueller_brown_bent,
 )
@@ -60,6 +61,24 @@ def test_the_top_of_a_double_well_is_left():
     point = found(PAIR, DOUBLE_WELL_POINTS[2].positions, surface=double_well(PAIR))
     assert point.order == 0
     assert point.energy == pytest.approx(0.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("height", [1e-2, 1e-3, 3e-4])
+def test_the_top_of_a_double_well_is_left_however_flat_it_is(height):
+    inner = double_well(PAIR)
+
+    def lower(positions):
+        energies, gradients = (
+            inner.evaluate(positions).energies,
+            inner.evaluate(positions).gradients,
+        )
+        return height * energies, height * gradients
+
+    point = found(PAIR, DOUBLE_WELL_POINTS[2].positions, surface=AnalyticSurface(PAIR, lower))
+    assert point.order == 0
+    # Wells at 1.5 and 2.5 Å, by construction.
+    length = np.linalg.norm(point.positions[1] - point.positions[0])
+    assert min(abs(length - 1.5), abs(length - 2.5)) < 0.05
 
 
 @pytest.mark.parametrize("known", MUELLER_BROWN_BENT_POINTS)

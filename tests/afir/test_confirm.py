@@ -15,7 +15,7 @@ from afir.molecule import Molecule
 from afir.searches.characterise import characterise
 from afir.searches.confirm import confirm
 from afir.searches.hessian import hessian as exact_hessian
-from afir.searches.hessian import hessian_and_gradient
+from afir.searches.hessian import measure
 from afir.searches.minimum import minimise
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Outcome
@@ -191,9 +191,9 @@ def test_on_a_flat_surface_the_saddle_point_itself_is_found():
     assert point.wavenumbers[0] < -100.0
     proof = solve(confirm(molecule, guess), surface)
     assert proof.outcome is Outcome.CONFIRMED
-    again, slope = solve(hessian_and_gradient(molecule, proof.point.positions), surface)
-    modes = np.linalg.eigh(again.hessian)
-    amounts = modes.eigenvectors.T @ slope.ravel()
+    again = solve(measure(molecule, proof.point.positions), surface)
+    modes = np.linalg.eigh(again.point.hessian)
+    amounts = modes.eigenvectors.T @ again.gradient.ravel()
     stiff = np.abs(modes.eigenvalues) > 1e-4
     newton = modes.eigenvectors[:, stiff] @ (amounts[stiff] / modes.eigenvalues[stiff])
     assert np.linalg.norm(newton) < 0.05

@@ -14,9 +14,10 @@ from afir.driver import solve
 from afir.errors import SurfaceError
 from afir.geometry import rigid_motions
 from afir.molecule import Molecule
-from afir.searches.hessian import hessian, normal_modes
+from afir.searches.hessian import STEP, hessian, measure, normal_modes
 from afir.searches.minimum import minimise
 from afir.searches.settings import StepSettings
+from afir.surface import Evaluation
 from afir.surfaces.analytic import (
     DOUBLE_WELL_POINTS,
     MUELLER_BROWN_BENT_POINTS,
@@ -137,6 +138,66 @@ def test_imaginary_wavenumbers_of_known_transition_states(case):
     assert point.order == 1
     assert point.wavenumbers[0] == pytest.approx(known.imaginary, abs=2.0)
     assert point.energy == pytest.approx(known.energy, abs=1e-5)
+
+
+class Noisy:
+    """GFN2-xTB with noise of some eV/Å in its gradients, as of a coarse grid."""
+
+    def __init__(self, molecule, size):
+        self.molecule = molecule
+        self._inner, self._size = gfn2(molecule), size
+        self._rng = np.random.default_rng(0)
+
+    def evaluate(self, positions, owners=None):
+        said = self._inner.evaluate(positions, owners)
+        noise = self._size * self._rng.normal(size=said.gradients.shape)
+        return Evaluation(said.energies, said.gradients + noise, said.failures)
+
+    def for_paths(self):
+        return self
+
+
+@pytest.mark.parametrize("case", ["h2co", "rx_meoh", "vinyl_alcohol", "hf_abstraction"])
+def test_central_differences_throughout_say_the_same(case):
+    known = REFERENCES[case]
+    spent: Counter[str] = Counter()
+    point = solve(hessian(known.molecule, known.saddle), gfn2(known.molecule), gradients=spent)
+    central = brute_force(known.molecule, known.saddle, STEP)
+    # Of the rigid motions brute force makes the wavenumbers nearest to zero.
+    kept = np.sort(central[np.argsort(np.abs(central))[6:]])
+    assert point.wavenumbers == pytest.approx(kept, abs=1.5)
+    assert spent.total() < 1 + 2 * len(kept)
+
+
+def test_noisy_gradients_are_displaced_both_ways_and_far():
+    known = REFERENCES["rx_meoh"]
+    spent: Counter[str] = Counter()
+    noisy = Noisy(known.molecule, 2e-4)
+    point = solve(hessian(known.molecule, known.saddle), noisy, gradients=spent)
+    assert spent.total() == 1 + 2 * len(point.wavenumbers)
+    assert point.order == 1
+    assert point.wavenumbers[0] == pytest.approx(known.imaginary, abs=10.0)
+
+
+def test_half_a_hessian_tells_when_the_rest_is_not_worth_it():
+    known = REFERENCES["rx_meoh"]
+    surface = gfn2(known.molecule)
+    asked = []
+
+    def never(point, gradient):
+        asked.append((point.order, np.abs(gradient).max()))
+        return False
+
+    spent: Counter[str] = Counter()
+    part = solve(measure(known.molecule, known.saddle, never), surface, gradients=spent)
+    assert not part.whole
+    whole = solve(measure(known.molecule, known.saddle, lambda point, gradient: True), surface)
+    assert whole.whole
+    assert spent.total() < 1 + len(whole.point.wavenumbers)
+    # Leaving stiff directions out can only hide what is concave, never invent it.
+    assert len(asked) == 1
+    assert asked[0][0] <= whole.point.order == 1
+    assert whole.point.wavenumbers[0] == pytest.approx(known.imaginary, abs=2.0)
 
 
 # Cost, invariance, form

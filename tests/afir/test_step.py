@@ -12,9 +12,10 @@ from known import WATER, Unreliable, gfn2, mapped
 from afir.driver import drive, solve
 from afir.errors import SurfaceError
 from afir.force import ForceTerm
-from afir.geometry import bonds, rmsd
+from afir.geometry import bonds, gap, rmsd
 from afir.molecule import Molecule
 from afir.searches.characterise import characterise
+from afir.searches.path import Peak
 from afir.searches.settings import StepSettings
 from afir.searches.step import try_push
 from afir.stationary import Outcome, TrialResult
@@ -107,6 +108,47 @@ def test_pulling_a_hydrogen_off_reports_fragments_and_no_equilibrium(h2co):
         if minimum.dissociated:
             assert minimum.outcome is Outcome.DISSOCIATED
             assert not bonds(molecule, minimum.positions)[0].any()
+
+
+def test_peaks_between_parted_molecules_are_climbed_when_there_is_no_other(h2co, monkeypatch):
+    molecule, start = h2co
+    _, saddle, energy = mapped("H2CO", "TS", 384.81)
+    apart = start.positions.copy()
+    apart[molecule.symbols.index("O")] += 3.0 * (start.positions[3] - start.positions[2])
+    assert gap(molecule, apart) > 3.0
+    direction = np.zeros_like(saddle)
+    direction[0, 0] = 1.0
+    near = Peak(saddle, direction, energy, np.eye(12))
+    far = Peak(apart, direction, energy + 1.0, np.eye(12))
+
+    def tops(*peaks):
+        def relaxed(molecule, points, hessian, settings):
+            return peaks
+            yield  # a search that asks for nothing
+
+        return relaxed
+
+    class Watched:
+        """Says whether anything was asked about molecules that far apart in a climb."""
+
+        def __init__(self):
+            self.inner, self.molecule, self.far = gfn2(molecule), molecule, 0
+
+        def evaluate(self, positions, owners=None):
+            self.far += sum(np.allclose(x, apart) for x in positions)
+            return self.inner.evaluate(positions, owners)
+
+        def for_paths(self):
+            return self
+
+    push = (ForceTerm((0,), (3,), 1),)
+    for peaks, climbs in (((far, near), 0), ((far,), 1)):
+        monkeypatch.setattr("afir.searches.step.relax_path", tops(*peaks))
+        monkeypatch.setattr("afir.searches.step._fallback", lambda *args: ())
+        surface = Watched()
+        result = tried(molecule, start, push, surface=surface)
+        assert surface.far == climbs
+        assert (result.outcome is Outcome.FOUND) == (len(peaks) == 2)
 
 
 def test_a_push_that_changes_nothing(h2co):
