@@ -77,7 +77,7 @@ class StationaryPoint:
     gradient_max
         Largest gradient component in eV/Å.
     hessian
-        (3n, 3n) in eV/Å², by central differences.
+        (3n, 3n) in eV/Å², by differences of gradients (`afir.searches.hessian`).
     wavenumbers
         (m,) in cm⁻¹, ascending, translation and rotation projected out (m = 3n − 6, 3n − 5
         when linear); an imaginary one is given as a negative number.
