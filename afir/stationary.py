@@ -150,7 +150,8 @@ class Confirmation:
     outcome
         CONFIRMED, or what is wrong with it.
     point
-        The stationary point with its exact modes.
+        The stationary point with its exact modes; of a refuted one stiff modes may be those of a
+        model.
     ends
         The two minimised ends, backward and forward; empty when the IRC was not followed.
     monotone

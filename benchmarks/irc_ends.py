@@ -11,6 +11,7 @@ a little beside it: where those part, its ends are a matter of luck, and every o
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,8 +213,9 @@ class _Flow:
 
     def modes(self, x: Positions) -> StationaryPoint:
         """The exact Hessian and its modes."""
-        point = solve(hessian(self.molecule, x), self.surface)
-        self.gradients += 1 + 2 * len(point.wavenumbers)
+        spent: Counter[str] = Counter()
+        point = solve(hessian(self.molecule, x), self.surface, gradients=spent)
+        self.gradients += spent.total()
         return point
 
     def jacobian(self, _: float, q: Vector) -> Vector:
@@ -332,13 +334,14 @@ def settled(surface: Surface, x: Positions) -> End:
 def integrate(case: Case) -> Truth:
     """Both sides of a transition state, from its place and from some beside it."""
     molecule, start = case.molecule, case.positions
-    point = solve(hessian(molecule, start), load_surface("gfn2", molecule))
+    spent: Counter[str] = Counter()
+    point = solve(hessian(molecule, start), load_surface("gfn2", molecule), gradients=spent)
     root = np.repeat(np.sqrt(molecule.masses), 3)
     mode = point.mode.ravel() * root
     shift = (FIRST * mode / np.linalg.norm(mode) / root).reshape(start.shape)
     slowly = 0.3 * (WAVENUMBER / point.wavenumbers[0]) ** 2
     rng = np.random.default_rng(7)
-    sides, ridges, gradients = [], [], 1 + 2 * len(point.wavenumbers)
+    sides, ridges, gradients = [], [], spent.total()
     for sign in (-1, 1):
         ends: list[End] = []
         ridge = np.inf

@@ -31,7 +31,8 @@ def characterise(
 ) -> Search[StationaryPoint]:
     """Minimise tightly and prove by an exact Hessian that it is a minimum.
 
-    A saddle point is left downhill along its imaginary mode and minimised again.
+    A saddle point is left downhill along its imaginary mode and minimised again; where the
+    surface is flat, with a lower limit of the gradient.
 
     Parameters
     ----------
@@ -53,6 +54,7 @@ def characterise(
     limits = settings or StepSettings()
     estimate = hessian
     x = positions
+    left = False  # a saddle point, before
 
     def settled(point: StationaryPoint, gradient: Positions) -> bool:
         close = point.gradient_max <= 2.0 * limits.minimum_gradient
@@ -67,11 +69,12 @@ def characterise(
         if found.whole and settled(point, found.gradient):
             return point
         x, estimate = point.positions, point.hessian
+        flat = point.order == 0 or left
         if point.order > 0:
+            left = True
             # Far enough for a slope: close to a flat saddle point there is hardly any.
             uphill = float((found.gradient * point.mode).sum()) > 0.0
             x = x + (-_ASIDE if uphill else _ASIDE) * point.mode
-        if point.gradient_max <= 2.0 * limits.minimum_gradient:
+        if flat and point.gradient_max <= 2.0 * limits.minimum_gradient:
             limits = replace(limits, minimum_gradient=_TIGHTER * limits.minimum_gradient)
-        # Else it is another solution of the SCF: go on from it.
     raise NotAMinimum(f"every stationary point nearby is a saddle or a slope, after {_TRIES} tries")

@@ -90,9 +90,10 @@ def _improved(molecule: Molecule, known: Measured, settings: StepSettings) -> Se
         "saddle",
         saddle(molecule, start, settings, direction=point.mode, hessian=point.hessian),
     )
-    if again.outcome is not Outcome.CONVERGED:
+    if again.outcome is not Outcome.CONVERGED and (known.whole or point.order != 1):
         return known
-    result = yield from stage("hessian", measure(molecule, again.positions))
+    better = again.positions if again.outcome is Outcome.CONVERGED else point.positions
+    result = yield from stage("hessian", measure(molecule, better))
     return result
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from afir.driver import Search
-from afir.geometry import internal_motions, internal_part
+from afir.geometry import distances, internal_motions, internal_part
 from afir.molecule import Molecule, Positions
 from afir.quadratic import Matrix, loosened, model_hessian, vibrations
 from afir.stationary import StationaryPoint
@@ -22,8 +22,10 @@ NOISE = 10.0
 """An imaginary wavenumber below this (cm⁻¹) is taken for zero when the order is counted."""
 
 _STIFF = 5.0  # eV/Å²: directions that are stiffer in the model are displaced last
-_STIFF_ERROR = 0.1  # eV/Å²: what noise may do to their curvatures
-_SMALLEST_STEP, _LARGEST_STEP = 1e-4, 5e-4  # Å: of their displacement; beyond it bends too much
+_FEWEST = 5  # stiff directions for which it pays to ask whether one way is enough
+_SMALL_STEP = 1e-4  # Å: of their displacement one way; a longer one bends too much
+_STIFF_ERROR = 0.02  # eV/Å²: what noise may do to a curvature then
+
 _FLATTEST = 1e-4  # eV/Å²: curvatures below this are as good as none
 _FARTHEST = 0.05  # Å: how far the stationary point of the quadratic model may be (norm)
 _GAIN = 1e-5  # eV: and how much lower
@@ -33,10 +35,9 @@ def hessian(molecule: Molecule, positions: Positions) -> Search[StationaryPoint]
     """The Hessian and normal modes of a stationary point.
 
     Translations and rotations cost nothing: near a stationary point they do not change the
-    gradient, so only the 3n − 6 (3n − 5) internal directions are displaced. Soft ones are
-    displaced both ways, which also tells the noise of the gradients. Where there is little, a
-    much smaller displacement one way does for the stiff ones: on GFN2-xTB wavenumbers agree
-    within 1 cm⁻¹ with central differences throughout, but for rare ones within 3.
+    gradient, so only the 3n − 6 (3n − 5) internal directions are displaced. Where gradients are
+    exact enough, a much smaller displacement one way does for stiff directions: on GFN2-xTB
+    wavenumbers agree within 1 cm⁻¹ with central differences throughout.
 
     Parameters
     ----------
@@ -48,8 +49,8 @@ def hessian(molecule: Molecule, positions: Positions) -> Search[StationaryPoint]
     Returns
     -------
     StationaryPoint
-        Costs at most 1 + 2·(3n − 6) gradients, 1 + 2·(3n − 5) for a linear molecule; about two
-        thirds of it where gradients are as exact as those of GFN2-xTB.
+        Costs about 1 + 2·(3n − 6) gradients, 1 + 2·(3n − 5) for a linear molecule; three
+        quarters of it for four atoms or more where gradients are as exact as those of GFN2-xTB.
     """
     measured = yield from measure(molecule, positions)
     return measured.point
@@ -79,7 +80,7 @@ def measure(
     positions: Positions,
     worthwhile: Callable[[StationaryPoint, Positions], bool] | None = None,
 ) -> Search[Measured]:
-    """The Hessian of `hessian`, given up when half of it says enough.
+    """The Hessian of `hessian`, given up when its soft part says enough.
 
     Parameters
     ----------
@@ -87,15 +88,15 @@ def measure(
         As for `hessian`.
     worthwhile
         Asked, with the point and its gradient, when the soft directions have been displaced,
-        which tell how flat the surface is and most of what is concave. If it says no, the stiff
+        which tell how flat the surface is and some of what is concave. If it says no, the stiff
         ones are left as the model has them. Without it the Hessian is always whole.
     """
     evaluation = yield positions[None]
     energy = float(evaluation.energies[0])
     gradient = internal_part(positions, evaluation.gradients[0])
 
-    def described(columns: Matrix, whole: bool) -> Measured:
-        matrix = basis @ (0.5 * (columns + columns.T)) @ basis.T
+    def described(block: Matrix, whole: bool) -> Measured:
+        matrix = basis @ (0.5 * (block + block.T)) @ basis.T
         largest = float(np.abs(gradient).max())
         point = normal_modes(molecule, positions, energy, largest, matrix)
         return Measured(point, gradient, whole)
@@ -106,23 +107,46 @@ def measure(
     basis = internal @ vectors
     soft = int((values < _STIFF).sum())
     columns = yield from _central(positions, basis[:, :soft])
-    block = np.diag(values)
-    # What soft directions have to do with stiff ones is left out: the model is too rough to say
-    # how much that softens them, so that what looks too soft even now is.
-    block[:soft, :soft] = basis[:, :soft].T @ columns
-    part = described(block, False)
-    if worthwhile is not None and soft < len(values) and not worthwhile(part.point, gradient):
-        return part
-    step = _noise(block[:soft, :soft]) / _STIFF_ERROR
-    if step < _LARGEST_STEP:
-        step = max(step, _SMALLEST_STEP)
-        stiff = yield from _forward(positions, basis[:, soft:], evaluation.gradients[0], step)
-    else:
-        stiff = yield from _central(positions, basis[:, soft:])
+    if worthwhile is not None and soft < len(values):
+        # What soft directions have to do with stiff ones is left out: the model is too rough to
+        # say how much that softens them.
+        half = np.diag(values)
+        half[:soft, :soft] = basis[:, :soft].T @ columns
+        part = described(half, False)
+        if not worthwhile(part.point, gradient):
+            return part
+    stiff = yield from _stiff(positions, basis[:, soft:], evaluation.gradients[0])
     whole = basis.T @ np.concatenate([columns, stiff], axis=1)
     # What soft and stiff directions have to do with each other the soft ones tell better.
     whole[:soft, soft:] = whole[soft:, :soft].T
     return described(whole, True)
+
+
+def _stiff(positions: Positions, directions: Matrix, gradient: Positions) -> Search[Matrix]:
+    """The Hessian times stiff directions (3n, m), one way from the centre if it is exact enough.
+
+    The first direction tells, displaced both ways: what its two changes of the gradient do not
+    cancel to is noise, or an SCF that converged less well at the centre.
+    """
+    if directions.shape[1] < _FEWEST:
+        result = yield from _central(positions, directions)
+        return result
+    # Outwards, whatever sign the directions have: orientation must not matter.
+    arms = positions[:, None] - positions[None]
+    apart = distances(positions) + np.eye(len(positions))
+    outwards = (arms / apart[:, :, None]).sum(axis=1).ravel()
+    signs = np.where(outwards @ directions < 0.0, -1.0, 1.0)
+    shifts = _SMALL_STEP * (directions * signs).T.reshape(-1, *positions.shape)
+    evaluation = yield np.stack([positions + shifts[0], positions - shifts[0]])
+    up, down = (internal_part(positions, there - gradient) for there in evaluation.gradients)
+    if float(np.sqrt(((up + down) ** 2).mean())) > _STIFF_ERROR * _SMALL_STEP:
+        result = yield from _central(positions, directions)
+        return result
+    evaluation = yield positions + shifts[1:]
+    rest = (evaluation.gradients - gradient).reshape(-1, positions.size)
+    first = 0.5 * (up - down).reshape(1, -1)
+    result = np.concatenate([first, rest]).T / _SMALL_STEP
+    return result * signs
 
 
 def _central(positions: Positions, directions: Matrix) -> Search[Matrix]:
@@ -134,27 +158,6 @@ def _central(positions: Positions, directions: Matrix) -> Search[Matrix]:
     gradients = evaluation.gradients.reshape(2, len(shifts), positions.size)
     result: Matrix = (gradients[0] - gradients[1]).T / (2.0 * STEP)
     return result
-
-
-def _forward(
-    positions: Positions, directions: Matrix, gradient: Positions, step: float
-) -> Search[Matrix]:
-    """The same by differences from the gradient (n, 3) at the centre."""
-    if not directions.shape[1]:
-        return directions
-    evaluation = yield positions + step * directions.T.reshape(-1, *positions.shape)
-    changes = (evaluation.gradients - gradient).reshape(-1, positions.size)
-    result: Matrix = changes.T / step
-    return result
-
-
-def _noise(block: Matrix) -> float:
-    """Noise of a gradient in eV/Å, told by how unsymmetric central differences (m, m) came out."""
-    if len(block) < 2:
-        return np.inf
-    upper = np.triu_indices(len(block), 1)
-    # Each entry is the difference of two gradients over twice the step.
-    return float(np.sqrt(((block - block.T)[upper] ** 2).mean())) * STEP
 
 
 def arrived(point: StationaryPoint, gradient: Positions) -> bool:

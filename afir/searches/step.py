@@ -72,7 +72,7 @@ def try_push(
     tail: list[PathPoint] = []
     end: Minimum | None = None
     try:
-        end = yield from _settle(molecule, path, start, limits, tail)
+        end = yield from _settle(molecule, path, limits, tail)
     except SurfaceError:
         tail = []
     crossed = end is not None and _moved(start.positions, end.positions) > _SAME_PLACE
@@ -89,18 +89,17 @@ def try_push(
             tops = ()
     candidates: list[Candidate] = []
     missed = outside = False
-    relaxed = _highest(tops, limits.peaks)
-    unrelaxed = _highest(_fallback(molecule, path, raw, start, limits, crossed), limits.peaks)
-
-    def parted(top: Peak) -> bool:
-        return dissociated(molecule, top.positions, _PARTED)
-
-    for source, guesses in (
-        ("path", [top for top in relaxed if not parted(top)]),
-        ("raw", [top for top in unrelaxed if not parted(top)]),
-        ("path", [top for top in relaxed if parted(top)]),
+    unrelaxed = _fallback(molecule, path, raw, start, limits, crossed)
+    # Peaks between parted molecules are for when there is nothing else. The raw path is for peaks
+    # that the relaxed one has lost, not for those known too high.
+    for parted, source, guesses in (
+        (False, "path", tops),
+        (False, "raw", unrelaxed),
+        (True, "path", tops),
+        (True, "raw", unrelaxed),
     ):
-        for top in guesses:
+        chosen = [g for g in guesses if dissociated(molecule, g.positions, _PARTED) is parted]
+        for top in _highest(chosen, limits.peaks):
             if ceiling is not None and top.energy > ceiling + _SLACK:
                 outside = True
                 continue
@@ -111,8 +110,6 @@ def try_push(
                 outside = True
             else:
                 candidates.append(found)
-        # The raw path is for peaks that the relaxed one has lost, not for those known too high;
-        # peaks between parted molecules are for when there is nothing else.
         if candidates or (outside and not missed):
             break
     minima = (end,) if end is not None and crossed else ()
@@ -141,7 +138,6 @@ def _highest(guesses: Sequence[Peak], count: int) -> list[Peak]:
 def _settle(
     molecule: Molecule,
     path: PushPath,
-    start: StationaryPoint,
     settings: StepSettings,
     tail: list[PathPoint],
 ) -> Search[Minimum | None]:

@@ -16,6 +16,7 @@ from afir.molecule import Molecule
 from afir.searches.characterise import NotAMinimum, characterise
 from afir.searches.hessian import hessian as exact_hessian
 from afir.searches.settings import StepSettings
+from afir.surface import Evaluation
 from afir.surfaces.analytic import (
     DOUBLE_WELL_POINTS,
     MUELLER_BROWN_BENT_POINTS,
@@ -109,6 +110,25 @@ def test_straight_water_bends():
     point = found(WATER, line)
     assert point.order == 0
     assert len(point.wavenumbers) == 3
+
+
+@pytest.mark.parametrize("size", [1e-4, 3e-4])
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_does_not_keep_straight_water_from_bending(size, seed):
+    class Noisy:
+        molecule = WATER
+        rng = np.random.default_rng(seed)
+
+        def evaluate(self, positions, owners=None):
+            said = gfn2(WATER).evaluate(positions, owners)
+            noise = size * self.rng.normal(size=said.gradients.shape)
+            return Evaluation(said.energies, said.gradients + noise, said.failures)
+
+        def for_paths(self):
+            return self
+
+    line = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.93], [0.0, 0.0, -0.93]])
+    assert found(WATER, line, surface=Noisy()).order == 0
 
 
 @pytest.mark.parametrize("relative", [0.0, 208.64, 216.53, 667.29])
