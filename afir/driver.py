@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from afir.errors import AfirError, BrokenSurfaceError, SurfaceError
 from afir.molecule import Positions
@@ -132,16 +133,18 @@ class _Flight(Generic[T]):
         self.gradients[asked.stage] += len(asked.positions)
 
 
-def _answer(evaluation: Evaluation, start: int, stop: int) -> Evaluation | SurfaceError:
+def _answer(
+    evaluation: Evaluation, finite: NDArray[np.bool_], start: int, stop: int
+) -> Evaluation | SurfaceError:
     """The slice of a batch that belongs to one request, or its first failure."""
-    for index in range(start, stop):
-        if index in evaluation.failures:
-            return evaluation.failures[index]
-    energies, gradients = evaluation.energies[start:stop], evaluation.gradients[start:stop]
+    if evaluation.failures:
+        for index in range(start, stop):
+            if index in evaluation.failures:
+                return evaluation.failures[index]
     # In a search a NaN would look like any other number.
-    if not (np.isfinite(energies).all() and np.isfinite(gradients).all()):
+    if not finite[start:stop].all():
         return SurfaceError("the surface returned an energy or gradient that is not finite")
-    return Evaluation(energies, gradients)
+    return Evaluation(evaluation.energies[start:stop], evaluation.gradients[start:stop])
 
 
 def drive(
@@ -209,10 +212,11 @@ def _serve(asking: list[_Flight[T]], surface: Surface) -> None:
             for flight in asking:
                 _serve([flight], surface)
         return
+    finite = np.isfinite(evaluation.energies) & np.isfinite(evaluation.gradients).all(axis=(1, 2))
     start = 0
     for flight, request in zip(asking, requests, strict=True):
         stop = start + len(request.positions)
-        flight.advance(_answer(evaluation, start, stop))
+        flight.advance(_answer(evaluation, finite, start, stop))
         start = stop
 
 

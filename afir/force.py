@@ -118,28 +118,29 @@ class ArtificialForce:
                     )
         self.terms = tuple(terms)
         self.gamma = gamma
-        self._strength = alpha(gamma) * KJ_PER_MOL  # eV/Å
-        self._pairs = []
-        for term in self.terms:
-            i = np.repeat(term.a, len(term.b))
-            j = np.tile(term.b, len(term.a))
-            self._pairs.append((i, j, molecule.radii[i] + molecule.radii[j], term.direction))
+        pairs = [(i, j) for term in self.terms for i in term.a for j in term.b]
+        counts = [len(term.a) * len(term.b) for term in self.terms]
+        first, second = np.array(pairs).T
+        each = np.arange(len(pairs))
+        self._radii = molecule.radii[first] + molecule.radii[second]
+        self._term = np.repeat(np.arange(len(counts)), counts)
+        self._starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        directions = np.array([term.direction for term in self.terms])
+        self._strengths = alpha(gamma) * KJ_PER_MOL * directions  # eV/Å
+        # Which atoms a pair joins, as 1 and −1: from positions to arms, from pulls to gradients.
+        self._ends = np.zeros((molecule.n_atoms, len(pairs)))
+        self._ends[first, each] = 1.0
+        self._ends[second, each] = -1.0
 
     def __call__(self, positions: Positions) -> tuple[float, NDArray[np.float64]]:
         """The bias in eV and its gradient (n, 3) in eV/Å at one geometry (n, 3) in Å."""
-        value = 0.0
-        gradient = np.zeros_like(positions)
-        for i, j, radii, direction in self._pairs:
-            difference = positions[i] - positions[j]
-            r = np.sqrt(np.einsum("ij,ij->i", difference, difference))
-            w = (radii / r) ** _POWER
-            total = w.sum()
-            mean = float((w * r).sum() / total)
-            strength = direction * self._strength
-            value += strength * mean
-            # d r̄/d r_ij = (w/W)·[(1 − p) + p·r̄/r]: changes sign at r = 1.2·r̄.
-            slope = strength / total * w * ((1 - _POWER) + _POWER * mean / r)
-            pull = (slope / r)[:, None] * difference
-            np.add.at(gradient, i, pull)
-            np.subtract.at(gradient, j, pull)
-        return value, gradient
+        arms = self._ends.T @ positions
+        r = np.sqrt(np.vecdot(arms, arms))
+        w = (self._radii / r) ** _POWER
+        totals = np.add.reduceat(w, self._starts)
+        means = np.add.reduceat(w * r, self._starts) / totals
+        # d r̄/d r_ij = (w/W)·[(1 − p) + p·r̄/r]: changes sign at r = 1.2·r̄.
+        slopes = (self._strengths / totals)[self._term] * w
+        slopes *= (1 - _POWER) + _POWER * means[self._term] / r
+        gradient: NDArray[np.float64] = self._ends @ ((slopes / r)[:, None] * arms)
+        return float(self._strengths @ means), gradient

@@ -19,7 +19,6 @@ _CROSS = np.zeros((3, 9))
 _CROSS[(2, 1, 2, 0, 1, 0), (1, 2, 3, 5, 6, 7)] = (1.0, -1.0, -1.0, 1.0, 1.0, -1.0)
 """``(x @ _CROSS).reshape(3, 3)[:, k]`` is the cross product of axis k with x."""
 
-_EACH = np.arange(3)
 _UNIT = np.eye(3)
 _AXIS = 1e-9  # of the spread: what it takes to turn a linear fragment about its axis
 _H2_LENGTH = 0.77  # Å: of H2, on GFN2-xTB 0.776
@@ -29,8 +28,14 @@ _STRAIGHT = 0.02  # Å: root mean square distance from an axis below which it is
 
 def distances(positions: Positions) -> NDArray[np.float64]:
     """(n, n) distances in Å of a geometry (n, 3)."""
+    result: NDArray[np.float64] = np.sqrt(squared_distances(positions))
+    return result
+
+
+def squared_distances(positions: Positions) -> NDArray[np.float64]:
+    """(n, n) squares of the distances in Å² of a geometry (n, 3)."""
     difference = positions[:, None] - positions[None]
-    result: NDArray[np.float64] = np.sqrt(np.einsum("ijk,ijk->ij", difference, difference))
+    result: NDArray[np.float64] = np.vecdot(difference, difference)
     return result
 
 
@@ -42,19 +47,20 @@ def bonds(
     Two hydrogen atoms count as bonded up to `factor` times 0.77 Å: the radius of hydrogen is that
     of its bonds to other elements and would take a coordinated H₂ for two atoms.
     """
-    adjacency = distances(positions) < factor * _bond_lengths(molecule)
-    np.fill_diagonal(adjacency, False)
+    adjacency: NDArray[np.bool_] = squared_distances(positions) < _bonded(molecule, factor)
     return adjacency
 
 
-@lru_cache(maxsize=8)
-def _bond_lengths(molecule: Molecule) -> NDArray[np.float64]:
-    """(n, n) usual lengths in Å of bonds between the atoms."""
+@lru_cache(maxsize=32)
+def _bonded(molecule: Molecule, factor: float) -> NDArray[np.float64]:
+    """(n, n) squares in Å² of the distances below which atoms are bonded; 0 on the diagonal."""
     lengths = molecule.radii[:, None] + molecule.radii[None]
     hydrogen = np.equal(molecule.numbers, 1)
     lengths[hydrogen[:, None] & hydrogen] = _H2_LENGTH
-    lengths.setflags(write=False)
-    return lengths
+    np.fill_diagonal(lengths, 0.0)
+    squares = (factor * lengths) ** 2
+    squares.setflags(write=False)
+    return squares
 
 
 def components(
@@ -107,7 +113,8 @@ def _widest(parts: list[tuple[int, ...]], r: NDArray[np.float64]) -> float:
     rest = parts[1:]
     widest = 0.0
     while rest:
-        reach = [float(r[np.ix_(joined, part)].min()) for part in rest]
+        near = r.take(joined, 0)
+        reach = [float(near.take(part, 1).min()) for part in rest]
         nearest = int(np.argmin(reach))
         widest = max(widest, reach[nearest])
         joined.extend(rest.pop(nearest))
@@ -122,9 +129,16 @@ def dissociated(molecule: Molecule, positions: Positions, limit: float) -> bool:
     parts = components(molecule, positions)
     if len(parts) == 1:
         return False
+    return _widest(parts, distances(positions) / _room(molecule, limit)) > limit
+
+
+@lru_cache(maxsize=8)
+def _room(molecule: Molecule, limit: float) -> NDArray[np.float64]:
+    """(n, n) how many times `limit` atoms may be apart."""
     radii = molecule.radii
     room = np.maximum(2.0 * (radii[:, None] + radii[None]) / limit, 1.0)
-    return _widest(parts, distances(positions) / room) > limit
+    room.setflags(write=False)
+    return room
 
 
 def turn(reference: Positions, moving: Positions) -> NDArray[np.float64]:
@@ -199,22 +213,34 @@ def _rigid_motions(place: bytes, roots: bytes | None) -> NDArray[np.float64]:
     """`rigid_motions` of arrays as bytes: every step asks several times for those of its place."""
     positions = np.frombuffer(place).reshape(-1, 3)
     n = len(positions)
-    weights = None if roots is None else np.frombuffer(roots)
-    w = np.ones(n) if weights is None else weights
-    squares = w * w
-    x = (positions - (squares @ positions) / squares.sum()) * w[:, None]
+    if roots is None:
+        x = positions - np.add.reduce(positions) / n
+        motions = _shifts(n).copy()
+    else:
+        weights = np.frombuffer(roots)
+        squares = weights * weights
+        total = squares.sum()
+        x = (positions - (squares @ positions) / total) * weights[:, None]
+        motions = _shifts(n) * (weights * math.sqrt(n / total))[:, None, None]
     # Turns about the principal axes are orthogonal to each other and to the shifts.
     spread, axes = np.linalg.eigh(x.T @ x)
-    straight = _straight(spread, n) if weights is None else linear(positions)
+    straight = _straight(spread, n) if roots is None else linear(positions)
     count = 2 if straight else 3
-    inertia = spread.sum() - spread[:count]
-    motions = np.zeros((n, 3, 3 + count))
-    motions[:, _EACH, _EACH] = (w / math.sqrt(squares.sum()))[:, None]
-    turns = (x @ _CROSS).reshape(3 * n, 3)
-    motions[:, :, 3:] = (turns @ (axes[:, :count] / np.sqrt(inertia))).reshape(n, 3, count)
-    result = motions.reshape(3 * n, 3 + count)
+    inertia = np.add.reduce(spread) - spread[:count]
+    turns = (x @ _CROSS).reshape(3 * n, 3) @ (axes[:, :count] / np.sqrt(inertia))
+    motions[:, :, 3 : 3 + count] = turns.reshape(n, 3, count)
+    result = motions[:, :, : 3 + count].reshape(3 * n, 3 + count)
     result.setflags(write=False)
     return result
+
+
+@lru_cache(maxsize=8)
+def _shifts(n: int) -> NDArray[np.float64]:
+    """Orthonormal translations (n, 3, 3) of n atoms, and room for as many turns: (n, 3, 6)."""
+    shifts = np.zeros((n, 3, 6))
+    shifts[:, :, :3] = _UNIT / math.sqrt(n)
+    shifts.setflags(write=False)
+    return shifts
 
 
 def internal_motions(positions: Positions) -> NDArray[np.float64]:
@@ -259,12 +285,10 @@ def rigid_step(positions: Positions, step: Positions, parts: Sequence[Sequence[i
     for part in parts:
         if len(part) == 1:
             continue
-        index = list(part)
-        x = positions[index]
-        centre = x.sum(axis=0) / len(index)
+        x, moves = positions.take(part, 0), step.take(part, 0)
+        centre = np.add.reduce(x) / len(part)
         arm = x - centre
-        moves = step[index]
-        shift = moves.sum(axis=0) / len(index)
+        shift = np.add.reduce(moves) / len(part)
         inner = moves - shift
         product = (arm.T @ inner).tolist()
         momentum = (
@@ -272,19 +296,35 @@ def rigid_step(positions: Positions, step: Positions, parts: Sequence[Sequence[i
             product[2][0] - product[0][2],
             product[0][1] - product[1][0],
         )
-        spread = arm.T @ arm
-        # A linear fragment does not turn about its own axis: the slight addition decides.
-        size = float(spread[0, 0] + spread[1, 1] + spread[2, 2])
-        inertia = size * (1.0 + _AXIS) * _UNIT - spread
-        a, b, c = np.linalg.solve(inertia, momentum).tolist()
+        a, b, c = _spin((arm.T @ arm).tolist(), momentum)
         half = 0.5 * math.sqrt(a * a + b * b + c * c)
-        spin = np.array(((0.0, -c, b), (c, 0.0, -a), (-b, a, 0.0)))
         # Rodrigues' formula: sin θ / θ and (1 − cos θ) / θ².
         ratio = math.sin(half) / half if half > 0.0 else 1.0
-        turn = _UNIT + ratio * math.cos(half) * spin + 0.5 * ratio**2 * (spin @ spin)
-        rest = inner - arm @ spin.T
-        moved[index] = centre + shift + (arm + rest) @ turn.T
+        first, second = ratio * math.cos(half), 0.5 * ratio**2
+        spin = np.array(((0.0, c, -b), (-c, 0.0, a), (b, -a, 0.0)))
+        turn = _UNIT + first * spin + second * (spin @ spin)
+        moved[part, :] = centre + shift + (arm + inner - arm @ spin) @ turn
     return moved
+
+
+def _spin(
+    spread: list[list[float]], momentum: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """The angular velocity with a momentum, from Σ x·xᵀ of the arms x: three equations."""
+    (xx, xy, xz), (_, yy, yz), (_, _, zz) = spread
+    # A linear fragment does not turn about its own axis: the slight addition decides.
+    size = (xx + yy + zz) * (1.0 + _AXIS)
+    xx, yy, zz = size - xx, size - yy, size - zz
+    # The inverse of the inertia from its minors.
+    p, q, r = yy * zz - yz * yz, xz * yz + xy * zz, xy * yz + xz * yy
+    s, t, u = xx * zz - xz * xz, xx * yz + xy * xz, xx * yy - xy * xy
+    whole = xx * p - xy * q - xz * r
+    a, b, c = momentum
+    return (
+        (p * a + q * b + r * c) / whole,
+        (q * a + s * b + t * c) / whole,
+        (r * a + t * b + u * c) / whole,
+    )
 
 
 def local_turns(
@@ -318,16 +358,19 @@ def local_turns(
 
 def turned_back(turns: NDArray[np.float64], gradient: NDArray[np.float64]) -> NDArray[np.float64]:
     """A gradient (n, 3) as seen before the `local_turns` of its atoms."""
-    result: NDArray[np.float64] = np.einsum("iba,ib->ia", turns, gradient)
+    result: NDArray[np.float64] = (gradient[:, None] @ turns)[:, 0]
     return result
 
 
 def turned_hessian(turns: NDArray[np.float64], hessian: NDArray[np.float64]) -> NDArray[np.float64]:
     """A Hessian (3n, 3n) carried along with the `local_turns` of its atoms."""
     n = len(turns)
-    blocks = hessian.reshape(n, 3, n, 3).transpose(0, 2, 1, 3)
-    blocks = turns[:, None] @ blocks @ turns.transpose(0, 2, 1)[None]
-    return blocks.transpose(0, 2, 1, 3).reshape(hessian.shape)
+    each = np.arange(n)
+    blocks = np.zeros((n, 3, n, 3))
+    blocks[each, :, each] = turns
+    turn = blocks.reshape(hessian.shape)
+    result: NDArray[np.float64] = turn @ hessian @ turn.T
+    return result
 
 
 def cumulative_length(path: Positions) -> NDArray[np.float64]:

@@ -6,12 +6,13 @@ not mass-weighted.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.geometry import bonds, distances, rigid_motions
+from afir.geometry import bonds, distances, rigid_motions, squared_distances
 from afir.molecule import Molecule, Positions
 from afir.units import BOHR, HARTREE
 
@@ -37,17 +38,19 @@ _BEND = 0.15 * HARTREE
 
 def closeness(molecule: Molecule, positions: Positions) -> Matrix:
     """How strongly Lindh's model binds each pair of atoms: (n, n), about 1 for a single bond."""
-    exponent, square = _lindh(molecule.numbers)
-    strength: Matrix = np.exp(exponent * (square - (distances(positions) / BOHR) ** 2))
-    np.fill_diagonal(strength, 0.0)
+    height, decay = _lindh(molecule.numbers)
+    strength: Matrix = np.exp(height - decay * squared_distances(positions))
     return strength
 
 
 @lru_cache(maxsize=8)
 def _lindh(numbers: tuple[int, ...]) -> tuple[Matrix, Matrix]:
-    """Exponents (n, n) in a0⁻² and squared lengths in a0² of the model's pairs of atoms."""
+    """The model's exponents (n, n) at distance 0, and how they fall with its square in Å⁻²."""
     row = np.array([0 if z <= 2 else 1 if z <= 10 else 2 for z in numbers])
-    return _LINDH_ALPHA[row[:, None], row], _LINDH_LENGTH[row[:, None], row] ** 2
+    exponent = _LINDH_ALPHA[row[:, None], row]
+    height = exponent * _LINDH_LENGTH[row[:, None], row] ** 2
+    np.fill_diagonal(height, -np.inf)  # an atom is not bound to itself
+    return height, exponent / BOHR**2
 
 
 def surroundings(molecule: Molecule, positions: Positions) -> Matrix:
@@ -68,7 +71,7 @@ def model_hessian(molecule: Molecule, positions: Positions) -> Matrix:
     if n == 1:
         return np.eye(3)
     strength = closeness(molecule, positions)
-    i, j = np.nonzero(np.triu(strength > 1e-3))
+    i, j = _chosen(strength > 1e-3)
     arms = positions[:, None] - positions[None]
     r = np.sqrt((arms**2).sum(axis=2))
     units = arms / (r + np.eye(n))[:, :, None]
@@ -142,7 +145,8 @@ def loosened(molecule: Molecule, positions: Positions) -> Matrix:
     usual = molecule.radii[:, None] + molecule.radii[None]
     strength = closeness(molecule, positions)
     result = np.zeros((3 * n, 3 * n))
-    for i, j in np.argwhere(np.triu((r > _STRETCHED * usual) & (r < _APART * usual), 1)):
+    reacting = (r > _STRETCHED * usual) & (r < _APART * usual)
+    for i, j in zip(*_chosen(reacting), strict=True):
         decay = np.exp(-_MORSE * (r[i, j] - usual[i, j]))
         constant = _STRETCH * (2.0 * decay**2 - decay - min(strength[i, j], 1.5))
         along = np.zeros((n, 3))
@@ -176,7 +180,7 @@ def bond_tension(molecule: Molecule, positions: Positions, gradient: Vector) -> 
         In eV/Å²; without it a Hessian tells the reaction from the strain.
     """
     n = molecule.n_atoms
-    i, j = np.nonzero(np.triu(bonds(molecule, positions)))
+    i, j = _chosen(bonds(molecule, positions))
     ends, units, r = _stretches(positions, i, j)
     # A short bond is the likelier one to carry the strain.
     weights = ((molecule.radii[i] + molecule.radii[j]) / r) ** 3
@@ -211,13 +215,26 @@ def reacting_part(molecule: Molecule, positions: Positions, gradient: Vector) ->
         In eV/Å, zero when no pair of atoms is longer than usual and still close.
     """
     ratio = distances(positions) / (molecule.radii[:, None] + molecule.radii[None])
-    i, j = np.nonzero(np.triu(ratio < _BREAKING, 1))
+    i, j = _chosen(ratio < _BREAKING)
     ends, units, _ = _stretches(positions, i, j)
     rows = (ends[:, :, None] * units[:, None, :]).reshape(-1, positions.size)
     tension = _tensions(rows, gradient)
     reacting = ratio[i, j] > _STRETCHED
     result: Vector = tension[reacting] @ rows[reacting]
     return result
+
+
+def _chosen(pairs: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The atoms of those of the pairs (n, n) that are true, each pair once."""
+    first, second = _upper(len(pairs))
+    chosen = pairs[first, second]
+    return first[chosen], second[chosen]
+
+
+@lru_cache(maxsize=8)
+def _upper(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    first, second = np.triu_indices(n, 1)
+    return first, second
 
 
 def _stretches(
@@ -315,9 +332,8 @@ def bfgs(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
         weight = 0.8 * expected / (expected - curvature)
         change = weight * change + (1.0 - weight) * product
         curvature = 0.2 * expected
-    updated: Matrix = (
-        hessian + change[:, None] * change / curvature - product[:, None] * product / expected
-    )
+    gained, lost = change / curvature, product / expected
+    updated: Matrix = hessian + gained[:, None] * change - lost[:, None] * product
     return updated
 
 
@@ -357,7 +373,8 @@ def vibrations(
 
 def longest(step: Vector) -> float:
     """The largest displacement of one atom in Å in a step (3n,)."""
-    return float(np.sqrt((step.reshape(-1, 3) ** 2).sum(axis=1).max()))
+    moves = step.reshape(-1, 3)
+    return math.sqrt(max(np.vecdot(moves, moves).tolist()))
 
 
 def downhill_step(values: Vector, vectors: Matrix, gradient: Vector, limit: float) -> Vector:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,24 @@ class Surface(Protocol):
         nothing to gain returns itself.
         """
         ...
+
+
+@runtime_checkable
+class Batching(Protocol):
+    """What a surface offers besides when many geometries at once cost it less than one by one.
+
+    Nothing else has to: who explores keeps one search in flight then.
+    """
+
+    @property
+    def batch(self) -> int:
+        """How many searches to keep in flight, 1 or more."""
+        ...
+
+
+def batch_of(surface: Surface) -> int:
+    """How many searches to keep in flight on a surface: what it says itself, or 1."""
+    return surface.batch if isinstance(surface, Batching) else 1
 
 
 def surface_names() -> tuple[str, ...]:

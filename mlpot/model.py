@@ -1,24 +1,34 @@
-"""The network: energies of whole batches of geometries of one composition, and their gradients.
+"""Networks of whole batches of geometries of one composition: one to train, several to evaluate.
 
-With `mlpot.training` the only user of torch and schnetpack; imported when a learned surface is
-asked for, not before.
+With `mlpot.dense` and `mlpot.training` the only user of torch and schnetpack; imported when a
+learned surface is asked for, not before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import schnetpack.properties as keys
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from schnetpack.nn import CosineCutoff, GaussianRBF
 from schnetpack.nn.blocks import build_mlp
 from schnetpack.representation import PaiNN, SchNet
 
 from mlpot.architecture import Architecture
+from mlpot.dense import arranged, energies
+
+_PASS = {"cpu": 6400}
+"""Ordered pairs of atoms in one pass: with more, what is worked on leaves the processor's cache."""
+_LARGE_PASS = 400_000
+"""The same on other devices, which want much to do at once."""
+_BLOCK = 4
 
 
 class Network(torch.nn.Module):
     """From positions to energies, without the reference energies of the elements.
+
+    Schnetpack makes the weights, names them and gives them their first values.
 
     Parameters
     ----------
@@ -28,7 +38,7 @@ class Network(torch.nn.Module):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        shape = architecture
+        self.architecture = shape = architecture
         kind = PaiNN if shape.representation == "painn" else SchNet
         self.representation = kind(
             shape.features,
@@ -39,29 +49,9 @@ class Network(torch.nn.Module):
         self.readout = build_mlp(shape.features, 1)
 
     def forward(self, numbers: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """Energies (k,) of geometries (k, n, 3) of atoms with these numbers (n,).
-
-        All pairs of atoms are neighbours; those beyond the cutoff weigh nothing.
-        """
-        count, n = positions.shape[:2]
-        first, second = pairs(n, count, positions.device)
-        flat = positions.reshape(-1, 3)
-        inputs = {
-            keys.Z: numbers.repeat(count),
-            keys.Rij: flat[second] - flat[first],
-            keys.idx_i: first,
-            keys.idx_j: second,
-        }
-        atoms = self.representation(inputs)["scalar_representation"]
-        energies: torch.Tensor = self.readout(atoms).reshape(count, n).sum(dim=1)
-        return energies
-
-
-def pairs(n: int, count: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both atoms of every ordered pair within each of `count` geometries of n atoms."""
-    first, second = torch.nonzero(~torch.eye(n, dtype=torch.bool, device=device), as_tuple=True)
-    offsets = n * torch.arange(count, device=device)[:, None]
-    return (first + offsets).reshape(-1), (second + offsets).reshape(-1)
+        """Energies (k,) of geometries (k, n, 3) of atoms with these numbers (n,)."""
+        weights = arranged(self.architecture, [self.state_dict(keep_vars=True)])
+        return energies(self.architecture, weights, numbers, positions[None])[0]
 
 
 def energies_and_gradients(
@@ -81,32 +71,103 @@ def energies_and_gradients(
         Whether the gradients will be differentiated again.
     """
     x = positions.detach().requires_grad_(True)
-    energies = network(numbers, x)
-    (gradients,) = torch.autograd.grad(energies.sum(), x, create_graph=train)
-    return energies, gradients
+    said = network(numbers, x)
+    (gradients,) = torch.autograd.grad(said.sum(), x, create_graph=train)
+    return said, gradients
 
 
-def hessians(
-    network: torch.nn.Module, numbers: torch.Tensor, positions: torch.Tensor
-) -> torch.Tensor:
-    """Second derivatives (k, 3n, 3n) of the energies of a whole batch (k, n, 3)."""
-    x = positions.detach().requires_grad_(True)
-    (gradients,) = torch.autograd.grad(network(numbers, x).sum(), x, create_graph=True)
-    flat = gradients.reshape(len(x), -1)
-    rows = [
-        torch.autograd.grad(flat[:, column].sum(), x, retain_graph=True)[0].reshape(len(x), -1)
-        for column in range(flat.shape[1])
-    ]
-    return torch.stack(rows, dim=1)
+class Committee:
+    """Networks of one architecture side by side, for evaluation only.
 
+    Parameters
+    ----------
+    architecture
+        Their shape.
+    states
+        The weights of each.
+    device
+        Where they are evaluated.
+    dtype
+        What they reckon with; differences of positions are always taken in float64.
 
-def build(architecture: Architecture, states: Sequence[dict[str, torch.Tensor]]) -> list[Network]:
-    """Networks with given weights, for evaluation only."""
-    result = []
-    for state in states:
-        network = Network(architecture)
-        network.load_state_dict(state)
-        network.requires_grad_(False)
-        network.eval()
-        result.append(network)
-    return result
+    Raises
+    ------
+    RuntimeError
+        If weights do not fit the architecture.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        states: Sequence[Mapping[str, torch.Tensor]],
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        network = Network(architecture).to(dtype).requires_grad_(False)
+        held = []
+        for state in states:
+            network.load_state_dict(state)
+            held.append({key: value.clone() for key, value in network.state_dict().items()})
+        weights = arranged(architecture, held)
+        self._weights = {key: value.to(device) for key, value in weights.items()}
+        self._architecture = architecture
+        self._device = device
+        self._dtype = dtype
+        self._count = len(states)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def evaluate(
+        self, numbers: Sequence[int], positions: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Energies (m, k) of each network and their derivatives (m, k, n, 3).
+
+        Parameters
+        ----------
+        numbers
+            Of the n atoms.
+        positions
+            (k, n, 3).
+        """
+        z = torch.tensor(numbers, device=self._device)
+        said = np.empty((len(self), len(positions)))
+        slopes = np.empty((len(self), *positions.shape))
+        most = _PASS.get(self._device.type, _LARGE_PASS)
+        step = max(1, most // (len(self) * len(numbers) ** 2) // _BLOCK * _BLOCK)
+        for start in range(0, len(positions), step):
+            part = positions[start : start + step]
+            x = torch.as_tensor(self._filled(part), device=self._device)
+            x = x.repeat(len(self), 1, 1, 1).requires_grad_(True)
+            energy = energies(self._architecture, self._weights, z, x)
+            (gradient,) = torch.autograd.grad(energy.sum(), x)
+            stop = start + len(part)
+            said[:, start:stop] = energy.detach().cpu().numpy()[:, : len(part)]
+            slopes[:, start:stop] = gradient.cpu().numpy()[:, : len(part)]
+        return said, slopes
+
+    def _filled(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The geometries and perhaps the last one some times more.
+
+        Matrix products treat the last rows that fill no block in another way. With whole blocks
+        an energy hardly ever depends on what other geometries there are, not even in its last bit.
+        """
+        k, n, _ = positions.shape
+        whole = self._dtype == torch.float32 and n >= _BLOCK
+        missing = 0 if whole else -k % _BLOCK
+        return np.concatenate([positions, np.repeat(positions[-1:], missing, axis=0)])
+
+    def hessians(
+        self, numbers: Sequence[int], positions: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Second derivatives (k, 3n, 3n) of the mean energies of geometries (k, n, 3)."""
+        z = torch.tensor(numbers, device=self._device)
+        x = torch.as_tensor(positions, device=self._device).requires_grad_(True)
+        energy = energies(self._architecture, self._weights, z, x.expand(len(self), -1, -1, -1))
+        (gradients,) = torch.autograd.grad(energy.mean(dim=0).sum(), x, create_graph=True)
+        flat = gradients.reshape(len(x), -1)
+        rows = [
+            torch.autograd.grad(flat[:, column].sum(), x, retain_graph=True)[0].reshape(len(x), -1)
+            for column in range(flat.shape[1])
+        ]
+        return np.asarray(torch.stack(rows, dim=1).cpu(), dtype=np.float64)

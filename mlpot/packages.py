@@ -1,11 +1,12 @@
-"""The optional packages behind learned surfaces: what is missing, and how to install it."""
+"""What learned surfaces need: the optional packages and how to install them, and a file."""
 
 from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
-from afir.errors import MissingPackageError
+from afir.errors import InputError, MissingPackageError
 
 NEEDED = ("torch", "schnetpack")
 
@@ -23,6 +24,12 @@ def require() -> None:
         raise MissingPackageError(
             f"learned surfaces need {' and '.join(missing)}: run `{command()}`"
         )
+
+
+def check_file(path: Path) -> None:
+    """Raise InputError when there is no such file to read a potential from."""
+    if not path.is_file():
+        raise InputError(f"the potential must be a file, got {path}, which is none")
 
 
 def command() -> str:

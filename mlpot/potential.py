@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from mlpot.architecture import Architecture
-from mlpot.model import Network, build, energies_and_gradients, hessians
+from mlpot.model import Committee
+from mlpot.packages import check_file
 
 FORMAT = "afir potential 1"
 """First entry of every file; another number is another layout."""
-
-CHUNK = 64
-"""Geometries in one pass of a network: more need memory and are no faster."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,7 @@ class Potential:
     device
         Where they are evaluated, as torch names it: ``"cpu"``, ``"cuda"``.
     dtype
-        ``"float64"`` or ``"float32"``.
+        ``"float32"``, which they were trained in, or ``"float64"``.
 
     Raises
     ------
@@ -151,7 +149,7 @@ class Potential:
         states: Sequence[Mapping[str, torch.Tensor]],
         *,
         device: str = "cpu",
-        dtype: str = "float64",
+        dtype: str = "float32",
     ) -> None:
         if not states:
             raise InputError("`states` must hold the weights of at least one network, got none")
@@ -160,22 +158,20 @@ class Potential:
         self.description = description
         self._states = [dict(state) for state in states]
         try:
-            networks = build(description.architecture, self._states)
-        except (RuntimeError, KeyError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"the weights must fit the architecture: {reason}") from error
-        try:
-            self._device = torch.device(device)
-            torch.zeros(1, device=self._device)
+            place = torch.device(device)
+            torch.zeros(1, device=place)
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(
                 f"`device` must be one that is here, got {device!r}: {reason}"
             ) from error
-        self._dtype = getattr(torch, dtype)
-        self._networks: list[Network] = [
-            network.to(device=self._device, dtype=self._dtype) for network in networks
-        ]
+        try:
+            self._networks = Committee(
+                description.architecture, self._states, place, getattr(torch, dtype)
+            )
+        except (RuntimeError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"the weights must fit the architecture: {reason}") from error
 
     @property
     def states(self) -> list[dict[str, torch.Tensor]]:
@@ -214,16 +210,7 @@ class Potential:
         positions
             (k, n, 3) in Å, finite, no two atoms on one spot.
         """
-        shape = len(self), *positions.shape
-        energies, gradients = np.empty(shape[:2]), np.empty(shape)
-        numbers = torch.tensor(molecule.numbers, device=self._device)
-        for start in range(0, len(positions), CHUNK):
-            part = slice(start, start + CHUNK)
-            x = torch.as_tensor(positions[part], dtype=self._dtype, device=self._device)
-            for index, network in enumerate(self._networks):
-                energy, gradient = energies_and_gradients(network, numbers, x)
-                energies[index, part] = energy.detach().cpu().numpy()
-                gradients[index, part] = gradient.cpu().numpy()
+        energies, gradients = self._networks.evaluate(molecule.numbers, positions)
         scale = self.description.scale
         energies *= scale
         gradients *= scale
@@ -236,11 +223,7 @@ class Potential:
 
     def hessians(self, molecule: Molecule, positions: Positions) -> NDArray[np.float64]:
         """Second derivatives (k, 3n, 3n) in eV/Å² of a batch (k, n, 3), without the base."""
-        numbers = torch.tensor(molecule.numbers, device=self._device)
-        x = torch.as_tensor(positions, dtype=self._dtype, device=self._device)
-        total = sum(hessians(network, numbers, x) for network in self._networks)
-        result: NDArray[np.float64] = np.asarray(total.cpu(), dtype=np.float64)
-        return result * (self.description.scale / len(self))
+        return self.description.scale * self._networks.hessians(molecule.numbers, positions)
 
     def _reference(self, molecule: Molecule) -> float:
         return sum(self.description.references[z] for z in molecule.numbers)
@@ -268,7 +251,7 @@ class Potential:
             raise InputError(f"`{path}` must be a file that can be written: {error}") from error
 
 
-def load_potential(path: Path, *, device: str = "cpu", dtype: str = "float64") -> Potential:
+def load_potential(path: Path, *, device: str = "cpu", dtype: str = "float32") -> Potential:
     """Read a potential from its file. No code in it is ever run.
 
     Raises
@@ -277,8 +260,7 @@ def load_potential(path: Path, *, device: str = "cpu", dtype: str = "float64") -
         If there is no such file, it is no potential, it was changed since it was written, or
         `device` or `dtype` cannot be had.
     """
-    if not path.is_file():
-        raise InputError(f"the potential must be a file, got {path}, which is none")
+    check_file(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     # A file from somewhere may break the reader in any way; weights_only runs none of its code.

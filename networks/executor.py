@@ -20,7 +20,7 @@ from threadpoolctl import ThreadpoolController
 from afir.driver import Search, drive
 from afir.errors import AfirError, InputError
 from afir.stationary import Outcome
-from afir.surface import Surface
+from afir.surface import Surface, batch_of
 from networks.frames import Recorder
 from networks.tasks import Bench, Failure, Task, TaskResult, Value, as_result
 
@@ -100,17 +100,19 @@ class BatchedExecutor:
     """Does many tasks at once in this process, gathering what they ask for into batches.
 
     For surfaces that answer many geometries faster than one by one, as learned ones do.
+    Numerical libraries are held to one thread meanwhile.
 
     Parameters
     ----------
     bench
         What the tasks have in common.
     width
-        How many tasks are kept in flight.
+        How many tasks are kept in flight; None leaves it to the surface (`afir.surface.batch_of`),
+        and most want one task after the other.
     """
 
-    def __init__(self, bench: Bench, width: int = 64) -> None:
-        if width < 1:
+    def __init__(self, bench: Bench, width: int | None = None) -> None:
+        if width is not None and width < 1:
             raise InputError(f"`width` must be 1 or more, got {width}")
         self._bench = bench
         self._width = width
@@ -119,20 +121,26 @@ class BatchedExecutor:
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """Do the tasks side by side; see `Executor.run`.
 
-        The processor time of one task cannot be told: each result has what was used since the
-        one before.
+        The processor time of one task among others cannot be told: each result has what was used
+        since the one before.
         """
         if self._surface is None:
             self._surface = self._bench.load()
+        width = batch_of(self._surface) if self._width is None else self._width
         searches = _Searches(self._bench, tasks)
-        before = time.process_time()
-        for finished in drive(searches, self._surface, width=self._width):
-            now = time.process_time()
+        driven = drive(searches, self._surface, width=width)
+        threads = ThreadpoolController()  # of the libraries that are loaded by now
+        while True:
+            before = time.process_time()
+            with threads.limit(limits=1):
+                finished = next(driven, None)
+            if finished is None:
+                return
+            used = time.process_time() - before
             assert finished.value is not None  # the search of a bench always returns something
             index = int(str(finished.key))
             recorder = searches.recorders.pop(index, None)
-            yield index, as_result(finished.value, finished.gradients, now - before, recorder)
-            before = now
+            yield index, as_result(finished.value, finished.gradients, used, recorder)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -35,7 +35,7 @@ from networks.events import (
     TaskDone,
     TrialDone,
 )
-from networks.executor import Executor, ProcessExecutor, SerialExecutor
+from networks.executor import BatchedExecutor, Executor, ProcessExecutor
 from networks.frontier import Frontier, PushTerms
 from networks.network import bonds_changed
 from networks.policy import Policy, load_policy
@@ -72,7 +72,8 @@ def explore(
     output
         The run file to be made.
     workers
-        Processes to do the searches in; with 1 they are done in this one.
+        Processes to do the searches in; with 1 they are done in this one, many side by side if
+        the surface gains from that.
     job
         A text that is kept in the run file, e.g. the job file.
     executor
@@ -211,7 +212,7 @@ def _events(
                 settings.keep_frames,
             )
             if workers == 1:
-                doing = SerialExecutor(bench)
+                doing = BatchedExecutor(bench)
             else:
                 doing = ProcessExecutor(bench, workers, settings.task_seconds)
         yield from _Exploration(store, policy, doing).run()

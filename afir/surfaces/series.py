@@ -192,7 +192,7 @@ def unusable(positions: Positions, smallest_distance: float) -> dict[int, Surfac
     """Batch index → why the library must not see this geometry."""
     first, second = _pairs(positions.shape[1])
     difference = positions.take(first, 1) - positions.take(second, 1)
-    squares = np.einsum("kij,kij->ki", difference, difference)
+    squares = np.vecdot(difference, difference)
     # One test for the whole batch is all that a usual call pays; a NaN fails both halves.
     nearest = squares.min(initial=np.inf)
     if nearest >= smallest_distance**2 and math.isfinite(positions.sum()):

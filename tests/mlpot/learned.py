@@ -31,7 +31,7 @@ def geometries(count: int, seed: int = 0, width: float = 0.08) -> Positions:
 
 def description(representation: str, **changes: Any) -> Description:
     architecture = Architecture(representation, features=16, interactions=2)
-    return potential.Description(architecture, {1: -10.0, 6: -50.0}, **changes)
+    return potential.Description(architecture, {1: -10.0, 6: -50.0, 7: -70.0}, **changes)
 
 
 def random_potential(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -31,6 +33,23 @@ def test_a_learned_surface_says_what_is_missing() -> None:
     entries = {entry.name: entry.missing for entry in surface_catalogue()}
     assert entries["learned"].startswith("no: learned surfaces need torch")
     assert entries["gfn2"] == ""
+
+
+@pytest.mark.parametrize("arguments", [["surfaces"], ["surfaces", "--json"], ["surfaces", "delta"]])
+def test_listing_the_surfaces_loads_no_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from afir.cli import main\n"
+        f"assert main({arguments!r}) == 0\n"
+        "heavy = {'torch', 'schnetpack', 'sklearn'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "learned" in done.stdout or "correction" in done.stdout
 
 
 @pytest.mark.usefixtures("without")

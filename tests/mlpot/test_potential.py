@@ -21,7 +21,7 @@ def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
         "painn", 2, base="gfn2", base_options={"accuracy": 0.1}, limit=0.7, calibration=1.4
     )
     potential.save(tmp_path / "a.model")
-    again = load_potential(tmp_path / "a.model")
+    again = load_potential(tmp_path / "a.model", dtype="float64")
     assert again.description == potential.description
     first, second = (p.predict(BUTADIENE, geometries(3)) for p in (potential, again))
     assert np.array_equal(first.energies, second.energies)

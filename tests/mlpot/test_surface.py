@@ -40,7 +40,7 @@ def test_the_contract_holds(representation: str, networks: int, dtype: str) -> N
 def test_a_correction_keeps_the_contract_of_its_base(tmp_path: Path) -> None:
     potential = random_potential("painn", 2, base="gfn1")
     potential.save(tmp_path / "delta.model")
-    surface = load_surface(f"delta:{tmp_path / 'delta.model'}", BUTADIENE)
+    surface = load_surface(f"delta:{tmp_path / 'delta.model'}", BUTADIENE, dtype="float64")
     check_surface(surface, geometries(2), rng=np.random.default_rng(1))
     below = load_surface("gfn1", BUTADIENE).evaluate(geometries(2))
     above = surface.evaluate(geometries(2))
@@ -52,13 +52,15 @@ def test_a_correction_keeps_the_contract_of_its_base(tmp_path: Path) -> None:
 def test_the_spread_is_that_of_the_networks() -> None:
     potential = random_potential("painn", 4)
     parts = [
-        Potential(potential.description, [state]).predict(BUTADIENE, geometries(5))
+        Potential(potential.description, [state], dtype="float64").predict(BUTADIENE, geometries(5))
         for state in potential.states
     ]
     gradients = np.array([part.gradients for part in parts])
     expected = np.sqrt(((gradients - gradients.mean(axis=0)) ** 2).mean(axis=0).sum(axis=2))
     calibrated = Potential(
-        dataclasses.replace(potential.description, calibration=1.5), potential.states
+        dataclasses.replace(potential.description, calibration=1.5),
+        potential.states,
+        dtype="float64",
     )
     _, spread = LearnedSurface(BUTADIENE, calibrated).evaluate_with_spread(geometries(5))
     assert np.allclose(spread, 1.5 * expected, rtol=1e-9)

@@ -98,7 +98,7 @@ def test_no_search_steps_back_from_a_broken_surface() -> None:
 
 EXECUTORS: dict[str, Callable[[Bench], Executor]] = {
     "serial": SerialExecutor,
-    "batched": BatchedExecutor,
+    "batched": lambda bench: BatchedExecutor(bench, 64),
     "processes": lambda bench: ProcessExecutor(bench, 1),
 }
 

@@ -78,7 +78,7 @@ def test_how_it_is_done_makes_no_difference(run: Path, tmp_path: Path) -> None:
     bench = Bench(HCN, "gfn2", keep_frames=True)
     for name, executor in (
         ("processes", ProcessExecutor(bench, 2)),
-        ("batched", BatchedExecutor(bench)),
+        ("batched", BatchedExecutor(bench, 64)),
     ):
         path = tmp_path / f"{name}.db"
         for _ in explore(HCN, HCN_START, SETTINGS, path, executor=executor):

@@ -1,0 +1,75 @@
+"""Exploring on a learned surface: many tasks side by side, and the same network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from learned import random_potential
+
+from afir.molecule import Molecule, Positions
+from afir.searches.settings import StepSettings
+from afir.surface import Evaluation, batch_of, load_surface
+from mlpot.surface import LearnedSurface
+from networks import Settings, explore, open_run
+from networks.executor import ProcessExecutor, SerialExecutor
+from networks.network import ReactionNetwork
+from networks.tasks import Bench
+
+HCN = Molecule.from_symbols("HCN")
+START = np.array([[0.0, 0.0, -1.06], [0.0, 0.0, 0.0], [0.0, 0.0, 1.15]])
+
+
+@pytest.fixture(scope="module")
+def surface(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A surface with batches that is quick to explore: GFN2-xTB, changed a little at random."""
+    path = tmp_path_factory.mktemp("model") / "hcn.model"
+    random_potential("painn", 2, base="gfn2", scale=0.02).save(path)
+    return f"delta:{path}"
+
+
+def explored(path: Path) -> tuple[ReactionNetwork, int]:
+    """The network of a run and how many trials it took."""
+    with open_run(path) as store:
+        return store.load_network(), sum(store.summary().trials.values())
+
+
+def test_the_network_does_not_depend_on_how_it_is_found(
+    surface: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(surface=surface, step=StepSettings(gamma=600.0), seed=1)
+    bench = Bench(HCN, surface, step=settings.step)
+    sizes: list[int] = []
+    evaluate = LearnedSurface.evaluate
+
+    def watched(self: LearnedSurface, positions: Positions, owners: object = None) -> Evaluation:
+        sizes.append(len(set(map(id, owners))))  # type: ignore[call-overload]
+        return evaluate(self, positions, owners)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(LearnedSurface, "evaluate", watched)
+    list(explore(HCN, START, settings, tmp_path / "batches"))
+    assert max(sizes) > 3  # searches that shared a batch
+    del sizes[:]
+    list(explore(HCN, START, settings, tmp_path / "serial", executor=SerialExecutor(bench)))
+    assert max(sizes) == 1
+    with ProcessExecutor(bench, 1) as worker:
+        list(explore(HCN, START, settings, tmp_path / "worker", executor=worker))
+    first, trials = explored(tmp_path / "batches")
+    assert len(first.eqs) >= 2
+    assert len(first.tss) >= 1
+    for name in ("serial", "worker"):
+        other, as_many = explored(tmp_path / name)
+        assert as_many == trials
+        assert other.eqs.keys() == first.eqs.keys()
+        assert {ts.id: ts.ends for ts in other.tss.values()} == {
+            ts.id: ts.ends for ts in first.tss.values()
+        }
+        for mine, theirs in ((first.eqs, other.eqs), (first.tss, other.tss)):
+            for key in mine:
+                assert theirs[key].energy == pytest.approx(mine[key].energy, abs=1e-4)
+
+
+def test_a_surface_says_how_many_searches_it_wants(surface: str) -> None:
+    assert batch_of(load_surface(surface, HCN)) == 64
+    assert batch_of(load_surface("gfn2", HCN)) == 1
