@@ -68,8 +68,8 @@ def dft(
     grid
         Level of the integration grid, 1 to 9. The grid does not turn with the molecule: turning
         H2CO changes the energy by up to 5e-5 eV and the gradient by 5e-4 eV/Å on level 3, and
-        ten times less on level 4. Functionals of the kinetic-energy density such as m06-2x need
-        a level or two more.
+        ten times less on level 4. Some functionals of the kinetic-energy density, such as
+        m06-2x, need finer grids.
     density_fitting
         Whether Coulomb and exchange integrals are fitted: faster from about ten atoms, and
         some 1e-5 hartree off.

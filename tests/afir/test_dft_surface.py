@@ -208,7 +208,7 @@ def test_core_potentials_of_the_basis_are_used() -> None:
         pytest.param(
             Molecule((8, 1), -1),
             pair(1.0),
-            {"functional": "m06-2x", "basis": "6-31g", "grid": 5},
+            {"functional": "tpss", "basis": "sto-3g"},
             marks=pytest.mark.slow,
         ),
     ],
