@@ -101,6 +101,25 @@ def batch_of(surface: Surface) -> int:
     return surface.batch if isinstance(surface, Batching) else 1
 
 
+@runtime_checkable
+class Expensive(Protocol):
+    """What a surface offers besides when a gradient may cost it more than about half a second.
+
+    Searches then think for seconds to save a few gradients. It is said, not measured: what is
+    found must not depend on how fast a machine is.
+    """
+
+    @property
+    def expensive(self) -> bool:
+        """Whether gradients are dear."""
+        ...
+
+
+def is_expensive(surface: Surface) -> bool:
+    """Whether gradients of a surface are dear: what it says itself, or not."""
+    return surface.expensive if isinstance(surface, Expensive) else False
+
+
 def surface_names() -> tuple[str, ...]:
     """The names `load_surface` knows, sorted."""
     return tuple(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
