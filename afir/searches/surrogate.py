@@ -33,7 +33,8 @@ from afir.searches.settings import StepSettings
 
 _LEARNT, _GAP = 60, 0.12  # points of a push that are learnt at most, and Å between them at least
 _UNSURE = 0.25  # eV: the path does not move where its energy is less certain than this
-_SURE = 0.02  # eV: how certain its energy must be where no peak is known
+_CLEAR = 0.1  # eV: how certain its energy must be where peaks are known
+_SURE = 0.02  # eV: the same where none is known
 _ROUNDS, _RELAXED = 20, 0.05  # of a path on the process; eV/Å perpendicular to it
 _CLIMBS, _RADIUS, _FLAT = 30, 0.1, 0.01  # of a peak on it; Å a step; eV/Å at its end
 _REACH = 0.6  # Å: no atom of a peak climbs further
@@ -171,7 +172,7 @@ def _asked(
             return top.positions
     unsure = process.deviations(images)
     worst = int(np.argmax(unsure))
-    return images[worst] if unsure[worst] > (_UNSURE if tops else _SURE) else None
+    return images[worst] if unsure[worst] > (_CLEAR if tops else _SURE) else None
 
 
 def _away(first: Positions, second: Positions) -> float:
