@@ -76,7 +76,7 @@ class StepSettings:
         object.__setattr__(self, "ladder", tuple(float(x) for x in self.ladder))
         if not self.ladder or not all(0 < x <= 1 for x in self.ladder):
             raise InputError(f"`ladder` must hold fractions in (0, 1], got {self.ladder}")
-        if self.surrogate not in (None, True, False):
+        if self.surrogate is not None and not isinstance(self.surrogate, bool):
             raise InputError(f"`surrogate` must be true or false, got {self.surrogate!r}")
         for field in fields(self):
             if field.name in ("ladder", "surrogate"):

@@ -15,7 +15,7 @@ import numpy as np
 
 from afir.driver import Search
 from afir.gaussian import GaussianProcess
-from afir.geometry import cumulative_length, superpose
+from afir.geometry import cumulative_length, internal_part, superpose
 from afir.molecule import Molecule, Positions
 from afir.quadratic import uphill_step, vibrations
 from afir.searches.minimum import PathPoint
@@ -83,8 +83,9 @@ def relax_on_surrogate(
         if asked is None or spent == limits.path_gradients:
             break
         evaluation = yield asked[None]
-        process.learn(asked[None], evaluation.energies, evaluation.gradients)
-        answers.append(PathPoint(asked, float(evaluation.energies[0]), evaluation.gradients[0]))
+        gradient = internal_part(asked, evaluation.gradients[0])
+        process.learn(asked[None], evaluation.energies, gradient[None])
+        answers.append(PathPoint(asked, float(evaluation.energies[0]), gradient))
     return tops
 
 
