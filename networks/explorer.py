@@ -318,7 +318,7 @@ class _Exploration:
         plan = store.plan()
         while True:
             if plan is None:
-                yield from self._learn()
+                yield from self._prepare()
                 reason = self._reason_to_stop()
                 if reason is not None:
                     complete = Complete(self._open().anything_left(), reason)
@@ -330,13 +330,17 @@ class _Exploration:
             yield from self._do(self._round(plan))
             plan = None
 
-    def _learn(self) -> Iterator[Event]:
-        """Train a model if one is due; before the first, rehearse and label.
+    def _prepare(self) -> Iterator[Event]:
+        """See to the surface that is searched: train a model if one is due, find EQs again on it.
+
+        Before the first model comes the rehearsal.
 
         What is to be done follows from what is written, so that a resumed run goes on with it.
         """
         learning, store = self._learning, self._store
         if learning is None:
+            if self._settings.reference and store.rounds == 1:
+                yield from self._do(Recalled(store.rounds, self._network))
             return
         if store.rounds == 1 and not learning.models:
             yield from self._rehearse(learning)
@@ -455,7 +459,7 @@ class _Exploration:
                 f"the policy {self._settings.policy!r} must choose something while pushes are "
                 "left, got nothing"
             )
-        return Plan(number, self._ceiling(), tuple(items))
+        return Plan(number, self._searched_ceiling(), tuple(items))
 
     def _round(self, plan: Plan) -> Round:
         """The tasks of a plan; its pushes are used up."""
@@ -560,3 +564,11 @@ class _Exploration:
         if window is None:
             return None
         return self._network.eqs["EQ0"].energy + window * KJ_PER_MOL
+
+    def _searched_ceiling(self) -> float | None:
+        """The ceiling as energies are on the surface that is searched."""
+        ceiling = self._ceiling()
+        there = self._dismissals.energy("EQ0") if self._settings.reference else None
+        if ceiling is None or there is None:
+            return ceiling
+        return ceiling + there - self._network.eqs["EQ0"].energy

@@ -69,9 +69,12 @@ class Dismissals:
         self._molecule = molecule
         self._indices = {kind: IdentityIndex(molecule) for kind in ("EQ", "TS")}
         self._records: dict[str, Dismissed] = {}
+        self._energies: dict[str, float] = {}
 
     def add(self, record: Dismissed) -> None:
         """Remember a structure."""
+        if record.kind == "EQ" and record.node is not None:
+            self._energies[record.node] = record.energy
         id = str(len(self._records))
         self._records[id] = record
         mark = fingerprint(self._molecule, record.positions, record.energy)
@@ -82,6 +85,10 @@ class Dismissals:
         mark = fingerprint(self._molecule, positions, energy)
         id = self._indices[kind].find(mark, positions)
         return None if id is None else self._records[id]
+
+    def energy(self, node: str) -> float | None:
+        """The energy in eV with which an EQ was last met as another structure, if it ever was."""
+        return self._energies.get(node)
 
 
 class Start:
@@ -396,7 +403,10 @@ class Round:
         network, x, energy = note.network, minimum.positions, minimum.energy
         if minimum.dissociated:
             if self._referenced and network.find_dc(x) is None:
-                x, energy = self._channel(x, energy)
+                known = self._channel(x)
+                if known is None:
+                    return None
+                x, energy = known
             id, is_new = network.add_dc(x, energy, origin=note.eq)
             if is_new:
                 note.new[id] = network.dcs[id]
@@ -424,14 +434,15 @@ class Round:
             note.dismiss("EQ", minimum, Outcome.CONVERGED, f"it is {id}", id)
         return id
 
-    def _channel(self, x: Positions, energy: float) -> tuple[Positions, float]:
-        """The channel of fragments like these with its energy on the reference, if it has one."""
+    def _channel(self, x: Positions) -> tuple[Positions, float] | None:
+        """The channel of fragments like these, and its energy on the reference if that has one."""
         id = self._channels.find_dc(x)
-        if id is not None:
-            answer = self._answers[Key("label", int(id[2:]))].value
-            if isinstance(answer, Labelled):
-                return self._channels.dcs[id].positions, answer.energy
-        return x, energy
+        if id is None:
+            raise AssertionError("every channel of a round was known or asked about")
+        answer = self._answers[Key("label", int(id[2:]))].value
+        if not isinstance(answer, Labelled):
+            return None
+        return self._channels.dcs[id].positions, answer.energy
 
 
 class _Note:
