@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from afir.errors import AfirError, BrokenSurfaceError, SurfaceError
 from afir.molecule import Positions
-from afir.surface import Evaluation, Referenced, Surface
+from afir.surface import Evaluation, Referenced, Surface, base_of
 
 T = TypeVar("T")
 
@@ -30,6 +30,8 @@ class Level(Enum):
     """Far from stationary points: smooth matters, the last digit does not."""
     POINT = "point"
     """For everything that is reported."""
+    BASE = "base"
+    """Where a learned difference is part of the surface, without it (`afir.surface.Based`)."""
     REFERENCE = "reference"
     """Where there are two surfaces, on the one that has the last word (`afir.surface.Checked`)."""
 
@@ -69,11 +71,24 @@ def referred(search: Search[T]) -> Search[T]:
     """
 
     def handed_on(asked: Asked) -> Asked:
-        if not isinstance(asked, Request):
-            asked = Request(asked, "other", Level.POINT, search)
-        return replace(asked, stage=reference_stage(asked.stage), level=Level.REFERENCE)
+        request = _request(asked, search)
+        return replace(request, stage=reference_stage(request.stage), level=Level.REFERENCE)
 
     return relayed(search, handed_on)
+
+
+def unlearned(search: Search[T]) -> Search[T]:
+    """Have the surface answer what `search` asks for without what was learned."""
+
+    def handed_on(asked: Asked) -> Asked:
+        return replace(_request(asked, search), level=Level.BASE)
+
+    return relayed(search, handed_on)
+
+
+def _request(asked: Asked, owner: object) -> Request:
+    """What is asked for with a stage, one of no name if it has none."""
+    return asked if isinstance(asked, Request) else Request(asked, "other", Level.POINT, owner)
 
 
 def reference_stage(name: str) -> str:
@@ -154,10 +169,8 @@ class _Flight(Generic[T]):
         except SurfaceError as error:
             self.finished = Finished(self.key, None, error, self.gradients)
             return
-        if not isinstance(asked, Request):
-            asked = Request(asked, "other", Level.POINT, self.search)
-        self.request = asked
-        self.gradients[asked.stage] += len(asked.positions)
+        self.request = _request(asked, self.search)
+        self.gradients[self.request.stage] += len(self.request.positions)
 
 
 def _answer(
@@ -184,8 +197,8 @@ def drive(
     searches
         (key, search) pairs; taken lazily, as places become free.
     surface
-        The surface; its `for_paths` answers requests of level PATH, its `reference`, if it has
-        one, those of level REFERENCE.
+        The surface; its `for_paths` answers requests of level PATH, its `base` and `reference`,
+        if it has them, those of level BASE and REFERENCE.
     width
         How many searches are kept in flight.
 
@@ -205,6 +218,7 @@ def drive(
     surfaces = {
         Level.PATH: surface.for_paths(),
         Level.POINT: surface,
+        Level.BASE: base_of(surface),
         Level.REFERENCE: surface.reference if isinstance(surface, Referenced) else surface,
     }
     waiting = iter(searches)

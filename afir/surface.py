@@ -117,6 +117,22 @@ def batch_of(surface: Surface) -> int:
 
 
 @runtime_checkable
+class Based(Protocol):
+    """A surface that corrects another."""
+
+    @property
+    def base(self) -> Surface | None:
+        """The one that is corrected, if there is one."""
+        ...
+
+
+def base_of(surface: Surface) -> Surface:
+    """What a surface corrects; itself where it corrects nothing."""
+    base = surface.base if isinstance(surface, Based) else None
+    return surface if base is None else base
+
+
+@runtime_checkable
 class Referenced(Protocol):
     """A surface to search on whose finds are examined on a better one."""
 
@@ -151,6 +167,11 @@ class Checked:
     def reference(self) -> Surface:
         """The surface that has the last word."""
         return self._reference
+
+    @property
+    def base(self) -> Surface:
+        """What the cheap surface corrects, if it does."""
+        return base_of(self._surface)
 
     @property
     def batch(self) -> int:

@@ -15,7 +15,8 @@ from mlpot.packages import require
 _NETWORKS = 4
 _FEATURES = 32
 _CUTOFF = 3.5  # Å: what separates two surfaces is short-ranged, and between molecules unlearned
-_BATCH = 8
+_RADIAL = 8  # broad: corrections are smooth, and between labels nothing else holds them
+_BATCH = 16
 _VALIDATION = 0.12
 _FIRST_STEPS, _FIRST_RATE = 2000, 2e-3
 _NEXT_STEPS, _NEXT_RATE = 600, 5e-4
@@ -95,7 +96,7 @@ class Delta:
         recipe = Recipe(
             before.description.architecture
             if before
-            else Architecture(features=_FEATURES, cutoff=_CUTOFF),
+            else Architecture(features=_FEATURES, cutoff=_CUTOFF, radial=_RADIAL),
             Training(
                 epochs=1, fewest_steps=steps, batch=_BATCH, rate=rate, average=0.99, patience=50
             ),

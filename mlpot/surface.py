@@ -136,12 +136,17 @@ class LearnedSurface:
         potential.check(molecule)
         self._molecule = molecule
         self.potential = potential
-        self.base = base
+        self._base = base
 
     @property
     def molecule(self) -> Molecule:
         """The molecule this surface belongs to."""
         return self._molecule
+
+    @property
+    def base(self) -> Surface | None:
+        """The surface whose energies are added."""
+        return self._base
 
     @property
     def batch(self) -> int:
@@ -150,10 +155,10 @@ class LearnedSurface:
 
     def for_paths(self) -> LearnedSurface:
         """The same with its base made smoother."""
-        if self.base is None:
+        if self._base is None:
             return self
-        smoother = self.base.for_paths()
-        if smoother is self.base:
+        smoother = self._base.for_paths()
+        if smoother is self._base:
             return self
         return LearnedSurface(self._molecule, self.potential, smoother)
 
@@ -183,8 +188,8 @@ class LearnedSurface:
             said = self.potential.predict(self._molecule, batch[good])
             energies[good], gradients[good] = said.energies, said.gradients
             spread[good] = self.potential.description.calibration * said.gradient_spread
-        if self.base is not None:
-            below = self.base.evaluate(batch, owners)
+        if self._base is not None:
+            below = self._base.evaluate(batch, owners)
             energies = energies + below.energies
             gradients = gradients + below.gradients
             failures = {**below.failures, **failures}

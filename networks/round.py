@@ -403,10 +403,10 @@ class Round:
         network, x, energy = note.network, minimum.positions, minimum.energy
         if minimum.dissociated:
             if self._referenced and network.find_dc(x) is None:
-                known = self._channel(x)
-                if known is None:
+                channel = self._channel(x)
+                if channel is None:
                     return None
-                x, energy = known
+                x, energy = channel
             id, is_new = network.add_dc(x, energy, origin=note.eq)
             if is_new:
                 note.new[id] = network.dcs[id]

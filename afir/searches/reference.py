@@ -5,6 +5,9 @@ is wrong with it: where the reference was asked, a Gaussian process (`afir.gauss
 difference, and the search goes on on the sum of both until the reference agrees. So a few gradients
 of the reference converge a stationary point, some more prove its order by the softest modes, and
 for a transition state some along the path say that the energy falls.
+
+What was learned before, for the whole surface, gives the structures to begin with. The difference
+is then one from the surface below (`afir.driver.unlearned`), which is smoother.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from afir.driver import Asked, Request, Search, referred, stage
+from afir.driver import Asked, Request, Search, referred, stage, unlearned
 from afir.errors import SurfaceError
 from afir.gaussian import GaussianProcess
 from afir.geometry import internal_part, superpose
@@ -61,6 +64,7 @@ class _Difference:
 
     def added(self, search: Search[T]) -> Search[T]:
         """Run `search` on the cheap surface with the difference added."""
+        search = unlearned(search)
         try:
             asked = next(search)
             while True:
@@ -97,8 +101,8 @@ def characterise_by_reference(
     """
     limits = settings or StepSettings()
     few = replace(limits, minimum_steps=_STEPS)
-    found = yield from characterise(molecule, positions, limits, hessian=hessian)
-    x, estimate = found.positions, found.hessian
+    point = yield from characterise(molecule, positions, limits, hessian=hessian)
+    x = point.positions
     difference = _Difference()
     gradient_limit = limits.minimum_gradient
     for _ in range(_TRIES):
@@ -106,7 +110,8 @@ def characterise_by_reference(
         def search(start: Positions, matrix: Matrix) -> Search[Minimum]:
             return stage("minimum", minimise(molecule, start, few, hessian=matrix))
 
-        minimum = yield from _agreed(search, x, estimate, difference, gradient_limit)
+        start = Minimum(Outcome.CONVERGED, x, point.energy, np.zeros_like(x), point.hessian)
+        minimum = yield from _agreed(start, search, difference, gradient_limit)
         if minimum.outcome is not Outcome.CONVERGED:
             raise NotAMinimum(f"the reference has no minimum nearby: {minimum.outcome.value}")
         measured = softest(
@@ -115,7 +120,7 @@ def characterise_by_reference(
         point = yield from referred(stage("hessian", measured))
         if point.order == 0 and arrived(point, minimum.gradient):
             return point
-        x, estimate = point.positions, point.hessian
+        x = point.positions
         if point.order > 0:
             uphill = float((minimum.gradient * point.mode).sum()) > 0.0
             x = x + (-_ASIDE if uphill else _ASIDE) * point.mode
@@ -159,9 +164,8 @@ def confirm_by_reference(
 
 
 def _agreed(
+    start: P,
     search: Callable[[Positions, Matrix], Search[P]],
-    start: Positions,
-    hessian: Matrix,
     difference: _Difference,
     gradient_limit: float,
 ) -> Search[P]:
@@ -172,6 +176,8 @@ def _agreed(
 
     Parameters
     ----------
+    start
+        Where to begin.
     search
         What is searched, from positions (n, 3) and a Hessian (3n, 3n).
     gradient_limit
@@ -182,28 +188,23 @@ def _agreed(
     Minimum or Saddle
         Energy and gradient are those of the reference if it has CONVERGED.
     """
-    x, estimate = start, hessian
-    nearest: tuple[float, Positions, Matrix] | None = None
+    found, least = start, np.inf
+    nearest = start
     stale = 0  # times in a row that the reference has come hardly nearer
-    while stale < _PATIENCE:
-        found = yield from difference.added(search(x, estimate))
-        if found.outcome is not Outcome.CONVERGED:
-            if nearest is None:
-                return found
-            break
-        x, estimate = found.positions, found.hessian
+    while stale < _PATIENCE and found.outcome is Outcome.CONVERGED:
+        x = found.positions
         truth = yield from referred(_asked(x[None]))
         gradient = internal_part(x, truth.gradients[0])
         size = float(np.abs(gradient).max())
         if size < gradient_limit:
             return replace(found, energy=float(truth.energies[0]), gradient=gradient)
         stale += 1
-        if nearest is None or size < _NEARER * nearest[0]:
-            nearest, stale = (size, x, estimate), 0
-        cheap = yield from _asked(x[None])
+        if size < _NEARER * least:
+            nearest, least, stale = found, size, 0
+        cheap = yield from unlearned(_asked(x[None]))
         difference.learn(x[None], cheap, truth)
-    assert nearest is not None
-    result = yield from referred(search(*nearest[1:]))
+        found = yield from difference.added(search(x, found.hessian))
+    result = yield from referred(search(nearest.positions, nearest.hessian))
     return result
 
 
@@ -233,7 +234,8 @@ def _converged(
             climb = saddle(molecule, place, few, direction=mode, hessian=matrix)
             return stage("saddle", climb)
 
-        top = yield from _agreed(search, x, point.hessian, difference, gradient_limit)
+        guess = Saddle(Outcome.CONVERGED, x, point.energy, np.zeros_like(x), point.hessian)
+        top = yield from _agreed(guess, search, difference, gradient_limit)
         if top.outcome is not Outcome.CONVERGED:
             return Outcome.NOT_STATIONARY, point
         measured = softest(molecule, top.positions, top.energy, top.gradient, top.hessian)
@@ -268,7 +270,7 @@ def _falls(found: Confirmation, difference: _Difference) -> Search[bool]:
         for energies in np.split(truth.energies, [len(sides[0])])
     )
     if not falls:
-        cheap = yield from _asked(places)
+        cheap = yield from unlearned(_asked(places))
         difference.learn(places, cheap, truth)
     return falls
 
