@@ -19,7 +19,6 @@ from networks.events import (
     Found,
     Opened,
     Rebonded,
-    Rehearsed,
     Rejected,
     RoundDone,
     RoundStarted,
@@ -40,6 +39,7 @@ _DOING = {
     "characterise": "refining minima",
     "probe": "trying the surface",
     "label": "labelling",
+    "sample": "labelling geometries of pushes",
     "recall": "finding known structures on the new model",
 }
 
@@ -93,8 +93,6 @@ class Tally:
                 self.zero = record.energy
         elif isinstance(event, TrialDone):
             self.trials += 1
-        elif isinstance(event, Rehearsed):
-            self.doing = f"rehearsal: {event.trials} of {event.of} trials"
         elif isinstance(event, Training):
             self.doing = f"training model {event.number} on {event.labels} labels"
         elif isinstance(event, RoundDone):

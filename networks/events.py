@@ -30,9 +30,9 @@ class RoundStarted:
 class TaskDone:
     """One task came back; `open` more of this round are known to be still to come.
 
-    `kind` is ``"push"``, ``"confirm"``, ``"characterise"``, ``"probe"``, ``"label"`` or
-    ``"recall"``; `gradients` are those that count (`networks.settings.Settings.counted`); `error`
-    says why there is no result.
+    `kind` is ``"push"``, ``"confirm"``, ``"characterise"``, ``"probe"``, ``"label"``, ``"sample"``
+    or ``"recall"``; `gradients` are those that count (`networks.settings.Settings.counted`);
+    `error` says why there is no result.
     """
 
     round: int
@@ -91,14 +91,6 @@ class RoundDone:
 
 
 @dataclass(frozen=True)
-class Rehearsed:
-    """A trial of the rehearsal of a run that learns is done: so many of so many."""
-
-    trials: int
-    of: int
-
-
-@dataclass(frozen=True)
 class Training:
     """A model is being trained, on so many labels."""
 
@@ -130,7 +122,6 @@ Event: TypeAlias = (
     | Rejected
     | TrialDone
     | RoundDone
-    | Rehearsed
     | Training
     | Trained
     | Stopped
@@ -141,7 +132,6 @@ __all__ = [
     "Found",
     "Opened",
     "Rebonded",
-    "Rehearsed",
     "Rejected",
     "RoundDone",
     "RoundStarted",

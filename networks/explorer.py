@@ -29,7 +29,6 @@ from networks.events import (
     Found,
     Opened,
     Rebonded,
-    Rehearsed,
     Rejected,
     RoundDone,
     RoundStarted,
@@ -41,7 +40,7 @@ from networks.events import (
 )
 from networks.executor import BatchedExecutor, Executor, ProcessExecutor
 from networks.frontier import Frontier, PushTerms
-from networks.learning import FirstLabels, Learning, Recalled, folder_of, load_learner
+from networks.learning import Learning, Recalled, Sampled, folder_of, load_learner
 from networks.network import bonds_changed
 from networks.policy import Policy, load_policy
 from networks.records import COMPLEX, DC, EQ, TS, Complete, Key, Plan, StoppedBy
@@ -260,7 +259,7 @@ class _Hands:
                 options,
                 settings.step,
                 settings.task_seconds,
-                settings.keep_frames,
+                settings.keep_frames or self._sampling(),
                 settings.reference,
                 settings.reference_options,
             )
@@ -270,6 +269,10 @@ class _Hands:
                 self._own = ProcessExecutor(bench, self._workers, settings.task_seconds)
             self._surface = surface
         return self._own
+
+    def _sampling(self) -> bool:
+        """Whether geometries of pushes are kept to choose labels from."""
+        return self._store.settings.learn and not self._store.models()
 
     def close(self) -> None:
         """Give back what was not given."""
@@ -333,8 +336,6 @@ class _Exploration:
     def _prepare(self) -> Iterator[Event]:
         """See to the surface that is searched: train a model if one is due, find EQs again on it.
 
-        Before the first model comes the rehearsal.
-
         What is to be done follows from what is written, so that a resumed run goes on with it.
         """
         learning, store = self._learning, self._store
@@ -342,26 +343,13 @@ class _Exploration:
             if self._settings.reference and store.rounds == 1:
                 yield from self._do(Recalled(store.rounds, self._network))
             return
-        if store.rounds == 1 and not learning.models:
-            yield from self._rehearse(learning)
-            yield from self._do(FirstLabels(store.rounds, learning.first_labels()))
-        if learning.due():
+        if learning.due(self._frontier.anything_left()):
+            if not learning.sampled:
+                yield from self._do(Sampled(store.rounds, learning.sample()))
             yield Training(len(learning.models) + 1, store.label_count())
             yield Trained(learning.train())
-        if learning.models and learning.models[-1].round == store.rounds:
+        if store.rounds == max([1, *(model.round for model in learning.models)]):
             yield from self._do(Recalled(store.rounds, self._network))
-
-    def _rehearse(self, learning: Learning) -> Iterator[Event]:
-        """A short run on the cheap surface, to see where searches go."""
-        settings, path = learning.rehearsal()
-        if path.exists():
-            events = resume(path, workers=self._workers)
-        else:
-            x = self._store.start
-            events = explore(self._store.molecule, x, settings, path, workers=self._workers)
-        for event in events:
-            if isinstance(event, RoundDone):
-                yield Rehearsed(event.trials, settings.max_trials or 0)
 
     def _rebonded(self) -> Iterator[Event]:
         """Tell when the start or the wanted product turned out to be another molecule."""
@@ -526,7 +514,8 @@ class _Exploration:
                 self._exhausted = True
                 return self._frontier
             eqs = filter(self._worth_expanding, self._network.eqs.values())
-            self._again = further_attempts(attempt, self._store.used(), eqs, self._pushes)
+            tried = self._store.used(all_missed=self._learning is not None)
+            self._again = further_attempts(attempt, tried, eqs, self._pushes)
             attempt += 1
         return self._again
 

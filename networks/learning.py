@@ -1,17 +1,18 @@
 """Learning while exploring: what separates the searched surface from the reference.
 
-A run that learns begins with a rehearsal, a short run on the cheap surface that costs no gradient
-of the reference. Of the geometries it met the most different ones are labelled by the reference,
-and a first model of the difference is trained. From then on every gradient of the reference that a
-search needs is a label too, and the model is trained further when there are enough new ones. The
-models and the labels lie in a folder beside the run file, in which all labels are kept as well.
+Every gradient of the reference that a run needs to examine what it found is a label. When they are
+many enough, or nothing is left to try on the cheap surface, the most different of all geometries
+that pushes have met are labelled besides, and a first model of the difference is trained. From then
+on searches go on the cheap surface with the model added, also where they have been before; where
+the model is not to be trusted the reference is asked, and the model is trained further when there
+are enough new labels. The models and the labels lie in a folder beside the run file, in which all
+labels are kept as well.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,18 +27,24 @@ from networks.collect import Pool, pool, spread_out, write_frames
 from networks.network import ReactionNetwork
 from networks.records import Absorbed, Dismissed, Key, Model
 from networks.round import Dismissals, Question
-from networks.settings import Settings
 from networks.store import Store
 from networks.tasks import Label, Labelled, Recall, TaskResult
 
 ENTRY_POINT_GROUP = "afir.learners"
 """Packages register a learner under this entry-point group; see `Learner`."""
 
-_REHEARSED = 48  # trials on the cheap surface before anything is learned
-_FIRST = 32  # labels of the first model
-_CEILING = 1000.0 * KJ_PER_MOL  # above the lowest: geometries beyond are not worth a label
+_ENOUGH = 300  # labels with which a first model is trained, though something is left to try
+_SAMPLED = 24  # geometries of pushes that are labelled then
+_CEILING = 800.0 * KJ_PER_MOL  # above the lowest: geometries beyond are not worth a label
 _FEWEST_NEW, _SHARE_NEW = 12, 0.25  # labels that are new before a model is trained further
 _SAME = 0.15  # Å: a structure that moved further on the way to another surface is another
+
+
+SAMPLE = "sample"
+"""The phase of tasks that label geometries of pushes."""
+
+STAGES = ("push", "path")
+"""Where those geometries come from."""
 
 
 class Learner(Protocol):
@@ -131,13 +138,30 @@ class Learning:
             return self._settings.surface, self._settings.surface_options
         return self._learner.surface(self.file(self.models[-1].number)), {}
 
-    def due(self) -> bool:
-        """Whether there are enough new labels to train a model."""
+    @property
+    def sampled(self) -> bool:
+        """Whether geometries of pushes have been labelled for the first model."""
+        return any(phase == SAMPLE for phase, _ in self._store.labels())
+
+    def due(self, anything_left: bool) -> bool:
+        """Whether a model is to be trained.
+
+        Parameters
+        ----------
+        anything_left
+            Whether anything is left to try as things are.
+        """
         count = self._store.label_count()
         if not self.models:
-            return count > 0
+            return count >= _ENOUGH or not anything_left
         known = self.models[-1].labels
         return count - known >= max(_FEWEST_NEW, _SHARE_NEW * known)
+
+    def sample(self) -> list[Label]:
+        """The most different geometries of all that pushes have met."""
+        frames = self._store.frames()
+        found = pool(self._store.molecule, [("run", frames)], stages=STAGES, ceiling=_CEILING)
+        return [Label(found.positions[index]) for index in spread_out(found, _SAMPLED)]
 
     def train(self) -> Model:
         """Train the next model with all labels there are."""
@@ -182,33 +206,8 @@ class Learning:
         write_frames(path, everything, known, self._settings.reference)
         return len(known)
 
-    # -- the rehearsal ---------------------------------------------------------------------
 
-    def rehearsal(self) -> tuple[Settings, Path]:
-        """Settings and file of the run on the cheap surface that comes first."""
-        self._folder.mkdir(exist_ok=True)
-        settings = replace(
-            self._settings,
-            reference="",
-            reference_options={},
-            learn=False,
-            keep_frames=True,
-            wanted=None,
-            max_trials=_REHEARSED,
-            max_gradients=None,
-            max_seconds=None,
-            patience=None,
-        )
-        return settings, self._folder / "rehearsal.db"
-
-    def first_labels(self) -> list[Label]:
-        """What to ask the reference first: the most different geometries of the rehearsal."""
-        with Store.open(self.rehearsal()[1]) as run:
-            found = pool(run.molecule, [("rehearsal", run.frames())], ceiling=_CEILING)
-        return [Label(found.positions[index]) for index in spread_out(found, _FIRST)]
-
-
-class FirstLabels:
+class Sampled:
     """The stage of a run that labels geometries before anything is learned.
 
     Parameters
@@ -226,7 +225,7 @@ class FirstLabels:
 
     def begin(self) -> list[Question]:
         """Label them all."""
-        return [(Key("label", index), task) for index, task in enumerate(self._tasks)]
+        return [(Key(SAMPLE, index), task) for index, task in enumerate(self._tasks)]
 
     def take(self, key: Key, result: TaskResult) -> list[Question]:
         """Nothing follows."""
@@ -238,7 +237,7 @@ class FirstLabels:
         if not any(isinstance(answer.value, Labelled) for answer in self._answers.values()):
             errors = {answer.error for answer in self._answers.values()}
             raise InputError(
-                f"the reference gave no energy for any geometry of the rehearsal: {min(errors)}"
+                f"the reference gave no energy for any geometry of the pushes: {min(errors)}"
             )
         return _no_trials(self.number, self._answers, ())
 

@@ -382,8 +382,11 @@ class Store:
         for row in rows:
             yield schema.dismissed_record(row)
 
-    def used(self) -> Iterator[Used]:
-        """The pushes that have been tried, in order."""
+    def used(self, *, all_missed: bool = False) -> Iterator[Used]:
+        """The pushes that have been tried, in order.
+
+        With `all_missed` every one counts as tried in vain, because the surface has changed.
+        """
         columns = schema.TRIALS.c
         query = sa.select(
             columns.eq, columns.push, columns.pushes_left, columns.outcome, columns.crossed
@@ -392,7 +395,7 @@ class Store:
             rows = connection.execute(query).all()
         for eq, push, left, outcome, crossed in rows:
             missed = crossed and outcome == Outcome.NO_SADDLE.name
-            missed |= outcome == Outcome.DOUBTED.name
+            missed |= outcome == Outcome.DOUBTED.name or all_missed
             yield Used(Item(f"EQ{eq}", push), left, missed)
 
     def plan(self) -> Plan | None:

@@ -42,7 +42,7 @@ _ASIDE = 0.15  # Å: along the mode (norm) off a point of too high an order
 _TIGHTER = 0.1  # of the gradient limit, where the surface is flat
 _LOOSER = 4.0  # times the gradient limit of saddle points: the Newton step judges those besides
 _NEARER, _PATIENCE = 0.7, 3  # gradients fall to that share of themselves, within so many tries
-_STEPS = 40  # of a search on the reference itself, where the two surfaces have nothing in common
+_STEPS = 16  # of a search on the reference itself, where the two surfaces have nothing in common
 _LOOKS = (1.0 / 3.0, 2.0 / 3.0)  # of each side of a path, where the reference is asked
 _PATHS = 2  # paths of the cheap surface that are followed before one of the reference
 _SAME = 0.3  # Å: an end that moves no more than this is the same on both surfaces
@@ -172,7 +172,7 @@ def _agreed(
     """A stationary point of the cheap surface with the difference added, once both agree.
 
     Where they do not come to agree, the search is done on the reference alone from where its
-    gradient was least.
+    gradient was least, or given up if that was where it began: nothing like it is there then.
 
     Parameters
     ----------
@@ -188,8 +188,8 @@ def _agreed(
     Minimum or Saddle
         Energy and gradient are those of the reference if it has CONVERGED.
     """
-    found, least = start, np.inf
-    nearest = start
+    found, nearest, least = start, start, np.inf
+    nearer = 0  # times that it has come nearer
     stale = 0  # times in a row that the reference has come hardly nearer
     while stale < _PATIENCE and found.outcome is Outcome.CONVERGED:
         x = found.positions
@@ -201,9 +201,12 @@ def _agreed(
         stale += 1
         if size < _NEARER * least:
             nearest, least, stale = found, size, 0
+            nearer += 1
         cheap = yield from unlearned(_asked(x[None]))
         difference.learn(x[None], cheap, truth)
         found = yield from difference.added(search(x, found.hessian))
+    if nearer < 2:
+        return replace(nearest, outcome=Outcome.STEPS)
     result = yield from referred(search(nearest.positions, nearest.hessian))
     return result
 
