@@ -126,10 +126,9 @@ def train(
     frames = read_dataset(data)
     line = LiveLine(messages(), f"{len(frames)} frames of {frames.molecule.name}")
 
-    def tell(number: int, progress: Progress) -> None:
-        which = f"network {number + 1} of {networks}, " if networks > 1 else ""
+    def tell(progress: Progress) -> None:
         line.show(
-            f"{which}step {progress.step} of {progress.steps}: validation "
+            f"step {progress.step} of {progress.steps}: validation "
             f"{_MEV * progress.energy_error:.1f} meV, {_MEV * progress.gradient_error:.1f} meV/Å"
         )
 

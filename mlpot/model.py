@@ -26,9 +26,10 @@ _BLOCK = 4
 
 
 class Network(torch.nn.Module):
-    """From positions to energies, without the reference energies of the elements.
+    """The weights of one network from positions to energies, without those of the elements.
 
-    Schnetpack makes the weights, names them and gives them their first values.
+    Schnetpack makes the weights, names them and gives them their first values;
+    `mlpot.dense.energies` is what they stand for.
 
     Parameters
     ----------
@@ -48,30 +49,31 @@ class Network(torch.nn.Module):
         )
         self.readout = build_mlp(shape.features, 1)
 
-    def forward(self, numbers: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """Energies (k,) of geometries (k, n, 3) of atoms with these numbers (n,)."""
-        weights = arranged(self.architecture, [self.state_dict(keep_vars=True)])
-        return energies(self.architecture, weights, numbers, positions[None])[0]
-
 
 def energies_and_gradients(
-    network: torch.nn.Module, numbers: torch.Tensor, positions: torch.Tensor, *, train: bool = False
+    networks: Sequence[Network],
+    numbers: torch.Tensor,
+    positions: torch.Tensor,
+    *,
+    train: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Energies (k,) and their derivatives (k, n, 3).
+    """Energies (m, k) and derivatives (m, k, n, 3) of geometries, each network with its own.
 
     Parameters
     ----------
-    network
-        A `Network`.
+    networks
+        m networks of one architecture.
     numbers
         (n,).
     positions
-        (k, n, 3).
+        (m, k, n, 3).
     train
         Whether the gradients will be differentiated again.
     """
     x = positions.detach().requires_grad_(True)
-    said = network(numbers, x)
+    architecture = networks[0].architecture
+    weights = arranged(architecture, [network.state_dict(keep_vars=True) for network in networks])
+    said = energies(architecture, weights, numbers, x)
     (gradients,) = torch.autograd.grad(said.sum(), x, create_graph=train)
     return said, gradients
 

@@ -79,7 +79,7 @@ def make(
     recipe: Recipe,
     *,
     device: str = "cpu",
-    tell: Callable[[int, Progress], None] = lambda network, progress: None,
+    tell: Callable[[Progress], None] = lambda progress: None,
 ) -> Trained:
     """Train a potential.
 
@@ -92,7 +92,7 @@ def make(
     device
         As torch names it.
     tell
-        Called with the number of the network and its progress.
+        Called with the progress now and then.
 
     Raises
     ------
@@ -109,19 +109,16 @@ def make(
     learn, check = (
         replace(part, energies=part.energies - shift) for part in (parts.train, parts.validation)
     )
-    states = [
-        train(
-            recipe.architecture,
-            recipe.training,
-            learn,
-            check,
-            scale,
-            1000 * recipe.seed + number,
-            device=device,
-            tell=lambda progress, number=number: tell(number, progress),  # type: ignore[misc]
-        )
-        for number in range(recipe.networks)
-    ]
+    states = train(
+        recipe.architecture,
+        recipe.training,
+        learn,
+        check,
+        scale,
+        [1000 * recipe.seed + number for number in range(recipe.networks)],
+        device=device,
+        tell=tell,
+    )
     about = Description(
         architecture=recipe.architecture,
         references=known,

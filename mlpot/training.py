@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,9 +73,9 @@ class Progress:
     step, steps
         Steps done and to be done at most.
     energy_error, gradient_error
-        Mean absolute errors on the validation frames, in eV and eV/Å.
+        Mean absolute errors of the networks on the validation frames, in eV and eV/Å.
     best
-        Whether it is the best so far.
+        Whether it is the best so far for one of them.
     """
 
     step: int
@@ -105,28 +105,28 @@ def train(
     data: Dataset,
     validation: Dataset,
     scale: float,
-    seed: int,
+    seeds: Sequence[int],
     *,
-    start: State | None = None,
+    starts: Sequence[State] | None = None,
     device: str = "cpu",
     tell: Callable[[Progress], None] = lambda progress: None,
-) -> State:
-    """Train one network.
+) -> list[State]:
+    """Train networks side by side, each with frames in an order of its own.
 
     Parameters
     ----------
     architecture
-        Its shape.
+        Their shape.
     training
         How.
     data, validation
         Frames to learn from and frames that tell when to stop, without the energies of the
         elements (`references`) and what a base surface says (`mlpot.dataset.above`).
     scale
-        eV that 1 in its output stands for.
-    seed
-        Of the first weights and the order of the frames.
-    start
+        eV that 1 in their output stands for.
+    seeds
+        One a network, for its first weights and the order of the frames.
+    starts
         Weights to begin with.
     device
         As torch names it.
@@ -135,73 +135,98 @@ def train(
 
     Returns
     -------
-    dict
-        The weights, averaged over the last steps, of the best look.
+    list of dict
+        The weights of each network, averaged over the last steps, of its best look.
     """
-    generator = torch.Generator().manual_seed(seed)
-    torch.manual_seed(seed)
-    network = Network(architecture)
-    if start is not None:
-        network.load_state_dict(start)
-    network.to(device)
-    average = copy.deepcopy(network)
+    count = len(seeds)
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    networks = []
+    for number, seed in enumerate(seeds):
+        torch.manual_seed(seed)
+        network = Network(architecture)
+        if starts is not None:
+            network.load_state_dict(starts[number])
+        networks.append(network.to(device))
+    averages = copy.deepcopy(networks)
     numbers = torch.tensor(data.molecule.numbers, device=device)
     x, energies, gradients = _tensors(data, scale, device)
     each = math.ceil(len(data) / training.batch)
     steps = max(training.epochs * each, training.fewest_steps)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=training.rate)
+    weights = [list(network.parameters()) for network in networks]
+    optimiser = torch.optim.AdamW(
+        [weight for own in weights for weight in own], lr=training.rate, foreach=True
+    )
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, training.rate, total_steps=steps)
     look = max(each, steps // 100)
-    best, stale = math.inf, 0
-    kept: State = {key: value.cpu().clone() for key, value in average.state_dict().items()}
-    order: list[int] = []
+    best, stale = [math.inf] * count, [0] * count
+    kept = [_weights(average) for average in averages]
+    orders: list[list[int]] = [[] for _ in seeds]
     for step in range(1, steps + 1):
-        while len(order) < min(training.batch, len(data)):
-            order += torch.randperm(len(data), generator=generator).tolist()
-        chosen, order = order[: training.batch], order[training.batch :]
-        said, slopes = energies_and_gradients(network, numbers, x[chosen], train=True)
-        loss = (
-            training.energy_weight * ((said - energies[chosen]) ** 2).mean()
-            + (1.0 - training.energy_weight) * ((slopes - gradients[chosen]) ** 2).mean()
+        chosen = []
+        for order, generator in zip(orders, generators, strict=True):
+            while len(order) < min(training.batch, len(data)):
+                order += torch.randperm(len(data), generator=generator).tolist()
+            chosen.append(order[: training.batch])
+            del order[: training.batch]
+        picked = torch.tensor(chosen, device=device)
+        said, slopes = energies_and_gradients(networks, numbers, x[picked], train=True)
+        # The networks have no weight in common: the sum is for each its own loss.
+        loss = count * (
+            training.energy_weight * ((said - energies[picked]) ** 2).mean()
+            + (1.0 - training.energy_weight) * ((slopes - gradients[picked]) ** 2).mean()
         )
         optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+        for own in weights:
+            torch.nn.utils.clip_grad_norm_(own, 10.0)
         optimiser.step()
         cycle.step()
-        _follow(average, network, min(training.average, (1.0 + step) / (10.0 + step)))
+        decay = min(training.average, (1.0 + step) / (10.0 + step))
+        for average, network in zip(averages, networks, strict=True):
+            _follow(average, network, decay)
         if step % look == 0 or step == steps:
-            of_energy, of_gradient = errors(average, validation, scale, device)
+            of_energy, of_gradient = errors(averages, validation, scale, device)
             measure = (
                 training.energy_weight * of_energy + (1 - training.energy_weight) * of_gradient
             )
-            better = measure < best
-            if better:
-                best, stale = measure, 0
-                kept = {key: value.cpu().clone() for key, value in average.state_dict().items()}
-            else:
-                stale += 1
-            tell(Progress(step, steps, of_energy, of_gradient, better))
-            if stale >= training.patience:
+            better = [bool(now < before) for now, before in zip(measure, best, strict=True)]
+            for number in range(count):
+                stale[number] += 1
+                if better[number]:
+                    best[number], stale[number] = float(measure[number]), 0
+                    kept[number] = _weights(averages[number])
+            tell(
+                Progress(
+                    step, steps, float(of_energy.mean()), float(of_gradient.mean()), any(better)
+                )
+            )
+            if min(stale) >= training.patience:
                 break
     return kept
 
 
-def errors(network: Network, data: Dataset, scale: float, device: str) -> tuple[float, float]:
-    """Mean absolute errors of energies (eV) and components of gradients (eV/Å)."""
+def errors(
+    networks: Sequence[Network], data: Dataset, scale: float, device: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean absolute errors of each network: energies in eV, components of gradients in eV/Å."""
     numbers = torch.tensor(data.molecule.numbers, device=device)
     x, energies, gradients = _tensors(data, scale, device)
     wrong: list[NDArray[np.float64]] = []
     slopes_wrong: list[NDArray[np.float64]] = []
     for start in range(0, len(data), 64):
         part = slice(start, start + 64)
-        said, slopes = energies_and_gradients(network, numbers, x[part])
+        everywhere = x[part].expand(len(networks), -1, -1, -1)
+        said, slopes = energies_and_gradients(networks, numbers, everywhere)
         wrong.append((said.detach() - energies[part]).abs().cpu().numpy())
-        slopes_wrong.append((slopes - gradients[part]).abs().cpu().numpy())
+        slopes_wrong.append((slopes - gradients[part]).abs().mean(dim=(2, 3)).cpu().numpy())
     return (
-        scale * float(np.concatenate(wrong).mean()),
-        scale * float(np.concatenate(slopes_wrong).mean()),
+        scale * np.concatenate(wrong, axis=1).mean(axis=1, dtype=np.float64),
+        scale * np.concatenate(slopes_wrong, axis=1).mean(axis=1, dtype=np.float64),
     )
+
+
+def _weights(network: Network) -> State:
+    return {key: value.cpu().clone() for key, value in network.state_dict().items()}
 
 
 def _tensors(

@@ -45,12 +45,12 @@ def test_they_are_the_networks_of_schnetpack(representation: str, n: int) -> Non
         # Some atoms are beyond the cutoff of 5 Å.
         x = rng.uniform(-4.0, 4.0, size=(3, n, 3))
         energies, gradients = model.energies_and_gradients(
-            network, torch.tensor(numbers), torch.tensor(x)
+            [network], torch.tensor(numbers), torch.tensor(x)[None]
         )
         for index in range(3):
             energy, gradient = by_schnetpack(network, numbers, x[index])
-            assert energies[index].item() == pytest.approx(energy.item(), abs=1e-11)
-            assert torch.allclose(gradients[index], gradient, atol=1e-11)
+            assert energies[0, index].item() == pytest.approx(energy.item(), abs=1e-11)
+            assert torch.allclose(gradients[0, index], gradient, atol=1e-11)
 
 
 @pytest.mark.parametrize("representation", REPRESENTATIONS)
@@ -60,7 +60,7 @@ def test_weights_learn_as_those_of_schnetpack_do(representation: str) -> None:
     network = model.Network(Architecture(representation, features=8, interactions=2)).double()
     numbers, x = BUTADIENE.numbers, geometries(2)
     energies, gradients = model.energies_and_gradients(
-        network, torch.tensor(numbers), torch.tensor(x), train=True
+        [network], torch.tensor(numbers), torch.tensor(x)[None], train=True
     )
     (energies.sum() + (gradients**2).sum()).backward()
     seen = {name: value.grad.clone() for name, value in network.named_parameters()}

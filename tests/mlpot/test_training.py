@@ -124,13 +124,13 @@ def test_training_goes_down_from_where_it_starts(data: Dataset) -> None:
     learn = replace(part, energies=part.energies - shift)
     scale = training.typical_gradient(part)
     seen = []
-    state = training.train(
+    states = training.train(
         SMALL,
         training.Training(epochs=1, fewest_steps=60),
         learn,
         learn,
         scale,
-        0,
+        [0, 1],
         tell=seen.append,
     )
     assert seen[-1].gradient_error < 0.8 * np.abs(part.gradients).mean()
@@ -142,8 +142,8 @@ def test_training_goes_down_from_where_it_starts(data: Dataset) -> None:
         learn,
         learn,
         scale,
-        0,
-        start=state,
+        [0, 1],
+        starts=states,
         tell=warm.append,
     )
     assert warm[0].gradient_error < 1.1 * min(progress.gradient_error for progress in seen)
