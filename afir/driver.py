@@ -8,8 +8,8 @@ their `Evaluation`, and returns its result. It knows no backend. `solve` runs on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Generic, TypeAlias, TypeVar
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from afir.errors import AfirError, BrokenSurfaceError, SurfaceError
 from afir.molecule import Positions
-from afir.surface import Evaluation, Surface
+from afir.surface import Evaluation, Referenced, Surface
 
 T = TypeVar("T")
 
@@ -30,6 +30,8 @@ class Level(Enum):
     """Far from stationary points: smooth matters, the last digit does not."""
     POINT = "point"
     """For everything that is reported."""
+    REFERENCE = "reference"
+    """Where there are two surfaces, on the one that has the last word (`afir.surface.Checked`)."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,31 @@ def stage(name: str, search: Search[T], level: Level = Level.POINT) -> Search[T]
         return asked if isinstance(asked, Request) else Request(asked, name, level, search)
 
     return relayed(search, labelled)
+
+
+def referred(search: Search[T]) -> Search[T]:
+    """Have the surface with the last word answer all that `search` asks for.
+
+    The stages are counted apart: ``"saddle"`` becomes ``"reference saddle"``.
+    """
+
+    def handed_on(asked: Asked) -> Asked:
+        if not isinstance(asked, Request):
+            asked = Request(asked, "other", Level.POINT, search)
+        return replace(asked, stage=reference_stage(asked.stage), level=Level.REFERENCE)
+
+    return relayed(search, handed_on)
+
+
+def reference_stage(name: str) -> str:
+    """The name under which gradients of the reference are counted."""
+    return f"reference {name}"
+
+
+def reference_gradients(gradients: Mapping[str, int]) -> int:
+    """How many of the gradients, counted by stage, were those of the reference."""
+    first = reference_stage("")
+    return sum(count for name, count in gradients.items() if name.startswith(first))
 
 
 def relayed(search: Search[T], handle: Callable[[Asked], Asked]) -> Search[T]:
@@ -144,7 +171,7 @@ def _answer(
     # In a search a NaN would look like any other number.
     if not finite[start:stop].all():
         return SurfaceError("the surface returned an energy or gradient that is not finite")
-    return Evaluation(evaluation.energies[start:stop], evaluation.gradients[start:stop])
+    return evaluation.part(start, stop)
 
 
 def drive(
@@ -157,7 +184,8 @@ def drive(
     searches
         (key, search) pairs; taken lazily, as places become free.
     surface
-        The surface; its `for_paths` answers requests of level PATH.
+        The surface; its `for_paths` answers requests of level PATH, its `reference`, if it has
+        one, those of level REFERENCE.
     width
         How many searches are kept in flight.
 
@@ -174,7 +202,11 @@ def drive(
         shapes. It too is raised inside the search that asked: one that turns it into a value
         stops no other.
     """
-    surfaces = {Level.PATH: surface.for_paths(), Level.POINT: surface}
+    surfaces = {
+        Level.PATH: surface.for_paths(),
+        Level.POINT: surface,
+        Level.REFERENCE: surface.reference if isinstance(surface, Referenced) else surface,
+    }
     waiting = iter(searches)
     flights: list[_Flight[T]] = []
     while True:

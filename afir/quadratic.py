@@ -367,6 +367,28 @@ def vibrations(
     return values[:keep], vectors[:, :keep]
 
 
+def agreeing(estimate: Matrix, directions: Matrix, products: Matrix) -> Matrix:
+    """A symmetric matrix (m, m) that agrees with what was measured, least changed to do so.
+
+    Parameters
+    ----------
+    estimate
+        (m, m) symmetric.
+    directions
+        (m, k) orthonormal.
+    products
+        (m, k) what the true matrix makes of them; where these contradict each other
+        (a measured curvature is not quite symmetric), the mean is kept.
+    """
+    error = products - estimate @ directions
+    outer = error @ directions.T
+    inner = directions.T @ error
+    result: Matrix = (
+        estimate + outer + outer.T - directions @ (0.5 * (inner + inner.T)) @ directions.T
+    )
+    return result
+
+
 def longest(step: Vector) -> float:
     """The largest displacement of one atom in Å in a step (3n,)."""
     moves = step.reshape(-1, 3)

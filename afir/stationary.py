@@ -25,6 +25,7 @@ class Outcome(Enum):
     OUTSIDE_WINDOW = "every peak lies above the energy window"
     TIMED_OUT = "the task took longer than its time limit"
     SEARCH_FAILED = "the search ended with an error of its own"
+    DOUBTED = "the surface was not to be trusted on the way"
     WORKER_DIED = "the worker process died"
     # a refinement
     NO_MINIMUM = "there is no minimum nearby"

@@ -6,6 +6,7 @@ Loading this module loads no torch: that is done when a surface is built.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
@@ -158,8 +159,11 @@ class LearnedSurface:
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
         """Energies and gradients of a batch; see `afir.surface.Surface.evaluate`."""
-        evaluation, _ = self.evaluate_with_spread(positions, owners)
-        return evaluation
+        evaluation, spread = self.evaluate_with_spread(positions, owners)
+        if len(self.potential) < 2:
+            return evaluation
+        limit = self.potential.description.limit
+        return replace(evaluation, spread=spread.max(axis=1), limit=limit)
 
     def evaluate_with_spread(
         self, positions: Positions, owners: Sequence[object] | None = None

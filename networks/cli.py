@@ -80,6 +80,25 @@ def _limits(command: F) -> F:
 @click.option("-o", "--output", help="The run file to make.  [default: IN with .db]")
 @click.option("--surface", help="The surface, see `afir surfaces`.  [default: gfn2]")
 @surface_option_option
+@click.option(
+    "--reference",
+    metavar="SURFACE",
+    help="The surface to examine and report everything on that was found on --surface, e.g. dft."
+    "  [default: --surface itself]",
+)
+@click.option(
+    "--reference-option",
+    "reference_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the reference. Repeatable.",
+)
+@click.option(
+    "--learn/--no-learn",
+    default=None,
+    help="Learn on the way what separates --surface from the reference, and search with it.  "
+    "[default: do not]",
+)
 @state_options
 @click.option(
     "--gamma",
@@ -148,10 +167,12 @@ def explore(job: Path | None, **flags: Any) -> int:
     new_file(output, remedy=f"go on with it by `afir resume {output}`")
     molecule, positions, settings = _read(asked)
     load_surface(settings.surface, molecule, **settings.surface_options)  # complains early
+    if settings.reference:
+        load_surface(settings.reference, molecule, **settings.reference_options)
     resolved = write_toml(resolved_job(asked, molecule))
     events = exploration(molecule, positions, settings, output, workers=asked.workers, job=resolved)
     click.echo(
-        f"Exploring {molecule.name} on {settings.surface} with γ up to "
+        f"Exploring {molecule.name} on {_surfaces(settings)} with γ up to "
         f"{settings.step.gamma:g} kJ/mol, into {output}",
         err=True,
     )
@@ -303,6 +324,14 @@ def plot(run: Path, output: Path, start: str | None, end: str | None, mark: bool
     click.echo(f"Written: {output}")
 
 
+def _surfaces(settings: Settings) -> str:
+    """What is searched on, and what examines what is found."""
+    if not settings.reference:
+        return settings.surface
+    learned = " and what is learned" if settings.learn else ""
+    return f"{settings.reference}, searching on {settings.surface}{learned},"
+
+
 def _merged(values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
     """The values of a job file with the flags that were given laid over them."""
     merged = dict(values)
@@ -311,7 +340,7 @@ def _merged(values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
             continue
         if key in _KINDS:
             merged[key] = _limit(key, value)
-        elif key in ("surface_options", "policy_options"):
+        elif key in ("surface_options", "reference_options", "policy_options"):
             flag = "--" + key.removesuffix("s").replace("_", "-")
             before = values.get(key, {})
             given = option_values(value, flag)

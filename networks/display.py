@@ -19,15 +19,18 @@ from networks.events import (
     Found,
     Opened,
     Rebonded,
+    Rehearsed,
     Rejected,
     RoundDone,
     RoundStarted,
     Stopped,
     TaskDone,
+    Trained,
+    Training,
     TrialDone,
 )
 from networks.naming import names
-from networks.records import COMPLEX, DC, EQ, TS
+from networks.records import COMPLEX, DC, EQ, TS, Model
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +39,8 @@ _DOING = {
     "confirm": "proving transition states",
     "characterise": "refining minima",
     "probe": "trying the surface",
+    "label": "labelling",
+    "recall": "finding known structures on the new model",
 }
 
 
@@ -88,6 +93,10 @@ class Tally:
                 self.zero = record.energy
         elif isinstance(event, TrialDone):
             self.trials += 1
+        elif isinstance(event, Rehearsed):
+            self.doing = f"rehearsal: {event.trials} of {event.of} trials"
+        elif isinstance(event, Training):
+            self.doing = f"training model {event.number} on {event.labels} labels"
         elif isinstance(event, RoundDone):
             self.eqs, self.tss, self.dcs = event.eqs, event.tss, event.dcs
             self.trials, self.gradients = event.trials, event.gradients
@@ -140,10 +149,18 @@ def watch(events: Iterable[Event], line: LiveLine, tally: Tally) -> Stopped | No
                     f"Warning: the {event.what} is not the molecule that was given: bonds changed "
                     f"while it was relaxed: {', '.join(event.changes)}"
                 )
+            elif isinstance(event, Trained):
+                line.say(_learned(event.model))
             elif isinstance(event, Stopped):
                 stopped = event
             line.show(tally.line())
     return stopped
+
+
+def _learned(model: Model) -> str:
+    """The line about a model."""
+    errors = ", ".join(f"{name} {value:.3g}" for name, value in model.errors.items())
+    return f"Model {model.number}: {model.labels} labels, {model.seconds:.0f} s; {errors}"
 
 
 def _log(event: Event, tally: Tally) -> None:

@@ -24,7 +24,7 @@ from afir.stationary import (
 from networks.identity import IdentityIndex, fingerprint
 from networks.network import ReactionNetwork
 from networks.records import DC, EQ, TS, Absorbed, Dismissed, Key, Plan, Trial
-from networks.tasks import Characterise, Confirm, Push, Task, TaskResult
+from networks.tasks import Characterise, Confirm, Label, Labelled, Push, Task, TaskResult
 
 Question: TypeAlias = tuple[Key, Task]
 
@@ -155,6 +155,9 @@ class Round:
         The task of each item of the plan, and how many pushes of its EQ are left after it.
     network, dismissals
         What is known before the round; read only until `absorb`.
+    referenced
+        Whether what the searches say is not the last word: then the energies of new dissociation
+        channels are asked for too.
     """
 
     def __init__(
@@ -164,6 +167,8 @@ class Round:
         left: list[int | None],
         network: ReactionNetwork,
         dismissals: Dismissals,
+        *,
+        referenced: bool = False,
     ) -> None:
         self.number = plan.round
         self._plan = plan
@@ -179,6 +184,10 @@ class Round:
         self._own_minima: list[range] = []
         self._saddle_index = IdentityIndex(network.molecule)
         self._minimum_index = IdentityIndex(network.molecule)
+        # Channels that were new in this round, and which question is about each.
+        self._referenced = referenced
+        self._channels = ReactionNetwork(network.molecule)
+        self._own_channels: list[range] = []
 
     def begin(self) -> list[Question]:
         """The pushes."""
@@ -224,16 +233,24 @@ class Round:
             if any(Key("confirm", i) not in self._answers for i in self._own_candidates[number]):
                 return
             first = len(self._minima)
+            first_channel = len(self._channels.dcs)
             for minimum in self._met(number):
-                if minimum.dissociated or minimum.outcome is not Outcome.CONVERGED:
-                    continue
                 x, energy = minimum.positions, minimum.energy
+                if minimum.dissociated:
+                    if self._referenced and self._network.find_dc(x) is None:
+                        id, is_new = self._channels.add_dc(x, energy, origin="")
+                        if is_new:
+                            yield Key("label", int(id[2:])), Label(x)
+                    continue
+                if minimum.outcome is not Outcome.CONVERGED:
+                    continue
                 if self._is_new("EQ", self._minimum_index, x, energy):
                     index = len(self._minima)
                     self._minima.append(minimum)
                     task = Characterise(minimum.positions, minimum.hessian)
                     yield Key("characterise", index), task
             self._own_minima.append(range(first, len(self._minima)))
+            self._own_channels.append(range(first_channel, len(self._channels.dcs)))
 
     def _met(self, number: int) -> Iterator[Minimum]:
         """The minima of a trial: the ends of its new transition states, then its own."""
@@ -302,6 +319,7 @@ class Round:
         keys = [Key("push", number)]
         keys += [Key("confirm", i) for i in self._own_candidates[number]]
         keys += [Key("characterise", i) for i in self._own_minima[number]]
+        keys += [Key("label", i) for i in self._own_channels[number]]
         if number == len(self._tasks) - 1 and _PROBE in self._answers:
             keys.append(_PROBE)
         return keys
@@ -377,6 +395,8 @@ class Round:
         """The node of a minimum, made if it is new; None when it is none."""
         network, x, energy = note.network, minimum.positions, minimum.energy
         if minimum.dissociated:
+            if self._referenced and network.find_dc(x) is None:
+                x, energy = self._channel(x, energy)
             id, is_new = network.add_dc(x, energy, origin=note.eq)
             if is_new:
                 note.new[id] = network.dcs[id]
@@ -403,6 +423,15 @@ class Round:
         if network.find_eq(x, energy) != id:
             note.dismiss("EQ", minimum, Outcome.CONVERGED, f"it is {id}", id)
         return id
+
+    def _channel(self, x: Positions, energy: float) -> tuple[Positions, float]:
+        """The channel of fragments like these with its energy on the reference, if it has one."""
+        id = self._channels.find_dc(x)
+        if id is not None:
+            answer = self._answers[Key("label", int(id[2:]))].value
+            if isinstance(answer, Labelled):
+                return self._channels.dcs[id].positions, answer.energy
+        return x, energy
 
 
 class _Note:

@@ -1,0 +1,276 @@
+"""What was found on a cheap surface, examined on the one that has the last word.
+
+The cheap surface gives the shape of the surroundings, the reference (`afir.driver.referred`) what
+is wrong with it: where the reference was asked, a Gaussian process (`afir.gaussian`) takes up the
+difference, and the search goes on on the sum of both until the reference agrees. So a few gradients
+of the reference converge a stationary point, some more prove its order by the softest modes, and
+for a transition state some along the path say that the energy falls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from afir.driver import Asked, Request, Search, referred, stage
+from afir.errors import SurfaceError
+from afir.gaussian import GaussianProcess
+from afir.geometry import internal_part, superpose
+from afir.molecule import Molecule, Positions
+from afir.quadratic import Matrix
+from afir.searches.characterise import NotAMinimum, characterise
+from afir.searches.confirm import followed, refuted
+from afir.searches.hessian import arrived, measure
+from afir.searches.minimum import minimise
+from afir.searches.saddle import Saddle, saddle
+from afir.searches.settings import StepSettings
+from afir.searches.softest import softest
+from afir.stationary import Candidate, Confirmation, Minimum, Outcome, StationaryPoint
+from afir.surface import Evaluation
+
+T = TypeVar("T")
+P = TypeVar("P", Minimum, Saddle)
+
+_TRIES = 3
+_ASIDE = 0.15  # Å: along the mode (norm) off a point of too high an order
+_TIGHTER = 0.1  # of the gradient limit, where the surface is flat
+_LOOSER = 4.0  # times the gradient limit of saddle points: the Newton step judges those besides
+_ASKED = 15  # times the reference is asked for one stationary point, at most
+_LOOKS = (1.0 / 3.0, 2.0 / 3.0)  # of each side of a path, where the reference is asked
+_PATHS = 2  # paths of the cheap surface that are followed before one of the reference
+_SAME = 0.3  # Å: an end that moves no more than this is the same on both surfaces
+
+
+class _Difference:
+    """What the reference says beyond the cheap surface, as far as it was asked."""
+
+    def __init__(self) -> None:
+        self._learned: GaussianProcess | None = None
+
+    def learn(self, positions: Positions, cheap: Evaluation, truth: Evaluation) -> None:
+        """Take note of geometries (k, n, 3) that both surfaces have evaluated."""
+        energies, gradients = truth.energies - cheap.energies, truth.gradients - cheap.gradients
+        if self._learned is None:
+            self._learned = GaussianProcess(positions, energies, gradients)
+        else:
+            self._learned.learn(positions, energies, gradients)
+
+    def added(self, search: Search[T]) -> Search[T]:
+        """Run `search` on the cheap surface with the difference added."""
+        try:
+            asked = next(search)
+            while True:
+                try:
+                    evaluation = yield asked
+                except SurfaceError as error:
+                    asked = search.throw(error)
+                    continue
+                asked = search.send(self._corrected(asked, evaluation))
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+    def _corrected(self, asked: Asked, evaluation: Evaluation) -> Evaluation:
+        if self._learned is None:
+            return evaluation
+        said = self._learned.predict(asked.positions if isinstance(asked, Request) else asked)
+        return Evaluation(
+            evaluation.energies + said.energies, evaluation.gradients + said.gradients
+        )
+
+
+def characterise_by_reference(
+    molecule: Molecule,
+    positions: Positions,
+    settings: StepSettings | None = None,
+    *,
+    hessian: Matrix | None = None,
+) -> Search[StationaryPoint]:
+    """Refine a minimum on the cheap surface, then on the reference, and prove it there.
+
+    Parameters and errors as for `afir.searches.characterise.characterise`; of the Hessian only
+    what belongs to the softest modes is measured on the reference (`softest`).
+    """
+    limits = settings or StepSettings()
+    found = yield from characterise(molecule, positions, limits, hessian=hessian)
+    x, estimate = found.positions, found.hessian
+    difference = _Difference()
+    gradient_limit = limits.minimum_gradient
+    for _ in range(_TRIES):
+
+        def search(start: Positions, matrix: Matrix) -> Search[Minimum]:
+            return stage("minimum", minimise(molecule, start, limits, hessian=matrix))
+
+        minimum = yield from _agreed(search, x, estimate, difference, gradient_limit)
+        if minimum.outcome is not Outcome.CONVERGED:
+            raise NotAMinimum(f"the reference has no minimum nearby: {minimum.outcome.value}")
+        measured = softest(
+            molecule, minimum.positions, minimum.energy, minimum.gradient, minimum.hessian
+        )
+        point = yield from referred(stage("hessian", measured))
+        if point.order == 0 and arrived(point, minimum.gradient):
+            return point
+        x, estimate = point.positions, point.hessian
+        if point.order > 0:
+            uphill = float((minimum.gradient * point.mode).sum()) > 0.0
+            x = x + (-_ASIDE if uphill else _ASIDE) * point.mode
+        else:
+            gradient_limit *= _TIGHTER
+    raise NotAMinimum(f"the reference has only saddles or slopes nearby, after {_TRIES} tries")
+
+
+def confirm_by_reference(
+    molecule: Molecule, candidate: Candidate, settings: StepSettings | None = None
+) -> Search[Confirmation]:
+    """Converge a candidate on the reference and prove it there.
+
+    The two softest modes are measured on the reference. The path is followed on the cheap surface
+    with the difference added, and the reference is asked at two points of each side: if its energy
+    does not fall from each to the next, the path is followed once more with what was learned, and
+    then on the reference itself.
+
+    Parameters and result as for `afir.searches.confirm.confirm`; the ends are those of the cheap
+    surface, where it has them too.
+    """
+    limits = settings or StepSettings()
+    known = yield from stage("hessian", measure(molecule, candidate.positions))
+    if known.point.order == 0:
+        return refuted(Outcome.WRONG_ORDER, known.point)
+    difference = _Difference()
+    outcome, point = yield from _converged(molecule, known.point, difference, limits)
+    if outcome is not Outcome.CONVERGED:
+        return refuted(outcome, point)
+    for _ in range(_PATHS):
+        found = yield from difference.added(followed(molecule, point, limits))
+        if found.outcome is not Outcome.CONFIRMED:
+            break
+        if (yield from _falls(found, difference)):
+            ends = []
+            for end in found.ends:
+                ends.append((yield from _on_cheap(molecule, end, limits)))
+            return replace(found, ends=tuple(ends))
+    result = yield from referred(followed(molecule, point, limits))
+    return result
+
+
+def _agreed(
+    search: Callable[[Positions, Matrix], Search[P]],
+    start: Positions,
+    hessian: Matrix,
+    difference: _Difference,
+    gradient_limit: float,
+) -> Search[P]:
+    """A stationary point of the cheap surface with the difference added, once both agree.
+
+    Parameters
+    ----------
+    search
+        What is searched, from positions (n, 3) and a Hessian (3n, 3n).
+    gradient_limit
+        Largest component in eV/Å of the gradient of the reference.
+
+    Returns
+    -------
+    Minimum or Saddle
+        Energy and gradient are those of the reference if it has CONVERGED.
+    """
+    x, estimate = start, hessian
+    for _ in range(_ASKED):
+        found = yield from difference.added(search(x, estimate))
+        if found.outcome is not Outcome.CONVERGED:
+            return found
+        x, estimate = found.positions, found.hessian
+        truth = yield from referred(_asked(x[None]))
+        gradient = internal_part(x, truth.gradients[0])
+        if float(np.abs(gradient).max()) < gradient_limit:
+            return replace(found, energy=float(truth.energies[0]), gradient=gradient)
+        cheap = yield from _asked(x[None])
+        difference.learn(x[None], cheap, truth)
+    return replace(found, outcome=Outcome.STEPS)
+
+
+def _asked(positions: Positions) -> Search[Evaluation]:
+    """Geometries (k, n, 3), evaluated."""
+
+    def plainly() -> Search[Evaluation]:
+        evaluation = yield positions
+        return evaluation
+
+    result = yield from stage("refine", plainly())
+    return result
+
+
+def _converged(
+    molecule: Molecule, start: StationaryPoint, difference: _Difference, limits: StepSettings
+) -> Search[tuple[Outcome, StationaryPoint]]:
+    """The saddle point of the reference that is nearest, and CONVERGED or what is wrong with it."""
+    point = start
+    x = point.positions
+    gradient_limit = _LOOSER * limits.saddle_gradient
+    for _ in range(_TRIES):
+        mode = point.mode
+
+        def search(place: Positions, matrix: Matrix, mode: Positions = mode) -> Search[Saddle]:
+            climb = saddle(molecule, place, limits, direction=mode, hessian=matrix)
+            return stage("saddle", climb)
+
+        top = yield from _agreed(search, x, point.hessian, difference, gradient_limit)
+        if top.outcome is not Outcome.CONVERGED:
+            return Outcome.NOT_STATIONARY, point
+        measured = softest(molecule, top.positions, top.energy, top.gradient, top.hessian)
+        point = yield from referred(stage("hessian", measured))
+        if point.order == 0:
+            return Outcome.WRONG_ORDER, point
+        x = point.positions
+        if point.order > 1:
+            vectors = np.linalg.eigh(point.hessian)[1]
+            x = x + _ASIDE * vectors[:, 1].reshape(x.shape)
+        elif not arrived(point, top.gradient):
+            gradient_limit *= _TIGHTER
+        elif -point.wavenumbers[0] < limits.softest_imaginary:
+            return Outcome.TOO_SOFT, point
+        else:
+            return Outcome.CONVERGED, point
+    return Outcome.WRONG_ORDER if point.order != 1 else Outcome.NOT_STATIONARY, point
+
+
+def _falls(found: Confirmation, difference: _Difference) -> Search[bool]:
+    """Whether the energy of the reference falls along a path, at a few points of each side.
+
+    If it does not, the difference has learned of it.
+    """
+    path = found.irc_positions
+    middle = int(np.argmax(found.irc_energies))
+    sides = [_looked_at(path[middle::-1]), _looked_at(path[middle:])]
+    places = np.concatenate(sides)
+    truth = yield from referred(_asked(places))
+    falls = all(
+        bool((np.diff([found.point.energy, *energies]) < 0.0).all())
+        for energies in np.split(truth.energies, [len(sides[0])])
+    )
+    if not falls:
+        cheap = yield from _asked(places)
+        difference.learn(places, cheap, truth)
+    return falls
+
+
+def _looked_at(side: Positions) -> Positions:
+    """The points of one side of a path (m, n, 3), from the top down, at which to look."""
+    steps = np.linalg.norm(np.diff(side, axis=0), axis=(1, 2))
+    way = np.concatenate([[0.0], np.cumsum(steps)])
+    places = {int(np.argmin(np.abs(way - share * way[-1]))) for share in _LOOKS} - {0}
+    return side[sorted(places)]
+
+
+def _on_cheap(molecule: Molecule, end: Minimum, limits: StepSettings) -> Search[Minimum]:
+    """The end of a path as the cheap surface alone has it, so that it is recognised."""
+    if end.outcome is not Outcome.CONVERGED:
+        return end
+    search = minimise(molecule, end.positions, limits, hessian=end.hessian)
+    found = yield from stage("refine", search)
+    moved = np.linalg.norm(superpose(end.positions, found.positions) - end.positions, axis=1)
+    same = found.outcome is Outcome.CONVERGED and float(moved.max()) < _SAME
+    return found if same else end
