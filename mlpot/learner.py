@@ -14,6 +14,7 @@ from mlpot.packages import require
 
 _NETWORKS = 4
 _FEATURES = 32
+_CUTOFF = 3.5  # Å: what separates two surfaces is short-ranged, and between molecules unlearned
 _BATCH = 8
 _VALIDATION = 0.12
 _FIRST_STEPS, _FIRST_RATE = 2000, 2e-3
@@ -92,7 +93,9 @@ class Delta:
                 raise InputError(f"{start} must be a correction of a surface, it corrects none")
         steps, rate = (_FIRST_STEPS, _FIRST_RATE) if before is None else (_NEXT_STEPS, _NEXT_RATE)
         recipe = Recipe(
-            before.description.architecture if before else Architecture(features=_FEATURES),
+            before.description.architecture
+            if before
+            else Architecture(features=_FEATURES, cutoff=_CUTOFF),
             Training(
                 epochs=1, fewest_steps=steps, batch=_BATCH, rate=rate, average=0.99, patience=50
             ),

@@ -38,7 +38,8 @@ _TRIES = 3
 _ASIDE = 0.15  # Å: along the mode (norm) off a point of too high an order
 _TIGHTER = 0.1  # of the gradient limit, where the surface is flat
 _LOOSER = 4.0  # times the gradient limit of saddle points: the Newton step judges those besides
-_ASKED = 15  # times the reference is asked for one stationary point, at most
+_NEARER, _PATIENCE = 0.7, 3  # gradients fall to that share of themselves, within so many tries
+_STEPS = 40  # of a search on the reference itself, where the two surfaces have nothing in common
 _LOOKS = (1.0 / 3.0, 2.0 / 3.0)  # of each side of a path, where the reference is asked
 _PATHS = 2  # paths of the cheap surface that are followed before one of the reference
 _SAME = 0.3  # Å: an end that moves no more than this is the same on both surfaces
@@ -95,6 +96,7 @@ def characterise_by_reference(
     what belongs to the softest modes is measured on the reference (`softest`).
     """
     limits = settings or StepSettings()
+    few = replace(limits, minimum_steps=_STEPS)
     found = yield from characterise(molecule, positions, limits, hessian=hessian)
     x, estimate = found.positions, found.hessian
     difference = _Difference()
@@ -102,7 +104,7 @@ def characterise_by_reference(
     for _ in range(_TRIES):
 
         def search(start: Positions, matrix: Matrix) -> Search[Minimum]:
-            return stage("minimum", minimise(molecule, start, limits, hessian=matrix))
+            return stage("minimum", minimise(molecule, start, few, hessian=matrix))
 
         minimum = yield from _agreed(search, x, estimate, difference, gradient_limit)
         if minimum.outcome is not Outcome.CONVERGED:
@@ -165,6 +167,9 @@ def _agreed(
 ) -> Search[P]:
     """A stationary point of the cheap surface with the difference added, once both agree.
 
+    Where they do not come to agree, the search is done on the reference alone from where its
+    gradient was least.
+
     Parameters
     ----------
     search
@@ -178,18 +183,28 @@ def _agreed(
         Energy and gradient are those of the reference if it has CONVERGED.
     """
     x, estimate = start, hessian
-    for _ in range(_ASKED):
+    nearest: tuple[float, Positions, Matrix] | None = None
+    stale = 0  # times in a row that the reference has come hardly nearer
+    while stale < _PATIENCE:
         found = yield from difference.added(search(x, estimate))
         if found.outcome is not Outcome.CONVERGED:
-            return found
+            if nearest is None:
+                return found
+            break
         x, estimate = found.positions, found.hessian
         truth = yield from referred(_asked(x[None]))
         gradient = internal_part(x, truth.gradients[0])
-        if float(np.abs(gradient).max()) < gradient_limit:
+        size = float(np.abs(gradient).max())
+        if size < gradient_limit:
             return replace(found, energy=float(truth.energies[0]), gradient=gradient)
+        stale += 1
+        if nearest is None or size < _NEARER * nearest[0]:
+            nearest, stale = (size, x, estimate), 0
         cheap = yield from _asked(x[None])
         difference.learn(x[None], cheap, truth)
-    return replace(found, outcome=Outcome.STEPS)
+    assert nearest is not None
+    result = yield from referred(search(*nearest[1:]))
+    return result
 
 
 def _asked(positions: Positions) -> Search[Evaluation]:
@@ -207,6 +222,7 @@ def _converged(
     molecule: Molecule, start: StationaryPoint, difference: _Difference, limits: StepSettings
 ) -> Search[tuple[Outcome, StationaryPoint]]:
     """The saddle point of the reference that is nearest, and CONVERGED or what is wrong with it."""
+    few = replace(limits, saddle_steps=_STEPS)
     point = start
     x = point.positions
     gradient_limit = _LOOSER * limits.saddle_gradient
@@ -214,7 +230,7 @@ def _converged(
         mode = point.mode
 
         def search(place: Positions, matrix: Matrix, mode: Positions = mode) -> Search[Saddle]:
-            climb = saddle(molecule, place, limits, direction=mode, hessian=matrix)
+            climb = saddle(molecule, place, few, direction=mode, hessian=matrix)
             return stage("saddle", climb)
 
         top = yield from _agreed(search, x, point.hessian, difference, gradient_limit)
