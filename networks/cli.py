@@ -332,6 +332,16 @@ def _surfaces(settings: Settings) -> str:
     return f"{settings.reference}, searching on {settings.surface}{learned},"
 
 
+def _gradients(run: Run) -> str:
+    """What a run cost, in words."""
+    settings, gradients = run.settings, run.summary.gradients
+    counted = settings.counted(gradients)
+    if not settings.reference:
+        return f"{counted} gradients"
+    cheap = sum(gradients.values()) - counted
+    return f"{counted} gradients on {settings.reference}, {cheap} on what was searched"
+
+
 def _merged(values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
     """The values of a job file with the flags that were given laid over them."""
     merged = dict(values)
@@ -461,7 +471,7 @@ def _print_end(run: Run, path: Path) -> None:
     summary = run.summary
     trials = sum(summary.trials.values())
     click.echo(
-        f"{trials} trial{'s' * (trials != 1)}, {sum(summary.gradients.values())} gradients, "
+        f"{trials} trial{'s' * (trials != 1)}, {_gradients(run)}, "
         f"{summary.seconds:.0f} s; {summary.complete.stopped_by.value}."
     )
     for sentence in advice(run, path):

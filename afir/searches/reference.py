@@ -42,10 +42,18 @@ _ASIDE = 0.15  # Å: along the mode (norm) off a point of too high an order
 _TIGHTER = 0.1  # of the gradient limit, where the surface is flat
 _LOOSER = 4.0  # times the gradient limit of saddle points: the Newton step judges those besides
 _NEARER, _PATIENCE = 0.7, 3  # gradients fall to that share of themselves, within so many tries
-_STEPS = 16  # of a search on the reference itself, where the two surfaces have nothing in common
+_FARTHEST = 0.4  # Å: the longest way of an atom before the reference is asked again
+_STEPS = 25  # of a search on the reference itself, where the two surfaces have nothing in common
 _LOOKS = (1.0 / 3.0, 2.0 / 3.0)  # of each side of a path, where the reference is asked
 _PATHS = 2  # paths of the cheap surface that are followed before one of the reference
 _SAME = 0.3  # Å: an end that moves no more than this is the same on both surfaces
+
+
+class _LeftError(Exception):
+    """A search has gone where the difference is a guess: to these positions (n, 3)."""
+
+    def __init__(self, positions: Positions) -> None:
+        self.positions = positions
 
 
 class _Difference:
@@ -62,12 +70,20 @@ class _Difference:
         else:
             self._learned.learn(positions, energies, gradients)
 
-    def added(self, search: Search[T]) -> Search[T]:
-        """Run `search` on the cheap surface with the difference added."""
+    def added(self, search: Search[T], *, around: Positions | None = None) -> Search[T]:
+        """Run `search` on the cheap surface with the difference added.
+
+        Raises
+        ------
+        _LeftError
+            When it leaves the surroundings of `around` (n, 3), if that is given.
+        """
         search = unlearned(search)
         try:
             asked = next(search)
             while True:
+                if around is not None and _moved(around, _geometries(asked)[0]) > _FARTHEST:
+                    raise _LeftError(_geometries(asked)[0])
                 try:
                     evaluation = yield asked
                 except SurfaceError as error:
@@ -81,7 +97,7 @@ class _Difference:
     def _corrected(self, asked: Asked, evaluation: Evaluation) -> Evaluation:
         if self._learned is None:
             return evaluation
-        said = self._learned.predict(asked.positions if isinstance(asked, Request) else asked)
+        said = self._learned.predict(_geometries(asked))
         return Evaluation(
             evaluation.energies + said.energies, evaluation.gradients + said.gradients
         )
@@ -188,27 +204,39 @@ def _agreed(
     Minimum or Saddle
         Energy and gradient are those of the reference if it has CONVERGED.
     """
-    found, nearest, least = start, start, np.inf
-    nearer = 0  # times that it has come nearer
-    stale = 0  # times in a row that the reference has come hardly nearer
-    while stale < _PATIENCE and found.outcome is Outcome.CONVERGED:
-        x = found.positions
+    here, nearest, least = start, start, np.inf
+    nearer = stale = 0  # times that it has come nearer; times in a row that it has not
+    while stale < _PATIENCE:
+        x = here.positions
         truth = yield from referred(_asked(x[None]))
         gradient = internal_part(x, truth.gradients[0])
         size = float(np.abs(gradient).max())
         if size < gradient_limit:
-            return replace(found, energy=float(truth.energies[0]), gradient=gradient)
+            energy = float(truth.energies[0])
+            return replace(here, outcome=Outcome.CONVERGED, energy=energy, gradient=gradient)
         stale += 1
         if size < _NEARER * least:
-            nearest, least, stale = found, size, 0
+            nearest, least, stale = here, size, 0
             nearer += 1
         cheap = yield from unlearned(_asked(x[None]))
         difference.learn(x[None], cheap, truth)
-        found = yield from difference.added(search(x, found.hessian))
+        try:
+            here = yield from difference.added(search(x, here.hessian), around=x)
+        except _LeftError as gone:
+            here = replace(here, positions=gone.positions)
     if nearer < 2:
         return replace(nearest, outcome=Outcome.STEPS)
     result = yield from referred(search(nearest.positions, nearest.hessian))
     return result
+
+
+def _geometries(asked: Asked) -> Positions:
+    return asked.positions if isinstance(asked, Request) else asked
+
+
+def _moved(before: Positions, after: Positions) -> float:
+    """The longest way of one atom in Å between two structures (n, 3), after superposition."""
+    return float(np.linalg.norm(superpose(before, after) - before, axis=1).max())
 
 
 def _asked(positions: Positions) -> Search[Evaluation]:
@@ -292,6 +320,5 @@ def _on_cheap(molecule: Molecule, end: Minimum, limits: StepSettings) -> Search[
         return end
     search = minimise(molecule, end.positions, limits, hessian=end.hessian)
     found = yield from stage("refine", search)
-    moved = np.linalg.norm(superpose(end.positions, found.positions) - end.positions, axis=1)
-    same = found.outcome is Outcome.CONVERGED and float(moved.max()) < _SAME
-    return found if same else end
+    same = _moved(end.positions, found.positions) < _SAME
+    return found if same and found.outcome is Outcome.CONVERGED else end
