@@ -28,6 +28,8 @@ from networks.tasks import Characterise, Confirm, Label, Labelled, Push, Task, T
 
 Question: TypeAlias = tuple[Key, Task]
 
+_SLACK = 0.3  # eV: what the energy of a minimum may change by from one surface to another
+
 _PROBE = Key("probe", 0)  # whether the surface still works where it did
 
 
@@ -164,7 +166,7 @@ class Round:
         What is known before the round; read only until `absorb`.
     referenced
         Whether what the searches say is not the last word: then the energies of new dissociation
-        channels are asked for too.
+        channels are asked for too, and minima above the window are left alone.
     """
 
     def __init__(
@@ -249,7 +251,7 @@ class Round:
                         if is_new:
                             yield Key("label", int(id[2:])), Label(x)
                     continue
-                if minimum.outcome is not Outcome.CONVERGED:
+                if minimum.outcome is not Outcome.CONVERGED or self._too_high(energy):
                     continue
                 if self._is_new("EQ", self._minimum_index, x, energy):
                     index = len(self._minima)
@@ -258,6 +260,11 @@ class Round:
                     yield Key("characterise", index), task
             self._own_minima.append(range(first, len(self._minima)))
             self._own_channels.append(range(first_channel, len(self._channels.dcs)))
+
+    def _too_high(self, energy: float) -> bool:
+        """Whether a minimum is so far above the window that no gradient of a reference is due."""
+        ceiling = self._plan.ceiling
+        return self._referenced and ceiling is not None and energy > ceiling + _SLACK
 
     def _met(self, number: int) -> Iterator[Minimum]:
         """The minima of a trial: the ends of its new transition states, then its own."""
@@ -411,7 +418,7 @@ class Round:
             if is_new:
                 note.new[id] = network.dcs[id]
             return id
-        if minimum.outcome is not Outcome.CONVERGED:
+        if minimum.outcome is not Outcome.CONVERGED or self._too_high(energy):
             return None
         known = network.find_eq(x, energy)
         if known is not None:

@@ -63,7 +63,7 @@ class Settings:
         The most force terms at once in a push: 1 or 2.
     window_kj_mol
         EQs higher than this above the start are kept but not expanded, and candidates above
-        it are ignored; None means no limit.
+        it are ignored; where there is a reference, such EQs are not examined. None means no limit.
     bond_depth
         EQs that differ from the start by more bonds than this, made and broken, are not
         expanded; None means no limit.

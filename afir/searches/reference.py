@@ -42,6 +42,7 @@ _ASIDE = 0.15  # Å: along the mode (norm) off a point of too high an order
 _TIGHTER = 0.1  # of the gradient limit, where the surface is flat
 _LOOSER = 4.0  # times the gradient limit of saddle points: the Newton step judges those besides
 _NEARER, _PATIENCE = 0.7, 3  # gradients fall to that share of themselves, within so many tries
+_CLOSE = 0.1  # eV/Å: gradients from which a search on the reference itself gets there
 _FARTHEST = 0.4  # Å: the longest way of an atom before the reference is asked again
 _STEPS = 25  # of a search on the reference itself, where the two surfaces have nothing in common
 _LOOKS = (1.0 / 3.0, 2.0 / 3.0)  # of each side of a path, where the reference is asked
@@ -188,7 +189,7 @@ def _agreed(
     """A stationary point of the cheap surface with the difference added, once both agree.
 
     Where they do not come to agree, the search is done on the reference alone from where its
-    gradient was least, or given up if that was where it began: nothing like it is there then.
+    gradient was least; unless that is not small, for then nothing like it is there.
 
     Parameters
     ----------
@@ -224,7 +225,7 @@ def _agreed(
             here = yield from difference.added(search(x, here.hessian), around=x)
         except _LeftError as gone:
             here = replace(here, positions=gone.positions)
-    if nearer < 2:
+    if nearer < 2 or least > _CLOSE:
         return replace(nearest, outcome=Outcome.STEPS)
     result = yield from referred(search(nearest.positions, nearest.hessian))
     return result
