@@ -44,7 +44,7 @@ from networks.learning import Learning, Recalled, Sampled, folder_of, load_learn
 from networks.network import bonds_changed
 from networks.policy import Policy, load_policy
 from networks.records import COMPLEX, DC, EQ, TS, Complete, Key, Plan, StoppedBy
-from networks.round import Dismissals, Question, Round, Stage, Start
+from networks.round import SLACK, Dismissals, Question, Round, Stage, Start
 from networks.settings import KEEP, Keep, Settings
 from networks.store import Store
 from networks.tasks import Bench, Push, Task
@@ -474,6 +474,7 @@ class _Exploration:
             self._network,
             self._dismissals,
             referenced=bool(self._settings.reference),
+            window=self._ceiling() if self._settings.reference else None,
         )
 
     def _reason_to_stop(self) -> StoppedBy | None:
@@ -555,9 +556,9 @@ class _Exploration:
         return self._network.eqs["EQ0"].energy + window * KJ_PER_MOL
 
     def _searched_ceiling(self) -> float | None:
-        """The ceiling as energies are on the surface that is searched."""
+        """The ceiling as energies are on the surface that is searched, with room for its errors."""
         ceiling = self._ceiling()
-        there = self._dismissals.energy("EQ0") if self._settings.reference else None
-        if ceiling is None or there is None:
+        if ceiling is None or not self._settings.reference:
             return ceiling
-        return ceiling + there - self._network.eqs["EQ0"].energy
+        there, start = self._dismissals.energy("EQ0"), self._network.eqs["EQ0"].energy
+        return ceiling + SLACK + (start if there is None else there) - start

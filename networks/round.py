@@ -28,7 +28,8 @@ from networks.tasks import Characterise, Confirm, Label, Labelled, Push, Task, T
 
 Question: TypeAlias = tuple[Key, Task]
 
-_SLACK = 0.3  # eV: what the energy of a minimum may change by from one surface to another
+SLACK = 0.3
+"""eV: what an energy may change by from one surface to another."""
 
 _PROBE = Key("probe", 0)  # whether the surface still works where it did
 
@@ -166,7 +167,9 @@ class Round:
         What is known before the round; read only until `absorb`.
     referenced
         Whether what the searches say is not the last word: then the energies of new dissociation
-        channels are asked for too, and minima above the window are left alone.
+        channels are asked for too, and minima above the ceiling of the plan are left alone.
+    window
+        Energy in eV above which transition states of a reference are of no interest.
     """
 
     def __init__(
@@ -178,6 +181,7 @@ class Round:
         dismissals: Dismissals,
         *,
         referenced: bool = False,
+        window: float | None = None,
     ) -> None:
         self.number = plan.round
         self._plan = plan
@@ -195,6 +199,7 @@ class Round:
         self._minimum_index = IdentityIndex(network.molecule)
         # Channels that were new in this round, and which question is about each.
         self._referenced = referenced
+        self._window = window
         self._channels = ReactionNetwork(network.molecule)
         self._own_channels: list[range] = []
 
@@ -264,14 +269,19 @@ class Round:
     def _too_high(self, energy: float) -> bool:
         """Whether a minimum is so far above the window that no gradient of a reference is due."""
         ceiling = self._plan.ceiling
-        return self._referenced and ceiling is not None and energy > ceiling + _SLACK
+        return self._referenced and ceiling is not None and energy > ceiling
+
+    def _outside(self, confirmation: Confirmation) -> bool:
+        """Whether a transition state of the reference proved to lie above the window."""
+        return self._window is not None and confirmation.point.energy > self._window
 
     def _met(self, number: int) -> Iterator[Minimum]:
         """The minima of a trial: the ends of its new transition states, then its own."""
         for index in self._own_candidates[number]:
             value = self._answers[Key("confirm", index)].value
             if isinstance(value, Confirmation) and value.outcome is Outcome.CONFIRMED:
-                yield from value.ends
+                if not self._outside(value):
+                    yield from value.ends
         value = self._answers[Key("push", number)].value
         if isinstance(value, TrialResult):
             yield from value.minima
@@ -392,6 +402,9 @@ class Round:
             return
         if confirmation.outcome is not Outcome.CONFIRMED:
             dismiss(confirmation.outcome, confirmation.outcome.value)
+            return
+        if self._outside(confirmation):
+            dismiss(Outcome.OUTSIDE_WINDOW, "it lies above the energy window")
             return
         ends = [self._place(end, note) for end in confirmation.ends]
         first, second = ends
