@@ -279,9 +279,10 @@ class Round:
         """The minima of a trial: the ends of its new transition states, then its own."""
         for index in self._own_candidates[number]:
             value = self._answers[Key("confirm", index)].value
-            if isinstance(value, Confirmation) and value.outcome is Outcome.CONFIRMED:
-                if not self._outside(value):
-                    yield from value.ends
+            if not isinstance(value, Confirmation) or self._outside(value):
+                continue
+            if value.outcome is Outcome.CONFIRMED:
+                yield from value.ends
         value = self._answers[Key("push", number)].value
         if isinstance(value, TrialResult):
             yield from value.minima
