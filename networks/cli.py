@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # numpy is not needed for --help
     from collections.abc import Iterator
 
     from afir.molecule import Molecule, Positions
+    from networks.display import Tally
     from networks.events import Event
     from networks.jobfile import Job
     from networks.report import Run
@@ -159,6 +160,7 @@ def explore(job: Path | None, **flags: Any) -> int:
     """
     from afir.files import new_file
     from afir.surface import load_surface
+    from networks.display import Tally
     from networks.explorer import explore as exploration
     from networks.jobfile import job_from, read_job_file, resolved_job, write_toml
 
@@ -176,7 +178,7 @@ def explore(job: Path | None, **flags: Any) -> int:
         f"{settings.step.gamma:g} kJ/mol, into {output}",
         err=True,
     )
-    return _follow(events, output, molecule, None)
+    return _follow(events, output, Tally(molecule, None, settings.reference))
 
 
 @click.command(
@@ -201,6 +203,7 @@ def resume(
     Limits replace the old ones and count from the beginning of the run; `none` takes one away.
     They are looked at between rounds of 16 pushes.
     """
+    from networks.display import Tally
     from networks.explorer import resume as resumption
     from networks.jobfile import stored_job
     from networks.report import load_run
@@ -224,7 +227,7 @@ def resume(
         task_seconds=changed("task_seconds", task_seconds),
     )
     zero = None if start is None else start.energy
-    return _follow(events, run, before.molecule, zero)
+    return _follow(events, run, Tally(before.molecule, zero, before.settings.reference))
 
 
 @click.command(
@@ -432,12 +435,11 @@ def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
     return molecule, positions, replace(job.settings, wanted=coordinates)
 
 
-def _follow(events: Iterator[Event], path: Path, molecule: Molecule, zero: float | None) -> int:
+def _follow(events: Iterator[Event], path: Path, tally: Tally) -> int:
     """Show a run until it ends, then sum up; Ctrl-C and SIGTERM lose nothing and say so."""
-    from networks.display import Tally, watch
+    from networks.display import watch
     from networks.report import load_run
 
-    tally = Tally(molecule, zero)
     try:
         with terminable():
             watch(events, LiveLine(messages(), tally.line()), tally)

@@ -54,6 +54,8 @@ class Tally:
         The molecule of the run.
     zero
         Energy of EQ0 in eV; None until it is known.
+    reference
+        The surface whose gradients are counted, where it is not the one that is searched.
     eqs, tss, dcs, trials, gradients
         Numbers.
     doing
@@ -64,6 +66,7 @@ class Tally:
 
     molecule: Molecule
     zero: float | None = None
+    reference: str = ""
     eqs: int = 0
     tss: int = 0
     dcs: int = 0
@@ -102,9 +105,10 @@ class Tally:
 
     def line(self) -> str:
         """The line that lives."""
+        of = f" on {self.reference}" if self.reference else ""
         return (
             f"{self.eqs} EQ  {self.tss} TS  {self.dcs} DC  {self.trials} trials  "
-            f"{self.gradients} gradients  {time.monotonic() - self.began:.0f} s  {self.doing}"
+            f"{self.gradients} gradients{of}  {time.monotonic() - self.began:.0f} s  {self.doing}"
         )
 
     def height(self, energy: float) -> float:

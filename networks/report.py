@@ -365,7 +365,7 @@ def advice(run: Run, path: Path) -> list[str]:
     """
     summary, settings = run.summary, run.settings
     stopped = summary.complete.stopped_by
-    trials, gradients = sum(summary.trials.values()), sum(summary.gradients.values())
+    trials, gradients = sum(summary.trials.values()), settings.counted(summary.gradients)
     resume = f"`afir resume {path}"
     found: list[str] = []
     if stopped is StoppedBy.INTERRUPTED:

@@ -171,11 +171,12 @@ def confirm_by_reference(
         found = yield from difference.added(followed(molecule, point, limits))
         if found.outcome is not Outcome.CONFIRMED:
             break
-        if (yield from _falls(found, difference)):
+        falls, looks = yield from _falls(found, difference)
+        if falls:
             ends = []
             for end in found.ends:
                 ends.append((yield from _on_cheap(molecule, end, limits)))
-            return replace(found, ends=tuple(ends))
+            return replace(found, ends=tuple(ends), checked_at=looks)
     result = yield from referred(followed(molecule, point, limits))
     return result
 
@@ -287,8 +288,8 @@ def _converged(
     return Outcome.WRONG_ORDER if point.order != 1 else Outcome.NOT_STATIONARY, point
 
 
-def _falls(found: Confirmation, difference: _Difference) -> Search[bool]:
-    """Whether the energy of the reference falls along a path, at a few points of each side.
+def _falls(found: Confirmation, difference: _Difference) -> Search[tuple[bool, int]]:
+    """Whether the energy of the reference falls along a path, and at how many points it was asked.
 
     If it does not, the difference has learned of it.
     """
@@ -304,7 +305,7 @@ def _falls(found: Confirmation, difference: _Difference) -> Search[bool]:
     if not falls:
         cheap = yield from unlearned(_asked(places))
         difference.learn(places, cheap, truth)
-    return falls
+    return falls, len(places)
 
 
 def _looked_at(side: Positions) -> Positions:
