@@ -343,7 +343,7 @@ class _Exploration:
             if self._settings.reference and store.rounds == 1:
                 yield from self._do(Recalled(store.rounds, self._network))
             return
-        if learning.due(self._frontier.anything_left()):
+        if learning.due(self._open().anything_left()):
             if not learning.sampled:
                 yield from self._do(Sampled(store.rounds, learning.sample()))
             yield Training(len(learning.models) + 1, store.label_count())
@@ -511,14 +511,22 @@ class _Exploration:
             return self._frontier
         attempt = 1
         while self._again is None or not self._again.anything_left():
-            if attempt >= self._settings.attempts:
+            if attempt >= self._most_attempts():
                 self._exhausted = True
                 return self._frontier
             eqs = filter(self._worth_expanding, self._network.eqs.values())
-            tried = self._store.used(all_missed=self._learning is not None)
+            # Searches cost no gradient that counts where there is a reference.
+            tried = self._store.used(all_missed=bool(self._settings.reference))
             self._again = further_attempts(attempt, tried, eqs, self._pushes)
             attempt += 1
         return self._again
+
+    def _most_attempts(self) -> int:
+        """How often a push is tried at most, as things are."""
+        attempts = self._settings.attempts
+        if self._learning is None:
+            return attempts
+        return attempts + 1 if self._learning.models else max(1, attempts - 1)
 
     def _worth_expanding(self, eq: EQ) -> bool:
         settings, start = self._settings, self._network.eqs["EQ0"]

@@ -80,7 +80,8 @@ class Settings:
         Whether EQs of several molecules are pushed too. The start always is.
     attempts
         How often a push that crosses a barrier but leads to no saddle point is tried at most, each
-        time from another displacement, once nothing new is left.
+        time from another displacement, once nothing new is left. With a reference every push is,
+        and with learning once more, the last two times at least on what was learned.
     keep_frames
         Whether the run file keeps every geometry that is evaluated, with its energy and gradient,
         except the displacements of Hessians.

@@ -385,7 +385,7 @@ class Store:
     def used(self, *, all_missed: bool = False) -> Iterator[Used]:
         """The pushes that have been tried, in order.
 
-        With `all_missed` every one counts as tried in vain, because the surface has changed.
+        With `all_missed` every one counts as tried in vain.
         """
         columns = schema.TRIALS.c
         query = sa.select(
