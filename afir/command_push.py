@@ -101,6 +101,7 @@ def push(
     from afir.searches.path import Peak, path_hessians, peaks, relax_path
     from afir.searches.push import push as push_search
     from afir.searches.settings import StepSettings
+    from afir.searches.surrogate import relax_on_surrogate
     from afir.structures import write_xyz
 
     target = target_file(source, output, "-path", force)
@@ -148,8 +149,12 @@ def push(
     tops = peaks(points, path_hessians(points, hessian), settings.peak_height)
     relaxed: tuple[Peak, ...] = ()
     if path.rebonded:
-        relaxing = stage("path", relax_path(job.molecule, points, hessian, settings))
-        relaxed = job.run("relaxing the path", relaxing)
+        relaxing = (
+            relax_on_surrogate(job.molecule, points, settings)
+            if settings.suited(job.surface).surrogate
+            else relax_path(job.molecule, points, hessian, settings)
+        )
+        relaxed = job.run("relaxing the path", stage("path", relaxing))
     energies = [point.energy for point in points]
     kinds = ["push"] * len(path.points) + ["relaxation"] * (len(points) - len(path.points))
     write_xyz(

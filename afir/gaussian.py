@@ -111,7 +111,7 @@ class GaussianProcess:
         return result + _bent(positions, self._slope(apart, along, first, second))
 
     def _apart(self, q: Array) -> tuple[Array, tuple[Array, Array, Array, Array]]:
-        """Differences q − q' (k, N, p) to all that is known; the kernel, its derivatives (k, N)."""
+        """Steps q − q' (k, N, p) from all that is known; kernel and derivatives there (k, N)."""
         apart = q[:, None] - self._q
         return apart, _kernel((apart**2).sum(axis=2))
 

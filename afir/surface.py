@@ -117,6 +117,25 @@ def batch_of(surface: Surface) -> int:
 
 
 @runtime_checkable
+class Expensive(Protocol):
+    """What a surface offers besides when a gradient may cost it more than about half a second.
+
+    Searches then think for seconds to save a few gradients. It is said, not measured: what is
+    found must not depend on how fast a machine is.
+    """
+
+    @property
+    def expensive(self) -> bool:
+        """Whether gradients are dear."""
+        ...
+
+
+def is_expensive(surface: Surface) -> bool:
+    """Whether gradients of a surface are dear: what it says itself, or not."""
+    return surface.expensive if isinstance(surface, Expensive) else False
+
+
+@runtime_checkable
 class Based(Protocol):
     """A surface that corrects another."""
 
@@ -177,6 +196,11 @@ class Checked:
     def batch(self) -> int:
         """How many searches to keep in flight."""
         return batch_of(self._surface)
+
+    @property
+    def expensive(self) -> bool:
+        """Whether gradients of the cheap surface are dear, after all."""
+        return is_expensive(self._surface)
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
         """What the cheap surface says; see `Surface.evaluate`."""

@@ -209,11 +209,13 @@ def main() -> None:
     parser.add_argument(
         "--step", default="", help="settings of a step that differ, e.g. path_rounds=2,gamma=500"
     )
+    parser.add_argument("--surrogate", action="store_true", help="paths on a Gaussian process")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--markdown", action="store_true")
     options = parser.parse_args()
     pairs = (item.partition("=") for item in options.step.split(",") if item)
-    settings = StepSettings(**{key: type(getattr(StepSettings(), key))(v) for key, _, v in pairs})
+    values = {key: type(getattr(StepSettings(), key))(value) for key, _, value in pairs}
+    settings = StepSettings(surrogate=options.surrogate, **values)
     found = [
         (name, *measure(name, options.pushes, settings, options.seed))
         for name in options.starts.split(",")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation, Surface, load_surface
+from afir.surface import Evaluation, Surface, is_expensive, load_surface
 from afir.surfaces.series import LARGEST_GRADIENT, as_batch, unusable
 from mlpot.packages import check_file, require
 
@@ -152,6 +152,11 @@ class LearnedSurface:
     def batch(self) -> int:
         """How many searches to keep in flight."""
         return BATCH
+
+    @property
+    def expensive(self) -> bool:
+        """Whether its base is; see `afir.surface.Expensive`."""
+        return self.base is not None and is_expensive(self.base)
 
     def for_paths(self) -> LearnedSurface:
         """The same with its base made smoother."""

@@ -126,6 +126,7 @@ class BatchedExecutor:
         """
         if self._surface is None:
             self._surface = self._bench.load()
+            self._bench = self._bench.suited(self._surface)
         width = batch_of(self._surface) if self._width is None else self._width
         searches = _Searches(self._bench, tasks)
         driven = drive(searches, self._surface, width=width)

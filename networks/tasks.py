@@ -10,7 +10,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -193,6 +193,10 @@ class Bench:
             ) from error
         return surface
 
+    def suited(self, surface: Surface) -> Bench:
+        """The bench with what its settings leave to the surface decided."""
+        return replace(self, step=self.step.suited(surface))
+
     def recorder(self) -> Recorder | None:
         """What keeps the geometries of one task; None if they are not kept."""
         if not self.keep_frames and not self.reference:
@@ -237,12 +241,13 @@ class Bench:
     def open(self) -> Callable[[Task], TaskResult]:
         """Build the surface and return the function that does one task after the other."""
         surface = self.load()
+        bench = self.suited(surface)
 
         def perform(task: Task) -> TaskResult:
             gradients: Counter[str] = Counter()
             start = time.process_time()
-            recorder = self.recorder()
-            search = self.search(task)
+            recorder = bench.recorder()
+            search = bench.search(task)
             if recorder is not None:
                 search = recorder.listen(search)
             value = solve(search, surface, gradients=gradients)

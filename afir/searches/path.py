@@ -166,27 +166,26 @@ def relax_path(
         When the surface fails on an image.
     """
     limits = settings or StepSettings()
-    points = _in_line(points)
+    points = in_line(points)
     raw = np.array([point.positions for point in points])
     slopes = np.array([point.gradient for point in points])
     lengths = cumulative_length(raw)
     keep = np.concatenate([[True], np.diff(lengths) > 1e-6])
     raw_hessians = path_hessians(points, hessian)
-    count = int(np.clip(round(lengths[-1] / limits.path_spacing) - 1, _FEWEST, _MOST))
-    places = np.linspace(0.0, lengths[-1], count + 2)
-    images = CubicSpline(lengths[keep], raw[keep])(places)
+    images, places = spread_images(raw, limits.path_spacing)
+    count = len(images) - 2
     hessians = [raw_hessians[int(np.argmin(np.abs(lengths - place)))] for place in places]
     energies = np.array([points[0].energy, *np.zeros(count), points[-1].energy])
     gradients = _between(lengths[keep], slopes[keep], places)
     every = list(range(1, count + 1))
     tops: tuple[Peak, ...] = ()
     for _ in range(limits.path_rounds):
-        at_peaks = {_nearest(images, top.positions) for top in tops}
+        at_peaks = {nearest_image(images, top.positions) for top in tops}
         moving = [index for index in every if index in at_peaks] if tops else every
         if not moving:
             break
         before, slopes_before = images, gradients.copy()
-        images = _moved(images, gradients, hessians, moving)
+        images = moved_images(images, gradients, hessians, moving)
         evaluation = yield images[moving]
         energies[moving] = evaluation.energies
         gradients[moving] = evaluation.gradients
@@ -203,16 +202,40 @@ def relax_path(
                     hessians[index] = bofill(hessians[index], step, change)
         relaxed = [PathPoint(*item) for item in zip(images, energies, gradients, strict=True)]
         tops = peaks(relaxed, hessians, limits.peak_height)
-        tangents = _tangents(images)
+        tangents = tangents_of(images)
         if tops and all(
-            _perpendicular(gradients[near], tangents[near]) < _RELAXED
-            for near in (_nearest(images, top.positions) for top in tops)
+            perpendicular(gradients[near], tangents[near]) < _RELAXED
+            for near in (nearest_image(images, top.positions) for top in tops)
         ):
             break
     return tops
 
 
-def _in_line(points: Sequence[PathPoint]) -> list[PathPoint]:
+def spread_images(raw: Positions, spacing: float) -> tuple[Positions, Vector]:
+    """Images evenly spread along a path, ends included, and their places along it.
+
+    Parameters
+    ----------
+    raw
+        (k, n, 3) in Å, each superposed on the one before.
+    spacing
+        About how far apart they are, in Å.
+
+    Returns
+    -------
+    images : (m, n, 3)
+    places : (m,)
+        In Å from the start.
+    """
+    lengths = cumulative_length(raw)
+    keep = np.concatenate([[True], np.diff(lengths) > 1e-6])
+    count = int(np.clip(round(lengths[-1] / spacing) - 1, _FEWEST, _MOST))
+    places = np.linspace(0.0, lengths[-1], count + 2)
+    images: Positions = CubicSpline(lengths[keep], raw[keep])(places)
+    return images, places
+
+
+def in_line(points: Sequence[PathPoint]) -> list[PathPoint]:
     """Each point superposed on the one before; its gradient turns with it."""
     placed = list(points[:1])
     for point in points[1:]:
@@ -231,11 +254,12 @@ def _between(lengths: Vector, slopes: Positions, places: Vector) -> Positions:
     return result
 
 
-def _nearest(images: Positions, x: Positions) -> int:
+def nearest_image(images: Positions, x: Positions) -> int:
+    """Which of some images (m, n, 3) is nearest to a geometry (n, 3), as they lie."""
     return int(np.argmin(((images - x) ** 2).sum(axis=(1, 2))))
 
 
-def _tangents(images: Positions) -> Positions:
+def tangents_of(images: Positions) -> Positions:
     """Unit tangents (m, n, 3) of a chain of images."""
     slopes = CubicSpline(cumulative_length(images), images)(cumulative_length(images), 1)
     result: Positions = (
@@ -244,16 +268,16 @@ def _tangents(images: Positions) -> Positions:
     return result
 
 
-def _perpendicular(gradient: Positions, tangent: Positions) -> float:
+def perpendicular(gradient: Positions, tangent: Positions) -> float:
     """Largest component of the gradient perpendicular to the path, in eV/Å."""
     return float(np.abs(gradient - (gradient * tangent).sum() * tangent).max())
 
 
-def _moved(
+def moved_images(
     images: Positions, gradients: Positions, hessians: Sequence[Matrix], moving: Sequence[int]
 ) -> Positions:
     """The images after one perpendicular step of some; after one of all, evenly spread again."""
-    tangents = _tangents(images)
+    tangents = tangents_of(images)
     moved = images.copy()
     for index in moving:
         tangent = tangents[index].ravel()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from afir.errors import InputError
+from afir.surface import Surface, is_expensive
 from afir.units import HARTREE_PER_BOHR
 
 
@@ -38,6 +39,11 @@ class StepSettings:
         Distance between neighbouring images of a path in Å.
     path_rounds
         Relaxations of a path: one of the whole, then of its peaks.
+    surrogate
+        Whether paths relax on a Gaussian process that asks for few gradients but takes seconds of
+        its own. None: where the surface says that it is expensive (`suited`).
+    path_gradients
+        The most gradients of such a path.
     peak_height
         Peaks lower than this above both sides are ignored, in kJ/mol.
     peaks
@@ -60,6 +66,8 @@ class StepSettings:
     dissociation: float = 4.0
     path_spacing: float = 0.5
     path_rounds: int = 6
+    surrogate: bool | None = None
+    path_gradients: int = 30
     peak_height: float = 2.0
     peaks: int = 4
     softest_imaginary: float = 30.0
@@ -68,9 +76,19 @@ class StepSettings:
         object.__setattr__(self, "ladder", tuple(float(x) for x in self.ladder))
         if not self.ladder or not all(0 < x <= 1 for x in self.ladder):
             raise InputError(f"`ladder` must hold fractions in (0, 1], got {self.ladder}")
+        if self.surrogate is not None and not isinstance(self.surrogate, bool):
+            raise InputError(f"`surrogate` must be true or false, got {self.surrogate!r}")
         for field in fields(self):
+            if field.name in ("ladder", "surrogate"):
+                continue
             value = getattr(self, field.name)
-            if field.name != "ladder" and not value > 0:
+            if not value > 0:
                 raise InputError(f"`{field.name}` must be positive, got {value}")
-            if field.name != "ladder" and not math.isfinite(value):
+            if not math.isfinite(value):
                 raise InputError(f"`{field.name}` must be finite, got {value}")
+
+    def suited(self, surface: Surface) -> StepSettings:
+        """These settings with what they leave to the surface decided."""
+        if self.surrogate is not None:
+            return self
+        return replace(self, surrogate=is_expensive(surface))

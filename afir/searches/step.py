@@ -20,6 +20,7 @@ from afir.searches.path import Peak, path_hessians, peaks, relax_path
 from afir.searches.push import PushPath, push
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
+from afir.searches.surrogate import relax_on_surrogate
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
 
 _SAME_PLACE = 0.3  # Å: when no atom ends further from its start, the push fell back
@@ -80,11 +81,12 @@ def try_push(
     tops: tuple[Peak, ...] = ()
     if crossed:
         try:
-            tops = yield from stage(
-                "path",
-                relax_path(molecule, raw, start.hessian, limits),
-                Level.PATH,
+            relaxing = (
+                relax_on_surrogate(molecule, raw, limits)
+                if limits.surrogate
+                else relax_path(molecule, raw, start.hessian, limits)
             )
+            tops = yield from stage("path", relaxing, Level.PATH)
         except SurfaceError:
             tops = ()
     candidates: list[Candidate] = []

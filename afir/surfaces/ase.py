@@ -23,7 +23,11 @@ from afir.surfaces.series import in_series
 
 
 def from_import_path(
-    molecule: Molecule, *, argument: str = "", options: dict[str, Any] | None = None
+    molecule: Molecule,
+    *,
+    argument: str = "",
+    options: dict[str, Any] | None = None,
+    expensive: bool = False,
 ) -> AseSurface:
     """Import an ASE calculator and make a surface of it.
 
@@ -37,6 +41,8 @@ def from_import_path(
         ``ase:ase.calculators.emt.EMT``.
     options
         Keyword arguments for it; on the command line in JSON, ``options={"rc": 10.0}``.
+    expensive
+        Whether a gradient takes more than about half a second; see `afir.surface.Expensive`.
 
     Raises
     ------
@@ -71,7 +77,7 @@ def from_import_path(
             f"`options` must be what {argument} takes, got {options or {}}: "
             f"{type(error).__name__}: {error}"
         ) from error
-    return AseSurface(molecule, calculator)
+    return AseSurface(molecule, calculator, expensive=expensive)
 
 
 @final
@@ -89,6 +95,8 @@ class AseSurface:
         The molecule.
     calculator
         Any ASE calculator.
+    expensive
+        Whether a gradient takes more than about half a second.
 
     Raises
     ------
@@ -96,7 +104,11 @@ class AseSurface:
         If it is no ASE calculator, or gives no energies or forces.
     """
 
-    def __init__(self, molecule: Molecule, calculator: BaseCalculator) -> None:
+    def __init__(
+        self, molecule: Molecule, calculator: BaseCalculator, *, expensive: bool = False
+    ) -> None:
+        if not isinstance(expensive, bool):
+            raise InputError(f"`expensive` must be true or false, got {expensive!r}")
         if not isinstance(calculator, BaseCalculator):
             raise InputError(
                 f"`calculator` must be an ASE calculator, got {type(calculator).__name__}"
@@ -109,6 +121,7 @@ class AseSurface:
                 )
         self._molecule = molecule
         self._calculator = calculator
+        self._expensive = expensive
         self._free = "free_energy" in calculator.implemented_properties
         self._last: ref[object] | None = None
         self._atoms = _atoms(molecule)
@@ -118,6 +131,11 @@ class AseSurface:
     def molecule(self) -> Molecule:
         """The molecule this surface belongs to."""
         return self._molecule
+
+    @property
+    def expensive(self) -> bool:
+        """What was said of it; see `afir.surface.Expensive`."""
+        return self._expensive
 
     def for_paths(self) -> AseSurface:
         """The surface itself: how to make a calculator smoother is not known here."""

@@ -141,6 +141,11 @@ class DFTSurface:
         """The molecule this surface belongs to."""
         return self._molecule
 
+    @property
+    def expensive(self) -> bool:
+        """Always; see `afir.surface.Expensive`."""
+        return True
+
     def for_paths(self) -> DFTSurface:
         """The same method two grid levels down, the SCF converged to 1e-5 hartree or coarser.
 

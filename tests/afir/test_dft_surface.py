@@ -20,7 +20,7 @@ from afir.errors import InputError, MissingPackageError
 from afir.molecule import Molecule, Positions
 from afir.searches.hessian import hessian, normal_modes
 from afir.searches.minimum import minimise
-from afir.surface import load_surface
+from afir.surface import is_expensive, load_surface
 from afir.surfaces.pyscf import DFTSurface, dft
 from afir.units import BOHR, HARTREE, HARTREE_PER_BOHR
 
@@ -233,6 +233,8 @@ def test_the_molecule_is_not_pushed_as_a_whole() -> None:
 def test_paths_are_coarser_but_close() -> None:
     surface = dft(H2O, basis="sto-3g")
     paths = surface.for_paths()
+    assert is_expensive(surface)
+    assert is_expensive(paths)
     assert paths is surface.for_paths()
     assert paths.for_paths() is paths
     finest = dft(H2, basis="sto-3g", grid=9).for_paths()

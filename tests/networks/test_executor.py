@@ -16,6 +16,7 @@ from runs import HCN, HCN_START
 
 from afir.driver import Search
 from afir.errors import AfirError, InputError, SurfaceError
+from afir.force import ForceTerm
 from afir.molecule import Molecule, Positions
 from afir.stationary import Outcome, StationaryPoint, TrialResult
 from afir.surface import Evaluation, Surface
@@ -28,6 +29,7 @@ from networks.tasks import (
     Failure,
     Label,
     Labelled,
+    Push,
     Task,
     TaskResult,
     guarded,
@@ -264,3 +266,26 @@ def test_a_real_task_counts_its_gradients_by_stage() -> None:
     assert clash.value is None
     assert clash.outcome is Outcome.SURFACE_FAILED
     assert clash.error
+
+
+@pytest.mark.parametrize("kind", [SerialExecutor, BatchedExecutor])
+def test_paths_on_a_surface_that_says_it_is_expensive_ask_for_fewer_gradients(
+    kind: type[SerialExecutor] | type[BatchedExecutor],
+) -> None:
+    calculator = {"method": "GFN2-xTB", "accuracy": 0.1, "verbosity": 0}
+    spent, energies = [], []
+    for expensive in (False, True):
+        options = {"options": calculator, "expensive": expensive}
+        bench = Bench(HCN, "ase:tblite.ase.TBLite", options)
+        executor = kind(bench)
+        ((_, found),) = executor.run([Characterise(HCN_START)])
+        assert isinstance(found.value, StationaryPoint)
+        push = Push(found.value, (ForceTerm((0,), (2,), 1),), None, (1,))
+        ((_, trial),) = executor.run([push])
+        assert isinstance(trial.value, TrialResult)
+        spent.append(trial.gradients)
+        energies.append(trial.value.candidates[0].energy)
+    plain, learnt = spent
+    assert learnt["push"] == plain["push"]
+    assert learnt["path"] < plain["path"]
+    assert energies[1] == pytest.approx(energies[0], abs=1e-4)

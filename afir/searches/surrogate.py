@@ -1,0 +1,181 @@
+"""Relaxing a path on a Gaussian process, where every gradient of the surface is dear.
+
+The points of a push were paid for: a Gaussian process (`afir.gaussian`) learns them first. On it
+the path relaxes for nothing, and its peaks climb to the saddle points of the process. Then the
+surface is asked once, at the highest peak that is not certain yet, or where the path is least
+known; the process learns the answer, and all begins again from the path of the push, until every
+peak is one on the surface too (10.1063/1.4986787).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from afir.driver import Search
+from afir.gaussian import GaussianProcess
+from afir.geometry import cumulative_length, internal_part, superpose
+from afir.molecule import Molecule, Positions
+from afir.quadratic import uphill_step, vibrations
+from afir.searches.minimum import PathPoint
+from afir.searches.path import (
+    Peak,
+    in_line,
+    moved_images,
+    nearest_image,
+    peaks,
+    perpendicular,
+    spread_images,
+    tangents_of,
+)
+from afir.searches.settings import StepSettings
+
+_LEARNT, _GAP = 60, 0.12  # points of a push that are learnt at most, and Å between them at least
+_UNSURE = 0.25  # eV: the path does not move where its energy is less certain than this
+_CLEAR = 0.1  # eV: how certain its energy must be where peaks are known
+_SURE = 0.02  # eV: the same where none is known
+_ROUNDS, _RELAXED = 20, 0.05  # of a path on the process; eV/Å perpendicular to it
+_CLIMBS, _RADIUS, _FLAT = 30, 0.1, 0.01  # of a peak on it; Å a step; eV/Å at its end
+_REACH = 0.6  # Å: no atom of a peak climbs further
+_FOUND = 0.3  # eV/Å: gradient of the surface at a peak below which a saddle search takes over
+_NEAR, _SAME = 0.1, 0.01  # Å an atom: an answer there holds here; the same place
+
+
+def relax_on_surrogate(
+    molecule: Molecule, points: Sequence[PathPoint], settings: StepSettings | None = None
+) -> Search[tuple[Peak, ...]]:
+    """Relax a raw path on a Gaussian process and return its peaks.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    points
+        The raw path with true energies and gradients; the first and the last stay fixed.
+    settings
+        Image spacing, the most gradients, and peak height.
+
+    Returns
+    -------
+    tuple of Peak
+        In the order of the path; energies and Hessians are those of the process.
+
+    Raises
+    ------
+    SurfaceError
+        When the surface fails on an image.
+    """
+    limits = settings or StepSettings()
+    points = in_line(points)
+    start, _ = spread_images(np.array([p.positions for p in points]), limits.path_spacing)
+    paid = _thinned(points)
+    process = GaussianProcess(
+        np.array([point.positions for point in paid]),
+        np.array([point.energy for point in paid]),
+        np.array([point.gradient for point in paid]),
+    )
+    answers: list[PathPoint] = []
+    for spent in range(limits.path_gradients + 1):
+        images = _relaxed(process, start)
+        tops = _tops(process, images, limits.peak_height)
+        asked = _asked(process, images, tops, answers)
+        if asked is None or spent == limits.path_gradients:
+            break
+        evaluation = yield asked[None]
+        gradient = internal_part(asked, evaluation.gradients[0])
+        process.learn(asked[None], evaluation.energies, gradient[None])
+        answers.append(PathPoint(asked, float(evaluation.energies[0]), gradient))
+    return tops
+
+
+def _thinned(points: Sequence[PathPoint]) -> list[PathPoint]:
+    """Points of a path that lie some way apart, both ends included."""
+    lengths = cumulative_length(np.array([point.positions for point in points]))
+    gap = max(_GAP, lengths[-1] / _LEARNT)
+    kept = [0]
+    for index in range(1, len(points) - 1):
+        if lengths[index] - lengths[kept[-1]] >= gap and lengths[-1] - lengths[index] > 0.5 * gap:
+            kept.append(index)
+    return [points[index] for index in (*kept, len(points) - 1)]
+
+
+def _relaxed(process: GaussianProcess, images: Positions) -> Positions:
+    """The images (m, n, 3) relaxed on the process as far as it is to be trusted."""
+    every = range(1, len(images) - 1)
+    unsure = process.deviations(images)
+    for _ in range(_ROUNDS):
+        gradients = process.predict(images).gradients
+        tangents = tangents_of(images)
+        if max(perpendicular(gradients[i], tangents[i]) for i in every) < _RELAXED:
+            break
+        moved = moved_images(images, gradients, list(process.hessians(images)), every)
+        then = process.deviations(moved)
+        stay = (then > _UNSURE) & (then > unsure)
+        if stay[1:-1].all():
+            break
+        moved[stay], then[stay] = images[stay], unsure[stay]
+        images, unsure = moved, then
+    return images
+
+
+def _tops(process: GaussianProcess, images: Positions, height: float) -> tuple[Peak, ...]:
+    """The peaks of a path on the process, climbed to its saddle points, each place once."""
+    said = process.predict(images)
+    path = [PathPoint(*item) for item in zip(images, said.energies, said.gradients, strict=True)]
+    found: list[Peak] = []
+    for top in peaks(path, list(process.hessians(images)), height):
+        climbed = _climbed(process, images, top)
+        if not any(_away(other.positions, climbed.positions) < _NEAR for other in found):
+            found.append(climbed)
+    return tuple(found)
+
+
+def _climbed(process: GaussianProcess, images: Positions, top: Peak) -> Peak:
+    """A peak after a saddle search on the process, which ends where that is not to be trusted."""
+    x, direction = top.positions, top.tangent.ravel()
+    if process.deviations(x[None])[0] > _UNSURE:
+        x = images[nearest_image(images, x)]  # interpolation has gone astray
+    start = x
+    for _ in range(_CLIMBS):
+        gradient = process.predict(x[None]).gradients[0]
+        if np.abs(gradient).max() < _FLAT:
+            break
+        values, vectors = vibrations(process.hessians(x[None])[0], x)
+        mode = int(np.argmax(np.abs(vectors.T @ direction)))
+        if values[mode] > 0.0 > values[0]:
+            mode = 0
+        direction = vectors[:, mode]
+        step = uphill_step(values, vectors, gradient.ravel(), mode, _RADIUS)
+        trial = x + step.reshape(x.shape)
+        reach = np.linalg.norm(trial - start, axis=1).max()
+        if reach > _REACH or process.deviations(trial[None])[0] > _UNSURE:
+            break
+        x = trial
+    energy = float(process.predict(x[None]).energies[0])
+    return Peak(x, direction.reshape(x.shape), energy, process.hessians(x[None])[0])
+
+
+def _asked(
+    process: GaussianProcess,
+    images: Positions,
+    tops: Sequence[Peak],
+    answers: Sequence[PathPoint],
+) -> Positions | None:
+    """Where the surface is to be asked next, (n, 3); None when enough is known."""
+    for top in sorted(tops, key=lambda top: -top.energy):
+        away = [_away(point.positions, top.positions) for point in answers]
+        flat = [np.abs(point.gradient).max() < _FOUND for point in answers]
+        certain = any(
+            far < _SAME or (level and far < _NEAR) for far, level in zip(away, flat, strict=True)
+        )
+        if not certain:
+            return top.positions
+    unsure = process.deviations(images)
+    worst = int(np.argmax(unsure))
+    return images[worst] if unsure[worst] > (_CLEAR if tops else _SURE) else None
+
+
+def _away(first: Positions, second: Positions) -> float:
+    """The longest way of one atom in Å between two geometries, after superposition."""
+    return float(np.linalg.norm(superpose(first, second) - first, axis=1).max())
