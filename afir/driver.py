@@ -8,8 +8,8 @@ their `Evaluation`, and returns its result. It knows no backend. `solve` runs on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Generic, TypeAlias, TypeVar
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from afir.errors import AfirError, BrokenSurfaceError, SurfaceError
 from afir.molecule import Positions
-from afir.surface import Evaluation, Surface
+from afir.surface import Evaluation, Referenced, Surface, base_of
 
 T = TypeVar("T")
 
@@ -30,6 +30,10 @@ class Level(Enum):
     """Far from stationary points: smooth matters, the last digit does not."""
     POINT = "point"
     """For everything that is reported."""
+    BASE = "base"
+    """Where a learned difference is part of the surface, without it (`afir.surface.Based`)."""
+    REFERENCE = "reference"
+    """Where there are two surfaces, on the one that has the last word (`afir.surface.Checked`)."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,44 @@ def stage(name: str, search: Search[T], level: Level = Level.POINT) -> Search[T]
         return asked if isinstance(asked, Request) else Request(asked, name, level, search)
 
     return relayed(search, labelled)
+
+
+def referred(search: Search[T]) -> Search[T]:
+    """Have the surface with the last word answer all that `search` asks for.
+
+    The stages are counted apart: ``"saddle"`` becomes ``"reference saddle"``.
+    """
+
+    def handed_on(asked: Asked) -> Asked:
+        request = _request(asked, search)
+        return replace(request, stage=reference_stage(request.stage), level=Level.REFERENCE)
+
+    return relayed(search, handed_on)
+
+
+def unlearned(search: Search[T]) -> Search[T]:
+    """Have the surface answer what `search` asks for without what was learned."""
+
+    def handed_on(asked: Asked) -> Asked:
+        return replace(_request(asked, search), level=Level.BASE)
+
+    return relayed(search, handed_on)
+
+
+def _request(asked: Asked, owner: object) -> Request:
+    """What is asked for with a stage, one of no name if it has none."""
+    return asked if isinstance(asked, Request) else Request(asked, "other", Level.POINT, owner)
+
+
+def reference_stage(name: str) -> str:
+    """The name under which gradients of the reference are counted."""
+    return f"reference {name}"
+
+
+def reference_gradients(gradients: Mapping[str, int]) -> int:
+    """How many of the gradients, counted by stage, were those of the reference."""
+    first = reference_stage("")
+    return sum(count for name, count in gradients.items() if name.startswith(first))
 
 
 def relayed(search: Search[T], handle: Callable[[Asked], Asked]) -> Search[T]:
@@ -127,10 +169,8 @@ class _Flight(Generic[T]):
         except SurfaceError as error:
             self.finished = Finished(self.key, None, error, self.gradients)
             return
-        if not isinstance(asked, Request):
-            asked = Request(asked, "other", Level.POINT, self.search)
-        self.request = asked
-        self.gradients[asked.stage] += len(asked.positions)
+        self.request = _request(asked, self.search)
+        self.gradients[self.request.stage] += len(self.request.positions)
 
 
 def _answer(
@@ -144,7 +184,7 @@ def _answer(
     # In a search a NaN would look like any other number.
     if not finite[start:stop].all():
         return SurfaceError("the surface returned an energy or gradient that is not finite")
-    return Evaluation(evaluation.energies[start:stop], evaluation.gradients[start:stop])
+    return evaluation.part(start, stop)
 
 
 def drive(
@@ -157,7 +197,8 @@ def drive(
     searches
         (key, search) pairs; taken lazily, as places become free.
     surface
-        The surface; its `for_paths` answers requests of level PATH.
+        The surface; its `for_paths` answers requests of level PATH, its `base` and `reference`,
+        if it has them, those of level BASE and REFERENCE.
     width
         How many searches are kept in flight.
 
@@ -174,7 +215,12 @@ def drive(
         shapes. It too is raised inside the search that asked: one that turns it into a value
         stops no other.
     """
-    surfaces = {Level.PATH: surface.for_paths(), Level.POINT: surface}
+    surfaces = {
+        Level.PATH: surface.for_paths(),
+        Level.POINT: surface,
+        Level.BASE: base_of(surface),
+        Level.REFERENCE: surface.reference if isinstance(surface, Referenced) else surface,
+    }
     waiting = iter(searches)
     flights: list[_Flight[T]] = []
     while True:

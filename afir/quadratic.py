@@ -35,6 +35,8 @@ _MORSE = 3.0  # Å⁻¹: steepness of the Morse curve of such a bond
 _STRETCH = 0.45 * HARTREE / BOHR**2
 _BEND = 0.15 * HARTREE
 
+_upper = lru_cache(maxsize=8)(np.triu_indices)
+
 
 def closeness(molecule: Molecule, positions: Positions) -> Matrix:
     """How strongly Lindh's model binds each pair of atoms: (n, n), about 1 for a single bond."""
@@ -226,15 +228,9 @@ def reacting_part(molecule: Molecule, positions: Positions, gradient: Vector) ->
 
 def _chosen(pairs: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The atoms of those of the pairs (n, n) that are true, each pair once."""
-    first, second = _upper(len(pairs))
+    first, second = _upper(len(pairs), 1)
     chosen = pairs[first, second]
     return first[chosen], second[chosen]
-
-
-@lru_cache(maxsize=8)
-def _upper(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    first, second = np.triu_indices(n, 1)
-    return first, second
 
 
 def _stretches(
@@ -369,6 +365,28 @@ def vibrations(
     values, vectors = np.linalg.eigh(projected)
     keep = len(values) - rigid.shape[1]
     return values[:keep], vectors[:, :keep]
+
+
+def agreeing(estimate: Matrix, directions: Matrix, products: Matrix) -> Matrix:
+    """A symmetric matrix (m, m) that agrees with what was measured, least changed to do so.
+
+    Parameters
+    ----------
+    estimate
+        (m, m) symmetric.
+    directions
+        (m, k) orthonormal.
+    products
+        (m, k) what the true matrix makes of them; where these contradict each other
+        (a measured curvature is not quite symmetric), the mean is kept.
+    """
+    error = products - estimate @ directions
+    outer = error @ directions.T
+    inner = directions.T @ error
+    result: Matrix = (
+        estimate + outer + outer.T - directions @ (0.5 * (inner + inner.T)) @ directions.T
+    )
+    return result
 
 
 def longest(step: Vector) -> float:

@@ -25,6 +25,7 @@ class Outcome(Enum):
     OUTSIDE_WINDOW = "every peak lies above the energy window"
     TIMED_OUT = "the task took longer than its time limit"
     SEARCH_FAILED = "the search ended with an error of its own"
+    DOUBTED = "the surface was not to be trusted on the way"
     WORKER_DIED = "the worker process died"
     # a refinement
     NO_MINIMUM = "there is no minimum nearby"
@@ -159,6 +160,9 @@ class Confirmation:
     irc_positions, irc_energies
         (m, n, 3) in Å and (m,) in eV: the path from one end through the TS to the other;
         empty arrays when the IRC was not followed.
+    checked_at
+        At how many points of the path the reference was asked, where the path was followed on
+        another surface; 0 where it was followed on the one that is reported.
     """
 
     outcome: Outcome
@@ -167,3 +171,4 @@ class Confirmation:
     monotone: bool
     irc_positions: Positions
     irc_energies: NDArray[np.float64]
+    checked_at: int = 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +35,25 @@ class Evaluation:
     failures
         Batch index → why there is no energy. Searches never see these: the driver raises
         them inside the search that asked.
+    spread
+        (k,) in eV/Å: the error to be expected of the gradient on the worst atom, from a surface
+        that knows what it does not know; None from all others.
+    limit
+        The `spread` in eV/Å above which the surface is not to be trusted.
     """
 
     energies: NDArray[np.float64]
     gradients: NDArray[np.float64]
     failures: Mapping[int, SurfaceError] = field(default_factory=dict)
+    spread: NDArray[np.float64] | None = None
+    limit: float = math.inf
+
+    def part(self, start: int, stop: int) -> Evaluation:
+        """Some geometries of a batch, none of which failed."""
+        spread = None if self.spread is None else self.spread[start:stop]
+        return Evaluation(
+            self.energies[start:stop], self.gradients[start:stop], {}, spread, self.limit
+        )
 
 
 class Surface(Protocol):
@@ -118,6 +133,82 @@ class Expensive(Protocol):
 def is_expensive(surface: Surface) -> bool:
     """Whether gradients of a surface are dear: what it says itself, or not."""
     return surface.expensive if isinstance(surface, Expensive) else False
+
+
+@runtime_checkable
+class Based(Protocol):
+    """A surface that corrects another."""
+
+    @property
+    def base(self) -> Surface | None:
+        """The one that is corrected, if there is one."""
+        ...
+
+
+def base_of(surface: Surface) -> Surface:
+    """What a surface corrects; itself where it corrects nothing."""
+    base = surface.base if isinstance(surface, Based) else None
+    return surface if base is None else base
+
+
+@runtime_checkable
+class Referenced(Protocol):
+    """A surface to search on whose finds are examined on a better one."""
+
+    @property
+    def reference(self) -> Surface:
+        """The better one: it answers requests of the level REFERENCE (`afir.driver.Level`)."""
+        ...
+
+
+@final
+class Checked:
+    """A cheap surface to search on, together with the one that has the last word.
+
+    Parameters
+    ----------
+    surface
+        Answers everything but requests of the level REFERENCE.
+    reference
+        Answers those.
+    """
+
+    def __init__(self, surface: Surface, reference: Surface) -> None:
+        self._surface = surface
+        self._reference = reference
+
+    @property
+    def molecule(self) -> Molecule:
+        """The molecule both belong to."""
+        return self._surface.molecule
+
+    @property
+    def reference(self) -> Surface:
+        """The surface that has the last word."""
+        return self._reference
+
+    @property
+    def base(self) -> Surface:
+        """What the cheap surface corrects, if it does."""
+        return base_of(self._surface)
+
+    @property
+    def batch(self) -> int:
+        """How many searches to keep in flight."""
+        return batch_of(self._surface)
+
+    @property
+    def expensive(self) -> bool:
+        """Whether gradients of the cheap surface are dear, after all."""
+        return is_expensive(self._surface)
+
+    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
+        """What the cheap surface says; see `Surface.evaluate`."""
+        return self._surface.evaluate(positions, owners)
+
+    def for_paths(self) -> Surface:
+        """The cheap surface as it is on paths."""
+        return self._surface.for_paths()
 
 
 def surface_names() -> tuple[str, ...]:

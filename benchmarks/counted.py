@@ -12,9 +12,10 @@ from afir.surface import Evaluation, Surface
 
 @dataclass
 class Meter:
-    """Geometries evaluated and CPU seconds spent inside a surface."""
+    """Geometries evaluated, in how many calls, and CPU seconds spent inside a surface."""
 
     gradients: int = 0
+    calls: int = 0
     seconds: float = 0.0
 
 
@@ -43,6 +44,7 @@ class CountedSurface:
         evaluation = self._surface.evaluate(positions, owners)
         self._meter.seconds += time.process_time() - start
         self._meter.gradients += len(positions)
+        self._meter.calls += 1
         return evaluation
 
     def for_paths(self) -> Surface:

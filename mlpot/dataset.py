@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -169,6 +170,28 @@ def split(
         [1 if group in taken[0] else 2 if group in taken[1] else 0 for group in data.groups]
     )
     return Split(*(data.part(np.flatnonzero(owner == part)) for part in range(3)))
+
+
+def steady_split(data: Dataset, seed: int, *, validation: float) -> Split:
+    """Split by group so that no frame changes sides when others are added; no test part.
+
+    Each group draws its lot from its own name, so the share is only reached on average; the
+    group with the lowest lot always validates.
+
+    Raises
+    ------
+    InputError
+        If there is only one group.
+    """
+    lots = {
+        group: int.from_bytes(hashlib.sha256(f"{seed} {group}".encode()).digest()[:8]) / 2.0**64
+        for group in sorted(set(data.groups))
+    }
+    if len(lots) < 2:
+        raise InputError("the data must come from 2 groups or more to be split, got 1")
+    bound = max(validation, min(lots.values()))
+    held = np.array([lots[group] <= bound for group in data.groups])
+    return Split(data.part(np.flatnonzero(~held)), data.part(np.flatnonzero(held)), data.part([]))
 
 
 def above(data: Dataset, base: Surface) -> Dataset:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import pad, silu, softplus
@@ -135,9 +135,26 @@ def _linear(weights: Weights, layer: str, x: torch.Tensor) -> torch.Tensor:
 
 
 def _heard(filters: torch.Tensor, atoms: torch.Tensor) -> torch.Tensor:
-    """What atoms hear of their neighbours: (m, k, n, n, F) and (m, k, n, …, F) to the latter."""
-    extra = atoms.dim() - 4
-    return (filters[(..., *[None] * extra, slice(None))] * atoms.unsqueeze(2)).sum(dim=3)
+    """What atoms hear of their neighbours: (m, k, n, n, F) and (m, k, n, F) to the latter."""
+    return (filters * atoms.unsqueeze(2)).sum(dim=3)
+
+
+class _HeardVectors(torch.autograd.Function):
+    """The same for vectors (m, k, n, 3, F), with a derivative that makes fewer large arrays."""
+
+    @staticmethod
+    def forward(ctx: Any, filters: torch.Tensor, atoms: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(filters, atoms)
+        return (filters.unsqueeze(4) * atoms.unsqueeze(2)).sum(dim=3)
+
+    @staticmethod
+    def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        filters, atoms = ctx.saved_tensors
+        x, y, z = slope.unsqueeze(3).unbind(4)
+        of_filters = x * atoms[:, :, None, :, 0]
+        of_filters = torch.addcmul(of_filters, y, atoms[:, :, None, :, 1])
+        of_filters = torch.addcmul(of_filters, z, atoms[:, :, None, :, 2])
+        return of_filters, (filters.unsqueeze(4) * slope.unsqueeze(3)).sum(dim=2)
 
 
 def _painn(
@@ -169,7 +186,8 @@ def _painn(
         if vectors is None:
             vectors = moved
         else:
-            vectors = vectors + moved + _heard(filters(3 * i + 2), along.unsqueeze(3) * vectors)
+            neighbours = along.unsqueeze(3) * vectors
+            vectors = vectors + moved + _HeardVectors.apply(filters(3 * i + 2), neighbours)
         layer = f"mixing.{i}"
         mixed = _linear(weights, f"{layer}.mu_channel_mix", vectors)
         left, right = mixed.split(architecture.features, dim=-1)

@@ -12,7 +12,7 @@ from afir.errors import InputError
 from afir.surface import load_surface
 from mlpot.architecture import Architecture
 from mlpot.committee import Calibration, calibrate
-from mlpot.dataset import Dataset, Split, above, split
+from mlpot.dataset import Dataset, Split, above, split, steady_split
 from mlpot.potential import Description, Potential
 from mlpot.training import Progress, Training, references, train, typical_gradient
 
@@ -78,6 +78,8 @@ def make(
     data: Dataset,
     recipe: Recipe,
     *,
+    start: Potential | None = None,
+    steady: bool = False,
     device: str = "cpu",
     tell: Callable[[Progress], None] = lambda progress: None,
 ) -> Trained:
@@ -89,6 +91,11 @@ def make(
         Labelled frames.
     recipe
         What to do with them.
+    start
+        A potential to train further, of the same architecture and base.
+    steady
+        Whether frames are split in a way that stays the same when there are more of them, see
+        `mlpot.dataset.steady_split`; there is no test part then.
     device
         As torch names it.
     tell
@@ -101,10 +108,14 @@ def make(
     """
     if recipe.base:
         data = above(data, load_surface(recipe.base, data.molecule, **recipe.base_options))
-    rng = np.random.default_rng([recipe.seed, 0])
-    parts = split(data, rng, validation=recipe.validation, test=recipe.test)
-    known = references(parts.train)
-    scale = typical_gradient(parts.train)
+    if steady:
+        parts = steady_split(data, recipe.seed, validation=recipe.validation)
+    else:
+        rng = np.random.default_rng([recipe.seed, 0])
+        parts = split(data, rng, validation=recipe.validation, test=recipe.test)
+    # What its weights were trained for, a potential must stay with.
+    known = references(parts.train) if start is None else dict(start.description.references)
+    scale = typical_gradient(parts.train) if start is None else start.description.scale
     shift = sum(known[z] for z in data.molecule.numbers)
     learn, check = (
         replace(part, energies=part.energies - shift) for part in (parts.train, parts.validation)
@@ -116,6 +127,7 @@ def make(
         check,
         scale,
         [1000 * recipe.seed + number for number in range(recipe.networks)],
+        starts=None if start is None else start.states,
         device=device,
         tell=tell,
     )

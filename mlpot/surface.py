@@ -6,6 +6,7 @@ Loading this module loads no torch: that is done when a surface is built.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
@@ -135,12 +136,17 @@ class LearnedSurface:
         potential.check(molecule)
         self._molecule = molecule
         self.potential = potential
-        self.base = base
+        self._base = base
 
     @property
     def molecule(self) -> Molecule:
         """The molecule this surface belongs to."""
         return self._molecule
+
+    @property
+    def base(self) -> Surface | None:
+        """The surface whose energies are added."""
+        return self._base
 
     @property
     def batch(self) -> int:
@@ -154,17 +160,20 @@ class LearnedSurface:
 
     def for_paths(self) -> LearnedSurface:
         """The same with its base made smoother."""
-        if self.base is None:
+        if self._base is None:
             return self
-        smoother = self.base.for_paths()
-        if smoother is self.base:
+        smoother = self._base.for_paths()
+        if smoother is self._base:
             return self
         return LearnedSurface(self._molecule, self.potential, smoother)
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
         """Energies and gradients of a batch; see `afir.surface.Surface.evaluate`."""
-        evaluation, _ = self.evaluate_with_spread(positions, owners)
-        return evaluation
+        evaluation, spread = self.evaluate_with_spread(positions, owners)
+        if len(self.potential) < 2:
+            return evaluation
+        limit = self.potential.description.limit
+        return replace(evaluation, spread=spread.max(axis=1), limit=limit)
 
     def evaluate_with_spread(
         self, positions: Positions, owners: Sequence[object] | None = None
@@ -184,8 +193,8 @@ class LearnedSurface:
             said = self.potential.predict(self._molecule, batch[good])
             energies[good], gradients[good] = said.energies, said.gradients
             spread[good] = self.potential.description.calibration * said.gradient_spread
-        if self.base is not None:
-            below = self.base.evaluate(batch, owners)
+        if self._base is not None:
+            below = self._base.evaluate(batch, owners)
             energies = energies + below.energies
             gradients = gradients + below.gradients
             failures = {**below.failures, **failures}

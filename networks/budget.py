@@ -23,7 +23,7 @@ class Budget:
     Attributes
     ----------
     trials, gradients
-        What has been spent.
+        What has been spent; gradients of the reference only, where there is one.
     """
 
     def __init__(
@@ -43,9 +43,9 @@ class Budget:
     def spend(self, absorbed: Absorbed) -> None:
         """Count what a round has cost."""
         self.trials += len(absorbed.trials)
-        self.gradients += sum(absorbed.gradients.values())
+        self.gradients += self._settings.counted(absorbed.gradients)
         for trial in absorbed.trials:
-            self.gradients += sum(trial.gradients.values())
+            self.gradients += self._settings.counted(trial.gradients)
             self._barren = 0 if trial.found else self._barren + 1
 
     def used_up(self) -> StoppedBy | None:

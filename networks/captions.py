@@ -21,7 +21,7 @@ def title(run: Run) -> str:
     """The molecule and the surface; charge and multiplicity unless a neutral singlet."""
     molecule = run.molecule
     state = f" ({molecule.state})" if molecule.state else ""
-    return f"{molecule.formula.translate(_SUBSCRIPTS)}{state} on {run.settings.surface}"
+    return f"{molecule.formula.translate(_SUBSCRIPTS)}{state} on {run.settings.reported[0]}"
 
 
 def level_lines(run: Run, node: EQ | DC) -> list[str]:

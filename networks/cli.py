@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # numpy is not needed for --help
     from collections.abc import Iterator
 
     from afir.molecule import Molecule, Positions
+    from networks.display import Tally
     from networks.events import Event
     from networks.jobfile import Job
     from networks.report import Run
@@ -80,6 +81,25 @@ def _limits(command: F) -> F:
 @click.option("-o", "--output", help="The run file to make.  [default: IN with .db]")
 @click.option("--surface", help="The surface, see `afir surfaces`.  [default: gfn2]")
 @surface_option_option
+@click.option(
+    "--reference",
+    metavar="SURFACE",
+    help="The surface to examine and report everything on that was found on --surface, e.g. dft."
+    "  [default: --surface itself]",
+)
+@click.option(
+    "--reference-option",
+    "reference_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the reference. Repeatable.",
+)
+@click.option(
+    "--learn/--no-learn",
+    default=None,
+    help="Learn on the way what separates --surface from the reference, and search with it.  "
+    "[default: do not]",
+)
 @state_options
 @click.option(
     "--gamma",
@@ -140,6 +160,7 @@ def explore(job: Path | None, **flags: Any) -> int:
     """
     from afir.files import new_file
     from afir.surface import load_surface
+    from networks.display import Tally
     from networks.explorer import explore as exploration
     from networks.jobfile import job_from, read_job_file, resolved_job, write_toml
 
@@ -148,14 +169,16 @@ def explore(job: Path | None, **flags: Any) -> int:
     new_file(output, remedy=f"go on with it by `afir resume {output}`")
     molecule, positions, settings = _read(asked)
     load_surface(settings.surface, molecule, **settings.surface_options)  # complains early
+    if settings.reference:
+        load_surface(settings.reference, molecule, **settings.reference_options)
     resolved = write_toml(resolved_job(asked, molecule))
     events = exploration(molecule, positions, settings, output, workers=asked.workers, job=resolved)
     click.echo(
-        f"Exploring {molecule.name} on {settings.surface} with γ up to "
+        f"Exploring {molecule.name} on {_surfaces(settings)} with γ up to "
         f"{settings.step.gamma:g} kJ/mol, into {output}",
         err=True,
     )
-    return _follow(events, output, molecule, None)
+    return _follow(events, output, Tally(molecule, None, settings.reference))
 
 
 @click.command(
@@ -180,6 +203,7 @@ def resume(
     Limits replace the old ones and count from the beginning of the run; `none` takes one away.
     They are looked at between rounds of 16 pushes.
     """
+    from networks.display import Tally
     from networks.explorer import resume as resumption
     from networks.jobfile import stored_job
     from networks.report import load_run
@@ -203,7 +227,7 @@ def resume(
         task_seconds=changed("task_seconds", task_seconds),
     )
     zero = None if start is None else start.energy
-    return _follow(events, run, before.molecule, zero)
+    return _follow(events, run, Tally(before.molecule, zero, before.settings.reference))
 
 
 @click.command(
@@ -303,6 +327,24 @@ def plot(run: Path, output: Path, start: str | None, end: str | None, mark: bool
     click.echo(f"Written: {output}")
 
 
+def _surfaces(settings: Settings) -> str:
+    """What is searched on, and what examines what is found."""
+    if not settings.reference:
+        return settings.surface
+    learned = " and what is learned" if settings.learn else ""
+    return f"{settings.reference}, searching on {settings.surface}{learned},"
+
+
+def _gradients(run: Run) -> str:
+    """What a run cost, in words."""
+    settings, gradients = run.settings, run.summary.gradients
+    counted = settings.counted(gradients)
+    if not settings.reference:
+        return f"{counted} gradients"
+    cheap = sum(gradients.values()) - counted
+    return f"{counted} gradients on {settings.reference}, {cheap} on what was searched"
+
+
 def _merged(values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
     """The values of a job file with the flags that were given laid over them."""
     merged = dict(values)
@@ -311,7 +353,7 @@ def _merged(values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
             continue
         if key in _KINDS:
             merged[key] = _limit(key, value)
-        elif key in ("surface_options", "policy_options"):
+        elif key in ("surface_options", "reference_options", "policy_options"):
             flag = "--" + key.removesuffix("s").replace("_", "-")
             before = values.get(key, {})
             given = option_values(value, flag)
@@ -393,12 +435,11 @@ def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
     return molecule, positions, replace(job.settings, wanted=coordinates)
 
 
-def _follow(events: Iterator[Event], path: Path, molecule: Molecule, zero: float | None) -> int:
+def _follow(events: Iterator[Event], path: Path, tally: Tally) -> int:
     """Show a run until it ends, then sum up; Ctrl-C and SIGTERM lose nothing and say so."""
-    from networks.display import Tally, watch
+    from networks.display import watch
     from networks.report import load_run
 
-    tally = Tally(molecule, zero)
     try:
         with terminable():
             watch(events, LiveLine(messages(), tally.line()), tally)
@@ -432,7 +473,7 @@ def _print_end(run: Run, path: Path) -> None:
     summary = run.summary
     trials = sum(summary.trials.values())
     click.echo(
-        f"{trials} trial{'s' * (trials != 1)}, {sum(summary.gradients.values())} gradients, "
+        f"{trials} trial{'s' * (trials != 1)}, {_gradients(run)}, "
         f"{summary.seconds:.0f} s; {summary.complete.stopped_by.value}."
     )
     for sentence in advice(run, path):

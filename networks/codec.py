@@ -27,15 +27,17 @@ from afir.stationary import (
     StationaryPoint,
     TrialResult,
 )
+from networks.tasks import Labelled
 
 # How every .npy file of version 1 begins; the length of its header follows in two bytes.
 _MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER = rb"\{'descr': '<f8', 'fortran_order': False, 'shape': \(([\d, ]*)\), \} *\n"
 
-Result = TrialResult | Confirmation | StationaryPoint
+Result = TrialResult | Confirmation | StationaryPoint | Labelled
 
 _TYPES = {
-    cls.__name__: cls for cls in (Candidate, Confirmation, Minimum, StationaryPoint, TrialResult)
+    cls.__name__: cls
+    for cls in (Candidate, Confirmation, Labelled, Minimum, StationaryPoint, TrialResult)
 }
 
 

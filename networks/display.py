@@ -24,10 +24,12 @@ from networks.events import (
     RoundStarted,
     Stopped,
     TaskDone,
+    Trained,
+    Training,
     TrialDone,
 )
 from networks.naming import names
-from networks.records import COMPLEX, DC, EQ, TS
+from networks.records import COMPLEX, DC, EQ, TS, Model
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,9 @@ _DOING = {
     "confirm": "proving transition states",
     "characterise": "refining minima",
     "probe": "trying the surface",
+    "label": "labelling",
+    "sample": "labelling geometries of pushes",
+    "recall": "finding known structures on the new model",
 }
 
 
@@ -49,6 +54,8 @@ class Tally:
         The molecule of the run.
     zero
         Energy of EQ0 in eV; None until it is known.
+    reference
+        The surface whose gradients are counted, where it is not the one that is searched.
     eqs, tss, dcs, trials, gradients
         Numbers.
     doing
@@ -59,6 +66,7 @@ class Tally:
 
     molecule: Molecule
     zero: float | None = None
+    reference: str = ""
     eqs: int = 0
     tss: int = 0
     dcs: int = 0
@@ -88,6 +96,8 @@ class Tally:
                 self.zero = record.energy
         elif isinstance(event, TrialDone):
             self.trials += 1
+        elif isinstance(event, Training):
+            self.doing = f"training model {event.number} on {event.labels} labels"
         elif isinstance(event, RoundDone):
             self.eqs, self.tss, self.dcs = event.eqs, event.tss, event.dcs
             self.trials, self.gradients = event.trials, event.gradients
@@ -95,9 +105,10 @@ class Tally:
 
     def line(self) -> str:
         """The line that lives."""
+        of = f" on {self.reference}" if self.reference else ""
         return (
             f"{self.eqs} EQ  {self.tss} TS  {self.dcs} DC  {self.trials} trials  "
-            f"{self.gradients} gradients  {time.monotonic() - self.began:.0f} s  {self.doing}"
+            f"{self.gradients} gradients{of}  {time.monotonic() - self.began:.0f} s  {self.doing}"
         )
 
     def height(self, energy: float) -> float:
@@ -140,10 +151,18 @@ def watch(events: Iterable[Event], line: LiveLine, tally: Tally) -> Stopped | No
                     f"Warning: the {event.what} is not the molecule that was given: bonds changed "
                     f"while it was relaxed: {', '.join(event.changes)}"
                 )
+            elif isinstance(event, Trained):
+                line.say(_learned(event.model))
             elif isinstance(event, Stopped):
                 stopped = event
             line.show(tally.line())
     return stopped
+
+
+def _learned(model: Model) -> str:
+    """The line about a model."""
+    errors = ", ".join(f"{name} {value:.3g}" for name, value in model.errors.items())
+    return f"Model {model.number}: {model.labels} labels, {model.seconds:.0f} s; {errors}"
 
 
 def _log(event: Event, tally: Tally) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from networks.records import DC, EQ, TS, Dismissed, StoppedBy, Trial
+from networks.records import DC, EQ, TS, Dismissed, Model, StoppedBy, Trial
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,9 @@ class RoundStarted:
 class TaskDone:
     """One task came back; `open` more of this round are known to be still to come.
 
-    `kind` is ``"push"``, ``"confirm"``, ``"characterise"`` or ``"probe"``; `error` says why there
-    is no result.
+    `kind` is ``"push"``, ``"confirm"``, ``"characterise"``, ``"probe"``, ``"label"``, ``"sample"``
+    or ``"recall"``; `gradients` are those that count (`networks.settings.Settings.counted`);
+    `error` says why there is no result.
     """
 
     round: int
@@ -90,6 +91,21 @@ class RoundDone:
 
 
 @dataclass(frozen=True)
+class Training:
+    """A model is being trained, on so many labels."""
+
+    number: int
+    labels: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model was trained and is in use."""
+
+    model: Model
+
+
+@dataclass(frozen=True)
 class Stopped:
     """The exploration has ended; the last event."""
 
@@ -98,7 +114,17 @@ class Stopped:
 
 
 Event: TypeAlias = (
-    Opened | RoundStarted | TaskDone | Found | Rebonded | Rejected | TrialDone | RoundDone | Stopped
+    Opened
+    | RoundStarted
+    | TaskDone
+    | Found
+    | Rebonded
+    | Rejected
+    | TrialDone
+    | RoundDone
+    | Training
+    | Trained
+    | Stopped
 )
 
 __all__ = [
@@ -112,5 +138,7 @@ __all__ = [
     "Stopped",
     "StoppedBy",
     "TaskDone",
+    "Trained",
+    "Training",
     "TrialDone",
 ]

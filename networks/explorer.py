@@ -8,9 +8,10 @@ any moment and, resumed, ends with the network it would have found undisturbed.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,14 +34,17 @@ from networks.events import (
     RoundStarted,
     Stopped,
     TaskDone,
+    Trained,
+    Training,
     TrialDone,
 )
 from networks.executor import BatchedExecutor, Executor, ProcessExecutor
 from networks.frontier import Frontier, PushTerms
+from networks.learning import Learning, Recalled, Sampled, folder_of, load_learner
 from networks.network import bonds_changed
 from networks.policy import Policy, load_policy
 from networks.records import COMPLEX, DC, EQ, TS, Complete, Key, Plan, StoppedBy
-from networks.round import Dismissals, Question, Round, Stage, Start
+from networks.round import SLACK, Dismissals, Question, Round, Stage, Start
 from networks.settings import KEEP, Keep, Settings
 from networks.store import Store
 from networks.tasks import Bench, Push, Task
@@ -104,6 +108,8 @@ def explore(
         )
     settings.check(molecule)
     _check_workers(workers)
+    if settings.learn:
+        _check_learning(output, executor)
     policy = load_policy(settings.policy, settings.policy_options)
     store = Store.create(output, molecule, x, settings, job)
     return _begun(store, _events(store, policy, workers, executor))
@@ -181,6 +187,19 @@ def _check_workers(workers: int) -> None:
         raise InputError(f"`workers` must be a whole number of 1 or more, got {workers!r}")
 
 
+def _check_learning(output: Path, executor: Executor | None) -> None:
+    """InputError if a run that learns could not."""
+    load_learner()
+    folder = folder_of(output)
+    if folder.exists():
+        raise InputError(
+            f"{folder} must not exist: the models of this run will lie there; delete it or choose "
+            "another output"
+        )
+    if executor is not None:
+        raise InputError("`executor` must not be given to a run that learns: its surface changes")
+
+
 def _begun(store: Store, events: Iterator[Event]) -> Iterator[Event]:
     """The events of a new run, whose file is deleted when there is nothing to go on with."""
     try:
@@ -199,37 +218,79 @@ def _events(
     store: Store, policy: Policy, workers: int, executor: Executor | None
 ) -> Iterator[Event]:
     """Run with all that must be given back at the end."""
-    settings = store.settings
-    doing = executor
+    hands = _Hands(store, workers, executor)
     try:
-        if doing is None:
+        yield from _Exploration(store, policy, hands, workers).run()
+    finally:
+        hands.close()
+        store.close()
+
+
+class _Hands:
+    """Who does the tasks; replaced when they are to be done on another surface.
+
+    Parameters
+    ----------
+    store
+        The run.
+    workers
+        Processes.
+    executor
+        Does everything if given.
+    """
+
+    def __init__(self, store: Store, workers: int, executor: Executor | None) -> None:
+        self._store = store
+        self._workers = workers
+        self._given = executor
+        self._own: Executor | None = None
+        self._surface = ""
+
+    def on(self, surface: str, options: Mapping[str, Any]) -> Executor:
+        """Who does tasks on a surface with these options."""
+        if self._given is not None:
+            return self._given
+        if self._own is None or self._surface != surface:
+            self.close()
+            settings = self._store.settings
             bench = Bench(
-                store.molecule,
-                settings.surface,
-                settings.surface_options,
+                self._store.molecule,
+                surface,
+                options,
                 settings.step,
                 settings.task_seconds,
-                settings.keep_frames,
+                settings.keep_frames or self._sampling(),
+                settings.reference,
+                settings.reference_options,
             )
-            if workers == 1:
-                doing = BatchedExecutor(bench)
+            if self._workers == 1:
+                self._own = BatchedExecutor(bench)
             else:
-                doing = ProcessExecutor(bench, workers, settings.task_seconds)
-        yield from _Exploration(store, policy, doing).run()
-    finally:
-        if doing is not None and executor is None:
-            doing.close()
-        store.close()
+                self._own = ProcessExecutor(bench, self._workers, settings.task_seconds)
+            self._surface = surface
+        return self._own
+
+    def _sampling(self) -> bool:
+        """Whether geometries of pushes are kept to choose labels from."""
+        return self._store.settings.learn and not self._store.models()
+
+    def close(self) -> None:
+        """Give back what was not given."""
+        if self._own is not None:
+            self._own.close()
+            self._own = None
 
 
 class _Exploration:
     """The state of a run; all of it can be read back from the run file."""
 
-    def __init__(self, store: Store, policy: Policy, executor: Executor) -> None:
+    def __init__(self, store: Store, policy: Policy, hands: _Hands, workers: int) -> None:
         self._store = store
         self._policy = policy
-        self._executor = executor
+        self._hands = hands
+        self._workers = workers
         self._settings = store.settings
+        self._learning = Learning(store) if store.settings.learn else None
         self._network = store.load_network()
         self._dismissals = Dismissals(store.molecule)
         for record in store.dismissed():
@@ -260,6 +321,7 @@ class _Exploration:
         plan = store.plan()
         while True:
             if plan is None:
+                yield from self._prepare()
                 reason = self._reason_to_stop()
                 if reason is not None:
                     complete = Complete(self._open().anything_left(), reason)
@@ -270,6 +332,24 @@ class _Exploration:
                 store.plan_round(plan)
             yield from self._do(self._round(plan))
             plan = None
+
+    def _prepare(self) -> Iterator[Event]:
+        """See to the surface that is searched: train a model if one is due, find EQs again on it.
+
+        What is to be done follows from what is written, so that a resumed run goes on with it.
+        """
+        learning, store = self._learning, self._store
+        if learning is None:
+            if self._settings.reference and store.rounds == 1:
+                yield from self._do(Recalled(store.rounds, self._network))
+            return
+        if learning.due(self._open().anything_left()):
+            if not learning.sampled:
+                yield from self._do(Sampled(store.rounds, learning.sample()))
+            yield Training(len(learning.models) + 1, store.label_count())
+            yield Trained(learning.train())
+        if store.rounds == max([1, *(model.round for model in learning.models)]):
+            yield from self._do(Recalled(store.rounds, self._network))
 
     def _rebonded(self) -> Iterator[Event]:
         """Tell when the start or the wanted product turned out to be another molecule."""
@@ -304,16 +384,18 @@ class _Exploration:
 
         first = stage.begin()
         ask(first)
-        if stage.number:
+        if isinstance(stage, Round):
             yield RoundStarted(stage.number, len(first))
-        for done, (index, result) in enumerate(self._executor.run(tasks), start=1):
+        surface = self._settings.surface, self._settings.surface_options
+        executor = self._hands.on(*(self._learning.surface if self._learning else surface))
+        for done, (index, result) in enumerate(executor.run(tasks), start=1):
             key = keys[index]
             store.add_result(stage.number, key, result, self._budget.seconds)
             ask(stage.take(key, result))
             yield TaskDone(
                 round=stage.number,
                 kind=key.phase,
-                gradients=result.gradients.total(),
+                gradients=self._settings.counted(result.gradients),
                 seconds=result.cpu_seconds,
                 error=result.error or None,
                 open=len(tasks) - done,
@@ -365,7 +447,7 @@ class _Exploration:
                 f"the policy {self._settings.policy!r} must choose something while pushes are "
                 "left, got nothing"
             )
-        return Plan(number, self._ceiling(), tuple(items))
+        return Plan(number, self._searched_ceiling(), tuple(items))
 
     def _round(self, plan: Plan) -> Round:
         """The tasks of a plan; its pushes are used up."""
@@ -385,7 +467,15 @@ class _Exploration:
                 left.append(None)
             seed = (self._settings.seed, _TRIAL, eq.number, item.push)
             tasks.append(Push(eq.point(), terms, plan.ceiling, seed))
-        return Round(plan, tasks, left, self._network, self._dismissals)
+        return Round(
+            plan,
+            tasks,
+            left,
+            self._network,
+            self._dismissals,
+            referenced=bool(self._settings.reference),
+            window=self._ceiling() if self._settings.reference else None,
+        )
 
     def _reason_to_stop(self) -> StoppedBy | None:
         wanted = self._store.wanted()
@@ -421,13 +511,22 @@ class _Exploration:
             return self._frontier
         attempt = 1
         while self._again is None or not self._again.anything_left():
-            if attempt >= self._settings.attempts:
+            if attempt >= self._most_attempts():
                 self._exhausted = True
                 return self._frontier
             eqs = filter(self._worth_expanding, self._network.eqs.values())
-            self._again = further_attempts(attempt, self._store.used(), eqs, self._pushes)
+            # Searches cost no gradient that counts where there is a reference.
+            tried = self._store.used(all_missed=bool(self._settings.reference))
+            self._again = further_attempts(attempt, tried, eqs, self._pushes)
             attempt += 1
         return self._again
+
+    def _most_attempts(self) -> int:
+        """How often a push is tried at most, as things are."""
+        attempts = self._settings.attempts
+        if self._learning is None:
+            return attempts
+        return attempts + 1 if self._learning.models else max(1, attempts - 1)
 
     def _worth_expanding(self, eq: EQ) -> bool:
         settings, start = self._settings, self._network.eqs["EQ0"]
@@ -463,3 +562,11 @@ class _Exploration:
         if window is None:
             return None
         return self._network.eqs["EQ0"].energy + window * KJ_PER_MOL
+
+    def _searched_ceiling(self) -> float | None:
+        """The ceiling as energies are on the surface that is searched, with room for its errors."""
+        ceiling = self._ceiling()
+        if ceiling is None or not self._settings.reference:
+            return ceiling
+        there, start = self._dismissals.energy("EQ0"), self._network.eqs["EQ0"].energy
+        return ceiling + SLACK + (start if there is None else there) - start

@@ -110,7 +110,7 @@ def plain_graph(run: Run) -> Graph:
         formula=molecule.formula,
         charge=molecule.charge,
         multiplicity=molecule.multiplicity,
-        surface=run.settings.surface,
+        surface=run.settings.reported[0],
     )
     nodes: list[EQ | DC] = [*run.network.eqs.values(), *run.network.dcs.values()]
     for node in nodes:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.driver import Request, Search
+from afir.driver import Level, Request, Search
 from afir.errors import SurfaceError
 from afir.molecule import Positions
 
@@ -33,8 +33,7 @@ class Frames:
     stages
         The stage of a search that asked for each.
     levels
-        ``"path"`` or ``"point"``: whether the surface was the one for paths
-        (`afir.surface.Surface.for_paths`).
+        ``"path"``, ``"point"`` or ``"reference"``: which surface it was (`afir.driver.Level`).
     """
 
     positions: Positions
@@ -46,6 +45,17 @@ class Frames:
     def __len__(self) -> int:
         return len(self.energies)
 
+    def of_level(self, level: str) -> Frames:
+        """Those of one level."""
+        chosen = [index for index, name in enumerate(self.levels) if name == level]
+        return Frames(
+            self.positions[chosen],
+            self.energies[chosen],
+            self.gradients[chosen],
+            tuple(self.stages[index] for index in chosen),
+            (level,) * len(chosen),
+        )
+
 
 class Recorder:
     """Keeps what the surface says to searches that run through it.
@@ -54,10 +64,13 @@ class Recorder:
     ----------
     n_atoms
         Of the molecule.
+    only_reference
+        Whether to keep nothing but what the reference says, where there is one.
     """
 
-    def __init__(self, n_atoms: int) -> None:
+    def __init__(self, n_atoms: int, *, only_reference: bool = False) -> None:
         self._shape = (0, n_atoms, 3)
+        self._only_reference = only_reference
         self._positions: list[Positions] = []
         self._energies: list[NDArray[np.float64]] = []
         self._gradients: list[Positions] = []
@@ -76,7 +89,8 @@ class Recorder:
                 stage, level, positions = "", "point", asked
                 if isinstance(asked, Request):
                     stage, level, positions = asked.stage, asked.level.value, asked.positions
-                if stage != LEFT_OUT:
+                wanted = level == Level.REFERENCE.value or not self._only_reference
+                if stage != LEFT_OUT and wanted:
                     self._positions.append(np.array(positions))
                     self._energies.append(np.array(evaluation.energies))
                     self._gradients.append(np.array(evaluation.gradients))

@@ -38,6 +38,9 @@ _STATE = ("charge", "multiplicity", "workers")
 _SETTINGS = (
     "surface",
     "surface_options",
+    "reference",
+    "reference_options",
+    "learn",
     "seed",
     "policy",
     "policy_options",
@@ -163,7 +166,7 @@ def job_values(job: Job) -> dict[str, Any]:
         **{key: settings[_RENAMED.get(key, key)] for key in _SETTINGS},
         "step": step,
     }
-    return {key: value for key, value in values.items() if value not in (None, {})}
+    return {key: value for key, value in values.items() if value not in (None, {}, "")}
 
 
 def resolved_job(job: Job, molecule: Molecule) -> dict[str, Any]:

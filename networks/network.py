@@ -231,7 +231,9 @@ class ReactionNetwork:
 def proof_of(confirmation: Confirmation) -> Proof:
     """Why a confirmed transition state counts, as plain JSON; see `TS.proof`."""
     point = confirmation.point
+    checked = {"irc_checked_at": confirmation.checked_at} if confirmation.checked_at else {}
     return {
+        **checked,
         "negative_eigenvalues": point.order,
         "imaginary_cm1": -float(point.wavenumbers[0]),
         "gradient_max": point.gradient_max,

@@ -105,7 +105,8 @@ class TS:
         (``"monotone"`` or ``"not monotone"``), ``ends`` (how both minimisations ended) and
         ``labelled_ends``: ids with the atoms told apart, ``EQ3.1`` being the second
         arrangement of the atoms of EQ3 that a path met, so that a path can be followed atom
-        by atom.
+        by atom. With a reference ``irc_checked_at``, at how many points of the path it was asked,
+        if the path is that of the searched surface.
     irc_positions, irc_energies
         (m, n, 3) in Å and (m,) in eV, from the first end through the TS to the second.
     """
@@ -122,6 +123,18 @@ class TS:
     proof: Proof
     irc_positions: Positions
     irc_energies: NDArray[np.float64]
+
+    def point(self) -> StationaryPoint:
+        """The same structure as the searches know it."""
+        return StationaryPoint(
+            positions=self.positions,
+            energy=self.energy,
+            gradient_max=float(str(self.proof["gradient_max"])),
+            hessian=self.hessian,
+            wavenumbers=self.wavenumbers,
+            mode=self.mode,
+            order=1,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,7 +258,8 @@ class Item(NamedTuple):
 class Used(NamedTuple):
     """A push that was tried: `Trial.pushes_left` after it, and whether it crossed in vain.
 
-    In vain is a push that crossed a barrier and led to no saddle point.
+    In vain is a push that crossed a barrier and led to no saddle point, or that was given up
+    because the surface was not to be trusted.
     """
 
     item: Item
@@ -280,6 +294,31 @@ class Key:
 
     phase: str
     index: int
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of the difference between two surfaces that was trained during a run.
+
+    Attributes
+    ----------
+    number
+        1, 2, …; its file is named after it.
+    round
+        How many rounds were finished when it was trained.
+    labels
+        How many geometries it was trained on: the first so many of the run.
+    seconds
+        Processor time of the training.
+    errors
+        What the learner has to say of it, plain numbers by name.
+    """
+
+    number: int
+    round: int
+    labels: int
+    seconds: float
+    errors: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -327,7 +366,7 @@ class Absorbed:
     trials: tuple[Trial, ...]
     dismissed: tuple[Dismissed, ...]
     gradients: Mapping[str, int]
-    """Of the start itself, which is no trial."""
+    """By stage, of what is no trial: the start, labels, what is recalled."""
     cpu_seconds: float
     wanted: tuple[Positions, float] | None = None
     owners: Mapping[Key, int] = field(default_factory=dict)

@@ -151,7 +151,9 @@ def show_object(run: Run) -> dict[str, Any]:
             "charge": run.molecule.charge,
             "multiplicity": run.molecule.multiplicity,
         },
-        "surface": run.settings.surface,
+        "surface": run.settings.reported[0],
+        "searched_on": run.settings.surface,
+        "learned": run.settings.learn,
         "seed": run.settings.seed,
         "eq": [node(eq) for eq in network.eqs.values()],
         "ts": [
@@ -168,6 +170,7 @@ def show_object(run: Run) -> dict[str, Any]:
         "trials": {outcome.name.lower(): count for outcome, count in summary.trials.items()},
         "gradients": {
             "total": sum(summary.gradients.values()),
+            "counted": run.settings.counted(summary.gradients),
             "stages": dict(summary.gradients),
         },
         "seconds": float(summary.seconds),
@@ -188,8 +191,9 @@ def node_name(run: Run, id: str) -> str:
 def heading(run: Run) -> str:
     """What was explored, and what energies in tables are relative to."""
     settings = run.settings
-    options = ", ".join(f"{key}={value}" for key, value in settings.surface_options.items())
-    text = f"{run.molecule.name} on {settings.surface}" + (f" ({options})" if options else "")
+    surface, values = settings.reported
+    options = ", ".join(f"{key}={value}" for key, value in values.items())
+    text = f"{run.molecule.name} on {surface}" + (f" ({options})" if options else "")
     if run.network.eqs:
         text += f"; energies in kJ/mol, relative to {run.network.lowest.id}, the lowest"
     return text
@@ -361,7 +365,7 @@ def advice(run: Run, path: Path) -> list[str]:
     """
     summary, settings = run.summary, run.settings
     stopped = summary.complete.stopped_by
-    trials, gradients = sum(summary.trials.values()), sum(summary.gradients.values())
+    trials, gradients = sum(summary.trials.values()), settings.counted(summary.gradients)
     resume = f"`afir resume {path}"
     found: list[str] = []
     if stopped is StoppedBy.INTERRUPTED:

@@ -24,9 +24,12 @@ from afir.stationary import (
 from networks.identity import IdentityIndex, fingerprint
 from networks.network import ReactionNetwork
 from networks.records import DC, EQ, TS, Absorbed, Dismissed, Key, Plan, Trial
-from networks.tasks import Characterise, Confirm, Push, Task, TaskResult
+from networks.tasks import Characterise, Confirm, Label, Labelled, Push, Task, TaskResult
 
 Question: TypeAlias = tuple[Key, Task]
+
+SLACK = 0.3
+"""eV: what an energy may change by from one surface to another."""
 
 _PROBE = Key("probe", 0)  # whether the surface still works where it did
 
@@ -69,9 +72,12 @@ class Dismissals:
         self._molecule = molecule
         self._indices = {kind: IdentityIndex(molecule) for kind in ("EQ", "TS")}
         self._records: dict[str, Dismissed] = {}
+        self._energies: dict[str, float] = {}
 
     def add(self, record: Dismissed) -> None:
         """Remember a structure."""
+        if record.kind == "EQ" and record.node is not None:
+            self._energies[record.node] = record.energy
         id = str(len(self._records))
         self._records[id] = record
         mark = fingerprint(self._molecule, record.positions, record.energy)
@@ -82,6 +88,10 @@ class Dismissals:
         mark = fingerprint(self._molecule, positions, energy)
         id = self._indices[kind].find(mark, positions)
         return None if id is None else self._records[id]
+
+    def energy(self, node: str) -> float | None:
+        """The energy in eV with which an EQ was last met as another structure, if it ever was."""
+        return self._energies.get(node)
 
 
 class Start:
@@ -155,6 +165,11 @@ class Round:
         The task of each item of the plan, and how many pushes of its EQ are left after it.
     network, dismissals
         What is known before the round; read only until `absorb`.
+    referenced
+        Whether what the searches say is not the last word: then the energies of new dissociation
+        channels are asked for too, and minima above the ceiling of the plan are left alone.
+    window
+        Energy in eV above which transition states of a reference are of no interest.
     """
 
     def __init__(
@@ -164,6 +179,9 @@ class Round:
         left: list[int | None],
         network: ReactionNetwork,
         dismissals: Dismissals,
+        *,
+        referenced: bool = False,
+        window: float | None = None,
     ) -> None:
         self.number = plan.round
         self._plan = plan
@@ -179,6 +197,11 @@ class Round:
         self._own_minima: list[range] = []
         self._saddle_index = IdentityIndex(network.molecule)
         self._minimum_index = IdentityIndex(network.molecule)
+        # Channels that were new in this round, and which question is about each.
+        self._referenced = referenced
+        self._window = window
+        self._channels = ReactionNetwork(network.molecule)
+        self._own_channels: list[range] = []
 
     def begin(self) -> list[Question]:
         """The pushes."""
@@ -224,22 +247,41 @@ class Round:
             if any(Key("confirm", i) not in self._answers for i in self._own_candidates[number]):
                 return
             first = len(self._minima)
+            first_channel = len(self._channels.dcs)
             for minimum in self._met(number):
-                if minimum.dissociated or minimum.outcome is not Outcome.CONVERGED:
-                    continue
                 x, energy = minimum.positions, minimum.energy
+                if minimum.dissociated:
+                    if self._referenced and self._network.find_dc(x) is None:
+                        id, is_new = self._channels.add_dc(x, energy, origin="")
+                        if is_new:
+                            yield Key("label", int(id[2:])), Label(x)
+                    continue
+                if minimum.outcome is not Outcome.CONVERGED or self._too_high(energy):
+                    continue
                 if self._is_new("EQ", self._minimum_index, x, energy):
                     index = len(self._minima)
                     self._minima.append(minimum)
                     task = Characterise(minimum.positions, minimum.hessian)
                     yield Key("characterise", index), task
             self._own_minima.append(range(first, len(self._minima)))
+            self._own_channels.append(range(first_channel, len(self._channels.dcs)))
+
+    def _too_high(self, energy: float) -> bool:
+        """Whether a minimum is so far above the window that no gradient of a reference is due."""
+        ceiling = self._plan.ceiling
+        return self._referenced and ceiling is not None and energy > ceiling
+
+    def _outside(self, confirmation: Confirmation) -> bool:
+        """Whether a transition state of the reference proved to lie above the window."""
+        return self._window is not None and confirmation.point.energy > self._window
 
     def _met(self, number: int) -> Iterator[Minimum]:
         """The minima of a trial: the ends of its new transition states, then its own."""
         for index in self._own_candidates[number]:
             value = self._answers[Key("confirm", index)].value
-            if isinstance(value, Confirmation) and value.outcome is Outcome.CONFIRMED:
+            if not isinstance(value, Confirmation) or self._outside(value):
+                continue
+            if value.outcome is Outcome.CONFIRMED:
                 yield from value.ends
         value = self._answers[Key("push", number)].value
         if isinstance(value, TrialResult):
@@ -302,6 +344,7 @@ class Round:
         keys = [Key("push", number)]
         keys += [Key("confirm", i) for i in self._own_candidates[number]]
         keys += [Key("characterise", i) for i in self._own_minima[number]]
+        keys += [Key("label", i) for i in self._own_channels[number]]
         if number == len(self._tasks) - 1 and _PROBE in self._answers:
             keys.append(_PROBE)
         return keys
@@ -361,6 +404,9 @@ class Round:
         if confirmation.outcome is not Outcome.CONFIRMED:
             dismiss(confirmation.outcome, confirmation.outcome.value)
             return
+        if self._outside(confirmation):
+            dismiss(Outcome.OUTSIDE_WINDOW, "it lies above the energy window")
+            return
         ends = [self._place(end, note) for end in confirmation.ends]
         first, second = ends
         if first is None or second is None:
@@ -377,11 +423,16 @@ class Round:
         """The node of a minimum, made if it is new; None when it is none."""
         network, x, energy = note.network, minimum.positions, minimum.energy
         if minimum.dissociated:
+            if self._referenced and network.find_dc(x) is None:
+                channel = self._channel(x)
+                if channel is None:
+                    return None
+                x, energy = channel
             id, is_new = network.add_dc(x, energy, origin=note.eq)
             if is_new:
                 note.new[id] = network.dcs[id]
             return id
-        if minimum.outcome is not Outcome.CONVERGED:
+        if minimum.outcome is not Outcome.CONVERGED or self._too_high(energy):
             return None
         known = network.find_eq(x, energy)
         if known is not None:
@@ -403,6 +454,16 @@ class Round:
         if network.find_eq(x, energy) != id:
             note.dismiss("EQ", minimum, Outcome.CONVERGED, f"it is {id}", id)
         return id
+
+    def _channel(self, x: Positions) -> tuple[Positions, float] | None:
+        """The channel of fragments like these, and its energy on the reference if that has one."""
+        id = self._channels.find_dc(x)
+        if id is None:
+            raise AssertionError("every channel of a round was known or asked about")
+        answer = self._answers[Key("label", int(id[2:]))].value
+        if not isinstance(answer, Labelled):
+            return None
+        return self._channels.dcs[id].positions, answer.energy
 
 
 class _Note:

@@ -20,7 +20,7 @@ from networks.frames import Frames, Kept
 from networks.records import DC, EQ, TS, Absorbed, Dismissed, Trial
 from networks.tasks import TaskResult
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Row = dict[str, Any]
 
@@ -103,7 +103,7 @@ TRIALS = sa.Table(
 GRADIENTS = sa.Table(
     "gradients",
     METADATA,
-    # 0 is the start, which is no trial.
+    # 0 is the start, which is no trial; −N is round N where that has no trials.
     sa.Column("trial", sa.Integer, primary_key=True),
     sa.Column("stage", sa.Text, primary_key=True),
     sa.Column("count", sa.Integer, nullable=False),
@@ -150,11 +150,22 @@ FRAMES = sa.Table(
 )
 
 
+MODELS = sa.Table(
+    "models",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("round", sa.Integer, nullable=False),
+    sa.Column("labels", sa.Integer, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("errors", sa.Text, nullable=False),
+)
+
+
 def rows(absorbed: Absorbed) -> list[tuple[sa.Table, list[Row]]]:
     """All rows a finished round adds, table by table, referenced ones first."""
     counts: dict[int, Mapping[str, int]] = {t.number: t.gradients for t in absorbed.trials}
-    if absorbed.round == 0:
-        counts[0] = absorbed.gradients
+    if absorbed.gradients:
+        counts[-absorbed.round] = absorbed.gradients
     return [
         (EQS, [_eq_row(record) for record in absorbed.eqs]),
         (DCS, [_dc_row(record) for record in absorbed.dcs]),

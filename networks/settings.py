@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from afir.driver import reference_gradients
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
@@ -42,6 +43,12 @@ class Settings:
         A name `afir.surface.load_surface` knows.
     surface_options
         Its options, plain JSON values.
+    reference, reference_options
+        The surface on which everything found is examined and reported, where `surface` is only
+        searched on; "" when it is `surface` itself.
+    learn
+        Whether what separates `surface` from the reference is learned on the way; searches then
+        go on `surface` with the learned difference added.
     step
         How one elementary step is searched; holds γ.
     seed
@@ -56,12 +63,13 @@ class Settings:
         The most force terms at once in a push: 1 or 2.
     window_kj_mol
         EQs higher than this above the start are kept but not expanded, and candidates above
-        it are ignored; None means no limit.
+        it are ignored; where there is a reference, such EQs are not examined. None means no limit.
     bond_depth
         EQs that differ from the start by more bonds than this, made and broken, are not
         expanded; None means no limit.
     max_trials, max_gradients, max_seconds
-        Stop after this many pushes, gradients, seconds of wall time; None means no limit.
+        Stop after this many pushes, gradients (those of the reference, where there is one),
+        seconds of wall time; None means no limit.
         Looked at between rounds, with rounds cut short to fit.
     patience
         Stop after this many trials in a row that brought no new node; None means never.
@@ -72,7 +80,8 @@ class Settings:
         Whether EQs of several molecules are pushed too. The start always is.
     attempts
         How often a push that crosses a barrier but leads to no saddle point is tried at most, each
-        time from another displacement, once nothing new is left.
+        time from another displacement, once nothing new is left. With a reference every push is,
+        and with learning once more, the last two times at least on what was learned.
     keep_frames
         Whether the run file keeps every geometry that is evaluated, with its energy and gradient,
         except the displacements of Hessians.
@@ -89,6 +98,9 @@ class Settings:
 
     surface: str = "gfn2"
     surface_options: Mapping[str, Any] = field(default_factory=dict)
+    reference: str = ""
+    reference_options: Mapping[str, Any] = field(default_factory=dict)
+    learn: bool = False
     step: StepSettings = field(default_factory=StepSettings)
     seed: int = 0
     policy: str = "productive"
@@ -111,7 +123,9 @@ class Settings:
     def __post_init__(self) -> None:
         _text("surface", self.surface)
         _text("policy", self.policy)
-        for name in ("surface_options", "policy_options"):
+        if not isinstance(self.reference, str):
+            raise InputError(f"`reference` must be a name, got {self.reference!r}")
+        for name in ("surface_options", "reference_options", "policy_options"):
             object.__setattr__(self, name, _options(name, getattr(self, name)))
         if not isinstance(self.step, StepSettings):
             raise InputError(f"`step` must be StepSettings, got {self.step!r}")
@@ -126,13 +140,33 @@ class Settings:
         _positive("task_seconds", self.task_seconds)
         for name in ("window_kj_mol", "max_seconds"):
             _positive(name, getattr(self, name), optional=True)
-        for name in ("expand_complexes", "keep_frames"):
+        for name in ("expand_complexes", "keep_frames", "learn"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(f"`{name}` must be true or false, got {getattr(self, name)!r}")
+        if self.learn and not self.reference:
+            raise InputError("`learn` must go with a `reference` to learn from, got none")
+        if self.reference_options and not self.reference:
+            raise InputError("`reference_options` must go with a `reference`, got none")
         if self.targets is not None:
             object.__setattr__(self, "targets", _targets(self.targets))
         if self.wanted is not None:
             object.__setattr__(self, "wanted", _coordinates(self.wanted))
+
+    @property
+    def reported(self) -> tuple[str, Mapping[str, Any]]:
+        """Name and options of the surface that all reported numbers are of."""
+        if self.reference:
+            return self.reference, self.reference_options
+        return self.surface, self.surface_options
+
+    def counted(self, gradients: Mapping[str, int]) -> int:
+        """How many of the gradients by stage count: those of the reference, where there is one."""
+        return reference_gradients(gradients) if self.reference else sum(gradients.values())
+
+    @property
+    def records(self) -> bool:
+        """Whether any geometries are kept."""
+        return self.keep_frames or bool(self.reference)
 
     def check(self, molecule: Molecule) -> None:
         """Raise InputError when something does not fit the molecule."""

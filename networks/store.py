@@ -16,13 +16,14 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
+from afir.driver import Level
 from afir.errors import AfirError, InputError
 from afir.molecule import Molecule, Positions
 from afir.stationary import Outcome
 from networks import schema
 from networks.codec import encode, pack, unpack
 from networks.database import Database, StoreError
-from networks.frames import Kept
+from networks.frames import Frames, Kept
 from networks.lock import Lock
 from networks.network import ReactionNetwork
 from networks.records import (
@@ -31,6 +32,7 @@ from networks.records import (
     Dismissed,
     Item,
     Key,
+    Model,
     Plan,
     RunSummary,
     StoppedBy,
@@ -38,7 +40,7 @@ from networks.records import (
     Used,
 )
 from networks.settings import Settings
-from networks.tasks import Labelled, TaskResult
+from networks.tasks import TaskResult
 
 
 class Store:
@@ -197,7 +199,6 @@ class Store:
         """Keep what a task of the round in progress returned; `seconds` is the run's total."""
         text, arrays = None, None
         if result.value is not None:
-            assert not isinstance(result.value, Labelled)  # no task of an exploration
             text, arrays = encode(result.value)
         with self._database.writing() as connection:
             connection.execute(
@@ -228,7 +229,7 @@ class Store:
         """Drop what the tasks of the round in progress returned, so that they are done again."""
         with self._database.writing() as connection:
             connection.execute(sa.delete(schema.RESULTS))
-            if self.settings.keep_frames:
+            if self.settings.records:
                 untold = schema.FRAMES.c.trial.is_(None)
                 connection.execute(sa.delete(schema.FRAMES).where(untold))
 
@@ -248,7 +249,7 @@ class Store:
                             .values(no_ts_known=False)
                         )
             connection.execute(sa.delete(schema.RESULTS))
-            if self.settings.keep_frames:
+            if self.settings.records:
                 for key, trial in absorbed.owners.items():
                     connection.execute(
                         sa.update(schema.FRAMES)
@@ -264,9 +265,9 @@ class Store:
                 "seconds": seconds,
                 "plan_round": None,
                 "plan": None,
+                # All that is no trial: the start, and what goes with learning.
+                "start_cpu_seconds": schema.RUN.c.start_cpu_seconds + absorbed.cpu_seconds,
             }
-            if absorbed.round == 0:
-                changes["start_cpu_seconds"] = absorbed.cpu_seconds
             if absorbed.wanted is not None:
                 changes["wanted"] = pack(absorbed.wanted[0])
                 changes["wanted_energy"] = absorbed.wanted[1]
@@ -318,9 +319,10 @@ class Store:
     def frames(self) -> Iterator[Kept]:
         """The geometries that were evaluated in finished rounds, task by task.
 
-        Nothing for a run that does not keep them.
+        Nothing for a run that does not keep them; of one with a reference only what that said,
+        unless it keeps them all.
         """
-        if not self.settings.keep_frames:
+        if not self.settings.records:
             return
         columns = schema.FRAMES.c
         order = (columns.round, columns.phase, columns.position)
@@ -328,6 +330,48 @@ class Store:
             query = sa.select(schema.FRAMES).where(columns.trial.is_not(None)).order_by(*order)
             for row in connection.execute(query):
                 yield schema.frames_record(row)
+
+    def labels(self) -> Iterator[tuple[str, Frames]]:
+        """What the reference said in finished rounds, task by task, in order.
+
+        With each the phase of the task.
+        """
+        columns = schema.FRAMES.c
+        order = (columns.round, columns.phase, columns.position)
+        query = sa.select(schema.FRAMES).where(columns.trial.is_not(None)).order_by(*order)
+        with self._database.reading() as connection:
+            for row in connection.execute(query):
+                frames = schema.frames_record(row).frames.of_level(Level.REFERENCE.value)
+                if len(frames):
+                    yield row.phase, frames
+
+    def label_count(self) -> int:
+        """How many geometries `labels` would give."""
+        return sum(len(frames) for _, frames in self.labels())
+
+    def add_model(self, model: Model) -> None:
+        """Note that a model was trained."""
+        with self._database.writing() as connection:
+            connection.execute(
+                sa.insert(schema.MODELS).values(
+                    number=model.number,
+                    round=model.round,
+                    labels=model.labels,
+                    seconds=model.seconds,
+                    errors=json.dumps(dict(model.errors)),
+                )
+            )
+
+    def models(self) -> list[Model]:
+        """The models that were trained, in order."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                sa.select(schema.MODELS).order_by(schema.MODELS.c.number)
+            ).all()
+        return [
+            Model(row.number, row.round, row.labels, row.seconds, json.loads(row.errors))
+            for row in rows
+        ]
 
     def dismissed(self) -> Iterator[Dismissed]:
         """All structures that were met and are no nodes of their own, in order."""
@@ -338,8 +382,11 @@ class Store:
         for row in rows:
             yield schema.dismissed_record(row)
 
-    def used(self) -> Iterator[Used]:
-        """The pushes that have been tried, in order."""
+    def used(self, *, all_missed: bool = False) -> Iterator[Used]:
+        """The pushes that have been tried, in order.
+
+        With `all_missed` every one counts as tried in vain.
+        """
         columns = schema.TRIALS.c
         query = sa.select(
             columns.eq, columns.push, columns.pushes_left, columns.outcome, columns.crossed
@@ -348,6 +395,7 @@ class Store:
             rows = connection.execute(query).all()
         for eq, push, left, outcome, crossed in rows:
             missed = crossed and outcome == Outcome.NO_SADDLE.name
+            missed |= outcome == Outcome.DOUBTED.name or all_missed
             yield Used(Item(f"EQ{eq}", push), left, missed)
 
     def plan(self) -> Plan | None:
@@ -378,9 +426,12 @@ class Store:
         return float(self._value(sa.select(schema.RUN.c.seconds)))
 
     def gradients(self) -> int:
-        """Gradient evaluations of all finished rounds."""
-        total = sa.func.coalesce(sa.func.sum(schema.GRADIENTS.c.count), 0)
-        return int(self._value(sa.select(total)))
+        """Gradient evaluations of all finished rounds that count (`Settings.counted`)."""
+        columns = schema.GRADIENTS.c
+        query = sa.select(columns.stage, sa.func.sum(columns.count)).group_by(columns.stage)
+        with self._database.reading() as connection:
+            counts = {stage: int(count) for stage, count in connection.execute(query)}
+        return self.settings.counted(counts)
 
     def barren_trials(self) -> int:
         """How many trials have passed since one last added a node."""

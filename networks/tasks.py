@@ -15,13 +15,13 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from afir.driver import Asked, Search, relayed, solve, stage
+from afir.driver import Asked, Search, referred, relayed, solve, stage
 from afir.errors import AfirError, BrokenSurfaceError
 from afir.force import ForceTerm
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Confirmation, Outcome, StationaryPoint, TrialResult
-from afir.surface import Surface, load_surface
+from afir.surface import Checked, Surface, load_surface
 from networks.frames import Frames, Recorder
 
 logger = logging.getLogger(__name__)
@@ -74,6 +74,22 @@ class Label:
 
 
 @dataclass(frozen=True, eq=False)
+class Recall:
+    """Find a known structure again on the cheap surface: where it has come to lie there.
+
+    Attributes
+    ----------
+    kind
+        ``"EQ"`` or ``"TS"``.
+    point
+        The structure on the reference.
+    """
+
+    kind: str
+    point: StationaryPoint
+
+
+@dataclass(frozen=True, eq=False)
 class Labelled:
     """The energy of a geometry in eV and its gradient (n, 3) in eV/Å."""
 
@@ -81,7 +97,7 @@ class Labelled:
     gradient: Positions
 
 
-Task: TypeAlias = Push | Confirm | Characterise | Label
+Task: TypeAlias = Push | Confirm | Characterise | Label | Recall
 Value: TypeAlias = TrialResult | Confirmation | StationaryPoint | Labelled
 
 
@@ -94,7 +110,7 @@ class TaskResult:
     value
         What the search returned; None when there is none.
     outcome
-        Why there is no value (SURFACE_FAILED, NO_MINIMUM, SEARCH_FAILED, TIMED_OUT,
+        Why there is no value (SURFACE_FAILED, NO_MINIMUM, DOUBTED, SEARCH_FAILED, TIMED_OUT,
         WORKER_DIED); None when there is one.
     error
         The same in words; empty when there is a value.
@@ -138,6 +154,9 @@ class Bench:
         Wall time after which a task is given up, looked at between surface calls.
     keep_frames
         Whether results hold the geometries that were evaluated.
+    reference, reference_options
+        Name and options of the surface that examines what is found; "" when `surface` does. The
+        geometries it evaluates are always kept.
     """
 
     molecule: Molecule
@@ -146,23 +165,31 @@ class Bench:
     step: StepSettings = field(default_factory=StepSettings)
     seconds: float = float("inf")
     keep_frames: bool = False
+    reference: str = ""
+    reference_options: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self) -> Surface:
-        """Build the surface, also as it is on paths.
+        """Build the surface, also as it is on paths, and the reference if there is one.
 
         Raises
         ------
         AfirError
             When that is not possible, whatever the surface raised.
         """
+        surface = self._built(self.surface, self.options)
+        if not self.reference:
+            return surface
+        return Checked(surface, self._built(self.reference, self.reference_options))
+
+    def _built(self, name: str, options: Mapping[str, Any]) -> Surface:
         try:
-            surface = load_surface(self.surface, self.molecule, **self.options)
+            surface = load_surface(name, self.molecule, **options)
             surface.for_paths()
         except AfirError:
             raise
         except Exception as error:
             raise AfirError(
-                f"the surface {self.surface!r} could not be built: {type(error).__name__}: {error}"
+                f"the surface {name!r} could not be built: {type(error).__name__}: {error}"
             ) from error
         return surface
 
@@ -172,14 +199,18 @@ class Bench:
 
     def recorder(self) -> Recorder | None:
         """What keeps the geometries of one task; None if they are not kept."""
-        return Recorder(self.molecule.n_atoms) if self.keep_frames else None
+        if not self.keep_frames and not self.reference:
+            return None
+        return Recorder(self.molecule.n_atoms, only_reference=not self.keep_frames)
 
     def search(self, task: Task) -> Search[Value | Failure]:
         """The search of a task; whatever goes wrong becomes a value."""
         # Only who does tasks pays for loading the searches, not who hands them out.
         from afir.searches.characterise import characterise
         from afir.searches.confirm import confirm
+        from afir.searches.reference import characterise_by_reference, confirm_by_reference
         from afir.searches.step import try_push
+        from afir.searches.trust import trusting
 
         search: Search[Any]
         if isinstance(task, Push):
@@ -191,12 +222,20 @@ class Bench:
                 ceiling=task.ceiling,
                 rng=np.random.default_rng(task.seed),
             )
+            if self.reference:
+                search = trusting(search)
         elif isinstance(task, Confirm):
-            search = confirm(self.molecule, task.candidate, self.step)
+            prove = confirm_by_reference if self.reference else confirm
+            search = prove(self.molecule, task.candidate, self.step)
         elif isinstance(task, Label):
             search = stage("label", label(task.positions))
+            if self.reference:
+                search = referred(search)
+        elif isinstance(task, Recall):
+            search = stage("recall", recalled(self.molecule, task, self.step))
         else:
-            search = characterise(self.molecule, task.positions, self.step, hessian=task.hessian)
+            refine = characterise_by_reference if self.reference else characterise
+            search = refine(self.molecule, task.positions, self.step, hessian=task.hessian)
         return guarded(search, self.seconds)
 
     def open(self) -> Callable[[Task], TaskResult]:
@@ -223,6 +262,24 @@ def label(positions: Positions) -> Search[Labelled]:
     return Labelled(float(evaluation.energies[0]), evaluation.gradients[0])
 
 
+def recalled(molecule: Molecule, task: Recall, settings: StepSettings) -> Search[TrialResult]:
+    """A known structure on this surface: the one candidate or minimum of the result, if any."""
+    from afir.searches.minimum import minimise
+    from afir.searches.saddle import saddle
+
+    point = task.point
+    if task.kind == "EQ":
+        end = yield from minimise(molecule, point.positions, settings, hessian=point.hessian)
+        found = end.outcome is Outcome.CONVERGED
+        return TrialResult(end.outcome, (), (end,) if found else (), False)
+    top = yield from saddle(
+        molecule, point.positions, settings, direction=point.mode, hessian=point.hessian
+    )
+    candidate = Candidate(top.positions, top.energy, top.hessian, "recall")
+    found = top.outcome is Outcome.CONVERGED
+    return TrialResult(top.outcome, (candidate,) if found else (), (), False)
+
+
 class _TimeOverError(Exception):
     """A search has used up its time."""
 
@@ -234,6 +291,7 @@ def guarded(search: Search[T], seconds: float) -> Search[T | Failure]:
     the search itself cost this one task, never its neighbours.
     """
     from afir.searches.characterise import NotAMinimum
+    from afir.searches.trust import DoubtError
 
     deadline = time.monotonic() + seconds
 
@@ -248,6 +306,8 @@ def guarded(search: Search[T], seconds: float) -> Search[T | Failure]:
         return Failure(Outcome.TIMED_OUT, f"gave up after {seconds:g} s")
     except NotAMinimum as error:
         return Failure(Outcome.NO_MINIMUM, str(error))
+    except DoubtError as error:
+        return Failure(Outcome.DOUBTED, str(error))
     except AfirError as error:
         if isinstance(error, BrokenSurfaceError):
             logger.warning("the surface broke its contract", exc_info=error)

@@ -53,12 +53,20 @@ def confirm(
         known = yield from _improved(molecule, known, limits)
     point = known.point
     if point.order != 1:
-        return _refuted(Outcome.WRONG_ORDER, point)
+        return refuted(Outcome.WRONG_ORDER, point)
     close = point.gradient_max <= 2.0 * limits.saddle_gradient
     if not (known.whole and close and arrived(point, known.gradient)):
-        return _refuted(Outcome.NOT_STATIONARY, point)
+        return refuted(Outcome.NOT_STATIONARY, point)
     if -point.wavenumbers[0] < limits.softest_imaginary:
-        return _refuted(Outcome.TOO_SOFT, point)
+        return refuted(Outcome.TOO_SOFT, point)
+    result = yield from followed(molecule, point, limits)
+    return result
+
+
+def followed(
+    molecule: Molecule, point: StationaryPoint, limits: StepSettings
+) -> Search[Confirmation]:
+    """The IRC both ways from a first-order saddle point, and whether it proves it."""
     backward, forward = yield from irc(molecule, point, limits)
     path: list[PathPoint | StationaryPoint] = [
         *reversed(backward.points),
@@ -97,6 +105,7 @@ def _improved(molecule: Molecule, known: Measured, settings: StepSettings) -> Se
     return result
 
 
-def _refuted(outcome: Outcome, point: StationaryPoint) -> Confirmation:
+def refuted(outcome: Outcome, point: StationaryPoint) -> Confirmation:
+    """What is said of a point whose IRC need not be followed."""
     nothing = np.empty((0, *point.positions.shape))
     return Confirmation(outcome, point, (), False, nothing, np.empty(0))

@@ -28,6 +28,7 @@ from afir.molecule import Molecule, Positions
 from afir.quadratic import (
     Matrix,
     Vector,
+    agreeing,
     bfgs,
     bofill,
     bond_tension,
@@ -343,11 +344,7 @@ def _probed_hessian(
         cost += 1
         known = np.column_stack([known, new])
         changes = np.column_stack([changes, change - tension @ new])
-        # The least symmetric change that reproduces all that was measured.
-        error = changes - estimate @ known
-        outer = error @ known.T
-        inner = known.T @ error
-        estimate = estimate + outer + outer.T - known @ (0.5 * (inner + inner.T)) @ known.T
+        estimate = agreeing(estimate, known, changes)
     return estimate + tension, cost
 
 

@@ -36,10 +36,11 @@ def from_import_path(
     molecule
         The molecule.
     argument
-        Where the calculator's class is, e.g. ``"ase.calculators.emt.EMT"``: what follows the
-        colon of the surface name ``ase:ase.calculators.emt.EMT``.
+        Where the calculator's class is, or a function that makes one, e.g.
+        ``"ase.calculators.emt.EMT"``: what follows the colon of the surface name
+        ``ase:ase.calculators.emt.EMT``.
     options
-        Keyword arguments for the class.
+        Keyword arguments for it; on the command line in JSON, ``options={"rc": 10.0}``.
     expensive
         Whether a gradient takes more than about half a second; see `afir.surface.Expensive`.
 
@@ -65,7 +66,9 @@ def from_import_path(
             f"`argument` must be the import path of an ASE calculator, got {argument!r}: {error}"
         ) from error
     if not callable(kind):
-        raise InputError(f"`argument` must name a class, got {argument!r}, which is {kind!r}")
+        raise InputError(
+            f"`argument` must name a class or a function, got {argument!r}, which is {kind!r}"
+        )
     try:
         calculator = kind(**(options or {}))
     # A constructor of somebody else's may raise anything; all of it is about the options.

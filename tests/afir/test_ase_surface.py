@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
 
+from afir.contract import check_surface
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from afir.surface import load_surface
@@ -145,3 +149,25 @@ def test_options_reach_the_calculator() -> None:
     ours = load_surface("lennard-jones", PAIR).evaluate(bond)
     assert weak.evaluate(bond).energies == pytest.approx(ours.energies, abs=1e-9)
     assert weak.evaluate(bond).gradients == pytest.approx(ours.gradients, abs=1e-9)
+
+
+def soft_pair(depth: float = 1.0) -> LennardJones:
+    """A function that makes a calculator, as packages of learned potentials have them."""
+    return LennardJones(epsilon=depth, rc=100.0)
+
+
+def test_a_function_may_make_the_calculator() -> None:
+    bond = np.array([[[0.0, 0, 0], [1.2, 0, 0]]])
+    path = f"ase:{__name__}.soft_pair"
+    half = load_surface(path, PAIR, options={"depth": 0.5}).evaluate(bond)
+    assert 2 * half.energies == pytest.approx(load_surface(path, PAIR).evaluate(bond).energies)
+
+
+@pytest.mark.skipif(find_spec("torchani") is None, reason="needs TorchANI, the extra ani")
+@pytest.mark.filterwarnings("ignore")
+def test_a_potential_that_others_trained_keeps_the_contract(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples")
+    surface = load_surface("ase:ani.ani1ccx", H2CO)
+    check_surface(surface, distorted(PLANAR, 2), rng=np.random.default_rng(0))

@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,23 @@ from runs import HCN, HCN_START
 from afir.driver import Search
 from afir.errors import AfirError, InputError, SurfaceError
 from afir.force import ForceTerm
+from afir.molecule import Molecule, Positions
 from afir.stationary import Outcome, StationaryPoint, TrialResult
-from afir.surface import Evaluation
+from afir.surface import Evaluation, Surface
+from afir.surfaces.analytic import double_well
 from networks import executor as executor_module
 from networks.executor import BatchedExecutor, Executor, ProcessExecutor, SerialExecutor
-from networks.tasks import Bench, Characterise, Failure, Push, Task, TaskResult, guarded
+from networks.tasks import (
+    Bench,
+    Characterise,
+    Failure,
+    Label,
+    Labelled,
+    Push,
+    Task,
+    TaskResult,
+    guarded,
+)
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +162,59 @@ def test_workers_end_with_the_process_that_started_them(number: signal.Signals) 
     while alive(worker) and time.monotonic() < give_up:
         time.sleep(0.02)
     assert not alive(worker)
+
+
+# -- many tasks at once ------------------------------------------------------------------------
+
+PAIR = Molecule((1, 1))
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A double well that notes how many geometries it is asked for at once."""
+
+    molecule: Molecule = PAIR
+    sizes: list[int] = field(default_factory=list)
+
+    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
+        self.sizes.append(len(positions))
+        return double_well(PAIR).evaluate(positions)
+
+    def for_paths(self) -> Surface:
+        return self
+
+
+@dataclass(frozen=True)
+class Eager(Plain):
+    """One that says how many it wants."""
+
+    batch: int = 5
+
+
+@pytest.mark.parametrize(
+    ("surface", "width", "sizes"),
+    [
+        (Plain(), None, [1] * 12),
+        (Plain(), 4, [4, 4, 4]),
+        (Eager(), None, [5, 5, 2]),
+        (Eager(), 12, [12]),
+        (Eager(), 1, [1] * 12),
+    ],
+)
+def test_the_surface_says_how_many_tasks_go_side_by_side(
+    monkeypatch: pytest.MonkeyPatch, surface: Plain, width: int | None, sizes: list[int]
+) -> None:
+    monkeypatch.setattr(Bench, "load", lambda self: surface)
+    lengths = np.linspace(1.0, 3.0, 12)
+    tasks = [Label(np.array([[0.0, 0.0, 0.0], [0.0, 0.0, r]])) for r in lengths]
+    told = dict(BatchedExecutor(Bench(PAIR, "double-well"), width).run(tasks))
+    assert surface.sizes == sizes
+    for index, asked in enumerate(tasks):
+        value = told[index].value
+        assert isinstance(value, Labelled)
+        assert value.energy == double_well(PAIR).evaluate(asked.positions[None]).energies[0]
+    with pytest.raises(InputError, match="`width` must be 1 or more, got 0"):
+        BatchedExecutor(Bench(PAIR, "double-well"), 0)
 
 
 # -- real tasks --------------------------------------------------------------------------------

@@ -39,12 +39,14 @@ OBJECT = {
     "schema_version": int,
     "molecule": {"formula": str, "charge": int, "multiplicity": int},
     "surface": str,
+    "searched_on": str,
+    "learned": bool,
     "seed": int,
     "eq": [NODE],
     "dc": [NODE],
     "ts": [{**STRUCTURE, "imaginary_cm1": float, "ends": list, "verified": bool, "proof": Mapping}],
     "trials": Mapping,
-    "gradients": {"total": int, "stages": Mapping},
+    "gradients": {"total": int, "counted": int, "stages": Mapping},
     "seconds": float,
     "complete": {"anything_left": bool, "stopped_by": str},
 }
@@ -127,7 +129,11 @@ def test_a_run_file_gives_the_same(tmp_path: Path) -> None:
     shown, drawn = show_object(run), show_object(drawn_run())
     for key in ("molecule", "eq", "ts", "dc", "surface", "seed", "complete"):
         assert shown[key] == drawn[key]
-    assert shown["gradients"] == {"total": 73, "stages": {"hessian": 13, "push": 40, "saddle": 20}}
+    assert shown["gradients"] == {
+        "total": 73,
+        "counted": 73,
+        "stages": {"hessian": 13, "push": 40, "saddle": 20},
+    }
 
 
 def test_a_run_without_anything_is_reported_too() -> None:

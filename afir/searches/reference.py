@@ -1,0 +1,326 @@
+"""What was found on a cheap surface, examined on the one that has the last word.
+
+The cheap surface gives the shape of the surroundings, the reference (`afir.driver.referred`) what
+is wrong with it: where the reference was asked, a Gaussian process (`afir.gaussian`) takes up the
+difference, and the search goes on on the sum of both until the reference agrees. So a few gradients
+of the reference converge a stationary point, some more prove its order by the softest modes, and
+for a transition state some along the path say that the energy falls.
+
+What was learned before, for the whole surface, gives the structures to begin with. The difference
+is then one from the surface below (`afir.driver.unlearned`), which is smoother.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from afir.driver import Asked, Request, Search, referred, stage, unlearned
+from afir.errors import SurfaceError
+from afir.gaussian import GaussianProcess
+from afir.geometry import internal_part, superpose
+from afir.molecule import Molecule, Positions
+from afir.quadratic import Matrix
+from afir.searches.characterise import NotAMinimum, characterise
+from afir.searches.confirm import followed, refuted
+from afir.searches.hessian import arrived, measure
+from afir.searches.minimum import minimise
+from afir.searches.saddle import Saddle, saddle
+from afir.searches.settings import StepSettings
+from afir.searches.softest import softest
+from afir.stationary import Candidate, Confirmation, Minimum, Outcome, StationaryPoint
+from afir.surface import Evaluation
+
+T = TypeVar("T")
+P = TypeVar("P", Minimum, Saddle)
+
+_TRIES = 3
+_ASIDE = 0.15  # Å: along the mode (norm) off a point of too high an order
+_TIGHTER = 0.1  # of the gradient limit, where the surface is flat
+_LOOSER = 4.0  # times the gradient limit of saddle points: the Newton step judges those besides
+_NEARER, _PATIENCE = 0.7, 3  # gradients fall to that share of themselves, within so many tries
+_CLOSE = 0.1  # eV/Å: gradients from which a search on the reference itself gets there
+_FARTHEST = 0.4  # Å: the longest way of an atom before the reference is asked again
+_STEPS = 12  # of a search on the reference itself, where the two surfaces have nothing in common
+_LOOKS = (1.0 / 3.0, 2.0 / 3.0)  # of each side of a path, where the reference is asked
+_PATHS = 2  # paths of the cheap surface that are followed before one of the reference
+_SAME = 0.3  # Å: an end that moves no more than this is the same on both surfaces
+
+
+class _LeftError(Exception):
+    """A search has gone where the difference is a guess: to these positions (n, 3)."""
+
+    def __init__(self, positions: Positions) -> None:
+        self.positions = positions
+
+
+class _Difference:
+    """What the reference says beyond the cheap surface, as far as it was asked."""
+
+    def __init__(self) -> None:
+        self._learned: GaussianProcess | None = None
+
+    def learn(self, positions: Positions, cheap: Evaluation, truth: Evaluation) -> None:
+        """Take note of geometries (k, n, 3) that both surfaces have evaluated."""
+        energies, gradients = truth.energies - cheap.energies, truth.gradients - cheap.gradients
+        if self._learned is None:
+            self._learned = GaussianProcess(positions, energies, gradients)
+        else:
+            self._learned.learn(positions, energies, gradients)
+
+    def added(self, search: Search[T], *, around: Positions | None = None) -> Search[T]:
+        """Run `search` on the cheap surface with the difference added.
+
+        Raises
+        ------
+        _LeftError
+            When it leaves the surroundings of `around` (n, 3), if that is given.
+        """
+        search = unlearned(search)
+        try:
+            asked = next(search)
+            while True:
+                if around is not None and _moved(around, _geometries(asked)[0]) > _FARTHEST:
+                    raise _LeftError(_geometries(asked)[0])
+                try:
+                    evaluation = yield asked
+                except SurfaceError as error:
+                    asked = search.throw(error)
+                    continue
+                asked = search.send(self._corrected(asked, evaluation))
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+    def _corrected(self, asked: Asked, evaluation: Evaluation) -> Evaluation:
+        if self._learned is None:
+            return evaluation
+        said = self._learned.predict(_geometries(asked))
+        return Evaluation(
+            evaluation.energies + said.energies, evaluation.gradients + said.gradients
+        )
+
+
+def characterise_by_reference(
+    molecule: Molecule,
+    positions: Positions,
+    settings: StepSettings | None = None,
+    *,
+    hessian: Matrix | None = None,
+) -> Search[StationaryPoint]:
+    """Refine a minimum on the cheap surface, then on the reference, and prove it there.
+
+    Parameters and errors as for `afir.searches.characterise.characterise`; of the Hessian only
+    what belongs to the softest modes is measured on the reference (`softest`).
+    """
+    limits = settings or StepSettings()
+    few = replace(limits, minimum_steps=_STEPS)
+    point = yield from characterise(molecule, positions, limits, hessian=hessian)
+    x = point.positions
+    difference = _Difference()
+    gradient_limit = limits.minimum_gradient
+    for _ in range(_TRIES):
+
+        def search(start: Positions, matrix: Matrix) -> Search[Minimum]:
+            return stage("minimum", minimise(molecule, start, few, hessian=matrix))
+
+        start = Minimum(Outcome.CONVERGED, x, point.energy, np.zeros_like(x), point.hessian)
+        minimum = yield from _agreed(start, search, difference, gradient_limit)
+        if minimum.outcome is not Outcome.CONVERGED:
+            raise NotAMinimum(f"the reference has no minimum nearby: {minimum.outcome.value}")
+        measured = softest(
+            molecule, minimum.positions, minimum.energy, minimum.gradient, minimum.hessian
+        )
+        point = yield from referred(stage("hessian", measured))
+        if point.order == 0 and arrived(point, minimum.gradient):
+            return point
+        x = point.positions
+        if point.order > 0:
+            uphill = float((minimum.gradient * point.mode).sum()) > 0.0
+            x = x + (-_ASIDE if uphill else _ASIDE) * point.mode
+        else:
+            gradient_limit *= _TIGHTER
+    raise NotAMinimum(f"the reference has only saddles or slopes nearby, after {_TRIES} tries")
+
+
+def confirm_by_reference(
+    molecule: Molecule, candidate: Candidate, settings: StepSettings | None = None
+) -> Search[Confirmation]:
+    """Converge a candidate on the reference and prove it there.
+
+    The two softest modes are measured on the reference. The path is followed on the cheap surface
+    with the difference added, and the reference is asked at two points of each side: if its energy
+    does not fall from each to the next, the path is followed once more with what was learned, and
+    then on the reference itself.
+
+    Parameters and result as for `afir.searches.confirm.confirm`; the ends are those of the cheap
+    surface, where it has them too.
+    """
+    limits = settings or StepSettings()
+    known = yield from stage("hessian", measure(molecule, candidate.positions))
+    if known.point.order == 0:
+        return refuted(Outcome.WRONG_ORDER, known.point)
+    difference = _Difference()
+    outcome, point = yield from _converged(molecule, known.point, difference, limits)
+    if outcome is not Outcome.CONVERGED:
+        return refuted(outcome, point)
+    for _ in range(_PATHS):
+        found = yield from difference.added(followed(molecule, point, limits))
+        if found.outcome is not Outcome.CONFIRMED:
+            break
+        falls, looks = yield from _falls(found, difference)
+        if falls:
+            ends = []
+            for end in found.ends:
+                ends.append((yield from _on_cheap(molecule, end, limits)))
+            return replace(found, ends=tuple(ends), checked_at=looks)
+    result = yield from referred(followed(molecule, point, limits))
+    return result
+
+
+def _agreed(
+    start: P,
+    search: Callable[[Positions, Matrix], Search[P]],
+    difference: _Difference,
+    gradient_limit: float,
+) -> Search[P]:
+    """A stationary point of the cheap surface with the difference added, once both agree.
+
+    Where they do not come to agree, the search is done on the reference alone from where its
+    gradient was least; unless that is not small, for then nothing like it is there.
+
+    Parameters
+    ----------
+    start
+        Where to begin.
+    search
+        What is searched, from positions (n, 3) and a Hessian (3n, 3n).
+    gradient_limit
+        Largest component in eV/Å of the gradient of the reference.
+
+    Returns
+    -------
+    Minimum or Saddle
+        Energy and gradient are those of the reference if it has CONVERGED.
+    """
+    here, nearest, least = start, start, np.inf
+    nearer = stale = 0  # times that it has come nearer; times in a row that it has not
+    while stale < _PATIENCE:
+        x = here.positions
+        truth = yield from referred(_asked(x[None]))
+        gradient = internal_part(x, truth.gradients[0])
+        size = float(np.abs(gradient).max())
+        if size < gradient_limit:
+            energy = float(truth.energies[0])
+            return replace(here, outcome=Outcome.CONVERGED, energy=energy, gradient=gradient)
+        stale += 1
+        if size < _NEARER * least:
+            nearest, least, stale = here, size, 0
+            nearer += 1
+        cheap = yield from unlearned(_asked(x[None]))
+        difference.learn(x[None], cheap, truth)
+        try:
+            here = yield from difference.added(search(x, here.hessian), around=x)
+        except _LeftError as gone:
+            here = replace(here, positions=gone.positions)
+    if nearer < 2 or least > _CLOSE:
+        return replace(nearest, outcome=Outcome.STEPS)
+    result = yield from referred(search(nearest.positions, nearest.hessian))
+    return result
+
+
+def _geometries(asked: Asked) -> Positions:
+    return asked.positions if isinstance(asked, Request) else asked
+
+
+def _moved(before: Positions, after: Positions) -> float:
+    """The longest way of one atom in Å between two structures (n, 3), after superposition."""
+    return float(np.linalg.norm(superpose(before, after) - before, axis=1).max())
+
+
+def _asked(positions: Positions) -> Search[Evaluation]:
+    """Geometries (k, n, 3), evaluated."""
+
+    def plainly() -> Search[Evaluation]:
+        evaluation = yield positions
+        return evaluation
+
+    result = yield from stage("refine", plainly())
+    return result
+
+
+def _converged(
+    molecule: Molecule, start: StationaryPoint, difference: _Difference, limits: StepSettings
+) -> Search[tuple[Outcome, StationaryPoint]]:
+    """The saddle point of the reference that is nearest, and CONVERGED or what is wrong with it."""
+    few = replace(limits, saddle_steps=_STEPS)
+    point = start
+    x = point.positions
+    gradient_limit = _LOOSER * limits.saddle_gradient
+    for _ in range(_TRIES):
+        mode = point.mode
+
+        def search(place: Positions, matrix: Matrix, mode: Positions = mode) -> Search[Saddle]:
+            climb = saddle(molecule, place, few, direction=mode, hessian=matrix)
+            return stage("saddle", climb)
+
+        guess = Saddle(Outcome.CONVERGED, x, point.energy, np.zeros_like(x), point.hessian)
+        top = yield from _agreed(guess, search, difference, gradient_limit)
+        if top.outcome is not Outcome.CONVERGED:
+            return Outcome.NOT_STATIONARY, point
+        measured = softest(molecule, top.positions, top.energy, top.gradient, top.hessian)
+        point = yield from referred(stage("hessian", measured))
+        if point.order == 0:
+            return Outcome.WRONG_ORDER, point
+        x = point.positions
+        if point.order > 1:
+            vectors = np.linalg.eigh(point.hessian)[1]
+            x = x + _ASIDE * vectors[:, 1].reshape(x.shape)
+        elif not arrived(point, top.gradient):
+            gradient_limit *= _TIGHTER
+        elif -point.wavenumbers[0] < limits.softest_imaginary:
+            return Outcome.TOO_SOFT, point
+        else:
+            return Outcome.CONVERGED, point
+    return Outcome.WRONG_ORDER if point.order != 1 else Outcome.NOT_STATIONARY, point
+
+
+def _falls(found: Confirmation, difference: _Difference) -> Search[tuple[bool, int]]:
+    """Whether the energy of the reference falls along a path, and at how many points it was asked.
+
+    If it does not, the difference has learned of it.
+    """
+    path = found.irc_positions
+    middle = int(np.argmax(found.irc_energies))
+    sides = [_looked_at(path[middle::-1]), _looked_at(path[middle:])]
+    places = np.concatenate(sides)
+    truth = yield from referred(_asked(places))
+    falls = all(
+        bool((np.diff([found.point.energy, *energies]) < 0.0).all())
+        for energies in np.split(truth.energies, [len(sides[0])])
+    )
+    if not falls:
+        cheap = yield from unlearned(_asked(places))
+        difference.learn(places, cheap, truth)
+    return falls, len(places)
+
+
+def _looked_at(side: Positions) -> Positions:
+    """The points of one side of a path (m, n, 3), from the top down, at which to look."""
+    steps = np.linalg.norm(np.diff(side, axis=0), axis=(1, 2))
+    way = np.concatenate([[0.0], np.cumsum(steps)])
+    places = {int(np.argmin(np.abs(way - share * way[-1]))) for share in _LOOKS} - {0}
+    return side[sorted(places)]
+
+
+def _on_cheap(molecule: Molecule, end: Minimum, limits: StepSettings) -> Search[Minimum]:
+    """The end of a path as the cheap surface alone has it, so that it is recognised."""
+    if end.outcome is not Outcome.CONVERGED:
+        return end
+    search = minimise(molecule, end.positions, limits, hessian=end.hessian)
+    found = yield from stage("refine", search)
+    same = _moved(end.positions, found.positions) < _SAME
+    return found if same and found.outcome is Outcome.CONVERGED else end

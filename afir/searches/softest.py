@@ -1,0 +1,93 @@
+"""The order of a stationary point from its softest modes alone.
+
+A good estimate of the Hessian, as that of a similar surface, is displaced along its softest normal
+modes only, and corrected until they lie in what was measured: Davidson's method
+(10.1016/0021-9991(75)90065-0) with the estimate for its preconditioner. Some four gradients
+instead of six an atom.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from afir.driver import Search
+from afir.geometry import internal_part
+from afir.molecule import Molecule, Positions
+from afir.quadratic import Matrix, Vector, agreeing, longest, vibrations
+from afir.searches.hessian import normal_modes
+from afir.stationary import StationaryPoint
+from afir.units import WAVENUMBER
+
+_STEP = 0.01  # Å: displacement, largest atom
+_KNOWN = 0.2  # a mode of which less than this lies outside the measured directions is known
+_MOST = 8  # directions that are measured at most
+_SOFT = 400.0  # cm⁻¹: softer directions are displaced both ways
+
+
+def softest(
+    molecule: Molecule,
+    positions: Positions,
+    energy: float,
+    gradient: Positions,
+    estimate: Matrix,
+    *,
+    modes: int = 2,
+) -> Search[StationaryPoint]:
+    """The normal modes of a stationary point, the softest of them measured.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    positions
+        (n, 3) in Å, where the gradient vanishes.
+    energy, gradient
+        In eV and (n, 3) in eV/Å, there.
+    estimate
+        (3n, 3n) in eV/Å², of a surface that is much the same.
+    modes
+        How many of the softest are measured: with two, order 0 and 1 are proven.
+
+    Returns
+    -------
+    StationaryPoint
+        With the estimate made to agree with what was measured; stiffer modes are those of the
+        estimate.
+    """
+    root = np.sqrt(molecule.masses)
+    weights = np.repeat(root, 3)
+    scaled = np.outer(weights, weights)
+    inside = internal_part(positions, gradient)
+    matrix = estimate / scaled
+    known = np.empty((positions.size, 0))
+    products = np.empty((positions.size, 0))
+    for _ in range(_MOST):
+        _, vectors = vibrations(matrix * scaled, positions, root)
+        outside = vectors[:, :modes] - known @ (known.T @ vectors[:, :modes])
+        sizes = np.linalg.norm(outside, axis=0)
+        worst = int(np.argmax(sizes))
+        if sizes[worst] < _KNOWN:
+            break
+        new = outside[:, worst] / sizes[worst]
+        product = yield from _product(positions, inside, new / weights)
+        known = np.column_stack([known, new])
+        products = np.column_stack([products, product / weights])
+        matrix = agreeing(matrix, known, products)
+    largest = float(np.abs(inside).max())
+    return normal_modes(molecule, positions, energy, largest, matrix * scaled)
+
+
+def _product(positions: Positions, gradient: Positions, along: Vector) -> Search[Vector]:
+    """The Hessian times a direction (3n,), by one displacement, or two where it is soft."""
+    size = _STEP / longest(along)
+    shift = size * along.reshape(positions.shape)
+    evaluation = yield (positions + shift)[None]
+    up = internal_part(positions + shift, evaluation.gradients[0])
+    product: Vector = (up - gradient).ravel() / size
+    curvature = float(along @ product)  # mass-weighted: `along` is a unit vector there
+    if abs(curvature) * WAVENUMBER**2 > _SOFT**2:
+        return product
+    evaluation = yield (positions - shift)[None]
+    down = internal_part(positions - shift, evaluation.gradients[0])
+    both: Vector = (up - down).ravel() / (2.0 * size)
+    return both

@@ -1,0 +1,57 @@
+"""Searches on a surface that knows what it does not know: where they must not go on."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+
+from afir.driver import Level, Request, Search, reference_stage
+from afir.errors import SurfaceError
+
+T = TypeVar("T")
+
+
+class DoubtError(SurfaceError):
+    """A surface was not to be trusted where a search went; the reference said so."""
+
+
+def trusting(search: Search[T]) -> Search[T]:
+    """Run `search` for as long as its surface can be trusted.
+
+    Where the surface expects an error above its limit (`afir.surface.Evaluation.spread`), the
+    reference is asked for that geometry. If the error is as large as was feared, the search ends;
+    if it was a false alarm, the search goes on, and the next alarm has to be twice as loud.
+
+    Raises
+    ------
+    DoubtError
+        When the surface is wrong.
+    """
+    louder = 1.0
+    try:
+        asked = next(search)
+        while True:
+            try:
+                evaluation = yield asked
+            except SurfaceError as error:
+                asked = search.throw(error)
+                continue
+            spread, limit = evaluation.spread, evaluation.limit
+            if spread is not None and float(spread.max(initial=0.0)) > louder * limit:
+                worst = int(np.argmax(spread))
+                positions = asked.positions if isinstance(asked, Request) else asked
+                truth = yield Request(
+                    positions[worst][None], reference_stage("label"), Level.REFERENCE, search
+                )
+                wrong = np.linalg.norm(truth.gradients[0] - evaluation.gradients[worst], axis=1)
+                if float(wrong.max()) > limit:
+                    raise DoubtError(
+                        f"the learned surface errs by {wrong.max():.1f} eV/Å on an atom, where "
+                        f"{limit:.1f} eV/Å are tolerated"
+                    )
+                louder = 2.0 * max(louder, float(spread[worst]) / limit)
+            asked = search.send(evaluation)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result

@@ -1,0 +1,48 @@
+"""Screen with somebody else's potential, then let a better surface decide.
+
+ANI-1ccx explores formaldehyde through its calculator for ASE (``ani.py``). It learned molecules
+near their minima, so that barriers may be wrong and minima may be none: each structure is a guess,
+from which GFN2-xTB (or ``dft``) starts anew. Needs the extra ``ani``.
+"""
+
+from pathlib import Path
+
+from afir.driver import solve
+from afir.errors import SurfaceError
+from afir.searches.characterise import characterise
+from afir.searches.confirm import confirm
+from afir.searches.saddle import saddle
+from afir.stationary import Candidate, Outcome
+from afir.structures import read_structure
+from afir.surface import load_surface
+from afir.units import KJ_PER_MOL
+from networks import Settings, explore, open_run
+
+molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))
+
+# The screening: a few pushes on ANI-1ccx.
+settings = Settings(surface="ase:ani.ani1ccx", seed=7, policy="lowest-energy", max_trials=4)
+for _ in explore(molecule, start, settings, Path("05.db")):
+    pass
+screened = open_run(Path("05.db")).load_network()
+
+# The decision: every structure again on GFN2-xTB.
+surface = load_surface("gfn2", molecule)
+lowest = solve(characterise(molecule, start), surface).energy
+zero = screened.eqs["EQ0"].energy
+for eq in screened.eqs.values():
+    point = solve(characterise(molecule, eq.positions), surface)
+    there = f"{(point.energy - lowest) / KJ_PER_MOL:.1f} kJ/mol"
+    print(f"{eq.id}: {(eq.energy - zero) / KJ_PER_MOL:.1f} kJ/mol, on GFN2-xTB {there}")
+for ts in screened.tss.values():
+    there = "no transition state"
+    try:
+        found = solve(saddle(molecule, ts.positions, hessian=ts.hessian), surface)
+        if found.outcome is Outcome.CONVERGED:
+            candidate = Candidate(found.positions, found.energy, found.hessian, "screening")
+            proof = solve(confirm(molecule, candidate), surface)
+            if proof.outcome is Outcome.CONFIRMED:
+                there = f"{(proof.point.energy - lowest) / KJ_PER_MOL:.1f} kJ/mol"
+    except SurfaceError as error:
+        there = f"failed: {error}"
+    print(f"{ts.id}: {(ts.energy - zero) / KJ_PER_MOL:.1f} kJ/mol, on GFN2-xTB {there}")

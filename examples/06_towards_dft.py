@@ -1,0 +1,27 @@
+"""Search on a cheap surface, report on a better one.
+
+GFN1-xTB searches and GFN2-xTB has the last word, so that this runs in seconds. With ``"dft"`` for
+the reference it is B3LYP/6-31G*, and with ``learn=True`` the difference is learned on the way
+(docs/learned.md).
+"""
+
+from pathlib import Path
+
+from afir.driver import reference_gradients
+from afir.structures import read_structure
+from afir.units import KJ_PER_MOL
+from networks import Settings, explore, open_run
+
+molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))
+settings = Settings(surface="gfn1", reference="gfn2", window_kj_mol=500.0)
+output = Path("06.db")
+for _ in explore(molecule, start, settings, output):
+    pass
+with open_run(output) as run:
+    network, gradients = run.load_network(), run.summary().gradients
+zero = network.lowest.energy
+for ts in sorted(network.tss.values(), key=lambda ts: ts.energy):
+    between = " – ".join(ts.ends)
+    print(f"{ts.id} {(ts.energy - zero) / KJ_PER_MOL:.1f} kJ/mol, {between}")
+asked = reference_gradients(gradients)
+print(f"{asked} gradients of GFN2-xTB, {sum(gradients.values()) - asked} of GFN1-xTB")

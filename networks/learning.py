@@ -1,0 +1,322 @@
+"""Learning while exploring: what separates the searched surface from the reference.
+
+Every gradient of the reference that a run needs to examine what it found is a label. When they are
+many enough, or nothing is left to try on the cheap surface, the most different of all geometries
+that pushes have met are labelled besides, and a first model of the difference is trained. From then
+on searches go on the cheap surface with the model added, also where they have been before; where
+the model is not to be trusted the reference is asked, and the model is trained further when there
+are enough new labels. The models and the labels lie in a folder beside the run file, in which all
+labels are kept as well.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from afir.errors import InputError
+from afir.geometry import superpose
+from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
+from afir.units import KJ_PER_MOL
+from networks.collect import Pool, pool, spread_out, write_frames
+from networks.network import ReactionNetwork
+from networks.records import Absorbed, Dismissed, Key, Model
+from networks.round import Dismissals, Question
+from networks.store import Store
+from networks.tasks import Label, Labelled, Recall, TaskResult
+
+ENTRY_POINT_GROUP = "afir.learners"
+"""Packages register a learner under this entry-point group; see `Learner`."""
+
+_ENOUGH = 300  # labels with which a first model is trained, though something is left to try
+_SAMPLED = 24  # geometries of pushes that are labelled then
+_CEILING = 800.0 * KJ_PER_MOL  # above the lowest: geometries beyond are not worth a label
+_FEWEST_NEW, _SHARE_NEW = 12, 0.25  # labels that are new before a model is trained further
+_SAME = 0.15  # Å: a structure that moved further on the way to another surface is another
+
+
+SAMPLE = "sample"
+"""The phase of tasks that label geometries of pushes."""
+
+STAGES = ("push", "path")
+"""Where those geometries come from."""
+
+
+class Learner(Protocol):
+    """Trains a model of the difference between two surfaces from labelled geometries."""
+
+    def __call__(
+        self,
+        labels: Path,
+        output: Path,
+        *,
+        surface: str,
+        options: Mapping[str, Any],
+        start: Path | None,
+        seed: int,
+    ) -> dict[str, float]:
+        """Train a model.
+
+        Parameters
+        ----------
+        labels
+            Extended XYZ as `afir collect` writes it.
+        output
+            The model to write.
+        surface, options
+            The surface whose difference from the labels is learned.
+        start
+            The model to begin with.
+        seed
+            For every random choice.
+
+        Returns
+        -------
+        dict
+            What is known of its errors, by name.
+        """
+        ...
+
+    def surface(self, model: Path) -> str:
+        """The name under which `afir.surface.load_surface` knows a surface with the model."""
+        ...
+
+
+def load_learner(name: str = "delta") -> Learner:
+    """A registered learner; raises InputError for an unknown name."""
+    known = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    if name not in known:
+        raise InputError(f"`learner` must be one of {', '.join(sorted(known))}, got {name!r}")
+    learner: Learner = known[name].load()()
+    return learner
+
+
+def folder_of(run: Path) -> Path:
+    """The folder beside a run file with its models and labels."""
+    return run.with_name(f"{run.stem}.models")
+
+
+class Learning:
+    """The models of a run: which one is in use, when the next is due.
+
+    Parameters
+    ----------
+    store
+        The run.
+
+    Raises
+    ------
+    InputError
+        If models are missing that the run was made with, or packages to train them.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._settings = store.settings
+        self._folder = folder_of(store.path)
+        self._learner = load_learner()
+        self.models = store.models()
+        if self.models and not self.file(self.models[-1].number).is_file():
+            raise InputError(
+                f"{self.file(self.models[-1].number)} must be where the run left it, it is "
+                "missing; put the folder back beside the run file"
+            )
+
+    def file(self, number: int) -> Path:
+        """The file of a model."""
+        return self._folder / f"{number}.model"
+
+    @property
+    def surface(self) -> tuple[str, Mapping[str, Any]]:
+        """Name and options of the surface that searches go on now."""
+        if not self.models:
+            return self._settings.surface, self._settings.surface_options
+        return self._learner.surface(self.file(self.models[-1].number)), {}
+
+    @property
+    def sampled(self) -> bool:
+        """Whether geometries of pushes have been labelled for the first model."""
+        return any(phase == SAMPLE for phase, _ in self._store.labels())
+
+    def due(self, anything_left: bool) -> bool:
+        """Whether a model is to be trained.
+
+        Parameters
+        ----------
+        anything_left
+            Whether anything is left to try as things are.
+        """
+        count = self._store.label_count()
+        if not self.models:
+            return count >= _ENOUGH or not anything_left
+        known = self.models[-1].labels
+        return count - known >= max(_FEWEST_NEW, _SHARE_NEW * known)
+
+    def sample(self) -> list[Label]:
+        """The most different geometries of all that pushes have met."""
+        frames = self._store.frames()
+        found = pool(self._store.molecule, [("run", frames)], stages=STAGES, ceiling=_CEILING)
+        return [Label(found.positions[index]) for index in spread_out(found, _SAMPLED)]
+
+    def train(self) -> Model:
+        """Train the next model with all labels there are."""
+        store, settings = self._store, self._settings
+        self._folder.mkdir(exist_ok=True)
+        labels = self._folder / "labels.extxyz"
+        labels.unlink(missing_ok=True)
+        count = self._write(labels)
+        number = len(self.models) + 1
+        target = self.file(number)
+        target.unlink(missing_ok=True)  # of a run that was killed before it could note it
+        began = time.process_time()
+        errors = self._learner(
+            labels,
+            target,
+            surface=settings.surface,
+            options=settings.surface_options,
+            start=self.file(number - 1) if self.models else None,
+            seed=settings.seed,
+        )
+        seconds = time.process_time() - began
+        model = Model(number, store.rounds, count, seconds, errors)
+        store.add_model(model)
+        self.models.append(model)
+        return model
+
+    def _write(self, path: Path) -> int:
+        """Write all labels there are; how many."""
+        parts, groups = [], []
+        for number, (where, frames) in enumerate(self._store.labels()):
+            parts.append(frames)
+            groups += [f"{where}:{number}"] * len(frames)
+        positions = np.concatenate([part.positions for part in parts])
+        energies = np.concatenate([part.energies for part in parts])
+        gradients = np.concatenate([part.gradients for part in parts])
+        stages = tuple(stage for part in parts for stage in part.stages)
+        everything = Pool(self._store.molecule, positions, energies, tuple(groups), stages)
+        known = {
+            index: Labelled(float(energy), gradient)
+            for index, (energy, gradient) in enumerate(zip(energies, gradients, strict=True))
+        }
+        write_frames(path, everything, known, self._settings.reference)
+        return len(known)
+
+
+class Sampled:
+    """The stage of a run that labels geometries before anything is learned.
+
+    Parameters
+    ----------
+    number
+        Its number among the rounds.
+    tasks
+        What to label.
+    """
+
+    def __init__(self, number: int, tasks: list[Label]) -> None:
+        self.number = number
+        self._tasks = tasks
+        self._answers: dict[Key, TaskResult] = {}
+
+    def begin(self) -> list[Question]:
+        """Label them all."""
+        return [(Key(SAMPLE, index), task) for index, task in enumerate(self._tasks)]
+
+    def take(self, key: Key, result: TaskResult) -> list[Question]:
+        """Nothing follows."""
+        self._answers[key] = result
+        return []
+
+    def absorb(self, network: ReactionNetwork, dismissals: Dismissals, trials: int) -> Absorbed:
+        """Nothing for the network; the labels are among the frames."""
+        if not any(isinstance(answer.value, Labelled) for answer in self._answers.values()):
+            errors = {answer.error for answer in self._answers.values()}
+            raise InputError(
+                f"the reference gave no energy for any geometry of the pushes: {min(errors)}"
+            )
+        return _no_trials(self.number, self._answers, ())
+
+
+class Recalled:
+    """The stage of a run that finds all known structures again on a new model.
+
+    What searches on the new model will meet is then known for what it is.
+
+    Parameters
+    ----------
+    number
+        Its number among the rounds.
+    network
+        What is known.
+    """
+
+    def __init__(self, number: int, network: ReactionNetwork) -> None:
+        self.number = number
+        self._points: list[tuple[str, StationaryPoint]] = [
+            *((eq.id, eq.point()) for eq in network.eqs.values()),
+            *((ts.id, ts.point()) for ts in network.tss.values()),
+        ]
+        self._answers: dict[Key, TaskResult] = {}
+
+    def begin(self) -> list[Question]:
+        """Ask for every structure."""
+        return [
+            (Key("recall", index), Recall(id[:2], point))
+            for index, (id, point) in enumerate(self._points)
+        ]
+
+    def take(self, key: Key, result: TaskResult) -> list[Question]:
+        """Nothing follows."""
+        self._answers[key] = result
+        return []
+
+    def absorb(self, network: ReactionNetwork, dismissals: Dismissals, trials: int) -> Absorbed:
+        """Note where each structure lies now, unless it has become another."""
+        noted: list[Dismissed] = []
+        for index, (id, point) in enumerate(self._points):
+            value = self._answers[Key("recall", index)].value
+            if not isinstance(value, TrialResult):
+                continue
+            every: tuple[Candidate | Minimum, ...] = (*value.candidates, *value.minima)
+            for found in every:
+                there = superpose(point.positions, found.positions)
+                if np.linalg.norm(there - point.positions, axis=1).max() > _SAME:
+                    continue
+                outcome = Outcome.CONVERGED if id.startswith("EQ") else Outcome.CONFIRMED
+                record = Dismissed(
+                    id[:2],
+                    found.positions,
+                    found.energy,
+                    outcome,
+                    f"it is {id}",
+                    id,
+                    trials,
+                )
+                dismissals.add(record)
+                noted.append(record)
+        return _no_trials(self.number, self._answers, tuple(noted))
+
+
+def _no_trials(
+    number: int, answers: Mapping[Key, TaskResult], dismissed: tuple[Dismissed, ...]
+) -> Absorbed:
+    gradients: dict[str, int] = {}
+    for answer in answers.values():
+        for stage, count in answer.gradients.items():
+            gradients[stage] = gradients.get(stage, 0) + count
+    return Absorbed(
+        round=number,
+        eqs=(),
+        tss=(),
+        dcs=(),
+        trials=(),
+        dismissed=dismissed,
+        gradients=gradients,
+        cpu_seconds=sum(answer.cpu_seconds for answer in answers.values()),
+        owners=dict.fromkeys(answers, 0),
+    )

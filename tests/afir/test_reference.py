@@ -1,0 +1,249 @@
+"""What is found on a cheap surface and examined on a better one: the same, for fewer gradients."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from known import REFERENCES
+
+from afir.contract import check_surface
+from afir.driver import (
+    Level,
+    Request,
+    Search,
+    reference_gradients,
+    referred,
+    solve,
+    stage,
+    unlearned,
+)
+from afir.errors import SurfaceError
+from afir.molecule import Molecule, Positions
+from afir.quadratic import agreeing
+from afir.searches.characterise import NotAMinimum, characterise
+from afir.searches.confirm import confirm
+from afir.searches.hessian import hessian
+from afir.searches.reference import characterise_by_reference, confirm_by_reference
+from afir.searches.saddle import saddle
+from afir.searches.softest import softest
+from afir.searches.trust import DoubtError, trusting
+from afir.stationary import Candidate, Outcome
+from afir.surface import Checked, Evaluation, Surface, load_surface
+from afir.surfaces.analytic import double_well
+from afir.units import KJ_PER_MOL
+
+PAIR = Molecule((1, 1))
+
+
+def both(molecule: Molecule) -> Checked:
+    """GFN1-xTB to search on, GFN2-xTB to examine with."""
+    return Checked(load_surface("gfn1", molecule), load_surface("gfn2", molecule))
+
+
+def pair(r: float) -> Positions:
+    return np.array([[0.0, 0.0, 0.0], [0.0, 0.0, r]])
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """The double well, a number of eV higher, that says how far it is to be trusted."""
+
+    height: float = 0.0
+    slope: float = 0.0
+    spread: float = 0.0
+    limit: float = 1.0
+    base: Surface | None = None
+    molecule: Molecule = PAIR
+
+    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
+        true = double_well(PAIR).evaluate(positions)
+        return Evaluation(
+            true.energies + self.height,
+            true.gradients + self.slope,
+            {},
+            np.full(len(positions), self.spread),
+            self.limit,
+        )
+
+    def for_paths(self) -> Surface:
+        return self
+
+
+def asking(*lengths: float) -> Search[list[float]]:
+    """Asks for one length after the other."""
+    energies = []
+    for r in lengths:
+        evaluation = yield pair(r)[None]
+        energies.append(float(evaluation.energies[0]))
+    return energies
+
+
+def test_each_surface_answers_what_it_is_asked() -> None:
+    surface = Checked(Shifted(1.0, base=Shifted(2.0)), Shifted(3.0))
+    zero = float(double_well(PAIR).evaluate(pair(1.0)[None]).energies[0])
+    gradients: Counter[str] = Counter()
+
+    def search() -> Search[list[float]]:
+        own = yield from stage("a", asking(1.0))
+        below = yield from unlearned(stage("b", asking(1.0, 1.0)))
+        better = yield from referred(stage("c", asking(1.0, 1.0, 1.0)))
+        unnamed = yield from referred(asking(1.0))
+        return [*own, *below, *better, *unnamed]
+
+    said = solve(search(), surface, gradients=gradients)
+    assert said == pytest.approx([zero + k for k in (1, 2, 2, 3, 3, 3, 3)])
+    assert gradients == {"a": 1, "b": 2, "reference c": 3, "reference other": 1}
+    assert reference_gradients(gradients) == 4
+    # Without a second surface there is only one to answer.
+    assert solve(referred(asking(1.0)), Shifted(1.0)) == pytest.approx([zero + 1.0])
+    assert solve(unlearned(asking(1.0)), Shifted(1.0)) == pytest.approx([zero + 1.0])
+
+
+def test_a_surface_with_a_reference_keeps_the_contract() -> None:
+    case = REFERENCES["hcn"]
+    check_surface(both(case.molecule), case.saddle[None], rng=np.random.default_rng(0))
+
+
+def test_a_search_is_trusted_below_the_limit() -> None:
+    surface = Checked(Shifted(slope=9.0, spread=0.9), Shifted())
+    gradients: Counter[str] = Counter()
+    solve(trusting(asking(1.0, 1.1)), surface, gradients=gradients)
+    assert reference_gradients(gradients) == 0
+
+
+def test_a_false_alarm_is_heard_once() -> None:
+    surface = Checked(Shifted(slope=0.1, spread=1.1), Shifted())
+    gradients: Counter[str] = Counter()
+    solve(trusting(asking(1.0, 1.1, 1.2)), surface, gradients=gradients)
+    assert gradients["reference label"] == 1
+
+
+def test_a_surface_that_errs_as_feared_ends_the_search() -> None:
+    surface = Checked(Shifted(slope=1.0, spread=1.1), Shifted())
+    with pytest.raises(DoubtError, match=r"errs by 1\.7 eV/Å on an atom"):
+        solve(trusting(asking(1.0, 1.1)), surface)
+
+
+def test_failures_pass_through_to_a_trusting_search() -> None:
+    def search() -> Search[str]:
+        try:
+            yield pair(0.0)[None]
+        except SurfaceError as error:
+            return str(error)
+        return "no failure"
+
+    @dataclass(frozen=True)
+    class Failing(Shifted):
+        def evaluate(
+            self, positions: Positions, owners: Sequence[object] | None = None
+        ) -> Evaluation:
+            said = super().evaluate(positions)
+            return Evaluation(said.energies, said.gradients, {0: SurfaceError("too close")})
+
+    assert solve(trusting(search()), Failing()) == "too close"
+
+
+def test_a_matrix_agrees_with_what_was_measured() -> None:
+    rng = np.random.default_rng(3)
+    true, estimate = (m + m.T for m in rng.normal(size=(2, 8, 8)))
+    directions = np.linalg.qr(rng.normal(size=(8, 3)))[0]
+    better = agreeing(estimate, directions, true @ directions)
+    assert np.allclose(better, better.T)
+    assert np.allclose(better @ directions, true @ directions)
+    # What lies wholly outside stays as it was.
+    left = np.eye(8) - directions @ directions.T
+    assert np.allclose(left @ better @ left, left @ estimate @ left)
+
+
+@pytest.mark.parametrize("name", ["h2co", "vinyl_alcohol"])
+def test_the_softest_modes_are_those_of_the_exact_hessian(name: str) -> None:
+    """With the Hessian of GFN1-xTB to begin with, from few gradients of GFN2-xTB."""
+    case = REFERENCES[name]
+    surface = load_surface("gfn2", case.molecule)
+    exact = solve(hessian(case.molecule, case.saddle), surface)
+    cheap = solve(hessian(case.molecule, case.saddle), load_surface("gfn1", case.molecule))
+    gradients: Counter[str] = Counter()
+    search = softest(
+        case.molecule,
+        case.saddle,
+        exact.energy,
+        np.zeros_like(case.saddle),
+        cheap.hessian,
+    )
+    found = solve(stage("softest", search), surface, gradients=gradients)
+    assert found.order == exact.order == 1
+    assert found.wavenumbers[:2] == pytest.approx(exact.wavenumbers[:2], rel=0.03, abs=3.0)
+    assert abs(cheap.wavenumbers[0] - exact.wavenumbers[0]) > 10.0
+    assert gradients["softest"] <= 8
+
+
+@pytest.mark.parametrize("name", ["hcn", "h2co", "vinyl_alcohol"])
+def test_minima_and_transition_states_are_those_of_the_reference(name: str) -> None:
+    case = REFERENCES[name]
+    molecule, surface = case.molecule, both(case.molecule)
+    direct = load_surface("gfn2", molecule)
+    cheap = solve(saddle(molecule, case.saddle), surface)
+    assert cheap.outcome is Outcome.CONVERGED
+    gradients: Counter[str] = Counter()
+    candidate = Candidate(cheap.positions, cheap.energy, cheap.hessian, "test")
+    found = solve(confirm_by_reference(molecule, candidate), surface, gradients=gradients)
+    assert found.outcome is Outcome.CONFIRMED
+    assert found.point.order == 1
+    assert found.checked_at == 4
+    exact = solve(
+        confirm(molecule, Candidate(case.saddle, 0.0, cheap.hessian, "test")), direct
+    ).point
+    assert found.point.energy == pytest.approx(exact.energy, abs=1e-4)
+    assert found.point.wavenumbers[0] == pytest.approx(exact.wavenumbers[0], rel=0.03)
+    # Another surface has another transition state.
+    assert abs(cheap.energy - exact.energy) > 0.01
+    whole = sum(gradients.values())
+    assert reference_gradients(gradients) < 30 < whole
+    for end in found.ends:
+        if end.outcome is not Outcome.CONVERGED:
+            continue
+        asked: Counter[str] = Counter()
+        search = characterise_by_reference(molecule, end.positions, hessian=end.hessian)
+        point = solve(search, surface, gradients=asked)
+        again = solve(characterise(molecule, point.positions), direct)
+        assert point.order == 0
+        assert point.energy == pytest.approx(again.energy, abs=1e-4)
+        assert reference_gradients(asked) < 15
+
+
+@dataclass(frozen=True)
+class Repelling(Shifted):
+    """Two atoms that only repel each other: E = 5 eV Å / r."""
+
+    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
+        arm = positions[:, 1] - positions[:, 0]
+        r = np.linalg.norm(arm, axis=1)
+        pull = (5.0 / r**3)[:, None] * arm
+        return Evaluation(5.0 / r, np.stack([pull, -pull], axis=1))
+
+
+def test_what_is_no_minimum_of_the_reference_is_given_up() -> None:
+    gradients: Counter[str] = Counter()
+    surface = Checked(Shifted(), Repelling())
+    with pytest.raises(NotAMinimum, match="the reference has no minimum nearby"):
+        solve(characterise_by_reference(PAIR, pair(1.0)), surface, gradients=gradients)
+
+
+def test_requests_keep_their_owner_and_stage() -> None:
+    search = referred(stage("irc", asking(1.0)))
+    asked = next(search)
+    assert isinstance(asked, Request)
+    assert (asked.stage, asked.level) == ("reference irc", Level.REFERENCE)
+
+
+def test_energies_are_those_of_the_reference() -> None:
+    """H2CO: the barrier to H2 + CO differs by 20 kJ/mol between the two surfaces."""
+    case = REFERENCES["h2co"]
+    surface = both(case.molecule)
+    start = solve(characterise_by_reference(case.molecule, case.ends[0]), surface)
+    direct = solve(characterise(case.molecule, case.ends[0]), load_surface("gfn2", case.molecule))
+    assert (start.energy - direct.energy) / KJ_PER_MOL == pytest.approx(0.0, abs=0.01)

@@ -1,0 +1,242 @@
+"""Runs that examine what they find on a reference, and that learn from it on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from ase.io import read
+from runs import HCN, HCN_START, snapshot
+
+from afir.cli import main
+from afir.driver import reference_gradients
+from afir.errors import InputError
+from afir.structures import read_structure
+from networks import Settings, explore, learning, open_run, resume
+from networks.events import Event, Found, TaskDone, Trained
+from networks.executor import SerialExecutor
+from networks.learning import folder_of, load_learner
+from networks.tasks import Bench
+
+REFERENCED = Settings(surface="gfn1", reference="gfn2", seed=1)
+LEARNING = Settings(surface="gfn1", reference="gfn2", learn=True, seed=1, round_size=4)
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+class Perfect:
+    """A learner whose model is the reference itself; notes what it is asked."""
+
+    calls: ClassVar[list[dict[str, Any]]] = []
+
+    def surface(self, model: Path) -> str:
+        assert model.is_file()
+        return "gfn2"
+
+    def __call__(
+        self,
+        labels: Path,
+        output: Path,
+        *,
+        surface: str,
+        options: Mapping[str, Any],
+        start: Path | None,
+        seed: int,
+    ) -> dict[str, float]:
+        frames: Any = read(labels, index=":")
+        self.calls.append({"labels": len(frames), "start": start, "surface": surface})
+        output.write_text("a model")
+        return {"error / meV": 1.5}
+
+
+@pytest.fixture(autouse=True)
+def perfect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learning, "load_learner", Perfect)
+    monkeypatch.setattr("networks.explorer.load_learner", Perfect)
+    monkeypatch.setattr(Perfect, "calls", [])
+
+
+def run(path: Path, settings: Settings) -> list[Event]:
+    return list(explore(HCN, HCN_START, settings, path))
+
+
+def energies(path: Path, kind: str) -> list[float]:
+    with open_run(path) as store:
+        network = store.load_network()
+        nodes = network.eqs if kind == "EQ" else network.tss
+        return sorted(node.energy for node in nodes.values())
+
+
+@pytest.fixture(scope="module")
+def direct(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("direct") / "hcn.db"
+    list(explore(HCN, HCN_START, Settings(surface="gfn2", seed=1), path))
+    return path
+
+
+@pytest.mark.parametrize("settings", [REFERENCED, LEARNING])
+def test_everything_reported_is_that_of_the_reference(
+    tmp_path: Path, direct: Path, settings: Settings
+) -> None:
+    """HCN: the two minima and the transition state of GFN2-xTB, at a tenth of the gradients."""
+    path = tmp_path / "hcn.db"
+    run(path, settings)
+    for kind in ("EQ", "TS"):
+        assert energies(path, kind) == pytest.approx(energies(direct, kind), abs=1e-4)
+    with open_run(path) as store, open_run(direct) as other:
+        cost = reference_gradients(store.summary().gradients)
+        assert cost == store.gradients()
+        assert 10 * cost < 1.3 * other.gradients()
+
+
+@pytest.mark.slow
+def test_formaldehyde_by_way_of_another_surface(tmp_path: Path) -> None:
+    """The minima and transition states of GFN2-xTB below 400 kJ/mol, from GFN1-xTB.
+
+    The reference is asked twenty times less than the 4000 to 5800 gradients of a direct run.
+    """
+    molecule, x = read_structure(EXAMPLES / "h2co.xyz")
+    path = tmp_path / "h2co.db"
+    settings = Settings(surface="gfn1", reference="gfn2", window_kj_mol=500.0)
+    list(explore(molecule, x, settings, path))
+    zero = energies(path, "EQ")[0]
+    eqs, tss = ((np.array(energies(path, k)) - zero) * 96.4853 for k in ("EQ", "TS"))
+    for known in (179.6, 208.6, 216.5):
+        assert np.abs(eqs - known).min() < 0.5
+    for known in (305.6, 324.5, 384.8):
+        assert np.abs(tss - known).min() < 0.5
+    with open_run(path) as store:
+        assert reference_gradients(store.summary().gradients) < 250
+
+
+def test_channels_have_the_energy_of_the_reference(tmp_path: Path, direct: Path) -> None:
+    path = tmp_path / "hcn.db"
+    run(path, REFERENCED)
+    with open_run(path) as store, open_run(direct) as other:
+        ours = {dc.fragments: dc.energy for dc in store.load_network().dcs.values()}
+        theirs = {dc.fragments: dc.energy for dc in other.load_network().dcs.values()}
+    # Fragments stop at other distances on another surface.
+    for fragments in set(ours) & set(theirs):
+        assert ours[fragments] == pytest.approx(theirs[fragments], abs=0.3)
+
+
+def test_what_is_learned_from_and_when(tmp_path: Path) -> None:
+    """Trained when nothing is left on the cheap surface, on all that the reference has said."""
+    path = tmp_path / "hcn.db"
+    events = run(path, LEARNING)
+    models = [event.model for event in events if isinstance(event, Trained)]
+    assert models
+    assert models[0].number == 1
+    assert Perfect.calls[0] == {"labels": models[0].labels, "start": None, "surface": "gfn1"}
+    before = events[: events.index(next(e for e in events if isinstance(e, Trained)))]
+    asked = sum(event.gradients for event in before if isinstance(event, TaskDone))
+    # All but the displacements of Hessians, which tell of one point only, are labels.
+    assert models[0].labels == asked
+    assert any(event.kind == "sample" for event in before if isinstance(event, TaskDone))
+    assert sorted(file.name for file in folder_of(path).iterdir()) == [
+        *sorted(f"{model.number}.model" for model in models),
+        "labels.extxyz",
+    ]
+    with open_run(path) as store:
+        assert [model.labels for model in store.models()] == [m.labels for m in models]
+    # Known structures are recognised on the new surface: nothing is found twice.
+    found = [event.record.id for event in events if isinstance(event, Found)]
+    assert len(found) == len(set(found))
+    for kind in ("EQ", "TS"):
+        values = np.array(energies(path, kind))
+        assert (np.diff(values) > 1e-3).all()
+
+
+@pytest.mark.slow
+def test_a_run_that_learns_is_resumed_wherever_it_stopped(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.db"
+    count = len(run(whole, LEARNING))
+    for stop in range(3, count, max(1, count // 7)):
+        path = tmp_path / f"{stop}.db"
+        events: Iterator[Event] = explore(HCN, HCN_START, LEARNING, path)
+        for _ in range(stop):
+            next(events)
+        events.close()  # type: ignore[attr-defined]
+        list(resume(path))
+        assert snapshot(path) == snapshot(whole)
+
+
+def test_any_number_of_workers_finds_the_same(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.db", tmp_path / "two.db"
+    run(one, REFERENCED)
+    list(explore(HCN, HCN_START, REFERENCED, two, workers=2))
+    assert snapshot(one) == snapshot(two)
+
+
+def test_limits_count_gradients_of_the_reference(tmp_path: Path) -> None:
+    path = tmp_path / "hcn.db"
+    settings = Settings(
+        surface="gfn1", reference="gfn2", seed=1, round_size=2, max_gradients=20, max_trials=40
+    )
+    run(path, settings)
+    with open_run(path) as store:
+        gradients = store.summary().gradients
+        assert 20 <= reference_gradients(gradients) < 100 < sum(gradients.values())
+
+
+def test_models_that_are_gone_are_missed(tmp_path: Path) -> None:
+    path = tmp_path / "hcn.db"
+    run(path, LEARNING)
+    with open_run(path) as store:
+        last = store.models()[-1].number
+    (folder_of(path) / f"{last}.model").unlink()
+    with pytest.raises(InputError, match="put the folder back beside the run file"):
+        list(resume(path))
+
+
+def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="`learn` must go with a `reference`"):
+        Settings(learn=True)
+    with pytest.raises(InputError, match="`reference_options` must go with a `reference`"):
+        Settings(reference_options={"solvent": "water"})
+    path = tmp_path / "hcn.db"
+    with SerialExecutorOn("gfn1") as executor, pytest.raises(InputError, match="`executor` must"):
+        explore(HCN, HCN_START, LEARNING, path, executor=executor)
+    folder_of(path).mkdir()
+    with pytest.raises(InputError, match=r"hcn\.models must not exist"):
+        explore(HCN, HCN_START, LEARNING, path)
+    assert not path.exists()
+
+
+class SerialExecutorOn(SerialExecutor):
+    """An executor on a surface, for a `with`."""
+
+    def __init__(self, surface: str) -> None:
+        super().__init__(Bench(HCN, surface))
+
+    def __enter__(self) -> SerialExecutorOn:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def test_an_unknown_learner_is_named() -> None:
+    with pytest.raises(InputError, match="`learner` must be one of delta, got 'none'"):
+        load_learner("none")
+
+
+def test_the_command_tells_both_costs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    hcn = str(EXAMPLES / "hcn.xyz")
+    asked = ["--surface", "gfn1", "--reference", "gfn2", "--max-trials", "2"]
+    assert main(["explore", hcn, *asked]) == 0
+    out, err = capsys.readouterr()
+    assert "on gfn2, searching on gfn1, with γ" in err
+    assert "HCN on gfn2" in out or "CHN on gfn2" in out
+    assert " gradients on gfn2, " in out
+    assert main(["show", "hcn.db", "--job"]) == 0
+    assert 'reference = "gfn2"' in capsys.readouterr().out
+    assert main(["explore", hcn, "--learn", "-o", "other.db"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("Error: `learn` must go with")
+    assert main(["explore", hcn, "--reference", "gfn3", "-o", "other.db"]) == 2
+    assert "`surface` must be one of" in capsys.readouterr().err
