@@ -46,7 +46,7 @@ _CLOSE = 0.1  # eV/Å: gradients from which a search on the reference itself get
 _FARTHEST = 0.4  # Å: the longest way of an atom before the reference is asked again
 _STEPS = 12  # of a search on the reference itself, where the two surfaces have nothing in common
 _LOOKS = (1.0 / 3.0, 2.0 / 3.0)  # of each side of a path, where the reference is asked
-_PATHS = 2  # paths of the cheap surface that are followed before one of the reference
+_PATHS = 4  # paths of the cheap surface that are followed before one of the reference
 _SAME = 0.3  # Å: an end that moves no more than this is the same on both surfaces
 
 
@@ -152,9 +152,10 @@ def confirm_by_reference(
     """Converge a candidate on the reference and prove it there.
 
     The two softest modes are measured on the reference. The path is followed on the cheap surface
-    with the difference added, and the reference is asked at two points of each side: if its energy
-    does not fall from each to the next, the path is followed once more with what was learned, and
-    then on the reference itself.
+    with the difference added, and the reference is asked at two points of each side. What it says
+    there is learned, and the path followed anew, until the energy of the reference has fallen from
+    each point to the next and the path leads where the one before did. Where that does not come
+    about, the path is followed on the reference itself.
 
     Parameters and result as for `afir.searches.confirm.confirm`; the ends are those of the cheap
     surface, where it has them too.
@@ -167,16 +168,20 @@ def confirm_by_reference(
     outcome, point = yield from _converged(molecule, known.point, difference, limits)
     if outcome is not Outcome.CONVERGED:
         return refuted(outcome, point)
+    before: Confirmation | None = None
+    looks = 0
     for _ in range(_PATHS):
         found = yield from difference.added(followed(molecule, point, limits))
         if found.outcome is not Outcome.CONFIRMED:
             break
-        falls, looks = yield from _falls(found, difference)
-        if falls:
+        if before is not None and _same_ends(before, found):
             ends = []
             for end in found.ends:
                 ends.append((yield from _on_cheap(molecule, end, limits)))
             return replace(found, ends=tuple(ends), checked_at=looks)
+        falls, asked = yield from _falls(found, difference)
+        looks += asked
+        before = found if falls else None
     result = yield from referred(followed(molecule, point, limits))
     return result
 
@@ -211,6 +216,8 @@ def _agreed(
     while stale < _PATIENCE:
         x = here.positions
         truth = yield from referred(_asked(x[None]))
+        cheap = yield from unlearned(_asked(x[None]))
+        difference.learn(x[None], cheap, truth)
         gradient = internal_part(x, truth.gradients[0])
         size = float(np.abs(gradient).max())
         if size < gradient_limit:
@@ -220,8 +227,6 @@ def _agreed(
         if size < _NEARER * least:
             nearest, least, stale = here, size, 0
             nearer += 1
-        cheap = yield from unlearned(_asked(x[None]))
-        difference.learn(x[None], cheap, truth)
         try:
             here = yield from difference.added(search(x, here.hessian), around=x)
         except _LeftError as gone:
@@ -291,7 +296,7 @@ def _converged(
 def _falls(found: Confirmation, difference: _Difference) -> Search[tuple[bool, int]]:
     """Whether the energy of the reference falls along a path, and at how many points it was asked.
 
-    If it does not, the difference has learned of it.
+    The difference has learned of it then.
     """
     path = found.irc_positions
     middle = int(np.argmax(found.irc_energies))
@@ -302,10 +307,18 @@ def _falls(found: Confirmation, difference: _Difference) -> Search[tuple[bool, i
         bool((np.diff([found.point.energy, *energies]) < 0.0).all())
         for energies in np.split(truth.energies, [len(sides[0])])
     )
-    if not falls:
-        cheap = yield from unlearned(_asked(places))
-        difference.learn(places, cheap, truth)
+    cheap = yield from unlearned(_asked(places))
+    difference.learn(places, cheap, truth)
     return falls, len(places)
+
+
+def _same_ends(first: Confirmation, second: Confirmation) -> bool:
+    """Whether two paths from one transition state lead to the same structures."""
+    return all(
+        one.dissociated is other.dissociated
+        and (one.dissociated or _moved(one.positions, other.positions) < _SAME)
+        for one, other in zip(first.ends, second.ends, strict=True)
+    )
 
 
 def _looked_at(side: Positions) -> Positions:
