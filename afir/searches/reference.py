@@ -45,7 +45,7 @@ _NEARER, _PATIENCE = 0.7, 3  # gradients fall to that share of themselves, withi
 _CLOSE = 0.1  # eV/Å: gradients from which a search on the reference itself gets there
 _FARTHEST = 0.4  # Å: the longest way of an atom before the reference is asked again
 _STEPS = 12  # of a search on the reference itself, where the two surfaces have nothing in common
-_LOOKS = (1.0 / 3.0, 2.0 / 3.0)  # of each side of a path, where the reference is asked
+_LOOKS = (1.0 / 3.0, 2.0 / 3.0, 1.0)  # of each side of a path, where the reference is asked
 _PATHS = 4  # paths of the cheap surface that are followed before one of the reference
 _SAME = 0.3  # Å: an end that moves no more than this is the same on both surfaces
 
@@ -152,10 +152,10 @@ def confirm_by_reference(
     """Converge a candidate on the reference and prove it there.
 
     The two softest modes are measured on the reference. The path is followed on the cheap surface
-    with the difference added, and the reference is asked at two points of each side. What it says
-    there is learned, and the path followed anew, until the energy of the reference has fallen from
-    each point to the next and the path leads where the one before did. Where that does not come
-    about, the path is followed on the reference itself.
+    with the difference added, and the reference is asked at three points of each side: its energy
+    must fall from each to the next. What it says there is learned, and the path followed anew,
+    until it leads where the one before did, four times at most. Where the energy never falls, the
+    path is followed on the reference itself.
 
     Parameters and result as for `afir.searches.confirm.confirm`; the ends are those of the cheap
     surface, where it has them too.
@@ -168,22 +168,26 @@ def confirm_by_reference(
     outcome, point = yield from _converged(molecule, known.point, difference, limits)
     if outcome is not Outcome.CONVERGED:
         return refuted(outcome, point)
-    before: Confirmation | None = None
+    path: Confirmation | None = None
     looks = 0
     for _ in range(_PATHS):
         found = yield from difference.added(followed(molecule, point, limits))
         if found.outcome is not Outcome.CONFIRMED:
             break
-        if before is not None and _same_ends(before, found):
-            ends = []
-            for end in found.ends:
-                ends.append((yield from _on_cheap(molecule, end, limits)))
-            return replace(found, ends=tuple(ends), checked_at=looks)
+        if path is not None and _same_ends(path, found):
+            path = found
+            break
         falls, asked = yield from _falls(found, difference)
         looks += asked
-        before = found if falls else None
-    result = yield from referred(followed(molecule, point, limits))
-    return result
+        if falls:
+            path = found
+    if path is None:
+        path = yield from referred(followed(molecule, point, limits))
+        return path
+    ends = []
+    for end in path.ends:
+        ends.append((yield from _on_cheap(molecule, end, limits)))
+    return replace(path, ends=tuple(ends), checked_at=looks)
 
 
 def _agreed(

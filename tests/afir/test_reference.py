@@ -193,7 +193,7 @@ def test_minima_and_transition_states_are_those_of_the_reference(name: str) -> N
     found = solve(confirm_by_reference(molecule, candidate), surface, gradients=gradients)
     assert found.outcome is Outcome.CONFIRMED
     assert found.point.order == 1
-    assert found.checked_at == 4
+    assert found.checked_at >= 6
     exact = solve(
         confirm(molecule, Candidate(case.saddle, 0.0, cheap.hessian, "test")), direct
     ).point
