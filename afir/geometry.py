@@ -162,6 +162,11 @@ def superpose(reference: Positions, moving: Positions) -> Positions:
     return result
 
 
+def displacement(before: Positions, after: Positions) -> float:
+    """The longest way of one atom in Å between two structures (n, 3), after superposition."""
+    return float(np.linalg.norm(superpose(before, after) - before, axis=1).max())
+
+
 def rmsd(first: Positions, second: Positions) -> float:
     """Root mean square distance in Å after superposition, atom order kept."""
     difference = superpose(first, second) - first

@@ -194,8 +194,8 @@ class Checked:
 
     @property
     def batch(self) -> int:
-        """How many searches to keep in flight."""
-        return batch_of(self._surface)
+        """How many searches to keep in flight: one where they would wait for a dear reference."""
+        return 1 if is_expensive(self._reference) else batch_of(self._surface)
 
     @property
     def expensive(self) -> bool:

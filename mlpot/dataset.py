@@ -173,10 +173,10 @@ def split(
 
 
 def steady_split(data: Dataset, seed: int, *, validation: float) -> Split:
-    """Split by group so that no frame changes sides when others are added; no test part.
+    """Split by group so that frames keep their sides when others are added; no test part.
 
-    Each group draws its lot from its own name, so the share is only reached on average; the
-    group with the lowest lot always validates.
+    Each group draws its lot from its own name, so the share is only reached on average. Where that
+    would leave one side empty, the group with the lowest lot alone validates.
 
     Raises
     ------
@@ -189,7 +189,9 @@ def steady_split(data: Dataset, seed: int, *, validation: float) -> Split:
     }
     if len(lots) < 2:
         raise InputError("the data must come from 2 groups or more to be split, got 1")
-    bound = max(validation, min(lots.values()))
+    bound = validation
+    if all(lot <= bound for lot in lots.values()) or min(lots.values()) > bound:
+        bound = min(lots.values())
     held = np.array([lots[group] <= bound for group in data.groups])
     return Split(data.part(np.flatnonzero(~held)), data.part(np.flatnonzero(held)), data.part([]))
 

@@ -8,6 +8,7 @@ from networks.records import Absorbed, StoppedBy
 from networks.settings import Settings
 
 _GRADIENTS_A_TRIAL = 600  # a guess for as long as nothing is known
+_REFERENCED_A_TRIAL = 30  # the same of a reference
 
 
 class Budget:
@@ -68,7 +69,8 @@ class Budget:
         if settings.max_trials is not None:
             room = min(room, settings.max_trials - done)
         if settings.max_gradients is not None:
-            each = self.gradients / done if done else _GRADIENTS_A_TRIAL
+            guess = _REFERENCED_A_TRIAL if settings.reference else _GRADIENTS_A_TRIAL
+            each = self.gradients / done if done else guess
             room = min(room, int((settings.max_gradients - self.gradients) / max(each, 1.0)))
         if settings.max_seconds is not None and done:
             left = settings.max_seconds - self.seconds

@@ -55,7 +55,7 @@ def _limits(command: F) -> F:
         ("--task-seconds", "Give a task up after this long.  [default: 1800]"),
         ("--patience", "Stop after so many trials in a row that brought nothing new."),
         ("--max-seconds", "Stop after this wall time."),
-        ("--max-gradients", "Stop after so many gradients."),
+        ("--max-gradients", "Stop after so many gradients; of the reference, where there is one."),
         ("--max-trials", "Stop after so many pushes."),
         (
             "--bond-depth",
@@ -170,7 +170,10 @@ def explore(job: Path | None, **flags: Any) -> int:
     molecule, positions, settings = _read(asked)
     load_surface(settings.surface, molecule, **settings.surface_options)  # complains early
     if settings.reference:
-        load_surface(settings.reference, molecule, **settings.reference_options)
+        try:
+            load_surface(settings.reference, molecule, **settings.reference_options)
+        except InputError as error:
+            raise type(error)(str(error).replace("`surface`", "`reference`")) from error
     resolved = write_toml(resolved_job(asked, molecule))
     events = exploration(molecule, positions, settings, output, workers=asked.workers, job=resolved)
     click.echo(

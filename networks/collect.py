@@ -20,6 +20,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from numpy.typing import NDArray
 
+from afir.driver import Level
 from afir.errors import InputError
 from afir.files import writing
 from afir.molecule import Molecule, Positions
@@ -89,8 +90,10 @@ def pool(
     groups: list[str] = []
     for name, items in kept:
         for item in items:
-            parts.append(item.frames)
-            groups += [f"{name}:{item.trial}"] * len(item.frames)
+            # Energies of a reference are those of another surface.
+            frames = item.frames.but_level(Level.REFERENCE.value)
+            parts.append(frames)
+            groups += [f"{name}:{item.trial}"] * len(frames)
     seen = Counter(stage for part in parts for stage in part.stages)
     for stage in stages or ():
         if stage not in seen:

@@ -71,6 +71,7 @@ def collect(
     from networks.collect import label, pool, spread_out, write_frames
     from networks.executor import Executor, ProcessExecutor, SerialExecutor
     from networks.explorer import open_run
+    from networks.learning import folder_of
     from networks.tasks import Bench, Labelled
 
     if workers < 1:
@@ -85,6 +86,10 @@ def collect(
             raise InputError(
                 f"all runs must be of one molecule, {runs[0]} is of {first.molecule.name} and "
                 f"{run} of {store.molecule.name} or with its atoms in another order"
+            )
+        if store.settings.learn:
+            raise InputError(
+                f"{run} learned on the way, its labels are in {folder_of(run) / 'labels.extxyz'}"
             )
         if not store.settings.keep_frames:
             raise InputError(f"{run} must hold frames; make it with `afir explore --keep-frames`")

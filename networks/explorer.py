@@ -191,6 +191,8 @@ def _check_learning(output: Path, executor: Executor | None) -> None:
     """InputError if a run that learns could not."""
     load_learner()
     folder = folder_of(output)
+    if folder == output:
+        raise InputError(f"`output` must not end in .models, got {output}: models will lie there")
     if folder.exists():
         raise InputError(
             f"{folder} must not exist: the models of this run will lie there; delete it or choose "
@@ -321,7 +323,8 @@ class _Exploration:
         plan = store.plan()
         while True:
             if plan is None:
-                yield from self._prepare()
+                if not self._stopped_early():
+                    yield from self._prepare()
                 reason = self._reason_to_stop()
                 if reason is not None:
                     complete = Complete(self._open().anything_left(), reason)
@@ -343,9 +346,12 @@ class _Exploration:
             if self._settings.reference and store.rounds == 1:
                 yield from self._do(Recalled(store.rounds, self._network))
             return
-        if learning.due(self._open().anything_left()):
-            if not learning.sampled:
-                yield from self._do(Sampled(store.rounds, learning.sample()))
+        anything_left = self._open().anything_left()
+        if learning.ready(anything_left) and not learning.sampled:
+            tasks = learning.sample()
+            if tasks:
+                yield from self._do(Sampled(store.rounds, tasks))
+        if learning.due(anything_left):
             yield Training(len(learning.models) + 1, store.label_count())
             yield Trained(learning.train())
         if store.rounds == max([1, *(model.round for model in learning.models)]):
@@ -477,9 +483,16 @@ class _Exploration:
             window=self._ceiling() if self._settings.reference else None,
         )
 
-    def _reason_to_stop(self) -> StoppedBy | None:
+    def _stopped_early(self) -> bool:
+        """Whether the run ends though something is left to try."""
+        return self._wanted_found() or self._budget.used_up() is not None
+
+    def _wanted_found(self) -> bool:
         wanted = self._store.wanted()
-        if wanted is not None and self._network.find_eq(*wanted) is not None:
+        return wanted is not None and self._network.find_eq(*wanted) is not None
+
+    def _reason_to_stop(self) -> StoppedBy | None:
+        if self._wanted_found():
             return StoppedBy.WANTED
         if not self._open().anything_left():
             return StoppedBy.NOTHING_LEFT
@@ -568,5 +581,7 @@ class _Exploration:
         ceiling = self._ceiling()
         if ceiling is None or not self._settings.reference:
             return ceiling
-        there, start = self._dismissals.energy("EQ0"), self._network.eqs["EQ0"].energy
-        return ceiling + SLACK + (start if there is None else there) - start
+        zero = self._dismissals.zero
+        if zero is None:
+            return None  # the searched surface fails at EQ0: nothing can be compared
+        return ceiling + SLACK + zero - self._network.eqs["EQ0"].energy

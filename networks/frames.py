@@ -33,7 +33,8 @@ class Frames:
     stages
         The stage of a search that asked for each.
     levels
-        ``"path"``, ``"point"`` or ``"reference"``: which surface it was (`afir.driver.Level`).
+        ``"path"``, ``"point"``, ``"base"`` or ``"reference"``: which surface it was, see
+        `afir.driver.Level`.
     """
 
     positions: Positions
@@ -47,13 +48,20 @@ class Frames:
 
     def of_level(self, level: str) -> Frames:
         """Those of one level."""
-        chosen = [index for index, name in enumerate(self.levels) if name == level]
+        return self._part([name == level for name in self.levels])
+
+    def but_level(self, level: str) -> Frames:
+        """Those of all other levels."""
+        return self._part([name != level for name in self.levels])
+
+    def _part(self, wanted: list[bool]) -> Frames:
+        chosen = [index for index, is_wanted in enumerate(wanted) if is_wanted]
         return Frames(
             self.positions[chosen],
             self.energies[chosen],
             self.gradients[chosen],
             tuple(self.stages[index] for index in chosen),
-            (level,) * len(chosen),
+            tuple(self.levels[index] for index in chosen),
         )
 
 

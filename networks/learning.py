@@ -19,14 +19,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from afir.errors import InputError
-from afir.geometry import superpose
+from afir.errors import AfirError, InputError
+from afir.geometry import displacement
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
 from afir.units import KJ_PER_MOL
 from networks.collect import Pool, pool, spread_out, write_frames
 from networks.network import ReactionNetwork
 from networks.records import Absorbed, Dismissed, Key, Model
-from networks.round import Dismissals, Question
+from networks.round import ZERO, Dismissals, Question, zero_record
 from networks.store import Store
 from networks.tasks import Label, Labelled, Recall, TaskResult
 
@@ -36,6 +36,7 @@ ENTRY_POINT_GROUP = "afir.learners"
 _ENOUGH = 300  # labels with which a first model is trained, though something is left to try
 _SAMPLED = 24  # geometries of pushes that are labelled then
 _CEILING = 800.0 * KJ_PER_MOL  # above the lowest: geometries beyond are not worth a label
+_FEWEST_TASKS = 4  # that labels come from, to train a first model
 _FEWEST_NEW, _SHARE_NEW = 12, 0.25  # labels that are new before a model is trained further
 _SAME = 0.15  # Å: a structure that moved further on the way to another surface is another
 
@@ -143,24 +144,34 @@ class Learning:
         """Whether geometries of pushes have been labelled for the first model."""
         return any(phase == SAMPLE for phase, _ in self._store.labels())
 
-    def due(self, anything_left: bool) -> bool:
-        """Whether a model is to be trained.
+    def ready(self, anything_left: bool) -> bool:
+        """Whether it is time for the first model, if there is enough to train it on.
 
         Parameters
         ----------
         anything_left
             Whether anything is left to try as things are.
         """
+        return not self.models and (self._store.label_count() >= _ENOUGH or not anything_left)
+
+    def due(self, anything_left: bool) -> bool:
+        """Whether a model is to be trained; the argument is that of `ready`."""
         count = self._store.label_count()
         if not self.models:
-            return count >= _ENOUGH or not anything_left
+            tasks = len(list(self._store.labels()))
+            return self.ready(anything_left) and count >= _FEWEST_NEW and tasks >= _FEWEST_TASKS
         known = self.models[-1].labels
         return count - known >= max(_FEWEST_NEW, _SHARE_NEW * known)
 
     def sample(self) -> list[Label]:
-        """The most different geometries of all that pushes have met."""
-        frames = self._store.frames()
-        found = pool(self._store.molecule, [("run", frames)], stages=STAGES, ceiling=_CEILING)
+        """The most different geometries of all that pushes have met; none if they met none."""
+        kept = list(self._store.frames())
+        met = {stage for item in kept for stage in item.frames.stages}
+        stages = [stage for stage in STAGES if stage in met]
+        if not stages:
+            return []
+        runs = [("run", iter(kept))]
+        found = pool(self._store.molecule, runs, stages=stages, ceiling=_CEILING)
         return [Label(found.positions[index]) for index in spread_out(found, _SAMPLED)]
 
     def train(self) -> Model:
@@ -236,7 +247,7 @@ class Sampled:
         """Nothing for the network; the labels are among the frames."""
         if not any(isinstance(answer.value, Labelled) for answer in self._answers.values()):
             errors = {answer.error for answer in self._answers.values()}
-            raise InputError(
+            raise AfirError(
                 f"the reference gave no energy for any geometry of the pushes: {min(errors)}"
             )
         return _no_trials(self.number, self._answers, ())
@@ -257,7 +268,9 @@ class Recalled:
 
     def __init__(self, number: int, network: ReactionNetwork) -> None:
         self.number = number
+        start = network.eqs["EQ0"]
         self._points: list[tuple[str, StationaryPoint]] = [
+            (ZERO, start.point()),
             *((eq.id, eq.point()) for eq in network.eqs.values()),
             *((ts.id, ts.point()) for ts in network.tss.values()),
         ]
@@ -266,7 +279,7 @@ class Recalled:
     def begin(self) -> list[Question]:
         """Ask for every structure."""
         return [
-            (Key("recall", index), Recall(id[:2], point))
+            (Key("recall", index), Recall("here" if id == ZERO else id[:2], point))
             for index, (id, point) in enumerate(self._points)
         ]
 
@@ -284,8 +297,11 @@ class Recalled:
                 continue
             every: tuple[Candidate | Minimum, ...] = (*value.candidates, *value.minima)
             for found in every:
-                there = superpose(point.positions, found.positions)
-                if np.linalg.norm(there - point.positions, axis=1).max() > _SAME:
+                if id == ZERO:
+                    noted.append(zero_record(found.positions, found.energy, trials))
+                    dismissals.add(noted[-1])
+                    continue
+                if displacement(point.positions, found.positions) > _SAME:
                     continue
                 outcome = Outcome.CONVERGED if id.startswith("EQ") else Outcome.CONFIRMED
                 record = Dismissed(

@@ -258,8 +258,7 @@ class Item(NamedTuple):
 class Used(NamedTuple):
     """A push that was tried: `Trial.pushes_left` after it, and whether it crossed in vain.
 
-    In vain is a push that crossed a barrier and led to no saddle point, or that was given up
-    because the surface was not to be trusted.
+    In vain is a push that crossed a barrier and led to no saddle point.
     """
 
     item: Item

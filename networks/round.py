@@ -31,6 +31,9 @@ Question: TypeAlias = tuple[Key, Task]
 SLACK = 0.3
 """eV: what an energy may change by from one surface to another."""
 
+ZERO = "it is EQ0 on the searched surface"
+"""Reason of the record that tells how the energies of two surfaces compare."""
+
 _PROBE = Key("probe", 0)  # whether the surface still works where it did
 
 
@@ -72,12 +75,13 @@ class Dismissals:
         self._molecule = molecule
         self._indices = {kind: IdentityIndex(molecule) for kind in ("EQ", "TS")}
         self._records: dict[str, Dismissed] = {}
-        self._energies: dict[str, float] = {}
+        self._zero: float | None = None
 
     def add(self, record: Dismissed) -> None:
         """Remember a structure."""
-        if record.kind == "EQ" and record.node is not None:
-            self._energies[record.node] = record.energy
+        if record.reason == ZERO:
+            self._zero = record.energy
+            return
         id = str(len(self._records))
         self._records[id] = record
         mark = fingerprint(self._molecule, record.positions, record.energy)
@@ -89,9 +93,15 @@ class Dismissals:
         id = self._indices[kind].find(mark, positions)
         return None if id is None else self._records[id]
 
-    def energy(self, node: str) -> float | None:
-        """The energy in eV with which an EQ was last met as another structure, if it ever was."""
-        return self._energies.get(node)
+    @property
+    def zero(self) -> float | None:
+        """The energy in eV of EQ0 on the surface that is searched, if that is another."""
+        return self._zero
+
+
+def zero_record(positions: Positions, energy: float, trials: int) -> Dismissed:
+    """What notes the energy in eV of EQ0 on the surface that is searched."""
+    return Dismissed("EQ", positions, energy, Outcome.CONVERGED, ZERO, "EQ0", trials)
 
 
 class Start:
@@ -256,7 +266,7 @@ class Round:
                         if is_new:
                             yield Key("label", int(id[2:])), Label(x)
                     continue
-                if minimum.outcome is not Outcome.CONVERGED or self._too_high(energy):
+                if minimum.outcome is not Outcome.CONVERGED:
                     continue
                 if self._is_new("EQ", self._minimum_index, x, energy):
                     index = len(self._minima)
@@ -283,9 +293,14 @@ class Round:
                 continue
             if value.outcome is Outcome.CONFIRMED:
                 yield from value.ends
+        yield from self._behind(number)
+
+    def _behind(self, number: int) -> Iterator[Minimum]:
+        """The minima that a push itself led to, as far as they are of interest."""
         value = self._answers[Key("push", number)].value
-        if isinstance(value, TrialResult):
-            yield from value.minima
+        for minimum in value.minima if isinstance(value, TrialResult) else ():
+            if minimum.dissociated or not self._too_high(minimum.energy):
+                yield minimum
 
     def _is_new(self, kind: str, index: IdentityIndex, x: Positions, energy: float) -> bool:
         """Whether nothing like it is known, neither from before nor in this round; now it is."""
@@ -317,8 +332,7 @@ class Round:
             note = _Note(network, dismissals, dismissed, new, trials + number + 1, item.eq)
             for index in self._own_candidates[number]:
                 self._judge(index, note)
-            value = self._answers[Key("push", number)].value
-            for minimum in value.minima if isinstance(value, TrialResult) else ():
+            for minimum in self._behind(number):
                 self._place(minimum, note)
             rows.append(self._row(number, note.trial, tuple(list(new)[before:])))
         records = new.values()
@@ -432,7 +446,7 @@ class Round:
             if is_new:
                 note.new[id] = network.dcs[id]
             return id
-        if minimum.outcome is not Outcome.CONVERGED or self._too_high(energy):
+        if minimum.outcome is not Outcome.CONVERGED:
             return None
         known = network.find_eq(x, energy)
         if known is not None:

@@ -394,8 +394,7 @@ class Store:
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         for eq, push, left, outcome, crossed in rows:
-            missed = crossed and outcome == Outcome.NO_SADDLE.name
-            missed |= outcome == Outcome.DOUBTED.name or all_missed
+            missed = all_missed or (crossed and outcome == Outcome.NO_SADDLE.name)
             yield Used(Item(f"EQ{eq}", push), left, missed)
 
     def plan(self) -> Plan | None:

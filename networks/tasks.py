@@ -20,7 +20,14 @@ from afir.errors import AfirError, BrokenSurfaceError
 from afir.force import ForceTerm
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
-from afir.stationary import Candidate, Confirmation, Outcome, StationaryPoint, TrialResult
+from afir.stationary import (
+    Candidate,
+    Confirmation,
+    Minimum,
+    Outcome,
+    StationaryPoint,
+    TrialResult,
+)
 from afir.surface import Checked, Surface, load_surface
 from networks.frames import Frames, Recorder
 
@@ -80,7 +87,7 @@ class Recall:
     Attributes
     ----------
     kind
-        ``"EQ"`` or ``"TS"``.
+        ``"EQ"`` or ``"TS"``; ``"here"`` only asks for the energy there.
     point
         The structure on the reference.
     """
@@ -268,6 +275,13 @@ def recalled(molecule: Molecule, task: Recall, settings: StepSettings) -> Search
     from afir.searches.saddle import saddle
 
     point = task.point
+    if task.kind == "here":
+        said = yield from label(point.positions)
+        nothing = np.empty((0, 0))
+        here = Minimum(
+            Outcome.CONVERGED, point.positions, said.energy, said.gradient, nothing, False
+        )
+        return TrialResult(Outcome.CONVERGED, (), (here,), False)
     if task.kind == "EQ":
         end = yield from minimise(molecule, point.positions, settings, hessian=point.hessian)
         found = end.outcome is Outcome.CONVERGED

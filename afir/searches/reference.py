@@ -18,12 +18,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from afir.driver import Asked, Request, Search, referred, stage, unlearned
+from afir.driver import Asked, Level, Request, Search, referred, stage, unlearned
 from afir.errors import SurfaceError
 from afir.gaussian import GaussianProcess
-from afir.geometry import internal_part, superpose
+from afir.geometry import bonds, displacement, internal_part, superpose
 from afir.molecule import Molecule, Positions
-from afir.quadratic import Matrix
+from afir.quadratic import Matrix, model_hessian
 from afir.searches.characterise import NotAMinimum, characterise
 from afir.searches.confirm import followed, refuted
 from afir.searches.hessian import arrived, measure
@@ -83,7 +83,7 @@ class _Difference:
         try:
             asked = next(search)
             while True:
-                if around is not None and _moved(around, _geometries(asked)[0]) > _FARTHEST:
+                if around is not None and displacement(around, _geometries(asked)[0]) > _FARTHEST:
                     raise _LeftError(_geometries(asked)[0])
                 try:
                     evaluation = yield asked
@@ -117,18 +117,22 @@ def characterise_by_reference(
     what belongs to the softest modes is measured on the reference (`softest`).
     """
     limits = settings or StepSettings()
-    few = replace(limits, minimum_steps=_STEPS)
-    point = yield from characterise(molecule, positions, limits, hessian=hessian)
-    x = point.positions
+    estimate = model_hessian(molecule, positions) if hessian is None else hessian
+    start = Minimum(Outcome.CONVERGED, positions, 0.0, np.zeros_like(positions), estimate)
+    try:
+        known = yield from characterise(molecule, positions, limits, hessian=hessian)
+    except NotAMinimum:
+        pass  # the reference may have one all the same
+    else:
+        start = replace(start, positions=known.positions, hessian=known.hessian)
     difference = _Difference()
     gradient_limit = limits.minimum_gradient
     for _ in range(_TRIES):
 
-        def search(start: Positions, matrix: Matrix) -> Search[Minimum]:
-            return stage("minimum", minimise(molecule, start, few, hessian=matrix))
+        def search(place: Positions, matrix: Matrix, steps: StepSettings) -> Search[Minimum]:
+            return stage("minimum", minimise(molecule, place, steps, hessian=matrix))
 
-        start = Minimum(Outcome.CONVERGED, x, point.energy, np.zeros_like(x), point.hessian)
-        minimum = yield from _agreed(start, search, difference, gradient_limit)
+        minimum = yield from _agreed(start, search, difference, gradient_limit, limits)
         if minimum.outcome is not Outcome.CONVERGED:
             raise NotAMinimum(f"the reference has no minimum nearby: {minimum.outcome.value}")
         measured = softest(
@@ -137,10 +141,11 @@ def characterise_by_reference(
         point = yield from referred(stage("hessian", measured))
         if point.order == 0 and arrived(point, minimum.gradient):
             return point
-        x = point.positions
+        start = replace(start, positions=point.positions, hessian=point.hessian)
         if point.order > 0:
             uphill = float((minimum.gradient * point.mode).sum()) > 0.0
-            x = x + (-_ASIDE if uphill else _ASIDE) * point.mode
+            aside = (-_ASIDE if uphill else _ASIDE) * point.mode
+            start = replace(start, positions=point.positions + aside)
         else:
             gradient_limit *= _TIGHTER
     raise NotAMinimum(f"the reference has only saddles or slopes nearby, after {_TRIES} tries")
@@ -154,8 +159,8 @@ def confirm_by_reference(
     The two softest modes are measured on the reference. The path is followed on the cheap surface
     with the difference added, and the reference is asked at three points of each side: its energy
     must fall from each to the next. What it says there is learned, and the path followed anew,
-    until it leads where the one before did, four times at most. Where the energy never falls, the
-    path is followed on the reference itself.
+    until it leads where the one before did, four times at most; then the last that fell counts.
+    Where the energy never falls, the path is followed on the reference itself.
 
     Parameters and result as for `afir.searches.confirm.confirm`; the ends are those of the cheap
     surface, where it has them too.
@@ -174,7 +179,7 @@ def confirm_by_reference(
         found = yield from difference.added(followed(molecule, point, limits))
         if found.outcome is not Outcome.CONFIRMED:
             break
-        if path is not None and _same_ends(path, found):
+        if path is not None and _same_ends(molecule, path, found):
             path = found
             break
         falls, asked = yield from _falls(found, difference)
@@ -192,9 +197,10 @@ def confirm_by_reference(
 
 def _agreed(
     start: P,
-    search: Callable[[Positions, Matrix], Search[P]],
+    search: Callable[[Positions, Matrix, StepSettings], Search[P]],
     difference: _Difference,
     gradient_limit: float,
+    limits: StepSettings,
 ) -> Search[P]:
     """A stationary point of the cheap surface with the difference added, once both agree.
 
@@ -206,21 +212,40 @@ def _agreed(
     start
         Where to begin.
     search
-        What is searched, from positions (n, 3) and a Hessian (3n, 3n).
+        What is searched, from positions (n, 3) and a Hessian (3n, 3n), with step limits.
+    difference
+        What the reference says beyond the cheap surface; learns.
     gradient_limit
         Largest component in eV/Å of the gradient of the reference.
+    limits
+        Step limits on the cheap surface.
 
     Returns
     -------
     Minimum or Saddle
         Energy and gradient are those of the reference if it has CONVERGED.
     """
+    # A surface so flat that the reference has to be met better must be searched better, too.
+    tight = 0.5 * gradient_limit
+    limits = replace(
+        limits,
+        minimum_gradient=min(limits.minimum_gradient, tight),
+        saddle_gradient=min(limits.saddle_gradient, tight),
+    )
     here, nearest, least = start, start, np.inf
     nearer = stale = 0  # times that it has come nearer; times in a row that it has not
     while stale < _PATIENCE:
         x = here.positions
-        truth = yield from referred(_asked(x[None]))
-        cheap = yield from unlearned(_asked(x[None]))
+        try:
+            truth = yield from referred(_asked(x[None], difference))
+            cheap = yield from unlearned(_asked(x[None], difference))
+        except SurfaceError:
+            if least == np.inf:
+                raise
+            stale += 1
+            back = superpose(x, nearest.positions)
+            here = replace(here, positions=0.5 * (x + back))
+            continue
         difference.learn(x[None], cheap, truth)
         gradient = internal_part(x, truth.gradients[0])
         size = float(np.abs(gradient).max())
@@ -232,12 +257,13 @@ def _agreed(
             nearest, least, stale = here, size, 0
             nearer += 1
         try:
-            here = yield from difference.added(search(x, here.hessian), around=x)
+            here = yield from difference.added(search(x, here.hessian, limits), around=x)
         except _LeftError as gone:
             here = replace(here, positions=gone.positions)
     if nearer < 2 or least > _CLOSE:
         return replace(nearest, outcome=Outcome.STEPS)
-    result = yield from referred(search(nearest.positions, nearest.hessian))
+    few = replace(limits, minimum_steps=_STEPS, saddle_steps=_STEPS)
+    result = yield from referred(search(nearest.positions, nearest.hessian, few))
     return result
 
 
@@ -245,39 +271,30 @@ def _geometries(asked: Asked) -> Positions:
     return asked.positions if isinstance(asked, Request) else asked
 
 
-def _moved(before: Positions, after: Positions) -> float:
-    """The longest way of one atom in Å between two structures (n, 3), after superposition."""
-    return float(np.linalg.norm(superpose(before, after) - before, axis=1).max())
-
-
-def _asked(positions: Positions) -> Search[Evaluation]:
-    """Geometries (k, n, 3), evaluated."""
-
-    def plainly() -> Search[Evaluation]:
-        evaluation = yield positions
-        return evaluation
-
-    result = yield from stage("refine", plainly())
-    return result
+def _asked(positions: Positions, owner: object) -> Search[Evaluation]:
+    """Geometries (k, n, 3), evaluated for an owner, from whose last density an SCF may start."""
+    evaluation = yield Request(positions, "refine", Level.POINT, owner)
+    return evaluation
 
 
 def _converged(
     molecule: Molecule, start: StationaryPoint, difference: _Difference, limits: StepSettings
 ) -> Search[tuple[Outcome, StationaryPoint]]:
     """The saddle point of the reference that is nearest, and CONVERGED or what is wrong with it."""
-    few = replace(limits, saddle_steps=_STEPS)
     point = start
     x = point.positions
     gradient_limit = _LOOSER * limits.saddle_gradient
     for _ in range(_TRIES):
         mode = point.mode
 
-        def search(place: Positions, matrix: Matrix, mode: Positions = mode) -> Search[Saddle]:
-            climb = saddle(molecule, place, few, direction=mode, hessian=matrix)
+        def search(
+            place: Positions, matrix: Matrix, steps: StepSettings, mode: Positions = mode
+        ) -> Search[Saddle]:
+            climb = saddle(molecule, place, steps, direction=mode, hessian=matrix)
             return stage("saddle", climb)
 
         guess = Saddle(Outcome.CONVERGED, x, point.energy, np.zeros_like(x), point.hessian)
-        top = yield from _agreed(guess, search, difference, gradient_limit)
+        top = yield from _agreed(guess, search, difference, gradient_limit, limits)
         if top.outcome is not Outcome.CONVERGED:
             return Outcome.NOT_STATIONARY, point
         measured = softest(molecule, top.positions, top.energy, top.gradient, top.hessian)
@@ -300,29 +317,40 @@ def _converged(
 def _falls(found: Confirmation, difference: _Difference) -> Search[tuple[bool, int]]:
     """Whether the energy of the reference falls along a path, and at how many points it was asked.
 
-    The difference has learned of it then.
+    The difference has learned of it then. Points where the reference fails are left out, if others
+    of that side are left.
     """
     path = found.irc_positions
     middle = int(np.argmax(found.irc_energies))
-    sides = [_looked_at(path[middle::-1]), _looked_at(path[middle:])]
-    places = np.concatenate(sides)
-    truth = yield from referred(_asked(places))
-    falls = all(
-        bool((np.diff([found.point.energy, *energies]) < 0.0).all())
-        for energies in np.split(truth.energies, [len(sides[0])])
-    )
-    cheap = yield from unlearned(_asked(places))
-    difference.learn(places, cheap, truth)
-    return falls, len(places)
+    falls, count = True, 0
+    for side in (path[middle::-1], path[middle:]):
+        last, heard = found.point.energy, 0
+        for place in _looked_at(side):
+            try:
+                truth = yield from referred(_asked(place[None], difference))
+                cheap = yield from unlearned(_asked(place[None], difference))
+            except SurfaceError:
+                continue
+            difference.learn(place[None], cheap, truth)
+            energy = float(truth.energies[0])
+            falls &= energy < last
+            last, heard = energy, heard + 1
+        falls &= heard > 0
+        count += heard
+    return falls, count
 
 
-def _same_ends(first: Confirmation, second: Confirmation) -> bool:
-    """Whether two paths from one transition state lead to the same structures."""
-    return all(
-        one.dissociated is other.dissociated
-        and (one.dissociated or _moved(one.positions, other.positions) < _SAME)
-        for one, other in zip(first.ends, second.ends, strict=True)
-    )
+def _same_ends(molecule: Molecule, first: Confirmation, second: Confirmation) -> bool:
+    """Whether two paths from one transition state lead to the same structures or fragments."""
+
+    def same(one: Minimum, other: Minimum) -> bool:
+        if one.dissociated and other.dissociated:
+            return bool((bonds(molecule, one.positions) == bonds(molecule, other.positions)).all())
+        return one.dissociated is other.dissociated and (
+            displacement(one.positions, other.positions) < _SAME
+        )
+
+    return all(same(one, other) for one, other in zip(first.ends, second.ends, strict=True))
 
 
 def _looked_at(side: Positions) -> Positions:
@@ -338,6 +366,9 @@ def _on_cheap(molecule: Molecule, end: Minimum, limits: StepSettings) -> Search[
     if end.outcome is not Outcome.CONVERGED:
         return end
     search = minimise(molecule, end.positions, limits, hessian=end.hessian)
-    found = yield from stage("refine", search)
-    same = _moved(end.positions, found.positions) < _SAME
+    try:
+        found = yield from stage("refine", search)
+    except SurfaceError:
+        return end
+    same = displacement(end.positions, found.positions) < _SAME
     return found if same and found.outcome is Outcome.CONVERGED else end

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from afir.driver import Search
+from afir.errors import SurfaceError
 from afir.geometry import internal_part
 from afir.molecule import Molecule, Positions
 from afir.quadratic import Matrix, Vector, agreeing, longest, vibrations
@@ -20,6 +21,7 @@ from afir.units import WAVENUMBER
 
 _STEP = 0.01  # Å: displacement, largest atom
 _KNOWN = 0.2  # a mode of which less than this lies outside the measured directions is known
+_MODES = 2  # how many of the softest are measured: that proves order 0 and 1
 _MOST = 8  # directions that are measured at most
 _SOFT = 400.0  # cm⁻¹: softer directions are displaced both ways
 
@@ -30,8 +32,6 @@ def softest(
     energy: float,
     gradient: Positions,
     estimate: Matrix,
-    *,
-    modes: int = 2,
 ) -> Search[StationaryPoint]:
     """The normal modes of a stationary point, the softest of them measured.
 
@@ -45,8 +45,6 @@ def softest(
         In eV and (n, 3) in eV/Å, there.
     estimate
         (3n, 3n) in eV/Å², of a surface that is much the same.
-    modes
-        How many of the softest are measured: with two, order 0 and 1 are proven.
 
     Returns
     -------
@@ -63,7 +61,7 @@ def softest(
     products = np.empty((positions.size, 0))
     for _ in range(_MOST):
         _, vectors = vibrations(matrix * scaled, positions, root)
-        outside = vectors[:, :modes] - known @ (known.T @ vectors[:, :modes])
+        outside = vectors[:, :_MODES] - known @ (known.T @ vectors[:, :_MODES])
         sizes = np.linalg.norm(outside, axis=0)
         worst = int(np.argmax(sizes))
         if sizes[worst] < _KNOWN:
@@ -80,14 +78,26 @@ def softest(
 def _product(positions: Positions, gradient: Positions, along: Vector) -> Search[Vector]:
     """The Hessian times a direction (3n,), by one displacement, or two where it is soft."""
     size = _STEP / longest(along)
-    shift = size * along.reshape(positions.shape)
-    evaluation = yield (positions + shift)[None]
-    up = internal_part(positions + shift, evaluation.gradients[0])
-    product: Vector = (up - gradient).ravel() / size
+    try:
+        up = yield from _slope(positions, size, along)
+    except SurfaceError:
+        size = -size
+        up = yield from _slope(positions, size, along)
+    product: Vector = (up - gradient.ravel()) / size
     curvature = float(along @ product)  # mass-weighted: `along` is a unit vector there
     if abs(curvature) * WAVENUMBER**2 > _SOFT**2:
         return product
-    evaluation = yield (positions - shift)[None]
-    down = internal_part(positions - shift, evaluation.gradients[0])
-    both: Vector = (up - down).ravel() / (2.0 * size)
+    try:
+        down = yield from _slope(positions, -size, along)
+    except SurfaceError:
+        return product
+    both: Vector = (up - down) / (2.0 * size)
     return both
+
+
+def _slope(positions: Positions, size: float, along: Vector) -> Search[Vector]:
+    """The gradient (3n,) so far along a direction (3n,)."""
+    there = positions + size * along.reshape(positions.shape)
+    evaluation = yield there[None]
+    slope: Vector = internal_part(there, evaluation.gradients[0]).ravel()
+    return slope

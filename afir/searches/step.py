@@ -13,8 +13,8 @@ import numpy as np
 from afir.driver import Level, Search, stage
 from afir.errors import SurfaceError
 from afir.force import ArtificialForce, ForceTerm
-from afir.geometry import dissociated, superpose
-from afir.molecule import Molecule, Positions
+from afir.geometry import displacement, dissociated
+from afir.molecule import Molecule
 from afir.searches.minimum import PathPoint, minimise, settle
 from afir.searches.path import Peak, path_hessians, peaks, relax_path
 from afir.searches.push import PushPath, push
@@ -76,7 +76,7 @@ def try_push(
         end = yield from _settle(molecule, path, limits, tail)
     except SurfaceError:
         tail = []
-    crossed = end is not None and _moved(start.positions, end.positions) > _SAME_PLACE
+    crossed = end is not None and displacement(start.positions, end.positions) > _SAME_PLACE
     raw = [*path.points, *tail] if crossed else list(path.points)
     tops: tuple[Peak, ...] = ()
     if crossed:
@@ -124,11 +124,6 @@ def try_push(
     else:
         outcome = Outcome.NO_BARRIER
     return TrialResult(outcome, tuple(candidates), minima, crossed)
-
-
-def _moved(start: Positions, end: Positions) -> float:
-    """The longest way of one atom in Å, after superposition."""
-    return float(np.linalg.norm(superpose(start, end) - start, axis=1).max())
 
 
 def _highest(guesses: Sequence[Peak], count: int) -> list[Peak]:

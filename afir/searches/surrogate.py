@@ -15,7 +15,7 @@ import numpy as np
 
 from afir.driver import Search
 from afir.gaussian import GaussianProcess
-from afir.geometry import cumulative_length, internal_part, superpose
+from afir.geometry import cumulative_length, displacement, internal_part
 from afir.molecule import Molecule, Positions
 from afir.quadratic import uphill_step, vibrations
 from afir.searches.minimum import PathPoint
@@ -126,7 +126,7 @@ def _tops(process: GaussianProcess, images: Positions, height: float) -> tuple[P
     found: list[Peak] = []
     for top in peaks(path, list(process.hessians(images)), height):
         climbed = _climbed(process, images, top)
-        if not any(_away(other.positions, climbed.positions) < _NEAR for other in found):
+        if not any(displacement(other.positions, climbed.positions) < _NEAR for other in found):
             found.append(climbed)
     return tuple(found)
 
@@ -164,7 +164,7 @@ def _asked(
 ) -> Positions | None:
     """Where the surface is to be asked next, (n, 3); None when enough is known."""
     for top in sorted(tops, key=lambda top: -top.energy):
-        away = [_away(point.positions, top.positions) for point in answers]
+        away = [displacement(point.positions, top.positions) for point in answers]
         flat = [np.abs(point.gradient).max() < _FOUND for point in answers]
         certain = any(
             far < _SAME or (level and far < _NEAR) for far, level in zip(away, flat, strict=True)
@@ -174,8 +174,3 @@ def _asked(
     unsure = process.deviations(images)
     worst = int(np.argmax(unsure))
     return images[worst] if unsure[worst] > (_CLEAR if tops else _SURE) else None
-
-
-def _away(first: Positions, second: Positions) -> float:
-    """The longest way of one atom in Å between two geometries, after superposition."""
-    return float(np.linalg.norm(superpose(first, second) - first, axis=1).max())

@@ -41,9 +41,14 @@ def trusting(search: Search[T]) -> Search[T]:
             if spread is not None and float(spread.max(initial=0.0)) > louder * limit:
                 worst = int(np.argmax(spread))
                 positions = asked.positions if isinstance(asked, Request) else asked
-                truth = yield Request(
-                    positions[worst][None], reference_stage("label"), Level.REFERENCE, search
-                )
+                try:
+                    truth = yield Request(
+                        positions[worst][None], reference_stage("label"), Level.REFERENCE, search
+                    )
+                except SurfaceError as error:
+                    raise DoubtError(
+                        f"nothing is known of a geometry on the way: {error}"
+                    ) from error
                 wrong = np.linalg.norm(truth.gradients[0] - evaluation.gradients[worst], axis=1)
                 if float(wrong.max()) > limit:
                     raise DoubtError(

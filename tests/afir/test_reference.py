@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -136,15 +136,7 @@ def test_failures_pass_through_to_a_trusting_search() -> None:
             return str(error)
         return "no failure"
 
-    @dataclass(frozen=True)
-    class Failing(Shifted):
-        def evaluate(
-            self, positions: Positions, owners: Sequence[object] | None = None
-        ) -> Evaluation:
-            said = super().evaluate(positions)
-            return Evaluation(said.energies, said.gradients, {0: SurfaceError("too close")})
-
-    assert solve(trusting(search()), Failing()) == "too close"
+    assert solve(trusting(search()), Failing(at=1)) == "no SCF"
 
 
 def test_a_matrix_agrees_with_what_was_measured() -> None:
@@ -231,6 +223,57 @@ def test_what_is_no_minimum_of_the_reference_is_given_up() -> None:
     surface = Checked(Shifted(), Repelling())
     with pytest.raises(NotAMinimum, match="the reference has no minimum nearby"):
         solve(characterise_by_reference(PAIR, pair(1.0)), surface, gradients=gradients)
+
+
+@dataclass(frozen=True)
+class Spring(Shifted):
+    """Two atoms on a spring: E = k/2 (r − r0)², in eV and Å."""
+
+    stiffness: float = 1.0
+    rest: float = 1.0
+
+    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
+        arm = positions[:, 1] - positions[:, 0]
+        r = np.linalg.norm(arm, axis=1)
+        pull = (self.stiffness * (r - self.rest) / r)[:, None] * arm
+        return Evaluation(0.5 * self.stiffness * (r - self.rest) ** 2, np.stack([-pull, pull], 1))
+
+
+@pytest.mark.parametrize("stiffness", [0.01, 0.04, 1.0])
+def test_a_flat_minimum_of_the_reference_is_found(stiffness: float) -> None:
+    """A small gradient is not enough where the surface is flat: the next step must be short."""
+    surface = Checked(Spring(stiffness=stiffness), Spring(stiffness=2.0 * stiffness, rest=1.2))
+    point = solve(characterise_by_reference(PAIR, pair(1.0)), surface)
+    assert np.linalg.norm(np.diff(point.positions, axis=0)) == pytest.approx(1.2, abs=0.06)
+
+
+@dataclass(frozen=True)
+class Failing(Shifted):
+    """A surface that fails at one of its calls."""
+
+    true: Surface = field(default_factory=Shifted)
+    at: int = 0
+    calls: list[int] = field(default_factory=list)
+
+    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
+        self.calls.append(len(positions))
+        said = self.true.evaluate(positions, owners)
+        if len(self.calls) != self.at:
+            return said
+        return Evaluation(said.energies, said.gradients, {0: SurfaceError("no SCF")})
+
+
+@pytest.mark.parametrize("at", [2, 4, 6, 8, 10, 12])
+def test_one_failure_of_the_reference_costs_no_proof(at: int) -> None:
+    case = REFERENCES["h2co"]
+    molecule = case.molecule
+    gfn1, gfn2 = load_surface("gfn1", molecule), load_surface("gfn2", molecule)
+    cheap = solve(saddle(molecule, case.saddle), gfn1)
+    candidate = Candidate(cheap.positions, cheap.energy, cheap.hessian, "test")
+    failing = Failing(molecule=molecule, true=gfn2, at=at)
+    found = solve(confirm_by_reference(molecule, candidate), Checked(gfn1, failing))
+    assert found.outcome is Outcome.CONFIRMED
+    assert len(failing.calls) > at
 
 
 def test_requests_keep_their_owner_and_stage() -> None:

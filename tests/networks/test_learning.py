@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +15,9 @@ from runs import HCN, HCN_START, snapshot
 from afir.cli import main
 from afir.driver import reference_gradients
 from afir.errors import InputError
+from afir.searches.settings import StepSettings
 from afir.structures import read_structure
+from afir.surface import load_surface
 from networks import Settings, explore, learning, open_run, resume
 from networks.events import Event, Found, TaskDone, Trained
 from networks.executor import SerialExecutor
@@ -111,15 +114,48 @@ def test_formaldehyde_by_way_of_another_surface(tmp_path: Path) -> None:
         assert reference_gradients(store.summary().gradients) < 250
 
 
-def test_channels_have_the_energy_of_the_reference(tmp_path: Path, direct: Path) -> None:
+@pytest.mark.slow
+def test_channels_have_the_energy_of_the_reference(tmp_path: Path) -> None:
+    molecule, x = read_structure(EXAMPLES / "h2co.xyz")
+    path = tmp_path / "h2co.db"
+    settings = Settings(surface="gfn1", reference="gfn2", max_trials=24)
+    list(explore(molecule, x, settings, path))
+    with open_run(path) as store:
+        channels = list(store.load_network().dcs.values())
+    assert channels
+    said = load_surface("gfn2", molecule).evaluate(np.array([dc.positions for dc in channels]))
+    assert [dc.energy for dc in channels] == pytest.approx(list(said.energies), abs=1e-3)
+
+
+@pytest.mark.parametrize("window", [400.0, 100.0])
+def test_the_window_is_that_of_the_reference(tmp_path: Path, direct: Path, window: float) -> None:
+    """The transition state of HCN lies 306 kJ/mol above the start."""
     path = tmp_path / "hcn.db"
-    run(path, REFERENCED)
-    with open_run(path) as store, open_run(direct) as other:
-        ours = {dc.fragments: dc.energy for dc in store.load_network().dcs.values()}
-        theirs = {dc.fragments: dc.energy for dc in other.load_network().dcs.values()}
-    # Fragments stop at other distances on another surface.
-    for fragments in set(ours) & set(theirs):
-        assert ours[fragments] == pytest.approx(theirs[fragments], abs=0.3)
+    run(path, replace(REFERENCED, window_kj_mol=window))
+    known = energies(direct, "TS") if window > 306.0 else []
+    assert energies(path, "TS") == pytest.approx(known, abs=1e-4)
+
+
+def test_paths_followed_on_the_reference_are_below_the_window_too(
+    tmp_path: Path, direct: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("afir.searches.reference._PATHS", 0)
+    path = tmp_path / "hcn.db"
+    run(path, replace(REFERENCED, window_kj_mol=400.0))
+    assert energies(path, "TS") == pytest.approx(energies(direct, "TS"), abs=1e-4)
+
+
+def test_a_limit_ends_a_run_before_it_learns_more(tmp_path: Path) -> None:
+    path = tmp_path / "hcn.db"
+    events = run(path, replace(LEARNING, max_gradients=10))
+    assert not any(isinstance(event, Trained) for event in events)
+
+
+def test_with_next_to_nothing_to_learn_from_there_is_no_model(tmp_path: Path) -> None:
+    path = tmp_path / "hcn.db"
+    events = run(path, replace(LEARNING, step=StepSettings(gamma=20.0)))
+    assert not Perfect.calls or Perfect.calls[0]["labels"] >= 12
+    assert events
 
 
 def test_what_is_learned_from_and_when(tmp_path: Path) -> None:
@@ -199,6 +235,8 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "hcn.db"
     with SerialExecutorOn("gfn1") as executor, pytest.raises(InputError, match="`executor` must"):
         explore(HCN, HCN_START, LEARNING, path, executor=executor)
+    with pytest.raises(InputError, match=r"must not end in \.models"):
+        explore(HCN, HCN_START, LEARNING, tmp_path / "hcn.models")
     folder_of(path).mkdir()
     with pytest.raises(InputError, match=r"hcn\.models must not exist"):
         explore(HCN, HCN_START, LEARNING, path)
@@ -239,4 +277,4 @@ def test_the_command_tells_both_costs(
     assert main(["explore", hcn, "--learn", "-o", "other.db"]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("Error: `learn` must go with")
     assert main(["explore", hcn, "--reference", "gfn3", "-o", "other.db"]) == 2
-    assert "`surface` must be one of" in capsys.readouterr().err
+    assert "`reference` must be one of" in capsys.readouterr().err
