@@ -539,7 +539,9 @@ class _Exploration:
         attempts = self._settings.attempts
         if self._learning is None:
             return attempts
-        return attempts + 1 if self._learning.models else max(1, attempts - 1)
+        if not self._learning.models:
+            return max(1, attempts - 1)
+        return max(2, attempts)
 
     def _worth_expanding(self, eq: EQ) -> bool:
         settings, start = self._settings, self._network.eqs["EQ0"]

@@ -34,7 +34,7 @@ ENTRY_POINT_GROUP = "afir.learners"
 """Packages register a learner under this entry-point group; see `Learner`."""
 
 _ENOUGH = 300  # labels with which a first model is trained, though something is left to try
-_SAMPLED = 24  # geometries of pushes that are labelled then
+_SAMPLED = 16  # geometries of pushes that are labelled then
 _CEILING = 800.0 * KJ_PER_MOL  # above the lowest: geometries beyond are not worth a label
 _FEWEST_TASKS = 4  # that labels come from, to train a first model
 _FEWEST_NEW, _SHARE_NEW = 12, 0.25  # labels that are new before a model is trained further

@@ -31,6 +31,8 @@ Question: TypeAlias = tuple[Key, Task]
 SLACK = 0.3
 """eV: what an energy may change by from one surface to another."""
 
+_ALIKE = 6  # known minima that a new one is compared with at most
+
 ZERO = "it is EQ0 on the searched surface"
 """Reason of the record that tells how the energies of two surfaces compare."""
 
@@ -271,7 +273,7 @@ class Round:
                 if self._is_new("EQ", self._minimum_index, x, energy):
                     index = len(self._minima)
                     self._minima.append(minimum)
-                    task = Characterise(minimum.positions, minimum.hessian)
+                    task = Characterise(minimum.positions, minimum.hessian, self._alike(energy))
                     yield Key("characterise", index), task
             self._own_minima.append(range(first, len(self._minima)))
             self._own_channels.append(range(first_channel, len(self._channels.dcs)))
@@ -284,6 +286,15 @@ class Round:
     def _outside(self, confirmation: Confirmation) -> bool:
         """Whether a transition state of the reference proved to lie above the window."""
         return self._window is not None and confirmation.point.energy > self._window
+
+    def _alike(self, energy: float) -> tuple[StationaryPoint, ...]:
+        """Known EQs that a minimum may turn out to be: nearest in energy (eV, as searched)."""
+        if not self._referenced:
+            return ()
+        zero, eqs = self._dismissals.zero, self._network.eqs
+        there = energy if zero is None else energy - zero + eqs["EQ0"].energy
+        ranked = sorted(eqs.values(), key=lambda eq: abs(eq.energy - there))[:_ALIKE]
+        return tuple(eq.point() for eq in ranked)
 
     def _met(self, number: int) -> Iterator[Minimum]:
         """The minima of a trial: the ends of its new transition states, then its own."""

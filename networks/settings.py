@@ -81,7 +81,7 @@ class Settings:
     attempts
         How often a push that crosses a barrier but leads to no saddle point is tried at most, each
         time from another displacement, once nothing new is left. With a reference every push is,
-        and with learning once more, the last two times at least on what was learned.
+        and with learning the last time on what was learned.
     keep_frames
         Whether the run file keeps every geometry that is evaluated, with its energy and gradient,
         except the displacements of Hessians.

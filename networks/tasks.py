@@ -67,10 +67,21 @@ class Confirm:
 
 @dataclass(frozen=True, eq=False)
 class Characterise:
-    """Refine a minimum: positions (n, 3) in Å, and a Hessian estimate in eV/Å² if there is one."""
+    """Refine a minimum.
+
+    Attributes
+    ----------
+    positions
+        (n, 3) in Å.
+    hessian
+        (3n, 3n) estimate in eV/Å², if there is one.
+    known
+        Minima of the reference, if there is one, that it may turn out to be.
+    """
 
     positions: Positions
     hessian: Positions | None = None
+    known: tuple[StationaryPoint, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,9 +251,12 @@ class Bench:
                 search = referred(search)
         elif isinstance(task, Recall):
             search = stage("recall", recalled(self.molecule, task, self.step))
+        elif self.reference:
+            search = characterise_by_reference(
+                self.molecule, task.positions, self.step, hessian=task.hessian, known=task.known
+            )
         else:
-            refine = characterise_by_reference if self.reference else characterise
-            search = refine(self.molecule, task.positions, self.step, hessian=task.hessian)
+            search = characterise(self.molecule, task.positions, self.step, hessian=task.hessian)
         return guarded(search, self.seconds)
 
     def open(self) -> Callable[[Task], TaskResult]:

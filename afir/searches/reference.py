@@ -12,7 +12,7 @@ is then one from the surface below (`afir.driver.unlearned`), which is smoother.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -46,6 +46,7 @@ _CLOSE = 0.1  # eV/Å: gradients from which a search on the reference itself get
 _FARTHEST = 0.4  # Å: the longest way of an atom before the reference is asked again
 _STEPS = 12  # of a search on the reference itself, where the two surfaces have nothing in common
 _LOOKS = (1.0 / 3.0, 2.0 / 3.0, 1.0)  # of each side of a path, where the reference is asked
+_KNOWN, _AS_LOW = 0.05, 5e-4  # Å and eV: closer to a known minimum it is that
 _PATHS = 4  # paths of the cheap surface that are followed before one of the reference
 _SAME = 0.3  # Å: an end that moves no more than this is the same on both surfaces
 
@@ -110,21 +111,23 @@ def characterise_by_reference(
     settings: StepSettings | None = None,
     *,
     hessian: Matrix | None = None,
+    known: Sequence[StationaryPoint] = (),
 ) -> Search[StationaryPoint]:
     """Refine a minimum on the cheap surface, then on the reference, and prove it there.
 
     Parameters and errors as for `afir.searches.characterise.characterise`; of the Hessian only
-    what belongs to the softest modes is measured on the reference (`softest`).
+    what belongs to the softest modes is measured on the reference (`softest`). If it converges to
+    one of the minima that are `known`, that one is returned and nothing is measured.
     """
     limits = settings or StepSettings()
     estimate = model_hessian(molecule, positions) if hessian is None else hessian
     start = Minimum(Outcome.CONVERGED, positions, 0.0, np.zeros_like(positions), estimate)
     try:
-        known = yield from characterise(molecule, positions, limits, hessian=hessian)
+        cheap = yield from characterise(molecule, positions, limits, hessian=hessian)
     except NotAMinimum:
         pass  # the reference may have one all the same
     else:
-        start = replace(start, positions=known.positions, hessian=known.hessian)
+        start = replace(start, positions=cheap.positions, hessian=cheap.hessian)
     difference = _Difference()
     gradient_limit = limits.minimum_gradient
     for _ in range(_TRIES):
@@ -135,6 +138,10 @@ def characterise_by_reference(
         minimum = yield from _agreed(start, search, difference, gradient_limit, limits)
         if minimum.outcome is not Outcome.CONVERGED:
             raise NotAMinimum(f"the reference has no minimum nearby: {minimum.outcome.value}")
+        for other in known:
+            near = displacement(other.positions, minimum.positions) < _KNOWN
+            if near and abs(other.energy - minimum.energy) < _AS_LOW:
+                return other
         measured = softest(
             molecule, minimum.positions, minimum.energy, minimum.gradient, minimum.hessian
         )

@@ -23,7 +23,7 @@ _STEP = 0.01  # Å: displacement, largest atom
 _KNOWN = 0.2  # a mode of which less than this lies outside the measured directions is known
 _MODES = 2  # how many of the softest are measured: that proves order 0 and 1
 _MOST = 8  # directions that are measured at most
-_SOFT = 400.0  # cm⁻¹: softer directions are displaced both ways
+_SOFT = 150.0  # cm⁻¹: softer directions are displaced both ways
 
 
 def softest(

@@ -247,6 +247,16 @@ def test_a_flat_minimum_of_the_reference_is_found(stiffness: float) -> None:
     assert np.linalg.norm(np.diff(point.positions, axis=0)) == pytest.approx(1.2, abs=0.06)
 
 
+def test_a_known_minimum_is_recognised_before_anything_is_measured() -> None:
+    case = REFERENCES["h2co"]
+    surface = both(case.molecule)
+    point = solve(characterise_by_reference(case.molecule, case.ends[0]), surface)
+    gradients: Counter[str] = Counter()
+    search = characterise_by_reference(case.molecule, case.ends[0], known=(point,))
+    assert solve(search, surface, gradients=gradients) is point
+    assert gradients["reference hessian"] == 0
+
+
 @dataclass(frozen=True)
 class Failing(Shifted):
     """A surface that fails at one of its calls."""
