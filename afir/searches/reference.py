@@ -49,6 +49,7 @@ _LOOKS = (1.0 / 3.0, 2.0 / 3.0, 1.0)  # of each side of a path, where the refere
 _KNOWN, _AS_LOW = 0.05, 5e-4  # Å and eV: closer to a known minimum it is that
 _PATHS = 4  # paths of the cheap surface that are followed before one of the reference
 _SAME = 0.3  # Å: an end that moves no more than this is the same on both surfaces
+_LEVEL = 0.01  # eV: so is one with the same bonds and this much higher or lower
 
 
 class _LeftError(Exception):
@@ -351,11 +352,12 @@ def _same_ends(molecule: Molecule, first: Confirmation, second: Confirmation) ->
     """Whether two paths from one transition state lead to the same structures or fragments."""
 
     def same(one: Minimum, other: Minimum) -> bool:
-        if one.dissociated and other.dissociated:
-            return bool((bonds(molecule, one.positions) == bonds(molecule, other.positions)).all())
-        return one.dissociated is other.dissociated and (
-            displacement(one.positions, other.positions) < _SAME
-        )
+        if one.dissociated is not other.dissociated:
+            return False
+        alike = bool((bonds(molecule, one.positions) == bonds(molecule, other.positions)).all())
+        # Molecules that hardly hold together lie anywhere, at the same energy.
+        level = one.dissociated or abs(one.energy - other.energy) < _LEVEL
+        return (alike and level) or displacement(one.positions, other.positions) < _SAME
 
     return all(same(one, other) for one, other in zip(first.ends, second.ends, strict=True))
 
