@@ -22,6 +22,7 @@ from afir.units import WAVENUMBER
 _STEP = 0.01  # Å: displacement, largest atom
 _KNOWN = 0.2  # a mode of which less than this lies outside the measured directions is known
 _MODES = 2  # how many of the softest are measured: that proves order 0 and 1
+_VAGUE = 60.0  # cm⁻¹: all that are softer are, since any of them may be concave
 _MOST = 8  # directions that are measured at most
 _SOFT = 150.0  # cm⁻¹: softer directions are displaced both ways
 
@@ -60,8 +61,10 @@ def softest(
     known = np.empty((positions.size, 0))
     products = np.empty((positions.size, 0))
     for _ in range(_MOST):
-        _, vectors = vibrations(matrix * scaled, positions, root)
-        outside = vectors[:, :_MODES] - known @ (known.T @ vectors[:, :_MODES])
+        values, vectors = vibrations(matrix * scaled, positions, root)
+        count = max(_MODES, int((values < (_VAGUE / WAVENUMBER) ** 2).sum()))
+        lowest = vectors[:, :count]
+        outside = lowest - known @ (known.T @ lowest)
         sizes = np.linalg.norm(outside, axis=0)
         worst = int(np.argmax(sizes))
         if sizes[worst] < _KNOWN:
