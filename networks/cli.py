@@ -164,6 +164,8 @@ def explore(job: Path | None, **flags: Any) -> int:
     from networks.explorer import explore as exploration
     from networks.jobfile import job_from, read_job_file, resolved_job, write_toml
 
+    if flags.get("reference") == "":
+        raise InputError("--reference must be the name of a surface, got ''")
     asked = job_from(_merged(read_job_file(job) if job is not None else {}, flags))
     output = asked.output or Path(f"{asked.input.stem}.db")
     new_file(output, remedy=f"go on with it by `afir resume {output}`")
@@ -345,7 +347,7 @@ def _gradients(run: Run) -> str:
     if not settings.reference:
         return f"{counted} gradients"
     cheap = sum(gradients.values()) - counted
-    return f"{counted} gradients on {settings.reference}, {cheap} on what was searched"
+    return f"{counted} gradients on {settings.reference}, {cheap} on {settings.surface}"
 
 
 def _merged(values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:

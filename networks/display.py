@@ -79,7 +79,8 @@ class Tally:
         """Count an event."""
         if isinstance(event, Opened):
             self.eqs, self.tss, self.dcs = event.eqs, event.tss, event.dcs
-            self.trials = event.trials
+            self.trials, self.gradients = event.trials, event.gradients
+            self.began = time.monotonic() - event.seconds
         elif isinstance(event, RoundStarted):
             self.doing = f"round {event.number}: {event.trials} pushes"
         elif isinstance(event, TaskDone):

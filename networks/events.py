@@ -16,6 +16,8 @@ class Opened:
     tss: int
     dcs: int
     trials: int
+    gradients: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -314,7 +314,14 @@ class _Exploration:
         """Go on until something says stop."""
         store, network = self._store, self._network
         store.stopped(Complete(True, StoppedBy.INTERRUPTED), self._budget.seconds)
-        yield Opened(len(network.eqs), len(network.tss), len(network.dcs), self._budget.trials)
+        yield Opened(
+            len(network.eqs),
+            len(network.tss),
+            len(network.dcs),
+            self._budget.trials,
+            self._budget.gradients,
+            self._budget.seconds,
+        )
         if store.rounds == 0:
             start = Start(store.start, self._settings.wanted_positions())
             yield from self._do(start)
