@@ -102,10 +102,15 @@ def reference_gradients(gradients: Mapping[str, int]) -> int:
     return sum(count for name, count in gradients.items() if name.startswith(first))
 
 
-def relayed(search: Search[T], handle: Callable[[Asked], Asked]) -> Search[T]:
+def relayed(
+    search: Search[T],
+    handle: Callable[[Asked], Asked] = lambda asked: asked,
+    heard: Callable[[Asked, Evaluation], Evaluation] = lambda _, evaluation: evaluation,
+) -> Search[T]:
     """Run `search` with each of its requests replaced by what `handle` makes of it.
 
-    What `handle` raises ends the search.
+    What `handle` raises ends the search. The search is sent what `heard` makes of the answer to a
+    request of its own.
     """
     try:
         asked = next(search)
@@ -115,7 +120,7 @@ def relayed(search: Search[T], handle: Callable[[Asked], Asked]) -> Search[T]:
             except SurfaceError as error:
                 asked = search.throw(error)
             else:
-                asked = search.send(evaluation)
+                asked = search.send(heard(asked, evaluation))
     except StopIteration as stop:
         result: T = stop.value
         return result

@@ -53,18 +53,8 @@ class Delta:
     ) -> dict[str, float]:
         """Train a model, or train one further with old and new labels together.
 
-        Parameters
-        ----------
-        labels
-            Extended XYZ as `afir collect` writes it.
-        output
-            The potential to write.
-        surface, options
-            The surface that is corrected, or ``delta:MODEL`` to begin with that potential.
-        start
-            The potential to train further.
-        seed
-            For weights and orders.
+        The parameters are those of `networks.learning.Learner`; a `surface` called ``delta:MODEL``
+        is a potential to begin with.
 
         Returns
         -------

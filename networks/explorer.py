@@ -222,7 +222,7 @@ def _events(
     """Run with all that must be given back at the end."""
     hands = _Hands(store, workers, executor)
     try:
-        yield from _Exploration(store, policy, hands, workers).run()
+        yield from _Exploration(store, policy, hands).run()
     finally:
         hands.close()
         store.close()
@@ -286,11 +286,10 @@ class _Hands:
 class _Exploration:
     """The state of a run; all of it can be read back from the run file."""
 
-    def __init__(self, store: Store, policy: Policy, hands: _Hands, workers: int) -> None:
+    def __init__(self, store: Store, policy: Policy, hands: _Hands) -> None:
         self._store = store
         self._policy = policy
         self._hands = hands
-        self._workers = workers
         self._settings = store.settings
         self._learning = Learning(store) if store.settings.learn else None
         self._network = store.load_network()
@@ -359,7 +358,7 @@ class _Exploration:
             if tasks:
                 yield from self._do(Sampled(store.rounds, tasks))
         if learning.due(anything_left):
-            yield Training(len(learning.models) + 1, store.label_count())
+            yield Training(len(learning.models) + 1, learning.labels)
             yield Trained(learning.train())
         if store.rounds == max([1, *(model.round for model in learning.models)]):
             yield from self._do(Recalled(store.rounds, self._network))

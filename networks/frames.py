@@ -8,9 +8,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.driver import Level, Request, Search
-from afir.errors import SurfaceError
+from afir.driver import Asked, Level, Request, Search, relayed
 from afir.molecule import Positions
+from afir.surface import Evaluation
 
 T = TypeVar("T")
 
@@ -86,27 +86,19 @@ class Recorder:
 
     def listen(self, search: Search[T]) -> Search[T]:
         """Run `search`; what is asked for without a stage is kept under the stage ``""``."""
-        try:
-            asked = next(search)
-            while True:
-                try:
-                    evaluation = yield asked
-                except SurfaceError as error:
-                    asked = search.throw(error)
-                    continue
-                stage, level, positions = "", "point", asked
-                if isinstance(asked, Request):
-                    stage, level, positions = asked.stage, asked.level.value, asked.positions
-                wanted = level == Level.REFERENCE.value or not self._only_reference
-                if stage != LEFT_OUT and wanted:
-                    self._positions.append(np.array(positions))
-                    self._energies.append(np.array(evaluation.energies))
-                    self._gradients.append(np.array(evaluation.gradients))
-                    self._origins += [(stage, level)] * len(evaluation.energies)
-                asked = search.send(evaluation)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+        return relayed(search, heard=self._keep)
+
+    def _keep(self, asked: Asked, evaluation: Evaluation) -> Evaluation:
+        stage, level, positions = "", "point", asked
+        if isinstance(asked, Request):
+            stage, level, positions = asked.stage, asked.level.value, asked.positions
+        wanted = level == Level.REFERENCE.value or not self._only_reference
+        if stage != LEFT_OUT and wanted:
+            self._positions.append(np.array(positions))
+            self._energies.append(np.array(evaluation.energies))
+            self._gradients.append(np.array(evaluation.gradients))
+            self._origins += [(stage, level)] * len(evaluation.energies)
+        return evaluation
 
     def frames(self) -> Frames:
         """What was kept."""

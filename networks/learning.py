@@ -140,9 +140,14 @@ class Learning:
         return self._learner.surface(self.file(self.models[-1].number)), {}
 
     @property
+    def labels(self) -> int:
+        """How many labels there are."""
+        return sum(number for _, number in self._store.label_counts())
+
+    @property
     def sampled(self) -> bool:
         """Whether geometries of pushes have been labelled for the first model."""
-        return any(phase == SAMPLE for phase, _ in self._store.labels())
+        return any(phase == SAMPLE for phase, _ in self._store.label_counts())
 
     def ready(self, anything_left: bool) -> bool:
         """Whether it is time for the first model, if there is enough to train it on.
@@ -152,16 +157,16 @@ class Learning:
         anything_left
             Whether anything is left to try as things are.
         """
-        return not self.models and (self._store.label_count() >= _ENOUGH or not anything_left)
+        return not self.models and (not anything_left or self.labels >= _ENOUGH)
 
     def due(self, anything_left: bool) -> bool:
         """Whether a model is to be trained; the argument is that of `ready`."""
-        count = self._store.label_count()
         if not self.models:
-            tasks = len(list(self._store.labels()))
-            return self.ready(anything_left) and count >= _FEWEST_NEW and tasks >= _FEWEST_TASKS
+            enough = self.labels >= _FEWEST_NEW
+            tasks = len(self._store.label_counts())
+            return self.ready(anything_left) and enough and tasks >= _FEWEST_TASKS
         known = self.models[-1].labels
-        return count - known >= max(_FEWEST_NEW, _SHARE_NEW * known)
+        return self.labels - known >= max(_FEWEST_NEW, _SHARE_NEW * known)
 
     def sample(self) -> list[Label]:
         """The most different geometries of all that pushes have met; none if they met none."""

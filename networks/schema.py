@@ -343,6 +343,11 @@ def frames_row(frames: Frames) -> Row:
     }
 
 
+def count(origins: str, level: str) -> int:
+    """How many frames with these stored origins are of a level."""
+    return sum(number for _, each, number in json.loads(origins) if each == level)
+
+
 def frames_record(row: sa.Row[Any]) -> Kept:
     """The frames of a task from their row."""
     origins = json.loads(row.origins)

@@ -345,9 +345,14 @@ class Store:
                 if len(frames):
                     yield row.phase, frames
 
-    def label_count(self) -> int:
-        """How many geometries `labels` would give."""
-        return sum(len(frames) for _, frames in self.labels())
+    def label_counts(self) -> list[tuple[str, int]]:
+        """How many geometries `labels` gives for each task, told without reading them."""
+        columns = schema.FRAMES.c
+        query = sa.select(columns.phase, columns.origins).where(columns.trial.is_not(None))
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        counts = [(phase, schema.count(origins, Level.REFERENCE.value)) for phase, origins in rows]
+        return [(phase, number) for phase, number in counts if number]
 
     def add_model(self, model: Model) -> None:
         """Note that a model was trained."""

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from afir.driver import Asked, Level, Request, Search, referred, stage, unlearned
+from afir.driver import Asked, Level, Request, Search, referred, relayed, stage, unlearned
 from afir.errors import SurfaceError
 from afir.gaussian import GaussianProcess
 from afir.geometry import bonds, displacement, internal_part, superpose
@@ -81,21 +81,14 @@ class _Difference:
         _LeftError
             When it leaves the surroundings of `around` (n, 3), if that is given.
         """
-        search = unlearned(search)
-        try:
-            asked = next(search)
-            while True:
-                if around is not None and displacement(around, _geometries(asked)[0]) > _FARTHEST:
-                    raise _LeftError(_geometries(asked)[0])
-                try:
-                    evaluation = yield asked
-                except SurfaceError as error:
-                    asked = search.throw(error)
-                    continue
-                asked = search.send(self._corrected(asked, evaluation))
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+
+        def near(asked: Asked) -> Asked:
+            there = _geometries(asked)[0]
+            if around is not None and displacement(around, there) > _FARTHEST:
+                raise _LeftError(there)
+            return asked
+
+        return relayed(unlearned(search), near, self._corrected)
 
     def _corrected(self, asked: Asked, evaluation: Evaluation) -> Evaluation:
         if self._learned is None:
