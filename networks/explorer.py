@@ -8,10 +8,9 @@ any moment and, resumed, ends with the network it would have found undisturbed.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from afir.units import KJ_PER_MOL
 from networks.attempts import further_attempts
 from networks.budget import Budget
 from networks.database import StoreError
+from networks.dismissals import Dismissals
 from networks.events import (
     Event,
     Found,
@@ -38,19 +38,23 @@ from networks.events import (
     Training,
     TrialDone,
 )
-from networks.executor import BatchedExecutor, Executor, ProcessExecutor
+from networks.executor import Executor
 from networks.frontier import Frontier, PushTerms
+from networks.hands import Hands
 from networks.learning import Learning, Recalled, Sampled, folder_of, load_learner
 from networks.network import bonds_changed
 from networks.policy import Policy, load_policy
 from networks.records import COMPLEX, DC, EQ, TS, Complete, Key, Plan, StoppedBy
-from networks.round import SLACK, Dismissals, Question, Round, Stage, Start
+from networks.round import Round
 from networks.settings import KEEP, Keep, Settings
+from networks.stage import Question, Stage, Start
 from networks.store import Store
-from networks.tasks import Bench, Push, Task
+from networks.tasks import Push, Task
 
 # What random numbers are made from, after the seed: each purpose has its own stream.
 _CHOICE, _PUSHES, _TRIAL = 1, 2, 3
+
+_SLACK = 0.3  # eV: what an energy may change by from one surface to another
 
 
 def explore(
@@ -220,7 +224,7 @@ def _events(
     store: Store, policy: Policy, workers: int, executor: Executor | None
 ) -> Iterator[Event]:
     """Run with all that must be given back at the end."""
-    hands = _Hands(store, workers, executor)
+    hands = Hands(store, workers, executor)
     try:
         yield from _Exploration(store, policy, hands).run()
     finally:
@@ -228,65 +232,10 @@ def _events(
         store.close()
 
 
-class _Hands:
-    """Who does the tasks; replaced when they are to be done on another surface.
-
-    Parameters
-    ----------
-    store
-        The run.
-    workers
-        Processes.
-    executor
-        Does everything if given.
-    """
-
-    def __init__(self, store: Store, workers: int, executor: Executor | None) -> None:
-        self._store = store
-        self._workers = workers
-        self._given = executor
-        self._own: Executor | None = None
-        self._surface = ""
-
-    def on(self, surface: str, options: Mapping[str, Any]) -> Executor:
-        """Who does tasks on a surface with these options."""
-        if self._given is not None:
-            return self._given
-        if self._own is None or self._surface != surface:
-            self.close()
-            settings = self._store.settings
-            bench = Bench(
-                self._store.molecule,
-                surface,
-                options,
-                settings.step,
-                settings.task_seconds,
-                settings.keep_frames or self._sampling(),
-                settings.reference,
-                settings.reference_options,
-            )
-            if self._workers == 1:
-                self._own = BatchedExecutor(bench)
-            else:
-                self._own = ProcessExecutor(bench, self._workers, settings.task_seconds)
-            self._surface = surface
-        return self._own
-
-    def _sampling(self) -> bool:
-        """Whether geometries of pushes are kept to choose labels from."""
-        return self._store.settings.learn and not self._store.models()
-
-    def close(self) -> None:
-        """Give back what was not given."""
-        if self._own is not None:
-            self._own.close()
-            self._own = None
-
-
 class _Exploration:
     """The state of a run; all of it can be read back from the run file."""
 
-    def __init__(self, store: Store, policy: Policy, hands: _Hands) -> None:
+    def __init__(self, store: Store, policy: Policy, hands: Hands) -> None:
         self._store = store
         self._policy = policy
         self._hands = hands
@@ -592,4 +541,4 @@ class _Exploration:
         zero = self._dismissals.zero
         if zero is None:
             return None  # the searched surface fails at EQ0: nothing can be compared
-        return ceiling + SLACK + zero - self._network.eqs["EQ0"].energy
+        return ceiling + _SLACK + zero - self._network.eqs["EQ0"].energy

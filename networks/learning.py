@@ -24,9 +24,10 @@ from afir.geometry import displacement
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
 from afir.units import KJ_PER_MOL
 from networks.collect import Pool, pool, spread_out, write_frames
+from networks.dismissals import ZERO, Dismissals, zero_record
 from networks.network import ReactionNetwork
 from networks.records import Absorbed, Dismissed, Key, Model
-from networks.round import ZERO, Dismissals, Question, zero_record
+from networks.stage import Question
 from networks.store import Store
 from networks.tasks import Label, Labelled, Recall, TaskResult
 

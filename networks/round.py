@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Protocol, TypeAlias
 
 from afir.errors import AfirError
-from afir.molecule import Molecule, Positions
+from afir.molecule import Positions
 from afir.stationary import (
     Candidate,
     Confirmation,
@@ -21,149 +20,16 @@ from afir.stationary import (
     StationaryPoint,
     TrialResult,
 )
+from networks.dismissals import Dismissals
 from networks.identity import IdentityIndex, fingerprint
 from networks.network import ReactionNetwork
 from networks.records import DC, EQ, TS, Absorbed, Dismissed, Key, Plan, Trial
-from networks.tasks import Characterise, Confirm, Label, Labelled, Push, Task, TaskResult
-
-Question: TypeAlias = tuple[Key, Task]
-
-SLACK = 0.3
-"""eV: what an energy may change by from one surface to another."""
+from networks.stage import Question
+from networks.tasks import Characterise, Confirm, Label, Labelled, Push, TaskResult
 
 _ALIKE = 6  # known minima that a new one is compared with at most
 
-ZERO = "it is EQ0 on the searched surface"
-"""Reason of the record that tells how the energies of two surfaces compare."""
-
 _PROBE = Key("probe", 0)  # whether the surface still works where it did
-
-
-class Stage(Protocol):
-    """A piece of an exploration that is committed as one."""
-
-    number: int
-
-    def begin(self) -> list[Question]:
-        """The first tasks."""
-        ...
-
-    def take(self, key: Key, result: TaskResult) -> list[Question]:
-        """Hear the answer to a question, in any order; the tasks that follow from it."""
-        ...
-
-    def absorb(self, network: ReactionNetwork, dismissals: Dismissals, trials: int) -> Absorbed:
-        """Add what was found to the network when all questions are answered.
-
-        Parameters
-        ----------
-        network, dismissals
-            Changed.
-        trials
-            How many trials there were before.
-
-        Raises
-        ------
-        AfirError
-            When nothing can be taken in; then nothing is changed.
-        """
-        ...
-
-
-class Dismissals:
-    """Structures that were met before and are no nodes of their own."""
-
-    def __init__(self, molecule: Molecule) -> None:
-        self._molecule = molecule
-        self._indices = {kind: IdentityIndex(molecule) for kind in ("EQ", "TS")}
-        self._records: dict[str, Dismissed] = {}
-        self._zero: float | None = None
-
-    def add(self, record: Dismissed) -> None:
-        """Remember a structure."""
-        if record.reason == ZERO:
-            self._zero = record.energy
-            return
-        id = str(len(self._records))
-        self._records[id] = record
-        mark = fingerprint(self._molecule, record.positions, record.energy)
-        self._indices[record.kind].add(id, mark, record.positions)
-
-    def find(self, kind: str, positions: Positions, energy: float) -> Dismissed | None:
-        """What became of a structure of that kind when it was met before."""
-        mark = fingerprint(self._molecule, positions, energy)
-        id = self._indices[kind].find(mark, positions)
-        return None if id is None else self._records[id]
-
-    @property
-    def zero(self) -> float | None:
-        """The energy in eV of EQ0 on the surface that is searched, if that is another."""
-        return self._zero
-
-
-def zero_record(positions: Positions, energy: float, trials: int) -> Dismissed:
-    """What notes the energy in eV of EQ0 on the surface that is searched."""
-    return Dismissed("EQ", positions, energy, Outcome.CONVERGED, ZERO, "EQ0", trials)
-
-
-class Start:
-    """The beginning of a run: the given structure, and perhaps the wanted product.
-
-    Parameters
-    ----------
-    positions
-        (n, 3) in Å.
-    wanted
-        (n, 3) in Å, or None.
-    """
-
-    number = 0
-
-    def __init__(self, positions: Positions, wanted: Positions | None) -> None:
-        self._structures = [positions] if wanted is None else [positions, wanted]
-        self._answers: dict[int, TaskResult] = {}
-
-    def begin(self) -> list[Question]:
-        """Refine the structures."""
-        return [
-            (Key("characterise", index), Characterise(positions))
-            for index, positions in enumerate(self._structures)
-        ]
-
-    def take(self, key: Key, result: TaskResult) -> list[Question]:
-        """Nothing follows from these answers."""
-        self._answers[key.index] = result
-        return []
-
-    def absorb(self, network: ReactionNetwork, dismissals: Dismissals, trials: int) -> Absorbed:
-        """Make the start the first EQ; see `Stage.absorb`.
-
-        Raises
-        ------
-        AfirError
-            When the start or the wanted product is no minimum.
-        """
-        gradients: Counter[str] = Counter()
-        points: list[StationaryPoint] = []
-        for index, what in enumerate(("start", "wanted product")[: len(self._structures)]):
-            answer = self._answers[index]
-            if not isinstance(answer.value, StationaryPoint):
-                raise AfirError(f"the {what} could not be refined on this surface: {answer.error}")
-            gradients.update(answer.gradients)
-            points.append(answer.value)
-        id, _ = network.add_eq(points[0])
-        return Absorbed(
-            round=0,
-            eqs=(network.eqs[id],),
-            tss=(),
-            dcs=(),
-            trials=(),
-            dismissed=(),
-            gradients=dict(gradients),
-            cpu_seconds=sum(answer.cpu_seconds for answer in self._answers.values()),
-            wanted=(points[1].positions, points[1].energy) if len(points) > 1 else None,
-            owners={Key("characterise", index): 0 for index in self._answers},
-        )
 
 
 class Round:
