@@ -116,7 +116,7 @@ class Round:
                 if self._is_new("TS", self._saddle_index, x, energy):
                     index = len(self._candidates)
                     self._candidates.append(candidate)
-                    yield Key("confirm", index), Confirm(candidate)
+                    yield Key("confirm", index), Confirm(candidate, self._window)
             self._own_candidates.append(range(first, len(self._candidates)))
 
     def _scan_minima(self) -> Iterator[Question]:
@@ -149,10 +149,6 @@ class Round:
         ceiling = self._plan.ceiling
         return self._referenced and ceiling is not None and energy > ceiling
 
-    def _outside(self, confirmation: Confirmation) -> bool:
-        """Whether a transition state of the reference proved to lie above the window."""
-        return self._window is not None and confirmation.point.energy > self._window
-
     def _alike(self, energy: float) -> tuple[StationaryPoint, ...]:
         """Known EQs that a minimum may turn out to be: nearest in energy (eV, as searched)."""
         if not self._referenced:
@@ -166,9 +162,7 @@ class Round:
         """The minima of a trial: the ends of its new transition states, then its own."""
         for index in self._own_candidates[number]:
             value = self._answers[Key("confirm", index)].value
-            if not isinstance(value, Confirmation) or self._outside(value):
-                continue
-            if value.outcome is Outcome.CONFIRMED:
+            if isinstance(value, Confirmation) and value.outcome is Outcome.CONFIRMED:
                 yield from value.ends
         yield from self._behind(number)
 
@@ -294,9 +288,6 @@ class Round:
             return
         if confirmation.outcome is not Outcome.CONFIRMED:
             dismiss(confirmation.outcome, confirmation.outcome.value)
-            return
-        if self._outside(confirmation):
-            dismiss(Outcome.OUTSIDE_WINDOW, "it lies above the energy window")
             return
         ends = [self._place(end, note) for end in confirmation.ends]
         first, second = ends

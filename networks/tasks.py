@@ -60,9 +60,18 @@ class Push:
 
 @dataclass(frozen=True, eq=False)
 class Confirm:
-    """Prove a transition state candidate."""
+    """Prove a transition state candidate.
+
+    Attributes
+    ----------
+    candidate
+        The candidate.
+    ceiling
+        Energy in eV on the reference, if there is one, above which it is of no interest.
+    """
 
     candidate: Candidate
+    ceiling: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,8 +252,12 @@ class Bench:
             if self.reference:
                 search = trusting(search)
         elif isinstance(task, Confirm):
-            prove = confirm_by_reference if self.reference else confirm
-            search = prove(self.molecule, task.candidate, self.step)
+            if self.reference:
+                search = confirm_by_reference(
+                    self.molecule, task.candidate, self.step, ceiling=task.ceiling
+                )
+            else:
+                search = confirm(self.molecule, task.candidate, self.step)
         elif isinstance(task, Label):
             search = stage("label", label(task.positions))
             if self.reference:

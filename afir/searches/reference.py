@@ -46,10 +46,15 @@ _CLOSE = 0.1  # eV/Å: gradients from which a search on the reference itself get
 _FARTHEST = 0.4  # Å: the longest way of an atom before the reference is asked again
 _STEPS = 12  # of a search on the reference itself, where the two surfaces have nothing in common
 _LOOKS = (1.0 / 3.0, 2.0 / 3.0, 1.0)  # of each side of a path, where the reference is asked
+_THERE = 0.1  # Å: closer to where it was asked before, it has answered
 _KNOWN, _AS_LOW = 0.05, 5e-4  # Å and eV: closer to a known minimum it is that
 _PATHS = 4  # paths of the cheap surface that are followed before one of the reference
 _SAME = 0.3  # Å: an end that moves no more than this is the same on both surfaces
 _LEVEL = 0.01  # eV: so is one with the same bonds and this much higher or lower
+
+
+_Told = dict[tuple[int, int], tuple[Positions, float]]
+"""Where on a path the reference was asked, and its energy there, by side and number."""
 
 
 class _LeftError(Exception):
@@ -153,7 +158,11 @@ def characterise_by_reference(
 
 
 def confirm_by_reference(
-    molecule: Molecule, candidate: Candidate, settings: StepSettings | None = None
+    molecule: Molecule,
+    candidate: Candidate,
+    settings: StepSettings | None = None,
+    *,
+    ceiling: float | None = None,
 ) -> Search[Confirmation]:
     """Converge a candidate on the reference and prove it there.
 
@@ -161,7 +170,8 @@ def confirm_by_reference(
     with the difference added, and the reference is asked at three points of each side: its energy
     must fall from each to the next. What it says there is learned, and the path followed anew,
     until it leads where the one before did, four times at most; then the last that fell counts.
-    Where the energy never falls, the path is followed on the reference itself.
+    Where the energy never falls, the path is followed on the reference itself. No path is followed
+    from a saddle point above the `ceiling`, an energy of the reference in eV.
 
     Parameters and result as for `afir.searches.confirm.confirm`; the ends are those of the cheap
     surface, where it has them too.
@@ -171,11 +181,12 @@ def confirm_by_reference(
     if known.point.order == 0:
         return refuted(Outcome.WRONG_ORDER, known.point)
     difference = _Difference()
-    outcome, point = yield from _converged(molecule, known.point, difference, limits)
+    outcome, point = yield from _converged(molecule, known.point, difference, limits, ceiling)
     if outcome is not Outcome.CONVERGED:
         return refuted(outcome, point)
     path: Confirmation | None = None
     looks = 0
+    told: _Told = {}
     for _ in range(_PATHS):
         found = yield from difference.added(followed(molecule, point, limits))
         if found.outcome is not Outcome.CONFIRMED:
@@ -183,7 +194,7 @@ def confirm_by_reference(
         if path is not None and _same_ends(molecule, path, found):
             path = found
             break
-        falls, asked = yield from _falls(found, difference)
+        falls, asked = yield from _falls(found, difference, told)
         looks += asked
         if falls:
             path = found
@@ -279,7 +290,11 @@ def _asked(positions: Positions, owner: object) -> Search[Evaluation]:
 
 
 def _converged(
-    molecule: Molecule, start: StationaryPoint, difference: _Difference, limits: StepSettings
+    molecule: Molecule,
+    start: StationaryPoint,
+    difference: _Difference,
+    limits: StepSettings,
+    ceiling: float | None,
 ) -> Search[tuple[Outcome, StationaryPoint]]:
     """The saddle point of the reference that is nearest, and CONVERGED or what is wrong with it."""
     point = start
@@ -298,6 +313,8 @@ def _converged(
         top = yield from _agreed(guess, search, difference, gradient_limit, limits)
         if top.outcome is not Outcome.CONVERGED:
             return Outcome.NOT_STATIONARY, point
+        if ceiling is not None and top.energy > ceiling:
+            return Outcome.OUTSIDE_WINDOW, point
         measured = softest(molecule, top.positions, top.energy, top.gradient, top.hessian)
         point = yield from referred(stage("hessian", measured))
         if point.order == 0:
@@ -315,29 +332,32 @@ def _converged(
     return Outcome.WRONG_ORDER if point.order != 1 else Outcome.NOT_STATIONARY, point
 
 
-def _falls(found: Confirmation, difference: _Difference) -> Search[tuple[bool, int]]:
+def _falls(found: Confirmation, difference: _Difference, told: _Told) -> Search[tuple[bool, int]]:
     """Whether the energy of the reference falls along a path, and at how many points it was asked.
 
-    The difference has learned of it then. Points where the reference fails are left out, if others
-    of that side are left.
+    The difference has learned of it then. It is not asked again where it was on the path before,
+    which is `told`. Points where the reference fails are left out, if others of that side are left.
     """
     path = found.irc_positions
     middle = int(np.argmax(found.irc_energies))
     falls, count = True, 0
-    for side in (path[middle::-1], path[middle:]):
+    for number, side in enumerate((path[middle::-1], path[middle:])):
         last, heard = found.point.energy, 0
-        for place in _looked_at(side):
-            try:
-                truth = yield from referred(_asked(place[None], difference))
-                cheap = yield from unlearned(_asked(place[None], difference))
-            except SurfaceError:
-                continue
-            difference.learn(place[None], cheap, truth)
-            energy = float(truth.energies[0])
+        for look, place in _looked_at(side):
+            before, energy = told.get((number, look), (None, 0.0))
+            if before is None or displacement(before, place) > _THERE:
+                try:
+                    truth = yield from referred(_asked(place[None], difference))
+                    cheap = yield from unlearned(_asked(place[None], difference))
+                except SurfaceError:
+                    continue
+                difference.learn(place[None], cheap, truth)
+                energy = float(truth.energies[0])
+                told[number, look] = place, energy
+                count += 1
             falls &= energy < last
             last, heard = energy, heard + 1
         falls &= heard > 0
-        count += heard
     return falls, count
 
 
@@ -355,12 +375,14 @@ def _same_ends(molecule: Molecule, first: Confirmation, second: Confirmation) ->
     return all(same(one, other) for one, other in zip(first.ends, second.ends, strict=True))
 
 
-def _looked_at(side: Positions) -> Positions:
-    """The points of one side of a path (m, n, 3), from the top down, at which to look."""
+def _looked_at(side: Positions) -> list[tuple[int, Positions]]:
+    """The points of one side of a path (m, n, 3), from the top down, at which to look: numbered."""
     steps = np.linalg.norm(np.diff(side, axis=0), axis=(1, 2))
     way = np.concatenate([[0.0], np.cumsum(steps)])
-    places = {int(np.argmin(np.abs(way - share * way[-1]))) for share in _LOOKS} - {0}
-    return side[sorted(places)]
+    places = {
+        int(np.argmin(np.abs(way - share * way[-1]))): look for look, share in enumerate(_LOOKS)
+    }
+    return [(look, side[place]) for place, look in sorted(places.items()) if place]
 
 
 def _on_cheap(molecule: Molecule, end: Minimum, limits: StepSettings) -> Search[Minimum]:
