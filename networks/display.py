@@ -152,6 +152,8 @@ def watch(events: Iterable[Event], line: LiveLine, tally: Tally) -> Stopped | No
                     f"Warning: the {event.what} is not the molecule that was given: bonds changed "
                     f"while it was relaxed: {', '.join(event.changes)}"
                 )
+            elif isinstance(event, Training):
+                line.say(f"Model {event.number}: training on {event.labels} labels")
             elif isinstance(event, Trained):
                 line.say(_learned(event.model))
             elif isinstance(event, Stopped):
@@ -163,7 +165,7 @@ def watch(events: Iterable[Event], line: LiveLine, tally: Tally) -> Stopped | No
 def _learned(model: Model) -> str:
     """The line about a model."""
     errors = ", ".join(f"{name} {value:.3g}" for name, value in model.errors.items())
-    return f"Model {model.number}: {model.labels} labels, {model.seconds:.0f} s; {errors}"
+    return f"Model {model.number}: {model.seconds:.0f} s; {errors}"
 
 
 def _log(event: Event, tally: Tally) -> None:

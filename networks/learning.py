@@ -190,7 +190,7 @@ class Learning:
         number = len(self.models) + 1
         target = self.file(number)
         target.unlink(missing_ok=True)  # of a run that was killed before it could note it
-        began = time.process_time()
+        began = time.monotonic()
         errors = self._learner(
             labels,
             target,
@@ -199,7 +199,7 @@ class Learning:
             start=self.file(number - 1) if self.models else None,
             seed=settings.seed,
         )
-        seconds = time.process_time() - began
+        seconds = time.monotonic() - began
         model = Model(number, store.rounds, count, seconds, errors)
         store.add_model(model)
         self.models.append(model)

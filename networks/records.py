@@ -308,7 +308,7 @@ class Model:
     labels
         How many geometries it was trained on: the first so many of the run.
     seconds
-        Processor time of the training.
+        Wall time of the training.
     errors
         What the learner has to say of it, plain numbers by name.
     """

@@ -25,7 +25,7 @@ from afir.stationary import Outcome
 from afir.units import HARTREE, KJ_PER_MOL
 from networks.naming import names
 from networks.network import ReactionNetwork
-from networks.records import COMPLEX, DC, EQ, TS, RunSummary, StoppedBy
+from networks.records import COMPLEX, DC, EQ, TS, Model, RunSummary, StoppedBy
 from networks.routes import lowest_route
 from networks.settings import Settings
 from networks.store import Store
@@ -57,6 +57,8 @@ class Run:
         How many trials have passed since one last added a node.
     wanted
         The id of the wanted product, if it has been found.
+    models
+        What was learned on the way.
     """
 
     molecule: Molecule
@@ -66,6 +68,7 @@ class Run:
     job: str = ""
     barren: int = 0
     wanted: str | None = None
+    models: tuple[Model, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ def load_run(path: Path) -> Run:
                 store.job,
                 store.barren_trials(),
                 None if wanted is None else network.find_eq(*wanted),
+                tuple(store.models()),
             )
     except AfirError:
         raise
@@ -194,6 +198,11 @@ def heading(run: Run) -> str:
     surface, values = settings.reported
     options = ", ".join(f"{key}={value}" for key, value in values.items())
     text = f"{run.molecule.name} on {surface}" + (f" ({options})" if options else "")
+    if settings.reference:
+        text += f", searched on {settings.surface}"
+    if run.models:
+        count = len(run.models)
+        text += f" and {count} model{'s' * (count != 1)} learned from {run.models[-1].labels} labels"
     if run.network.eqs:
         text += f"; energies in kJ/mol, relative to {run.network.lowest.id}, the lowest"
     return text

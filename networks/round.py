@@ -45,7 +45,7 @@ class Round:
         What is known before the round; read only until `absorb`.
     referenced
         Whether what the searches say is not the last word: then the energies of new dissociation
-        channels are asked for too, and minima above the ceiling of the plan are left alone.
+        channels are asked for too, and what lies above the ceiling of the plan is left alone.
     window
         Energy in eV above which transition states of a reference are of no interest.
     """
@@ -145,7 +145,7 @@ class Round:
             self._own_channels.append(range(first_channel, len(self._channels.dcs)))
 
     def _too_high(self, energy: float) -> bool:
-        """Whether a minimum is so far above the window that no gradient of a reference is due."""
+        """Whether something is so far above the window that no gradient of a reference is due."""
         ceiling = self._plan.ceiling
         return self._referenced and ceiling is not None and energy > ceiling
 
@@ -170,7 +170,7 @@ class Round:
         """The minima that a push itself led to, as far as they are of interest."""
         value = self._answers[Key("push", number)].value
         for minimum in value.minima if isinstance(value, TrialResult) else ():
-            if minimum.dissociated or not self._too_high(minimum.energy):
+            if not self._too_high(minimum.energy):
                 yield minimum
 
     def _is_new(self, kind: str, index: IdentityIndex, x: Positions, energy: float) -> bool:

@@ -63,7 +63,8 @@ class Settings:
         The most force terms at once in a push: 1 or 2.
     window_kj_mol
         EQs higher than this above the start are kept but not expanded, and candidates above
-        it are ignored; where there is a reference, such EQs are not examined. None means no limit.
+        it are ignored; where there is a reference, such EQs and channels are left
+        alone unless a transition state leads there. None means no limit.
     bond_depth
         EQs that differ from the start by more bonds than this, made and broken, are not
         expanded; None means no limit.
@@ -147,6 +148,11 @@ class Settings:
             raise InputError("`learn` must go with a `reference` to learn from, got none")
         if self.reference_options and not self.reference:
             raise InputError("`reference_options` must go with a `reference`, got none")
+        if self.reported == (self.surface, self.surface_options) and self.reference:
+            raise InputError(
+                f"`reference` must be another surface than `surface`, both are {self.reference}; "
+                "leave the reference away"
+            )
         if self.targets is not None:
             object.__setattr__(self, "targets", _targets(self.targets))
         if self.wanted is not None:

@@ -248,7 +248,7 @@ def _library() -> Any:
         import pyscf.dft
     except ImportError as error:
         raise MissingPackageError(
-            f"the surface dft needs the package pyscf: install afir[dft] ({error})"
+            f'the surface dft needs the package pyscf: pip install "afir[dft]" ({error})'
         ) from error
     return pyscf
 

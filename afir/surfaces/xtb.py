@@ -72,8 +72,8 @@ class XTBSurface:
             utils: Any = import_module("xtb.utils")
         except ImportError as error:
             raise MissingPackageError(
-                "the surface xtb needs the package xtb-python: install afir[xtb], on Python 3.11 "
-                f"({error}); the surface gfn2 gives the same energies without it"
+                'the surface xtb needs the package xtb-python: pip install "afir[xtb]" on Python '
+                f"3.11 ({error}); the surface gfn2 gives the same energies without it"
             ) from error
         threadpool_limits(limits=1)
         self._molecule = molecule

@@ -55,7 +55,7 @@ def distorted(count: int) -> Positions:
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyscf", None)
     monkeypatch.setitem(sys.modules, "pyscf.dft", None)
-    with pytest.raises(MissingPackageError, match=r"needs the package pyscf: install afir\[dft\]"):
+    with pytest.raises(MissingPackageError, match=r"package pyscf: pip install \"afir\[dft\]\""):
         load_surface("dft", H2)
     (entry,) = (entry for entry in surface_catalogue() if entry.name == "dft")
     assert "afir[dft]" in entry.missing
