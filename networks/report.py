@@ -201,8 +201,7 @@ def heading(run: Run) -> str:
     if settings.reference:
         text += f", searched on {settings.surface}"
     if run.models:
-        count = len(run.models)
-        text += f" and {count} model{'s' * (count != 1)} learned from {run.models[-1].labels} labels"
+        text += f" and what was learned from {run.models[-1].labels} labels"
     if run.network.eqs:
         text += f"; energies in kJ/mol, relative to {run.network.lowest.id}, the lowest"
     return text
