@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,11 @@ def commands() -> list[click.Command]:
 @click.option("--representation", default="painn", show_default=True, help="painn or schnet.")
 @click.option("--features", type=int, default=64, show_default=True, help="Numbers an atom.")
 @click.option("--interactions", type=int, default=3, show_default=True, help="Rounds of messages.")
-@click.option("--cutoff", type=float, default=5.0, show_default=True, help="Å.")
+@click.option(
+    "--cutoff",
+    type=float,
+    help="Reach in Å.  [default: 5, with --base 3.5]",
+)
 @click.option(
     "--networks",
     type=int,
@@ -87,7 +92,7 @@ def train(
     representation: str,
     features: int,
     interactions: int,
-    cutoff: float,
+    cutoff: float | None,
     networks: int,
     epochs: int,
     fewest_steps: int,
@@ -106,15 +111,22 @@ def train(
 
     require()
     from afir.files import new_file
-    from mlpot.architecture import Architecture
+    from mlpot.architecture import CORRECTION, WHOLE
     from mlpot.dataset import read_dataset
     from mlpot.recipe import Recipe, make
     from mlpot.report import judge
     from mlpot.training import Training
 
     new_file(output)
+    usual = CORRECTION if base else WHOLE
     recipe = Recipe(
-        Architecture(representation, features, interactions, cutoff),
+        replace(
+            usual,
+            representation=representation,
+            features=features,
+            interactions=interactions,
+            cutoff=usual.cutoff if cutoff is None else cutoff,
+        ),
         Training(epochs=epochs, fewest_steps=fewest_steps),
         networks,
         base,

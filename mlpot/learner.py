@@ -6,6 +6,7 @@ Loading this module loads no torch: that is done when something is trained.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
@@ -14,8 +15,6 @@ from mlpot.packages import require
 
 _NETWORKS = 4
 _FEATURES = 32
-_CUTOFF = 3.5  # Å: what separates two surfaces is short-ranged, and between molecules unlearned
-_RADIAL = 8  # broad: corrections are smooth, and between labels nothing else holds them
 _BATCH = 16
 _VALIDATION = 0.12
 _FIRST_STEPS, _FIRST_RATE = 2000, 5e-3
@@ -64,7 +63,7 @@ class Delta:
         """
         from threadpoolctl import threadpool_limits
 
-        from mlpot.architecture import Architecture
+        from mlpot.architecture import CORRECTION
         from mlpot.dataset import read_dataset
         from mlpot.potential import load_potential
         from mlpot.recipe import Recipe, make
@@ -84,9 +83,7 @@ class Delta:
                 raise InputError(f"{start} must be a correction of a surface, it corrects none")
         steps, rate = (_FIRST_STEPS, _FIRST_RATE) if before is None else (_NEXT_STEPS, _NEXT_RATE)
         recipe = Recipe(
-            before.description.architecture
-            if before
-            else Architecture(features=_FEATURES, cutoff=_CUTOFF, radial=_RADIAL),
+            before.description.architecture if before else replace(CORRECTION, features=_FEATURES),
             Training(
                 epochs=1, fewest_steps=steps, batch=_BATCH, rate=rate, average=0.99, patience=50
             ),

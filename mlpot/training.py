@@ -47,7 +47,7 @@ class Training:
     epochs: int = 80
     fewest_steps: int = 4000
     batch: int = 16
-    rate: float = 2e-3
+    rate: float = 5e-3
     energy_weight: float = 0.05
     average: float = 0.999
     patience: int = 25

@@ -44,17 +44,13 @@ _LOOSER = 4.0  # times the gradient limit of saddle points: the Newton step judg
 _NEARER, _PATIENCE = 0.7, 3  # gradients fall to that share of themselves, within so many tries
 _CLOSE = 0.1  # eV/Å: gradients from which a search on the reference itself gets there
 _FARTHEST = 0.4  # Å: the longest way of an atom before the reference is asked again
-_STEPS = 12  # of a search on the reference itself, where the two surfaces have nothing in common
+_STEPS = 6  # of a search on the reference itself, where the two surfaces have nothing in common
 _LOOKS = (1.0 / 3.0, 2.0 / 3.0, 1.0)  # of each side of a path, where the reference is asked
-_THERE = 0.1  # Å: closer to where it was asked before, it has answered
+_SURE = 0.015  # eV: what is expected this well on a path like the one before is not asked again
 _KNOWN, _AS_LOW = 0.05, 5e-4  # Å and eV: closer to a known minimum it is that
 _PATHS = 4  # paths of the cheap surface that are followed before one of the reference
 _SAME = 0.3  # Å: an end that moves no more than this is the same on both surfaces
 _LEVEL = 0.01  # eV: so is one with the same bonds and this much higher or lower
-
-
-_Told = dict[tuple[int, int], tuple[Positions, float]]
-"""Where on a path the reference was asked, and its energy there, by side and number."""
 
 
 class _LeftError(Exception):
@@ -69,6 +65,12 @@ class _Difference:
 
     def __init__(self) -> None:
         self._learned: GaussianProcess | None = None
+
+    def deviation(self, positions: Positions) -> float:
+        """How far, in eV, it may be from the truth at one geometry (n, 3)."""
+        if self._learned is None:
+            return float("inf")
+        return float(self._learned.deviations(positions[None])[0])
 
     def learn(self, positions: Positions, cheap: Evaluation, truth: Evaluation) -> None:
         """Take note of geometries (k, n, 3) that both surfaces have evaluated."""
@@ -169,7 +171,8 @@ def confirm_by_reference(
     The two softest modes are measured on the reference. The path is followed on the cheap surface
     with the difference added, and the reference is asked at three points of each side: its energy
     must fall from each to the next. What it says there is learned, and the path followed anew,
-    until it leads where the one before did, four times at most; then the last that fell counts.
+    until it leads where the one before did, four times at most, and asked where the difference is
+    not known to 15 meV; then the last that fell counts.
     Where the energy never falls, the path is followed on the reference itself. No path is followed
     from a saddle point above the `ceiling`, an energy of the reference in eV.
 
@@ -186,7 +189,6 @@ def confirm_by_reference(
         return refuted(outcome, point)
     path: Confirmation | None = None
     looks = 0
-    told: _Told = {}
     for _ in range(_PATHS):
         found = yield from difference.added(followed(molecule, point, limits))
         if found.outcome is not Outcome.CONFIRMED:
@@ -194,10 +196,12 @@ def confirm_by_reference(
         if path is not None and _same_ends(molecule, path, found):
             path = found
             break
-        falls, asked = yield from _falls(found, difference, told)
+        falls, asked = yield from _falls(found, difference, again=looks > 0)
         looks += asked
         if falls:
             path = found
+        if not asked:
+            break  # nothing was learned: it would be followed to the same ends
     if path is None:
         path = yield from referred(followed(molecule, point, limits))
         return path
@@ -332,20 +336,26 @@ def _converged(
     return Outcome.WRONG_ORDER if point.order != 1 else Outcome.NOT_STATIONARY, point
 
 
-def _falls(found: Confirmation, difference: _Difference, told: _Told) -> Search[tuple[bool, int]]:
+def _falls(
+    found: Confirmation, difference: _Difference, *, again: bool
+) -> Search[tuple[bool, int]]:
     """Whether the energy of the reference falls along a path, and at how many points it was asked.
 
-    The difference has learned of it then. It is not asked again where it was on the path before,
-    which is `told`. Points where the reference fails are left out, if others of that side are left.
+    The difference has learned of it then. When a path is looked at `again`, the reference is asked
+    only where the difference is not sure yet. Points where it fails are left out, if others of that
+    side are left.
     """
     path = found.irc_positions
     middle = int(np.argmax(found.irc_energies))
     falls, count = True, 0
-    for number, side in enumerate((path[middle::-1], path[middle:])):
+    energies = found.irc_energies
+    sides = ((path[middle::-1], energies[middle::-1]), (path[middle:], energies[middle:]))
+    for side, expected in sides:
         last, heard = found.point.energy, 0
-        for look, place in _looked_at(side):
-            before, energy = told.get((number, look), (None, 0.0))
-            if before is None or displacement(before, place) > _THERE:
+        for index in _looked_at(side):
+            place = side[index]
+            energy = float(expected[index])
+            if not again or difference.deviation(place) > _SURE:
                 try:
                     truth = yield from referred(_asked(place[None], difference))
                     cheap = yield from unlearned(_asked(place[None], difference))
@@ -353,7 +363,6 @@ def _falls(found: Confirmation, difference: _Difference, told: _Told) -> Search[
                     continue
                 difference.learn(place[None], cheap, truth)
                 energy = float(truth.energies[0])
-                told[number, look] = place, energy
                 count += 1
             falls &= energy < last
             last, heard = energy, heard + 1
@@ -375,14 +384,11 @@ def _same_ends(molecule: Molecule, first: Confirmation, second: Confirmation) ->
     return all(same(one, other) for one, other in zip(first.ends, second.ends, strict=True))
 
 
-def _looked_at(side: Positions) -> list[tuple[int, Positions]]:
-    """The points of one side of a path (m, n, 3), from the top down, at which to look: numbered."""
+def _looked_at(side: Positions) -> list[int]:
+    """The points of one side of a path (m, n, 3), from the top down, at which to look."""
     steps = np.linalg.norm(np.diff(side, axis=0), axis=(1, 2))
     way = np.concatenate([[0.0], np.cumsum(steps)])
-    places = {
-        int(np.argmin(np.abs(way - share * way[-1]))): look for look, share in enumerate(_LOOKS)
-    }
-    return [(look, side[place]) for place, look in sorted(places.items()) if place]
+    return sorted({int(np.argmin(np.abs(way - share * way[-1]))) for share in _LOOKS} - {0})
 
 
 def _on_cheap(molecule: Molecule, end: Minimum, limits: StepSettings) -> Search[Minimum]:
