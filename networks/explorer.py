@@ -8,7 +8,7 @@ any moment and, resumed, ends with the network it would have found undisturbed.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +16,8 @@ import numpy as np
 
 from afir.bonding import bond_changes
 from afir.errors import AfirError, InputError
-from afir.fragments import pushes
-from afir.geometry import bonds, dissociated, gap
+from afir.geometry import dissociated, gap
 from afir.molecule import Molecule, Positions
-from afir.units import KJ_PER_MOL
-from networks.attempts import further_attempts
 from networks.budget import Budget
 from networks.database import StoreError
 from networks.dismissals import Dismissals
@@ -39,12 +36,12 @@ from networks.events import (
     TrialDone,
 )
 from networks.executor import Executor
-from networks.frontier import Frontier, PushTerms
+from networks.frontier import Frontier
 from networks.hands import Hands
 from networks.learning import Learning, Recalled, Sampled, folder_of, load_learner
-from networks.network import bonds_changed
+from networks.outlook import Outlook
 from networks.policy import Policy, load_policy
-from networks.records import COMPLEX, DC, EQ, TS, Complete, Key, Plan, StoppedBy
+from networks.records import DC, EQ, TS, Complete, Key, Plan, StoppedBy
 from networks.round import Round
 from networks.settings import KEEP, Keep, Settings
 from networks.stage import Question, Stage, Start
@@ -52,9 +49,8 @@ from networks.store import Store
 from networks.tasks import Push, Task
 
 # What random numbers are made from, after the seed: each purpose has its own stream.
-_CHOICE, _PUSHES, _TRIAL = 1, 2, 3
-
-_SLACK = 0.3  # eV: what an energy may change by from one surface to another
+# 2 is that of the pushes of an EQ (`networks.outlook`).
+_CHOICE, _TRIAL = 1, 3
 
 
 def explore(
@@ -253,9 +249,7 @@ class _Exploration:
             barren=store.barren_trials(),
             seconds=summary.seconds,
         )
-        self._frontier = Frontier(self._first_attempts)
-        self._again: Frontier | None = None
-        self._exhausted = False
+        self._outlook = Outlook(store, self._network, self._dismissals)
         policy.learn(store.trials(), self._network)
 
     def run(self) -> Iterator[Event]:
@@ -274,7 +268,7 @@ class _Exploration:
             start = Start(store.start, self._settings.wanted_positions())
             yield from self._do(start)
             yield from self._rebonded()
-        self._open_frontier()
+        self._outlook.read()
         plan = store.plan()
         while True:
             if plan is None:
@@ -282,7 +276,7 @@ class _Exploration:
                     yield from self._prepare()
                 reason = self._reason_to_stop()
                 if reason is not None:
-                    complete = Complete(self._open().anything_left(), reason)
+                    complete = Complete(self._frontier().anything_left(), reason)
                     store.stopped(complete, self._budget.seconds)
                     yield Stopped(reason, complete.anything_left)
                     return
@@ -301,7 +295,7 @@ class _Exploration:
             if self._settings.reference and store.rounds == 1:
                 yield from self._do(Recalled(store.rounds, self._network))
             return
-        anything_left = self._open().anything_left()
+        anything_left = self._frontier().anything_left()
         if learning.ready(anything_left) and not learning.sampled:
             tasks = learning.sample()
             if tasks:
@@ -374,10 +368,7 @@ class _Exploration:
         self._store.absorb(absorbed, self._budget.seconds)
         self._budget.spend(absorbed)
         self._policy.learn(absorbed.trials, self._network)
-        self._exhausted = False
-        if stage.number:
-            for eq in absorbed.eqs:
-                self._expand(eq)
+        self._outlook.learn(absorbed.eqs if stage.number else ())
         finder = {id: trial.number for trial in absorbed.trials for id in trial.found}
         records: list[EQ | TS | DC] = [*absorbed.eqs, *absorbed.dcs, *absorbed.tss]
         for record in records:
@@ -402,28 +393,28 @@ class _Exploration:
         """Choose the pushes of the next round."""
         number = self._store.rounds
         rng = np.random.default_rng([self._settings.seed, _CHOICE, number])
-        items = self._policy.choose(self._open(), self._network, self._budget.room(), rng)
+        items = self._policy.choose(self._frontier(), self._network, self._budget.room(), rng)
         if not items:
             raise AfirError(
                 f"the policy {self._settings.policy!r} must choose something while pushes are "
                 "left, got nothing"
             )
-        return Plan(number, self._searched_ceiling(), tuple(items))
+        return Plan(number, self._outlook.searched_ceiling, tuple(items))
 
     def _round(self, plan: Plan) -> Round:
         """The tasks of a plan; its pushes are used up."""
         tasks: list[Push] = []
         left: list[int | None] = []
-        frontier = self._open()
+        frontier = self._frontier()
         for item in plan.items:
             eq = self._network.eqs[item.eq]
             # A limit that was changed may have closed an EQ whose round had begun.
             if item.push in frontier.left(item.eq):
                 terms = frontier.take(item)
-                first = frontier is self._frontier
+                first = self._outlook.is_first(frontier)
                 left.append(len(frontier.left(item.eq)) if first else 0)
             else:
-                listed = self._pushes(eq)
+                listed = self._outlook.pushes(eq)
                 terms = listed[item.push % len(listed)]
                 left.append(None)
             seed = (self._settings.seed, _TRIAL, eq.number, item.push)
@@ -435,7 +426,7 @@ class _Exploration:
             self._network,
             self._dismissals,
             referenced=bool(self._settings.reference),
-            window=self._ceiling() if self._settings.reference else None,
+            window=self._outlook.ceiling if self._settings.reference else None,
         )
 
     def _stopped_early(self) -> bool:
@@ -449,96 +440,11 @@ class _Exploration:
     def _reason_to_stop(self) -> StoppedBy | None:
         if self._wanted_found():
             return StoppedBy.WANTED
-        if not self._open().anything_left():
+        if not self._frontier().anything_left():
             return StoppedBy.NOTHING_LEFT
         return self._budget.used_up()
 
-    # -- what is worth trying ------------------------------------------------------------------
-
-    def _open_frontier(self) -> None:
-        used: dict[str, list[int]] = {}
-        left: dict[str, int | None] = {}
-        for item, others, _ in self._store.used():
-            used.setdefault(item.eq, []).append(item.push)
-            left[item.eq] = others
-        for eq in self._network.eqs.values():
-            self._expand(eq, used.get(eq.id, ()), left.get(eq.id))
-
-    def _expand(self, eq: EQ, used: Sequence[int] = (), left: int | None = None) -> None:
-        if self._worth_expanding(eq):
-            self._frontier.add(eq, used, left)
-
-    def _open(self) -> Frontier:
-        """What is chosen from: pushes never tried, then what is tried once more, and again.
-
-        Which of them there are follows from what is written, so that a resumed run chooses from
-        the same.
-        """
-        if self._exhausted or self._frontier.anything_left():
-            self._again = None
-            return self._frontier
-        attempt = 1
-        while self._again is None or not self._again.anything_left():
-            if attempt >= self._most_attempts():
-                self._exhausted = True
-                return self._frontier
-            eqs = filter(self._worth_expanding, self._network.eqs.values())
-            # Searches cost no gradient that counts where there is a reference.
-            tried = self._store.used(all_missed=bool(self._settings.reference))
-            self._again = further_attempts(attempt, tried, eqs, self._pushes)
-            attempt += 1
-        return self._again
-
-    def _most_attempts(self) -> int:
-        """How often a push is tried at most, as things are."""
-        attempts = self._settings.attempts
-        if self._learning is None:
-            return attempts
-        if not self._learning.models:
-            return max(1, attempts - 1)
-        return max(2, attempts)
-
-    def _worth_expanding(self, eq: EQ) -> bool:
-        settings, start = self._settings, self._network.eqs["EQ0"]
-        if eq.id == start.id:
-            return True
-        if COMPLEX in eq.flags and not settings.expand_complexes:
-            return False
-        ceiling = self._ceiling()
-        if ceiling is not None and eq.energy > ceiling:
-            return False
-        if settings.bond_depth is None:
-            return True
-        molecule = self._network.molecule
-        changed = bonds_changed(bonds(molecule, start.positions), bonds(molecule, eq.positions))
-        return changed <= settings.bond_depth
-
-    def _first_attempts(self, eq: EQ) -> dict[int, PushTerms]:
-        return dict(enumerate(self._pushes(eq)))
-
-    def _pushes(self, eq: EQ) -> list[PushTerms]:
-        """All pushes of an EQ, the same whenever they are worked out."""
-        settings = self._settings
-        return pushes(
-            self._network.molecule,
-            eq.positions,
-            targets=settings.targets,
-            terms=settings.terms,
-            rng=np.random.default_rng([settings.seed, _PUSHES, eq.number]),
-        )
-
-    def _ceiling(self) -> float | None:
-        window = self._settings.window_kj_mol
-        if window is None:
-            return None
-        return self._network.eqs["EQ0"].energy + window * KJ_PER_MOL
-
-    def _searched_ceiling(self) -> float | None:
-        """The ceiling as energies are on the surface that is searched, with room for its errors."""
-        ceiling = self._ceiling()
-        if ceiling is None or not self._settings.reference:
-            return ceiling
-        zero = self._dismissals.zero
-        if zero is None:
-            return None  # the searched surface fails at EQ0: nothing can be compared
-        return ceiling + _SLACK + zero - self._network.eqs["EQ0"].energy
+    def _frontier(self) -> Frontier:
+        """The pushes to choose from."""
+        learned = None if self._learning is None else len(self._learning.models)
+        return self._outlook.frontier(learned)
