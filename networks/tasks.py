@@ -17,7 +17,7 @@ import numpy as np
 
 from afir.driver import Asked, Search, referred, relayed, solve, stage
 from afir.errors import AfirError, BrokenSurfaceError
-from afir.force import ForceTerm
+from afir.force import ForceTerm, alpha
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
 from afir.stationary import (
@@ -29,11 +29,14 @@ from afir.stationary import (
     TrialResult,
 )
 from afir.surface import Checked, Surface, load_surface
+from afir.units import KJ_PER_MOL
 from networks.frames import Frames, Recorder
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_TOLERATED = 0.25  # of the artificial force: an error that does not change where a push leads
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,7 +253,8 @@ class Bench:
                 rng=np.random.default_rng(task.seed),
             )
             if self.reference:
-                search = trusting(search)
+                strength = alpha(self.step.gamma) * KJ_PER_MOL
+                search = trusting(search, _TOLERATED * strength)
         elif isinstance(task, Confirm):
             if self.reference:
                 search = confirm_by_reference(

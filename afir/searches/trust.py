@@ -16,12 +16,19 @@ class DoubtError(SurfaceError):
     """A surface was not to be trusted where a search went; the reference said so."""
 
 
-def trusting(search: Search[T]) -> Search[T]:
+def trusting(search: Search[T], tolerated: float = 0.0) -> Search[T]:
     """Run `search` for as long as its surface can be trusted.
 
     Where the surface expects an error above its limit (`afir.surface.Evaluation.spread`), the
     reference is asked for that geometry. If the error is as large as was feared, the search ends;
     if it was a false alarm, the search goes on, and the next alarm has to be twice as loud.
+
+    Parameters
+    ----------
+    search
+        The search.
+    tolerated
+        Error of the gradient on an atom, in eV/Å, that does not matter, low as the limit may be.
 
     Raises
     ------
@@ -37,7 +44,7 @@ def trusting(search: Search[T]) -> Search[T]:
             except SurfaceError as error:
                 asked = search.throw(error)
                 continue
-            spread, limit = evaluation.spread, evaluation.limit
+            spread, limit = evaluation.spread, max(evaluation.limit, tolerated)
             if spread is not None and float(spread.max(initial=0.0)) > louder * limit:
                 worst = int(np.argmax(spread))
                 positions = asked.positions if isinstance(asked, Request) else asked
