@@ -50,6 +50,11 @@ Asked: TypeAlias = "Positions | Request"
 Search: TypeAlias = Generator[Asked, Evaluation, T]
 
 
+def geometries(asked: Asked) -> Positions:
+    """The geometries (k, n, 3) that are asked for."""
+    return asked.positions if isinstance(asked, Request) else asked
+
+
 def stage(name: str, search: Search[T], level: Level = Level.POINT) -> Search[T]:
     """Label what `search` asks for with a stage name and a level.
 

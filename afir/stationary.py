@@ -22,7 +22,7 @@ class Outcome(Enum):
     FOUND = "at least one transition state candidate was found"
     NO_BARRIER = "the push changed nothing and left no barrier to climb"
     NO_SADDLE = "no peak of the path led to a first-order saddle point"
-    OUTSIDE_WINDOW = "what there is lies above the energy window"
+    OUTSIDE_WINDOW = "all that was found lies above the energy window"
     TIMED_OUT = "the task took longer than its time limit"
     SEARCH_FAILED = "the search ended with an error of its own"
     DOUBTED = "the surface was not to be trusted on the way"
@@ -161,8 +161,9 @@ class Confirmation:
         (m, n, 3) in Å and (m,) in eV: the path from one end through the TS to the other;
         empty arrays when the IRC was not followed.
     checked_at
-        At how many points of the path the reference was asked, where the path was followed on
-        another surface; 0 where it was followed on the one that is reported.
+        At how many points of the path, and of those followed before it, the reference was asked,
+        where the path was followed on another surface; 0 where it was followed on the one that is
+        reported.
     """
 
     outcome: Outcome

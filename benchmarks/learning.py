@@ -75,6 +75,8 @@ def curve(
     order = rng.permutation(len(learn))
     lowest = min(learn.energies.min(), test.energies.min())
     low = np.flatnonzero(test.energies < lowest + LOW)
+    if not len(low):
+        raise SystemExit("no frame held out lies within 500 kJ/mol: hold out more, or another seed")
     left = above(test, load_surface(base, test.molecule)) if base else test
     shape = CORRECTION if base else WHOLE
     rows = []

@@ -56,6 +56,7 @@ def commands() -> list[click.Command]:
     type=float,
     help="Reach in Å.  [default: 5, with --base 3.5]",
 )
+@click.option("--radial", type=int, help="Gaussians for a distance.  [default: 20, with --base 8]")
 @click.option(
     "--networks",
     type=int,
@@ -93,6 +94,7 @@ def train(
     features: int,
     interactions: int,
     cutoff: float | None,
+    radial: int | None,
     networks: int,
     epochs: int,
     fewest_steps: int,
@@ -126,6 +128,7 @@ def train(
             features=features,
             interactions=interactions,
             cutoff=usual.cutoff if cutoff is None else cutoff,
+            radial=usual.radial if radial is None else radial,
         ),
         Training(epochs=epochs, fewest_steps=fewest_steps),
         networks,

@@ -52,8 +52,19 @@ class Delta:
     ) -> dict[str, float]:
         """Train a model, or train one further with old and new labels together.
 
-        The parameters are those of `networks.learning.Learner`; a `surface` called ``delta:MODEL``
-        is a potential to begin with.
+        Parameters
+        ----------
+        labels
+            Extended XYZ as `afir collect` writes it.
+        output
+            The model to write.
+        surface, options
+            The surface whose difference from the labels is learned; ``delta:MODEL`` is a potential
+            to begin with.
+        start
+            The model to begin with.
+        seed
+            For every random choice.
 
         Returns
         -------

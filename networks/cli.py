@@ -64,7 +64,8 @@ def _limits(command: F) -> F:
         (
             "--window",
             "Do not push structures higher than this above the start, and ignore transition "
-            "states above it, in kJ/mol.",
+            "states above it, in kJ/mol. With --reference, what pushes lead to above it is left "
+            "alone too.",
         ),
     ):
         command = click.option(flag, metavar="N", help=meaning)(command)

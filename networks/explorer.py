@@ -39,7 +39,7 @@ from networks.executor import Executor
 from networks.frontier import Frontier
 from networks.hands import Hands
 from networks.learning import Learning, Recalled, Sampled, folder_of, load_learner
-from networks.outlook import Outlook
+from networks.outlook import CHOICE, TRIAL, Outlook
 from networks.policy import Policy, load_policy
 from networks.records import DC, EQ, TS, Complete, Key, Plan, StoppedBy
 from networks.round import Round
@@ -47,10 +47,6 @@ from networks.settings import KEEP, Keep, Settings
 from networks.stage import Question, Stage, Start
 from networks.store import Store
 from networks.tasks import Push, Task
-
-# What random numbers are made from, after the seed: each purpose has its own stream.
-# 2 is that of the pushes of an EQ (`networks.outlook`).
-_CHOICE, _TRIAL = 1, 3
 
 
 def explore(
@@ -152,6 +148,8 @@ def resume(
     store = Store.open(output, writing=True)
     try:
         old = store.settings
+        if old.learn:
+            _check_executor(executor)
         settings = replace(
             old,
             window_kj_mol=old.window_kj_mol if window_kj_mol is KEEP else window_kj_mol,
@@ -198,6 +196,11 @@ def _check_learning(output: Path, executor: Executor | None) -> None:
             f"{folder} must not exist: the models of this run will lie there; delete it or choose "
             "another output"
         )
+    _check_executor(executor)
+
+
+def _check_executor(executor: Executor | None) -> None:
+    """InputError if a run that learns cannot be done by it."""
     if executor is not None:
         raise InputError("`executor` must not be given to a run that learns: its surface changes")
 
@@ -300,6 +303,8 @@ class _Exploration:
             tasks = learning.sample()
             if tasks:
                 yield from self._do(Sampled(store.rounds, tasks))
+                if self._stopped_early():
+                    return
         if learning.due(anything_left):
             yield Training(len(learning.models) + 1, learning.labels)
             yield Trained(learning.train())
@@ -368,7 +373,7 @@ class _Exploration:
         self._store.absorb(absorbed, self._budget.seconds)
         self._budget.spend(absorbed)
         self._policy.learn(absorbed.trials, self._network)
-        self._outlook.learn(absorbed.eqs if stage.number else ())
+        self._outlook.take(absorbed.eqs if stage.number else ())
         finder = {id: trial.number for trial in absorbed.trials for id in trial.found}
         records: list[EQ | TS | DC] = [*absorbed.eqs, *absorbed.dcs, *absorbed.tss]
         for record in records:
@@ -392,7 +397,7 @@ class _Exploration:
     def _plan(self) -> Plan:
         """Choose the pushes of the next round."""
         number = self._store.rounds
-        rng = np.random.default_rng([self._settings.seed, _CHOICE, number])
+        rng = np.random.default_rng([self._settings.seed, CHOICE, number])
         items = self._policy.choose(self._frontier(), self._network, self._budget.room(), rng)
         if not items:
             raise AfirError(
@@ -417,7 +422,7 @@ class _Exploration:
                 listed = self._outlook.pushes(eq)
                 terms = listed[item.push % len(listed)]
                 left.append(None)
-            seed = (self._settings.seed, _TRIAL, eq.number, item.push)
+            seed = (self._settings.seed, TRIAL, eq.number, item.push)
             tasks.append(Push(eq.point(), terms, plan.ceiling, seed))
         return Round(
             plan,

@@ -16,7 +16,8 @@ from networks.network import ReactionNetwork, bonds_changed
 from networks.records import COMPLEX, EQ
 from networks.store import Store
 
-_PUSHES = 2  # the stream of random numbers that pushes are made from
+CHOICE, PUSHES, TRIAL = 1, 2, 3
+"""What random numbers are made from, after the seed: each purpose has its own stream."""
 
 _SLACK = 0.3  # eV: what an energy may change by from one surface to another
 
@@ -51,13 +52,13 @@ class Outlook:
         for eq in self._network.eqs.values():
             self._expand(eq, used.get(eq.id, ()), left.get(eq.id))
 
-    def learn(self, eqs: Iterable[EQ]) -> None:
+    def take(self, eqs: Iterable[EQ]) -> None:
         """A round is over and has brought these EQs."""
         self._exhausted = False
         for eq in eqs:
             self._expand(eq)
 
-    def frontier(self, learned: int | None) -> Frontier:
+    def frontier(self, models: int | None) -> Frontier:
         """What is chosen from: pushes never tried, then what is tried once more, and again.
 
         Which of them there are follows from what is written, so that a resumed run chooses from
@@ -65,15 +66,15 @@ class Outlook:
 
         Parameters
         ----------
-        learned
-            How many models the run has learned so far; None if it does not learn.
+        models
+            How many the run has learned so far; None if it does not learn.
         """
         if self._exhausted or self._first.anything_left():
             self._again = None
             return self._first
         attempt = 1
         while self._again is None or not self._again.anything_left():
-            if attempt >= self._most_attempts(learned):
+            if attempt >= self._most_attempts(models):
                 self._exhausted = True
                 return self._first
             eqs = filter(self._worth_expanding, self._network.eqs.values())
@@ -95,7 +96,7 @@ class Outlook:
             eq.positions,
             targets=settings.targets,
             terms=settings.terms,
-            rng=np.random.default_rng([settings.seed, _PUSHES, eq.number]),
+            rng=np.random.default_rng([settings.seed, PUSHES, eq.number]),
         )
 
     @property
@@ -121,12 +122,12 @@ class Outlook:
         if self._worth_expanding(eq):
             self._first.add(eq, used, left)
 
-    def _most_attempts(self, learned: int | None) -> int:
+    def _most_attempts(self, models: int | None) -> int:
         """How often a push is tried at most, as things are."""
         attempts = self._settings.attempts
-        if learned is None:
+        if models is None:
             return attempts
-        return max(1, attempts - 1) if learned == 0 else max(2, attempts)
+        return max(1, attempts - 1) if models == 0 else max(2, attempts)
 
     def _worth_expanding(self, eq: EQ) -> bool:
         settings, start = self._settings, self._network.eqs["EQ0"]

@@ -4,11 +4,11 @@ The object of ``afir show RUN --json`` has the keys below; ``docs/show-json.md``
 A key is never renamed or removed without a new ``schema_version``.
 
 ``schema_version``, ``molecule`` {``formula``, ``charge``, ``multiplicity``}, ``surface``,
-``seed``, ``eq`` [{``id``, ``energy_hartree``, ``relative_kj_mol``, ``flags``, ``xyz``,
-``name``}], ``dc`` (the same), ``ts`` (the same without ``name``, with ``imaginary_cm1``,
-``ends``, ``verified``, ``proof``),
-``trials`` {outcome: count}, ``gradients`` {``total``, ``stages`` {stage: count}}, ``seconds``,
-``complete`` {``anything_left``, ``stopped_by``}.
+``searched_on``, ``learned``, ``seed``, ``eq`` [{``id``, ``energy_hartree``, ``relative_kj_mol``,
+``flags``, ``xyz``, ``name``}], ``dc`` (the same), ``ts`` (the same without ``name``, with
+``imaginary_cm1``, ``ends``, ``verified``, ``proof``),
+``trials`` {outcome: count}, ``gradients`` {``total``, ``counted``, ``stages`` {stage: count}},
+``seconds``, ``complete`` {``anything_left``, ``stopped_by``}.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def show_object(run: Run) -> dict[str, Any]:
         },
         "surface": run.settings.reported[0],
         "searched_on": run.settings.surface,
-        "learned": run.settings.learn,
+        "learned": bool(run.models),
         "seed": run.settings.seed,
         "eq": [node(eq) for eq in network.eqs.values()],
         "ts": [

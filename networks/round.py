@@ -29,6 +29,8 @@ from networks.tasks import Characterise, Confirm, Label, Labelled, Push, TaskRes
 
 _ALIKE = 6  # known minima that a new one is compared with at most
 
+_MORE = 0.7  # eV: surfaces differ more in energies of fragments than in others
+
 _PROBE = Key("probe", 0)  # whether the surface still works where it did
 
 
@@ -144,10 +146,16 @@ class Round:
             self._own_minima.append(range(first, len(self._minima)))
             self._own_channels.append(range(first_channel, len(self._channels.dcs)))
 
-    def _too_high(self, energy: float) -> bool:
-        """Whether something is so far above the window that no gradient of a reference is due."""
+    def _too_high(self, minimum: Minimum) -> bool:
+        """Whether it is so far above the window that no gradient of a reference is due."""
         ceiling = self._plan.ceiling
-        return self._referenced and ceiling is not None and energy > ceiling
+        if not self._referenced or ceiling is None:
+            return False
+        return minimum.energy > ceiling + (_MORE if minimum.dissociated else 0.0)
+
+    def _outside(self, confirmation: Confirmation) -> bool:
+        """Whether a transition state of the reference proved to lie above the window."""
+        return self._window is not None and confirmation.point.energy > self._window
 
     def _alike(self, energy: float) -> tuple[StationaryPoint, ...]:
         """Known EQs that a minimum may turn out to be: nearest in energy (eV, as searched)."""
@@ -162,7 +170,9 @@ class Round:
         """The minima of a trial: the ends of its new transition states, then its own."""
         for index in self._own_candidates[number]:
             value = self._answers[Key("confirm", index)].value
-            if isinstance(value, Confirmation) and value.outcome is Outcome.CONFIRMED:
+            if not isinstance(value, Confirmation) or self._outside(value):
+                continue
+            if value.outcome is Outcome.CONFIRMED:
                 yield from value.ends
         yield from self._behind(number)
 
@@ -170,7 +180,7 @@ class Round:
         """The minima that a push itself led to, as far as they are of interest."""
         value = self._answers[Key("push", number)].value
         for minimum in value.minima if isinstance(value, TrialResult) else ():
-            if not self._too_high(minimum.energy):
+            if not self._too_high(minimum):
                 yield minimum
 
     def _is_new(self, kind: str, index: IdentityIndex, x: Positions, energy: float) -> bool:
@@ -286,7 +296,14 @@ class Round:
         if not isinstance(confirmation, Confirmation):
             dismiss(answer.outcome or Outcome.SURFACE_FAILED, answer.error)
             return
-        if confirmation.outcome is not Outcome.CONFIRMED:
+        if confirmation.outcome in (Outcome.CONFIRMED, Outcome.OUTSIDE_WINDOW):
+            # The window may have been changed since it was asked.
+            if self._outside(confirmation):
+                dismiss(Outcome.OUTSIDE_WINDOW, "it lies above the energy window")
+                return
+            if confirmation.outcome is Outcome.OUTSIDE_WINDOW:
+                return  # it will be examined when it is met again
+        else:
             dismiss(confirmation.outcome, confirmation.outcome.value)
             return
         ends = [self._place(end, note) for end in confirmation.ends]

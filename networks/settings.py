@@ -148,11 +148,6 @@ class Settings:
             raise InputError("`learn` must go with a `reference` to learn from, got none")
         if self.reference_options and not self.reference:
             raise InputError("`reference_options` must go with a `reference`, got none")
-        if self.reported == (self.surface, self.surface_options) and self.reference:
-            raise InputError(
-                f"`reference` must be another surface than `surface`, both are {self.reference}; "
-                "leave the reference away"
-            )
         if self.targets is not None:
             object.__setattr__(self, "targets", _targets(self.targets))
         if self.wanted is not None:
@@ -175,8 +170,13 @@ class Settings:
         return self.keep_frames or bool(self.reference)
 
     def check(self, molecule: Molecule) -> None:
-        """Raise InputError when something does not fit the molecule."""
+        """Raise InputError when something does not fit the molecule or makes no sense."""
         n = molecule.n_atoms
+        if self.reference and self.reported == (self.surface, self.surface_options):
+            raise InputError(
+                f"`reference` must be another surface than `surface`, both are {self.reference}; "
+                "leave the reference out"
+            )
         for atom in self.targets or ():
             if atom >= n:
                 raise InputError(

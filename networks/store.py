@@ -178,8 +178,11 @@ class Store:
     # -- writing -------------------------------------------------------------------------
 
     def change_settings(self, settings: Settings) -> None:
-        """Replace the settings."""
+        """Replace the settings; what was outside another energy window is examined anew."""
         with self._database.writing() as connection:
+            if settings.window_kj_mol != self.settings.window_kj_mol:
+                outside = schema.DISMISSED.c.outcome == Outcome.OUTSIDE_WINDOW.name
+                connection.execute(sa.delete(schema.DISMISSED).where(outside))
             connection.execute(
                 sa.update(schema.RUN).values(settings=json.dumps(settings.to_dict()))
             )

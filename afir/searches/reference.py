@@ -18,7 +18,17 @@ from typing import TypeVar
 
 import numpy as np
 
-from afir.driver import Asked, Level, Request, Search, referred, relayed, stage, unlearned
+from afir.driver import (
+    Asked,
+    Level,
+    Request,
+    Search,
+    geometries,
+    referred,
+    relayed,
+    stage,
+    unlearned,
+)
 from afir.errors import SurfaceError
 from afir.gaussian import GaussianProcess
 from afir.geometry import bonds, displacement, internal_part, superpose
@@ -46,6 +56,7 @@ _CLOSE = 0.1  # eV/Å: gradients from which a search on the reference itself get
 _FARTHEST = 0.4  # Å: the longest way of an atom before the reference is asked again
 _STEPS = 6  # of a search on the reference itself, where the two surfaces have nothing in common
 _LOOKS = (1.0 / 3.0, 2.0 / 3.0, 1.0)  # of each side of a path, where the reference is asked
+_ROOM = 0.3  # eV: so far above the ceiling the order of a point does not matter
 _SURE = 0.015  # eV: what is expected this well on a path like the one before is not asked again
 _KNOWN, _AS_LOW = 0.05, 5e-4  # Å and eV: closer to a known minimum it is that
 _PATHS = 4  # paths of the cheap surface that are followed before one of the reference
@@ -68,8 +79,7 @@ class _Difference:
 
     def deviation(self, positions: Positions) -> float:
         """How far, in eV, it may be from the truth at one geometry (n, 3)."""
-        if self._learned is None:
-            return float("inf")
+        assert self._learned is not None  # it has been asked at a stationary point before
         return float(self._learned.deviations(positions[None])[0])
 
     def learn(self, positions: Positions, cheap: Evaluation, truth: Evaluation) -> None:
@@ -90,7 +100,7 @@ class _Difference:
         """
 
         def near(asked: Asked) -> Asked:
-            there = _geometries(asked)[0]
+            there = geometries(asked)[0]
             if around is not None and displacement(around, there) > _FARTHEST:
                 raise _LeftError(there)
             return asked
@@ -100,7 +110,7 @@ class _Difference:
     def _corrected(self, asked: Asked, evaluation: Evaluation) -> Evaluation:
         if self._learned is None:
             return evaluation
-        said = self._learned.predict(_geometries(asked))
+        said = self._learned.predict(geometries(asked))
         return Evaluation(
             evaluation.energies + said.energies, evaluation.gradients + said.gradients
         )
@@ -170,11 +180,12 @@ def confirm_by_reference(
 
     The two softest modes are measured on the reference. The path is followed on the cheap surface
     with the difference added, and the reference is asked at three points of each side: its energy
-    must fall from each to the next. What it says there is learned, and the path followed anew,
-    until it leads where the one before did, four times at most, and asked where the difference is
-    not known to 15 meV; then the last that fell counts.
-    Where the energy never falls, the path is followed on the reference itself. No path is followed
-    from a saddle point above the `ceiling`, an energy of the reference in eV.
+    must fall from each to the next. What it says there is learned, and the path followed anew. A
+    path followed anew is asked only where the deviation of the difference is above 15 meV. It ends
+    when a path leads where the one before did, when nothing was asked, or after four paths; the
+    last that fell counts. Where the energy never falls, the path is followed on the reference
+    itself. No path is followed from a saddle point above the `ceiling`, an energy of the reference
+    in eV.
 
     Parameters and result as for `afir.searches.confirm.confirm`; the ends are those of the cheap
     surface, where it has them too.
@@ -253,8 +264,7 @@ def _agreed(
     while stale < _PATIENCE:
         x = here.positions
         try:
-            truth = yield from referred(_asked(x[None], difference))
-            cheap = yield from unlearned(_asked(x[None], difference))
+            truth = yield from _learned_at(x, difference)
         except SurfaceError:
             if least == np.inf:
                 raise
@@ -262,7 +272,6 @@ def _agreed(
             back = superpose(x, nearest.positions)
             here = replace(here, positions=0.5 * (x + back))
             continue
-        difference.learn(x[None], cheap, truth)
         gradient = internal_part(x, truth.gradients[0])
         size = float(np.abs(gradient).max())
         if size < gradient_limit:
@@ -283,8 +292,12 @@ def _agreed(
     return result
 
 
-def _geometries(asked: Asked) -> Positions:
-    return asked.positions if isinstance(asked, Request) else asked
+def _learned_at(positions: Positions, difference: _Difference) -> Search[Evaluation]:
+    """What the reference says of one geometry (n, 3); the difference there is learned."""
+    truth = yield from referred(_asked(positions[None], difference))
+    cheap = yield from unlearned(_asked(positions[None], difference))
+    difference.learn(positions[None], cheap, truth)
+    return truth
 
 
 def _asked(positions: Positions, owner: object) -> Search[Evaluation]:
@@ -317,8 +330,8 @@ def _converged(
         top = yield from _agreed(guess, search, difference, gradient_limit, limits)
         if top.outcome is not Outcome.CONVERGED:
             return Outcome.NOT_STATIONARY, point
-        if ceiling is not None and top.energy > ceiling:
-            return Outcome.OUTSIDE_WINDOW, point
+        if ceiling is not None and top.energy > ceiling + _ROOM:
+            return Outcome.OUTSIDE_WINDOW, replace(point, energy=top.energy)
         measured = softest(molecule, top.positions, top.energy, top.gradient, top.hessian)
         point = yield from referred(stage("hessian", measured))
         if point.order == 0:
@@ -331,6 +344,8 @@ def _converged(
             gradient_limit *= _TIGHTER
         elif -point.wavenumbers[0] < limits.softest_imaginary:
             return Outcome.TOO_SOFT, point
+        elif ceiling is not None and point.energy > ceiling:
+            return Outcome.OUTSIDE_WINDOW, point
         else:
             return Outcome.CONVERGED, point
     return Outcome.WRONG_ORDER if point.order != 1 else Outcome.NOT_STATIONARY, point
@@ -345,23 +360,25 @@ def _falls(
     only where the difference is not sure yet. Points where it fails are left out, if others of that
     side are left.
     """
-    path = found.irc_positions
-    middle = int(np.argmax(found.irc_energies))
+    path, energies = found.irc_positions, found.irc_energies
+    middle = int(np.argmax(energies))
+    sides = [[middle - k for k in _looked_at(path[middle::-1])]]
+    sides.append([middle + k for k in _looked_at(path[middle:])])
+    # Before anything is learned here: the energies of the path are from before, too.
+    sure = [
+        {k: float(energies[k]) for k in side if again and difference.deviation(path[k]) < _SURE}
+        for side in sides
+    ]
     falls, count = True, 0
-    energies = found.irc_energies
-    sides = ((path[middle::-1], energies[middle::-1]), (path[middle:], energies[middle:]))
-    for side, expected in sides:
+    for side, expected in zip(sides, sure, strict=True):
         last, heard = found.point.energy, 0
-        for index in _looked_at(side):
-            place = side[index]
-            energy = float(expected[index])
-            if not again or difference.deviation(place) > _SURE:
+        for index in side:
+            energy = expected.get(index)
+            if energy is None:
                 try:
-                    truth = yield from referred(_asked(place[None], difference))
-                    cheap = yield from unlearned(_asked(place[None], difference))
+                    truth = yield from _learned_at(path[index], difference)
                 except SurfaceError:
                     continue
-                difference.learn(place[None], cheap, truth)
                 energy = float(truth.energies[0])
                 count += 1
             falls &= energy < last

@@ -6,10 +6,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from afir.driver import Level, Request, Search, reference_stage
+from afir.driver import Level, Request, Search, geometries, reference_stage
 from afir.errors import SurfaceError
 
 T = TypeVar("T")
+
+
+FORCED = "push"
+"""The stage in which an artificial force acts."""
 
 
 class DoubtError(SurfaceError):
@@ -28,7 +32,8 @@ def trusting(search: Search[T], tolerated: float = 0.0) -> Search[T]:
     search
         The search.
     tolerated
-        Error of the gradient on an atom, in eV/Å, that does not matter, low as the limit may be.
+        Error of the gradient on an atom, in eV/Å, that does not matter in the stage `FORCED`, low
+        as the limit may be.
 
     Raises
     ------
@@ -44,10 +49,12 @@ def trusting(search: Search[T], tolerated: float = 0.0) -> Search[T]:
             except SurfaceError as error:
                 asked = search.throw(error)
                 continue
-            spread, limit = evaluation.spread, max(evaluation.limit, tolerated)
+            forced = isinstance(asked, Request) and asked.stage == FORCED
+            spread = evaluation.spread
+            limit = max(evaluation.limit, tolerated) if forced else evaluation.limit
             if spread is not None and float(spread.max(initial=0.0)) > louder * limit:
                 worst = int(np.argmax(spread))
-                positions = asked.positions if isinstance(asked, Request) else asked
+                positions = geometries(asked)
                 try:
                     truth = yield Request(
                         positions[worst][None], reference_stage("label"), Level.REFERENCE, search

@@ -27,11 +27,16 @@ from afir.quadratic import agreeing
 from afir.searches.characterise import NotAMinimum, characterise
 from afir.searches.confirm import confirm
 from afir.searches.hessian import hessian
-from afir.searches.reference import characterise_by_reference, confirm_by_reference
+from afir.searches.reference import (
+    _Difference,
+    _falls,
+    characterise_by_reference,
+    confirm_by_reference,
+)
 from afir.searches.saddle import saddle
 from afir.searches.softest import softest
 from afir.searches.trust import DoubtError, trusting
-from afir.stationary import Candidate, Outcome
+from afir.stationary import Candidate, Confirmation, Outcome, StationaryPoint
 from afir.surface import Checked, Evaluation, Surface, load_surface
 from afir.surfaces.analytic import double_well
 from afir.units import KJ_PER_MOL
@@ -128,13 +133,16 @@ def test_a_surface_that_errs_as_feared_ends_the_search() -> None:
         solve(trusting(asking(1.0, 1.1)), surface)
 
 
-def test_an_error_small_beside_the_force_is_tolerated() -> None:
+def test_an_error_small_beside_the_force_is_tolerated_where_it_acts() -> None:
     surface = Checked(Shifted(slope=1.0, spread=1.1), Shifted())
     gradients: Counter[str] = Counter()
-    solve(trusting(asking(1.0, 1.1), tolerated=2.0), surface, gradients=gradients)
+    pushed = trusting(stage("push", asking(1.0, 1.1)), tolerated=2.0)
+    solve(pushed, surface, gradients=gradients)
     assert reference_gradients(gradients) == 0
+    with pytest.raises(DoubtError, match=r"where 1\.0 eV/Å are tolerated"):
+        solve(trusting(stage("saddle", asking(1.0, 1.1)), tolerated=2.0), surface)
     with pytest.raises(DoubtError, match=r"where 1\.1 eV/Å are tolerated"):
-        solve(trusting(asking(1.0, 1.1), tolerated=1.08), surface)
+        solve(trusting(stage("push", asking(1.0, 1.1)), tolerated=1.08), surface)
 
 
 def test_failures_pass_through_to_a_trusting_search() -> None:
@@ -214,6 +222,70 @@ def test_minima_and_transition_states_are_those_of_the_reference(name: str) -> N
         assert point.order == 0
         assert point.energy == pytest.approx(again.energy, abs=1e-4)
         assert reference_gradients(asked) < 15
+
+
+@pytest.mark.parametrize(
+    ("above", "outcome"),
+    [
+        (-0.5, Outcome.OUTSIDE_WINDOW),
+        (-0.05, Outcome.OUTSIDE_WINDOW),
+        (0.05, Outcome.CONFIRMED),
+    ],
+)
+def test_no_path_is_followed_from_above_the_ceiling(above: float, outcome: Outcome) -> None:
+    case = REFERENCES["hcn"]
+    molecule, surface = case.molecule, both(case.molecule)
+    cheap = solve(saddle(molecule, case.saddle), surface)
+    candidate = Candidate(cheap.positions, cheap.energy, cheap.hessian, "test")
+    true = float(load_surface("gfn2", molecule).evaluate(case.saddle[None]).energies[0])
+    gradients: Counter[str] = Counter()
+    search = confirm_by_reference(molecule, candidate, ceiling=true + above)
+    found = solve(search, surface, gradients=gradients)
+    assert found.outcome is outcome
+    assert found.point.energy == pytest.approx(true, abs=1e-3)
+    assert (gradients["irc"] > 0) == (outcome is Outcome.CONFIRMED)
+    # Far above it the order does not matter.
+    assert (gradients["reference hessian"] > 0) == (above > -0.3)
+
+
+def test_a_path_is_asked_again_only_where_it_went_elsewhere() -> None:
+    case = REFERENCES["h2co"]
+    molecule, surface = case.molecule, both(case.molecule)
+    cheap = solve(saddle(molecule, case.saddle), surface)
+    candidate = Candidate(cheap.positions, cheap.energy, cheap.hessian, "test")
+    gradients: Counter[str] = Counter()
+    found = solve(confirm_by_reference(molecule, candidate), surface, gradients=gradients)
+    assert found.outcome is Outcome.CONFIRMED
+    assert 6 <= found.checked_at < 12
+    assert reference_gradients(gradients) <= 18
+
+
+@dataclass(frozen=True)
+class Linear(Shifted):
+    """Two atoms pulled together or apart: E = s·r."""
+
+    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
+        arm = positions[:, 1] - positions[:, 0]
+        r = np.linalg.norm(arm, axis=1)
+        pull = (self.slope / r)[:, None] * arm
+        return Evaluation(self.slope * r, np.stack([-pull, pull], axis=1))
+
+
+def test_what_is_learned_on_a_path_does_not_vouch_for_its_energies() -> None:
+    """The energies of the path fall, those of the reference rise, and little was known of it."""
+    cheap, reference = Linear(slope=-2.0), Linear(slope=2.0)
+    difference = _Difference()
+    far = pair(3.0)[None]
+    difference.learn(far, cheap.evaluate(far), reference.evaluate(far))
+    lengths = (1.03, 1.02, 1.01, 1.0, 1.01, 1.02, 1.03)
+    path = np.array([pair(r) for r in lengths])
+    energies = np.array([1.7, 1.8, 1.9, 57.0, 1.9, 1.8, 1.7])
+    nothing = np.empty(0)
+    point = StationaryPoint(path[3], 7.0, 0.0, np.eye(6), nothing, nothing, 1)
+    found = Confirmation(Outcome.CONFIRMED, point, (), True, path, energies)
+    falls, asked = solve(_falls(found, difference, again=True), Checked(cheap, reference))
+    assert not falls
+    assert asked == 6
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from mlpot.dataset import Dataset, above, read_dataset, split
 training = pytest.importorskip("mlpot.training")
 recipe = pytest.importorskip("mlpot.recipe")
 report = pytest.importorskip("mlpot.report")
+potential = pytest.importorskip("mlpot.potential")
 
 SMALL = Architecture("painn", features=16, interactions=2)
 
@@ -207,6 +208,13 @@ def test_from_the_command_line(
     told = json.loads(capsys.readouterr().out)
     assert sum(told["frames"]) == len(data)
     assert {row["origin"] for row in told["errors"]["validation"]} >= {"all"}
+    shape = potential.load_potential(model).description.architecture
+    assert (shape.cutoff, shape.radial) == (3.5, 8)
+    whole = [str(frames), "-o", str(tmp_path / "whole.model"), *options, "--radial", "12"]
+    assert main(["train", *whole]) == 0
+    shape = potential.load_potential(tmp_path / "whole.model").description.architecture
+    assert (shape.cutoff, shape.radial) == (5.0, 12)
+    capsys.readouterr()
     figure = tmp_path / "errors.png"
     assert main(["test", str(model), str(frames), "--plot", str(figure)]) == 0
     assert "rank correlation" in " ".join(capsys.readouterr().out.split())

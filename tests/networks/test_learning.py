@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +14,23 @@ from ase.io import read
 from runs import HCN, HCN_START, snapshot
 
 from afir.cli import main
-from afir.driver import reference_gradients
+from afir.driver import reference_gradients, solve
 from afir.errors import InputError
+from afir.molecule import Positions
+from afir.searches.characterise import characterise
 from afir.searches.settings import StepSettings
+from afir.stationary import Minimum, Outcome, TrialResult
 from afir.structures import read_structure
 from afir.surface import load_surface
 from networks import Settings, explore, learning, open_run, resume
-from networks.events import Event, Found, TaskDone, Trained
+from networks.dismissals import Dismissals
+from networks.events import Event, Found, RoundDone, TaskDone, Trained
 from networks.executor import SerialExecutor
 from networks.learning import folder_of, load_learner
-from networks.tasks import Bench
+from networks.network import ReactionNetwork
+from networks.records import Item, Key, Plan
+from networks.round import Round
+from networks.tasks import Bench, Labelled, Push, TaskResult
 
 REFERENCED = Settings(surface="gfn1", reference="gfn2", seed=1)
 LEARNING = Settings(surface="gfn1", reference="gfn2", learn=True, seed=1, round_size=4)
@@ -127,13 +135,67 @@ def test_channels_have_the_energy_of_the_reference(tmp_path: Path) -> None:
     assert [dc.energy for dc in channels] == pytest.approx(list(said.energies), abs=1e-3)
 
 
-@pytest.mark.parametrize("window", [400.0, 100.0])
+@pytest.mark.parametrize("window", [400.0, 290.0, 100.0])
 def test_the_window_is_that_of_the_reference(tmp_path: Path, direct: Path, window: float) -> None:
     """The transition state of HCN lies 306 kJ/mol above the start."""
     path = tmp_path / "hcn.db"
     run(path, replace(REFERENCED, window_kj_mol=window))
     known = energies(direct, "TS") if window > 306.0 else []
     assert energies(path, "TS") == pytest.approx(known, abs=1e-4)
+
+
+def test_a_window_that_is_changed_holds_for_a_round_in_progress(
+    tmp_path: Path, direct: Path
+) -> None:
+    settings = replace(REFERENCED, window_kj_mol=400.0)
+    path = tmp_path / "hcn.db"
+    stopped = explore(HCN, HCN_START, settings, path)
+    for event in stopped:
+        if isinstance(event, TaskDone) and event.kind == "confirm":
+            break
+    stopped.close()  # type: ignore[attr-defined]
+    list(resume(path, window_kj_mol=290.0))
+    assert energies(path, "TS") == []
+    assert energies(direct, "TS")
+
+
+def test_a_wider_window_lets_in_what_was_outside(tmp_path: Path, direct: Path) -> None:
+    path = tmp_path / "hcn.db"
+    run(path, replace(REFERENCED, window_kj_mol=290.0, max_trials=3, round_size=3))
+    assert energies(path, "TS") == []
+    list(resume(path, window_kj_mol=None, max_trials=None))
+    assert energies(path, "TS") == pytest.approx(energies(direct, "TS"), abs=1e-4)
+
+
+@pytest.mark.parametrize("referenced", [True, False])
+def test_channels_far_above_the_window_are_left_alone(referenced: bool) -> None:
+    """With 70 kJ/mol more to spare than structures of one piece; without a reference all count."""
+    network = ReactionNetwork(HCN)
+    surface = load_surface("gfn2", HCN)
+    start = solve(characterise(HCN, HCN_START), surface)
+    network.add_eq(start)
+    apart = HCN_START + np.array([[0.0, 0.0, -6.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    further = HCN_START + np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 9.0]])
+    none = np.zeros((3, 3))
+
+    def channel(x: Positions, height: float) -> Minimum:
+        energy = start.energy + height
+        return Minimum(Outcome.DISSOCIATED, x, energy, none, np.eye(9), True)
+
+    plan = Plan(1, start.energy + 5.0, (Item("EQ0", 0), Item("EQ0", 1)))
+    tasks = [Push(start, (), plan.ceiling, (0,)), Push(start, (), plan.ceiling, (1,))]
+    dismissals = Dismissals(HCN)
+    stage = Round(plan, tasks, [1, 0], network, dismissals, referenced=referenced)
+    asked = []
+    for index, minimum in enumerate((channel(apart, 5.6), channel(further, 5.8))):
+        result = TrialResult(Outcome.NO_SADDLE, (), (minimum,), True)
+        answer = TaskResult(result, None, "", Counter(push=1), 0.0)
+        asked += stage.take(Key("push", index), answer)
+    assert [key for key, _ in asked] == ([Key("label", 0)] if referenced else [])
+    for key, _ in asked:
+        stage.take(key, TaskResult(Labelled(-100.0, none), None, "", Counter(), 0.0))
+    absorbed = stage.absorb(network, dismissals, 0)
+    assert [dc.id for dc in absorbed.dcs] == (["DC0"] if referenced else ["DC0", "DC1"])
 
 
 def test_paths_followed_on_the_reference_are_below_the_window_too(
@@ -199,6 +261,38 @@ def test_a_run_that_learns_is_resumed_wherever_it_stopped(tmp_path: Path) -> Non
         assert snapshot(path) == snapshot(whole)
 
 
+def test_a_run_that_ends_with_its_sample_is_resumed_alike(tmp_path: Path) -> None:
+    """The sample uses up the limit: no model is trained, whether or not it was interrupted."""
+    count = 0
+    for event in run(tmp_path / "first.db", LEARNING):
+        if isinstance(event, TaskDone):
+            count += event.gradients if event.kind != "sample" else 0
+            if event.kind == "sample":
+                break
+    settings = replace(LEARNING, max_gradients=count + 1)
+    whole, path = tmp_path / "whole.db", tmp_path / "part.db"
+    events = run(whole, settings)
+    assert any(isinstance(event, TaskDone) and event.kind == "sample" for event in events)
+    assert not any(isinstance(event, Trained) for event in events)
+    stopped = explore(HCN, HCN_START, settings, path)
+    sampled = False
+    for event in stopped:
+        sampled |= isinstance(event, TaskDone) and event.kind == "sample"
+        if sampled and isinstance(event, RoundDone):
+            break
+    stopped.close()  # type: ignore[attr-defined]
+    list(resume(path))
+    assert snapshot(path) == snapshot(whole)
+
+
+def test_labels_are_counted_as_they_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "hcn.db"
+    run(path, LEARNING)
+    with open_run(path) as store:
+        kept = [(phase, len(frames)) for phase, frames in store.labels()]
+        assert sorted(store.label_counts()) == sorted(kept)
+
+
 def test_any_number_of_workers_finds_the_same(tmp_path: Path) -> None:
     one, two = tmp_path / "one.db", tmp_path / "two.db"
     run(one, REFERENCED)
@@ -233,6 +327,9 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="`reference_options` must go with a `reference`"):
         Settings(reference_options={"solvent": "water"})
     path = tmp_path / "hcn.db"
+    with pytest.raises(InputError, match="must be another surface than `surface`, both are gfn2"):
+        run(path, Settings(surface="gfn2", reference="gfn2"))
+    Settings(reference="gfn2", reference_options={"solvent": "water"}).check(HCN)
     with SerialExecutorOn("gfn1") as executor, pytest.raises(InputError, match="`executor` must"):
         explore(HCN, HCN_START, LEARNING, path, executor=executor)
     with pytest.raises(InputError, match=r"must not end in \.models"):

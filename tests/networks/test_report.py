@@ -22,7 +22,7 @@ from networks import explore, open_run, schema
 from networks.codec import pack
 from networks.events import RoundDone
 from networks.executor import SerialExecutor
-from networks.records import EQ, Complete, StoppedBy
+from networks.records import EQ, Complete, Model, StoppedBy
 from networks.report import advice, graph_lines, heading, load_run, sections, show_object
 from networks.settings import Settings
 
@@ -121,6 +121,16 @@ def test_the_heading_tells_state_surface_and_zero() -> None:
         "CH2O (charge -1, multiplicity 2) on gfn2 (solvent=water); energies in kJ/mol, relative to "
         "EQ1, the lowest"
     )
+    better = replace(
+        run,
+        settings=Settings(reference="dft", learn=True),
+        models=(Model(1, 3, 150, 60.0, {}), Model(2, 5, 190, 20.0, {})),
+    )
+    assert heading(better).startswith(
+        "CH2O on dft, searched on gfn2 and what was learned from 190 labels; energies"
+    )
+    assert show_object(better)["learned"]
+    assert not show_object(replace(better, models=()))["learned"]
 
 
 def test_a_run_file_gives_the_same(tmp_path: Path) -> None:
