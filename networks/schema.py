@@ -343,7 +343,7 @@ def frames_row(frames: Frames) -> Row:
     }
 
 
-def count(origins: str, level: str) -> int:
+def frames_of_level(origins: str, level: str) -> int:
     """How many frames with these stored origins are of a level."""
     return sum(number for _, each, number in json.loads(origins) if each == level)
 

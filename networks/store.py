@@ -354,7 +354,10 @@ class Store:
         query = sa.select(columns.phase, columns.origins).where(columns.trial.is_not(None))
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
-        counts = [(phase, schema.count(origins, Level.REFERENCE.value)) for phase, origins in rows]
+        counts = [
+            (phase, schema.frames_of_level(origins, Level.REFERENCE.value))
+            for phase, origins in rows
+        ]
         return [(phase, number) for phase, number in counts if number]
 
     def add_model(self, model: Model) -> None:
