@@ -12,10 +12,6 @@ from afir.errors import SurfaceError
 T = TypeVar("T")
 
 
-FORCED = "push"
-"""The stage in which an artificial force acts."""
-
-
 class DoubtError(SurfaceError):
     """A surface was not to be trusted where a search went; the reference said so."""
 
@@ -32,8 +28,7 @@ def trusting(search: Search[T], tolerated: float = 0.0) -> Search[T]:
     search
         The search.
     tolerated
-        Error of the gradient on an atom, in eV/Å, that does not matter in the stage `FORCED`, low
-        as the limit may be.
+        Error of the gradient on an atom, in eV/Å, that does not matter, low as the limit may be.
 
     Raises
     ------
@@ -49,9 +44,7 @@ def trusting(search: Search[T], tolerated: float = 0.0) -> Search[T]:
             except SurfaceError as error:
                 asked = search.throw(error)
                 continue
-            forced = isinstance(asked, Request) and asked.stage == FORCED
-            spread = evaluation.spread
-            limit = max(evaluation.limit, tolerated) if forced else evaluation.limit
+            spread, limit = evaluation.spread, max(evaluation.limit, tolerated)
             if spread is not None and float(spread.max(initial=0.0)) > louder * limit:
                 worst = int(np.argmax(spread))
                 positions = geometries(asked)
