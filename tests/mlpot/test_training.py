@@ -190,6 +190,20 @@ def test_the_limit_catches_bad_frames(data: Dataset) -> None:
     assert caught.mean() >= 0.95
 
 
+def test_without_bad_frames_the_limit_follows_from_the_others(data: Dataset) -> None:
+    """Errors in proportion to the spread, of 8 kcal/mol at most: 10 are to be feared beyond."""
+    potential = random_potential("painn", 4)
+    said = potential.predict(BUTADIENE, data.positions)
+    right = replace(data, energies=said.energies, gradients=said.gradients + 0.1)
+    largest = calibrate(potential, right).factor * said.gradient_spread.max(axis=1)
+    wrong = 0.8 * BAD * largest / largest.max()
+    judged = calibrate(potential, replace(right, energies=said.energies + wrong))
+    assert judged.limit == pytest.approx(largest.max() / 0.8, rel=1e-4)
+    # Of spreads that were never met little is known, small as the errors may be.
+    judged = calibrate(potential, replace(right, energies=said.energies + 1e-3 * wrong))
+    assert judged.limit == pytest.approx(2.0 * np.quantile(largest, 0.98), rel=1e-4)
+
+
 def test_rank_correlation() -> None:
     a = np.array([1.0, 2.0, 3.0, 4.0])
     assert spearman(a, a**3) == pytest.approx(1.0)
