@@ -153,6 +153,30 @@ def spread_out(pool: Pool, count: int) -> list[int]:
     return chosen
 
 
+def random_choice(pool: Pool, count: int, seed: int) -> list[int]:
+    """Choose geometries at random, as often of a kind as they were met.
+
+    Parameters
+    ----------
+    pool
+        To choose from.
+    count
+        How many at most.
+    seed
+        The same gives the same.
+
+    Returns
+    -------
+    list of int
+        Indices, in the order of choice.
+    """
+    if count < 1:
+        raise InputError(f"`count` must be 1 or more, got {count}")
+    if seed < 0:
+        raise InputError(f"`seed` must be 0 or more, got {seed}")
+    return [int(index) for index in np.random.default_rng(seed).permutation(len(pool))[:count]]
+
+
 def label(
     pool: Pool,
     chosen: Sequence[int],

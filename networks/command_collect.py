@@ -48,6 +48,12 @@ from afir.terminal import (
     show_default=True,
     help="Only geometries up to this above the lowest, in kJ/mol.",
 )
+@click.option(
+    "--by-chance",
+    type=int,
+    metavar="SEED",
+    help="Choose at random instead of the most different ones.",
+)
 @click.option("--workers", type=int, default=1, show_default=True, help="Worker processes.")
 def collect(
     runs: tuple[Path, ...],
@@ -57,18 +63,19 @@ def collect(
     count: int,
     stages: str | None,
     ceiling: float,
+    by_chance: int | None,
     workers: int,
 ) -> int:
     """Choose geometries that the runs RUN... kept, label them, and write extended XYZ.
 
     The runs must have been made with --keep-frames, all of one molecule. Geometries are chosen to
-    be as different as possible. Labels are kept as they come: a command that was stopped goes on
-    where it was when it is given again.
+    be as different as possible, or at random with --by-chance. Labels are kept as they come: a
+    command that was stopped goes on where it was when it is given again.
     """
     from afir.files import new_file
     from afir.surface import load_surface
     from afir.units import KJ_PER_MOL
-    from networks.collect import label, pool, spread_out, write_frames
+    from networks.collect import label, pool, random_choice, spread_out, write_frames
     from networks.executor import Executor, ProcessExecutor, SerialExecutor
     from networks.explorer import open_run
     from networks.learning import folder_of
@@ -109,7 +116,10 @@ def collect(
     )
     for store in stores:
         store.close()
-    chosen = spread_out(found, count)
+    if by_chance is None:
+        chosen = spread_out(found, count)
+    else:
+        chosen = random_choice(found, count, by_chance)
     click.echo(
         f"{len(chosen)} of {len(found)} geometries of {first.molecule.name} from "
         f"{len({found.groups[index] for index in chosen})} trials, to be labelled on {surface}",

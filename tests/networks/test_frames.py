@@ -17,7 +17,7 @@ from afir.cli import main
 from afir.errors import InputError
 from afir.surface import load_surface
 from networks import Settings, explore, open_run
-from networks.collect import Pool, label, pool, spread_out
+from networks.collect import Pool, label, pool, random_choice, spread_out
 from networks.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
 from networks.identity import fingerprint
 from networks.tasks import Bench, Task, TaskResult
@@ -157,6 +157,21 @@ def test_labelling_goes_on_where_it_was_stopped(run: Path, tmp_path: Path) -> No
         list(label(everything, chosen[:4], rest, partial, "gfn2", {}))
 
 
+def test_chance_favours_nothing(run: Path) -> None:
+    """The geometries are as high as all there are; those that differ most are higher."""
+    with open_run(run) as store:
+        everything = pool(store.molecule, [("hcn", store.frames())])
+    half = len(everything) // 2
+    chosen = random_choice(everything, half, 1)
+    assert chosen == random_choice(everything, half, 1) != random_choice(everything, half, 2)
+    assert len(set(chosen)) == half
+    assert sorted(random_choice(everything, 10 * half, 1)) == list(range(len(everything)))
+    energies = everything.energies
+    error = energies.std() / np.sqrt(half)
+    assert energies[chosen].mean() == pytest.approx(energies.mean(), abs=3.0 * error)
+    assert energies[spread_out(everything, half // 4)].mean() > energies.mean()
+
+
 def test_collect_writes_what_ase_reads(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,6 +196,7 @@ def test_collect_writes_what_ase_reads(
     ("more", "message"),
     [
         (["--count", "0"], "`count` must be 1"),
+        (["--by-chance", "-1"], "`seed` must be 0 or more"),
         (["--workers", "0"], "--workers must be"),
         (["--ceiling", "-1"], "--ceiling must be positive"),
         (["--stages", "nonsense"], "must name stages of the runs"),
