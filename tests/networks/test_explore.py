@@ -31,7 +31,7 @@ from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
 from afir.units import HARTREE, KJ_PER_MOL
-from networks import KEEP, Settings, explore, explorer, open_run, resume
+from networks import KEEP, Settings, explore, open_run, outlook, resume
 from networks.events import Event, Found, Opened, RoundDone, Stopped, TaskDone, TrialDone
 from networks.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
 from networks.frontier import PushTerms
@@ -419,7 +419,7 @@ def test_a_resumed_run_works_out_the_pushes_of_no_eq_but_those_it_pushes(
         worked_out.append(positions.tobytes())
         return fragments.pushes(molecule, positions, **options)
 
-    monkeypatch.setattr(explorer, "pushes", pushes)
+    monkeypatch.setattr(outlook, "pushes", pushes)
     list(resume(tmp_path / "run", executor=TOY))
     # One, to see whether anything is left.
     assert len(worked_out) == 1
