@@ -205,8 +205,7 @@ class TBLiteSurface:
         except TBLiteRuntimeError as error:
             raise SurfaceError(f"{self._settings.method}: {_sentence(error)}") from error
         finally:
-            engine.set_mixer(*_USUAL)
-            engine.set_temperature(self._settings.temperature)
+            engine.restore(self._settings.temperature)
 
 
 class _Engine:
@@ -270,6 +269,18 @@ class _Engine:
         """Set the electronic temperature in K."""
         energy = temperature * BOLTZMANN / HARTREE
         library.set_calculator_temperature(self._context, self._calculator, energy)
+
+    def restore(self, temperature: float) -> None:
+        """Go back to the usual mixer and a temperature in K, whatever has just happened.
+
+        An interrupt between an SCF that fails and the look at its error leaves the error behind for
+        the next call to trip over, which must not take the place of the interrupt.
+        """
+        try:
+            self.set_mixer(*_USUAL)
+        except TBLiteRuntimeError:
+            self.set_mixer(*_USUAL)
+        self.set_temperature(temperature)
 
     def place(self, bohr: Positions) -> None:
         """Move the atoms to (n, 3) contiguous positions in bohr."""

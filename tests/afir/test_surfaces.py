@@ -358,6 +358,33 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(find_spec("xtb") is None, reason="needs xtb-python")
+def test_an_interrupt_is_not_taken_for_a_failed_scf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in an SCF that is about to fail, before anyone has looked at its error."""
+    surface = gfn2(H2CO)
+    known = surface.evaluate(PLANAR[None]).energies[0]
+    engine = surface._engine
+    library = tblite_module.library
+    unchecked = library.lib.tblite_get_singlepoint
+    context = engine._context[0] if isinstance(engine._context, tuple) else engine._context
+    calls = []
+
+    def converge(result: Any) -> None:
+        calls.append(result)
+        unchecked(context, engine._structure, engine._calculator, result)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        library.context_check(lambda ctx: None)(context)
+
+    monkeypatch.setattr(tblite_module, "_PATIENT", (10, 2))
+    engine.set_mixer(10, 2)
+    monkeypatch.setattr(engine, "converge", converge)
+    with pytest.raises(KeyboardInterrupt):
+        surface.evaluate(PLANAR[None])
+    assert len(calls) == 2
+    monkeypatch.undo()
+    assert surface.evaluate(PLANAR[None]).energies[0] == pytest.approx(known, abs=1e-6)
+
+
 @pytest.mark.parametrize("name", ["HCN", "H2CO", "C2H2"])
 def test_xtb_agrees_with_tblite(name: str) -> None:
     molecule = Molecule(tuple(REFERENCE[name]["numbers"]))
