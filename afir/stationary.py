@@ -22,7 +22,7 @@ class Outcome(Enum):
     FOUND = "at least one transition state candidate was found"
     NO_BARRIER = "the push changed nothing and left no barrier to climb"
     NO_SADDLE = "no peak of the path led to a first-order saddle point"
-    OUTSIDE_WINDOW = "all that was found lies above the energy window"
+    OUTSIDE_WINDOW = "above the energy window"
     TIMED_OUT = "the task took longer than its time limit"
     SEARCH_FAILED = "the search ended with an error of its own"
     DOUBTED = "the surface was not to be trusted on the way"

@@ -64,7 +64,13 @@ def commands() -> list[click.Command]:
     show_default=True,
     help="How many; their spread tells how far each is to be trusted.",
 )
-@click.option("--epochs", type=int, default=80, show_default=True, help="At most.")
+@click.option(
+    "--epochs",
+    type=int,
+    default=80,
+    show_default=True,
+    help="Times that all frames are seen, or more if --fewest-steps are.",
+)
 @click.option(
     "--fewest-steps",
     type=int,

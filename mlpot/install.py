@@ -45,6 +45,8 @@ def main() -> int:
         done = subprocess.run([sys.executable, "-m", "pip", *arguments], check=False)
         if done.returncode:
             return done.returncode
+    print("Installed. What pip says of requirements of schnetpack that are missing is expected:")
+    print("they are for its own way of training, which is not used here.")
     return 0
 
 

@@ -65,7 +65,7 @@ def _limits(command: F) -> F:
             "--window",
             "Do not push structures higher than this above the start, and ignore transition "
             "states above it, in kJ/mol. With --reference, what pushes lead to above it is left "
-            "alone too.",
+            "alone too, judged on --surface with 30 to spare: choose it wider by what both differ.",
         ),
     ):
         command = click.option(flag, metavar="N", help=meaning)(command)

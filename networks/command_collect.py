@@ -151,5 +151,8 @@ def collect(
     partial.unlink()
     lost = f", {failed} left out where the surface failed" if failed else ""
     click.echo(f"Written: {output} ({len(labels)} frames{lost})")
-    click.echo(f"`afir train {output} --output MODEL` trains a potential on it.")
+    click.echo(
+        f"`afir train {output} --output MODEL` trains a potential on it, with --base SURFACE a "
+        "correction of a cheaper surface, which needs fewer labels."
+    )
     return 0

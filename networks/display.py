@@ -153,7 +153,9 @@ def watch(events: Iterable[Event], line: LiveLine, tally: Tally) -> Stopped | No
                     f"while it was relaxed: {', '.join(event.changes)}"
                 )
             elif isinstance(event, Training):
-                line.say(f"Model {event.number}: training on {event.labels} labels")
+                line.say(
+                    f"Model {event.number}: training on {event.labels} labels, a minute or more"
+                )
             elif isinstance(event, Trained):
                 line.say(_learned(event.model))
             elif isinstance(event, Stopped):

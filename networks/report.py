@@ -392,6 +392,8 @@ def advice(run: Run, path: Path) -> list[str]:
         found += _way_to_wanted(run, path)
     else:
         choices = [f"γ above {settings.step.gamma:g} kJ/mol", "another seed"]
+        if settings.window_kj_mol is not None:
+            choices.insert(0, f"--window above {settings.window_kj_mol:g}")
         if settings.terms == 1:
             choices.append("--terms 2")
         if not settings.expand_complexes:

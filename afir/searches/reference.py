@@ -292,17 +292,19 @@ def _agreed(
     return result
 
 
-def _learned_at(positions: Positions, difference: _Difference) -> Search[Evaluation]:
-    """What the reference says of one geometry (n, 3); the difference there is learned."""
-    truth = yield from referred(_asked(positions[None], difference))
-    cheap = yield from unlearned(_asked(positions[None], difference))
+def _learned_at(
+    positions: Positions, difference: _Difference, name: str = "refine"
+) -> Search[Evaluation]:
+    """What the reference says of one geometry (n, 3) in a stage; the difference is learned."""
+    truth = yield from referred(_asked(positions[None], difference, name))
+    cheap = yield from unlearned(_asked(positions[None], difference, name))
     difference.learn(positions[None], cheap, truth)
     return truth
 
 
-def _asked(positions: Positions, owner: object) -> Search[Evaluation]:
+def _asked(positions: Positions, owner: object, name: str) -> Search[Evaluation]:
     """Geometries (k, n, 3), evaluated for an owner, from whose last density an SCF may start."""
-    evaluation = yield Request(positions, "refine", Level.POINT, owner)
+    evaluation = yield Request(positions, name, Level.POINT, owner)
     return evaluation
 
 
@@ -376,7 +378,7 @@ def _falls(
             energy = expected.get(index)
             if energy is None:
                 try:
-                    truth = yield from _learned_at(path[index], difference)
+                    truth = yield from _learned_at(path[index], difference, "irc")
                 except SurfaceError:
                     continue
                 energy = float(truth.energies[0])
