@@ -345,19 +345,6 @@ def test_the_retries_are_real(monkeypatch: pytest.MonkeyPatch) -> None:
     assert impatient.evaluate(PLANAR[None]).energies == pytest.approx(expected.energies, abs=1e-9)
 
 
-# xtb-python
-
-
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "xtb", None)
-    monkeypatch.setitem(sys.modules, "xtb.interface", None)
-    with pytest.raises(MissingPackageError, match=r"afir\[xtb\]"):
-        load_surface("xtb", H2CO)
-    with pytest.raises(InputError, match="`temperature` must be more than 0 K"):
-        load_surface("xtb", H2CO, temperature=-5)
-
-
-@pytest.mark.skipif(find_spec("xtb") is None, reason="needs xtb-python")
 def test_an_interrupt_is_not_taken_for_a_failed_scf(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C in an SCF that is about to fail, before anyone has looked at its error."""
     surface = gfn2(H2CO)
@@ -385,6 +372,19 @@ def test_an_interrupt_is_not_taken_for_a_failed_scf(monkeypatch: pytest.MonkeyPa
     assert surface.evaluate(PLANAR[None]).energies[0] == pytest.approx(known, abs=1e-6)
 
 
+# xtb-python
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "xtb", None)
+    monkeypatch.setitem(sys.modules, "xtb.interface", None)
+    with pytest.raises(MissingPackageError, match=r"afir\[xtb\]"):
+        load_surface("xtb", H2CO)
+    with pytest.raises(InputError, match="`temperature` must be more than 0 K"):
+        load_surface("xtb", H2CO, temperature=-5)
+
+
+@pytest.mark.skipif(find_spec("xtb") is None, reason="needs xtb-python")
 @pytest.mark.parametrize("name", ["HCN", "H2CO", "C2H2"])
 def test_xtb_agrees_with_tblite(name: str) -> None:
     molecule = Molecule(tuple(REFERENCE[name]["numbers"]))
