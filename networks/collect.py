@@ -139,8 +139,7 @@ def spread_out(pool: Pool, count: int) -> list[int]:
     list of int
         Indices, in the order of choice.
     """
-    if count < 1:
-        raise InputError(f"`count` must be 1 or more, got {count}")
+    _check_count(count)
     marks = np.array([fingerprint(pool.molecule, x, 0.0).signature for x in pool.positions])
     chosen = [int(np.argmin(pool.energies))]
     gaps = np.full(len(pool), np.inf)
@@ -151,6 +150,11 @@ def spread_out(pool: Pool, count: int) -> list[int]:
             break
         chosen.append(farthest)
     return chosen
+
+
+def _check_count(count: int) -> None:
+    if count < 1:
+        raise InputError(f"`count` must be 1 or more, got {count}")
 
 
 def random_choice(pool: Pool, count: int, seed: int) -> list[int]:
@@ -170,8 +174,7 @@ def random_choice(pool: Pool, count: int, seed: int) -> list[int]:
     list of int
         Indices, in the order of choice.
     """
-    if count < 1:
-        raise InputError(f"`count` must be 1 or more, got {count}")
+    _check_count(count)
     if seed < 0:
         raise InputError(f"`seed` must be 0 or more, got {seed}")
     return [int(index) for index in np.random.default_rng(seed).permutation(len(pool))[:count]]

@@ -163,9 +163,9 @@ class Learning:
     def due(self, anything_left: bool) -> bool:
         """Whether a model is to be trained; the argument is that of `ready`."""
         if not self.models:
-            enough = self.labels >= _FEWEST_NEW
-            tasks = len(self._store.label_counts())
-            return self.ready(anything_left) and enough and tasks >= _FEWEST_TASKS
+            counts = [number for _, number in self._store.label_counts()]
+            enough = sum(counts) >= _FEWEST_NEW and len(counts) >= _FEWEST_TASKS
+            return enough and self.ready(anything_left)
         known = self.models[-1].labels
         return self.labels - known >= max(_FEWEST_NEW, _SHARE_NEW * known)
 

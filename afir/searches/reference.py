@@ -364,19 +364,16 @@ def _falls(
     """
     path, energies = found.irc_positions, found.irc_energies
     middle = int(np.argmax(energies))
-    sides = [[middle - k for k in _looked_at(path[middle::-1])]]
-    sides.append([middle + k for k in _looked_at(path[middle:])])
+    back = [middle - k for k in _looked_at(path[middle::-1])]
+    forth = [middle + k for k in _looked_at(path[middle:])]
     # Before anything is learned here: the energies of the path are from before, too.
-    sure = [
-        {k: float(energies[k]) for k in side if again and difference.deviation(path[k]) < _SURE}
-        for side in sides
-    ]
+    sure = {k for k in (*back, *forth) if again and difference.deviation(path[k]) < _SURE}
     falls, count = True, 0
-    for side, expected in zip(sides, sure, strict=True):
+    for side in (back, forth):
         last, heard = found.point.energy, 0
         for index in side:
-            energy = expected.get(index)
-            if energy is None:
+            energy = float(energies[index])
+            if index not in sure:
                 try:
                     truth = yield from _learned_at(path[index], difference, "irc")
                 except SurfaceError:
