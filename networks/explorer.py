@@ -38,7 +38,7 @@ from networks.events import (
 from networks.executor import Executor
 from networks.frontier import Frontier
 from networks.hands import Hands
-from networks.learning import Learning, Recalled, Sampled, folder_of, load_learner
+from networks.learning import Learning, Recalled, Sampled, check_folder
 from networks.outlook import CHOICE, TRIAL, Outlook
 from networks.policy import Policy, load_policy
 from networks.records import DC, EQ, TS, Complete, Key, Plan, StoppedBy
@@ -105,7 +105,8 @@ def explore(
     settings.check(molecule)
     _check_workers(workers)
     if settings.learn:
-        _check_learning(output, executor)
+        check_folder(output)
+        _check_executor(executor)
     policy = load_policy(settings.policy, settings.policy_options)
     store = Store.create(output, molecule, x, settings, job)
     return _begun(store, _events(store, policy, workers, executor))
@@ -183,20 +184,6 @@ def open_run(output: Path) -> Store:
 def _check_workers(workers: int) -> None:
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise InputError(f"`workers` must be a whole number of 1 or more, got {workers!r}")
-
-
-def _check_learning(output: Path, executor: Executor | None) -> None:
-    """InputError if a run that learns could not."""
-    load_learner()
-    folder = folder_of(output)
-    if folder == output:
-        raise InputError(f"`output` must not end in .models, got {output}: models will lie there")
-    if folder.exists():
-        raise InputError(
-            f"{folder} must not exist: the models of this run will lie there; delete it or choose "
-            "another output"
-        )
-    _check_executor(executor)
 
 
 def _check_executor(executor: Executor | None) -> None:

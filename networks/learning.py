@@ -103,6 +103,19 @@ def folder_of(run: Path) -> Path:
     return run.with_name(f"{run.stem}.models")
 
 
+def check_folder(run: Path) -> None:
+    """Raise InputError if models could not be trained or kept beside a new run file."""
+    load_learner()
+    folder = folder_of(run)
+    if folder == run:
+        raise InputError(f"`output` must not end in .models, got {run}: models will lie there")
+    if folder.exists():
+        raise InputError(
+            f"{folder} must not exist: the models of this run will lie there; delete it or choose "
+            "another output"
+        )
+
+
 class Learning:
     """The models of a run: which one is in use, when the next is due.
 

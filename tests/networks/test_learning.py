@@ -65,7 +65,6 @@ class Perfect:
 @pytest.fixture(autouse=True)
 def perfect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learning, "load_learner", Perfect)
-    monkeypatch.setattr("networks.explorer.load_learner", Perfect)
     monkeypatch.setattr(Perfect, "calls", [])
 
 
