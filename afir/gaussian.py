@@ -8,13 +8,16 @@ with a Matérn kernel. In q all bonds break and form alike, fragments far apart 
 other, and nothing depends on where the molecule lies or how it is turned (10.1063/5.0009347). A
 gradient tells 3n numbers of the same function, whose covariances are derivatives of the kernel
 (10.1063/1.4986787); with them a few dozen points describe a whole reaction path.
+
+Where like atoms may change places the kernel is summed over all ways to do so, k(q, q') + k(q, Pq')
++ …, and so is every function drawn from it the same for each of them (10.1038/s41467-018-06169-2).
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 
 from afir.molecule import Positions
 from afir.surface import Evaluation
@@ -30,8 +33,7 @@ _TINY = 1e-12
 class GaussianProcess:
     """What some energies and gradients of a molecule say of all other geometries.
 
-    The mean far from all that is known, m, is the highest energy that came first: unknown places
-    do not look inviting. The scale σ follows from the fit in closed form.
+    The scale σ follows from the fit in closed form.
 
     Parameters
     ----------
@@ -41,29 +43,63 @@ class GaussianProcess:
         (k,) in eV.
     gradients
         (k, n, 3) in eV/Å.
+    mean
+        m in eV, what is expected far from all that is known. Without it, the highest of the
+        energies: unknown places do not look inviting.
+    exchanges
+        (g, n) orders of the atoms, the given one among them, in which the energy is the same.
+        Without them no two atoms are alike.
+    length
+        l in Å⁻¹.
+    noise
+        Of energies, in units of σ, and of gradients, in Å⁻¹ times σ.
     """
 
-    def __init__(self, positions: Positions, energies: Array, gradients: Array) -> None:
+    def __init__(
+        self,
+        positions: Positions,
+        energies: Array,
+        gradients: Array,
+        *,
+        mean: float | None = None,
+        exchanges: NDArray[np.intp] | None = None,
+        length: float = _LENGTH,
+        noise: tuple[float, float] = (_ENERGY_NOISE, _GRADIENT_NOISE),
+    ) -> None:
         n = positions.shape[1]
-        self._mean = float(energies.max())
+        self._mean = float(energies.max()) if mean is None else mean
+        self._length = length
+        self._noise = noise
+        # How each exchange of atoms exchanges the pairs of them.
+        place = np.zeros((n, n), dtype=np.intp)
+        one, other = np.triu_indices(n, 1)
+        place[one, other] = place[other, one] = np.arange(len(one))
+        orders = np.arange(n)[None] if exchanges is None else exchanges
+        self._orders = place[orders[:, one], orders[:, other]]
         self._q = np.empty((0, n * (n - 1) // 2))
         self._slopes = np.empty((0, n * (n - 1) // 2, 3 * n))
         self._known = np.empty((0, 1 + 3 * n))
         self._factor = np.empty((0, 0))
         self.learn(positions, energies, gradients)
 
+    @property
+    def scale(self) -> float:
+        """σ in eV."""
+        return float(np.sqrt(self._variance))
+
     def learn(self, positions: Positions, energies: Array, gradients: Array) -> None:
         """Add what is known of more geometries; the arguments are those of the class."""
-        q, slopes = _features(positions)
+        q, slopes = self._features(positions)
         new = np.column_stack([energies - self._mean, gradients.reshape(len(q), -1)])
         # The Cholesky factor of what was known stays as it is and gets more rows.
-        across = _covariance(self._q, self._slopes, q, slopes).reshape(len(self._factor), new.size)
-        within = _covariance(q, slopes, q, slopes).reshape(new.size, new.size)
-        noise = np.full(new.shape, _GRADIENT_NOISE**2)
-        noise[:, 0] = _ENERGY_NOISE**2
+        across = self._covariance(self._q, self._slopes, q, slopes)
+        across = across.reshape(len(self._factor), new.size)
+        within = self._covariance(q, slopes, q, slopes).reshape(new.size, new.size)
+        noise = np.full(new.shape, self._noise[1] ** 2)
+        noise[:, 0] = self._noise[0] ** 2
         within[np.diag_indices(new.size)] += noise.ravel()
         lower = solve_triangular(self._factor, across, lower=True, check_finite=False).T
-        corner = cholesky(within - lower @ lower.T, lower=True, check_finite=False)
+        corner = _factor(within - lower @ lower.T)
         above = np.zeros((len(self._factor), new.size))
         self._factor = np.block([[self._factor, above], [lower, corner]])
         self._q = np.concatenate([self._q, q])
@@ -73,12 +109,15 @@ class GaussianProcess:
         weights = cho_solve((self._factor, True), known, check_finite=False)
         self._variance = max(float(known @ weights) / known.size, _TINY)
         table = weights.reshape(self._known.shape)
-        self._alpha = table[:, 0]
-        self._beta = np.einsum("api,ai->ap", self._slopes, table[:, 1:])
+        beta = np.einsum("api,ai->ap", self._slopes, table[:, 1:])
+        # What is known of a geometry is known of it with its like atoms exchanged.
+        self._points = np.concatenate([self._q[:, order] for order in self._orders])
+        self._alpha = np.tile(table[:, 0], len(self._orders))
+        self._beta = np.concatenate([beta[:, order] for order in self._orders])
 
     def predict(self, positions: Positions) -> Evaluation:
         """The most likely energies (k,) in eV and gradients (k, n, 3) of geometries (k, n, 3)."""
-        q, slopes = _features(positions)
+        q, slopes = self._features(positions)
         apart, (value, first, second, _) = self._apart(q)
         along = np.einsum("abp,bp->ab", apart, self._beta)
         energies = self._mean + value @ self._alpha - 2.0 * (first * along).sum(axis=1)
@@ -88,17 +127,19 @@ class GaussianProcess:
 
     def deviations(self, positions: Positions) -> Array:
         """Standard deviations (k,) in eV of the predicted energies of geometries (k, n, 3)."""
-        q, slopes = _features(positions)
-        rows = _covariance(self._q, self._slopes, q, slopes[:, :, :0])
+        q, slopes = self._features(positions)
+        rows = self._covariance(self._q, self._slopes, q, slopes[:, :, :0])
         rows = rows.reshape(len(self._factor), len(q))
         explained = solve_triangular(self._factor, rows, lower=True, check_finite=False)
-        left = np.maximum(1.0 - (explained**2).sum(axis=0), 0.0)
+        apart = q[:, None] - q[:, self._orders]
+        before = _kernel((apart**2).sum(axis=2))[0].sum(axis=1)
+        left = np.maximum(before - (explained**2).sum(axis=0), 0.0)
         result: Array = np.sqrt(self._variance * left)
         return result
 
     def hessians(self, positions: Positions) -> Array:
         """Second derivatives (k, 3n, 3n) in eV/Å² of the predicted energies."""
-        q, slopes = _features(positions)
+        q, slopes = self._features(positions)
         apart, (_, first, second, third) = self._apart(q)
         along = np.einsum("abp,bp->ab", apart, self._beta)
         curved = 4.0 * second * self._alpha - 8.0 * third * along
@@ -108,21 +149,35 @@ class GaussianProcess:
         straight = (2.0 * first * self._alpha - 4.0 * second * along).sum(axis=1)
         inner += straight[:, None, None] * np.eye(q.shape[1])
         result: Array = np.swapaxes(slopes, 1, 2) @ inner @ slopes
-        return result + _bent(positions, self._slope(apart, along, first, second))
+        slope = self._slope(apart, along, first, second) / self._length
+        return result + _bent(positions, slope)
+
+    def _covariance(self, q: Array, slopes: Array, others: Array, their_slopes: Array) -> Array:
+        """`_covariance`, summed over all exchanges of like atoms in the others."""
+        first, *rest = self._orders
+        result = _covariance(q, slopes, others[:, first], their_slopes[:, first])
+        for order in rest:
+            result += _covariance(q, slopes, others[:, order], their_slopes[:, order])
+        return result
+
+    def _features(self, positions: Positions) -> tuple[Array, Array]:
+        """Inverse distances (k, p) in units of l and their derivatives (k, p, 3n) by Å."""
+        q, slopes = _inverse_distances(positions)
+        return q / self._length, slopes / self._length
 
     def _apart(self, q: Array) -> tuple[Array, tuple[Array, Array, Array, Array]]:
         """Steps q − q' (k, N, p) from all that is known; kernel and derivatives there (k, N)."""
-        apart = q[:, None] - self._q
+        apart = q[:, None] - self._points
         return apart, _kernel((apart**2).sum(axis=2))
 
     def _slope(self, apart: Array, along: Array, first: Array, second: Array) -> Array:
-        """dE/dq (k, p)."""
+        """dE/dq (k, p), for q in units of l."""
         pull = 2.0 * first * self._alpha - 4.0 * second * along
         slope: Array = np.einsum("ab,abp->ap", pull, apart) - 2.0 * first @ self._beta
         return slope
 
 
-def _features(positions: Positions) -> tuple[Array, Array]:
+def _inverse_distances(positions: Positions) -> tuple[Array, Array]:
     """Inverse distances (k, p) in Å⁻¹ and their derivatives (k, p, 3n)."""
     count, n, _ = positions.shape
     one, other = np.triu_indices(n, 1)
@@ -152,16 +207,29 @@ def _bent(positions: Positions, slope: Array) -> Array:
     return np.swapaxes(result, 2, 3).reshape(count, 3 * n, 3 * n)
 
 
+def _factor(matrix: Array) -> Array:
+    """The Cholesky factor (m, m); with more noise where the last digits do not let it be."""
+    size = float(matrix.diagonal().max(initial=0.0))
+    for noise in (0.0, 1e-12, 1e-10, 1e-8):
+        try:
+            return cholesky(
+                matrix + noise * size * np.eye(len(matrix)), lower=True, check_finite=False
+            )
+        except LinAlgError:
+            continue
+    raise LinAlgError("the covariances of what is known are not positive definite")
+
+
 def _kernel(squares: Array) -> tuple[Array, Array, Array, Array]:
-    """The kernel and its first three derivatives by |q − q'|²."""
-    u = np.sqrt(5.0 * squares) / _LENGTH
+    """The kernel and its first three derivatives by |q − q'|², all in units of l."""
+    u = np.sqrt(5.0 * squares)
     decay = np.exp(-u)
     return (
         (1.0 + u + u * u / 3.0) * decay,
-        -5.0 / (6.0 * _LENGTH**2) * (1.0 + u) * decay,
-        25.0 / (12.0 * _LENGTH**4) * decay,
+        -5.0 / 6.0 * (1.0 + u) * decay,
+        25.0 / 12.0 * decay,
         # Infinite where both are the same, but always met with a third power of what is 0 there.
-        -125.0 / (24.0 * _LENGTH**6) * decay / np.maximum(u, _TINY),
+        -125.0 / 24.0 * decay / np.maximum(u, _TINY),
     )
 
 
@@ -171,7 +239,7 @@ def _covariance(q: Array, slopes: Array, others: Array, their_slopes: Array) -> 
     Parameters
     ----------
     q, slopes
-        (a, p) and (a, p, w): `_features` of some, with w = 3n, or 0 for energies alone.
+        (a, p) and (a, p, w): the features of some, with w = 3n, or 0 for energies alone.
     others, their_slopes
         (b, p) and (b, p, v): those of others.
 

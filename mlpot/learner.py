@@ -1,6 +1,6 @@
-"""Learning while a run goes on: small committees of corrections, trained again and again.
+"""Learning while a run goes on, again and again: a Gaussian process, or committees of networks.
 
-Loading this module loads no torch: that is done when something is trained.
+Loading this module loads no torch: that is done when networks are trained.
 """
 
 from __future__ import annotations
@@ -10,8 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
+
 from afir.errors import InputError
+from afir.molecule import Molecule
+from afir.surface import load_surface
+from mlpot.dataset import above, read_dataset, steady_split
 from mlpot.packages import require
+from mlpot.process import MOST_EXCHANGES, Correction, apart, suits
 
 _NETWORKS = 4
 _FEATURES = 32
@@ -23,9 +29,83 @@ _PREFIX = "delta:"
 _MEV = 1000.0
 
 
+def automatic(molecule: Molecule) -> Gaussian | Delta:
+    """A Gaussian process where the molecule is small enough, else networks."""
+    return Gaussian(molecule) if suits(molecule) else Delta(molecule)
+
+
+@final
+class Gaussian:
+    """Learns what separates a surface from its labels: a Gaussian process of all labels.
+
+    Parameters
+    ----------
+    molecule
+        A small one.
+
+    Raises
+    ------
+    InputError
+        If its like atoms can be exchanged in too many ways.
+    """
+
+    samples = 0
+    """Geometries of pushes to be labelled first: none, for it changes nothing far from labels."""
+    attempts = 2
+    """How often each push is to be tried: the second time with what the first has brought."""
+
+    def __init__(self, molecule: Molecule) -> None:
+        if not suits(molecule):
+            raise InputError(
+                f"`learner` must be delta for {molecule.name}: its like atoms can be exchanged in "
+                f"more than {MOST_EXCHANGES} ways"
+            )
+
+    def surface(self, model: Path) -> str:
+        """The name of the surface that a model makes."""
+        return f"gaussian:{model}"
+
+    def __call__(
+        self,
+        labels: Path,
+        output: Path,
+        *,
+        surface: str,
+        options: Mapping[str, Any],
+        start: Path | None,
+        seed: int,
+    ) -> dict[str, float]:
+        """Make a model of all labels; see `Delta.__call__`. Where one began makes no difference.
+
+        Returns
+        -------
+        dict
+            Mean errors in meV and meV/Å of what is said of some tasks without their own labels.
+        """
+        data = read_dataset(labels)
+        data = above(data, load_surface(surface, data.molecule, **options))
+        data = apart(data)
+        unfinished = output.with_name(f"{output.name}.partial")
+        Correction(surface, options, data).save(unfinished)
+        unfinished.replace(output)
+        parts = steady_split(data, seed, validation=_VALIDATION)
+        unseen = parts.validation
+        said = Correction(surface, options, parts.train).process().predict(unseen.positions)
+        return {
+            "energy error / meV": _MEV * float(np.abs(said.energies - unseen.energies).mean()),
+            "gradient error / meV/Å": _MEV
+            * float(np.abs(said.gradients - unseen.gradients).mean()),
+        }
+
+
 @final
 class Delta:
     """Learns what separates a surface from its labels: four small PaiNNs.
+
+    Parameters
+    ----------
+    molecule
+        Any.
 
     Raises
     ------
@@ -33,7 +113,12 @@ class Delta:
         If torch or schnetpack is not installed.
     """
 
-    def __init__(self) -> None:
+    samples = 16
+    """Geometries of pushes to be labelled first."""
+    attempts = 1
+    """How often each push is to be tried."""
+
+    def __init__(self, molecule: Molecule) -> None:
         require()
 
     def surface(self, model: Path) -> str:
@@ -75,7 +160,6 @@ class Delta:
         from threadpoolctl import threadpool_limits
 
         from mlpot.architecture import CORRECTION
-        from mlpot.dataset import read_dataset
         from mlpot.potential import load_potential
         from mlpot.recipe import Recipe, make
         from mlpot.report import judge

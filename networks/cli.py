@@ -101,6 +101,12 @@ def _limits(command: F) -> F:
     help="Learn on the way what separates --surface from the reference, and search with it.  "
     "[default: do not]",
 )
+@click.option(
+    "--learner",
+    metavar="NAME",
+    help="What learns: gaussian (a Gaussian process, for small molecules), delta (networks, for "
+    "any) or auto (gaussian where it can).  [default: auto]",
+)
 @state_options
 @click.option(
     "--gamma",

@@ -38,7 +38,7 @@ from networks.events import (
 from networks.executor import Executor
 from networks.frontier import Frontier
 from networks.hands import Hands
-from networks.learning import Learning, Recalled, Sampled, check_folder
+from networks.learning import Learning, Recalled, Sampled, check_folder, load_learner
 from networks.outlook import CHOICE, TRIAL, Outlook
 from networks.policy import Policy, load_policy
 from networks.records import DC, EQ, TS, Complete, Key, Plan, StoppedBy
@@ -105,6 +105,7 @@ def explore(
     settings.check(molecule)
     _check_workers(workers)
     if settings.learn:
+        load_learner(settings.learner, molecule)
         check_folder(output)
         _check_executor(executor)
     policy = load_policy(settings.policy, settings.policy_options)
@@ -333,8 +334,12 @@ class _Exploration:
         ask(first)
         if isinstance(stage, Round):
             yield RoundStarted(stage.number, len(first))
+        learning = self._learning
         surface = self._settings.surface, self._settings.surface_options
-        executor = self._hands.on(*(self._learning.surface if self._learning else surface))
+        executor = self._hands.on(
+            *(surface if learning is None else learning.surface),
+            sampling=learning is not None and learning.sampling,
+        )
         for done, (index, result) in enumerate(executor.run(tasks), start=1):
             key = keys[index]
             store.add_result(stage.number, key, result, self._budget.seconds)
@@ -438,5 +443,6 @@ class _Exploration:
 
     def _frontier(self) -> Frontier:
         """The pushes to choose from."""
-        learned = None if self._learning is None else len(self._learning.models)
-        return self._outlook.frontier(learned)
+        wanted = self._settings.attempts
+        learning = self._learning
+        return self._outlook.frontier(wanted if learning is None else learning.attempts(wanted))

@@ -30,8 +30,12 @@ class Hands:
         self._own: Executor | None = None
         self._surface = ""
 
-    def on(self, surface: str, options: Mapping[str, Any]) -> Executor:
-        """Who does tasks on a surface with these options."""
+    def on(self, surface: str, options: Mapping[str, Any], *, sampling: bool) -> Executor:
+        """Who does tasks on a surface with these options.
+
+        With `sampling`, which stays the same for a surface, all geometries are kept, to choose
+        labels from.
+        """
         if self._given is not None:
             return self._given
         if self._own is None or self._surface != surface:
@@ -43,7 +47,7 @@ class Hands:
                 options,
                 settings.step,
                 settings.task_seconds,
-                settings.keep_frames or self._sampling(),
+                settings.keep_frames or sampling,
                 settings.reference,
                 settings.reference_options,
             )
@@ -53,10 +57,6 @@ class Hands:
                 self._own = ProcessExecutor(bench, self._workers, settings.task_seconds)
             self._surface = surface
         return self._own
-
-    def _sampling(self) -> bool:
-        """Whether geometries of pushes are kept to choose labels from."""
-        return self._store.settings.learn and not self._store.models()
 
     def close(self) -> None:
         """Give back what was not given."""

@@ -41,6 +41,7 @@ _SETTINGS = (
     "reference",
     "reference_options",
     "learn",
+    "learner",
     "seed",
     "policy",
     "policy_options",

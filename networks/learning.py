@@ -21,6 +21,7 @@ import numpy as np
 
 from afir.errors import AfirError, InputError
 from afir.geometry import displacement
+from afir.molecule import Molecule
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
 from afir.units import KJ_PER_MOL
 from networks.collect import Pool, pool, spread_out, write_frames
@@ -35,7 +36,6 @@ ENTRY_POINT_GROUP = "afir.learners"
 """Packages register a learner under this entry-point group; see `Learner`."""
 
 _ENOUGH = 300  # labels with which a first model is trained, though something is left to try
-_SAMPLED = 16  # geometries of pushes that are labelled then
 _CEILING = 800.0 * KJ_PER_MOL  # above the lowest: geometries beyond are not worth a label
 _FEWEST_TASKS = 4  # that labels come from, to train a first model
 _FEWEST_NEW, _SHARE_NEW = 12, 0.25  # labels that are new before a model is trained further
@@ -50,7 +50,20 @@ STAGES = ("push", "path")
 
 
 class Learner(Protocol):
-    """Trains a model of the difference between two surfaces from labelled geometries."""
+    """Trains a model of the difference between two surfaces from labelled geometries.
+
+    Implementations register a factory ``factory(molecule) -> Learner``.
+    """
+
+    @property
+    def samples(self) -> int:
+        """How many geometries of pushes are labelled for the first model, 0 or more."""
+        ...
+
+    @property
+    def attempts(self) -> int:
+        """How often each push is to be tried on what was learned, 1 or more."""
+        ...
 
     def __call__(
         self,
@@ -89,12 +102,12 @@ class Learner(Protocol):
         ...
 
 
-def load_learner(name: str = "delta") -> Learner:
-    """A registered learner; raises InputError for an unknown name."""
+def load_learner(name: str, molecule: Molecule) -> Learner:
+    """A registered learner; raises InputError for an unknown name or a molecule it is not for."""
     known = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
     if name not in known:
         raise InputError(f"`learner` must be one of {', '.join(sorted(known))}, got {name!r}")
-    learner: Learner = known[name].load()()
+    learner: Learner = known[name].load()(molecule)
     return learner
 
 
@@ -104,8 +117,7 @@ def folder_of(run: Path) -> Path:
 
 
 def check_folder(run: Path) -> None:
-    """Raise InputError if models could not be trained or kept beside a new run file."""
-    load_learner()
+    """Raise InputError if models could not be kept beside a new run file."""
     folder = folder_of(run)
     if folder == run:
         raise InputError(f"`output` must not end in .models, got {run}: models will lie there")
@@ -134,7 +146,7 @@ class Learning:
         self._store = store
         self._settings = store.settings
         self._folder = folder_of(store.path)
-        self._learner = load_learner()
+        self._learner = load_learner(store.settings.learner, store.molecule)
         self.models = store.models()
         if self.models and not self.file(self.models[-1].number).is_file():
             raise InputError(
@@ -160,8 +172,19 @@ class Learning:
 
     @property
     def sampled(self) -> bool:
-        """Whether geometries of pushes have been labelled for the first model."""
-        return any(phase == SAMPLE for phase, _ in self._store.label_counts())
+        """Whether geometries of pushes have been labelled for the first model, if any need be."""
+        counts = self._store.label_counts()
+        return self._learner.samples == 0 or any(phase == SAMPLE for phase, _ in counts)
+
+    def attempts(self, wanted: int) -> int:
+        """How often a push is tried at most as things are, if it is to be tried so often in all."""
+        learned = self._learner.attempts
+        return max(1 + learned, wanted) if self.models else max(1, wanted - learned)
+
+    @property
+    def sampling(self) -> bool:
+        """Whether geometries of pushes are to be kept, to choose from them what is labelled."""
+        return bool(self._learner.samples) and not self.models
 
     def ready(self, anything_left: bool) -> bool:
         """Whether it is time for the first model, if there is enough to train it on.
@@ -191,7 +214,7 @@ class Learning:
             return []
         runs = [("run", iter(kept))]
         found = pool(self._store.molecule, runs, stages=stages, ceiling=_CEILING)
-        return [Label(found.positions[index]) for index in spread_out(found, _SAMPLED)]
+        return [Label(found.positions[index]) for index in spread_out(found, self._learner.samples)]
 
     def train(self) -> Model:
         """Train the next model with all labels there are."""

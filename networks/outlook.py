@@ -58,7 +58,7 @@ class Outlook:
         for eq in eqs:
             self._expand(eq)
 
-    def frontier(self, models: int | None) -> Frontier:
+    def frontier(self, attempts: int) -> Frontier:
         """What is chosen from: pushes never tried, then what is tried once more, and again.
 
         Which of them there are follows from what is written, so that a resumed run chooses from
@@ -66,15 +66,15 @@ class Outlook:
 
         Parameters
         ----------
-        models
-            How many the run has learned so far; None if it does not learn.
+        attempts
+            How often a push is tried at most, as things are.
         """
         if self._exhausted or self._first.anything_left():
             self._again = None
             return self._first
         attempt = 1
         while self._again is None or not self._again.anything_left():
-            if attempt >= self._most_attempts(models):
+            if attempt >= attempts:
                 self._exhausted = True
                 return self._first
             eqs = filter(self._worth_expanding, self._network.eqs.values())
@@ -121,13 +121,6 @@ class Outlook:
     def _expand(self, eq: EQ, used: Sequence[int] = (), left: int | None = None) -> None:
         if self._worth_expanding(eq):
             self._first.add(eq, used, left)
-
-    def _most_attempts(self, models: int | None) -> int:
-        """How often a push is tried at most, as things are."""
-        attempts = self._settings.attempts
-        if models is None:
-            return attempts
-        return max(1, attempts - 1) if models == 0 else max(2, attempts)
 
     def _worth_expanding(self, eq: EQ) -> bool:
         settings, start = self._settings, self._network.eqs["EQ0"]

@@ -8,7 +8,7 @@ round that was cut off can be gone through again from the answers that were kept
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from afir.errors import AfirError
 from afir.molecule import Positions
@@ -27,7 +27,7 @@ from networks.records import DC, EQ, TS, Absorbed, Dismissed, Key, Plan, Trial
 from networks.stage import Question
 from networks.tasks import Characterise, Confirm, Label, Labelled, Push, TaskResult
 
-_ALIKE = 6  # known minima that a new one is compared with at most
+_ALIKE = 6  # known structures that a new one is compared with at most
 
 _MORE = 0.7  # eV: surfaces differ more in energies of fragments than in others
 
@@ -118,7 +118,8 @@ class Round:
                 if self._is_new("TS", self._saddle_index, x, energy):
                     index = len(self._candidates)
                     self._candidates.append(candidate)
-                    yield Key("confirm", index), Confirm(candidate, self._window)
+                    known = self._alike(self._network.tss, energy)
+                    yield Key("confirm", index), Confirm(candidate, self._window, known)
             self._own_candidates.append(range(first, len(self._candidates)))
 
     def _scan_minima(self) -> Iterator[Question]:
@@ -141,7 +142,8 @@ class Round:
                 if self._is_new("EQ", self._minimum_index, x, energy):
                     index = len(self._minima)
                     self._minima.append(minimum)
-                    task = Characterise(minimum.positions, minimum.hessian, self._alike(energy))
+                    known = self._alike(self._network.eqs, energy)
+                    task = Characterise(minimum.positions, minimum.hessian, known)
                     yield Key("characterise", index), task
             self._own_minima.append(range(first, len(self._minima)))
             self._own_channels.append(range(first_channel, len(self._channels.dcs)))
@@ -157,14 +159,16 @@ class Round:
         """Whether a transition state of the reference proved to lie above the window."""
         return self._window is not None and confirmation.point.energy > self._window
 
-    def _alike(self, energy: float) -> tuple[StationaryPoint, ...]:
-        """Known EQs that a minimum may turn out to be: nearest in energy (eV, as searched)."""
+    def _alike(
+        self, nodes: Mapping[str, EQ] | Mapping[str, TS], energy: float
+    ) -> tuple[StationaryPoint, ...]:
+        """Known ones that a new one may turn out to be: nearest in energy (eV, as searched)."""
         if not self._referenced:
             return ()
-        zero, eqs = self._dismissals.zero, self._network.eqs
-        there = energy if zero is None else energy - zero + eqs["EQ0"].energy
-        ranked = sorted(eqs.values(), key=lambda eq: abs(eq.energy - there))[:_ALIKE]
-        return tuple(eq.point() for eq in ranked)
+        zero, start = self._dismissals.zero, self._network.eqs["EQ0"].energy
+        there = energy if zero is None else energy - zero + start
+        points = [node.point() for node in nodes.values()]
+        return tuple(sorted(points, key=lambda point: abs(point.energy - there))[:_ALIKE])
 
     def _met(self, number: int) -> Iterator[Minimum]:
         """The minima of a trial: the ends of its new transition states, then its own."""
@@ -303,11 +307,14 @@ class Round:
                 return
             if confirmation.outcome is Outcome.OUTSIDE_WINDOW:
                 return  # it will be examined when it is met again
+        elif confirmation.outcome is Outcome.CONVERGED:
+            id = note.network.find_ts(confirmation.point.positions, confirmation.point.energy)
+            dismiss(Outcome.CONFIRMED, f"it is {id}", id)
+            return
         else:
             dismiss(confirmation.outcome, confirmation.outcome.value)
             return
-        ends = [self._place(end, note) for end in confirmation.ends]
-        first, second = ends
+        first, second = [self._place(end, note) for end in confirmation.ends]
         if first is None or second is None:
             dismiss(Outcome.IRC_FAILED, "an end of its reaction path is no minimum")
             return

@@ -49,6 +49,9 @@ class Settings:
     learn
         Whether what separates `surface` from the reference is learned on the way; searches then
         go on `surface` with the learned difference added.
+    learner
+        What learns it: a registered name, see `networks.learning.load_learner`. ``"auto"``
+        leaves it to the size of the molecule.
     step
         How one elementary step is searched; holds γ.
     seed
@@ -82,7 +85,7 @@ class Settings:
     attempts
         How often a push that crosses a barrier but leads to no saddle point is tried at most, each
         time from another displacement, once nothing new is left. With a reference every push is,
-        and with learning the last time on what was learned.
+        and with learning the last time, or the last two, on what was learned.
     keep_frames
         Whether the run file keeps every geometry that is evaluated, with its energy and gradient,
         except the displacements of Hessians.
@@ -102,6 +105,7 @@ class Settings:
     reference: str = ""
     reference_options: Mapping[str, Any] = field(default_factory=dict)
     learn: bool = False
+    learner: str = "auto"
     step: StepSettings = field(default_factory=StepSettings)
     seed: int = 0
     policy: str = "productive"
@@ -124,6 +128,7 @@ class Settings:
     def __post_init__(self) -> None:
         _text("surface", self.surface)
         _text("policy", self.policy)
+        _text("learner", self.learner)
         if not isinstance(self.reference, str):
             raise InputError(f"`reference` must be a name, got {self.reference!r}")
         for name in ("surface_options", "reference_options", "policy_options"):

@@ -73,10 +73,13 @@ class Confirm:
         The candidate.
     ceiling
         Energy in eV on the reference, if there is one, above which it is of no interest.
+    known
+        Transition states of the reference, if there is one, that it may turn out to be.
     """
 
     candidate: Candidate
     ceiling: float | None = None
+    known: tuple[StationaryPoint, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,7 +263,11 @@ class Bench:
         elif isinstance(task, Confirm):
             if self.reference:
                 search = confirm_by_reference(
-                    self.molecule, task.candidate, self.step, ceiling=task.ceiling
+                    self.molecule,
+                    task.candidate,
+                    self.step,
+                    ceiling=task.ceiling,
+                    known=task.known,
                 )
             else:
                 search = confirm(self.molecule, task.candidate, self.step)

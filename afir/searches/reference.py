@@ -36,13 +36,14 @@ from afir.molecule import Molecule, Positions
 from afir.quadratic import Matrix, model_hessian
 from afir.searches.characterise import NotAMinimum, characterise
 from afir.searches.confirm import followed, refuted
-from afir.searches.hessian import arrived, measure
+from afir.searches.hessian import arrived, hessian, measure
 from afir.searches.minimum import minimise
 from afir.searches.saddle import Saddle, saddle
 from afir.searches.settings import StepSettings
 from afir.searches.softest import softest
 from afir.stationary import Candidate, Confirmation, Minimum, Outcome, StationaryPoint
 from afir.surface import Evaluation
+from afir.symmetry import congruence
 
 T = TypeVar("T")
 P = TypeVar("P", Minimum, Saddle)
@@ -58,7 +59,9 @@ _STEPS = 6  # of a search on the reference itself, where the two surfaces have n
 _LOOKS = (1.0 / 3.0, 2.0 / 3.0, 1.0)  # of each side of a path, where the reference is asked
 _ROOM = 0.3  # eV: so far above the ceiling the order of a point does not matter
 _SURE = 0.015  # eV: what is expected this well on a path like the one before is not asked again
-_KNOWN, _AS_LOW = 0.05, 5e-4  # Å and eV: closer to a known minimum it is that
+_NOISE = 1e-3  # Å⁻¹ times the scale of the difference: of gradients, to begin with
+_SHARP, _SHARPEST = 0.1, 1e-6  # share of a gradient that is left to noise; the least noise
+_NEAR, _AS_LOW = 0.06, 0.05  # Å (root mean square) and eV: so close to a known point it is that
 _PATHS = 4  # paths of the cheap surface that are followed before one of the reference
 _SAME = 0.3  # Å: an end that moves no more than this is the same on both surfaces
 _LEVEL = 0.01  # eV: so is one with the same bonds and this much higher or lower
@@ -71,11 +74,20 @@ class _LeftError(Exception):
         self.positions = positions
 
 
+class _KnownError(Exception):
+    """A search on the reference has come to what is known already."""
+
+    def __init__(self, point: StationaryPoint) -> None:
+        self.point = point
+
+
 class _Difference:
     """What the reference says beyond the cheap surface, as far as it was asked."""
 
     def __init__(self) -> None:
+        self._told: list[tuple[Positions, Evaluation]] = []
         self._learned: GaussianProcess | None = None
+        self._noise = _NOISE
 
     def deviation(self, positions: Positions) -> float:
         """How far, in eV, it may be from the truth at one geometry (n, 3)."""
@@ -85,10 +97,30 @@ class _Difference:
     def learn(self, positions: Positions, cheap: Evaluation, truth: Evaluation) -> None:
         """Take note of geometries (k, n, 3) that both surfaces have evaluated."""
         energies, gradients = truth.energies - cheap.energies, truth.gradients - cheap.gradients
+        self._told.append((positions, Evaluation(energies, gradients)))
         if self._learned is None:
-            self._learned = GaussianProcess(positions, energies, gradients)
+            self._process()
         else:
             self._learned.learn(positions, energies, gradients)
+
+    def sharpen(self, gradient: float) -> None:
+        """Have it follow what was told so closely that a gradient of this size (eV/Å) is seen.
+
+        From the beginning that would make it bend too much where it knows little.
+        """
+        assert self._learned is not None
+        wanted = max(_SHARPEST, _SHARP * gradient / self._learned.scale)
+        if wanted < self._noise:
+            self._noise = wanted
+            self._process()
+
+    def _process(self) -> None:
+        self._learned = GaussianProcess(
+            np.concatenate([positions for positions, _ in self._told]),
+            np.concatenate([said.energies for _, said in self._told]),
+            np.concatenate([said.gradients for _, said in self._told]),
+            noise=(0.2 * self._noise, self._noise),
+        )
 
     def added(self, search: Search[T], *, around: Positions | None = None) -> Search[T]:
         """Run `search` on the cheap surface with the difference added.
@@ -127,8 +159,8 @@ def characterise_by_reference(
     """Refine a minimum on the cheap surface, then on the reference, and prove it there.
 
     Parameters and errors as for `afir.searches.characterise.characterise`; of the Hessian only
-    what belongs to the softest modes is measured on the reference (`softest`). If it converges to
-    one of the minima that are `known`, that one is returned and nothing is measured.
+    what belongs to the softest modes is measured on the reference (`softest`). If it comes to one
+    of the minima that are `known`, that one is returned and nothing is measured.
     """
     limits = settings or StepSettings()
     estimate = model_hessian(molecule, positions) if hessian is None else hessian
@@ -146,17 +178,15 @@ def characterise_by_reference(
         def search(place: Positions, matrix: Matrix, steps: StepSettings) -> Search[Minimum]:
             return stage("minimum", minimise(molecule, place, steps, hessian=matrix))
 
-        minimum = yield from _agreed(start, search, difference, gradient_limit, limits)
+        try:
+            minimum = yield from _agreed(
+                molecule, start, search, difference, gradient_limit, limits, known
+            )
+        except _KnownError as met:
+            return met.point
         if minimum.outcome is not Outcome.CONVERGED:
             raise NotAMinimum(f"the reference has no minimum nearby: {minimum.outcome.value}")
-        for other in known:
-            near = displacement(other.positions, minimum.positions) < _KNOWN
-            if near and abs(other.energy - minimum.energy) < _AS_LOW:
-                return other
-        measured = softest(
-            molecule, minimum.positions, minimum.energy, minimum.gradient, minimum.hessian
-        )
-        point = yield from referred(stage("hessian", measured))
+        point = yield from _measured(molecule, minimum, difference)
         if point.order == 0 and arrived(point, minimum.gradient):
             return point
         start = replace(start, positions=point.positions, hessian=point.hessian)
@@ -175,6 +205,7 @@ def confirm_by_reference(
     settings: StepSettings | None = None,
     *,
     ceiling: float | None = None,
+    known: Sequence[StationaryPoint] = (),
 ) -> Search[Confirmation]:
     """Converge a candidate on the reference and prove it there.
 
@@ -185,32 +216,38 @@ def confirm_by_reference(
     when a path leads where the one before did, when nothing was asked, or after four paths; the
     last that fell counts. Where the energy never falls, the path is followed on the reference
     itself. No path is followed from a saddle point above the `ceiling`, an energy of the reference
-    in eV.
+    in eV. If it comes to one of the transition states that are `known`, the outcome is CONVERGED,
+    and the point that one.
 
     Parameters and result as for `afir.searches.confirm.confirm`; the ends are those of the cheap
     surface, where it has them too.
     """
     limits = settings or StepSettings()
-    known = yield from stage("hessian", measure(molecule, candidate.positions))
-    if known.point.order == 0:
-        return refuted(Outcome.WRONG_ORDER, known.point)
+    found = yield from stage("hessian", measure(molecule, candidate.positions))
+    if found.point.order == 0:
+        return refuted(Outcome.WRONG_ORDER, found.point)
     difference = _Difference()
-    outcome, point = yield from _converged(molecule, known.point, difference, limits, ceiling)
+    try:
+        outcome, point = yield from _converged(
+            molecule, found.point, difference, limits, ceiling, known
+        )
+    except _KnownError as met:
+        return refuted(Outcome.CONVERGED, met.point)
     if outcome is not Outcome.CONVERGED:
         return refuted(outcome, point)
     path: Confirmation | None = None
     looks = 0
     for _ in range(_PATHS):
-        found = yield from difference.added(followed(molecule, point, limits))
-        if found.outcome is not Outcome.CONFIRMED:
+        followed_now = yield from difference.added(followed(molecule, point, limits))
+        if followed_now.outcome is not Outcome.CONFIRMED:
             break
-        if path is not None and _same_ends(molecule, path, found):
-            path = found
+        if path is not None and _same_ends(molecule, path, followed_now):
+            path = followed_now
             break
-        falls, asked = yield from _falls(found, difference, again=looks > 0)
+        falls, asked = yield from _falls(followed_now, difference, again=looks > 0)
         looks += asked
         if falls:
-            path = found
+            path = followed_now
         if not asked:
             break  # nothing was learned: it would be followed to the same ends
     if path is None:
@@ -223,11 +260,13 @@ def confirm_by_reference(
 
 
 def _agreed(
+    molecule: Molecule,
     start: P,
     search: Callable[[Positions, Matrix, StepSettings], Search[P]],
     difference: _Difference,
     gradient_limit: float,
     limits: StepSettings,
+    known: Sequence[StationaryPoint],
 ) -> Search[P]:
     """A stationary point of the cheap surface with the difference added, once both agree.
 
@@ -236,6 +275,8 @@ def _agreed(
 
     Parameters
     ----------
+    molecule
+        The molecule.
     start
         Where to begin.
     search
@@ -246,11 +287,18 @@ def _agreed(
         Largest component in eV/Å of the gradient of the reference.
     limits
         Step limits on the cheap surface.
+    known
+        Stationary points of the reference that it may come to.
 
     Returns
     -------
     Minimum or Saddle
         Energy and gradient are those of the reference if it has CONVERGED.
+
+    Raises
+    ------
+    _KnownError
+        When it comes to one that is known.
     """
     # A surface so flat that the reference has to be met better must be searched better, too.
     tight = 0.5 * gradient_limit
@@ -272,6 +320,10 @@ def _agreed(
             back = superpose(x, nearest.positions)
             here = replace(here, positions=0.5 * (x + back))
             continue
+        for point in known:
+            low = abs(float(truth.energies[0]) - point.energy) < _AS_LOW
+            if low and congruence(molecule.numbers, point.positions, x, tolerance=_NEAR):
+                raise _KnownError(point)
         gradient = internal_part(x, truth.gradients[0])
         size = float(np.abs(gradient).max())
         if size < gradient_limit:
@@ -281,6 +333,7 @@ def _agreed(
         if size < _NEARER * least:
             nearest, least, stale = here, size, 0
             nearer += 1
+        difference.sharpen(least)
         try:
             here = yield from difference.added(search(x, here.hessian, limits), around=x)
         except _LeftError as gone:
@@ -302,6 +355,25 @@ def _learned_at(
     return truth
 
 
+def _measured(
+    molecule: Molecule, found: Minimum | Saddle, difference: _Difference
+) -> Search[StationaryPoint]:
+    """A stationary point of the reference with its softest modes measured there.
+
+    Which those are, the cheap surface with the difference added tells: what a search has made of
+    its Hessian is not good enough where all modes are soft.
+    """
+    x, estimate = found.positions, found.hessian
+    try:
+        shape = yield from difference.added(stage("hessian", hessian(molecule, x)))
+        estimate = shape.hessian
+    except SurfaceError:
+        pass
+    measured = softest(molecule, x, found.energy, found.gradient, estimate)
+    point = yield from referred(stage("hessian", measured))
+    return point
+
+
 def _asked(positions: Positions, owner: object, name: str) -> Search[Evaluation]:
     """Geometries (k, n, 3), evaluated for an owner, from whose last density an SCF may start."""
     evaluation = yield Request(positions, name, Level.POINT, owner)
@@ -314,6 +386,7 @@ def _converged(
     difference: _Difference,
     limits: StepSettings,
     ceiling: float | None,
+    known: Sequence[StationaryPoint],
 ) -> Search[tuple[Outcome, StationaryPoint]]:
     """The saddle point of the reference that is nearest, and CONVERGED or what is wrong with it."""
     point = start
@@ -329,13 +402,12 @@ def _converged(
             return stage("saddle", climb)
 
         guess = Saddle(Outcome.CONVERGED, x, point.energy, np.zeros_like(x), point.hessian)
-        top = yield from _agreed(guess, search, difference, gradient_limit, limits)
+        top = yield from _agreed(molecule, guess, search, difference, gradient_limit, limits, known)
         if top.outcome is not Outcome.CONVERGED:
             return Outcome.NOT_STATIONARY, point
         if ceiling is not None and top.energy > ceiling + _ROOM:
             return Outcome.OUTSIDE_WINDOW, replace(point, energy=top.energy)
-        measured = softest(molecule, top.positions, top.energy, top.gradient, top.hessian)
-        point = yield from referred(stage("hessian", measured))
+        point = yield from _measured(molecule, top, difference)
         if point.order == 0:
             return Outcome.WRONG_ORDER, point
         x = point.positions

@@ -123,3 +123,80 @@ def test_learning_one_by_one_is_learning_at_once():
     np.testing.assert_allclose(one.energies, other.energies, atol=1e-8)
     np.testing.assert_allclose(one.gradients, other.gradients, atol=1e-7)
     np.testing.assert_allclose(once.deviations(where), slowly.deviations(where), atol=1e-7)
+
+
+SWAPPED = np.array([[0, 1, 2, 3], [0, 1, 3, 2]])
+"""The two hydrogen atoms of formaldehyde change places."""
+
+
+def test_like_atoms_may_change_places():
+    """What was learnt of one order of the atoms is known of the other: they are one function."""
+    x = around(11, 6)
+    told = SURFACE.evaluate(x)
+    process = GaussianProcess(x, told.energies, told.gradients, exchanges=SWAPPED, length=0.5)
+    where = around(12, 4)
+    here, there = process.predict(where), process.predict(where[:, SWAPPED[1]])
+    np.testing.assert_allclose(there.energies, here.energies, atol=1e-9)
+    np.testing.assert_allclose(there.gradients, here.gradients[:, SWAPPED[1]], atol=1e-9)
+    np.testing.assert_allclose(
+        process.deviations(where[:, SWAPPED[1]]), process.deviations(where), atol=1e-7
+    )
+    np.testing.assert_allclose(process.predict(x[:, SWAPPED[1]]).energies, told.energies, atol=5e-3)
+    unaware = GaussianProcess(x, told.energies, told.gradients, length=0.5)
+    assert unaware.deviations(x[:, SWAPPED[1]]).min() > 3.0 * process.deviations(x).max()
+    # The same as having been told of both.
+    both = np.concatenate([x, x[:, SWAPPED[1]]])
+    twice = GaussianProcess(
+        both,
+        np.tile(told.energies, 2),
+        np.concatenate([told.gradients, told.gradients[:, SWAPPED[1]]]),
+        length=0.5,
+    )
+    np.testing.assert_allclose(twice.predict(where).energies, here.energies, atol=2e-3)
+
+
+def test_derivatives_hold_for_any_length_and_exchange():
+    x = around(13, 6)
+    told = SURFACE.evaluate(x)
+    process = GaussianProcess(
+        x, told.energies, told.gradients, mean=0.0, exchanges=SWAPPED, length=0.6
+    )
+    where = around(14, 2)
+    gradients, hessians = process.predict(where).gradients, process.hessians(where)
+    for (atom, axis), move in shifted():
+        up, down = process.predict(where + move), process.predict(where - move)
+        rise = (up.energies - down.energies) / (2 * STEP)
+        np.testing.assert_allclose(rise, gradients[:, atom, axis], atol=1e-4)
+        row = (up.gradients - down.gradients).reshape(2, -1) / (2 * STEP)
+        np.testing.assert_allclose(row, hessians[:, 3 * atom + axis], atol=3e-3)
+
+
+def test_far_away_the_mean_is_what_was_given():
+    x = around(15, 4)
+    told = SURFACE.evaluate(x)
+    mean = float(told.energies.min()) - 7.0
+    process = GaussianProcess(x, told.energies, told.gradients, mean=mean, length=0.3)
+    assert process.predict(5.0 * X0[None]).energies == pytest.approx(mean, abs=0.1)
+
+
+def test_less_noise_is_nearer_to_what_was_told():
+    x = around(16, 8)
+    told = SURFACE.evaluate(x)
+    wrong = [
+        np.abs(
+            GaussianProcess(x, told.energies, told.gradients, noise=(noise, noise))
+            .predict(x)
+            .gradients
+            - told.gradients
+        ).max()
+        for noise in (1e-2, 1e-3, 1e-4)
+    ]
+    assert wrong[0] > 3.0 * wrong[1] > 9.0 * wrong[2]
+
+
+def test_twins_are_no_hindrance():
+    """The same geometry twice, almost without noise: singular to the last digit."""
+    x = np.concatenate([around(17, 3), around(17, 3)])
+    told = SURFACE.evaluate(x)
+    process = GaussianProcess(x, told.energies, told.gradients, noise=(1e-9, 1e-9))
+    np.testing.assert_allclose(process.predict(x).energies, told.energies, atol=1e-3)

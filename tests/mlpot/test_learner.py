@@ -34,7 +34,7 @@ def labels(path: Path, count: int) -> Path:
 def quick(monkeypatch: pytest.MonkeyPatch) -> Learner:
     monkeypatch.setattr(learner, "_FIRST_STEPS", 120)
     monkeypatch.setattr(learner, "_NEXT_STEPS", 60)
-    return load_learner()
+    return load_learner("delta", BUTADIENE)
 
 
 def test_no_frame_changes_sides(tmp_path: Path) -> None:

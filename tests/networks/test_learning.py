@@ -16,13 +16,13 @@ from runs import HCN, HCN_START, snapshot
 from afir.cli import main
 from afir.driver import reference_gradients, solve
 from afir.errors import InputError
-from afir.molecule import Positions
+from afir.molecule import Molecule, Positions
 from afir.searches.characterise import characterise
 from afir.searches.settings import StepSettings
 from afir.stationary import Minimum, Outcome, TrialResult
 from afir.structures import read_structure
 from afir.surface import load_surface
-from networks import Settings, explore, learning, open_run, resume
+from networks import Settings, explore, explorer, learning, open_run, resume
 from networks.dismissals import Dismissals
 from networks.events import Event, Found, RoundDone, TaskDone, Trained
 from networks.executor import SerialExecutor
@@ -41,6 +41,11 @@ class Perfect:
     """A learner whose model is the reference itself; notes what it is asked."""
 
     calls: ClassVar[list[dict[str, Any]]] = []
+    samples = 16
+    attempts = 1
+
+    def __init__(self, name: str, molecule: Molecule) -> None:
+        assert (name, molecule) == ("auto", HCN)
 
     def surface(self, model: Path) -> str:
         assert model.is_file()
@@ -65,6 +70,7 @@ class Perfect:
 @pytest.fixture(autouse=True)
 def perfect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learning, "load_learner", Perfect)
+    monkeypatch.setattr(explorer, "load_learner", Perfect)
     monkeypatch.setattr(Perfect, "calls", [])
 
 
@@ -353,8 +359,8 @@ class SerialExecutorOn(SerialExecutor):
 
 
 def test_an_unknown_learner_is_named() -> None:
-    with pytest.raises(InputError, match="`learner` must be one of delta, got 'none'"):
-        load_learner("none")
+    with pytest.raises(InputError, match="one of auto, delta, gaussian, got 'none'"):
+        load_learner("none", HCN)
 
 
 def test_the_command_tells_both_costs(

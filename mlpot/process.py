@@ -1,0 +1,265 @@
+"""A Gaussian process as a correction of a surface: what few labels of a small molecule say.
+
+It knows how like atoms may be exchanged and follows every label, so some hundred of them correct
+a surface around all that was examined, complexes a few kJ/mol deep included, and leave it alone
+elsewhere. Its matrix grows with the labels times the atoms, and its cost with the exchanges, which
+is why it is for small molecules; networks (`mlpot.potential`) are for all others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations, product
+from math import factorial, prod
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afir.errors import InputError, SurfaceError
+from afir.gaussian import GaussianProcess
+from afir.molecule import Molecule, Positions
+from afir.surface import Evaluation, Surface, is_expensive, load_surface
+from afir.surfaces.series import as_batch, unusable
+from mlpot.dataset import Dataset
+from mlpot.packages import check_file
+
+FORMAT = "afir process 1"
+"""First entry of every file; another number is another layout."""
+
+MOST_EXCHANGES = 24
+"""Ways to exchange like atoms of a molecule, at most."""
+
+MOST_NUMBERS = 4000
+"""Energies and components of gradients that are learned from, at most: a quarter of a minute."""
+
+SMALLEST_DISTANCE = 0.3
+"""Å. Closer atoms are refused: inverse distances are beyond all that was learned."""
+
+# With 1 Å⁻¹ as for whole energies errors on tasks held out are the same, but σ is three times as
+# large, and so is what is made up where nothing is known.
+_LENGTH = 0.5
+_NOISE = (1e-4, 3e-4)  # of energies and gradients; times some 3 eV
+_TWIN = 1e-5  # Å⁻¹: geometries that differ less, in any inverse distance, are one
+
+
+def exchanges(molecule: Molecule) -> NDArray[np.intp]:
+    """All (g, n) orders of the atoms in which like atoms have changed places."""
+    numbers = np.array(molecule.numbers)
+    kinds = [np.flatnonzero(numbers == z) for z in dict.fromkeys(molecule.numbers)]
+    result = []
+    for chosen in product(*(permutations(kind) for kind in kinds)):
+        order = np.arange(len(numbers))
+        for kind, places in zip(kinds, chosen, strict=True):
+            order[kind] = places
+        result.append(order)
+    return np.array(result, dtype=np.intp)
+
+
+def suits(molecule: Molecule) -> bool:
+    """Whether a molecule is small enough for a Gaussian process."""
+    counts = Counter(molecule.numbers).values()
+    return prod(factorial(count) for count in counts) <= MOST_EXCHANGES
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """Labels of a difference between two surfaces.
+
+    Attributes
+    ----------
+    base, base_options
+        The surface that is corrected.
+    data
+        Geometries with the difference of the energies and gradients.
+    """
+
+    base: str
+    base_options: Mapping[str, Any]
+    data: Dataset
+
+    def process(self) -> GaussianProcess:
+        """The Gaussian process that follows these labels."""
+        data = self.data
+        return GaussianProcess(
+            data.positions,
+            data.energies,
+            data.gradients,
+            mean=float(np.median(data.energies)),
+            exchanges=exchanges(data.molecule),
+            length=_LENGTH,
+            noise=_NOISE,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write them to a file, which holds numbers and text and no code."""
+        data = self.data
+        about = json.dumps(
+            {
+                "format": FORMAT,
+                "base": self.base,
+                "base_options": dict(self.base_options),
+                "numbers": list(data.molecule.numbers),
+                "charge": data.molecule.charge,
+                "multiplicity": data.molecule.multiplicity,
+                "target": data.surface,
+            },
+            sort_keys=True,
+        )
+        arrays = (data.positions, data.energies, data.gradients)
+        with path.open("wb") as stream:
+            np.savez(
+                stream,
+                about=np.array(about),
+                positions=data.positions,
+                energies=data.energies,
+                gradients=data.gradients,
+                digest=np.array(_digest(about, arrays)),
+            )
+
+
+def load_correction(path: Path) -> Correction:
+    """Read what `Correction.save` wrote. No code in the file is ever run.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is something else, or it was changed since it was written.
+    """
+    check_file(path)
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            about = str(content["about"])
+            arrays = tuple(content[name] for name in ("positions", "energies", "gradients"))
+            known = str(content["digest"])
+        what = json.loads(about)
+        fits = what["format"] == FORMAT and known == _digest(about, arrays)
+    # A file from somewhere may break the reader in any way.
+    except Exception as error:
+        raise InputError(
+            f"{path} must be a correction by a Gaussian process: {type(error).__name__}: {error}"
+        ) from error
+    if not fits:
+        raise InputError(f"{path} must be as it was written, its checksum is wrong; make it anew")
+    molecule = Molecule(tuple(what["numbers"]), what["charge"], what["multiplicity"])
+    positions, energies, gradients = arrays
+    nothing = ("",) * len(energies)
+    data = Dataset(molecule, positions, energies, gradients, nothing, nothing, what["target"])
+    return Correction(what["base"], what["base_options"], data)
+
+
+def _digest(about: str, arrays: Sequence[NDArray[np.float64]]) -> str:
+    result = hashlib.sha256(about.encode())
+    for array in arrays:
+        result.update(f"{array.dtype} {array.shape}".encode())
+        result.update(np.ascontiguousarray(array).tobytes())
+    return result.hexdigest()
+
+
+def apart(data: Dataset) -> Dataset:
+    """The frames without those that repeat another, the most different of them if they are many.
+
+    The last of repeated frames is kept. Where more are left than `MOST_NUMBERS` allows, each next
+    one is that which is farthest from all chosen before, by inverse distances.
+    """
+    one, other = np.triu_indices(data.molecule.n_atoms, 1)
+    marks = 1.0 / np.linalg.norm(data.positions[:, one] - data.positions[:, other], axis=2)
+    most = max(1, MOST_NUMBERS // (1 + data.positions[0].size))
+    chosen = [len(data) - 1]
+    gaps = np.full(len(data), np.inf)
+    while len(chosen) < most:
+        gaps = np.minimum(gaps, np.abs(marks - marks[chosen[-1]]).max(axis=1))
+        farthest = len(data) - 1 - int(np.argmax(gaps[::-1]))
+        if gaps[farthest] < _TWIN:
+            break
+        chosen.append(farthest)
+    return data.part(sorted(chosen))
+
+
+def gaussian(molecule: Molecule, *, argument: str) -> GaussianSurface:
+    """A cheap surface plus what a Gaussian process has learned of the difference from a better one.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    argument
+        The file of the correction, which a run that learns has left: what follows the colon of
+        ``gaussian:MODEL``.
+
+    Raises
+    ------
+    InputError
+        If the file is no correction or it does not fit the molecule.
+    """
+    correction = load_correction(Path(argument))
+    known = correction.data.molecule
+    if molecule != known:
+        raise InputError(
+            f"the correction {argument} must be one of {molecule.name} with its atoms in this "
+            f"order, it is one of {known.name}"
+        )
+    below = load_surface(correction.base, molecule, **correction.base_options)
+    return GaussianSurface(below, correction.process())
+
+
+@final
+class GaussianSurface:
+    """A surface with a Gaussian process added.
+
+    It does not say that it corrects another (`afir.surface.Based`): what is examined on a reference
+    had better be refined on this one, which is smooth and follows all labels, than on that.
+
+    Parameters
+    ----------
+    below
+        The surface.
+    process
+        What is added.
+    """
+
+    def __init__(self, below: Surface, process: GaussianProcess) -> None:
+        self._below = below
+        self._process = process
+        self._paths: GaussianSurface | None = None
+
+    @property
+    def molecule(self) -> Molecule:
+        """The molecule this surface belongs to."""
+        return self._below.molecule
+
+    @property
+    def expensive(self) -> bool:
+        """Whether gradients of the surface below are dear."""
+        return is_expensive(self._below)
+
+    def for_paths(self) -> GaussianSurface:
+        """The same correction of the surface below as it is on paths."""
+        if self._paths is None:
+            below = self._below.for_paths()
+            same = below is self._below
+            self._paths = self if same else GaussianSurface(below, self._process)
+            self._paths._paths = self._paths
+        return self._paths
+
+    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
+        """Energies and gradients of a batch; see `afir.surface.Surface.evaluate`."""
+        batch = as_batch(self.molecule, positions)
+        below = self._below.evaluate(batch, owners)
+        failures: dict[int, SurfaceError] = {
+            **below.failures,
+            **unusable(batch, SMALLEST_DISTANCE),
+        }
+        good = np.setdiff1d(np.arange(len(batch)), list(failures), assume_unique=True)
+        energies = np.full(len(batch), np.nan)
+        gradients = np.full(batch.shape, np.nan)
+        if len(good):
+            said = self._process.predict(batch[good])
+            energies[good] = below.energies[good] + said.energies
+            gradients[good] = below.gradients[good] + said.gradients
+        return replace(below, energies=energies, gradients=gradients, failures=failures)
