@@ -211,12 +211,12 @@ def _factor(matrix: Array) -> Array:
     """The Cholesky factor (m, m); with more noise where the last digits do not let it be."""
     size = float(matrix.diagonal().max(initial=0.0))
     for noise in (0.0, 1e-12, 1e-10, 1e-8):
+        more = matrix + noise * size * np.eye(len(matrix))
         try:
-            return cholesky(
-                matrix + noise * size * np.eye(len(matrix)), lower=True, check_finite=False
-            )
+            factor: Array = cholesky(more, lower=True, check_finite=False)
         except LinAlgError:
             continue
+        return factor
     raise LinAlgError("the covariances of what is known are not positive definite")
 
 

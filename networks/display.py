@@ -154,7 +154,7 @@ def watch(events: Iterable[Event], line: LiveLine, tally: Tally) -> Stopped | No
                 )
             elif isinstance(event, Training):
                 line.say(
-                    f"Model {event.number}: training on {event.labels} labels, a minute or more"
+                    f"Model {event.number}: learning from {event.labels} labels, seconds to minutes"
                 )
             elif isinstance(event, Trained):
                 line.say(_learned(event.model))

@@ -177,9 +177,9 @@ class Learning:
         return self._learner.samples == 0 or any(phase == SAMPLE for phase, _ in counts)
 
     def attempts(self, wanted: int) -> int:
-        """How often a push is tried at most as things are, if it is to be tried so often in all."""
-        learned = self._learner.attempts
-        return max(1 + learned, wanted) if self.models else max(1, wanted - learned)
+        """How often a push is tried at most as things are, of `wanted` times without learning."""
+        plain = max(1, wanted - 1)
+        return plain + self._learner.attempts if self.models else plain
 
     @property
     def sampling(self) -> bool:

@@ -85,7 +85,7 @@ class Settings:
     attempts
         How often a push that crosses a barrier but leads to no saddle point is tried at most, each
         time from another displacement, once nothing new is left. With a reference every push is,
-        and with learning the last time, or the last two, on what was learned.
+        and with learning once less, and then on what was learned, as often as the learner wants.
     keep_frames
         Whether the run file keeps every geometry that is evaluated, with its energy and gradient,
         except the displacements of Hessians.
@@ -151,6 +151,8 @@ class Settings:
                 raise InputError(f"`{name}` must be true or false, got {getattr(self, name)!r}")
         if self.learn and not self.reference:
             raise InputError("`learn` must go with a `reference` to learn from, got none")
+        if self.learner != "auto" and not self.learn:
+            raise InputError(f"`learner` must go with `learn`, got {self.learner!r} without it")
         if self.reference_options and not self.reference:
             raise InputError("`reference_options` must go with a `reference`, got none")
         if self.targets is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -243,6 +243,64 @@ def test_no_path_is_followed_from_above_the_ceiling(above: float, outcome: Outco
     assert (gradients["irc"] > 0) == (outcome is Outcome.CONFIRMED)
     # Far above it the order does not matter.
     assert (gradients["reference hessian"] > 0) == (above > -0.3)
+
+
+def test_what_is_known_is_not_proven_again() -> None:
+    """From 0.1 Å beside a known transition state, or minimum, the search ends when it comes near.
+
+    Like atoms may have changed places. Another one is no reason to end.
+    """
+    case = REFERENCES["h2co"]
+    molecule, surface = case.molecule, both(case.molecule)
+    known = solve(hessian(molecule, case.saddle), load_surface("gfn2", molecule))
+    rng = np.random.default_rng(4)
+    aside = case.saddle + 0.05 * rng.normal(size=case.saddle.shape)
+    like = [i for i, z in enumerate(molecule.numbers) if z == 1]
+    order = list(range(molecule.n_atoms))
+    order[like[0]], order[like[1]] = like[1], like[0]
+    swapped = replace(known, positions=known.positions[order])
+    candidate = Candidate(aside, 0.0, known.hessian, "test")
+    asked: list[int] = []
+    for point, outcome in (
+        (swapped, Outcome.CONVERGED),
+        (replace(known, energy=known.energy + 0.2), Outcome.CONFIRMED),
+    ):
+        gradients: Counter[str] = Counter()
+        search = confirm_by_reference(molecule, candidate, known=(point,))
+        found = solve(search, surface, gradients=gradients)
+        assert found.outcome is outcome
+        assert (found.point is point) == (outcome is Outcome.CONVERGED)
+        asked.append(reference_gradients(gradients))
+    assert asked[0] <= 4 < asked[1]
+
+
+def test_a_difference_is_followed_more_closely_when_it_matters() -> None:
+    """Noise that helps far from a stationary point must not hide a small gradient near one."""
+    case = REFERENCES["h2co"]
+    cheap, truth = (load_surface(name, case.molecule) for name in ("gfn1", "gfn2"))
+    rng = np.random.default_rng(5)
+    x = case.saddle + 0.2 * rng.normal(size=(8, *case.saddle.shape))
+    difference = _Difference()
+    for k in range(8):
+        there = x[k : k + 1]
+        difference.learn(there, cheap.evaluate(there), truth.evaluate(there))
+    below, wanted = cheap.evaluate(x), truth.evaluate(x)
+
+    def error() -> float:
+        def ask() -> Search[Evaluation]:
+            said = yield x
+            return said
+
+        said = solve(difference.added(ask()), Checked(cheap, truth))
+        return float(np.abs(said.gradients - wanted.gradients).max())
+
+    limit = 0.002  # eV/Å: of the gradient at a transition state
+    assert limit < error() < 0.1 * np.abs(below.gradients - wanted.gradients).max()
+    difference.sharpen(limit)
+    assert error() < 0.1 * limit
+    # It gets no blunter again.
+    difference.sharpen(1.0)
+    assert error() < 0.1 * limit
 
 
 def test_a_path_is_asked_again_only_where_it_went_elsewhere() -> None:

@@ -108,15 +108,23 @@ def test_everything_reported_is_that_of_the_reference(
 
 
 @pytest.mark.slow
-def test_formaldehyde_by_way_of_another_surface(tmp_path: Path) -> None:
+@pytest.mark.parametrize("learn", [False, True])
+def test_formaldehyde_by_way_of_another_surface(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learn: bool
+) -> None:
     """The minima and transition states of GFN2-xTB below 400 kJ/mol, from GFN1-xTB.
 
-    The reference is asked twenty times less than the 4000 to 5800 gradients of a direct run.
+    The reference is asked twenty times less than the 4000 to 5800 gradients of a direct run. A
+    Gaussian process learns without torch, and has no gradient asked for nothing but learning.
     """
+    for module in (learning, explorer):
+        monkeypatch.setattr(module, "load_learner", load_learner)
     molecule, x = read_structure(EXAMPLES / "h2co.xyz")
     path = tmp_path / "h2co.db"
-    settings = Settings(surface="gfn1", reference="gfn2", window_kj_mol=500.0)
-    list(explore(molecule, x, settings, path))
+    settings = Settings(surface="gfn1", reference="gfn2", learn=learn, window_kj_mol=500.0)
+    events = list(explore(molecule, x, settings, path))
+    assert any(isinstance(event, Trained) for event in events) == learn
+    assert not any(event.kind == "sample" for event in events if isinstance(event, TaskDone))
     zero = energies(path, "EQ")[0]
     eqs, tss = ((np.array(energies(path, k)) - zero) * 96.4853 for k in ("EQ", "TS"))
     for known in (179.6, 208.6, 216.5):
@@ -329,6 +337,8 @@ def test_models_that_are_gone_are_missed(tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="`learn` must go with a `reference`"):
         Settings(learn=True)
+    with pytest.raises(InputError, match="`learner` must go with `learn`, got 'gaussian'"):
+        Settings(reference="gfn2", learner="gaussian")
     with pytest.raises(InputError, match="`reference_options` must go with a `reference`"):
         Settings(reference_options={"solvent": "water"})
     path = tmp_path / "hcn.db"
