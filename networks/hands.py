@@ -50,6 +50,7 @@ class Hands:
                 settings.keep_frames or sampling,
                 settings.reference,
                 settings.reference_options,
+                learned=surface != settings.surface,
             )
             if self._workers == 1:
                 self._own = BatchedExecutor(bench)

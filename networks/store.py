@@ -512,7 +512,10 @@ class Store:
             raise InputError(f"{path} must be a run of afir that can be read: {reason}") from error
         self.molecule = Molecule(tuple(json.loads(row.numbers)), row.charge, row.multiplicity)
         self.start = unpack(row.start)
-        self.settings = Settings.from_dict(json.loads(row.settings))
+        known = json.loads(row.settings)
+        # Before there was a choice, runs learned with networks.
+        before = {"learner": "delta"} if known.get("learn") else {}
+        self.settings = Settings.from_dict(before | known)
         self.job = row.job
 
     def _value(self, query: sa.Select[tuple[Any]]) -> Any:

@@ -40,6 +40,9 @@ T = TypeVar("T")
 # examined on the reference in any case; asking at every smaller doubt costs more than it saves.
 _TOLERATED = 0.25
 
+# eV/Å: no stationary point of a plain surface was met on so steep a slope of a better one.
+_STEEPEST = 2.5
+
 
 @dataclass(frozen=True, eq=False)
 class Push:
@@ -94,11 +97,14 @@ class Characterise:
         (3n, 3n) estimate in eV/Å², if there is one.
     known
         Minima of the reference, if there is one, that it may turn out to be.
+    end
+        Whether it is the end of a path that was proven.
     """
 
     positions: Positions
     hessian: Positions | None = None
     known: tuple[StationaryPoint, ...] = ()
+    end: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,6 +198,8 @@ class Bench:
     reference, reference_options
         Name and options of the surface that examines what is found; "" when `surface` does. The
         geometries it evaluates are always kept.
+    learned
+        Whether `surface` was learned from that.
     """
 
     molecule: Molecule
@@ -202,6 +210,7 @@ class Bench:
     keep_frames: bool = False
     reference: str = ""
     reference_options: Mapping[str, Any] = field(default_factory=dict)
+    learned: bool = False
 
     def load(self) -> Surface:
         """Build the surface, also as it is on paths, and the reference if there is one.
@@ -245,7 +254,7 @@ class Bench:
         from afir.searches.confirm import confirm
         from afir.searches.reference import characterise_by_reference, confirm_by_reference
         from afir.searches.step import try_push
-        from afir.searches.trust import trusting
+        from afir.searches.trust import doubting, trusting
 
         search: Search[Any]
         if isinstance(task, Push):
@@ -283,6 +292,9 @@ class Bench:
             )
         else:
             search = characterise(self.molecule, task.positions, self.step, hessian=task.hessian)
+        guess = isinstance(task, Confirm) or (isinstance(task, Characterise) and not task.end)
+        if self.learned and guess:
+            search = doubting(search, _STEEPEST)
         return guarded(search, self.seconds)
 
     def open(self) -> Callable[[Task], TaskResult]:

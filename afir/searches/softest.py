@@ -24,7 +24,7 @@ _KNOWN = 0.2  # a mode of which less than this lies outside the measured directi
 _MODES = 2  # how many of the softest are measured: that proves order 0 and 1
 _VAGUE = 60.0  # cm⁻¹: all that are softer are, since any of them may be concave
 _MOST = 8  # directions that are measured at most
-_SOFT = 150.0  # cm⁻¹: softer directions are displaced both ways
+_SOFT = 30.0  # cm⁻¹: softer directions are displaced both ways; others err by 1 or 2 cm⁻¹
 
 
 def softest(

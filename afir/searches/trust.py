@@ -6,8 +6,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from afir.driver import Level, Request, Search, geometries, reference_stage
+from afir.driver import Asked, Level, Request, Search, geometries, reference_stage, relayed
 from afir.errors import SurfaceError
+from afir.surface import Evaluation
 
 T = TypeVar("T")
 
@@ -67,3 +68,38 @@ def trusting(search: Search[T], tolerated: float = 0.0) -> Search[T]:
     except StopIteration as stop:
         result: T = stop.value
         return result
+
+
+def doubting(search: Search[T], tolerated: float) -> Search[T]:
+    """Run `search`, which examines a stationary point of a learned surface, if there is any sense.
+
+    Where the first thing that the reference says of it is that there is a steep slope, what was
+    learned is wrong there: that is worth a label, but no search for what may be nearby.
+
+    Parameters
+    ----------
+    search
+        The search.
+    tolerated
+        Largest component of the gradient of the reference, in eV/Å.
+
+    Raises
+    ------
+    DoubtError
+        When the slope is steeper.
+    """
+    first = True
+
+    def heard(asked: Asked, evaluation: Evaluation) -> Evaluation:
+        nonlocal first
+        if first and isinstance(asked, Request) and asked.level is Level.REFERENCE:
+            first = False
+            slope = float(np.abs(evaluation.gradients).max())
+            if slope > tolerated:
+                raise DoubtError(
+                    f"the learned surface is stationary where the reference has a slope of "
+                    f"{slope:.1f} eV/Å"
+                )
+        return evaluation
+
+    return relayed(search, heard=heard)

@@ -35,7 +35,7 @@ from afir.searches.reference import (
 )
 from afir.searches.saddle import saddle
 from afir.searches.softest import softest
-from afir.searches.trust import DoubtError, trusting
+from afir.searches.trust import DoubtError, doubting, trusting
 from afir.stationary import Candidate, Confirmation, Outcome, StationaryPoint
 from afir.surface import Checked, Evaluation, Surface, load_surface
 from afir.surfaces.analytic import double_well
@@ -436,3 +436,20 @@ def test_energies_are_those_of_the_reference() -> None:
     start = solve(characterise_by_reference(case.molecule, case.ends[0]), surface)
     direct = solve(characterise(case.molecule, case.ends[0]), load_surface("gfn2", case.molecule))
     assert (start.energy - direct.energy) / KJ_PER_MOL == pytest.approx(0.0, abs=0.01)
+
+
+def test_nothing_is_examined_on_a_steep_slope_of_the_reference() -> None:
+    """The first gradient of the reference decides; later ones, and those of others, do not."""
+
+    def search() -> Search[int]:
+        yield from stage("own", asking(0.9))  # a steep slope of the searched surface
+        yield from referred(stage("first", asking(1.4)))
+        yield from referred(stage("second", asking(0.9)))
+        return 3
+
+    surface = double_well(PAIR)
+    slopes = np.abs(surface.evaluate(np.array([pair(0.9), pair(1.4)])).gradients).max(axis=(1, 2))
+    assert slopes[0] > slopes[1] > 0.0
+    assert solve(doubting(search(), 1.01 * float(slopes[1])), surface) == 3
+    with pytest.raises(DoubtError, match=r"the reference has a slope of \d+\.\d eV/Å"):
+        solve(doubting(search(), 0.99 * float(slopes[1])), surface)
