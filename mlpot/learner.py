@@ -51,8 +51,8 @@ class Gaussian:
 
     samples = 0
     """Geometries of pushes to be labelled first: none, for it changes nothing far from labels."""
-    attempts = 3
-    """How often each push is to be tried: again with what the times before have brought."""
+    attempts = 2
+    """How often each push is to be tried: the second time with what the first has brought."""
 
     def __init__(self, molecule: Molecule) -> None:
         if not suits(molecule):

@@ -129,7 +129,7 @@ class Round:
                 return
             first = len(self._minima)
             first_channel = len(self._channels.dcs)
-            for minimum, end in self._met(number):
+            for minimum in self._met(number):
                 x, energy = minimum.positions, minimum.energy
                 if minimum.dissociated:
                     if self._referenced and self._network.find_dc(x) is None:
@@ -143,7 +143,7 @@ class Round:
                     index = len(self._minima)
                     self._minima.append(minimum)
                     known = self._alike(self._network.eqs, energy)
-                    task = Characterise(minimum.positions, minimum.hessian, known, end)
+                    task = Characterise(minimum.positions, minimum.hessian, known)
                     yield Key("characterise", index), task
             self._own_minima.append(range(first, len(self._minima)))
             self._own_channels.append(range(first_channel, len(self._channels.dcs)))
@@ -170,18 +170,15 @@ class Round:
         points = [node.point() for node in nodes.values()]
         return tuple(sorted(points, key=lambda point: abs(point.energy - there))[:_ALIKE])
 
-    def _met(self, number: int) -> Iterator[tuple[Minimum, bool]]:
-        """The minima of a trial: the ends of its new transition states, then its own.
-
-        With each whether it is such an end.
-        """
+    def _met(self, number: int) -> Iterator[Minimum]:
+        """The minima of a trial: the ends of its new transition states, then its own."""
         for index in self._own_candidates[number]:
             value = self._answers[Key("confirm", index)].value
             if not isinstance(value, Confirmation) or self._outside(value):
                 continue
             if value.outcome is Outcome.CONFIRMED:
-                yield from ((end, True) for end in value.ends)
-        yield from ((minimum, False) for minimum in self._behind(number))
+                yield from value.ends
+        yield from self._behind(number)
 
     def _behind(self, number: int) -> Iterator[Minimum]:
         """The minima that a push itself led to, as far as they are of interest."""

@@ -97,14 +97,11 @@ class Characterise:
         (3n, 3n) estimate in eV/Å², if there is one.
     known
         Minima of the reference, if there is one, that it may turn out to be.
-    end
-        Whether it is the end of a path that was proven.
     """
 
     positions: Positions
     hessian: Positions | None = None
     known: tuple[StationaryPoint, ...] = ()
-    end: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,6 +275,8 @@ class Bench:
                     ceiling=task.ceiling,
                     known=task.known,
                 )
+                if self.learned:
+                    search = doubting(search, _STEEPEST)
             else:
                 search = confirm(self.molecule, task.candidate, self.step)
         elif isinstance(task, Label):
@@ -292,9 +291,6 @@ class Bench:
             )
         else:
             search = characterise(self.molecule, task.positions, self.step, hessian=task.hessian)
-        guess = isinstance(task, Confirm) or (isinstance(task, Characterise) and not task.end)
-        if self.learned and guess:
-            search = doubting(search, _STEEPEST)
         return guarded(search, self.seconds)
 
     def open(self) -> Callable[[Task], TaskResult]:

@@ -160,17 +160,23 @@ def _central(positions: Positions, directions: Matrix) -> Search[Matrix]:
     return result
 
 
-def arrived(point: StationaryPoint, gradient: Positions) -> bool:
+def arrived(
+    point: StationaryPoint,
+    gradient: Positions,
+    *,
+    farthest: float = _FARTHEST,
+    most: float = _GAIN,
+) -> bool:
     """Whether the stationary point of the quadratic model is where the point is.
 
     On a flat surface a small gradient (n, 3) in eV/Å proves nothing: the Newton step tells how
-    far it still is.
+    far it still is (norm, in Å) and how much is to be gained (eV).
     """
     values, vectors = vibrations(point.hessian, point.positions)
     slopes = vectors.T @ gradient.ravel()
     amounts = slopes / np.maximum(np.abs(values), _FLATTEST)
     gain = 0.5 * float(np.abs(slopes * amounts).sum())
-    return float(np.linalg.norm(amounts)) < _FARTHEST and gain < _GAIN
+    return float(np.linalg.norm(amounts)) < farthest and gain < most
 
 
 def normal_modes(

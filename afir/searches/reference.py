@@ -54,6 +54,8 @@ _TIGHTER = 0.1  # of the gradient limit, where the surface is flat
 _LOOSER = 4.0  # times the gradient limit of saddle points: the Newton step judges those besides
 _NEARER, _PATIENCE = 0.7, 3  # gradients fall to that share of themselves, within so many tries
 _CLOSE = 0.1  # eV/Å: gradients from which a search on the reference itself gets there
+_OFF, _GAIN = 0.1, 1e-4  # Å (norm) and eV: how far from stationary; grids make 5e-5 eV of noise
+_STUCK = 0.01  # Å: where a search would still go from a point that it cannot meet any better
 _FARTHEST = 0.4  # Å: the longest way of an atom before the reference is asked again
 _STEPS = 6  # of a search on the reference itself, where the two surfaces have nothing in common
 _LOOKS = (1.0 / 3.0, 2.0 / 3.0, 1.0)  # of each side of a path, where the reference is asked
@@ -187,7 +189,7 @@ def characterise_by_reference(
         if minimum.outcome is not Outcome.CONVERGED:
             raise NotAMinimum(f"the reference has no minimum nearby: {minimum.outcome.value}")
         point = yield from _measured(molecule, minimum, difference)
-        if point.order == 0 and arrived(point, minimum.gradient):
+        if point.order == 0 and _arrived(point, minimum):
             return point
         start = replace(start, positions=point.positions, hessian=point.hessian)
         if point.order > 0:
@@ -271,7 +273,7 @@ def _agreed(
     """A stationary point of the cheap surface with the difference added, once both agree.
 
     Where they do not come to agree, the search is done on the reference alone from where its
-    gradient was least; unless that is not small, for then nothing like it is there.
+    gradient was least; unless that is not small, or the surface is flat there.
 
     Parameters
     ----------
@@ -307,7 +309,7 @@ def _agreed(
         minimum_gradient=min(limits.minimum_gradient, tight),
         saddle_gradient=min(limits.saddle_gradient, tight),
     )
-    here, nearest, least = start, start, np.inf
+    here, nearest, least, way = start, start, np.inf, np.inf
     nearer = stale = 0  # times that it has come nearer; times in a row that it has not
     while stale < _PATIENCE:
         x = here.positions
@@ -338,7 +340,10 @@ def _agreed(
             here = yield from difference.added(search(x, here.hessian, limits), around=x)
         except _LeftError as gone:
             here = replace(here, positions=gone.positions)
-    if nearer < 2 or least > _CLOSE:
+        if not stale:
+            way = displacement(x, here.positions)
+    # Only what is met within little can be met better by few steps on the reference itself.
+    if nearer < 2 or least > _CLOSE or way > _STUCK:
         return replace(nearest, outcome=Outcome.STEPS)
     few = replace(limits, minimum_steps=_STEPS, saddle_steps=_STEPS)
     result = yield from referred(search(nearest.positions, nearest.hessian, few))
@@ -372,6 +377,11 @@ def _measured(
     measured = softest(molecule, x, found.energy, found.gradient, estimate)
     point = yield from referred(stage("hessian", measured))
     return point
+
+
+def _arrived(point: StationaryPoint, found: Minimum | Saddle) -> bool:
+    """Whether it is close enough, where a reference may have some noise of its own."""
+    return arrived(point, found.gradient, farthest=_OFF, most=_GAIN)
 
 
 def _asked(positions: Positions, owner: object, name: str) -> Search[Evaluation]:
@@ -414,7 +424,7 @@ def _converged(
         if point.order > 1:
             vectors = np.linalg.eigh(point.hessian)[1]
             x = x + _ASIDE * vectors[:, 1].reshape(x.shape)
-        elif not arrived(point, top.gradient):
+        elif not _arrived(point, top):
             gradient_limit *= _TIGHTER
         elif -point.wavenumbers[0] < limits.softest_imaginary:
             return Outcome.TOO_SOFT, point
