@@ -14,7 +14,7 @@ from afir.driver import solve
 from afir.errors import SurfaceError
 from afir.geometry import rigid_motions
 from afir.molecule import Molecule
-from afir.searches.hessian import STEP, hessian, measure, normal_modes
+from afir.searches.hessian import STEP, arrived, hessian, measure, normal_modes
 from afir.searches.minimum import minimise
 from afir.searches.settings import StepSettings
 from afir.surface import Evaluation, load_surface
@@ -311,3 +311,22 @@ def test_pairs_of_atoms_have_one_vibration():
     point = solve(hessian(PAIR, DOUBLE_WELL_POINTS[0].positions), double_well(PAIR))
     assert point.wavenumbers.shape == (1,)
     assert point.mode.shape == (2, 3)
+
+
+def test_how_far_off_is_told_by_the_newton_step_not_by_the_gradient():
+    """A spring of k eV/Å² pulled by g is g/k too long, and g²/2k too high."""
+    molecule = Molecule((1, 1))
+    positions = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.8]])
+    along = np.array([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0]]) / np.sqrt(2.0)
+
+    def spring(k):
+        matrix = k * np.outer(along, along)
+        return normal_modes(molecule, positions, 0.0, 0.0, matrix)
+
+    # As steep: one is where it should be, the other 0.2 Å and 5e-5 eV off.
+    slope = 5e-4 * along
+    assert arrived(spring(1.0), slope)
+    assert not arrived(spring(2.5e-3), slope)
+    assert arrived(spring(2.5e-3), slope, farthest=0.21, most=5.1e-5)
+    assert not arrived(spring(2.5e-3), slope, farthest=0.19, most=5.1e-5)
+    assert not arrived(spring(2.5e-3), slope, farthest=0.21, most=4.9e-5)
