@@ -51,8 +51,10 @@ class Gaussian:
 
     samples = 0
     """Geometries of pushes to be labelled first: none, for it changes nothing far from labels."""
-    attempts = 2
-    """How often each push is to be tried: the second time with what the first has brought."""
+    attempts = 3
+    """How often each push is to be tried: again with what the times before have brought."""
+    share = 0.0
+    """Of the labels that must be new for another model, which takes seconds."""
 
     def __init__(self, molecule: Molecule) -> None:
         if not suits(molecule):
@@ -117,6 +119,8 @@ class Delta:
     """Geometries of pushes to be labelled first."""
     attempts = 1
     """How often each push is to be tried."""
+    share = 0.25
+    """Of the labels that must be new for a model to be trained further."""
 
     def __init__(self, molecule: Molecule) -> None:
         require()

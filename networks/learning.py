@@ -38,7 +38,7 @@ ENTRY_POINT_GROUP = "afir.learners"
 _ENOUGH = 300  # labels with which a first model is trained, though something is left to try
 _CEILING = 800.0 * KJ_PER_MOL  # above the lowest: geometries beyond are not worth a label
 _FEWEST_TASKS = 4  # that labels come from, to train a first model
-_FEWEST_NEW, _SHARE_NEW = 12, 0.25  # labels that are new before a model is trained further
+_FEWEST_NEW = 12  # labels that are new before the next model is made
 _SAME = 0.15  # Å: a structure that moved further on the way to another surface is another
 
 
@@ -63,6 +63,11 @@ class Learner(Protocol):
     @property
     def attempts(self) -> int:
         """How often each push is to be tried on what was learned, 1 or more."""
+        ...
+
+    @property
+    def share(self) -> float:
+        """How large a share of the labels must be new before the next model is made."""
         ...
 
     def __call__(
@@ -203,7 +208,7 @@ class Learning:
             enough = sum(counts) >= _FEWEST_NEW and len(counts) >= _FEWEST_TASKS
             return enough and self.ready(anything_left)
         known = self.models[-1].labels
-        return self.labels - known >= max(_FEWEST_NEW, _SHARE_NEW * known)
+        return self.labels - known >= max(_FEWEST_NEW, self._learner.share * known)
 
     def sample(self) -> list[Label]:
         """The most different geometries of all that pushes have met; none if they met none."""

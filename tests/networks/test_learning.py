@@ -43,6 +43,7 @@ class Perfect:
     calls: ClassVar[list[dict[str, Any]]] = []
     samples = 16
     attempts = 1
+    share = 0.25
 
     def __init__(self, name: str, molecule: Molecule) -> None:
         assert (name, molecule) == ("auto", HCN)
