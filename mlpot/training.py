@@ -42,6 +42,8 @@ class Training:
         Decay of the moving average of the weights, which is what is kept.
     patience
         Looks at the validation frames in a row without a gain before the end.
+    share
+        Share of the trials that each network learns from, others for each; 1 for all.
     """
 
     epochs: int = 80
@@ -51,12 +53,15 @@ class Training:
     energy_weight: float = 0.05
     average: float = 0.999
     patience: int = 25
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "fewest_steps", "batch", "patience"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise InputError(f"`{name}` must be a whole number of 1 or more, got {value!r}")
+        if not 0.0 < self.share <= 1.0:
+            raise InputError(f"`share` must be above 0 and 1 at most, got {self.share}")
         if not 0.0 < self.rate < 1.0:
             raise InputError(f"`rate` must be between 0 and 1, got {self.rate}")
         for name in ("energy_weight", "average"):
@@ -127,7 +132,7 @@ def train(
     seeds
         One a network, for its first weights and the order of the frames.
     starts
-        Weights to begin with.
+        Weights to begin with, or some of them.
     device
         As torch names it.
     tell
@@ -145,7 +150,7 @@ def train(
         torch.manual_seed(seed)
         network = Network(architecture)
         if starts is not None:
-            network.load_state_dict(starts[number])
+            network.load_state_dict(starts[number], strict=False)
         networks.append(network.to(device))
     averages = copy.deepcopy(networks)
     numbers = torch.tensor(data.molecule.numbers, device=device)
@@ -154,18 +159,19 @@ def train(
     steps = max(training.epochs * each, training.fewest_steps)
     weights = [list(network.parameters()) for network in networks]
     optimiser = torch.optim.AdamW(
-        [weight for own in weights for weight in own], lr=training.rate, foreach=True
+        [weight for of_one in weights for weight in of_one], lr=training.rate, foreach=True
     )
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, training.rate, total_steps=steps)
     look = max(each, steps // 100)
     best, stale = [math.inf] * count, [0] * count
     kept = [_weights(average) for average in averages]
     orders: list[list[int]] = [[] for _ in seeds]
+    own_frames = [_own_frames(data.groups, training.share, seed) for seed in seeds]
     for step in range(1, steps + 1):
         chosen = []
-        for order, generator in zip(orders, generators, strict=True):
+        for order, own, generator in zip(orders, own_frames, generators, strict=True):
             while len(order) < min(training.batch, len(data)):
-                order += torch.randperm(len(data), generator=generator).tolist()
+                order += own[torch.randperm(len(own), generator=generator)].tolist()
             chosen.append(order[: training.batch])
             del order[: training.batch]
         picked = torch.tensor(chosen, device=device)
@@ -177,8 +183,8 @@ def train(
         )
         optimiser.zero_grad()
         loss.backward()
-        for own in weights:
-            torch.nn.utils.clip_grad_norm_(own, 10.0)
+        for of_one in weights:
+            torch.nn.utils.clip_grad_norm_(of_one, 10.0)
         optimiser.step()
         cycle.step()
         decay = min(training.average, (1.0 + step) / (10.0 + step))
@@ -223,6 +229,15 @@ def errors(
         scale * np.concatenate(wrong, axis=1).mean(axis=1, dtype=np.float64),
         scale * np.concatenate(slopes_wrong, axis=1).mean(axis=1, dtype=np.float64),
     )
+
+
+def _own_frames(groups: Sequence[str], share: float, seed: int) -> torch.Tensor:
+    """Indices of the frames of a share of the groups, drawn by the seed."""
+    names = sorted(set(groups))
+    count = max(1, round(share * len(names)))
+    drawn = np.random.default_rng([seed, 1]).permutation(len(names))[:count]
+    own = {names[index] for index in drawn}
+    return torch.tensor([index for index, group in enumerate(groups) if group in own])
 
 
 def _weights(network: Network) -> State:
