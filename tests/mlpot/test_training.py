@@ -21,6 +21,7 @@ from mlpot.committee import BAD, calibrate, spearman
 from mlpot.dataset import Dataset, above, read_dataset, split
 
 training = pytest.importorskip("mlpot.training")
+model = pytest.importorskip("mlpot.model")
 recipe = pytest.importorskip("mlpot.recipe")
 report = pytest.importorskip("mlpot.report")
 potential = pytest.importorskip("mlpot.potential")
@@ -148,6 +149,26 @@ def test_training_goes_down_from_where_it_starts(data: Dataset) -> None:
         tell=warm.append,
     )
     assert warm[0].gradient_error < 1.1 * min(progress.gradient_error for progress in seen)
+
+
+def test_the_second_round_is_for_energies(data: Dataset) -> None:
+    part = data.part(range(40))
+    learn = replace(part, energies=part.energies - part.energies.mean())
+    scale = training.typical_gradient(part)
+
+    def energy_error(closing: float) -> float:
+        seen = []
+        plan = training.Training(epochs=1, fewest_steps=200, closing=closing)
+        states = training.train(SMALL, plan, learn, learn, scale, [0], tell=seen.append)
+        assert seen[-1].step == seen[-1].steps == round(200 * (1.0 + closing))
+        network = model.Network(SMALL)
+        network.load_state_dict(states[0])
+        of_energy, _ = training.errors([network], learn, scale, "cpu")
+        return float(of_energy[0])
+
+    assert energy_error(0.5) < 0.95 * energy_error(0.0)
+    with pytest.raises(InputError, match="`closing` must be from 0"):
+        training.Training(closing=1.0)
 
 
 @pytest.mark.slow
