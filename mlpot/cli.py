@@ -70,6 +70,14 @@ def commands() -> list[click.Command]:
     "--start]",
 )
 @click.option(
+    "--share",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Share of the trials that each of several networks learns from, drawn for it alone: below "
+    "1 their spread ranks errors better.",
+)
+@click.option(
     "--epochs",
     type=int,
     default=80,
@@ -115,6 +123,7 @@ def train(
     cutoff: float | None,
     radial: int | None,
     networks: int | None,
+    share: float,
     epochs: int,
     fewest_steps: int,
     rate: float,
@@ -155,7 +164,7 @@ def train(
     usual = before.description.architecture if before else CORRECTION if base else WHOLE
     recipe = Recipe(
         Architecture.from_dict(usual.to_dict() | given),
-        Training(epochs=epochs, fewest_steps=fewest_steps, rate=rate),
+        Training(epochs=epochs, fewest_steps=fewest_steps, rate=rate, share=share),
         networks if networks is not None else len(before) if before else 1,
         base,
         option_values(base_options, "--base-option"),

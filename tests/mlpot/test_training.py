@@ -318,11 +318,22 @@ def test_from_the_command_line(
     assert {row["origin"] for row in told["errors"]["validation"]} >= {"all"}
     shape = potential.load_potential(model).description.architecture
     assert (shape.cutoff, shape.radial) == (3.5, 8)
+    correction = shape
     whole = [str(frames), "-o", str(tmp_path / "whole.model"), *options, "--radial", "12"]
     assert main(["train", *whole]) == 0
     shape = potential.load_potential(tmp_path / "whole.model").description.architecture
     assert (shape.cutoff, shape.radial) == (5.0, 12)
+    # Further, from what there is: a correction for a whole energy, with two networks as before.
+    further = [str(frames), "-o", str(tmp_path / "further.model"), "--start", str(model)]
+    assert main(["train", *further, "--share", "0.5", "--epochs", "1", "--fewest-steps", "5"]) == 0
+    begun = potential.load_potential(tmp_path / "further.model")
+    assert (len(begun), begun.description.architecture) == (2, correction)
+    assert begun.description.base == ""
+    assert begun.description.notes["training"]["share"] == 0.5
+    refused = [str(frames), "-o", str(tmp_path / "b"), "--start", str(model), "--features", "8"]
     capsys.readouterr()
+    assert main(["train", *refused]) == 2
+    assert "--start comes with its architecture" in capsys.readouterr().err
     figure = tmp_path / "errors.png"
     assert main(["test", str(model), str(frames), "--plot", str(figure)]) == 0
     assert "rank correlation" in " ".join(capsys.readouterr().out.split())
