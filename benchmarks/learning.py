@@ -5,6 +5,9 @@ worth on held-out trials and, with --far, on frames of pushes much harder than t
 The frames are what `afir collect` writes.
 
     python benchmarks/learning.py DATA.extxyz --base gfn1 --sizes 50,100,200,400 --markdown
+
+With --cheap the networks first learn the whole energy from frames of a cheaper surface, of trials
+that are not held out.
 """
 
 from __future__ import annotations
@@ -24,10 +27,10 @@ from table import print_table
 
 from afir.surface import load_surface
 from afir.units import KJ_PER_MOL
-from mlpot.architecture import CORRECTION, WHOLE
+from mlpot.architecture import CORRECTION, WHOLE, Architecture
 from mlpot.committee import BAD, atom_errors, calibrate, spearman
 from mlpot.dataset import Dataset, above, read_dataset
-from mlpot.potential import Potential
+from mlpot.potential import Potential, load_potential
 from mlpot.recipe import Recipe, make
 from mlpot.report import EV_PER_KCAL_MOL, judge
 from mlpot.training import Training
@@ -67,10 +70,32 @@ def held_out(data: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
     return data.part(np.flatnonzero(~inside)), data.part(np.flatnonzero(inside))
 
 
+def begun(
+    cheap: Path, kept: Path | None, test: Dataset, shape: Architecture, networks: int, seed: int
+) -> Potential:
+    """Networks that have learned a cheaper surface from trials that are not held out."""
+    if kept is not None and kept.exists():
+        return load_potential(kept)
+    data = read_dataset(cheap)
+    unseen = set(test.groups)
+    part = data.part([index for index, group in enumerate(data.groups) if group not in unseen])
+    print(f"{len(part)} frames of {part.surface} to begin with", flush=True)
+    recipe = Recipe(shape, Training(epochs=18), networks, seed=seed, validation=0.05, test=0.0)
+    potential = make(part, recipe).potential
+    if kept is not None:
+        potential.save(kept)
+    return potential
+
+
 def curve(
-    learn: Dataset, test: Dataset, base: str, sizes: Sequence[int], seed: int
+    learn: Dataset,
+    test: Dataset,
+    recipe: Recipe,
+    sizes: Sequence[int],
+    start: Potential | None = None,
 ) -> list[tuple[str, ...]]:
-    """Errors of one network on the held-out trials for each number of frames."""
+    """Errors on the held-out trials for each number of frames."""
+    base, seed = recipe.base, recipe.seed
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(learn))
     lowest = min(learn.energies.min(), test.energies.min())
@@ -78,14 +103,12 @@ def curve(
     if not len(low):
         raise SystemExit("no frame held out lies within 500 kJ/mol: hold out more, or another seed")
     left = above(test, load_surface(base, test.molecule)) if base else test
-    shape = CORRECTION if base else WHOLE
     rows = []
     for size in sizes:
         if size > len(learn):
             break
         began = time.process_time()
-        recipe = Recipe(shape, Training(), base=base, seed=seed, validation=0.1, test=0.0)
-        trained = make(learn.part(order[:size]), recipe)
+        trained = make(learn.part(order[:size]), recipe, start=start)
         (errors, *_) = judge(trained.potential, left)
         (of_low, *_) = judge(trained.potential, left.part(low))
         rows.append(
@@ -132,6 +155,11 @@ def main() -> None:
     parser.add_argument("--sizes", default="50,100,200,400,800,1600")
     parser.add_argument("--committee", type=int, default=0, metavar="FRAMES")
     parser.add_argument("--far", type=Path, help="frames of harder pushes")
+    parser.add_argument("--bag", type=float, default=1.0, help="of the trials, for each of it")
+    parser.add_argument("--networks", type=int, default=1, help="averaged, for --sizes")
+    parser.add_argument("--cheap", type=Path, help="frames on a cheaper surface, learned first")
+    parser.add_argument("--begun", type=Path, help="file to keep what was learned from them in")
+    parser.add_argument("--rate", type=float, default=Training().rate, help="of learning")
     parser.add_argument("--share", type=float, default=0.2, help="of the trials, held out")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--markdown", action="store_true")
@@ -140,15 +168,31 @@ def main() -> None:
     data = read_dataset(asked.data)
     learn, test = held_out(data, asked.share, asked.seed)
     print(f"{len(data)} frames, {len(test)} of them held out", flush=True)
+    # What has learned a whole energy has the shape for it, whatever it learns then.
+    shape = CORRECTION if asked.base and not asked.cheap else WHOLE
+    training = Training(rate=asked.rate)
     if asked.sizes:
         sizes = [int(size) for size in asked.sizes.split(",")]
-        rows = curve(learn, test, asked.base, sizes, asked.seed)
-        print_table(CURVE, rows, markdown=asked.markdown)
+        recipe = Recipe(
+            shape, training, asked.networks, asked.base, seed=asked.seed, validation=0.1, test=0.0
+        )
+        start = None
+        if asked.cheap:
+            start = begun(asked.cheap, asked.begun, test, shape, 1, asked.seed)
+        print_table(CURVE, curve(learn, test, recipe, sizes, start), markdown=asked.markdown)
     if not asked.committee:
         return
     order = np.random.default_rng(asked.seed).permutation(len(learn))[: asked.committee]
-    small = replace(CORRECTION if asked.base else WHOLE, features=32)
-    recipe = Recipe(small, Training(), 4, asked.base, seed=asked.seed, validation=0.2, test=0.0)
+    small = replace(shape, features=32)
+    recipe = Recipe(
+        small,
+        replace(training, share=asked.bag, closing=0.0),  # it is to say where gradients err
+        4,
+        asked.base,
+        seed=asked.seed,
+        validation=0.2,
+        test=0.0,
+    )
     trained = make(learn.part(order), recipe)
     rows = []
     frames = [("held-out trials", test)]

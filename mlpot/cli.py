@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from afir.errors import InputError
 from afir.terminal import (
     LiveLine,
     exit_code,
@@ -48,9 +48,15 @@ def commands() -> list[click.Command]:
     metavar="KEY=VALUE",
     help="An option of the base, see `afir surfaces`. Repeatable.",
 )
-@click.option("--representation", default="painn", show_default=True, help="painn or schnet.")
-@click.option("--features", type=int, default=64, show_default=True, help="Numbers an atom.")
-@click.option("--interactions", type=int, default=3, show_default=True, help="Rounds of messages.")
+@click.option(
+    "--start",
+    type=_FILE,
+    help="A potential to train further, with its architecture. Where it learned another surface, "
+    "also a cheap one with many frames, fewer labels are needed.",
+)
+@click.option("--representation", help="painn or schnet.  [default: painn]")
+@click.option("--features", type=int, help="Numbers an atom.  [default: 64]")
+@click.option("--interactions", type=int, help="Rounds of messages.  [default: 3]")
 @click.option(
     "--cutoff",
     type=float,
@@ -60,9 +66,16 @@ def commands() -> list[click.Command]:
 @click.option(
     "--networks",
     type=int,
-    default=1,
+    help="How many; their spread tells how far each is to be trusted.  [default: 1, or those of "
+    "--start]",
+)
+@click.option(
+    "--share",
+    type=float,
+    default=1.0,
     show_default=True,
-    help="How many; their spread tells how far each is to be trusted.",
+    help="Share of the trials that each of several networks learns from, drawn for it alone: below "
+    "1 their spread ranks errors better.",
 )
 @click.option(
     "--epochs",
@@ -77,6 +90,13 @@ def commands() -> list[click.Command]:
     default=4000,
     show_default=True,
     help="Steps at least, however few frames there are.",
+)
+@click.option(
+    "--rate",
+    type=float,
+    default=5e-3,
+    show_default=True,
+    help="Highest learning rate.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="For every random choice.")
 @click.option(
@@ -96,14 +116,17 @@ def train(
     output: Path,
     base: str,
     base_options: tuple[str, ...],
-    representation: str,
-    features: int,
-    interactions: int,
+    start: Path | None,
+    representation: str | None,
+    features: int | None,
+    interactions: int | None,
     cutoff: float | None,
     radial: int | None,
-    networks: int,
+    networks: int | None,
+    share: float,
     epochs: int,
     fewest_steps: int,
+    rate: float,
     seed: int,
     validation: float,
     held_out: float,
@@ -119,25 +142,30 @@ def train(
 
     require()
     from afir.files import new_file
-    from mlpot.architecture import CORRECTION, WHOLE
+    from mlpot.architecture import CORRECTION, WHOLE, Architecture
     from mlpot.dataset import read_dataset
+    from mlpot.potential import load_potential
     from mlpot.recipe import Recipe, make
     from mlpot.report import judge
     from mlpot.training import Training
 
     new_file(output)
-    usual = CORRECTION if base else WHOLE
+    before = None if start is None else load_potential(start)
+    asked = {
+        "representation": representation,
+        "features": features,
+        "interactions": interactions,
+        "cutoff": cutoff,
+        "radial": radial,
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
+    if before is not None and given:
+        raise InputError(f"--start comes with its architecture, got --{next(iter(given))} too")
+    usual = before.description.architecture if before else CORRECTION if base else WHOLE
     recipe = Recipe(
-        replace(
-            usual,
-            representation=representation,
-            features=features,
-            interactions=interactions,
-            cutoff=usual.cutoff if cutoff is None else cutoff,
-            radial=usual.radial if radial is None else radial,
-        ),
-        Training(epochs=epochs, fewest_steps=fewest_steps),
-        networks,
+        Architecture.from_dict(usual.to_dict() | given),
+        Training(epochs=epochs, fewest_steps=fewest_steps, rate=rate, share=share),
+        networks if networks is not None else len(before) if before else 1,
         base,
         option_values(base_options, "--base-option"),
         seed,
@@ -155,7 +183,7 @@ def train(
 
     try:
         with terminable(), line:
-            trained = make(frames, recipe, device=device, tell=tell)
+            trained = make(frames, recipe, start=before, device=device, tell=tell)
     except KeyboardInterrupt as stop:
         remark("Stopped; no potential was written.")
         return exit_code(stop)
@@ -175,7 +203,7 @@ def train(
         return 0
     for part, rows in judged.items():
         _print_errors(f"{part.capitalize()}: {rows[0].frames} frames", rows)
-    _print_calibration(trained.calibration, networks)
+    _print_calibration(trained.calibration, recipe.networks)
     kind = "delta" if base else "learned"
     click.echo(f"Written: {output}")
     click.echo(f"`afir explore IN.xyz --surface {kind}:{output}` explores on it.")

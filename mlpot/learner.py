@@ -184,7 +184,13 @@ class Delta:
         recipe = Recipe(
             before.description.architecture if before else replace(CORRECTION, features=_FEATURES),
             Training(
-                epochs=1, fewest_steps=steps, batch=_BATCH, rate=rate, average=0.99, patience=50
+                epochs=1,
+                fewest_steps=steps,
+                batch=_BATCH,
+                rate=rate,
+                average=0.99,
+                patience=50,
+                closing=0.0,  # searches follow gradients
             ),
             networks=len(before) if before else _NETWORKS,
             base=base,

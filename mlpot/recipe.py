@@ -14,7 +14,7 @@ from mlpot.architecture import Architecture
 from mlpot.committee import Calibration, calibrate
 from mlpot.dataset import Dataset, Split, above, split, steady_split
 from mlpot.potential import Description, Potential
-from mlpot.training import Progress, Training, references, train, typical_gradient
+from mlpot.training import Progress, State, Training, references, train, typical_gradient
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,9 @@ def make(
     recipe
         What to do with them.
     start
-        A potential to train further, of the same architecture and base.
+        A potential of the same architecture to train further, perhaps of another surface. From one
+        with another base the networks take what they know of geometries and learn anew what
+        follows from it.
     steady
         Whether frames are split in a way that stays the same when there are more of them, see
         `mlpot.dataset.steady_split`; there is no test part then.
@@ -114,8 +116,13 @@ def make(
         rng = np.random.default_rng([recipe.seed, 0])
         parts = split(data, rng, validation=recipe.validation, test=recipe.test)
     # What its weights were trained for, a potential must stay with.
-    known = references(parts.train) if start is None else dict(start.description.references)
-    scale = typical_gradient(parts.train) if start is None else start.description.scale
+    before = None if start is None or not _goes_on(recipe, start) else start.description
+    known = references(parts.train)
+    if start is not None and before is not None:
+        known = dict(before.references)
+        if before.target != data.surface:
+            known = _moved(start, parts.train)
+    scale = typical_gradient(parts.train) if before is None else before.scale
     shift = sum(known[z] for z in data.molecule.numbers)
     learn, check = (
         replace(part, energies=part.energies - shift) for part in (parts.train, parts.validation)
@@ -127,7 +134,7 @@ def make(
         check,
         scale,
         [1000 * recipe.seed + number for number in range(recipe.networks)],
-        starts=None if start is None else start.states,
+        starts=None if start is None else _first_weights(recipe, start),
         device=device,
         tell=tell,
     )
@@ -149,3 +156,43 @@ def make(
     judged = calibrate(Potential(about, states, device=device), parts.validation)
     about = replace(about, calibration=judged.factor, limit=judged.limit)
     return Trained(Potential(about, states, device=device), parts, judged)
+
+
+def _goes_on(recipe: Recipe, start: Potential) -> bool:
+    """Whether what is learned is what a potential has begun to learn."""
+    about = start.description
+    return (recipe.base, dict(recipe.base_options)) == (about.base, dict(about.base_options))
+
+
+def _first_weights(recipe: Recipe, start: Potential) -> list[State]:
+    """Of each network, from a potential with one network or as many.
+
+    Raises
+    ------
+    InputError
+        If the potential has another architecture or number of networks.
+    """
+    about = start.description
+    if about.architecture != recipe.architecture:
+        raise InputError(
+            f"`architecture` must be that of the potential to begin with, {about.architecture}, "
+            f"got {recipe.architecture}"
+        )
+    if len(start) not in (1, recipe.networks):
+        raise InputError(
+            f"`networks` must be as many as the potential to begin with has, {len(start)}, got "
+            f"{recipe.networks}"
+        )
+    states = start.states * (recipe.networks // len(start))
+    if _goes_on(recipe, start):
+        return states
+    return [
+        {key: value for key, value in state.items() if "readout" not in key} for state in states
+    ]
+
+
+def _moved(start: Potential, data: Dataset) -> dict[int, float]:
+    """Energies of the elements with which a potential meets the mean energy of another surface."""
+    wrong = data.energies - start.predict(data.molecule, data.positions).energies
+    extra = references(replace(data, energies=wrong))
+    return {z: energy + extra.get(z, 0.0) for z, energy in start.description.references.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from mlpot.dataset import Dataset
 from mlpot.model import Network, energies_and_gradients
 
 State = dict[str, torch.Tensor]
+
+_SLOWER = 0.2
+"""Rate of the second round in that of the first."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,14 @@ class Training:
         Decay of the moving average of the weights, which is what is kept.
     patience
         Looks at the validation frames in a row without a gain before the end.
+    share
+        Share of the trials that each network learns from, others for each; 1 for all.
+    closing
+        Steps of a second round as a share of those of the first, from its best weights and at a
+        fifth of its rate; 0 for none. Gradients teach a network its shape, energies then its
+        height.
+    closing_energy_weight
+        Share of the energies in the loss of that round.
     """
 
     epochs: int = 80
@@ -51,17 +62,39 @@ class Training:
     energy_weight: float = 0.05
     average: float = 0.999
     patience: int = 25
+    share: float = 1.0
+    closing: float = 0.25
+    closing_energy_weight: float = 0.8
 
     def __post_init__(self) -> None:
         for name in ("epochs", "fewest_steps", "batch", "patience"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise InputError(f"`{name}` must be a whole number of 1 or more, got {value!r}")
+        if not 0.0 < self.share <= 1.0:
+            raise InputError(f"`share` must be above 0 and 1 at most, got {self.share}")
         if not 0.0 < self.rate < 1.0:
             raise InputError(f"`rate` must be between 0 and 1, got {self.rate}")
-        for name in ("energy_weight", "average"):
+        for name in ("energy_weight", "average", "closing", "closing_energy_weight"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise InputError(f"`{name}` must be from 0 to below 1, got {getattr(self, name)}")
+
+    def rounds(self) -> list[Training]:
+        """What is done one after the other."""
+        if not self.closing:
+            return [self]
+        second = replace(
+            self,
+            epochs=max(1, round(self.closing * self.epochs)),
+            fewest_steps=max(1, round(self.closing * self.fewest_steps)),
+            rate=_SLOWER * self.rate,
+            energy_weight=self.closing_energy_weight,
+        )
+        return [self, second]
+
+    def steps(self, frames: int) -> int:
+        """Steps of one round at most."""
+        return max(self.epochs * math.ceil(frames / self.batch), self.fewest_steps)
 
 
 @dataclass(frozen=True)
@@ -127,7 +160,7 @@ def train(
     seeds
         One a network, for its first weights and the order of the frames.
     starts
-        Weights to begin with.
+        Weights to begin with, or some of them.
     device
         As torch names it.
     tell
@@ -138,6 +171,31 @@ def train(
     list of dict
         The weights of each network, averaged over the last steps, of its best look.
     """
+    rounds = training.rounds()
+    total, before = sum(each.steps(len(data)) for each in rounds), 0
+    states = starts
+    for each in rounds:
+
+        def told(progress: Progress, before: int = before) -> None:
+            tell(replace(progress, step=before + progress.step, steps=total))
+
+        states = _round(architecture, each, data, validation, scale, seeds, states, device, told)
+        before += each.steps(len(data))
+    return list(states or ())
+
+
+def _round(
+    architecture: Architecture,
+    training: Training,
+    data: Dataset,
+    validation: Dataset,
+    scale: float,
+    seeds: Sequence[int],
+    starts: Sequence[State] | None,
+    device: str,
+    tell: Callable[[Progress], None],
+) -> list[State]:
+    """One cycle of the learning rate; see `train`."""
     count = len(seeds)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     networks = []
@@ -145,27 +203,35 @@ def train(
         torch.manual_seed(seed)
         network = Network(architecture)
         if starts is not None:
-            network.load_state_dict(starts[number])
+            network.load_state_dict(starts[number], strict=False)
         networks.append(network.to(device))
     averages = copy.deepcopy(networks)
     numbers = torch.tensor(data.molecule.numbers, device=device)
     x, energies, gradients = _tensors(data, scale, device)
     each = math.ceil(len(data) / training.batch)
-    steps = max(training.epochs * each, training.fewest_steps)
+    steps = training.steps(len(data))
     weights = [list(network.parameters()) for network in networks]
     optimiser = torch.optim.AdamW(
-        [weight for own in weights for weight in own], lr=training.rate, foreach=True
+        [weight for of_one in weights for weight in of_one], lr=training.rate, foreach=True
     )
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, training.rate, total_steps=steps)
     look = max(each, steps // 100)
-    best, stale = [math.inf] * count, [0] * count
+
+    def measured() -> tuple[NDArray[np.float64], float, float]:
+        of_energy, of_gradient = errors(averages, validation, scale, device)
+        share = training.energy_weight
+        measure = share * of_energy + (1.0 - share) * of_gradient
+        return measure, float(of_energy.mean()), float(of_gradient.mean())
+
+    best, stale = measured()[0], [0] * count
     kept = [_weights(average) for average in averages]
     orders: list[list[int]] = [[] for _ in seeds]
+    own_frames = [_own_frames(data.groups, training.share, seed) for seed in seeds]
     for step in range(1, steps + 1):
         chosen = []
-        for order, generator in zip(orders, generators, strict=True):
+        for order, own, generator in zip(orders, own_frames, generators, strict=True):
             while len(order) < min(training.batch, len(data)):
-                order += torch.randperm(len(data), generator=generator).tolist()
+                order += own[torch.randperm(len(own), generator=generator)].tolist()
             chosen.append(order[: training.batch])
             del order[: training.batch]
         picked = torch.tensor(chosen, device=device)
@@ -177,29 +243,22 @@ def train(
         )
         optimiser.zero_grad()
         loss.backward()
-        for own in weights:
-            torch.nn.utils.clip_grad_norm_(own, 10.0)
+        for of_one in weights:
+            torch.nn.utils.clip_grad_norm_(of_one, 10.0)
         optimiser.step()
         cycle.step()
         decay = min(training.average, (1.0 + step) / (10.0 + step))
         for average, network in zip(averages, networks, strict=True):
             _follow(average, network, decay)
         if step % look == 0 or step == steps:
-            of_energy, of_gradient = errors(averages, validation, scale, device)
-            measure = (
-                training.energy_weight * of_energy + (1 - training.energy_weight) * of_gradient
-            )
-            better = [bool(now < before) for now, before in zip(measure, best, strict=True)]
+            measure, of_energy, of_gradient = measured()
+            better = measure < best
             for number in range(count):
                 stale[number] += 1
                 if better[number]:
-                    best[number], stale[number] = float(measure[number]), 0
+                    best[number], stale[number] = measure[number], 0
                     kept[number] = _weights(averages[number])
-            tell(
-                Progress(
-                    step, steps, float(of_energy.mean()), float(of_gradient.mean()), any(better)
-                )
-            )
+            tell(Progress(step, steps, of_energy, of_gradient, bool(better.any())))
             if min(stale) >= training.patience:
                 break
     return kept
@@ -223,6 +282,15 @@ def errors(
         scale * np.concatenate(wrong, axis=1).mean(axis=1, dtype=np.float64),
         scale * np.concatenate(slopes_wrong, axis=1).mean(axis=1, dtype=np.float64),
     )
+
+
+def _own_frames(groups: Sequence[str], share: float, seed: int) -> torch.Tensor:
+    """Indices of the frames of a share of the groups, drawn by the seed."""
+    names = sorted(set(groups))
+    count = max(1, round(share * len(names)))
+    drawn = np.random.default_rng([seed, 1]).permutation(len(names))[:count]
+    own = {names[index] for index in drawn}
+    return torch.tensor([index for index, group in enumerate(groups) if group in own])
 
 
 def _weights(network: Network) -> State:

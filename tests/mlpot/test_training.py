@@ -21,6 +21,7 @@ from mlpot.committee import BAD, calibrate, spearman
 from mlpot.dataset import Dataset, above, read_dataset, split
 
 training = pytest.importorskip("mlpot.training")
+model = pytest.importorskip("mlpot.model")
 recipe = pytest.importorskip("mlpot.recipe")
 report = pytest.importorskip("mlpot.report")
 potential = pytest.importorskip("mlpot.potential")
@@ -150,6 +151,99 @@ def test_training_goes_down_from_where_it_starts(data: Dataset) -> None:
     assert warm[0].gradient_error < 1.1 * min(progress.gradient_error for progress in seen)
 
 
+def test_the_second_round_is_for_energies(data: Dataset) -> None:
+    part = data.part(range(40))
+    learn = replace(part, energies=part.energies - part.energies.mean())
+    scale = training.typical_gradient(part)
+
+    def energy_error(closing: float) -> float:
+        seen = []
+        plan = training.Training(epochs=1, fewest_steps=200, closing=closing)
+        states = training.train(SMALL, plan, learn, learn, scale, [0], tell=seen.append)
+        assert seen[-1].step == seen[-1].steps == round(200 * (1.0 + closing))
+        network = model.Network(SMALL)
+        network.load_state_dict(states[0])
+        of_energy, _ = training.errors([network], learn, scale, "cpu")
+        return float(of_energy[0])
+
+    assert energy_error(0.5) < 0.95 * energy_error(0.0)
+    with pytest.raises(InputError, match="`closing` must be from 0"):
+        training.Training(closing=1.0)
+
+
+@pytest.mark.slow
+def test_what_a_cheap_surface_taught_saves_labels(data: Dataset) -> None:
+    """Forty labels of GFN2: by themselves, and after frames of other trials on GFN1."""
+    few, unseen = data.part(range(40)), data.part(range(80, 120))
+    cheap = labelled("gfn1", 400, seed=1)
+    short = training.Training(fewest_steps=500, rate=2e-3)
+    alone = recipe.make(few, recipe.Recipe(SMALL, short, validation=0.2, test=0.0))
+    begun = recipe.make(
+        cheap, recipe.Recipe(SMALL, replace(short, fewest_steps=1500), validation=0.1, test=0.0)
+    )
+    asked = recipe.Recipe(SMALL, short, validation=0.2, test=0.0)
+    further = recipe.make(few, asked, start=begun.potential)
+    (without, *_), (errors, *_) = (
+        report.judge(made.potential, unseen) for made in (alone, further)
+    )
+    assert errors.gradient < 0.8 * without.gradient
+    assert errors.relative_energy < without.relative_energy
+    assert further.potential.description.target == "gfn2"
+
+
+def test_a_start_gives_what_it_knows(data: Dataset) -> None:
+    """Of the same surface all, of another the weights with its mean energy moved."""
+    none = training.Training(epochs=1, fewest_steps=1, rate=1e-9)
+    asked = recipe.Recipe(SMALL, none, validation=0.2, test=0.0)
+    first = recipe.make(data.part(range(60)), asked).potential
+    again = recipe.make(data, asked, start=first).potential
+    assert again.description.references == first.description.references
+    before, after = (made.predict(BUTADIENE, data.positions) for made in (first, again))
+    assert np.allclose(before.energies, after.energies, atol=1e-4)
+    moved = replace(data, energies=data.energies + 30.0, surface="another")
+    made = recipe.make(moved, asked, start=first)
+    said = made.potential.predict(BUTADIENE, made.parts.train.positions)
+    assert said.energies.mean() == pytest.approx(made.parts.train.energies.mean(), abs=0.01)
+    assert np.allclose(
+        made.potential.predict(BUTADIENE, data.positions).gradients, before.gradients, atol=1e-4
+    )
+    # With another base only what geometries look like is taken over.
+    corrected = recipe.make(data, replace(asked, base="gfn1", networks=2), start=first).potential
+    for key, value in corrected.states[1].items():
+        same = np.allclose(value.numpy(), first.states[0][key].numpy(), atol=1e-5)
+        assert same == (not key.startswith("readout")) or key.endswith("bias")
+    assert corrected.description.base == "gfn1"
+    with pytest.raises(InputError, match="`architecture` must be that of the potential"):
+        recipe.make(data, replace(asked, architecture=Architecture()), start=first)
+    with pytest.raises(InputError, match="`networks` must be as many"):
+        recipe.make(data, replace(asked, networks=3), start=corrected)
+
+
+def test_each_network_learns_from_trials_of_its_own(data: Dataset) -> None:
+    """What a network never sees has no say in its weights."""
+    part = replace(data, energies=data.energies - data.energies.mean())
+    scale = training.typical_gradient(part)
+    half = training.Training(epochs=1, fewest_steps=20, share=0.5)
+
+    def trained(learn: Dataset, *seeds: int) -> list[dict[str, np.ndarray]]:
+        states = training.train(SMALL, half, learn, part, scale, seeds)
+        return [{key: value.numpy() for key, value in state.items()} for state in states]
+
+    def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+        return all(np.array_equal(one[key], other[key]) for key in one)
+
+    plain, other = trained(part, 3, 4)
+    asked_for = []
+    for group in sorted(set(part.groups)):
+        wrong = part.energies + np.where(np.array(part.groups) == group, 5.0, 0.0)
+        first, second = trained(replace(part, energies=wrong), 3, 4)
+        asked_for.append((not same(first, plain), not same(second, other)))
+    assert [sum(column) for column in zip(*asked_for, strict=True)] == [6, 6]
+    assert any(one != two for one, two in asked_for)
+    with pytest.raises(InputError, match="`share` must be above 0"):
+        training.Training(share=0.0)
+
+
 def test_what_a_base_leaves(data: Dataset) -> None:
     base = load_surface("gfn1", BUTADIENE)
     part = data.part(range(5))
@@ -224,11 +318,22 @@ def test_from_the_command_line(
     assert {row["origin"] for row in told["errors"]["validation"]} >= {"all"}
     shape = potential.load_potential(model).description.architecture
     assert (shape.cutoff, shape.radial) == (3.5, 8)
+    correction = shape
     whole = [str(frames), "-o", str(tmp_path / "whole.model"), *options, "--radial", "12"]
     assert main(["train", *whole]) == 0
     shape = potential.load_potential(tmp_path / "whole.model").description.architecture
     assert (shape.cutoff, shape.radial) == (5.0, 12)
+    # Further, from what there is: a correction for a whole energy, with two networks as before.
+    further = [str(frames), "-o", str(tmp_path / "further.model"), "--start", str(model)]
+    assert main(["train", *further, "--share", "0.5", "--epochs", "1", "--fewest-steps", "5"]) == 0
+    begun = potential.load_potential(tmp_path / "further.model")
+    assert (len(begun), begun.description.architecture) == (2, correction)
+    assert begun.description.base == ""
+    assert begun.description.notes["training"]["share"] == 0.5
+    refused = [str(frames), "-o", str(tmp_path / "b"), "--start", str(model), "--features", "8"]
     capsys.readouterr()
+    assert main(["train", *refused]) == 2
+    assert "--start comes with its architecture" in capsys.readouterr().err
     figure = tmp_path / "errors.png"
     assert main(["test", str(model), str(frames), "--plot", str(figure)]) == 0
     assert "rank correlation" in " ".join(capsys.readouterr().out.split())
