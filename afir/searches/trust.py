@@ -12,6 +12,8 @@ from afir.surface import Evaluation
 
 T = TypeVar("T")
 
+_LESS = 0.7  # of a steep slope, after one more step
+
 
 class DoubtError(SurfaceError):
     """A surface was not to be trusted where a search went; the reference said so."""
@@ -73,8 +75,9 @@ def trusting(search: Search[T], tolerated: float = 0.0) -> Search[T]:
 def doubting(search: Search[T], tolerated: float) -> Search[T]:
     """Run `search`, which examines a stationary point of a learned surface, if there is any sense.
 
-    Where the first thing that the reference says of it is that there is a steep slope, what was
-    learned is wrong there: that is worth a label, but no search for what may be nearby.
+    Where the reference says that it lies on a steep slope, what was learned is wrong there. The
+    search may go down if it gets off the slope at once; else what was said is worth its label, but
+    no search for what may be nearby.
 
     Parameters
     ----------
@@ -86,20 +89,20 @@ def doubting(search: Search[T], tolerated: float) -> Search[T]:
     Raises
     ------
     DoubtError
-        When the slope is steeper.
+        When the slope is steeper, and was not much steeper before.
     """
-    first = True
+    before = np.inf
 
     def heard(asked: Asked, evaluation: Evaluation) -> Evaluation:
-        nonlocal first
-        if first and isinstance(asked, Request) and asked.level is Level.REFERENCE:
-            first = False
+        nonlocal before
+        if isinstance(asked, Request) and asked.stage == reference_stage("refine"):
             slope = float(np.abs(evaluation.gradients).max())
-            if slope > tolerated:
+            if slope > tolerated and slope > _LESS * before:
                 raise DoubtError(
                     f"the learned surface is stationary where the reference has a slope of "
                     f"{slope:.1f} eV/Å"
                 )
+            before = slope
         return evaluation
 
     return relayed(search, heard=heard)

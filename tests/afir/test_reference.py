@@ -438,18 +438,26 @@ def test_energies_are_those_of_the_reference() -> None:
     assert (start.energy - direct.energy) / KJ_PER_MOL == pytest.approx(0.0, abs=0.01)
 
 
-def test_nothing_is_examined_on_a_steep_slope_of_the_reference() -> None:
-    """The first gradient of the reference decides; later ones, and those of others, do not."""
+def test_no_search_stays_on_a_steep_slope_of_the_reference() -> None:
+    """It must get off it; what is not refined, and what the searched surface says, does not count.
 
-    def search() -> Search[int]:
-        yield from stage("own", asking(0.9))  # a steep slope of the searched surface
-        yield from referred(stage("first", asking(1.4)))
-        yield from referred(stage("second", asking(0.9)))
+    The double well is steep at 0.8 Å, less so at 1.0 Å, and flatter at 1.4 Å.
+    """
+    surface = double_well(PAIR)
+    x = np.array([pair(r) for r in (0.8, 1.0, 1.4)])
+    slopes = np.abs(surface.evaluate(x).gradients).max(axis=(1, 2))
+    assert 0.7 * slopes[0] > slopes[1] > slopes[2]
+    limit = 0.9 * float(slopes[1])
+
+    def search(*lengths: float) -> Search[int]:
+        yield from stage("own", asking(0.8, 0.8))
+        yield from referred(stage("irc", asking(0.8, 0.8)))
+        yield from referred(stage("refine", asking(*lengths)))
         return 3
 
-    surface = double_well(PAIR)
-    slopes = np.abs(surface.evaluate(np.array([pair(0.9), pair(1.4)])).gradients).max(axis=(1, 2))
-    assert slopes[0] > slopes[1] > 0.0
-    assert solve(doubting(search(), 1.01 * float(slopes[1])), surface) == 3
+    for lengths in ((1.4, 1.4), (1.4, 1.4, 1.4)):
+        assert solve(doubting(search(*lengths), limit), surface) == 3
     with pytest.raises(DoubtError, match=r"the reference has a slope of \d+\.\d eV/Å"):
-        solve(doubting(search(), 0.99 * float(slopes[1])), surface)
+        solve(doubting(search(0.8, 0.8, 1.4), limit), surface)
+    # Down in two steps.
+    assert solve(doubting(search(0.8, 1.0, 1.4), limit), surface) == 3
