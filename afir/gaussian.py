@@ -47,8 +47,8 @@ class GaussianProcess:
         m in eV, what is expected far from all that is known. Without it, the highest of the
         energies: unknown places do not look inviting.
     exchanges
-        (g, n) orders of the atoms, the given one among them, in which the energy is the same.
-        Without them no two atoms are alike.
+        (g, n) orders of the atoms in which the energy is the same: a whole group, with the given
+        order. Without them no two atoms are alike.
     length
         l in Å⁻¹.
     noise
@@ -99,7 +99,7 @@ class GaussianProcess:
         noise[:, 0] = self._noise[0] ** 2
         within[np.diag_indices(new.size)] += noise.ravel()
         lower = solve_triangular(self._factor, across, lower=True, check_finite=False).T
-        corner = _factor(within - lower @ lower.T)
+        corner = _factor(within - lower @ lower.T, float(within.diagonal().max()))
         above = np.zeros((len(self._factor), new.size))
         self._factor = np.block([[self._factor, above], [lower, corner]])
         self._q = np.concatenate([self._q, q])
@@ -207,9 +207,11 @@ def _bent(positions: Positions, slope: Array) -> Array:
     return np.swapaxes(result, 2, 3).reshape(count, 3 * n, 3 * n)
 
 
-def _factor(matrix: Array) -> Array:
-    """The Cholesky factor (m, m); with more noise where the last digits do not let it be."""
-    size = float(matrix.diagonal().max(initial=0.0))
+def _factor(matrix: Array, size: float) -> Array:
+    """The Cholesky factor (m, m) of what is left of covariances of some size.
+
+    With more noise where the last digits do not let it be.
+    """
     for noise in (0.0, 1e-12, 1e-10, 1e-8):
         more = matrix + noise * size * np.eye(len(matrix))
         try:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase.io import read
 from numpy.typing import NDArray
 
 from afir.errors import InputError
@@ -83,6 +82,8 @@ def read_dataset(path: Path) -> Dataset:
         If the file cannot be read, a frame has no energy or forces, or they are not all of one
         molecule with its atoms in one order.
     """
+    from ase.io import read  # slow to load, and whoever uses labelled frames need not read any
+
     if not path.is_file():
         raise InputError(f"the data must be a file, got {path}, which is none")
     reader: Any = read

@@ -51,8 +51,8 @@ class Gaussian:
 
     samples = 0
     """Geometries of pushes to be labelled first: none, for it changes nothing far from labels."""
-    attempts = 3
-    """How often each push is to be tried: again with what the times before have brought."""
+    attempts = 2
+    """How often each push is to be tried: again with what the first time has brought."""
     share = 0.0
     """Of the labels that must be new for another model, which takes seconds."""
 
@@ -82,7 +82,8 @@ class Gaussian:
         Returns
         -------
         dict
-            Mean errors in meV and meV/Å of what is said of some tasks without their own labels.
+            Mean errors in meV and meV/Å of what is said of some tasks without their own labels;
+            empty where all labels come from one.
         """
         data = read_dataset(labels)
         data = above(data, load_surface(surface, data.molecule, **options))
@@ -90,6 +91,8 @@ class Gaussian:
         unfinished = output.with_name(f"{output.name}.partial")
         Correction(surface, options, data).save(unfinished)
         unfinished.replace(output)
+        if len(set(data.groups)) < 2:
+            return {}
         parts = steady_split(data, seed, validation=_VALIDATION)
         unseen = parts.validation
         said = Correction(surface, options, parts.train).process().predict(unseen.positions)

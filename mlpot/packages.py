@@ -27,9 +27,9 @@ def require() -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raise InputError when there is no such file to read a potential from."""
+    """Raise InputError when there is no such file to read a potential or a correction from."""
     if not path.is_file():
-        raise InputError(f"the potential must be a file, got {path}, which is none")
+        raise InputError(f"the model must be a file, got {path}, which is none")
 
 
 def command() -> str:

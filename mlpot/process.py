@@ -20,11 +20,12 @@ from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from afir.errors import InputError, SurfaceError
 from afir.gaussian import GaussianProcess
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation, Surface, is_expensive, load_surface
+from afir.surface import Evaluation, Surface, batch_of, is_expensive, load_surface
 from afir.surfaces.series import as_batch, unusable
 from mlpot.dataset import Dataset
 from mlpot.packages import check_file
@@ -86,18 +87,26 @@ class Correction:
     def process(self) -> GaussianProcess:
         """The Gaussian process that follows these labels."""
         data = self.data
-        return GaussianProcess(
-            data.positions,
-            data.energies,
-            data.gradients,
-            mean=float(np.median(data.energies)),
-            exchanges=exchanges(data.molecule),
-            length=_LENGTH,
-            noise=_NOISE,
-        )
+        # As many threads anywhere: the last digits of a factor depend on them.
+        with threadpool_limits(limits=1):
+            return GaussianProcess(
+                data.positions,
+                data.energies,
+                data.gradients,
+                mean=float(np.median(data.energies)),
+                exchanges=exchanges(data.molecule),
+                length=_LENGTH,
+                noise=_NOISE,
+            )
 
     def save(self, path: Path) -> None:
-        """Write them to a file, which holds numbers and text and no code."""
+        """Write them to a file, which holds numbers and text and no code.
+
+        Raises
+        ------
+        InputError
+            If it cannot be written.
+        """
         data = self.data
         about = json.dumps(
             {
@@ -112,15 +121,18 @@ class Correction:
             sort_keys=True,
         )
         arrays = (data.positions, data.energies, data.gradients)
-        with path.open("wb") as stream:
-            np.savez(
-                stream,
-                about=np.array(about),
-                positions=data.positions,
-                energies=data.energies,
-                gradients=data.gradients,
-                digest=np.array(_digest(about, arrays)),
-            )
+        try:
+            with path.open("wb") as stream:
+                np.savez(
+                    stream,
+                    about=np.array(about),
+                    positions=data.positions,
+                    energies=data.energies,
+                    gradients=data.gradients,
+                    digest=np.array(_digest(about, arrays)),
+                )
+        except OSError as error:
+            raise InputError(f"`{path}` must be a file that can be written: {error}") from error
 
 
 def load_correction(path: Path) -> Correction:
@@ -138,19 +150,27 @@ def load_correction(path: Path) -> Correction:
             arrays = tuple(content[name] for name in ("positions", "energies", "gradients"))
             known = str(content["digest"])
         what = json.loads(about)
-        fits = what["format"] == FORMAT and known == _digest(about, arrays)
+        if what["format"] != FORMAT:
+            raise ValueError(f"its format is {what['format']}, not {FORMAT}")
+        molecule = Molecule(tuple(what["numbers"]), what["charge"], what["multiplicity"])
+        positions, energies, gradients = arrays
+        count = len(energies)
+        shape = (count, molecule.n_atoms, 3)
+        if not count or (positions.shape, gradients.shape) != (shape, shape):
+            raise ValueError(f"its arrays must be {shape}, got {positions.shape}")
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise ValueError("it holds numbers that are not finite")
+        nothing = ("",) * count
+        data = Dataset(molecule, positions, energies, gradients, nothing, nothing, what["target"])
+        result = Correction(str(what["base"]), dict(what["base_options"]), data)
     # A file from somewhere may break the reader in any way.
     except Exception as error:
         raise InputError(
             f"{path} must be a correction by a Gaussian process: {type(error).__name__}: {error}"
         ) from error
-    if not fits:
+    if known != _digest(about, arrays):
         raise InputError(f"{path} must be as it was written, its checksum is wrong; make it anew")
-    molecule = Molecule(tuple(what["numbers"]), what["charge"], what["multiplicity"])
-    positions, energies, gradients = arrays
-    nothing = ("",) * len(energies)
-    data = Dataset(molecule, positions, energies, gradients, nothing, nothing, what["target"])
-    return Correction(what["base"], what["base_options"], data)
+    return result
 
 
 def _digest(about: str, arrays: Sequence[NDArray[np.float64]]) -> str:
@@ -232,6 +252,11 @@ class GaussianSurface:
     def molecule(self) -> Molecule:
         """The molecule this surface belongs to."""
         return self._below.molecule
+
+    @property
+    def batch(self) -> int:
+        """How many searches to keep in flight: as the surface below wants."""
+        return batch_of(self._below)
 
     @property
     def expensive(self) -> bool:

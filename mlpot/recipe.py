@@ -16,6 +16,8 @@ from mlpot.dataset import Dataset, Split, above, split, steady_split
 from mlpot.potential import Description, Potential
 from mlpot.training import Progress, State, Training, references, train, typical_gradient
 
+_ELSEWHERE = 10.0  # Å times a typical gradient: so far off are the energies of another surface
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -51,6 +53,8 @@ class Recipe:
             raise InputError(
                 f"`networks` must be a whole number of 1 or more, got {self.networks!r}"
             )
+        if self.training.share < 1.0 and self.networks == 1:
+            raise InputError("`share` must be 1 for a single network, which learns from all trials")
         if not isinstance(self.seed, int) or self.seed < 0:
             raise InputError(f"`seed` must be a whole number of 0 or more, got {self.seed!r}")
 
@@ -108,6 +112,9 @@ def make(
     InputError
         If the data cannot be split or the base has no energies of it.
     """
+    if start is not None:
+        start.check(data.molecule)
+    starts = None if start is None else _first_weights(recipe, start)
     if recipe.base:
         data = above(data, load_surface(recipe.base, data.molecule, **recipe.base_options))
     if steady:
@@ -120,8 +127,10 @@ def make(
     known = references(parts.train)
     if start is not None and before is not None:
         known = dict(before.references)
-        if before.target != data.surface:
-            known = _moved(start, parts.train)
+        moved, off = _moved(start, parts.train)
+        # One name may stand for several functionals, or for none.
+        if before.target != data.surface or off > _ELSEWHERE * before.scale:
+            known = moved
     scale = typical_gradient(parts.train) if before is None else before.scale
     shift = sum(known[z] for z in data.molecule.numbers)
     learn, check = (
@@ -134,7 +143,7 @@ def make(
         check,
         scale,
         [1000 * recipe.seed + number for number in range(recipe.networks)],
-        starts=None if start is None else _first_weights(recipe, start),
+        starts=starts,
         device=device,
         tell=tell,
     )
@@ -191,8 +200,12 @@ def _first_weights(recipe: Recipe, start: Potential) -> list[State]:
     ]
 
 
-def _moved(start: Potential, data: Dataset) -> dict[int, float]:
-    """Energies of the elements with which a potential meets the mean energy of another surface."""
+def _moved(start: Potential, data: Dataset) -> tuple[dict[int, float], float]:
+    """Energies of the elements with which a potential meets the mean energy of other labels.
+
+    And by how many eV it misses it without.
+    """
     wrong = data.energies - start.predict(data.molecule, data.positions).energies
     extra = references(replace(data, energies=wrong))
-    return {z: energy + extra.get(z, 0.0) for z, energy in start.description.references.items()}
+    known = start.description.references
+    return {z: energy + extra.get(z, 0.0) for z, energy in known.items()}, abs(float(wrong.mean()))

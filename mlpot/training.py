@@ -203,7 +203,13 @@ def _round(
         torch.manual_seed(seed)
         network = Network(architecture)
         if starts is not None:
-            network.load_state_dict(starts[number], strict=False)
+            differ = network.load_state_dict(starts[number], strict=False)
+            unknown = [key for key in differ.missing_keys if "readout" not in key]
+            if unknown or differ.unexpected_keys:
+                raise InputError(
+                    f"`starts` must hold all weights but those of the readout, "
+                    f"got {', '.join(starts[number])}"
+                )
         networks.append(network.to(device))
     averages = copy.deepcopy(networks)
     numbers = torch.tensor(data.molecule.numbers, device=device)
@@ -223,17 +229,18 @@ def _round(
         measure = share * of_energy + (1.0 - share) * of_gradient
         return measure, float(of_energy.mean()), float(of_gradient.mean())
 
-    best, stale = measured()[0], [0] * count
+    best, stale = np.nan_to_num(measured()[0], nan=np.inf), [0] * count
     kept = [_weights(average) for average in averages]
     orders: list[list[int]] = [[] for _ in seeds]
+    size = min(training.batch, len(data))
     own_frames = [_own_frames(data.groups, training.share, seed) for seed in seeds]
     for step in range(1, steps + 1):
         chosen = []
         for order, own, generator in zip(orders, own_frames, generators, strict=True):
-            while len(order) < min(training.batch, len(data)):
+            while len(order) < size:
                 order += own[torch.randperm(len(own), generator=generator)].tolist()
-            chosen.append(order[: training.batch])
-            del order[: training.batch]
+            chosen.append(order[:size])
+            del order[:size]
         picked = torch.tensor(chosen, device=device)
         said, slopes = energies_and_gradients(networks, numbers, x[picked], train=True)
         # The networks have no weight in common: the sum is for each its own loss.

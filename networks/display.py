@@ -98,7 +98,7 @@ class Tally:
         elif isinstance(event, TrialDone):
             self.trials += 1
         elif isinstance(event, Training):
-            self.doing = f"training model {event.number} on {event.labels} labels"
+            self.doing = f"learning model {event.number} from {event.labels} labels"
         elif isinstance(event, RoundDone):
             self.eqs, self.tss, self.dcs = event.eqs, event.tss, event.dcs
             self.trials, self.gradients = event.trials, event.gradients

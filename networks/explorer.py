@@ -267,7 +267,7 @@ class _Exploration:
                     yield from self._prepare()
                 reason = self._reason_to_stop()
                 if reason is not None:
-                    complete = Complete(self._frontier().anything_left(), reason)
+                    complete = Complete(self._anything_left(), reason)
                     store.stopped(complete, self._budget.seconds)
                     yield Stopped(reason, complete.anything_left)
                     return
@@ -437,9 +437,15 @@ class _Exploration:
     def _reason_to_stop(self) -> StoppedBy | None:
         if self._wanted_found():
             return StoppedBy.WANTED
-        if not self._frontier().anything_left():
+        if not self._anything_left():
             return StoppedBy.NOTHING_LEFT
         return self._budget.used_up()
+
+    def _anything_left(self) -> bool:
+        """Whether there are pushes left, or would be with a model that a limit kept from being."""
+        learning = self._learning
+        kept = learning is not None and learning.to_come and self._stopped_early()
+        return kept or self._frontier().anything_left()
 
     def _frontier(self) -> Frontier:
         """The pushes to choose from."""

@@ -1,12 +1,12 @@
 """Learning while exploring: what separates the searched surface from the reference.
 
 Every gradient of the reference that a run needs to examine what it found is a label. When they are
-many enough, or nothing is left to try on the cheap surface, the most different of all geometries
-that pushes have met are labelled besides, and a first model of the difference is trained. From then
-on searches go on the cheap surface with the model added, also where they have been before; where
-the model is not to be trusted the reference is asked, and the model is trained further when there
-are enough new labels. The models and the labels lie in a folder beside the run file, in which all
-labels are kept as well.
+many enough, or nothing is left to try on the cheap surface, a first model of the difference is
+made; some learners want the most different of all geometries that pushes have met labelled first.
+From then on searches go on the cheap surface with the model added, also where they have been
+before. Where a model says itself that it is not to be trusted the reference is asked, and the next
+model is made when there are enough new labels. The models and the labels lie in a folder beside
+the run file, in which all labels are kept as well.
 """
 
 from __future__ import annotations
@@ -200,6 +200,11 @@ class Learning:
             Whether anything is left to try as things are.
         """
         return not self.models and (not anything_left or self.labels >= _ENOUGH)
+
+    @property
+    def to_come(self) -> bool:
+        """Whether a first model would be made, if nothing were left to try."""
+        return self.ready(False) and (not self.sampled or self.due(False))
 
     def due(self, anything_left: bool) -> bool:
         """Whether a model is to be trained; the argument is that of `ready`."""

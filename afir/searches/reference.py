@@ -6,8 +6,9 @@ difference, and the search goes on on the sum of both until the reference agrees
 of the reference converge a stationary point, some more prove its order by the softest modes, and
 for a transition state some along the path say that the energy falls.
 
-What was learned before, for the whole surface, gives the structures to begin with. The difference
-is then one from the surface below (`afir.driver.unlearned`), which is smoother.
+What networks learned before, for the whole surface, gives the structures to begin with. The
+difference is then one from the surface below (`afir.driver.unlearned`), which is smoother; from one
+that a Gaussian process has corrected it is the difference from that.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ _ROOM = 0.3  # eV: so far above the ceiling the order of a point does not matter
 _SURE = 0.015  # eV: what is expected this well on a path like the one before is not asked again
 _NOISE = 1e-3  # Å⁻¹ times the scale of the difference: of gradients, to begin with
 _SHARP, _SHARPEST = 0.1, 1e-6  # share of a gradient that is left to noise; the least noise
-_NEAR, _AS_LOW = 0.06, 0.05  # Å (root mean square) and eV: so close to a known point it is that
+_NEAR, _AS_LOW = 0.06, 0.05  # Å (root mean square) and eV: what may belong to a known point
+_EXPLAINED, _ALIKE = 0.5, 2e-3  # share of the energy, and eV, that its Hessian may not explain
 _PATHS = 4  # paths of the cheap surface that are followed before one of the reference
 _SAME = 0.3  # Å: an end that moves no more than this is the same on both surfaces
 _LEVEL = 0.01  # eV: so is one with the same bonds and this much higher or lower
@@ -121,6 +123,7 @@ class _Difference:
             np.concatenate([positions for positions, _ in self._told]),
             np.concatenate([said.energies for _, said in self._told]),
             np.concatenate([said.gradients for _, said in self._told]),
+            mean=float(self._told[0][1].energies.max()),
             noise=(0.2 * self._noise, self._noise),
         )
 
@@ -323,8 +326,7 @@ def _agreed(
             here = replace(here, positions=0.5 * (x + back))
             continue
         for point in known:
-            low = abs(float(truth.energies[0]) - point.energy) < _AS_LOW
-            if low and congruence(molecule.numbers, point.positions, x, tolerance=_NEAR):
+            if _belongs(molecule, x, float(truth.energies[0]), point):
                 raise _KnownError(point)
         gradient = internal_part(x, truth.gradients[0])
         size = float(np.abs(gradient).max())
@@ -348,6 +350,23 @@ def _agreed(
     few = replace(limits, minimum_steps=_STEPS, saddle_steps=_STEPS)
     result = yield from referred(search(nearest.positions, nearest.hessian, few))
     return result
+
+
+def _belongs(molecule: Molecule, x: Positions, energy: float, point: StationaryPoint) -> bool:
+    """Whether a geometry lies beside a stationary point, whose Hessian explains its energy in eV.
+
+    Like atoms may have changed places, and the geometry may be a mirror image.
+    """
+    above = energy - point.energy
+    if abs(above) > _AS_LOW:
+        return False
+    match = congruence(molecule.numbers, point.positions, x, tolerance=_NEAR)
+    if match is None:
+        return False
+    image = (-x if match.mirrored else x)[match.permutation]
+    step = (superpose(point.positions, image) - point.positions).ravel()
+    expected = 0.5 * float(step @ point.hessian @ step)
+    return abs(above - expected) < _EXPLAINED * abs(expected) + _ALIKE
 
 
 def _learned_at(

@@ -89,15 +89,15 @@ def doubting(search: Search[T], tolerated: float) -> Search[T]:
     Raises
     ------
     DoubtError
-        When the slope is steeper, and was not much steeper before.
+        When the slope is steeper twice in a row, and hardly less the second time.
     """
-    before = np.inf
+    before = tolerated  # the first is heard, and so is the end of a gentle slope
 
     def heard(asked: Asked, evaluation: Evaluation) -> Evaluation:
         nonlocal before
         if isinstance(asked, Request) and asked.stage == reference_stage("refine"):
             slope = float(np.abs(evaluation.gradients).max())
-            if slope > tolerated and slope > _LESS * before:
+            if slope > tolerated and before > tolerated and slope > _LESS * before:
                 raise DoubtError(
                     f"the learned surface is stationary where the reference has a slope of "
                     f"{slope:.1f} eV/Å"

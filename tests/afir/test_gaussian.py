@@ -200,3 +200,9 @@ def test_twins_are_no_hindrance():
     told = SURFACE.evaluate(x)
     process = GaussianProcess(x, told.energies, told.gradients, noise=(1e-9, 1e-9))
     np.testing.assert_allclose(process.predict(x).energies, told.energies, atol=1e-3)
+    for seed in range(20):
+        y = around(seed, 3)
+        said = SURFACE.evaluate(y)
+        slowly = GaussianProcess(y, said.energies, said.gradients, noise=(1e-9, 1e-9))
+        slowly.learn(y, said.energies, said.gradients)
+        np.testing.assert_allclose(slowly.predict(y).energies, said.energies, atol=1e-3)

@@ -263,7 +263,9 @@ def test_what_is_known_is_not_proven_again() -> None:
     asked: list[int] = []
     for point, outcome in (
         (swapped, Outcome.CONVERGED),
+        # Neither what lies elsewhere nor what lies there but 20 meV off is the same.
         (replace(known, energy=known.energy + 0.2), Outcome.CONFIRMED),
+        (replace(known, energy=known.energy + 0.02), Outcome.CONFIRMED),
     ):
         gradients: Counter[str] = Counter()
         search = confirm_by_reference(molecule, candidate, known=(point,))
@@ -271,7 +273,7 @@ def test_what_is_known_is_not_proven_again() -> None:
         assert found.outcome is outcome
         assert (found.point is point) == (outcome is Outcome.CONVERGED)
         asked.append(reference_gradients(gradients))
-    assert asked[0] <= 4 < asked[1]
+    assert asked[0] <= 4 < min(asked[1:])
 
 
 def test_a_difference_is_followed_more_closely_when_it_matters() -> None:
@@ -459,5 +461,7 @@ def test_no_search_stays_on_a_steep_slope_of_the_reference() -> None:
         assert solve(doubting(search(*lengths), limit), surface) == 3
     with pytest.raises(DoubtError, match=r"the reference has a slope of \d+\.\d eV/Å"):
         solve(doubting(search(0.8, 0.8, 1.4), limit), surface)
+    # What goes too far in its first step is not on a slope itself.
+    assert solve(doubting(search(1.4, 0.8, 1.4), limit), surface) == 3
     # Down in two steps.
     assert solve(doubting(search(0.8, 1.0, 1.4), limit), surface) == 3

@@ -217,6 +217,9 @@ def test_a_start_gives_what_it_knows(data: Dataset) -> None:
         recipe.make(data, replace(asked, architecture=Architecture()), start=first)
     with pytest.raises(InputError, match="`networks` must be as many"):
         recipe.make(data, replace(asked, networks=3), start=corrected)
+    other = replace(data, molecule=replace(BUTADIENE, numbers=(8, *BUTADIENE.numbers[1:])))
+    with pytest.raises(InputError, match="it does not know O"):
+        recipe.make(other, asked, start=first)
 
 
 def test_each_network_learns_from_trials_of_its_own(data: Dataset) -> None:
@@ -240,8 +243,13 @@ def test_each_network_learns_from_trials_of_its_own(data: Dataset) -> None:
         asked_for.append((not same(first, plain), not same(second, other)))
     assert [sum(column) for column in zip(*asked_for, strict=True)] == [6, 6]
     assert any(one != two for one, two in asked_for)
+    # Fewer frames than make a batch, and not as many for each.
+    few = part.part([0, 1, 2, 3, 4, 5, 6, len(part) - 1])
+    assert len(trained(few, 1, 2, 3)) == 3
     with pytest.raises(InputError, match="`share` must be above 0"):
         training.Training(share=0.0)
+    with pytest.raises(InputError, match="`share` must be 1 for a single network"):
+        recipe.Recipe(SMALL, half)
 
 
 def test_what_a_base_leaves(data: Dataset) -> None:

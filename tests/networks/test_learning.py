@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,11 +27,11 @@ from afir.structures import read_structure
 from afir.surface import load_surface
 from networks import Settings, explore, explorer, learning, open_run, resume
 from networks.dismissals import Dismissals
-from networks.events import Event, Found, RoundDone, TaskDone, Trained
+from networks.events import Event, Found, RoundDone, Stopped, TaskDone, Trained
 from networks.executor import SerialExecutor
 from networks.learning import folder_of, load_learner
 from networks.network import ReactionNetwork
-from networks.records import Item, Key, Plan
+from networks.records import Item, Key, Plan, StoppedBy
 from networks.round import Round
 from networks.tasks import Bench, Labelled, Push, TaskResult
 
@@ -227,6 +230,22 @@ def test_a_limit_ends_a_run_before_it_learns_more(tmp_path: Path) -> None:
     assert not any(isinstance(event, Trained) for event in events)
 
 
+def test_a_limit_that_keeps_from_learning_is_told(tmp_path: Path) -> None:
+    """All pushes are tried on the plain surface, as many as are allowed: more is to come."""
+    plain = 0
+    for event in run(tmp_path / "whole.db", LEARNING):
+        if isinstance(event, Trained):
+            break
+        if isinstance(event, RoundDone):
+            plain = event.trials
+    path = tmp_path / "part.db"
+    last = run(path, replace(LEARNING, max_trials=plain))[-1]
+    assert isinstance(last, Stopped)
+    assert (last.reason, last.anything_left) == (StoppedBy.TRIALS, True)
+    list(resume(path, max_trials=None))
+    assert snapshot(path) == snapshot(tmp_path / "whole.db")
+
+
 def test_with_next_to_nothing_to_learn_from_there_is_no_model(tmp_path: Path) -> None:
     path = tmp_path / "hcn.db"
     events = run(path, replace(LEARNING, step=StepSettings(gamma=20.0)))
@@ -323,6 +342,18 @@ def test_limits_count_gradients_of_the_reference(tmp_path: Path) -> None:
     with open_run(path) as store:
         gradients = store.summary().gradients
         assert 20 <= reference_gradients(gradients) < 100 < sum(gradients.values())
+
+
+def test_a_run_from_before_there_was_a_choice_learns_with_networks(tmp_path: Path) -> None:
+    path = tmp_path / "hcn.db"
+    run(path, replace(LEARNING, max_trials=1))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        (text,) = connection.execute("SELECT settings FROM run").fetchone()
+        held = json.loads(text)
+        assert held.pop("learner") == "auto"
+        connection.execute("UPDATE run SET settings = ?", (json.dumps(held),))
+    with open_run(path) as store:
+        assert store.settings.learner == "delta"
 
 
 def test_models_that_are_gone_are_missed(tmp_path: Path) -> None:
