@@ -178,8 +178,9 @@ class Learning:
     @property
     def sampled(self) -> bool:
         """Whether geometries of pushes have been labelled for the first model, if any need be."""
-        counts = self._store.label_counts()
-        return self._learner.samples == 0 or any(phase == SAMPLE for phase, _ in counts)
+        if not self._learner.samples:
+            return True
+        return any(phase == SAMPLE for phase, _ in self._store.label_counts())
 
     def attempts(self, wanted: int) -> int:
         """How often a push is tried at most as things are, of `wanted` times without learning."""
