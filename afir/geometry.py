@@ -378,6 +378,33 @@ def turned_hessian(turns: NDArray[np.float64], hessian: NDArray[np.float64]) -> 
     return result
 
 
+def far_apart(marks: NDArray[np.float64], first: int, most: int, *, nearest: float) -> list[int]:
+    """Indices of points that are as different as possible: farthest-point sampling.
+
+    Each next one is farthest from all that were chosen, by the largest difference of coordinates.
+
+    Parameters
+    ----------
+    marks
+        (m, p) the points.
+    first
+        Index to begin with.
+    most
+        How many at most.
+    nearest
+        Where no point is farther from those chosen than this, it ends.
+    """
+    chosen = [first]
+    gaps = np.full(len(marks), np.inf)
+    while len(chosen) < most:
+        gaps = np.minimum(gaps, np.abs(marks - marks[chosen[-1]]).max(axis=1, initial=0.0))
+        farthest = int(np.argmax(gaps))
+        if gaps[farthest] < nearest:
+            break
+        chosen.append(farthest)
+    return chosen
+
+
 def cumulative_length(path: Positions) -> NDArray[np.float64]:
     """(m,) arc length in Å along a path (m, n, 3), 0 at its start."""
     steps = np.sqrt((np.diff(path, axis=0) ** 2).sum(axis=(1, 2)))

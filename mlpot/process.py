@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import permutations, product
 from math import factorial, prod
 from pathlib import Path
@@ -22,11 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from afir.errors import InputError, SurfaceError
+from afir.errors import InputError
 from afir.gaussian import GaussianProcess
+from afir.geometry import far_apart
 from afir.molecule import Molecule, Positions
 from afir.surface import Evaluation, Surface, batch_of, is_expensive, load_surface
-from afir.surfaces.series import as_batch, unusable
+from afir.surfaces.series import added, as_batch, at_once
 from mlpot.dataset import Dataset
 from mlpot.packages import check_file
 
@@ -38,9 +39,6 @@ MOST_EXCHANGES = 24
 
 MOST_NUMBERS = 4000
 """Energies and components of gradients that are learned from, at most: a quarter of a minute."""
-
-SMALLEST_DISTANCE = 0.3
-"""Å. Closer atoms are refused: inverse distances are beyond all that was learned."""
 
 # With 1 Å⁻¹ as for whole energies errors on tasks held out are the same, but σ is three times as
 # large, and so is what is made up where nothing is known.
@@ -190,14 +188,8 @@ def apart(data: Dataset) -> Dataset:
     one, other = np.triu_indices(data.molecule.n_atoms, 1)
     marks = 1.0 / np.linalg.norm(data.positions[:, one] - data.positions[:, other], axis=2)
     most = max(1, MOST_NUMBERS // (1 + data.positions[0].size))
-    chosen = [len(data) - 1]
-    gaps = np.full(len(data), np.inf)
-    while len(chosen) < most:
-        gaps = np.minimum(gaps, np.abs(marks - marks[chosen[-1]]).max(axis=1))
-        farthest = len(data) - 1 - int(np.argmax(gaps[::-1]))
-        if gaps[farthest] < _TWIN:
-            break
-        chosen.append(farthest)
+    last = len(data) - 1
+    chosen = [last - index for index in far_apart(marks[::-1], 0, most, nearest=_TWIN)]
     return data.part(sorted(chosen))
 
 
@@ -275,16 +267,9 @@ class GaussianSurface:
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
         """Energies and gradients of a batch; see `afir.surface.Surface.evaluate`."""
         batch = as_batch(self.molecule, positions)
-        below = self._below.evaluate(batch, owners)
-        failures: dict[int, SurfaceError] = {
-            **below.failures,
-            **unusable(batch, SMALLEST_DISTANCE),
-        }
-        good = np.setdiff1d(np.arange(len(batch)), list(failures), assume_unique=True)
-        energies = np.full(len(batch), np.nan)
-        gradients = np.full(batch.shape, np.nan)
-        if len(good):
+
+        def predict(good: NDArray[np.intp]) -> tuple[NDArray[np.float64], Positions]:
             said = self._process.predict(batch[good])
-            energies[good] = below.energies[good] + said.energies
-            gradients[good] = below.gradients[good] + said.gradients
-        return replace(below, energies=energies, gradients=gradients, failures=failures)
+            return said.energies, said.gradients
+
+        return added(at_once(batch, predict), self._below.evaluate(batch, owners))

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.errors import InputError, SurfaceError
+from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from afir.surface import Evaluation, Surface, is_expensive, load_surface
-from afir.surfaces.series import LARGEST_GRADIENT, as_batch, unusable
+from afir.surfaces.series import added, as_batch, at_once
 from mlpot.packages import check_file, require
 
 if TYPE_CHECKING:
@@ -184,35 +184,19 @@ class LearnedSurface:
         NaN where the surface failed.
         """
         batch = as_batch(self._molecule, positions)
-        failures = unusable(batch, SMALLEST_DISTANCE)
-        good = np.setdiff1d(np.arange(len(batch)), list(failures), assume_unique=True)
-        energies = np.full(len(batch), np.nan)
-        gradients = np.full(batch.shape, np.nan)
         spread = np.full(batch.shape[:2], np.nan)
-        if len(good):
+
+        def predict(good: NDArray[np.intp]) -> tuple[NDArray[np.float64], Positions]:
             said = self.potential.predict(self._molecule, batch[good])
-            energies[good], gradients[good] = said.energies, said.gradients
             spread[good] = self.potential.description.calibration * said.gradient_spread
+            return said.energies, said.gradients
+
+        evaluation = at_once(batch, predict, smallest_distance=SMALLEST_DISTANCE)
         if self._base is not None:
-            below = self._base.evaluate(batch, owners)
-            energies = energies + below.energies
-            gradients = gradients + below.gradients
-            failures = {**below.failures, **failures}
-        for index in good[~_sound(energies[good], gradients[good])]:
-            failures.setdefault(
-                int(index),
-                SurfaceError(f"the gradient is {LARGEST_GRADIENT:.0f} eV/Å or more, or not finite"),
-            )
-        for index in failures:
-            energies[index] = gradients[index] = spread[index] = np.nan
-        return Evaluation(energies, gradients, failures), spread
+            evaluation = added(evaluation, self._base.evaluate(batch, owners))
+        spread[list(evaluation.failures)] = np.nan
+        return evaluation, spread
 
     def hessians(self, positions: Positions) -> NDArray[np.float64]:
         """Exact second derivatives (k, 3n, 3n) in eV/Å² of what was learned, without the base."""
         return self.potential.hessians(self._molecule, as_batch(self._molecule, positions))
-
-
-def _sound(energies: NDArray[np.float64], gradients: NDArray[np.float64]) -> NDArray[np.bool_]:
-    norms = np.sqrt((gradients**2).sum(axis=(1, 2)))
-    result: NDArray[np.bool_] = np.isfinite(energies) & (norms < LARGEST_GRADIENT)
-    return result

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from afir.driver import Level
 from afir.errors import InputError
 from afir.files import writing
+from afir.geometry import far_apart
 from afir.molecule import Molecule, Positions
 from networks.executor import Executor
 from networks.frames import Frames, Kept
@@ -141,15 +142,7 @@ def spread_out(pool: Pool, count: int) -> list[int]:
     """
     _check_count(count)
     marks = np.array([fingerprint(pool.molecule, x, 0.0).signature for x in pool.positions])
-    chosen = [int(np.argmin(pool.energies))]
-    gaps = np.full(len(pool), np.inf)
-    while len(chosen) < count:
-        gaps = np.minimum(gaps, np.abs(marks - marks[chosen[-1]]).max(axis=1, initial=0.0))
-        farthest = int(np.argmax(gaps))
-        if gaps[farthest] < NEAREST:
-            break
-        chosen.append(farthest)
-    return chosen
+    return far_apart(marks, int(np.argmin(pool.energies)), count, nearest=NEAREST)
 
 
 def _check_count(count: int) -> None:

@@ -276,7 +276,7 @@ class Bench:
                     known=task.known,
                 )
                 if self.learned:
-                    search = doubting(search, _STEEPEST)
+                    search = doubting(search, _STEEPEST, at_once=True)
             else:
                 search = confirm(self.molecule, task.candidate, self.step)
         elif isinstance(task, Label):
@@ -289,6 +289,8 @@ class Bench:
             search = characterise_by_reference(
                 self.molecule, task.positions, self.step, hessian=task.hessian, known=task.known
             )
+            if self.learned:
+                search = doubting(search, _STEEPEST)
         else:
             search = characterise(self.molecule, task.positions, self.step, hessian=task.hessian)
         return guarded(search, self.seconds)

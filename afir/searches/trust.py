@@ -72,7 +72,7 @@ def trusting(search: Search[T], tolerated: float = 0.0) -> Search[T]:
         return result
 
 
-def doubting(search: Search[T], tolerated: float) -> Search[T]:
+def doubting(search: Search[T], tolerated: float, *, at_once: bool = False) -> Search[T]:
     """Run `search`, which examines a stationary point of a learned surface, if there is any sense.
 
     Where the reference says that it lies on a steep slope, what was learned is wrong there. The
@@ -85,24 +85,28 @@ def doubting(search: Search[T], tolerated: float) -> Search[T]:
         The search.
     tolerated
         Largest component of the gradient of the reference, in eV/Å.
+    at_once
+        Whether the slope where it begins is enough: from there a saddle point is not found by going
+        down.
 
     Raises
     ------
     DoubtError
         When the slope is steeper twice in a row, and hardly less the second time.
     """
-    before = tolerated  # the first is heard, and so is the end of a gentle slope
+    before = 0.0 if at_once else np.inf
 
     def heard(asked: Asked, evaluation: Evaluation) -> Evaluation:
         nonlocal before
         if isinstance(asked, Request) and asked.stage == reference_stage("refine"):
             slope = float(np.abs(evaluation.gradients).max())
-            if slope > tolerated and before > tolerated and slope > _LESS * before:
+            if tolerated < slope and slope > _LESS * before:
                 raise DoubtError(
                     f"the learned surface is stationary where the reference has a slope of "
                     f"{slope:.1f} eV/Å"
                 )
-            before = slope
+            # What goes too far in one step from a gentle slope is not on a steep one itself.
+            before = slope if slope > tolerated else np.inf
         return evaluation
 
     return relayed(search, heard=heard)

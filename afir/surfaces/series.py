@@ -1,4 +1,4 @@
-"""Batches for libraries that take one geometry at a time.
+"""Batches: for libraries that take one geometry at a time, and for models that take all at once.
 
 What their adapters share: refusing geometries no library should see, keeping the failure of one
 geometry from the others, and one electronic state per search to start the next SCF from.
@@ -186,6 +186,47 @@ def in_series(
         if owners is not None:
             forget(owners[index])
     return Evaluation(energies, gradients, failures)
+
+
+def at_once(
+    positions: Positions,
+    predict: Callable[[NDArray[np.intp]], tuple[NDArray[np.float64], Positions]],
+    *,
+    smallest_distance: float = SMALLEST_DISTANCE,
+) -> Evaluation:
+    """Evaluate all geometries of a batch that can be evaluated together.
+
+    Parameters
+    ----------
+    positions
+        (k, n, 3) in Å.
+    predict
+        Energies in eV and gradients in eV/Å of those geometries, given by their indices.
+    smallest_distance
+        Geometries with atoms closer than this, in Å, fail without being tried.
+    """
+    failures = unusable(positions, smallest_distance)
+    good = np.setdiff1d(np.arange(len(positions)), list(failures), assume_unique=True)
+    energies = np.full(len(positions), np.nan)
+    gradients = np.full(positions.shape, np.nan)
+    if len(good):
+        energies[good], gradients[good] = predict(good)
+    norms = np.sqrt((gradients[good] ** 2).sum(axis=(1, 2)))
+    for index in good[~(np.isfinite(energies[good]) & (norms < LARGEST_GRADIENT))]:
+        failures[int(index)] = SurfaceError(
+            f"the gradient is {LARGEST_GRADIENT:.0f} eV/Å or more, or not finite"
+        )
+        energies[index] = gradients[index] = np.nan
+    return Evaluation(energies, gradients, failures)
+
+
+def added(first: Evaluation, second: Evaluation) -> Evaluation:
+    """The sum of what two surfaces say of the same geometries; it fails where one of them does."""
+    return Evaluation(
+        first.energies + second.energies,
+        first.gradients + second.gradients,
+        {**second.failures, **first.failures},
+    )
 
 
 def unusable(positions: Positions, smallest_distance: float) -> dict[int, SurfaceError]:

@@ -24,11 +24,11 @@ from afir.driver import (
 from afir.errors import SurfaceError
 from afir.molecule import Molecule, Positions
 from afir.quadratic import agreeing
+from afir.searches.agreement import Difference
 from afir.searches.characterise import NotAMinimum, characterise
 from afir.searches.confirm import confirm
 from afir.searches.hessian import hessian
 from afir.searches.reference import (
-    _Difference,
     _falls,
     characterise_by_reference,
     confirm_by_reference,
@@ -245,6 +245,25 @@ def test_no_path_is_followed_from_above_the_ceiling(above: float, outcome: Outco
     assert (gradients["reference hessian"] > 0) == (above > -0.3)
 
 
+def test_what_climbs_above_the_ceiling_is_let_go() -> None:
+    """From the side of a transition state the energy rises to it: two gradients tell enough."""
+    case = REFERENCES["h2co"]
+    molecule, surface = case.molecule, both(case.molecule)
+    top = solve(hessian(molecule, case.saddle), load_surface("gfn2", molecule))
+    aside = top.positions + 0.1 * top.mode
+    asked = []
+    for ceiling in (top.energy - 1.0, top.energy + 1.0):
+        gradients: Counter[str] = Counter()
+        search = confirm_by_reference(
+            molecule, Candidate(aside, 0.0, top.hessian, ""), ceiling=ceiling
+        )
+        asked.append(
+            (solve(search, surface, gradients=gradients).outcome, reference_gradients(gradients))
+        )
+    assert asked[0] == (Outcome.OUTSIDE_WINDOW, 2)
+    assert asked[1][0] is Outcome.CONFIRMED
+
+
 def test_what_is_known_is_not_proven_again() -> None:
     """From 0.1 Å beside a known transition state, or minimum, the search ends when it comes near.
 
@@ -282,7 +301,7 @@ def test_a_difference_is_followed_more_closely_when_it_matters() -> None:
     cheap, truth = (load_surface(name, case.molecule) for name in ("gfn1", "gfn2"))
     rng = np.random.default_rng(5)
     x = case.saddle + 0.2 * rng.normal(size=(8, *case.saddle.shape))
-    difference = _Difference()
+    difference = Difference()
     for k in range(8):
         there = x[k : k + 1]
         difference.learn(there, cheap.evaluate(there), truth.evaluate(there))
@@ -331,7 +350,7 @@ class Linear(Shifted):
 def test_what_is_learned_on_a_path_does_not_vouch_for_its_energies() -> None:
     """The energies of the path fall, those of the reference rise, and little was known of it."""
     cheap, reference = Linear(slope=-2.0), Linear(slope=2.0)
-    difference = _Difference()
+    difference = Difference()
     far = pair(3.0)[None]
     difference.learn(far, cheap.evaluate(far), reference.evaluate(far))
     lengths = (1.03, 1.02, 1.01, 1.0, 1.01, 1.02, 1.03)
@@ -361,6 +380,15 @@ def test_what_is_no_minimum_of_the_reference_is_given_up() -> None:
     surface = Checked(Shifted(), Repelling())
     with pytest.raises(NotAMinimum, match="the reference has no minimum nearby"):
         solve(characterise_by_reference(PAIR, pair(1.0)), surface, gradients=gradients)
+
+
+def test_fragments_that_the_reference_drives_apart_are_let_go() -> None:
+    """A minimum of the cheap surface that is a slope between fragments on the reference."""
+    cheap, gone = Spring(stiffness=0.1, rest=3.5), Spring(stiffness=0.1, rest=5.0)
+    gradients: Counter[str] = Counter()
+    with pytest.raises(NotAMinimum, match="the fragments went apart"):
+        solve(characterise_by_reference(PAIR, pair(3.5)), Checked(cheap, gone), gradients=gradients)
+    assert reference_gradients(gradients) == 2
 
 
 @dataclass(frozen=True)
@@ -463,5 +491,8 @@ def test_no_search_stays_on_a_steep_slope_of_the_reference() -> None:
         solve(doubting(search(0.8, 0.8, 1.4), limit), surface)
     # What goes too far in its first step is not on a slope itself.
     assert solve(doubting(search(1.4, 0.8, 1.4), limit), surface) == 3
-    # Down in two steps.
+    # Down in two steps; a saddle point is not found that way.
     assert solve(doubting(search(0.8, 1.0, 1.4), limit), surface) == 3
+    with pytest.raises(DoubtError):
+        solve(doubting(search(0.8, 1.0, 1.4), limit, at_once=True), surface)
+    assert solve(doubting(search(1.4, 0.8, 1.4), limit, at_once=True), surface) == 3

@@ -215,15 +215,6 @@ def test_channels_far_above_the_window_are_left_alone(referenced: bool) -> None:
     assert [dc.id for dc in absorbed.dcs] == (["DC0"] if referenced else ["DC0", "DC1"])
 
 
-def test_paths_followed_on_the_reference_are_below_the_window_too(
-    tmp_path: Path, direct: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("afir.searches.reference._PATHS", 0)
-    path = tmp_path / "hcn.db"
-    run(path, replace(REFERENCED, window_kj_mol=400.0))
-    assert energies(path, "TS") == pytest.approx(energies(direct, "TS"), abs=1e-4)
-
-
 def test_a_limit_ends_a_run_before_it_learns_more(tmp_path: Path) -> None:
     path = tmp_path / "hcn.db"
     events = run(path, replace(LEARNING, max_gradients=10))

@@ -1,0 +1,303 @@
+"""Where two surfaces come to agree: stationary points of the dear one, searched on the cheap one.
+
+The cheap surface gives the shape of the surroundings, the reference (`afir.driver.referred`) what
+is wrong with it: where the reference was asked, a Gaussian process (`afir.gaussian`) takes up the
+difference, and the search goes on on the sum of both until the reference agrees.
+
+What networks learned before, for the whole surface, gives the structures to begin with. The
+difference is then one from the surface below (`afir.driver.unlearned`), which is smoother; from one
+that a Gaussian process has corrected it is the difference from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from afir.driver import (
+    Asked,
+    Level,
+    Request,
+    Search,
+    geometries,
+    referred,
+    relayed,
+    stage,
+    unlearned,
+)
+from afir.errors import SurfaceError
+from afir.gaussian import GaussianProcess
+from afir.geometry import displacement, internal_part, superpose
+from afir.molecule import Molecule, Positions
+from afir.quadratic import Matrix
+from afir.searches.hessian import arrived, hessian
+from afir.searches.minimum import minimise
+from afir.searches.saddle import Saddle, saddle
+from afir.searches.settings import StepSettings
+from afir.searches.softest import softest
+from afir.stationary import Minimum, Outcome, StationaryPoint
+from afir.surface import Evaluation
+from afir.symmetry import congruence
+
+T = TypeVar("T")
+P = TypeVar("P", Minimum, Saddle)
+
+_NEARER, _PATIENCE = 0.7, 3  # gradients fall to that share of themselves, within so many tries
+_APART = 2  # searches in a row that may end with the fragments apart
+_OFF, _GAIN = 0.3, 5e-5  # Å (norm) and eV: how far from stationary; grids make 5e-5 eV of noise
+_FARTHEST = 0.4  # Å: the longest way of an atom before the reference is asked again
+_NOISE = 1e-3  # Å⁻¹ times the scale of the difference: of gradients, to begin with
+_SHARP, _SHARPEST = 0.1, 1e-6  # share of a gradient that is left to noise; the least noise
+_NEAR, _AS_LOW = 0.06, 0.05  # Å (root mean square) and eV: what may belong to a known point
+_EXPLAINED, _ALIKE = 0.5, 2e-3  # share of the energy, and eV, that its Hessian may not explain
+
+
+class KnownError(Exception):
+    """A search on the reference has come to what is known already."""
+
+    def __init__(self, point: StationaryPoint) -> None:
+        self.point = point
+
+
+class _LeftError(Exception):
+    """A search has gone where the difference is a guess: to these positions (n, 3)."""
+
+    def __init__(self, positions: Positions) -> None:
+        self.positions = positions
+
+
+class Difference:
+    """What the reference says beyond the cheap surface, as far as it was asked."""
+
+    def __init__(self) -> None:
+        self._told: list[tuple[Positions, Evaluation]] = []
+        self._learned: GaussianProcess | None = None
+        self._noise = _NOISE
+
+    def deviation(self, positions: Positions) -> float:
+        """How far, in eV, it may be from the truth at one geometry (n, 3)."""
+        assert self._learned is not None  # it has been asked at a stationary point before
+        return float(self._learned.deviations(positions[None])[0])
+
+    def ask(self, positions: Positions, name: str) -> Search[Evaluation]:
+        """What the reference says of one geometry (n, 3) in a stage; it is learned."""
+        truth = yield from referred(self._single(positions, name))
+        cheap = yield from unlearned(self._single(positions, name))
+        self.learn(positions[None], cheap, truth)
+        return truth
+
+    def learn(self, positions: Positions, cheap: Evaluation, truth: Evaluation) -> None:
+        """Take note of geometries (k, n, 3) that both surfaces have evaluated."""
+        energies, gradients = truth.energies - cheap.energies, truth.gradients - cheap.gradients
+        self._told.append((positions, Evaluation(energies, gradients)))
+        if self._learned is None:
+            self._process()
+        else:
+            self._learned.learn(positions, energies, gradients)
+
+    def sharpen(self, gradient: float) -> None:
+        """Have it follow what was told so closely that a gradient of this size (eV/Å) is seen.
+
+        From the beginning that would make it bend too much where it knows little.
+        """
+        assert self._learned is not None
+        wanted = max(_SHARPEST, _SHARP * gradient / self._learned.scale)
+        if wanted < self._noise:
+            self._noise = wanted
+            self._process()
+
+    def added(self, search: Search[T], *, around: Positions | None = None) -> Search[T]:
+        """Run `search` on the cheap surface with the difference added.
+
+        Raises
+        ------
+        _LeftError
+            When it leaves the surroundings of `around` (n, 3), if that is given.
+        """
+
+        def near(asked: Asked) -> Asked:
+            there = geometries(asked)[0]
+            if around is not None and displacement(around, there) > _FARTHEST:
+                raise _LeftError(there)
+            return asked
+
+        return relayed(unlearned(search), near, self._corrected)
+
+    def _single(self, positions: Positions, name: str) -> Search[Evaluation]:
+        """One geometry (n, 3), evaluated for an owner from whose last density an SCF may start."""
+        evaluation = yield Request(positions[None], name, Level.POINT, self)
+        return evaluation
+
+    def _process(self) -> None:
+        self._learned = GaussianProcess(
+            np.concatenate([positions for positions, _ in self._told]),
+            np.concatenate([said.energies for _, said in self._told]),
+            np.concatenate([said.gradients for _, said in self._told]),
+            mean=float(self._told[0][1].energies.max()),
+            noise=(0.2 * self._noise, self._noise),
+        )
+
+    def _corrected(self, asked: Asked, evaluation: Evaluation) -> Evaluation:
+        if self._learned is None:
+            return evaluation
+        said = self._learned.predict(geometries(asked))
+        return Evaluation(
+            evaluation.energies + said.energies, evaluation.gradients + said.gradients
+        )
+
+
+class Agreement:
+    """The search for one stationary point of the reference.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    limits
+        Of steps on the cheap surface.
+    known
+        Stationary points of the reference that it may come to.
+    ceiling
+        Energy of the reference in eV; what climbs on above it is of no interest.
+    """
+
+    def __init__(
+        self,
+        molecule: Molecule,
+        limits: StepSettings,
+        known: Sequence[StationaryPoint],
+        ceiling: float = np.inf,
+    ) -> None:
+        self._molecule = molecule
+        self._limits = limits
+        self._known = known
+        self._ceiling = ceiling
+        self.difference = Difference()
+
+    def minimum(self, start: Minimum, gradient_limit: float) -> Search[Minimum]:
+        """A minimum that both agree on; see `_reached`."""
+
+        def search(place: Positions, matrix: Matrix, steps: StepSettings) -> Search[Minimum]:
+            return stage("minimum", minimise(self._molecule, place, steps, hessian=matrix))
+
+        return self._reached(start, search, gradient_limit)
+
+    def saddle(self, start: Saddle, mode: Positions, gradient_limit: float) -> Search[Saddle]:
+        """A saddle point that both agree on, uphill along a mode (n, 3); see `_reached`."""
+
+        def search(place: Positions, matrix: Matrix, steps: StepSettings) -> Search[Saddle]:
+            climb = saddle(self._molecule, place, steps, direction=mode, hessian=matrix)
+            return stage("saddle", climb)
+
+        return self._reached(start, search, gradient_limit)
+
+    def measured(self, found: Minimum | Saddle) -> Search[StationaryPoint]:
+        """A stationary point of the reference with its softest modes measured there.
+
+        Which those are, the cheap surface with the difference added tells: what a search has made
+        of its Hessian is not good enough where all modes are soft.
+        """
+        x, estimate = found.positions, found.hessian
+        try:
+            shape = yield from self.difference.added(stage("hessian", hessian(self._molecule, x)))
+            estimate = shape.hessian
+        except SurfaceError:
+            pass
+        measured = softest(self._molecule, x, found.energy, found.gradient, estimate)
+        point = yield from referred(stage("hessian", measured))
+        return point
+
+    def _reached(
+        self,
+        start: P,
+        search: Callable[[Positions, Matrix, StepSettings], Search[P]],
+        gradient_limit: float,
+    ) -> Search[P]:
+        """A stationary point of the cheap surface with the difference added, once both agree.
+
+        Parameters
+        ----------
+        start
+            Where to begin.
+        search
+            What is searched, from positions (n, 3) and a Hessian (3n, 3n), with step limits.
+        gradient_limit
+            Largest component in eV/Å of the gradient of the reference.
+
+        Returns
+        -------
+        Minimum or Saddle
+            Energy and gradient are those of the reference if it has CONVERGED; else it is where
+            the gradient of the reference was least, with the outcome STEPS, or DISSOCIATED, or
+            OUTSIDE_WINDOW.
+
+        Raises
+        ------
+        KnownError
+            When it comes to a point that is known.
+        """
+        # A surface so flat that the reference has to be met better must be searched better, too.
+        tight = 0.5 * gradient_limit
+        limits = replace(
+            self._limits,
+            minimum_gradient=min(self._limits.minimum_gradient, tight),
+            saddle_gradient=min(self._limits.saddle_gradient, tight),
+        )
+        here, nearest, least, before = start, start, np.inf, np.inf
+        stale = apart = 0  # times in a row that it has not come nearer, that fragments went apart
+        while stale < _PATIENCE and apart < _APART:
+            x = here.positions
+            try:
+                truth = yield from self.difference.ask(x, "refine")
+            except SurfaceError:
+                if least == np.inf:
+                    raise
+                stale += 1
+                back = superpose(x, nearest.positions)
+                here = replace(here, positions=0.5 * (x + back))
+                continue
+            energy, gradient = float(truth.energies[0]), internal_part(x, truth.gradients[0])
+            for point in self._known:
+                if _belongs(self._molecule, x, energy, point):
+                    raise KnownError(point)
+            size = float(np.abs(gradient).max())
+            if size < gradient_limit:
+                return replace(here, outcome=Outcome.CONVERGED, energy=energy, gradient=gradient)
+            if min(before, energy) > self._ceiling and energy > before:
+                return replace(nearest, outcome=Outcome.OUTSIDE_WINDOW, energy=energy)
+            before = energy
+            stale += 1
+            if size < _NEARER * least:
+                nearest, least, stale = here, size, 0
+            self.difference.sharpen(least)
+            try:
+                here = yield from self.difference.added(search(x, here.hessian, limits), around=x)
+            except _LeftError as gone:
+                here = replace(here, positions=gone.positions, outcome=Outcome.STEPS)
+            apart = apart + 1 if here.outcome is Outcome.DISSOCIATED else 0
+        return replace(nearest, outcome=Outcome.DISSOCIATED if apart == _APART else Outcome.STEPS)
+
+
+def settled(point: StationaryPoint, found: Minimum | Saddle) -> bool:
+    """Whether a point is where its Hessian says, as far as the noise of a reference lets it be."""
+    return arrived(point, found.gradient, farthest=_OFF, most=_GAIN)
+
+
+def _belongs(molecule: Molecule, x: Positions, energy: float, point: StationaryPoint) -> bool:
+    """Whether a geometry lies beside a stationary point, whose Hessian explains its energy in eV.
+
+    Like atoms may have changed places, and the geometry may be a mirror image.
+    """
+    above = energy - point.energy
+    if abs(above) > _AS_LOW:
+        return False
+    match = congruence(molecule.numbers, point.positions, x, tolerance=_NEAR)
+    if match is None:
+        return False
+    image = (-x if match.mirrored else x)[match.permutation]
+    step = (superpose(point.positions, image) - point.positions).ravel()
+    expected = 0.5 * float(step @ point.hessian @ step)
+    return abs(above - expected) < _EXPLAINED * abs(expected) + _ALIKE
