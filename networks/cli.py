@@ -213,7 +213,8 @@ def resume(
     """Go on with the run RUN that was stopped, interrupted or killed.
 
     Limits replace the old ones and count from the beginning of the run; `none` takes one away.
-    They are looked at between rounds of 16 pushes.
+    They are looked at between rounds of 16 pushes. What was pushed below a narrower window is not
+    pushed again: a new run with the wider one finds more.
     """
     from networks.display import Tally
     from networks.explorer import resume as resumption

@@ -17,7 +17,7 @@ from toyworld import LATE, MOLECULE, SETTINGS, ToyBench, structure
 
 from afir.searches.settings import StepSettings
 from networks import Settings, explore, open_run, resume
-from networks.events import TaskDone
+from networks.events import RoundDone, TaskDone
 from networks.executor import SerialExecutor
 from networks.policy import policy_names
 from networks.records import StoppedBy
@@ -133,6 +133,39 @@ def test_cut_anywhere_while_pushes_are_tried_again_it_finds_the_same(
         for _ in resume(parts, executor=SerialExecutor(ToyBench())):
             pass
         assert snapshot(parts) == expected, cut
+
+
+def test_a_run_that_learns_by_a_process_is_the_same_however_it_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With another number of workers, and cut before its first model and on the last."""
+    monkeypatch.setattr("networks.learning._FEWEST_TASKS", 2)  # so small a network has no more
+    settings = Settings(
+        surface="gfn1", reference="gfn2", learn=True, learner="gaussian", seed=1, round_size=4
+    )
+    whole = tmp_path / "whole.db"
+    rounds = [
+        event.number
+        for event in explore(HCN, HCN_START, settings, whole)
+        if isinstance(event, RoundDone)
+    ]
+    with open_run(whole) as store:
+        models = [model.round for model in store.models()]
+    assert models
+    assert models[-1] < rounds[-1]
+    two = tmp_path / "two.db"
+    list(explore(HCN, HCN_START, settings, two, workers=2))
+    assert snapshot(two) == snapshot(whole)
+    for cut in (models[0] - 1, models[-1]):
+        path = tmp_path / f"cut{cut}.db"
+        events = explore(HCN, HCN_START, settings, path)
+        for event in events:
+            if isinstance(event, RoundDone) and event.number == cut:
+                break
+        next(events, None)  # something of the next round, which is done again
+        events.close()  # type: ignore[attr-defined]
+        list(resume(path))
+        assert snapshot(path) == snapshot(whole)
 
 
 @pytest.mark.parametrize("place", ["before", "within", "after"])
