@@ -184,8 +184,7 @@ class Learning:
 
     def attempts(self, wanted: int) -> int:
         """How often a push is tried at most as things are, of `wanted` times without learning."""
-        plain = max(1, wanted - 1)
-        return plain + self._learner.attempts if self.models else plain
+        return wanted + self._learner.attempts if self.models else wanted
 
     @property
     def sampling(self) -> bool:

@@ -85,7 +85,7 @@ class Settings:
     attempts
         How often a push that crosses a barrier but leads to no saddle point is tried at most, each
         time from another displacement, once nothing new is left. With a reference every push is,
-        and with learning once less, and then on what was learned, as often as the learner wants.
+        and with learning then on what was learned, too, as often as the learner wants.
     keep_frames
         Whether the run file keeps every geometry that is evaluated, with its energy and gradient,
         except the displacements of Hessians.

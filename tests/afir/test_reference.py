@@ -27,7 +27,7 @@ from afir.quadratic import agreeing
 from afir.searches.agreement import Difference
 from afir.searches.characterise import NotAMinimum, characterise
 from afir.searches.confirm import confirm
-from afir.searches.hessian import hessian
+from afir.searches.hessian import hessian, normal_modes
 from afir.searches.reference import (
     _falls,
     characterise_by_reference,
@@ -41,7 +41,7 @@ from afir.surface import Checked, Evaluation, Surface, load_surface
 from afir.surfaces.analytic import double_well
 from afir.units import KJ_PER_MOL
 
-PAIR = Molecule((1, 1))
+PAIR, FOUR = Molecule((1, 1)), Molecule((1, 1, 1, 1))
 
 
 def both(molecule: Molecule) -> Checked:
@@ -185,6 +185,51 @@ def test_the_softest_modes_are_those_of_the_exact_hessian(name: str) -> None:
     assert found.wavenumbers[:2] == pytest.approx(exact.wavenumbers[:2], rel=0.03, abs=3.0)
     assert abs(cheap.wavenumbers[0] - exact.wavenumbers[0]) > 10.0
     assert gradients["softest"] <= 8
+
+
+@dataclass(frozen=True)
+class Dimer:
+    """Two stiff molecules of two atoms that hardly hold together: bonds, and Lennard-Jones."""
+
+    depth: float = 4e-4
+    molecule: Molecule = FOUR
+
+    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
+        energies, gradients = np.zeros(len(positions)), np.zeros(positions.shape)
+        for i, j in ((0, 1), (2, 3), (0, 2), (0, 3), (1, 2), (1, 3)):
+            arm = positions[:, i] - positions[:, j]
+            r = np.linalg.norm(arm, axis=1)
+            if j == i + 1 and i != 1:
+                energy, slope = 18.0 * (r - 0.74) ** 2, 36.0 * (r - 0.74)
+            else:
+                six = (3.0 / r) ** 6
+                energy = 4.0 * self.depth * (six**2 - six)
+                slope = 4.0 * self.depth * (6.0 * six - 12.0 * six**2) / r
+            pull = (slope / r)[:, None] * arm
+            energies += energy
+            gradients[:, i] += pull
+            gradients[:, j] -= pull
+        return Evaluation(energies, gradients)
+
+    def for_paths(self) -> Surface:
+        return self
+
+
+def test_a_loose_molecule_is_turned_not_stretched() -> None:
+    """Straight displacements stretch the bond of what they turn: soft modes would look stiff."""
+    surface, stiffer = Dimer(), Dimer(depth=8e-4)
+    start = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.74], [3.3, 0.1, 0.4], [3.3, 0.84, 0.4]])
+    exact = solve(characterise(surface.molecule, start), surface)
+    shifts = 1e-5 * np.eye(12).reshape(12, 4, 3)
+    changes = [surface.evaluate(exact.positions + s * shifts).gradients for s in (1, -1)]
+    columns = (changes[0] - changes[1]).reshape(12, 12) / 2e-5
+    true = normal_modes(surface.molecule, exact.positions, 0.0, 0.0, 0.5 * (columns + columns.T))
+    assert true.wavenumbers[0] < 10.0
+    assert exact.wavenumbers[:2] == pytest.approx(true.wavenumbers[:2], abs=1.0)
+    estimate = solve(hessian(surface.molecule, exact.positions), stiffer).hessian
+    search = softest(surface.molecule, exact.positions, exact.energy, np.zeros((4, 3)), estimate)
+    found = solve(search, surface)
+    assert found.wavenumbers[:2] == pytest.approx(true.wavenumbers[:2], abs=1.0)
 
 
 @pytest.mark.parametrize("name", ["hcn", "h2co", "vinyl_alcohol"])
