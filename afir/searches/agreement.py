@@ -89,6 +89,11 @@ class Difference:
         self.learn(positions[None], cheap, truth)
         return truth
 
+    def energy(self, positions: Positions) -> Search[float]:
+        """What the cheap surface with the difference added says of one geometry (n, 3), in eV."""
+        said = yield from self.added(self._single(positions, "irc"))
+        return float(said.energies[0])
+
     def learn(self, positions: Positions, cheap: Evaluation, truth: Evaluation) -> None:
         """Take note of geometries (k, n, 3) that both surfaces have evaluated."""
         energies, gradients = truth.energies - cheap.energies, truth.gradients - cheap.gradients

@@ -120,7 +120,7 @@ def confirm_by_reference(
     path: Confirmation | None = None
     looks = 0
     for _ in range(_PATHS):
-        followed_now = yield from examined.difference.added(followed(molecule, point, limits))
+        followed_now = yield from _followed(molecule, point, examined.difference, limits)
         proven = followed_now.outcome is Outcome.CONFIRMED
         if path is not None and proven and _same_ends(molecule, path, followed_now):
             path = followed_now
@@ -174,6 +174,19 @@ def _converged(
         else:
             return Outcome.CONVERGED, point
     return Outcome.WRONG_ORDER if point.order != 1 else Outcome.NOT_STATIONARY, point
+
+
+def _followed(
+    molecule: Molecule, point: StationaryPoint, difference: Difference, limits: StepSettings
+) -> Search[Confirmation]:
+    """The path on the cheap surface with the difference added, from the energy it has there.
+
+    Else a small error of that would hide how little the energy falls at first.
+    """
+    level = yield from difference.energy(point.positions)
+    start = replace(point, energy=level)
+    path = yield from difference.added(followed(molecule, start, limits))
+    return replace(path, point=point, irc_energies=path.irc_energies + (point.energy - level))
 
 
 def _falls(found: Confirmation, difference: Difference, *, again: bool) -> Search[tuple[bool, int]]:

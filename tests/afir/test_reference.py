@@ -30,10 +30,12 @@ from afir.searches.confirm import confirm
 from afir.searches.hessian import hessian, normal_modes
 from afir.searches.reference import (
     _falls,
+    _followed,
     characterise_by_reference,
     confirm_by_reference,
 )
 from afir.searches.saddle import saddle
+from afir.searches.settings import StepSettings
 from afir.searches.softest import softest
 from afir.searches.trust import DoubtError, doubting, trusting
 from afir.stationary import Candidate, Confirmation, Outcome, StationaryPoint
@@ -407,6 +409,27 @@ def test_what_is_learned_on_a_path_does_not_vouch_for_its_energies() -> None:
     falls, asked = solve(_falls(found, difference, again=True), Checked(cheap, reference))
     assert not falls
     assert asked == 6
+
+
+def test_a_path_begins_at_the_energy_of_the_surface_it_is_followed_on() -> None:
+    """What is learned of the saddle point errs by 50 meV; the path falls all the same."""
+    case = REFERENCES["h2co"]
+    molecule = case.molecule
+    cheap, truth = (load_surface(name, molecule) for name in ("gfn1", "gfn2"))
+    point = solve(hessian(molecule, case.saddle), truth)
+    there = point.positions[None]
+    difference = Difference()
+    said = truth.evaluate(there)
+    for error in (0.0, 0.1):
+        wrong = replace(said, energies=said.energies + error)
+        difference.learn(there, cheap.evaluate(there), wrong)
+    surface = Checked(cheap, truth)
+    assert solve(difference.energy(point.positions), surface) == pytest.approx(
+        point.energy + 0.05, abs=0.01
+    )
+    path = solve(_followed(molecule, point, difference, StepSettings()), surface)
+    assert path.monotone
+    assert path.irc_energies.max() == pytest.approx(point.energy, abs=1e-9)
 
 
 @dataclass(frozen=True)
