@@ -154,12 +154,13 @@ class Confirmation:
         The stationary point with its exact modes; of a refuted one stiff modes may be those of a
         model.
     ends
-        The two minimised ends, backward and forward; empty when the IRC was not followed.
+        The two minimised ends, backward and forward; empty when the IRC was not followed, or the
+        energy of a reference falls along none.
     monotone
         Whether the energy fell all the way down on both sides, on one solution of the SCF.
     irc_positions, irc_energies
         (m, n, 3) in Å and (m,) in eV: the path from one end through the TS to the other;
-        empty arrays when the IRC was not followed.
+        empty arrays where there are no ends.
     checked_at
         At how many points of the path, and of those followed before it, the reference was asked,
         where the path was followed on another surface; 0 where it was followed on the one that is

@@ -51,7 +51,7 @@ class Gaussian:
 
     samples = 0
     """Geometries of pushes to be labelled first: none, for it changes nothing far from labels."""
-    attempts = 3
+    attempts = 2
     """How often each push is to be tried: again with what the first time has brought."""
     share = 0.0
     """Of the labels that must be new for another model, which takes seconds."""

@@ -149,7 +149,8 @@ def _limits(command: F) -> F:
     "--attempts",
     type=int,
     help="How often a push that crosses a barrier without a saddle point is tried at most, once "
-    "nothing new is left.  [default: 3]",
+    "nothing new is left; with --reference every push is, and again on what --learn has learned.  "
+    "[default: 3]",
 )
 @click.option(
     "--keep-frames/--no-frames",

@@ -106,8 +106,7 @@ class TS:
         ``labelled_ends``: ids with the atoms told apart, ``EQ3.1`` being the second
         arrangement of the atoms of EQ3 that a path met, so that a path can be followed atom
         by atom. With a reference ``irc_checked_at``, at how many points of the path, and of those
-        followed before it, that was asked,
-        if the path is that of the searched surface.
+        followed before it, that was asked.
     irc_positions, irc_energies
         (m, n, 3) in Å and (m,) in eV, from the first end through the TS to the second.
     """

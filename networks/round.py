@@ -129,7 +129,7 @@ class Round:
                 return
             first = len(self._minima)
             first_channel = len(self._channels.dcs)
-            for minimum in self._met(number):
+            for minimum, is_end in self._met(number):
                 x, energy = minimum.positions, minimum.energy
                 if minimum.dissociated:
                     if self._referenced and self._network.find_dc(x) is None:
@@ -143,7 +143,7 @@ class Round:
                     index = len(self._minima)
                     self._minima.append(minimum)
                     known = self._alike(self._network.eqs, energy)
-                    task = Characterise(minimum.positions, minimum.hessian, known)
+                    task = Characterise(x, minimum.hessian, known, is_end)
                     yield Key("characterise", index), task
             self._own_minima.append(range(first, len(self._minima)))
             self._own_channels.append(range(first_channel, len(self._channels.dcs)))
@@ -170,15 +170,18 @@ class Round:
         points = [node.point() for node in nodes.values()]
         return tuple(sorted(points, key=lambda point: abs(point.energy - there))[:_ALIKE])
 
-    def _met(self, number: int) -> Iterator[Minimum]:
-        """The minima of a trial: the ends of its new transition states, then its own."""
+    def _met(self, number: int) -> Iterator[tuple[Minimum, bool]]:
+        """The minima of a trial: the ends of its new transition states, then its own.
+
+        With each whether it is such an end.
+        """
         for index in self._own_candidates[number]:
             value = self._answers[Key("confirm", index)].value
             if not isinstance(value, Confirmation) or self._outside(value):
                 continue
             if value.outcome is Outcome.CONFIRMED:
-                yield from value.ends
-        yield from self._behind(number)
+                yield from ((end, True) for end in value.ends)
+        yield from ((minimum, False) for minimum in self._behind(number))
 
     def _behind(self, number: int) -> Iterator[Minimum]:
         """The minima that a push itself led to, as far as they are of interest."""
@@ -316,6 +319,8 @@ class Round:
             return
         first, second = [self._place(end, note) for end in confirmation.ends]
         if first is None or second is None:
+            if any(self._doubted(end, note) for end in confirmation.ends):
+                return  # a push of this round met the end first: it will be met again
             dismiss(Outcome.IRC_FAILED, "an end of its reaction path is no minimum")
             return
         id, is_new = note.network.add_ts(confirmation, (first, second))
@@ -360,6 +365,11 @@ class Round:
         if network.find_eq(x, energy) != id:
             note.dismiss("EQ", minimum, Outcome.CONVERGED, f"it is {id}", id)
         return id
+
+    def _doubted(self, end: Minimum, note: _Note) -> bool:
+        """Whether an end is none only because a learned surface is not to be trusted there."""
+        record = note.dismissals.find("EQ", end.positions, end.energy)
+        return record is not None and record.outcome is Outcome.DOUBTED
 
     def _channel(self, x: Positions) -> tuple[Positions, float] | None:
         """The channel of fragments like these, and its energy on the reference if that has one."""

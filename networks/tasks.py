@@ -97,11 +97,15 @@ class Characterise:
         (3n, 3n) estimate in eV/Å², if there is one.
     known
         Minima of the reference, if there is one, that it may turn out to be.
+    is_end
+        Whether the path of a transition state that the reference has proven leads there: then
+        there is one, however wrong a learned surface is.
     """
 
     positions: Positions
     hessian: Positions | None = None
     known: tuple[StationaryPoint, ...] = ()
+    is_end: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -289,7 +293,7 @@ class Bench:
             search = characterise_by_reference(
                 self.molecule, task.positions, self.step, hessian=task.hessian, known=task.known
             )
-            if self.learned:
+            if self.learned and not task.is_end:
                 search = doubting(search, _STEEPEST)
         else:
             search = characterise(self.molecule, task.positions, self.step, hessian=task.hessian)

@@ -47,7 +47,7 @@ P = TypeVar("P", Minimum, Saddle)
 
 _NEARER, _PATIENCE = 0.7, 3  # gradients fall to that share of themselves, within so many tries
 _APART = 2  # searches in a row that may end with the fragments apart
-_OFF, _GAIN = 0.3, 5e-5  # Å (norm) and eV: how far from stationary; grids make 5e-5 eV of noise
+_OFF, _GAIN = 0.1, 1e-4  # Å (norm) and eV: how far from stationary; grids make 5e-5 eV of noise
 _FARTHEST = 0.4  # Å: the longest way of an atom before the reference is asked again
 _NOISE = 1e-3  # Å⁻¹ times the scale of the difference: of gradients, to begin with
 _SHARP, _SHARPEST = 0.1, 1e-6  # share of a gradient that is left to noise; the least noise
@@ -56,7 +56,13 @@ _EXPLAINED, _ALIKE = 0.5, 2e-3  # share of the energy, and eV, that its Hessian 
 
 
 class KnownError(Exception):
-    """A search on the reference has come to what is known already."""
+    """A search on the reference has come to what is known already.
+
+    Attributes
+    ----------
+    point
+        That.
+    """
 
     def __init__(self, point: StationaryPoint) -> None:
         self.point = point
@@ -167,6 +173,11 @@ class Agreement:
         Stationary points of the reference that it may come to.
     ceiling
         Energy of the reference in eV; what climbs on above it is of no interest.
+
+    Attributes
+    ----------
+    difference
+        What the reference was found to say beyond the cheap surface.
     """
 
     def __init__(
@@ -235,9 +246,9 @@ class Agreement:
         Returns
         -------
         Minimum or Saddle
-            Energy and gradient are those of the reference if it has CONVERGED; else it is where
-            the gradient of the reference was least, with the outcome STEPS, or DISSOCIATED, or
-            OUTSIDE_WINDOW.
+            Energy and gradient are those of the reference if it has CONVERGED. Else the outcome is
+            OUTSIDE_WINDOW, with its energy, or DISSOCIATED or STEPS, where only the positions mean
+            something.
 
         Raises
         ------
@@ -270,9 +281,11 @@ class Agreement:
                     raise KnownError(point)
             size = float(np.abs(gradient).max())
             if size < gradient_limit:
-                return replace(here, outcome=Outcome.CONVERGED, energy=energy, gradient=gradient)
+                gone = here.outcome is Outcome.DISSOCIATED
+                outcome = Outcome.DISSOCIATED if gone else Outcome.CONVERGED
+                return replace(here, outcome=outcome, energy=energy, gradient=gradient)
             if min(before, energy) > self._ceiling and energy > before:
-                return replace(nearest, outcome=Outcome.OUTSIDE_WINDOW, energy=energy)
+                return replace(here, outcome=Outcome.OUTSIDE_WINDOW, energy=energy)
             before = energy
             stale += 1
             if size < _NEARER * least:
@@ -280,8 +293,8 @@ class Agreement:
             self.difference.sharpen(least)
             try:
                 here = yield from self.difference.added(search(x, here.hessian, limits), around=x)
-            except _LeftError as gone:
-                here = replace(here, positions=gone.positions, outcome=Outcome.STEPS)
+            except _LeftError as left:
+                here = replace(here, positions=left.positions, outcome=Outcome.STEPS)
             apart = apart + 1 if here.outcome is Outcome.DISSOCIATED else 0
         return replace(nearest, outcome=Outcome.DISSOCIATED if apart == _APART else Outcome.STEPS)
 

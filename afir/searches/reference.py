@@ -152,9 +152,9 @@ def _converged(
     for _ in range(_TRIES):
         guess = Saddle(Outcome.CONVERGED, x, point.energy, np.zeros_like(x), point.hessian)
         top = yield from examined.saddle(guess, point.mode, gradient_limit)
-        if top.outcome in (Outcome.DISSOCIATED, Outcome.OUTSIDE_WINDOW):
-            return top.outcome, replace(point, energy=top.energy)
-        if top.outcome is not Outcome.CONVERGED:
+        if top.outcome is Outcome.DISSOCIATED:
+            return top.outcome, point
+        if top.outcome is Outcome.STEPS:
             return Outcome.NOT_STATIONARY, point
         if ceiling is not None and top.energy > ceiling + _ROOM:
             return Outcome.OUTSIDE_WINDOW, replace(point, energy=top.energy)
@@ -186,7 +186,9 @@ def _followed(
     level = yield from difference.energy(point.positions)
     start = replace(point, energy=level)
     path = yield from difference.added(followed(molecule, start, limits))
-    return replace(path, point=point, irc_energies=path.irc_energies + (point.energy - level))
+    shift = point.energy - level
+    ends = tuple(replace(end, energy=end.energy + shift) for end in path.ends)
+    return replace(path, point=point, ends=ends, irc_energies=path.irc_energies + shift)
 
 
 def _falls(found: Confirmation, difference: Difference, *, again: bool) -> Search[tuple[bool, int]]:

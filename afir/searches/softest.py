@@ -106,7 +106,7 @@ def _slope(molecule: Molecule, positions: Positions, size: float, along: Vector)
     Fragments are turned, not stretched: where a straight step of 0.01 Å turns H₂, its bond makes a
     mode of 36 cm⁻¹ look like one of 66.
     """
-    parts = components(molecule, positions)
+    parts = components(molecule, positions)  # of a single one nothing turns
     there = rigid_step(positions, size * along.reshape(positions.shape), parts)
     evaluation = yield there[None]
     slope: Vector = internal_part(there, evaluation.gradients[0]).ravel()

@@ -75,9 +75,9 @@ def trusting(search: Search[T], tolerated: float = 0.0) -> Search[T]:
 def doubting(search: Search[T], tolerated: float, *, at_once: bool = False) -> Search[T]:
     """Run `search`, which examines a stationary point of a learned surface, if there is any sense.
 
-    Where the reference says that it lies on a steep slope, what was learned is wrong there. The
-    search may go down if it gets off the slope at once; else what was said is worth its label, but
-    no search for what may be nearby.
+    Where the reference says that it lies on a steep slope, what was learned is wrong there. A
+    search for a minimum may go down if it gets off the slope at once; else what was said is worth
+    its label, but no search for what may be nearby.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def doubting(search: Search[T], tolerated: float, *, at_once: bool = False) -> S
     Raises
     ------
     DoubtError
-        When the slope is steeper twice in a row, and hardly less the second time.
+        When the slope is steeper twice in a row, and hardly less the second time; or `at_once`.
     """
     before = 0.0 if at_once else np.inf
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
@@ -221,11 +222,15 @@ def at_once(
 
 
 def added(first: Evaluation, second: Evaluation) -> Evaluation:
-    """The sum of what two surfaces say of the same geometries; it fails where one of them does."""
-    return Evaluation(
-        first.energies + second.energies,
-        first.gradients + second.gradients,
-        {**second.failures, **first.failures},
+    """The sum of what two surfaces say of the same geometries; it fails where one of them does.
+
+    What the second says of how far it is to be trusted is said of the sum.
+    """
+    return replace(
+        second,
+        energies=first.energies + second.energies,
+        gradients=first.gradients + second.gradients,
+        failures={**second.failures, **first.failures},
     )
 
 

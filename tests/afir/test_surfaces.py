@@ -15,19 +15,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from tblite.exceptions import TBLiteRuntimeError
 from threadpoolctl import threadpool_info
 
 import afir.surfaces.tblite as tblite_module
 from afir.contract import check_surface
-from afir.errors import InputError, MissingPackageError
+from afir.errors import InputError, MissingPackageError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.surface import load_surface, surface_names
+from afir.surface import Evaluation, load_surface, surface_names
 from afir.surfaces.analytic import (
     DOUBLE_WELL_POINTS,
     MUELLER_BROWN_BENT_POINTS,
 )
+from afir.surfaces.series import added, at_once
 from afir.surfaces.tblite import TBLiteSurface, gfn1, gfn2
 from afir.units import HARTREE
 
@@ -39,6 +41,33 @@ PLANAR = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.2], [0.94, 0.0, -0.59], [-0.94,
 ATOM = Molecule((1,), multiplicity=2)
 BENT = Molecule((1, 6, 7))
 PAIR = Molecule((1, 1))
+PAIR_AT = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.74]])
+
+
+def test_a_sum_of_surfaces_fails_where_one_of_them_does() -> None:
+    """And is to be trusted as far as the one that says so."""
+    x = np.array([PAIR_AT, PAIR_AT, PAIR_AT, np.zeros((2, 3))])
+
+    def predict(good: NDArray[np.intp]) -> tuple[NDArray[np.float64], Positions]:
+        assert good.tolist() == [0, 1, 2]  # atoms on top of each other are not asked about
+        return np.array([1.0, np.inf, 1.0]), np.ones((3, 2, 3))
+
+    over = at_once(x, predict)
+    assert set(over.failures) == {1, 3}
+    below = Evaluation(
+        np.array([2.0, 2.0, np.nan, np.nan]),
+        np.full((4, 2, 3), 2.0),
+        {2: SurfaceError("no SCF"), 3: SurfaceError("too close")},
+        np.full(4, 0.5),
+        1.0,
+    )
+    both = added(over, below)
+    assert both.energies[0] == 3.0
+    assert (both.gradients[0] == 3.0).all()
+    assert np.isnan(both.energies[1:]).all()
+    assert set(both.failures) == {1, 2, 3}
+    assert both.spread is not None
+    assert (both.spread[0], both.limit) == (0.5, 1.0)
 
 
 class Owner:

@@ -135,6 +135,7 @@ def test_cut_anywhere_while_pushes_are_tried_again_it_finds_the_same(
         assert snapshot(parts) == expected, cut
 
 
+@pytest.mark.slow
 def test_a_run_that_learns_by_a_process_is_the_same_however_it_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
