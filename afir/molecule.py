@@ -63,6 +63,8 @@ class Molecule:
             kind = "odd" if electrons % 2 == 0 else "even"
             charge = f"{self.charge:+d}" if self.charge else "0"
             number = "1 electron" if electrons == 1 else f"{electrons} electrons"
+            if unpaired > electrons:
+                kind = f"{electrons + 1} at most"
             raise InputError(
                 f"`multiplicity` must be {kind} for {self.formula} with charge {charge} "
                 f"({number}), got {self.multiplicity}; change the charge or the multiplicity"

@@ -12,7 +12,7 @@ from typing import Any, final
 
 import numpy as np
 
-from afir.errors import InputError
+from afir.errors import InputError, MissingPackageError
 from afir.molecule import Molecule
 from afir.surface import load_surface
 from mlpot.dataset import above, read_dataset, steady_split
@@ -126,7 +126,12 @@ class Delta:
     """Of the labels that must be new for a model to be trained further."""
 
     def __init__(self, molecule: Molecule) -> None:
-        require()
+        try:
+            require()
+        except MissingPackageError as error:
+            raise MissingPackageError(
+                f"learning from {molecule.name} takes networks, and {error}"
+            ) from error
 
     def surface(self, model: Path) -> str:
         """The name of the surface that a model makes."""

@@ -17,6 +17,7 @@ from itertools import permutations, product
 from math import factorial, prod
 from pathlib import Path
 from typing import Any, final
+from zipfile import is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,6 +143,10 @@ def load_correction(path: Path) -> Correction:
         If there is no such file, it is something else, or it was changed since it was written.
     """
     check_file(path)
+    if not is_zipfile(path):  # as numpy writes arrays that have names
+        raise InputError(
+            f"{path} must be a correction by a Gaussian process, as a run that learns leaves it"
+        )
     try:
         with np.load(path, allow_pickle=False) as content:
             about = str(content["about"])

@@ -202,6 +202,8 @@ def heading(run: Run) -> str:
         text += f", searched on {settings.surface}"
     if run.models:
         text += f" and what was learned from {run.models[-1].labels} labels"
+    elif settings.learn:
+        text += ", for nothing was learned yet"
     if run.network.eqs:
         text += f"; energies in kJ/mol, relative to {run.network.lowest.id}, the lowest"
     return text

@@ -97,5 +97,7 @@ def test_misuse_is_explained():
         Molecule((1, 1), multiplicity=2)
     with pytest.raises(InputError, match=r"must be even for H2 with charge \+1"):
         Molecule((1, 1), charge=1)
+    with pytest.raises(InputError, match=r"must be 3 at most for H2 with charge 0"):
+        Molecule((1, 1), multiplicity=5)
     with pytest.raises(InputError, match=r"at least 0 electrons, got \+3"):
         Molecule((1, 1), charge=3)

@@ -129,8 +129,12 @@ def test_the_heading_tells_state_surface_and_zero() -> None:
     assert heading(better).startswith(
         "CH2O on dft, searched on gfn2 and what was learned from 190 labels; energies"
     )
+    untaught = replace(better, models=())
+    assert heading(untaught).startswith(
+        "CH2O on dft, searched on gfn2, for nothing was learned yet"
+    )
     assert show_object(better)["learned"]
-    assert not show_object(replace(better, models=()))["learned"]
+    assert not show_object(untaught)["learned"]
 
 
 def test_a_run_file_gives_the_same(tmp_path: Path) -> None:
