@@ -47,6 +47,8 @@ P = TypeVar("P", Minimum, Saddle)
 
 _NEARER, _PATIENCE = 0.7, 3  # gradients fall to that share of themselves, within so many tries
 _APART = 2  # searches in a row that may end with the fragments apart
+_CLOSE, _STUCK = 0.1, 0.01  # eV/Å and Å: a gradient so small where a search hardly goes on
+_STEPS = 6  # of a search on the reference itself from there
 _OFF, _GAIN = 0.1, 1e-4  # Å (norm) and eV: how far from stationary; grids make 5e-5 eV of noise
 _FARTHEST = 0.4  # Å: the longest way of an atom before the reference is asked again
 _NOISE = 1e-3  # Å⁻¹ times the scale of the difference: of gradients, to begin with
@@ -234,6 +236,9 @@ class Agreement:
     ) -> Search[P]:
         """A stationary point of the cheap surface with the difference added, once both agree.
 
+        Where they do not come to agree, though they are near it, a few steps are taken on the
+        reference alone, from where its gradient was least.
+
         Parameters
         ----------
         start
@@ -262,7 +267,8 @@ class Agreement:
             minimum_gradient=min(self._limits.minimum_gradient, tight),
             saddle_gradient=min(self._limits.saddle_gradient, tight),
         )
-        here, nearest, least, before = start, start, np.inf, np.inf
+        here, nearest, least, before, way = start, start, np.inf, np.inf, np.inf
+        nearer = 0  # times that it has come nearer
         stale = apart = 0  # times in a row that it has not come nearer, that fragments went apart
         while stale < _PATIENCE and apart < _APART:
             x = here.positions
@@ -290,13 +296,22 @@ class Agreement:
             stale += 1
             if size < _NEARER * least:
                 nearest, least, stale = here, size, 0
+                nearer += 1
             self.difference.sharpen(least)
             try:
                 here = yield from self.difference.added(search(x, here.hessian, limits), around=x)
             except _LeftError as left:
                 here = replace(here, positions=left.positions, outcome=Outcome.STEPS)
+            if not stale:
+                way = displacement(x, here.positions)
             apart = apart + 1 if here.outcome is Outcome.DISSOCIATED else 0
-        return replace(nearest, outcome=Outcome.DISSOCIATED if apart == _APART else Outcome.STEPS)
+        if apart == _APART:
+            return replace(nearest, outcome=Outcome.DISSOCIATED)
+        if nearer < 2 or least > _CLOSE or way > _STUCK:
+            return replace(nearest, outcome=Outcome.STEPS)
+        few = replace(limits, minimum_steps=_STEPS, saddle_steps=_STEPS)
+        result = yield from referred(search(nearest.positions, nearest.hessian, few))
+        return result
 
 
 def settled(point: StationaryPoint, found: Minimum | Saddle) -> bool:

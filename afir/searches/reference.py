@@ -154,7 +154,7 @@ def _converged(
         top = yield from examined.saddle(guess, point.mode, gradient_limit)
         if top.outcome is Outcome.DISSOCIATED:
             return top.outcome, point
-        if top.outcome is Outcome.STEPS:
+        if top.outcome not in (Outcome.CONVERGED, Outcome.OUTSIDE_WINDOW):
             return Outcome.NOT_STATIONARY, point
         if ceiling is not None and top.energy > ceiling + _ROOM:
             return Outcome.OUTSIDE_WINDOW, replace(point, energy=top.energy)
