@@ -71,16 +71,16 @@ def held_out(data: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
 
 
 def begun(
-    cheap: Path, kept: Path | None, test: Dataset, shape: Architecture, networks: int, seed: int
+    cheap: Path, kept: Path | None, test: Dataset, shape: Architecture, seed: int
 ) -> Potential:
-    """Networks that have learned a cheaper surface from trials that are not held out."""
+    """A network that has learned a cheaper surface from trials that are not held out."""
     if kept is not None and kept.exists():
         return load_potential(kept)
     data = read_dataset(cheap)
     unseen = set(test.groups)
     part = data.part([index for index, group in enumerate(data.groups) if group not in unseen])
     print(f"{len(part)} frames of {part.surface} to begin with", flush=True)
-    recipe = Recipe(shape, Training(epochs=18), networks, seed=seed, validation=0.05, test=0.0)
+    recipe = Recipe(shape, Training(epochs=18), seed=seed, validation=0.05, test=0.0)
     potential = make(part, recipe).potential
     if kept is not None:
         potential.save(kept)
@@ -178,7 +178,7 @@ def main() -> None:
         )
         start = None
         if asked.cheap:
-            start = begun(asked.cheap, asked.begun, test, shape, 1, asked.seed)
+            start = begun(asked.cheap, asked.begun, test, shape, asked.seed)
         print_table(CURVE, curve(learn, test, recipe, sizes, start), markdown=asked.markdown)
     if not asked.committee:
         return

@@ -444,7 +444,7 @@ class _Exploration:
     def _anything_left(self) -> bool:
         """Whether there are pushes left, or would be with a model that a limit kept from being."""
         learning = self._learning
-        kept = learning is not None and learning.to_come and self._stopped_early()
+        kept = learning is not None and self._stopped_early() and learning.to_come
         return kept or self._frontier().anything_left()
 
     def _frontier(self) -> Frontier:

@@ -152,19 +152,11 @@ def _stiff(
 
 
 def _central(molecule: Molecule, positions: Positions, directions: Matrix) -> Search[Matrix]:
-    """The Hessian times directions (3n, m) by central differences.
-
-    Fragments are turned, not stretched: a straight step that turns H₂ makes a mode of 5 cm⁻¹ look
-    like one of 11.
-    """
+    """The Hessian times directions (3n, m) by central differences."""
     if not directions.shape[1]:
         return directions
-    parts = components(molecule, positions)
     shifts = STEP * directions.T.reshape(-1, *positions.shape)
-    there = positions + np.concatenate([shifts, -shifts])
-    if len(parts) > 1:
-        there = np.stack([rigid_step(positions, x - positions, parts) for x in there])
-    evaluation = yield there
+    evaluation = yield displaced(molecule, positions, np.concatenate([shifts, -shifts]))
     gradients = evaluation.gradients.reshape(2, -1, positions.size)
     result: Matrix = (gradients[0] - gradients[1]).T / (2.0 * STEP)
     return result
@@ -187,6 +179,18 @@ def arrived(
     amounts = slopes / np.maximum(np.abs(values), _FLATTEST)
     gain = 0.5 * float(np.abs(slopes * amounts).sum())
     return float(np.linalg.norm(amounts)) < farthest and gain < most
+
+
+def displaced(molecule: Molecule, positions: Positions, shifts: Positions) -> Positions:
+    """A structure (n, 3) displaced by small shifts (k, n, 3), its fragments turned, not stretched.
+
+    Straight ones of 0.01 Å that turn H₂ stretch it so much that a mode of 36 cm⁻¹ looks like one of
+    66, and those of `STEP` that one of 5 cm⁻¹ looks like one of 11.
+    """
+    parts = components(molecule, positions)
+    if len(parts) == 1:
+        return positions + shifts
+    return np.stack([rigid_step(positions, shift, parts) for shift in shifts])
 
 
 def normal_modes(

@@ -12,10 +12,10 @@ import numpy as np
 
 from afir.driver import Search
 from afir.errors import SurfaceError
-from afir.geometry import components, internal_part, rigid_step
+from afir.geometry import internal_part
 from afir.molecule import Molecule, Positions
 from afir.quadratic import Matrix, Vector, agreeing, longest, vibrations
-from afir.searches.hessian import normal_modes
+from afir.searches.hessian import displaced, normal_modes
 from afir.stationary import StationaryPoint
 from afir.units import WAVENUMBER
 
@@ -101,13 +101,8 @@ def _product(
 
 
 def _slope(molecule: Molecule, positions: Positions, size: float, along: Vector) -> Search[Vector]:
-    """The gradient (3n,) so far along a direction (3n,).
-
-    Fragments are turned, not stretched: where a straight step of 0.01 Å turns H₂, its bond makes a
-    mode of 36 cm⁻¹ look like one of 66.
-    """
-    parts = components(molecule, positions)  # of a single one nothing turns
-    there = rigid_step(positions, size * along.reshape(positions.shape), parts)
-    evaluation = yield there[None]
-    slope: Vector = internal_part(there, evaluation.gradients[0]).ravel()
+    """The gradient (3n,) so far along a direction (3n,)."""
+    there = displaced(molecule, positions, size * along.reshape(1, *positions.shape))
+    evaluation = yield there
+    slope: Vector = internal_part(there[0], evaluation.gradients[0]).ravel()
     return slope

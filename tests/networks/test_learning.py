@@ -21,9 +21,8 @@ from afir.driver import reference_gradients, solve
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from afir.searches.characterise import characterise
-from afir.searches.hessian import hessian
 from afir.searches.settings import StepSettings
-from afir.stationary import Candidate, Minimum, Outcome, TrialResult
+from afir.stationary import Minimum, Outcome, TrialResult
 from afir.structures import read_structure
 from afir.surface import load_surface
 from networks import Settings, explore, explorer, learning, open_run, resume
@@ -34,12 +33,11 @@ from networks.learning import folder_of, load_learner
 from networks.network import ReactionNetwork
 from networks.records import Item, Key, Plan, StoppedBy
 from networks.round import Round
-from networks.tasks import Bench, Characterise, Confirm, Labelled, Push, TaskResult
+from networks.tasks import Bench, Labelled, Push, TaskResult
 
 REFERENCED = Settings(surface="gfn1", reference="gfn2", seed=1)
 LEARNING = Settings(surface="gfn1", reference="gfn2", learn=True, seed=1, round_size=4)
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SADDLE = np.array([[0.717, 0.0, 0.107], [-0.183, 0.0, -0.628], [-0.535, 0.0, 0.522]])
 
 
 class Perfect:
@@ -227,29 +225,6 @@ def test_pushes_are_tried_once_more_on_what_was_learned(tmp_path: Path) -> None:
                 assert state.attempts(1) == (2 if state.models else 1)
     with open_run(path) as store:
         assert store.models()
-
-
-def test_what_a_learned_surface_makes_up_is_doubted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it is learned, and the path of a proven transition state does not lead there."""
-    monkeypatch.setattr("networks.tasks._STEEPEST", 1e-3)
-    monkeypatch.setattr("afir.searches.trust._LESS", 0.0)
-    surface = load_surface("gfn1", HCN)
-    start = solve(characterise(HCN, HCN_START), surface)
-    top = solve(hessian(HCN, SADDLE), surface)
-    tasks = {
-        "saddle": Confirm(Candidate(SADDLE, top.energy, top.hessian, "")),
-        "minimum": Characterise(start.positions, start.hessian),
-        "end": Characterise(start.positions, start.hessian, is_end=True),
-    }
-    for learned in (True, False):
-        bench = Bench(HCN, "gfn1", reference="gfn2", learned=learned)
-        perform = bench.open()
-        said = {name: perform(task) for name, task in tasks.items()}
-        asked = {name: answer.gradients["reference refine"] for name, answer in said.items()}
-        doubted = {name for name, answer in said.items() if answer.outcome is Outcome.DOUBTED}
-        assert doubted == ({"saddle", "minimum"} if learned else set())
-        assert (asked["saddle"] == 1) == learned
-        assert (asked["minimum"] == 2) == learned
 
 
 def test_a_limit_ends_a_run_before_it_learns_more(tmp_path: Path) -> None:
