@@ -71,7 +71,7 @@ def relax(
     trace: list[PathPoint] = []
     minimum = job.run("relaxing", minimise(job.molecule, job.positions, trace=trace))
     if minimum.outcome is not Outcome.CONVERGED:
-        remark(f"No minimum was found: {minimum.outcome.value}.")
+        remark(f"No minimum was found: {job.ending(minimum.outcome)}.")
         return FAILED
     positions, energy = minimum.positions, minimum.energy
     wavenumbers: list[float] | None = None
@@ -144,7 +144,7 @@ def ts(
         raise InputError(f"{source} holds one atom; there is no transition state to look for")
     found = job.run("climbing", stage("saddle", saddle(job.molecule, job.positions, settings)))
     if found.outcome is not Outcome.CONVERGED:
-        remark(f"No transition state was found: {found.outcome.value}.")
+        remark(f"No transition state was found: {job.ending(found.outcome)}.")
         return FAILED
     candidate = Candidate(found.positions, found.energy, found.hessian, "guess")
     proof = job.run("proving", confirm(job.molecule, candidate))
@@ -160,7 +160,7 @@ def ts(
     title = (
         f"Transition state of {job.molecule.name}, written to {target}"
         if verified
-        else f"Not a transition state: {proof.outcome.value}"
+        else f"Not a transition state: {job.ending(proof.outcome)}"
     )
     rows, facts = _saddle_facts(proof)
     facts = facts_of(
@@ -243,7 +243,7 @@ def irc(
     verified = proof.outcome is Outcome.CONFIRMED
     title = f"IRC of {job.molecule.name}, written to {target}" if walked else "No IRC"
     if not verified:
-        title += f": {proof.outcome.value}"
+        title += f": {job.ending(proof.outcome)}"
     relative = [kj_mol(energy, proof.point.energy) for energy in proof.irc_energies]
     facts = facts_of(
         job,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,7 +26,9 @@ from afir.terminal import (
 
 if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.driver import Search
+    from afir.errors import SurfaceError
     from afir.molecule import Molecule, Positions
+    from afir.stationary import Outcome
     from afir.surface import Evaluation, Surface
 
 logger = logging.getLogger(__name__)
@@ -49,13 +51,23 @@ class Job:
     positions: Positions
     surface: Surface
     gradients: Counter[str]
+    failures: list[SurfaceError] = field(default_factory=list)
+    """What the surface said of each geometry without an energy."""
+
+    def ending(self, outcome: Outcome) -> str:
+        """How a search ended, with what the surface said where it failed."""
+        from afir.stationary import Outcome
+
+        if outcome is Outcome.SURFACE_FAILED and self.failures:
+            return f"{outcome.value}: {self.failures[-1]}"
+        return outcome.value
 
     def run(self, what: str, search: Search[T]) -> T:
         """Solve a search, telling on stderr how it goes."""
         from afir.driver import solve
 
         with LiveLine(messages(), f"{what} …") as line:
-            watched = _Watched(self.surface, line, what)
+            watched = _Watched(self.surface, line, what, self.failures)
             found = solve(search, watched, gradients=self.gradients)
         logger.info("%s took %d gradients", what, watched.count)
         return found
@@ -78,8 +90,11 @@ class Job:
 class _Watched:
     """A surface that says on a live line what is asked of it."""
 
-    def __init__(self, surface: Surface, line: LiveLine, what: str) -> None:
+    def __init__(
+        self, surface: Surface, line: LiveLine, what: str, failures: list[SurfaceError]
+    ) -> None:
         self._surface = surface
+        self._failures = failures
         self._line = line
         self._what = what
         self.count = 0
@@ -93,10 +108,15 @@ class _Watched:
         """Ask the surface and show what it said."""
         evaluation = self._surface.evaluate(positions, owners)
         self.count += len(positions)
-        text = (
-            f"{self._what}: {self.count} gradients, energy {evaluation.energies[-1]:.5f} eV, "
-            f"largest gradient {abs(evaluation.gradients[-1]).max():.4f} eV/Å"
+        self._failures += evaluation.failures.values()
+        last = len(positions) - 1
+        said = (
+            f"no energy: {evaluation.failures[last]}"
+            if last in evaluation.failures
+            else f"energy {evaluation.energies[last]:.5f} eV, "
+            f"largest gradient {abs(evaluation.gradients[last]).max():.4f} eV/Å"
         )
+        text = f"{self._what}: {self.count} gradients, {said}"
         self._line.show(text)
         logger.debug("%s", text)
         return evaluation

@@ -55,6 +55,8 @@ class Minimum:
         (3n, 3n) quasi-Newton estimate of the true Hessian in eV/Å².
     dissociated
         Whether it is two or more fragments far apart, so no equilibrium structure.
+    error
+        What the surface said where the outcome is SURFACE_FAILED.
     """
 
     outcome: Outcome
@@ -63,6 +65,12 @@ class Minimum:
     gradient: NDArray[np.float64]
     hessian: NDArray[np.float64]
     dissociated: bool = False
+    error: str = ""
+
+    @property
+    def ending(self) -> str:
+        """How it ended, for people, with what the surface said where it failed."""
+        return f"{self.outcome.value}: {self.error}" if self.error else self.outcome.value
 
 
 @dataclass(frozen=True)

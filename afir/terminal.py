@@ -55,7 +55,12 @@ def _messages(stream: object) -> Console:
 
 def remark(text: str) -> None:
     """Print a remark on stderr."""
-    messages().print(escape(text))
+    _tell(messages(), text)
+
+
+def _tell(console: Console, text: str) -> None:
+    """Print a sentence: wrapped on a terminal, elsewhere as one line that can be searched for."""
+    console.print(escape(text), soft_wrap=not console.is_terminal)
 
 
 def print_table(
@@ -123,7 +128,7 @@ class LiveLine:
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
-        self._console.print(escape(text))
+        _tell(self._console, text)
 
     def show(self, text: str) -> None:
         """Replace the line, or print it when it is time."""

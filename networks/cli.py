@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # numpy is not needed for --help
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SHOWN = 15  # structures of a kind in the summary after a run
+_STRUCTURES = (".xyz", ".extxyz")  # suffixes that promise something else than a run file
 
 
 def commands() -> list[click.Command]:
@@ -176,6 +177,11 @@ def explore(job: Path | None, **flags: Any) -> int:
         raise InputError("--reference must be the name of a surface, got ''")
     asked = job_from(_merged(read_job_file(job) if job is not None else {}, flags))
     output = asked.output or Path(f"{asked.input.stem}.db")
+    if output.suffix.lower() in _STRUCTURES:
+        raise InputError(
+            f"--output must be a run file such as {output.with_suffix('.db')}, got {output}; "
+            f"`afir export` writes structures of a run"
+        )
     new_file(output, remedy=f"go on with it by `afir resume {output}`")
     molecule, positions, settings = _read(asked)
     load_surface(settings.surface, molecule, **settings.surface_options)  # complains early
@@ -241,7 +247,7 @@ def resume(
         task_seconds=changed("task_seconds", task_seconds),
     )
     zero = None if start is None else start.energy
-    return _follow(events, run, Tally(before.molecule, zero, before.settings.reference))
+    return _follow(events, run, Tally(before.molecule, zero, before.settings.reference), before)
 
 
 @click.command(
@@ -449,8 +455,11 @@ def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
     return molecule, positions, replace(job.settings, wanted=coordinates)
 
 
-def _follow(events: Iterator[Event], path: Path, tally: Tally) -> int:
-    """Show a run until it ends, then sum up; Ctrl-C and SIGTERM lose nothing and say so."""
+def _follow(events: Iterator[Event], path: Path, tally: Tally, before: Run | None = None) -> int:
+    """Show a run until it ends, then sum up; Ctrl-C and SIGTERM lose nothing and say so.
+
+    Where it is the run it was `before`, that is said.
+    """
     from networks.display import watch
     from networks.report import load_run
 
@@ -464,6 +473,8 @@ def _follow(events: Iterator[Event], path: Path, tally: Tally) -> int:
         return exit_code(stop)
     loaded = load_run(path)
     _print_sections(loaded, _SHOWN, costs=False)
+    if before is not None and before.summary.gradients == loaded.summary.gradients:
+        click.echo("Nothing was done: the run had ended like this before.")
     _print_end(loaded, path)
     return 0
 

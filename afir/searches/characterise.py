@@ -63,7 +63,7 @@ def characterise(
     for _ in range(_TRIES):
         minimum = yield from stage("minimum", minimise(molecule, x, limits, hessian=estimate))
         if minimum.outcome is not Outcome.CONVERGED:
-            raise NotAMinimum(f"the structure has no minimum nearby: {minimum.outcome.value}")
+            raise NotAMinimum(f"the structure has no minimum nearby: {minimum.ending}")
         found = yield from stage("hessian", measure(molecule, minimum.positions, settled))
         point = found.point
         if found.whole and settled(point, found.gradient):

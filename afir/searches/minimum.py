@@ -117,7 +117,7 @@ def descend(
     limit = max_step
     used = 1
     failures = 0
-    outcome = Outcome.STEPS
+    outcome, error = Outcome.STEPS, ""
     while True:
         if np.abs(slope).max() < gradient_limit:
             outcome = Outcome.CONVERGED
@@ -137,11 +137,11 @@ def descend(
         used += 1
         try:
             evaluation = yield trial[None]
-        except SurfaceError:
+        except SurfaceError as failure:
             limit = 0.4 * longest(step)
             failures += 1
             if failures == _PATIENCE:
-                outcome = Outcome.SURFACE_FAILED
+                outcome, error = Outcome.SURFACE_FAILED, str(failure)
                 break
             continue
         failures = 0
@@ -178,9 +178,8 @@ def descend(
         if ended is not None:
             outcome = ended
             break
-    return Minimum(
-        outcome, x, energy, gradient, hessian, dissociated=outcome is Outcome.DISSOCIATED
-    )
+    apart = outcome is Outcome.DISSOCIATED
+    return Minimum(outcome, x, energy, gradient, hessian, dissociated=apart, error=error)
 
 
 def minimise(

@@ -69,7 +69,7 @@ def characterise_by_reference(
         except KnownError as met:
             return met.point
         if minimum.outcome is not Outcome.CONVERGED:
-            raise NotAMinimum(f"the reference has no minimum nearby: {minimum.outcome.value}")
+            raise NotAMinimum(f"the reference has no minimum nearby: {minimum.ending}")
         point = yield from examined.measured(minimum)
         if point.order == 0 and settled(point, minimum):
             return point

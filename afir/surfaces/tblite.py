@@ -203,7 +203,11 @@ class TBLiteSurface:
                 engine.converge(result)
             return result
         except TBLiteRuntimeError as error:
-            raise SurfaceError(f"{self._settings.method}: {_sentence(error)}") from error
+            raise SurfaceError(
+                f"{self._settings.method}: {_sentence(error)}; a higher electronic `temperature`, "
+                f"an option of the surface, may help (it is {last:g} K), or another charge or "
+                f"multiplicity"
+            ) from error
         finally:
             engine.restore(self._settings.temperature)
 

@@ -261,6 +261,8 @@ def test_a_surface_that_fails_for_good_leaves_the_last_good_point():
     surface = Unreliable(gfn2(molecule), range(4, 10**6))
     found = solve(minimise(molecule, x + noise(x.shape, 0), trace=trace), surface)
     assert found.outcome is Outcome.SURFACE_FAILED
+    assert found.ending.startswith(f"{Outcome.SURFACE_FAILED.value}: ")
+    assert found.error
     np.testing.assert_array_equal(found.positions, trace[-1].positions)
     assert np.isfinite(found.energy)
 

@@ -83,7 +83,10 @@ def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["explore", "hcn.xyz"]) == 2
     assert "go on with it by `afir resume hcn.db`" in capsys.readouterr().err
 
+    assert main(["resume", "hcn.db"]) == 0
+    assert "Nothing was done: the run had ended like this before." in capsys.readouterr().out
     assert main(["resume", "hcn.db", "--max-trials", "none"]) == 0
+    assert "Nothing was done" not in capsys.readouterr().out
     shown = _shown(capsys)
     assert shown["complete"] == {"anything_left": False, "stopped_by": "nothing_left"}
     heights = {item["id"]: item["relative_kj_mol"] for item in (*shown["eq"], *shown["ts"])}
@@ -270,7 +273,8 @@ WRONG = [
     (["explore", "hcn.xyz", "--job", "text.xyz"], "is not a TOML file"),
     (["explore", "hcn.xyz", "-o", "no/folder.db"], "the folder no of --output does not exist"),
     (["explore", "hcn.xyz", "-o", "run.db"], "go on with it by `afir resume run.db`"),
-    (["explore", "hcn.xyz", "-o", "text.xyz"], "text.xyz exists already"),
+    (["explore", "hcn.xyz", "-o", "new.xyz"], "must be a run file such as new.db"),
+    (["explore", "hcn.xyz", "-o", "empty.dat"], "empty.dat exists already"),
     (["resume", "no.db"], "the run must be a file"),
     (["resume", "text.xyz"], "must be a run"),
     (["resume", "run.db", "--max-trials", "-1"], "`max_trials` must be"),
@@ -298,6 +302,7 @@ def test_misuse_is_one_sentence_and_exit_code_2(
 ) -> None:
     for name, text in {
         "empty.xyz": "",
+        "empty.dat": "",
         "text.xyz": "Dear diary,\n",
         "atom.xyz": "1\n\nHe 0 0 0\n",
         "element.xyz": "1\n\nZz 0 0 0\n",
