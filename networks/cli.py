@@ -1,253 +1,26 @@
-"""Commands for reaction-route networks: explore, resume, show, export, plot."""
+"""Commands for reaction-route networks; here those that look at a run: show, export, plot."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from afir.errors import InputError
-from afir.terminal import (
-    LiveLine,
-    exit_code,
-    json_option,
-    messages,
-    option_values,
-    print_json,
-    print_table,
-    results,
-    state_options,
-    surface_option_option,
-    terminable,
-)
-
-if TYPE_CHECKING:  # numpy is not needed for --help
-    from collections.abc import Iterator
-
-    from afir.molecule import Molecule, Positions
-    from networks.display import Tally
-    from networks.events import Event
-    from networks.jobfile import Job
-    from networks.report import Run
-    from networks.settings import Settings
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-_SHOWN = 15  # structures of a kind in the summary after a run
-_STRUCTURES = (".xyz", ".extxyz")  # suffixes that promise something else than a run file
+from afir.terminal import json_option, print_json
+from networks.summary import print_end, print_sections
 
 
 def commands() -> list[click.Command]:
     """The commands of this package, for the entry point."""
     from networks.command_collect import collect
+    from networks.command_explore import explore, resume
 
     return [explore, resume, show, export, plot, collect]
 
 
 _RUN = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 _FILE = click.Path(path_type=Path)
-
-
-def _limits(command: F) -> F:
-    """The options of `explore` and `resume` that say when to stop; ``none`` takes one away."""
-    for flag, meaning in (
-        ("--task-seconds", "Give a task up after this long.  [default: 1800]"),
-        ("--patience", "Stop after so many trials in a row that brought nothing new."),
-        ("--max-seconds", "Stop after this wall time."),
-        ("--max-gradients", "Stop after so many gradients; of the reference, where there is one."),
-        ("--max-trials", "Stop after so many pushes."),
-        (
-            "--bond-depth",
-            "Do not push structures that differ from the start by more bonds than this.",
-        ),
-        (
-            "--window",
-            "Do not push structures higher than this above the start, and ignore transition "
-            "states above it, in kJ/mol. With --reference, what pushes lead to above it is left "
-            "alone too, judged on --surface with 30 to spare: choose it wider by what both differ.",
-        ),
-    ):
-        command = click.option(flag, metavar="N", help=meaning)(command)
-    return command
-
-
-@click.command(
-    epilog="Example: afir explore h2co.xyz --surface gfn2 --gamma 1000 --seed 7 --workers 2 "
-    "--output h2co.db",
-    short_help="Explore the reaction paths of a molecule.",
-)
-@click.argument("input", metavar="[IN]", required=False)
-@click.option("--job", type=_FILE, help="A TOML file with any of these options; flags win.")
-@click.option("-o", "--output", help="The run file to make.  [default: IN with .db]")
-@click.option("--surface", help="The surface, see `afir surfaces`.  [default: gfn2]")
-@surface_option_option
-@click.option(
-    "--reference",
-    metavar="SURFACE",
-    help="The surface to examine and report everything on that was found on --surface, e.g. dft."
-    "  [default: --surface itself]",
-)
-@click.option(
-    "--reference-option",
-    "reference_options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the reference. Repeatable.",
-)
-@click.option(
-    "--learn/--no-learn",
-    default=None,
-    help="Learn on the way what separates --surface from the reference, and search with it.  "
-    "[default: do not]",
-)
-@click.option(
-    "--learner",
-    metavar="NAME",
-    help="What learns: gaussian (a Gaussian process, for small molecules), delta (networks, for "
-    "any) or auto (gaussian where it can).  [default: auto]",
-)
-@state_options
-@click.option(
-    "--gamma",
-    type=float,
-    help="The hardest push, γ in kJ/mol: about 2.5 times the highest barrier of interest.  "
-    "[default: 1000]",
-)
-@click.option("--seed", type=int, help="For every random choice.  [default: 0]")
-@click.option("--workers", type=int, help="Worker processes.  [default: 1]")
-@click.option(
-    "--policy",
-    help="What to push next: productive (what has brought most for its gradients so far), "
-    "lowest-energy, exhaustive (in the order of discovery) or stochastic (EQs drawn with "
-    "exp(-E/kT)).  [default: productive]",
-)
-@click.option(
-    "--policy-option",
-    "policy_options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the policy; stochastic has temperature=2000 (K). Repeatable.",
-)
-@click.option(
-    "--target-atoms",
-    metavar="LIST",
-    help="At least one of these atoms takes part in every push, e.g. 0,2,5-8 (counting from 0)."
-    "  [default: all]",
-)
-@click.option("--terms", type=int, help="The most forces at once in a push.  [default: 2]")
-@_limits
-@click.option(
-    "--wanted", metavar="FILE", help="Stop when the structure in this file has been found."
-)
-@click.option(
-    "--expand-complexes/--keep-complexes",
-    default=None,
-    help="Push complexes of several molecules too.  [default: keep them as they are]",
-)
-@click.option(
-    "--attempts",
-    type=int,
-    help="How often a push that crosses a barrier without a saddle point is tried at most, once "
-    "nothing new is left; with --reference every push is, and again on what --learn has learned.  "
-    "[default: 3]",
-)
-@click.option(
-    "--keep-frames/--no-frames",
-    default=None,
-    help="Keep every geometry that is evaluated, for `afir collect`.  [default: do not]",
-)
-def explore(job: Path | None, **flags: Any) -> int:
-    """Explore the reaction paths that start from the structure IN.
-
-    Everything found goes into one run file at once: a run may be stopped or killed at any time,
-    and `afir resume` goes on. The same seed gives the same network with any number of workers.
-
-    Limits are looked at between rounds of 16 pushes, so a run may go past one by up to a round;
-    --max-trials is kept to.
-    """
-    from afir.files import new_file
-    from afir.surface import load_surface
-    from networks.display import Tally
-    from networks.explorer import explore as exploration
-    from networks.jobfile import job_from, read_job_file, resolved_job, write_toml
-
-    if flags.get("reference") == "":
-        raise InputError("--reference must be the name of a surface, got ''")
-    asked = job_from(_merged(read_job_file(job) if job is not None else {}, flags))
-    output = asked.output or Path(f"{asked.input.stem}.db")
-    if output.suffix.lower() in _STRUCTURES:
-        raise InputError(
-            f"--output must be a run file such as {output.with_suffix('.db')}, got {output}; "
-            f"`afir export` writes structures of a run"
-        )
-    new_file(output, remedy=f"go on with it by `afir resume {output}`")
-    molecule, positions, settings = _read(asked)
-    load_surface(settings.surface, molecule, **settings.surface_options)  # complains early
-    if settings.reference:
-        try:
-            load_surface(settings.reference, molecule, **settings.reference_options)
-        except InputError as error:
-            raise type(error)(str(error).replace("`surface`", "`reference`")) from error
-    resolved = write_toml(resolved_job(asked, molecule))
-    events = exploration(molecule, positions, settings, output, workers=asked.workers, job=resolved)
-    click.echo(
-        f"Exploring {molecule.name} on {_surfaces(settings)} with γ up to "
-        f"{settings.step.gamma:g} kJ/mol, into {output}",
-        err=True,
-    )
-    return _follow(events, output, Tally(molecule, None, settings.reference))
-
-
-@click.command(
-    epilog="Example: afir resume h2co.db --max-trials 500", short_help="Go on with a run."
-)
-@_RUN
-@click.option("--workers", type=int, help="Worker processes.  [default: as before]")
-@_limits
-def resume(
-    run: Path,
-    workers: int | None,
-    window: str | None,
-    bond_depth: str | None,
-    max_trials: str | None,
-    max_gradients: str | None,
-    max_seconds: str | None,
-    patience: str | None,
-    task_seconds: str | None,
-) -> int:
-    """Go on with the run RUN that was stopped, interrupted or killed.
-
-    Limits replace the old ones and count from the beginning of the run; `none` takes one away.
-    They are looked at between rounds of 16 pushes. What was pushed below a narrower window is not
-    pushed again: a new run with the wider one finds more.
-    """
-    from networks.display import Tally
-    from networks.explorer import resume as resumption
-    from networks.jobfile import stored_job
-    from networks.report import load_run
-    from networks.settings import KEEP
-
-    def changed(key: str, text: str | None) -> Any:
-        return KEEP if text is None else _limit(key, text)
-
-    before = load_run(run)
-    start = before.network.eqs.get("EQ0")
-    as_before = stored_job(before.job).get("workers", 1)
-    events = resumption(
-        run,
-        workers=as_before if workers is None else workers,
-        window_kj_mol=changed("window", window),
-        bond_depth=changed("bond_depth", bond_depth),
-        max_trials=changed("max_trials", max_trials),
-        max_gradients=changed("max_gradients", max_gradients),
-        max_seconds=changed("max_seconds", max_seconds),
-        patience=changed("patience", patience),
-        task_seconds=changed("task_seconds", task_seconds),
-    )
-    zero = None if start is None else start.energy
-    return _follow(events, run, Tally(before.molecule, zero, before.settings.reference), before)
 
 
 @click.command(
@@ -274,12 +47,12 @@ def show(run: Path, as_json: bool, job: bool, limit: int | None) -> None:
     if job:
         click.echo(write_toml(current_job(loaded.job, loaded.molecule, loaded.settings)), nl=False)
         return
-    _print_sections(loaded, limit, costs=True)
+    print_sections(loaded, limit, costs=True)
     lines = graph_lines(loaded)
     if lines and limit is None:
         click.echo("Network, kJ/mol\n")
         click.echo("\n".join(f"  {line}" for line in lines) + "\n")
-    _print_end(loaded, run)
+    print_end(loaded, run)
 
 
 @click.command(
@@ -345,161 +118,3 @@ def plot(run: Path, output: Path, start: str | None, end: str | None, mark: bool
         figure = network_figure(loaded, route) if mark else profile_figure(loaded, route)
     save(figure, output)
     click.echo(f"Written: {output}")
-
-
-def _surfaces(settings: Settings) -> str:
-    """What is searched on, and what examines what is found."""
-    if not settings.reference:
-        return settings.surface
-    learned = " and what is learned" if settings.learn else ""
-    return f"{settings.reference}, searching on {settings.surface}{learned},"
-
-
-def _gradients(run: Run) -> str:
-    """What a run cost, in words."""
-    settings, gradients = run.settings, run.summary.gradients
-    counted = settings.counted(gradients)
-    if not settings.reference:
-        return f"{counted} gradients"
-    cheap = sum(gradients.values()) - counted
-    return f"{counted} gradients on {settings.reference}, {cheap} on {settings.surface}"
-
-
-def _merged(values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
-    """The values of a job file with the flags that were given laid over them."""
-    merged = dict(values)
-    for key, value in flags.items():
-        if value is None or value == ():
-            continue
-        if key in _KINDS:
-            merged[key] = _limit(key, value)
-        elif key in ("surface_options", "reference_options", "policy_options"):
-            flag = "--" + key.removesuffix("s").replace("_", "-")
-            before = values.get(key, {})
-            given = option_values(value, flag)
-            merged[key] = {**before, **given} if isinstance(before, dict) else given
-        elif key == "target_atoms":
-            merged[key] = _atoms(value)
-        else:
-            merged[key] = value
-    return merged
-
-
-_KINDS: dict[str, type[int] | type[float]] = {
-    "window": float,
-    "bond_depth": int,
-    "max_trials": int,
-    "max_gradients": int,
-    "max_seconds": float,
-    "patience": int,
-    "task_seconds": float,
-}
-
-
-def _limit(key: str, text: str) -> Any:
-    """A limit as it was typed: a number, or None for ``none``."""
-    if text.lower() == "none":
-        if key == "task_seconds":
-            raise InputError("`task_seconds` must be a number of seconds, got 'none'")
-        return None
-    kind = _KINDS[key]
-    try:
-        return kind(text)
-    except ValueError:
-        what = "a whole number" if kind is int else "a number"
-        raise InputError(
-            f"--{key.replace('_', '-')} must be {what} or none, got {text!r}"
-        ) from None
-
-
-def _atoms(text: str) -> list[int]:
-    """Atom numbers from a list such as ``0,2,5-8``."""
-    atoms: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        wrong = not first.isdigit() or (dash and not last.isdigit())
-        if wrong or (dash and int(last) < int(first)):
-            raise InputError(f"--target-atoms must look like 0,2,5-8, got {text!r}")
-        atoms += range(int(first), int(last) + 1) if dash else [int(first)]
-    return atoms
-
-
-def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
-    """The molecule, the start and the settings of a job, wanted product included."""
-    from dataclasses import replace
-
-    from afir.structures import read_structure
-
-    molecule, positions = read_structure(
-        job.input, charge=job.charge, multiplicity=job.multiplicity
-    )
-    if molecule.n_atoms < 2:
-        raise InputError(f"{job.input} holds one atom; there is no reaction to look for")
-    if job.wanted is None:
-        return molecule, positions, job.settings
-    product, found = read_structure(
-        job.wanted, charge=molecule.charge, multiplicity=molecule.multiplicity
-    )
-    if sorted(product.numbers) != sorted(molecule.numbers):
-        raise InputError(
-            f"`wanted` must have the atoms of {molecule.formula}, got {product.formula} in "
-            f"{job.wanted}"
-        )
-    # Identity does not depend on which like atom is which, only the elements must line up.
-    left = list(range(product.n_atoms))
-    order = []
-    for number in molecule.numbers:
-        order.append(next(index for index in left if product.numbers[index] == number))
-        left.remove(order[-1])
-    coordinates = tuple((float(x), float(y), float(z)) for x, y, z in found[order])
-    return molecule, positions, replace(job.settings, wanted=coordinates)
-
-
-def _follow(events: Iterator[Event], path: Path, tally: Tally, before: Run | None = None) -> int:
-    """Show a run until it ends, then sum up; Ctrl-C and SIGTERM lose nothing and say so.
-
-    Where it is the run it was `before`, that is said.
-    """
-    from networks.display import watch
-    from networks.report import load_run
-
-    try:
-        with terminable():
-            watch(events, LiveLine(messages(), tally.line()), tally)
-    except KeyboardInterrupt as stop:
-        if isinstance(events, Generator):
-            events.close()
-        click.echo(f"Stopped. Nothing is lost: `afir resume {path}` goes on.", err=True)
-        return exit_code(stop)
-    loaded = load_run(path)
-    _print_sections(loaded, _SHOWN, costs=False)
-    if before is not None and before.summary.gradients == loaded.summary.gradients:
-        click.echo("Nothing was done: the run had ended like this before.")
-    _print_end(loaded, path)
-    return 0
-
-
-def _print_sections(run: Run, limit: int | None, *, costs: bool) -> None:
-    """Print the tables that have rows; those on trials and gradients only with ``costs``."""
-    from networks.report import heading, sections
-
-    console = results()
-    console.print(f"{heading(run)}\n", markup=False)
-    chosen = sections(run, limit=limit)
-    for section in chosen if costs else chosen[:3]:
-        if section.rows:
-            print_table(console, section.title, section.columns, section.rows)
-
-
-def _print_end(run: Run, path: Path) -> None:
-    """Print what a run cost, why it ended and what to do next."""
-    from networks.report import advice
-
-    summary = run.summary
-    trials = sum(summary.trials.values())
-    click.echo(
-        f"{trials} trial{'s' * (trials != 1)}, {_gradients(run)}, "
-        f"{summary.seconds:.0f} s; {summary.complete.stopped_by.value}."
-    )
-    for sentence in advice(run, path):
-        click.echo(sentence)

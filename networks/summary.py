@@ -1,0 +1,49 @@
+"""A run in tables on the screen: what it found, what it cost, what to do next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from afir.terminal import print_table, results
+
+if TYPE_CHECKING:  # numpy is not needed for --help
+    from networks.report import Run
+
+
+def print_sections(run: Run, limit: int | None, *, costs: bool) -> None:
+    """Print the tables that have rows; those on trials and gradients only with ``costs``."""
+    from networks.report import heading, sections
+
+    console = results()
+    console.print(f"{heading(run)}\n", markup=False)
+    chosen = sections(run, limit=limit)
+    for section in chosen if costs else chosen[:3]:
+        if section.rows:
+            print_table(console, section.title, section.columns, section.rows)
+
+
+def print_end(run: Run, path: Path) -> None:
+    """Print what a run cost, why it ended and what to do next."""
+    from networks.report import advice
+
+    summary = run.summary
+    trials = sum(summary.trials.values())
+    click.echo(
+        f"{trials} trial{'s' * (trials != 1)}, {_gradients(run)}, "
+        f"{summary.seconds:.0f} s; {summary.complete.stopped_by.value}."
+    )
+    for sentence in advice(run, path):
+        click.echo(sentence)
+
+
+def _gradients(run: Run) -> str:
+    """What a run cost, in words."""
+    settings, gradients = run.settings, run.summary.gradients
+    counted = settings.counted(gradients)
+    if not settings.reference:
+        return f"{counted} gradients"
+    cheap = sum(gradients.values()) - counted
+    return f"{counted} gradients on {settings.reference}, {cheap} on {settings.surface}"
