@@ -71,7 +71,7 @@ def held_out(data: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
 
 
 def begun(
-    cheap: Path, kept: Path | None, test: Dataset, shape: Architecture, seed: int
+    cheap: Path, kept: Path | None, test: Dataset, shape: Architecture, epochs: int, seed: int
 ) -> Potential:
     """A network that has learned a cheaper surface from trials that are not held out."""
     if kept is not None and kept.exists():
@@ -80,7 +80,7 @@ def begun(
     unseen = set(test.groups)
     part = data.part([index for index, group in enumerate(data.groups) if group not in unseen])
     print(f"{len(part)} frames of {part.surface} to begin with", flush=True)
-    recipe = Recipe(shape, Training(epochs=18), seed=seed, validation=0.05, test=0.0)
+    recipe = Recipe(shape, Training(epochs=epochs), seed=seed, validation=0.05, test=0.0)
     potential = make(part, recipe).potential
     if kept is not None:
         potential.save(kept)
@@ -158,6 +158,7 @@ def main() -> None:
     parser.add_argument("--bag", type=float, default=1.0, help="of the trials, for each of it")
     parser.add_argument("--networks", type=int, default=1, help="averaged, for --sizes")
     parser.add_argument("--cheap", type=Path, help="frames on a cheaper surface, learned first")
+    parser.add_argument("--cheap-epochs", type=int, default=18, help="times they are seen")
     parser.add_argument("--begun", type=Path, help="file to keep what was learned from them in")
     parser.add_argument("--rate", type=float, default=Training().rate, help="of learning")
     parser.add_argument("--share", type=float, default=0.2, help="of the trials, held out")
@@ -178,7 +179,7 @@ def main() -> None:
         )
         start = None
         if asked.cheap:
-            start = begun(asked.cheap, asked.begun, test, shape, asked.seed)
+            start = begun(asked.cheap, asked.begun, test, shape, asked.cheap_epochs, asked.seed)
         print_table(CURVE, curve(learn, test, recipe, sizes, start), markdown=asked.markdown)
     if not asked.committee:
         return

@@ -17,6 +17,7 @@ class Dismissals:
     def __init__(self, molecule: Molecule) -> None:
         self._molecule = molecule
         self._indices = {kind: IdentityIndex(molecule) for kind in ("EQ", "TS")}
+        self._doubtful = {kind: IdentityIndex(molecule) for kind in ("EQ", "TS")}
         self._records: dict[str, Dismissed] = {}
         self._zero: float | None = None
 
@@ -28,12 +29,16 @@ class Dismissals:
         id = str(len(self._records))
         self._records[id] = record
         mark = fingerprint(self._molecule, record.positions, record.energy)
-        self._indices[record.kind].add(id, mark, record.positions)
+        indices = self._doubtful if record.outcome is Outcome.DOUBTED else self._indices
+        indices[record.kind].add(id, mark, record.positions)
 
     def find(self, kind: str, positions: Positions, energy: float) -> Dismissed | None:
-        """What became of a structure of that kind when it was met before."""
+        """What became of a structure of that kind when it was met before.
+
+        That it was doubted is the answer only where nothing else is known of it.
+        """
         mark = fingerprint(self._molecule, positions, energy)
-        id = self._indices[kind].find(mark, positions)
+        id = self._indices[kind].find(mark, positions) or self._doubtful[kind].find(mark, positions)
         return None if id is None else self._records[id]
 
     @property

@@ -139,7 +139,7 @@ class Round:
                     continue
                 if minimum.outcome is not Outcome.CONVERGED:
                     continue
-                if self._is_new("EQ", self._minimum_index, x, energy):
+                if self._is_new("EQ", self._minimum_index, x, energy, is_end=is_end):
                     index = len(self._minima)
                     self._minima.append(minimum)
                     known = self._alike(self._network.eqs, energy)
@@ -190,10 +190,24 @@ class Round:
             if not self._too_high(minimum):
                 yield minimum
 
-    def _is_new(self, kind: str, index: IdentityIndex, x: Positions, energy: float) -> bool:
-        """Whether nothing like it is known, neither from before nor in this round; now it is."""
+    def _is_new(
+        self,
+        kind: str,
+        index: IdentityIndex,
+        x: Positions,
+        energy: float,
+        *,
+        is_end: bool = False,
+    ) -> bool:
+        """Whether nothing like it is known, neither from before nor in this round; now it is.
+
+        The end of a proven path is, though it was doubted when a push met it.
+        """
         find = self._network.find_ts if kind == "TS" else self._network.find_eq
-        if find(x, energy) or self._dismissals.find(kind, x, energy):
+        if find(x, energy):
+            return False
+        before = self._dismissals.find(kind, x, energy)
+        if before is not None and not (is_end and before.outcome is Outcome.DOUBTED):
             return False
         mark = fingerprint(self._network.molecule, x, energy)
         if index.find(mark, x) is not None:
@@ -349,15 +363,16 @@ class Round:
         if known is not None:
             return known
         before = note.dismissals.find("EQ", x, energy)
-        if before is not None:
-            return before.node
         index = self._minimum_index.find(fingerprint(network.molecule, x, energy), x)
+        if before is not None and (before.outcome is not Outcome.DOUBTED or index is None):
+            return before.node
         if index is None:
             raise AssertionError("every minimum of a round was known or asked about")
         answer = self._answers[Key("characterise", int(index))]
         if not isinstance(answer.value, StationaryPoint):
             outcome = answer.outcome or Outcome.SURFACE_FAILED
-            note.dismiss("EQ", minimum, outcome, answer.error, None)
+            if before is None or outcome is not Outcome.DOUBTED:
+                note.dismiss("EQ", minimum, outcome, answer.error, None)
             return None
         id, is_new = network.add_eq(answer.value)
         if is_new:
