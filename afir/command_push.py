@@ -199,9 +199,9 @@ def push(
     summary: list[tuple[str, object]] = [
         ("force terms", " ".join(map(str, terms))),
         ("γ reached / kJ/mol", f"{path.gamma:.0f}"),
-        ("how the push ended", f"{job.ending(path.end.outcome)}, {bonds_say}"),
+        ("how the push ended", f"{path.end.ending}, {bonds_say}"),
         ("end, relaxed without force / kJ/mol", f"{relative[-1]:.1f}"),
-        ("how the relaxation ended", job.ending(end.outcome)),
+        ("how the relaxation ended", end.ending),
     ]
     facts = facts_of(
         job,

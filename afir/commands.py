@@ -61,7 +61,7 @@ def relax(
 ) -> int:
     """Relax the structure IN to the nearest minimum of the surface."""
     from afir.bonding import bond_changes
-    from afir.searches.characterise import characterise
+    from afir.searches.characterise import NotAMinimum, characterise
     from afir.searches.minimum import PathPoint, minimise
     from afir.stationary import Outcome
     from afir.structures import write_xyz
@@ -71,12 +71,17 @@ def relax(
     trace: list[PathPoint] = []
     minimum = job.run("relaxing", minimise(job.molecule, job.positions, trace=trace))
     if minimum.outcome is not Outcome.CONVERGED:
-        remark(f"No minimum was found: {job.ending(minimum.outcome)}.")
+        remark(f"No minimum was found: {minimum.ending}.")
         return FAILED
     positions, energy = minimum.positions, minimum.energy
     wavenumbers: list[float] | None = None
     if frequencies:
-        point = job.run("proving", characterise(job.molecule, positions, hessian=minimum.hessian))
+        proving = characterise(job.molecule, positions, hessian=minimum.hessian)
+        try:
+            point = job.run("proving", proving)
+        except NotAMinimum as none:
+            remark(f"No minimum was found: {none}.")
+            return FAILED
         positions, energy = point.positions, point.energy
         wavenumbers = [round(float(value), 2) for value in point.wavenumbers]
     write_xyz(target, job.molecule, positions[None], energies=[energy], overwrite=force)
@@ -144,7 +149,7 @@ def ts(
         raise InputError(f"{source} holds one atom; there is no transition state to look for")
     found = job.run("climbing", stage("saddle", saddle(job.molecule, job.positions, settings)))
     if found.outcome is not Outcome.CONVERGED:
-        remark(f"No transition state was found: {job.ending(found.outcome)}.")
+        remark(f"No transition state was found: {found.ending}.")
         return FAILED
     candidate = Candidate(found.positions, found.energy, found.hessian, "guess")
     proof = job.run("proving", confirm(job.molecule, candidate))
@@ -160,7 +165,7 @@ def ts(
     title = (
         f"Transition state of {job.molecule.name}, written to {target}"
         if verified
-        else f"Not a transition state: {job.ending(proof.outcome)}"
+        else f"Not a transition state: {proof.outcome.value}"
     )
     rows, facts = _saddle_facts(proof)
     facts = facts_of(
@@ -188,7 +193,7 @@ def _saddle_facts(proof: Confirmation) -> tuple[list[tuple[str, object]], dict[s
         barrier = kj_mol(point.energy, end.energy)
         ends.append({"barrier_kj_mol": barrier, "outcome": end.outcome.value})
         rows.append((f"barrier from the {name} end / kJ/mol", f"{barrier:.1f}"))
-        rows.append((f"how the {name} end ended", end.outcome.value))
+        rows.append((f"how the {name} end ended", end.ending))
     if proof.ends:
         rows.append(("energy along the IRC", "falls" if proof.monotone else "not monotone"))
     return rows, {
@@ -243,7 +248,7 @@ def irc(
     verified = proof.outcome is Outcome.CONFIRMED
     title = f"IRC of {job.molecule.name}, written to {target}" if walked else "No IRC"
     if not verified:
-        title += f": {job.ending(proof.outcome)}"
+        title += f": {proof.outcome.value}"
     relative = [kj_mol(energy, proof.point.energy) for energy in proof.irc_energies]
     facts = facts_of(
         job,

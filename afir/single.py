@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,9 +26,7 @@ from afir.terminal import (
 
 if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.driver import Search
-    from afir.errors import SurfaceError
     from afir.molecule import Molecule, Positions
-    from afir.stationary import Outcome
     from afir.surface import Evaluation, Surface
 
 logger = logging.getLogger(__name__)
@@ -51,23 +49,13 @@ class Job:
     positions: Positions
     surface: Surface
     gradients: Counter[str]
-    failures: list[SurfaceError] = field(default_factory=list)
-    """What the surface said of each geometry without an energy."""
-
-    def ending(self, outcome: Outcome) -> str:
-        """How a search ended, with what the surface said where it failed."""
-        from afir.stationary import Outcome
-
-        if outcome is Outcome.SURFACE_FAILED and self.failures:
-            return f"{outcome.value}: {self.failures[-1]}"
-        return outcome.value
 
     def run(self, what: str, search: Search[T]) -> T:
         """Solve a search, telling on stderr how it goes."""
         from afir.driver import solve
 
         with LiveLine(messages(), f"{what} …") as line:
-            watched = _Watched(self.surface, line, what, self.failures)
+            watched = _Watched(self.surface, line, what)
             found = solve(search, watched, gradients=self.gradients)
         logger.info("%s took %d gradients", what, watched.count)
         return found
@@ -90,11 +78,8 @@ class Job:
 class _Watched:
     """A surface that says on a live line what is asked of it."""
 
-    def __init__(
-        self, surface: Surface, line: LiveLine, what: str, failures: list[SurfaceError]
-    ) -> None:
+    def __init__(self, surface: Surface, line: LiveLine, what: str) -> None:
         self._surface = surface
-        self._failures = failures
         self._line = line
         self._what = what
         self.count = 0
@@ -108,7 +93,6 @@ class _Watched:
         """Ask the surface and show what it said."""
         evaluation = self._surface.evaluate(positions, owners)
         self.count += len(positions)
-        self._failures += evaluation.failures.values()
         last = len(positions) - 1
         said = (
             f"no energy: {evaluation.failures[last]}"

@@ -37,6 +37,11 @@ class Outcome(Enum):
     IRC_FAILED = "the intrinsic reaction coordinate did not fall to a minimum on both sides"
 
 
+def ending(outcome: Outcome, error: str) -> str:
+    """How a search ended, for people, with what the surface said where it failed."""
+    return f"{outcome.value}: {error}" if error else outcome.value
+
+
 @dataclass(frozen=True)
 class Minimum:
     """Where a minimisation ended.
@@ -70,7 +75,7 @@ class Minimum:
     @property
     def ending(self) -> str:
         """How it ended, for people, with what the surface said where it failed."""
-        return f"{self.outcome.value}: {self.error}" if self.error else self.outcome.value
+        return ending(self.outcome, self.error)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ BOHR: float = 0.529177210903
 KJ_PER_MOL: float = HARTREE / 2625.4996394799
 """One kJ/mol in eV (per particle)."""
 
+KCAL_PER_MOL: float = 4.184 * KJ_PER_MOL
+"""One kcal/mol in eV (per particle)."""
+
 HARTREE_PER_BOHR: float = HARTREE / BOHR
 """One hartree/bohr in eV/Å."""
 

@@ -26,13 +26,13 @@ import torch
 from table import print_table
 
 from afir.surface import load_surface
-from afir.units import KJ_PER_MOL
+from afir.units import KCAL_PER_MOL, KJ_PER_MOL
 from mlpot.architecture import CORRECTION, WHOLE, Architecture
 from mlpot.committee import BAD, atom_errors, calibrate, spearman
 from mlpot.dataset import Dataset, above, read_dataset
 from mlpot.potential import Potential, load_potential
 from mlpot.recipe import Recipe, make
-from mlpot.report import EV_PER_KCAL_MOL, judge
+from mlpot.report import judge
 from mlpot.training import Training
 
 LOW = 500.0 * KJ_PER_MOL
@@ -116,9 +116,9 @@ def curve(
                 learn.surface,
                 base or "none",
                 str(size),
-                f"{errors.energy / EV_PER_KCAL_MOL:.2f}",
+                f"{errors.energy / KCAL_PER_MOL:.2f}",
                 f"{1000 * errors.gradient:.0f}",
-                f"{of_low.energy / EV_PER_KCAL_MOL:.2f}",
+                f"{of_low.energy / KCAL_PER_MOL:.2f}",
                 f"{1000 * of_low.gradient:.0f}",
                 f"{time.process_time() - began:.0f}",
             )
@@ -143,7 +143,7 @@ def spread(potential: Potential, name: str, of: str, data: Dataset) -> tuple[str
         f"{spearman(largest, atom_errors(said, data).max(axis=1)):.2f}",
         caught,
         f"{100 * (~doubted[~bad]).mean():.0f} %" if (~bad).any() else "–",
-        f"{wrong.mean() / EV_PER_KCAL_MOL:.2f}",
+        f"{wrong.mean() / KCAL_PER_MOL:.2f}",
     )
 
 
@@ -203,7 +203,7 @@ def main() -> None:
         left = above(part, load_surface(asked.base, part.molecule)) if asked.base else part
         rows.append(spread(trained.potential, name, f"{asked.committee}", left))
         again = calibrate(trained.potential, left)
-        print(name, replace(again), flush=True)
+        print(name, again, flush=True)
     print_table(SPREAD, rows, markdown=asked.markdown)
 
 

@@ -141,7 +141,7 @@ def train(
     from mlpot.packages import require
 
     require()
-    from afir.files import new_file
+    from afir.files import new_file, writing
     from mlpot.architecture import CORRECTION, WHOLE, Architecture
     from mlpot.dataset import read_dataset
     from mlpot.potential import load_potential
@@ -184,10 +184,11 @@ def train(
     try:
         with terminable(), line:
             trained = make(frames, recipe, start=before, device=device, tell=tell)
+            with writing(output) as (draft,):
+                trained.potential.save(draft)
     except KeyboardInterrupt as stop:
         remark("Stopped; no potential was written.")
         return exit_code(stop)
-    trained.potential.save(output)
     judged = {"validation": judge(trained.potential, trained.parts.validation)}
     if len(trained.parts.test):
         judged["test"] = judge(trained.potential, trained.parts.test)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from afir.units import KCAL_PER_MOL
 from mlpot.dataset import Dataset
 from mlpot.potential import Potential, Prediction
 
@@ -15,7 +16,7 @@ CAUGHT = 0.98
 """Share of the bad frames that the limit must catch: more than 95 %, which is what is wanted on
 frames to come, for those differ more from what was learned than the ones held back."""
 
-BAD = 10.0 * 0.0433641
+BAD = 10.0 * KCAL_PER_MOL
 """eV: a frame whose energy errs by more than this (10 kcal/mol) is bad."""
 
 _ENOUGH = 20  # bad frames to go by

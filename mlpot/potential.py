@@ -44,7 +44,7 @@ class Description:
     calibration
         Factor from the spread of the networks to the error to be expected.
     limit
-        Largest spread of a gradient component in eV/Å at which it is to be trusted.
+        Largest calibrated spread of the gradient on an atom in eV/Å at which it is to be trusted.
     notes
         How it was trained: counts, seeds, errors.
     """

@@ -27,7 +27,7 @@ from afir.errors import InputError
 from afir.gaussian import GaussianProcess
 from afir.geometry import far_apart
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation, Surface, batch_of, is_expensive, load_surface
+from afir.surface import Evaluation, Surface, is_expensive, load_surface
 from afir.surfaces.series import added, as_batch, at_once
 from mlpot.dataset import Dataset
 from mlpot.packages import check_file
@@ -232,6 +232,9 @@ class GaussianSurface:
     It does not say that it corrects another (`afir.surface.Based`): what is examined on a reference
     had better be refined on this one, which is smooth and follows all labels, than on that.
 
+    Searches go one after the other on it, also where the surface below would have batches: sums
+    over a batch differ in their last bits with who is in it, and so would the networks found.
+
     Parameters
     ----------
     below
@@ -249,11 +252,6 @@ class GaussianSurface:
     def molecule(self) -> Molecule:
         """The molecule this surface belongs to."""
         return self._below.molecule
-
-    @property
-    def batch(self) -> int:
-        """How many searches to keep in flight: as the surface below wants."""
-        return batch_of(self._below)
 
     @property
     def expensive(self) -> bool:

@@ -9,8 +9,6 @@ import numpy as np
 from mlpot.dataset import Dataset
 from mlpot.potential import Potential
 
-EV_PER_KCAL_MOL = 0.0433641
-
 
 @dataclass(frozen=True)
 class Errors:

@@ -209,6 +209,7 @@ def label(
     yield from done.items()
     left = [index for index in chosen if index not in done]
     with partial.open("a", encoding="utf-8") as stream:
+        stream.truncate(_whole(partial))
         if not partial.stat().st_size:
             stream.write(json.dumps({"labels of": mark}) + "\n")
         tasks = [Label(pool.positions[index]) for index in left]
@@ -261,17 +262,20 @@ def _read_partial(path: Path, mark: str) -> dict[int, Labelled | None]:
     if not path.exists():
         return {}
     done: dict[int, Labelled | None] = {}
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = path.read_bytes()[: _whole(path)].decode("utf-8").splitlines()
     if lines and json.loads(lines[0]).get("labels of") != mark:
         raise InputError(
             f"{path} must hold labels of the same geometries and surface, it holds others; delete "
             "it or choose another output"
         )
     for line in lines[1:]:
-        if not line.endswith("\n"):
-            continue  # the run was killed while it wrote
         row = json.loads(line)
         done[row["index"]] = (
             Labelled(row["energy"], np.array(row["gradient"])) if "energy" in row else None
         )
     return done
+
+
+def _whole(path: Path) -> int:
+    """How many bytes of a file are whole lines: a run may be killed while it writes one."""
+    return path.read_bytes().rfind(b"\n") + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -306,8 +307,6 @@ def _atoms(text: str) -> list[int]:
 
 def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
     """The molecule, the start and the settings of a job, wanted product included."""
-    from dataclasses import replace
-
     from afir.structures import read_structure
 
     molecule, positions = read_structure(
@@ -353,7 +352,9 @@ def _follow(events: Iterator[Event], path: Path, tally: Tally, before: Run | Non
         return exit_code(stop)
     loaded = load_run(path)
     print_sections(loaded, _SHOWN, costs=False)
-    if before is not None and before.summary.gradients == loaded.summary.gradients:
+    if before is not None and replace(before.summary, seconds=0.0) == replace(
+        loaded.summary, seconds=0.0
+    ):
         click.echo("Nothing was done: the run had ended like this before.")
     print_end(loaded, path)
     return 0

@@ -167,7 +167,7 @@ def watch(events: Iterable[Event], line: LiveLine, tally: Tally) -> Stopped | No
 def _learned(model: Model) -> str:
     """The line about a model."""
     errors = ", ".join(f"{name} {value:.3g}" for name, value in model.errors.items())
-    return f"Model {model.number}: {model.seconds:.0f} s; {errors}"
+    return f"Model {model.number}: {model.seconds:.0f} s" + (f"; {errors}" if errors else "")
 
 
 def _log(event: Event, tally: Tally) -> None:

@@ -156,7 +156,7 @@ class Learning:
         if self.models and not self.file(self.models[-1].number).is_file():
             raise InputError(
                 f"{self.file(self.models[-1].number)} must be where the run left it, it is "
-                "missing; put the folder back beside the run file"
+                f"missing; put the folder of its models beside the run file, as {self._folder.name}"
             )
 
     def file(self, number: int) -> Path:

@@ -94,19 +94,19 @@ def branch(
     step: Vector = sign * _FIRST * mode / root
     length = _START_STEP
     ended: Outcome | None = None
-    refused = 0
+    refused, error = 0, ""
     for count in range(settings.irc_steps):
         trial = x + step.reshape(shape)
         risen = True
         try:
             evaluation = yield trial[None]
-        except SurfaceError:
-            refused += 1
+        except SurfaceError as failure:
+            refused, error = refused + 1, str(failure)
             if refused > _PATIENCE:
                 ended = Outcome.SURFACE_FAILED
                 break
         else:
-            refused = 0
+            refused, error = 0, ""
             new_energy = float(evaluation.energies[0])
             new_gradient = evaluation.gradients[0].ravel()
             expected = gradient + hessian @ step
@@ -146,7 +146,8 @@ def branch(
     else:
         ended = Outcome.STEPS
     if ended in (Outcome.SURFACE_FAILED, Outcome.IRC_FAILED, Outcome.STEPS):
-        end = Minimum(ended, x, energy, gradient.reshape(shape), hessian)
+        said = error if ended is Outcome.SURFACE_FAILED else ""
+        end = Minimum(ended, x, energy, gradient.reshape(shape), hessian, error=said)
         return Branch(tuple(points), False, end)
     # A path keeps its symmetry and may run into a saddle between conformers: step aside.
     aside = x + _ASIDE * np.random.default_rng(x.size).normal(size=shape) / np.sqrt(3.0)
@@ -157,8 +158,9 @@ def branch(
             "irc ends",
             finish(molecule, aside, settings, hessian=hessian, max_step=0.1, trace=tail),
         )
-    except SurfaceError:
-        end = Minimum(Outcome.SURFACE_FAILED, x, energy, gradient.reshape(shape), hessian)
+    except SurfaceError as failure:
+        flat = gradient.reshape(shape)
+        end = Minimum(Outcome.SURFACE_FAILED, x, energy, flat, hessian, error=str(failure))
     if tail:
         # The minimisation starts from a fresh density: had the path slid to another solution
         # of the SCF on its way, the energy would jump here, and the path proves nothing.

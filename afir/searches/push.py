@@ -99,10 +99,10 @@ def push(
                 trace=part,
                 stop=stop,
             )
-        except SurfaceError:
+        except SurfaceError as failure:
             if not points:
                 raise
-            end = replace(end, outcome=Outcome.SURFACE_FAILED)
+            end = replace(end, outcome=Outcome.SURFACE_FAILED, error=str(failure))
             break
         gamma = fraction * limits.gamma
         points.extend(part if not points else part[1:])

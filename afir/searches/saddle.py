@@ -42,7 +42,7 @@ from afir.quadratic import (
     vibrations,
 )
 from afir.searches.settings import StepSettings
-from afir.stationary import Outcome
+from afir.stationary import Outcome, ending
 from afir.surface import Evaluation
 
 _PROBE = 0.01  # Å: displacement of a measured curvature, largest atom
@@ -76,6 +76,8 @@ class Saddle:
         (n, 3) in eV/Å.
     hessian
         (3n, 3n) quasi-Newton estimate in eV/Å².
+    error
+        What the surface said where the outcome is SURFACE_FAILED.
     """
 
     outcome: Outcome
@@ -83,6 +85,12 @@ class Saddle:
     energy: float
     gradient: NDArray[np.float64]
     hessian: Matrix
+    error: str = ""
+
+    @property
+    def ending(self) -> str:
+        """How it ended, for people, with what the surface said where it failed."""
+        return ending(self.outcome, self.error)
 
 
 def saddle(
@@ -138,8 +146,8 @@ def saddle(
         if used + estimate.shape[0] >= limits.saddle_steps:
             return first
         estimate = yield from _whole_hessian(start)
-    except SurfaceError:
-        return _ended(Outcome.SURFACE_FAILED, start, estimate)
+    except SurfaceError as failure:
+        return _ended(Outcome.SURFACE_FAILED, start, estimate, str(failure))
     used += internal_motions(start.x).shape[1]
     second, _ = yield from _climb(molecule, start, estimate, None, limits, used)
     return second if second.outcome is Outcome.CONVERGED else first
@@ -159,9 +167,9 @@ def _place(x: Positions, evaluation: Evaluation) -> _Place:
     return _Place(x, float(evaluation.energies[0]), gradient)
 
 
-def _ended(outcome: Outcome, place: _Place, estimate: Matrix) -> Saddle:
+def _ended(outcome: Outcome, place: _Place, estimate: Matrix, error: str = "") -> Saddle:
     gradient = place.gradient.reshape(place.x.shape)
-    return Saddle(outcome, place.x, place.energy, gradient, estimate)
+    return Saddle(outcome, place.x, place.energy, gradient, estimate, error)
 
 
 def _climb(
@@ -185,7 +193,7 @@ def _climb(
     followed = direction
     radius = _START_RADIUS
     failures = lost = renewed = 0  # lost: steps in a row that the Hessian foretold badly
-    outcome = Outcome.STEPS
+    outcome, error = Outcome.STEPS, ""
     measured = -9  # the gradient count when a curvature was last measured
     tension = bond_tension(molecule, here.x, here.gradient)
     try:
@@ -221,11 +229,11 @@ def _climb(
             used += 1
             try:
                 evaluation = yield trial[None]
-            except SurfaceError:
+            except SurfaceError as failure:
                 radius = 0.4 * length
                 failures += 1
                 if failures == _PATIENCE:
-                    outcome = Outcome.SURFACE_FAILED
+                    outcome, error = Outcome.SURFACE_FAILED, str(failure)
                     break
                 continue
             failures = 0
@@ -266,9 +274,9 @@ def _climb(
                 lost = 0
                 renewed += 1
                 radius = min(radius, _START_RADIUS)
-    except SurfaceError:
-        outcome = Outcome.SURFACE_FAILED
-    return _ended(outcome, here, estimate), used
+    except SurfaceError as failure:
+        outcome, error = Outcome.SURFACE_FAILED, str(failure)
+    return _ended(outcome, here, estimate, error), used
 
 
 def _springs(molecule: Molecule, x: Positions) -> Matrix:

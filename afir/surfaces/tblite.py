@@ -205,8 +205,7 @@ class TBLiteSurface:
         except TBLiteRuntimeError as error:
             raise SurfaceError(
                 f"{self._settings.method}: {_sentence(error)}; a higher electronic `temperature`, "
-                f"an option of the surface, may help (it is {last:g} K), or another charge or "
-                f"multiplicity"
+                "an option of the surface, may help, or another charge or multiplicity"
             ) from error
         finally:
             engine.restore(self._settings.temperature)

@@ -139,13 +139,15 @@ class Interrupted(SerialExecutor):
 def test_labelling_goes_on_where_it_was_stopped(run: Path, tmp_path: Path) -> None:
     everything, partial = found(run), tmp_path / "labels"
     chosen = spread_out(everything, 12)
-    with pytest.raises(KeyboardInterrupt):
-        list(label(everything, chosen, Interrupted(5), partial, "gfn2", {}))
-    with partial.open("a") as stream:  # killed while it wrote
-        stream.write('{"index": 3, "ener')
+    partial.write_text('{"labels of": "85')  # killed while it wrote, here and after each part
+    for count in (5, 3):
+        with pytest.raises(KeyboardInterrupt):
+            list(label(everything, chosen, Interrupted(count), partial, "gfn2", {}))
+        with partial.open("a") as stream:
+            stream.write('{"index": 3, "ener')
     rest = Interrupted(99)
     again = dict(label(everything, chosen, rest, partial, "gfn2", {}))
-    assert rest.done == 12 - 5
+    assert rest.done == 12 - 5 - 3
     assert set(again) == set(chosen)
     exact = load_surface("gfn2", HCN).evaluate(everything.positions[chosen])
     for index, energy, gradient in zip(chosen, exact.energies, exact.gradients, strict=True):

@@ -85,7 +85,11 @@ def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) ->
 
     assert main(["resume", "hcn.db"]) == 0
     assert "Nothing was done: the run had ended like this before." in capsys.readouterr().out
-    assert main(["resume", "hcn.db", "--max-trials", "none"]) == 0
+    assert main(["resume", "hcn.db", "--max-trials", "none", "--max-seconds", "0.001"]) == 0
+    out = capsys.readouterr().out
+    assert "the time limit was reached" in out
+    assert "Nothing was done" not in out
+    assert main(["resume", "hcn.db", "--max-seconds", "none"]) == 0
     assert "Nothing was done" not in capsys.readouterr().out
     shown = _shown(capsys)
     assert shown["complete"] == {"anything_left": False, "stopped_by": "nothing_left"}
