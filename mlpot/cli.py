@@ -173,6 +173,8 @@ def train(
         held_out,
     )
     frames = read_dataset(data)
+    if base and frames.surface == base and not base_options:
+        raise InputError(f"--base must be another surface than the one that labelled, got {base!r}")
     line = LiveLine(messages(), f"{len(frames)} frames of {frames.molecule.name}")
 
     def tell(progress: Progress) -> None:

@@ -33,11 +33,12 @@ def error_figure(potential: Potential, data: Dataset) -> Figure:
     figure = Figure(figsize=(4.2 * (2 + committee), 4.0), layout="constrained")
     axes = [figure.add_subplot(1, 2 + committee, index + 1) for index in range(2 + committee)]
     zero = float(data.energies.min())
+    above = f" above {potential.description.base}" if potential.description.base else ""
     _parity(
         axes[0],
         (data.energies - zero) / KJ_PER_MOL,
         (said.energies - zero) / KJ_PER_MOL,
-        "energy / kJ mol⁻¹",
+        f"energy{above} / kJ mol⁻¹",
         data.stages,
     )
     rows = len(data)
@@ -45,7 +46,7 @@ def error_figure(potential: Potential, data: Dataset) -> Figure:
         axes[1],
         data.gradients.reshape(rows, -1),
         said.gradients.reshape(rows, -1),
-        "gradient / eV Å⁻¹",
+        f"gradient{above} / eV Å⁻¹",
         data.stages,
     )
     if committee:

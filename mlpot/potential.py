@@ -157,14 +157,7 @@ class Potential:
             raise InputError(f"`dtype` must be float32 or float64, got {dtype!r}")
         self.description = description
         self._states = [dict(state) for state in states]
-        try:
-            place = torch.device(device)
-            torch.zeros(1, device=place)
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(
-                f"`device` must be one that is here, got {device!r}: {reason}"
-            ) from error
+        place = torch_device(device)
         try:
             self._networks = Committee(
                 description.architecture, self._states, place, getattr(torch, dtype)
@@ -251,6 +244,16 @@ class Potential:
             raise InputError(f"`{path}` must be a file that can be written: {error}") from error
 
 
+def torch_device(name: str) -> torch.device:
+    """A device by its name in torch; InputError if there is none here."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"`device` must be one that is here, such as cpu, got {name!r}") from error
+    return device
+
+
 def load_potential(path: Path, *, device: str = "cpu", dtype: str = "float32") -> Potential:
     """Read a potential from its file. No code in it is ever run.
 
@@ -265,8 +268,10 @@ def load_potential(path: Path, *, device: str = "cpu", dtype: str = "float32") -
         content = torch.load(path, map_location="cpu", weights_only=True)
     # A file from somewhere may break the reader in any way; weights_only runs none of its code.
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path} must be a potential of afir: {reason}") from error
+        raise InputError(
+            f"{path} must be a potential of afir, as `afir train` writes it; it is something else "
+            "or was cut off"
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{path} must be a potential of afir, got another file")
     text, states = content.get("description"), content.get("states")

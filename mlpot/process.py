@@ -166,6 +166,11 @@ def load_correction(path: Path) -> Correction:
         nothing = ("",) * count
         data = Dataset(molecule, positions, energies, gradients, nothing, nothing, what["target"])
         result = Correction(str(what["base"]), dict(what["base_options"]), data)
+    except KeyError as error:
+        raise InputError(
+            f"{path} must be a correction by a Gaussian process, as a run that learns leaves it; a "
+            "potential that `afir train` wrote is learned: or delta:"
+        ) from error
     # A file from somewhere may break the reader in any way.
     except Exception as error:
         raise InputError(

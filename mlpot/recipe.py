@@ -13,7 +13,7 @@ from afir.surface import load_surface
 from mlpot.architecture import Architecture
 from mlpot.committee import Calibration, calibrate
 from mlpot.dataset import Dataset, Split, above, split, steady_split
-from mlpot.potential import Description, Potential
+from mlpot.potential import Description, Potential, torch_device
 from mlpot.training import Progress, State, Training, references, train, typical_gradient
 
 _ELSEWHERE = 10.0  # Å times a typical gradient: so far off are the energies of another surface
@@ -112,6 +112,7 @@ def make(
     InputError
         If the data cannot be split or the base has no energies of it.
     """
+    torch_device(device)
     if start is not None:
         start.check(data.molecule)
     starts = None if start is None else _first_weights(recipe, start)

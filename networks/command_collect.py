@@ -120,9 +120,11 @@ def collect(
         chosen = spread_out(found, count)
     else:
         chosen = random_choice(found, count, by_chance)
+    sources = len({found.groups[index] for index in chosen})
+    fewer = "" if len(chosen) in (count, len(found)) else "; the others repeat these"
     click.echo(
-        f"{len(chosen)} of {len(found)} geometries of {first.molecule.name} from "
-        f"{len({found.groups[index] for index in chosen})} trials, to be labelled on {surface}",
+        f"{len(chosen)} of {len(found)} geometries of {first.molecule.name} from {sources} trials, "
+        f"the start being one, to be labelled on {surface}{fewer}",
         err=True,
     )
     bench = Bench(first.molecule, surface, options)

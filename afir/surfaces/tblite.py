@@ -205,7 +205,8 @@ class TBLiteSurface:
         except TBLiteRuntimeError as error:
             raise SurfaceError(
                 f"{self._settings.method}: {_sentence(error)}; a higher electronic `temperature`, "
-                "an option of the surface, may help, or another charge or multiplicity"
+                "an option of the surface such as temperature=3000, may help, or another charge or "
+                "multiplicity"
             ) from error
         finally:
             engine.restore(self._settings.temperature)

@@ -351,7 +351,16 @@ def test_from_the_command_line(
     assert main(["train", str(frames), "-o", str(tmp_path / "b"), "--representation", "x"]) == 2
     assert "`representation` must be one of" in capsys.readouterr().err
     assert main(["test", str(frames), str(frames)]) == 2
-    assert "must be a potential of afir" in capsys.readouterr().err
+    told_off = capsys.readouterr().err
+    assert "must be a potential of afir" in told_off
+    assert "weights_only" not in told_off
+    more = [str(frames), "-o", str(tmp_path / "c")]
+    assert main(["train", *more, "--device", "nowhere"]) == 2
+    assert "`device` must be one that is here, such as cpu, got 'nowhere'" in (
+        capsys.readouterr().err
+    )
+    assert main(["train", *more, "--base", data.surface]) == 2
+    assert "--base must be another surface" in capsys.readouterr().err
 
 
 def test_data_that_is_none(tmp_path: Path, data: Dataset) -> None:
