@@ -334,7 +334,7 @@ def test_models_that_are_gone_are_missed(tmp_path: Path) -> None:
     with open_run(path) as store:
         last = store.models()[-1].number
     (folder_of(path) / f"{last}.model").unlink()
-    with pytest.raises(InputError, match="beside the run file, as hcn.models"):
+    with pytest.raises(InputError, match=r"beside the run file, as hcn\.models"):
         list(resume(path))
 
 
