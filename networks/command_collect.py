@@ -123,8 +123,8 @@ def collect(
     sources = len({found.groups[index] for index in chosen})
     fewer = "" if len(chosen) in (count, len(found)) else "; the others repeat these"
     click.echo(
-        f"{len(chosen)} of {len(found)} geometries of {first.molecule.name} from {sources} trials, "
-        f"the start being one, to be labelled on {surface}{fewer}",
+        f"{len(chosen)} of {len(found)} geometries of {first.molecule.name} from {sources} trials "
+        f"(the start counts as one), to be labelled on {surface}{fewer}",
         err=True,
     )
     bench = Bench(first.molecule, surface, options)

@@ -363,8 +363,10 @@ class Round:
         if known is not None:
             return known
         before = note.dismissals.find("EQ", x, energy)
+        if before is not None and before.outcome is not Outcome.DOUBTED:
+            return before.node
         index = self._minimum_index.find(fingerprint(network.molecule, x, energy), x)
-        if before is not None and (before.outcome is not Outcome.DOUBTED or index is None):
+        if index is None and before is not None:
             return before.node
         if index is None:
             raise AssertionError("every minimum of a round was known or asked about")
