@@ -140,21 +140,41 @@ def _heard(filters: torch.Tensor, atoms: torch.Tensor) -> torch.Tensor:
 
 
 class _HeardVectors(torch.autograd.Function):
-    """The same for vectors (m, k, n, 3, F), with a derivative that makes fewer large arrays."""
+    """The same for vectors (m, k, n, 3, F), neighbour by neighbour.
+
+    So the array of all products is not made. The derivatives of this sum and of that in `_Told`
+    are sums of the same two kinds.
+    """
 
     @staticmethod
-    def forward(ctx: Any, filters: torch.Tensor, atoms: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(filters, atoms)
-        return (filters.unsqueeze(4) * atoms.unsqueeze(2)).sum(dim=3)
+    def forward(ctx: Any, filters: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(filters, vectors)
+        heard = filters[:, :, :, 0].unsqueeze(3) * vectors[:, :, :1]
+        for j in range(1, vectors.shape[2]):
+            heard.addcmul_(filters[:, :, :, j].unsqueeze(3), vectors[:, :, j : j + 1])
+        return heard
 
     @staticmethod
     def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        filters, atoms = ctx.saved_tensors
-        x, y, z = slope.unsqueeze(3).unbind(4)
-        of_filters = x * atoms[:, :, None, :, 0]
-        of_filters = torch.addcmul(of_filters, y, atoms[:, :, None, :, 1])
-        of_filters = torch.addcmul(of_filters, z, atoms[:, :, None, :, 2])
-        return of_filters, (filters.unsqueeze(4) * slope.unsqueeze(3)).sum(dim=2)
+        filters, vectors = ctx.saved_tensors
+        of_vectors = _HeardVectors.apply(filters.transpose(2, 3), slope)
+        return _Told.apply(slope, vectors), of_vectors
+
+
+class _Told(torch.autograd.Function):
+    """Vectors (m, k, n, 3, F) of atoms times those of their neighbours: (m, k, n, n, F)."""
+
+    @staticmethod
+    def forward(ctx: Any, vectors: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(vectors, others)
+        x, y, z = zip(vectors.unsqueeze(3).unbind(4), others.unsqueeze(2).unbind(4), strict=True)
+        return (x[0] * x[1]).addcmul_(*y).addcmul_(*z)
+
+    @staticmethod
+    def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        vectors, others = ctx.saved_tensors
+        of_vectors = _HeardVectors.apply(slope, others)
+        return of_vectors, _HeardVectors.apply(slope.transpose(2, 3), vectors)
 
 
 def _painn(

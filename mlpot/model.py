@@ -24,6 +24,10 @@ _LARGE_PASS = 400_000
 """The same on other devices, which want much to do at once."""
 _BLOCK = 4
 
+# A pass makes and drops arrays of megabytes. Once a block of this size was dropped, the C library
+# of Linux keeps the memory of smaller ones, instead of fetching it anew each time, page by page.
+torch.empty(31 << 20, dtype=torch.uint8)
+
 
 class Network(torch.nn.Module):
     """The weights of one network from positions to energies, without those of the elements.
