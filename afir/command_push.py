@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from afir.errors import InputError
-from afir.files import new_file
 from afir.single import (
     FLAT,
-    FORCE,
     facts_of,
     hartree,
     job_for,
@@ -21,6 +19,7 @@ from afir.single import (
     structure_options,
     target_file,
     tell,
+    xyz_file,
 )
 from afir.terminal import print_table, remark, results
 
@@ -106,7 +105,7 @@ def push(
 
     target = target_file(source, output, "-path", force)
     if peak is not None:
-        new_file(peak, option="--peak", force=force, remedy=FORCE)
+        xyz_file(peak, "--peak", force)
         if peak.absolute() == target.absolute():
             raise InputError(f"--peak must be another file than --output, got {peak} for both")
     terms = [

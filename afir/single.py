@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from afir.errors import InputError
 from afir.files import new_file
 from afir.terminal import (
     LiveLine,
@@ -19,6 +20,7 @@ from afir.terminal import (
     option_values,
     print_json,
     print_table,
+    remark,
     results,
     state_options,
     surface_option_option,
@@ -31,9 +33,7 @@ if TYPE_CHECKING:  # numpy is not needed for --help
 
 logger = logging.getLogger(__name__)
 
-FORCE = "add --force"
-"""What to do when a file of a command with ``--force`` exists."""
-
+_FORCE = "add --force"
 FLAT = 0.05
 """eV/Å: a larger gradient component is no rounding of a converged structure."""
 
@@ -119,10 +119,12 @@ def job_for(
 ) -> Job:
     """Read the structure and build its surface."""
     from afir.structures import read_structure
-    from afir.surface import load_surface
+    from afir.surface import doubt_of, load_surface
 
     molecule, positions = read_structure(source, charge=charge, multiplicity=multiplicity)
     built = load_surface(surface, molecule, **option_values(surface_options))
+    if doubt := doubt_of(built):
+        remark(f"Warning: {doubt}")
     return Job(molecule, positions, built, Counter())
 
 
@@ -154,8 +156,16 @@ def output_options(what: str, suffix: str) -> Callable[[F], F]:
 
 def target_file(source: Path, output: Path | None, suffix: str, force: bool) -> Path:
     """The file to write, checked before anything is computed."""
-    named = output or Path(f"{source.stem}{suffix}.xyz")
-    return new_file(named, force=force, remedy=FORCE)
+    return xyz_file(output or Path(f"{source.stem}{suffix}.xyz"), "--output", force)
+
+
+def xyz_file(path: Path, option: str, force: bool) -> Path:
+    """A file for structures, whose suffix must not promise another format."""
+    from afir.structures import XYZ_SUFFIXES
+
+    if path.suffix and path.suffix.lower() not in XYZ_SUFFIXES:
+        raise InputError(f"{option} is extended XYZ and must end in .xyz or .extxyz, got {path}")
+    return new_file(path, option=option, force=force, remedy=_FORCE)
 
 
 def kj_mol(energy: float, zero: float) -> float:

@@ -21,7 +21,7 @@ from afir.molecule import Molecule, Positions
 
 logger = logging.getLogger(__name__)
 
-_XYZ_SUFFIXES = (".xyz", ".extxyz")
+XYZ_SUFFIXES = (".xyz", ".extxyz")
 _OVERLAP_RADII = 0.3  # of the sum of the covalent radii: no bond is that short
 _OVERLAP_DISTANCE = 0.3  # Å: nothing but a mistake, and electronic structure breaks down
 
@@ -238,7 +238,7 @@ def _from_info(path: Path, info: Mapping[str, Any], key: str, default: int) -> i
 def _why_unreadable(path: Path, error: Exception) -> str:
     """One sentence for people: what is wrong with a file that ASE could not read."""
     reason = None
-    if path.suffix.lower() in _XYZ_SUFFIXES:
+    if path.suffix.lower() in XYZ_SUFFIXES:
         reason = _xyz_fault(path.read_text(encoding="utf-8", errors="replace").splitlines())
     if reason is not None:
         return f"{path} is not an XYZ file: {reason}"

@@ -136,6 +136,21 @@ def is_expensive(surface: Surface) -> bool:
 
 
 @runtime_checkable
+class Doubtful(Protocol):
+    """What a surface offers besides that was not made for every molecule it can be asked about."""
+
+    @property
+    def doubt(self) -> str:
+        """Why it may be wrong about its molecule, as a sentence; empty when it was made for it."""
+        ...
+
+
+def doubt_of(surface: Surface) -> str:
+    """Why a surface may be wrong about its molecule; empty when it says nothing."""
+    return surface.doubt if isinstance(surface, Doubtful) else ""
+
+
+@runtime_checkable
 class Based(Protocol):
     """A surface that corrects another."""
 

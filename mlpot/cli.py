@@ -199,8 +199,8 @@ def train(
             {
                 "output": str(output),
                 "frames": trained.potential.description.notes["frames"],
-                "errors": {part: [vars(row) for row in rows] for part, rows in judged.items()},
-                "calibration": vars(trained.calibration),
+                "errors": {part: [row.plain() for row in rows] for part, rows in judged.items()},
+                "calibration": trained.calibration.plain(),
             }
         )
         return 0
@@ -254,7 +254,7 @@ def test(model: Path, data: Path, figure: Path | None, device: str, as_json: boo
 
         save(error_figure(potential, frames), figure)
     if as_json:
-        print_json({"errors": [vars(row) for row in rows], "calibration": vars(calibration)})
+        print_json({"errors": [row.plain() for row in rows], "calibration": calibration.plain()})
         return 0
     _print_errors(f"{model}: {len(frames)} frames of {frames.molecule.name}", rows)
     _print_calibration(calibration, len(potential))

@@ -49,6 +49,16 @@ class Calibration:
     ranking: float
     limit: float
 
+    def plain(self) -> dict[str, float | None]:
+        """The same by names that hold the units; None for what is not known or without limit."""
+        values = {
+            "factor": self.factor,
+            "coverage": self.coverage,
+            "ranking": self.ranking,
+            "limit_ev_per_angstrom": self.limit,
+        }
+        return {name: value if np.isfinite(value) else None for name, value in values.items()}
+
 
 def atom_errors(said: Prediction, data: Dataset) -> NDArray[np.float64]:
     """Error of the gradient on each atom (m, n) in eV/Å."""

@@ -39,8 +39,8 @@ class Description:
         The surface whose energy is added (Δ-learning), or "" when there is none.
     target
         The surface whose labels it learned.
-    charge, multiplicity
-        Of the molecules it learned.
+    formula, charge, multiplicity
+        Of the molecule it learned; the formula is "" where nobody knows any more.
     calibration
         Factor from the spread of the networks to the error to be expected.
     limit
@@ -55,6 +55,7 @@ class Description:
     base: str = ""
     base_options: Mapping[str, Any] = field(default_factory=dict)
     target: str = ""
+    formula: str = ""
     charge: int = 0
     multiplicity: int = 1
     calibration: float = 1.0
@@ -71,6 +72,7 @@ class Description:
                 "base": self.base,
                 "base_options": dict(self.base_options),
                 "target": self.target,
+                "formula": self.formula,
                 "charge": self.charge,
                 "multiplicity": self.multiplicity,
                 "calibration": self.calibration,

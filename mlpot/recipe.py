@@ -155,6 +155,7 @@ def make(
         base=recipe.base,
         base_options=recipe.base_options,
         target=data.surface,
+        formula=data.molecule.formula,
         charge=data.molecule.charge,
         multiplicity=data.molecule.multiplicity,
         notes={

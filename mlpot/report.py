@@ -40,6 +40,18 @@ class Errors:
     worst_energy: float
     spread: float
 
+    def plain(self) -> dict[str, str | int | float]:
+        """The same by names that hold the units."""
+        return {
+            "origin": self.origin,
+            "frames": self.frames,
+            "energy_ev": self.energy,
+            "relative_energy_ev": self.relative_energy,
+            "gradient_ev_per_angstrom": self.gradient,
+            "worst_energy_ev": self.worst_energy,
+            "spread_ev_per_angstrom": self.spread,
+        }
+
 
 def judge(potential: Potential, data: Dataset) -> list[Errors]:
     """Errors on all frames of a dataset and by origin, without what the base says."""

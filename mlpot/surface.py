@@ -158,6 +158,17 @@ class LearnedSurface:
         """Whether its base is; see `afir.surface.Expensive`."""
         return self.base is not None and is_expensive(self.base)
 
+    @property
+    def doubt(self) -> str:
+        """Said of a molecule that was not learned from; see `afir.surface.Doubtful`."""
+        learned, asked = self.potential.description.formula, self._molecule.formula
+        if learned in ("", asked):
+            return ""
+        return (
+            f"the potential learned from {learned} only, how far it is off for {asked} nobody has "
+            "measured; `afir test` judges it by labelled geometries"
+        )
+
     def for_paths(self) -> LearnedSurface:
         """The same with its base made smoother."""
         if self._base is None:

@@ -180,7 +180,7 @@ def label(
     partial: Path,
     surface: str,
     options: Mapping[str, Any],
-) -> Iterator[tuple[int, Labelled | None]]:
+) -> Iterator[tuple[int, Labelled | str]]:
     """Evaluate chosen geometries; what was done before, by a run that was stopped, is read.
 
     Parameters
@@ -197,7 +197,7 @@ def label(
     Returns
     -------
     Iterator
-        Index in the pool and its label, None where the surface failed; in any order.
+        Index in the pool and its label, or what the surface said where it failed; in any order.
 
     Raises
     ------
@@ -214,10 +214,12 @@ def label(
             stream.write(json.dumps({"labels of": mark}) + "\n")
         tasks = [Label(pool.positions[index]) for index in left]
         for number, result in executor.run(tasks):
-            value = result.value if isinstance(result.value, Labelled) else None
+            value = result.value if isinstance(result.value, Labelled) else result.error
             row: dict[str, Any] = {"index": left[number]}
-            if value is not None:
+            if isinstance(value, Labelled):
                 row |= {"energy": value.energy, "gradient": value.gradient.tolist()}
+            else:
+                row["failure"] = value
             stream.write(json.dumps(row) + "\n")
             stream.flush()
             yield left[number], value
@@ -257,11 +259,11 @@ def _mark(pool: Pool, chosen: Sequence[int], surface: str, options: Mapping[str,
     return digest.hexdigest()
 
 
-def _read_partial(path: Path, mark: str) -> dict[int, Labelled | None]:
+def _read_partial(path: Path, mark: str) -> dict[int, Labelled | str]:
     """The labels of an earlier run; nothing if there was none."""
     if not path.exists():
         return {}
-    done: dict[int, Labelled | None] = {}
+    done: dict[int, Labelled | str] = {}
     lines = path.read_bytes()[: _whole(path)].decode("utf-8").splitlines()
     if lines and json.loads(lines[0]).get("labels of") != mark:
         raise InputError(
@@ -271,7 +273,9 @@ def _read_partial(path: Path, mark: str) -> dict[int, Labelled | None]:
     for line in lines[1:]:
         row = json.loads(line)
         done[row["index"]] = (
-            Labelled(row["energy"], np.array(row["gradient"])) if "energy" in row else None
+            Labelled(row["energy"], np.array(row["gradient"]))
+            if "energy" in row
+            else row["failure"]
         )
     return done
 

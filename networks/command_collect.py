@@ -131,14 +131,14 @@ def collect(
     executor: Executor = SerialExecutor(bench) if workers == 1 else ProcessExecutor(bench, workers)
     partial = output.with_name(f"{output.name}.partial")
     labels: dict[int, Labelled] = {}
-    failed = 0
+    failures: list[str] = []
     try:
         with terminable(), LiveLine(messages(), "labelling") as line:
             for done, (index, value) in enumerate(
                 label(found, chosen, executor, partial, surface, options), start=1
             ):
-                if value is None:
-                    failed += 1
+                if isinstance(value, str):
+                    failures.append(value)
                 else:
                     labels[index] = value
                 line.show(f"{done} of {len(chosen)} labelled")
@@ -148,11 +148,17 @@ def collect(
     finally:
         executor.close()
     if not labels:
-        raise InputError(f"the surface {surface} labelled none of the geometries; try another")
+        raise InputError(
+            f"the surface {surface} labelled none of the geometries; it said first: {failures[0]}"
+        )
     write_frames(output, found, labels, surface)
     partial.unlink()
-    lost = f", {failed} left out where the surface failed" if failed else ""
-    click.echo(f"Written: {output} ({len(labels)} frames{lost})")
+    click.echo(f"Written: {output} ({len(labels)} frames)")
+    if failures:
+        remark(
+            f"Left out are {len(failures)} geometries where the surface failed; it said first: "
+            f"{failures[0]}"
+        )
     click.echo(
         f"`afir train {output} --output MODEL` trains a potential on it, with --base SURFACE a "
         "correction of a cheaper surface, which needs fewer labels."

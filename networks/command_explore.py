@@ -15,6 +15,7 @@ from afir.terminal import (
     exit_code,
     messages,
     option_values,
+    remark,
     state_options,
     surface_option_option,
     terminable,
@@ -156,7 +157,7 @@ def explore(job: Path | None, **flags: Any) -> int:
     --max-trials is kept to.
     """
     from afir.files import new_file
-    from afir.surface import load_surface
+    from afir.surface import doubt_of, load_surface
     from networks.display import Tally
     from networks.explorer import explore as exploration
     from networks.jobfile import job_from, read_job_file, resolved_job, write_toml
@@ -172,12 +173,16 @@ def explore(job: Path | None, **flags: Any) -> int:
         )
     new_file(output, remedy=f"go on with it by `afir resume {output}`")
     molecule, positions, settings = _read(asked)
-    load_surface(settings.surface, molecule, **settings.surface_options)  # complains early
+    surfaces = [load_surface(settings.surface, molecule, **settings.surface_options)]
     if settings.reference:
         try:
-            load_surface(settings.reference, molecule, **settings.reference_options)
+            surfaces.append(
+                load_surface(settings.reference, molecule, **settings.reference_options)
+            )
         except InputError as error:
             raise type(error)(str(error).replace("`surface`", "`reference`")) from error
+    for doubt in filter(None, map(doubt_of, surfaces)):
+        remark(f"Warning: {doubt}")
     resolved = write_toml(resolved_job(asked, molecule))
     events = exploration(molecule, positions, settings, output, workers=asked.workers, job=resolved)
     click.echo(

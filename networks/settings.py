@@ -187,7 +187,7 @@ class Settings:
         for atom in self.targets or ():
             if atom >= n:
                 raise InputError(
-                    f"`targets` must name atoms from 0 to {n - 1} of {molecule.formula}, got {atom}"
+                    f"target atoms must be from 0 to {n - 1} for {molecule.formula}, got {atom}"
                 )
         if self.wanted is not None and len(self.wanted) != n:
             raise InputError(

@@ -52,7 +52,7 @@ def from_import_path(
     module_name, dot, name = argument.rpartition(".")
     if not (dot and module_name and name):
         raise InputError(
-            "`argument` must be the import path of an ASE calculator such as "
+            "the surface 'ase' needs the import path of an ASE calculator behind a colon, such as "
             f"ase:ase.calculators.emt.EMT, got {argument!r}"
         )
     if options is not None and not (
@@ -63,11 +63,11 @@ def from_import_path(
         kind = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(
-            f"`argument` must be the import path of an ASE calculator, got {argument!r}: {error}"
+            f"the surface 'ase' finds no ASE calculator at {argument!r}: {error}"
         ) from error
     if not callable(kind):
         raise InputError(
-            f"`argument` must name a class or a function, got {argument!r}, which is {kind!r}"
+            f"the surface 'ase' needs a class or a function, got {argument!r}, which is {kind!r}"
         )
     try:
         calculator = kind(**(options or {}))

@@ -122,12 +122,12 @@ def test_a_calculator_must_be_one_and_give_forces() -> None:
 @pytest.mark.parametrize(
     ("argument", "options", "sentence"),
     [
-        ("", None, "must be the import path of an ASE calculator such as"),
-        ("EMT", None, "must be the import path of an ASE calculator such as"),
-        (".EMT", None, "must be the import path of an ASE calculator"),
+        ("", None, "needs the import path of an ASE calculator behind a colon"),
+        ("EMT", None, "needs the import path of an ASE calculator behind a colon"),
+        (".EMT", None, "needs the import path of an ASE calculator"),
         ("no.such.module.EMT", None, "No module named 'no'"),
         ("ase.calculators.emt.NoSuch", None, "has no attribute 'NoSuch'"),
-        ("ase.calculators.emt.parameters", None, "must name a class"),
+        ("ase.calculators.emt.parameters", None, "needs a class or a function"),
         ("ase.Atoms", None, "must be an ASE calculator, got Atoms"),
         ("ase.calculators.lj.LennardJones", {"smooth": {}, 3: 4}, "must be a table of named"),
         ("ase.calculators.emt.EMT", [1], "`options` must be a table of named values"),

@@ -294,6 +294,8 @@ WRONG = [
     (["relax", "in.xyz", "-o", "precious.xyz"], "precious.xyz exists already"),
     (["relax", "in.xyz", "-o", "no/such/folder.xyz"], "does not exist"),
     (["relax", "in.xyz", "-o", "."], "must be a file"),
+    (["relax", "in.xyz", "-o", "a.pdb"], "--output is extended xyz and must end in .xyz"),
+    (["push", "in.xyz", "--push", "0|1", "--peak", "a.mol"], "--peak is extended xyz"),
     (["relax"], "missing argument"),
     (["push", "in.xyz"], "--push or --pull"),
     (["push", "in.xyz", "--push", "0-1"], "a force term must look like"),

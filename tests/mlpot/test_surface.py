@@ -10,12 +10,19 @@ import numpy as np
 import pytest
 from learned import BUTADIENE, START, description, geometries, random_potential
 
+from afir.cli import main
 from afir.contract import check_surface
 from afir.errors import InputError
 from afir.molecule import Molecule
-from afir.surface import load_surface
+from afir.structures import write_xyz
+from afir.surface import doubt_of, load_surface
 from mlpot.potential import Potential
 from mlpot.surface import LearnedSurface
+
+METHANE = Molecule((6, 1, 1, 1, 1))
+METHANE_AT = 0.63 * np.array(
+    [[0, 0, 0], [1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], dtype=np.float64
+)
 
 
 @pytest.mark.parametrize("representation", ["painn", "schnet"])
@@ -47,6 +54,21 @@ def test_a_correction_keeps_the_contract_of_its_base(tmp_path: Path) -> None:
     said = potential.predict(BUTADIENE, geometries(2))
     assert np.allclose(above.energies, below.energies + said.energies, atol=1e-9)
     assert np.allclose(above.gradients, below.gradients + said.gradients, atol=1e-9)
+
+
+def test_a_molecule_that_was_not_learned_is_doubted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "b.model"
+    random_potential("painn", 1, formula="C4H6").save(model)
+    assert doubt_of(load_surface(f"learned:{model}", BUTADIENE)) == ""
+    write_xyz(tmp_path / "ch4.xyz", METHANE, METHANE_AT[None])
+    path = str(tmp_path / "ch4.xyz")
+    main(["relax", path, "--surface", f"learned:{model}", "-o", str(tmp_path / "o.xyz")])
+    assert "learned from C4H6 only, how far it is off for CH4" in capsys.readouterr().err
+    reference = ["--reference", f"learned:{model}", "--max-trials", "0"]
+    main(["explore", path, "-o", str(tmp_path / "o.db"), *reference])
+    assert "learned from C4H6 only" in capsys.readouterr().err
 
 
 def test_the_spread_is_that_of_the_networks() -> None:

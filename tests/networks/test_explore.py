@@ -299,7 +299,7 @@ def test_pushes_name_target_atoms(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"policy": "greedy"}, "`policy` must be"),
-        ({"targets": (9,)}, "`targets` must"),
+        ({"targets": (9,)}, "target atoms must"),
         ({"wanted": ((0.0, 0.0, 0.0),)}, "`wanted` must"),
     ],
 )

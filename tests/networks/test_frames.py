@@ -20,7 +20,7 @@ from networks import Settings, explore, open_run
 from networks.collect import Pool, label, pool, random_choice, spread_out
 from networks.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
 from networks.identity import fingerprint
-from networks.tasks import Bench, Task, TaskResult
+from networks.tasks import Bench, Labelled, Task, TaskResult
 
 SETTINGS = Settings(seed=1, keep_frames=True, max_trials=3)
 
@@ -152,11 +152,20 @@ def test_labelling_goes_on_where_it_was_stopped(run: Path, tmp_path: Path) -> No
     exact = load_surface("gfn2", HCN).evaluate(everything.positions[chosen])
     for index, energy, gradient in zip(chosen, exact.energies, exact.gradients, strict=True):
         value = again[index]
-        assert value is not None
+        assert isinstance(value, Labelled)
         assert value.energy == pytest.approx(energy, abs=1e-8)
         assert np.allclose(value.gradient, gradient, atol=1e-6)
     with pytest.raises(InputError, match="it holds others"):
         list(label(everything, chosen[:4], rest, partial, "gfn2", {}))
+
+
+def test_a_geometry_without_a_label_says_why_also_later(run: Path, tmp_path: Path) -> None:
+    everything, partial = found(run), tmp_path / "labels"
+    everything.positions[1, 0] = everything.positions[1, 1] + 0.01  # one atom on another
+    for executor in (Interrupted(2), Interrupted(0)):
+        said = dict(label(everything, [0, 1], executor, partial, "gfn2", {}))
+        assert isinstance(said[0], Labelled)
+        assert "Å" in str(said[1])
 
 
 def test_chance_favours_nothing(run: Path) -> None:
