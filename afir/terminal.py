@@ -79,7 +79,9 @@ def print_table(
     made = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         made.add_column(
-            escape(name.removeprefix("<")), justify="left" if name.startswith("<") else "right"
+            escape(name.removeprefix("<")),
+            justify="left" if name.startswith("<") else "right",
+            overflow="fold",  # where a terminal is too narrow no digit is lost
         )
     for row in rows:
         made.add_row(*(escape(str(cell)) for cell in row))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -15,13 +14,11 @@ import ase.io
 import click
 import numpy as np
 import pytest
-from rich.file_proxy import FileProxy
 
 import afir.cli
 from afir.catalogue import surface_catalogue
 from afir.cli import main
 from afir.errors import InputError
-from afir.terminal import messages, option_values, print_table, results
 
 H2CO = "4\n\nC 0 0 0.05\nO 0 0 1.25\nH 0.9 0 -0.55\nH -0.95 0.02 -0.55\n"
 REFERENCE_MINIMUM = -7.175648095  # hartree, GFN2 formaldehyde
@@ -242,26 +239,6 @@ def test_a_surface_that_cannot_be_loaded_is_still_listed(
     assert entry.missing.startswith("no: ")
 
 
-def test_a_row_of_a_piped_table_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    cells = ["EQ0", " ".join(f"EQ{i}" for i in range(400)), "a[b]"]
-    print_table(results(), "Title", ["<id", "<leads to", "name"], [cells])
-    (row,) = [line for line in capsys.readouterr().out.splitlines() if "EQ0" in line]
-    assert re.split(r"  +", row.strip()) == cells
-
-
-def test_option_values() -> None:
-    values = option_values(["accuracy=0.1", "spin-polarization=true", "solvent=water", "x=none"])
-    assert values == {
-        "accuracy": 0.1,
-        "spin_polarization": True,
-        "solvent": "water",
-        "x": None,
-    }
-    for wrong in ("accuracy", "=1", "1a=2", ""):
-        with pytest.raises(InputError, match="KEY=VALUE"):
-            option_values([wrong])
-
-
 WRONG = [
     (["relax", "nothing.xyz"], "no such file"),
     (["relax", "empty.xyz"], "is empty"),
@@ -363,15 +340,6 @@ def test_verbose_tells_the_steps_and_twice_the_gradients(
     took = re.search(r"relaxing took (\d+) gradients", twice)
     assert took is not None
     assert twice.count("largest gradient") == int(took[1])
-
-
-def test_the_log_is_printed_above_the_live_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    console = messages()
-    # While a live line is drawn, stderr is a proxy; a second console would write past it.
-    monkeypatch.setattr(sys, "stderr", FileProxy(console, sys.stderr))
-    assert messages() is console
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
-    assert messages() is not console
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
