@@ -26,7 +26,10 @@ def serve(connection: Connection[Any, Any]) -> None:
     is ready, else an AfirError or a sentence that says why it cannot be. Then every
     ``(number, task)`` is answered by ``(number, result)``.
     """
-    bench = connection.recv()
+    try:
+        bench = connection.recv()
+    except (EOFError, OSError):
+        return  # the run ended before this had begun
     inbox: SimpleQueue[tuple[int, Any]] = SimpleQueue()
     # The tasks are read beside the work: the end of the run is noticed in the middle of one.
     Thread(target=_listen, args=(connection, inbox), daemon=True).start()

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +163,19 @@ def test_workers_end_with_the_process_that_started_them(number: signal.Signals) 
     while alive(worker) and time.monotonic() < give_up:
         time.sleep(0.02)
     assert not alive(worker)
+
+
+def test_a_worker_whose_run_ended_at_once_says_nothing() -> None:
+    ours, other = Pipe()
+    with subprocess.Popen(
+        [sys.executable, "-m", "networks.worker", str(other.fileno())],
+        pass_fds=[other.fileno()],
+        stderr=subprocess.PIPE,
+    ) as process:
+        other.close()
+        ours.close()
+        assert process.communicate()[1] == b""
+    assert process.returncode == 0
 
 
 # -- many tasks at once ------------------------------------------------------------------------
