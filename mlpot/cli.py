@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ from afir.terminal import (
 )
 
 if TYPE_CHECKING:
+    from mlpot.committee import Trust
+    from mlpot.potential import Potential
     from mlpot.report import Errors
     from mlpot.training import Progress
 
@@ -142,7 +145,9 @@ def train(
 
     require()
     from afir.files import new_file, writing
+    from afir.surface import doubt_of, load_surface
     from mlpot.architecture import CORRECTION, WHOLE, Architecture
+    from mlpot.committee import trust
     from mlpot.dataset import read_dataset
     from mlpot.potential import load_potential
     from mlpot.recipe import Recipe, make
@@ -173,8 +178,16 @@ def train(
         held_out,
     )
     frames = read_dataset(data)
-    if base and frames.surface == base and not base_options:
+    below = base, recipe.base_options
+    if base and below == (frames.surface, frames.surface_options):
         raise InputError(f"--base must be another surface than the one that labelled, got {base!r}")
+    if before is not None and before.description.base and not base:
+        remark(
+            f"Warning: {start} corrects {before.description.base}; without --base "
+            f"{before.description.base} the whole energy is learned from here"
+        )
+    if base and (doubt := doubt_of(load_surface(base, frames.molecule, **recipe.base_options))):
+        remark(f"Warning: the base: {doubt}")
     line = LiveLine(messages(), f"{len(frames)} frames of {frames.molecule.name}")
 
     def tell(progress: Progress) -> None:
@@ -191,9 +204,11 @@ def train(
     except KeyboardInterrupt as stop:
         remark("Stopped; no potential was written.")
         return exit_code(stop)
+    held = None
     judged = {"validation": judge(trained.potential, trained.parts.validation)}
     if len(trained.parts.test):
         judged["test"] = judge(trained.potential, trained.parts.test)
+        held = trust(trained.potential, trained.parts.test)
     if as_json:
         print_json(
             {
@@ -201,12 +216,15 @@ def train(
                 "frames": trained.potential.description.notes["frames"],
                 "errors": {part: [row.plain() for row in rows] for part, rows in judged.items()},
                 "calibration": trained.calibration.plain(),
+                "trust": None if held is None else held.plain(),
             }
         )
         return 0
     for part, rows in judged.items():
         _print_errors(f"{part.capitalize()}: {rows[0].frames} frames", rows)
     _print_calibration(trained.calibration, recipe.networks)
+    if held is not None:
+        _print_trust(held, trained.potential)
     kind = "delta" if base else "learned"
     click.echo(f"Written: {output}")
     click.echo(f"`afir explore IN.xyz --surface {kind}:{output}` explores on it.")
@@ -233,7 +251,7 @@ def test(model: Path, data: Path, figure: Path | None, device: str, as_json: boo
     require()
     from afir.files import new_file
     from afir.surface import load_surface
-    from mlpot.committee import calibrate
+    from mlpot.committee import trust
     from mlpot.dataset import above, read_dataset
     from mlpot.potential import load_potential
     from mlpot.report import judge
@@ -244,20 +262,31 @@ def test(model: Path, data: Path, figure: Path | None, device: str, as_json: boo
     frames = read_dataset(data)
     potential.check(frames.molecule)
     about = potential.description
+    if "" not in (about.target, frames.surface) and about.target != frames.surface:
+        remark(
+            f"Warning: {model} learned {about.target}, the labels in {data} are of {frames.surface}"
+        )
     if about.base:
         frames = above(frames, load_surface(about.base, frames.molecule, **about.base_options))
     rows = judge(potential, frames)
-    calibration = calibrate(potential, frames)
+    trusted = trust(potential, frames)
     if figure is not None:
         from afir.figures import save
         from mlpot.plot import error_figure
 
         save(error_figure(potential, frames), figure)
     if as_json:
-        print_json({"errors": [row.plain() for row in rows], "calibration": calibration.plain()})
+        print_json(
+            {
+                "errors": [row.plain() for row in rows],
+                "trust": trusted.plain(),
+                "calibration": about.calibration,
+                "limit_ev_per_angstrom": about.limit if math.isfinite(about.limit) else None,
+            }
+        )
         return 0
     _print_errors(f"{model}: {len(frames)} frames of {frames.molecule.name}", rows)
-    _print_calibration(calibration, len(potential))
+    _print_trust(trusted, potential)
     if figure is not None:
         click.echo(f"Written: {figure}")
     return 0
@@ -286,7 +315,19 @@ def _print_calibration(calibration: Any, networks: int) -> None:
     if networks < 2:
         return
     click.echo(
-        f"Spread of the {networks} networks: errors are {calibration.factor:.2f} times as large; "
-        f"{100 * calibration.coverage:.0f} % are within twice the calibrated spread; rank "
+        f"Validation, spread of the {networks} networks: errors are {calibration.factor:.2f} times "
+        f"as large, {100 * calibration.coverage:.0f} % within twice the calibrated spread, rank "
         f"correlation {calibration.ranking:.2f}; trusted up to {calibration.limit:.2f} eV/Å."
+    )
+
+
+def _print_trust(trusted: Trust, potential: Potential) -> None:
+    if len(potential) < 2:
+        return
+    click.echo(
+        f"Held out, spread of the {len(potential)} networks: "
+        f"{100 * trusted.coverage:.0f} % of the errors within twice the calibrated spread, rank "
+        f"correlation {trusted.ranking:.2f}; {100 * trusted.trusted:.0f} % of the frames trusted "
+        f"(up to {potential.description.limit:.2f} eV/Å); {trusted.caught} of {trusted.bad} that "
+        "err by more than 10 kcal/mol are not."
     )

@@ -26,7 +26,7 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the spread of a committee is worth, judged on frames it has not seen.
+    """What the spread of a committee is worth, from frames that were not learned from.
 
     Attributes
     ----------
@@ -58,6 +58,57 @@ class Calibration:
             "limit_ev_per_angstrom": self.limit,
         }
         return {name: value if np.isfinite(value) else None for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far the calibrated spread of a committee and its limit hold on other frames.
+
+    Attributes
+    ----------
+    coverage
+        Share of the atoms whose error is within twice the calibrated spread.
+    ranking
+        Spearman's correlation between the largest spread of a frame and its largest error.
+    trusted
+        Share of the frames whose largest calibrated spread is within the limit.
+    bad
+        How many frames have an energy that errs by more than 10 kcal/mol.
+    caught
+        How many of these are not trusted.
+    """
+
+    coverage: float
+    ranking: float
+    trusted: float
+    bad: int
+    caught: int
+
+    def plain(self) -> dict[str, float | int | None]:
+        """The same as JSON has it: None for what cannot be told."""
+        return {name: value if np.isfinite(value) else None for name, value in vars(self).items()}
+
+
+def trust(potential: Potential, data: Dataset) -> Trust:
+    """Judge the calibration and the limit that a potential has, on frames without the base.
+
+    Of a single network, which has no spread, only what is bad is told.
+    """
+    said = potential.predict(data.molecule, data.positions)
+    bad = np.abs(said.energies - data.energies) > BAD
+    if len(potential) < 2:
+        return Trust(float("nan"), float("nan"), 1.0, int(bad.sum()), 0)
+    about = potential.description
+    wrong, spread = atom_errors(said, data), about.calibration * said.gradient_spread
+    largest = spread.max(axis=1)
+    good = largest <= about.limit
+    return Trust(
+        float((wrong < 2.0 * spread).mean()),
+        spearman(largest, wrong.max(axis=1)),
+        float(good.mean()),
+        int(bad.sum()),
+        int((bad & ~good).sum()),
+    )
 
 
 def atom_errors(said: Prediction, data: Dataset) -> NDArray[np.float64]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from afir.surface import Surface
+
+_SAME_SPOT = 1e-3  # Å
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +37,7 @@ class Dataset:
         What each belongs together with: frames of one trial are never split.
     stages
         Where each comes from, e.g. ``"push"``.
-    surface
+    surface, surface_options
         What labelled them; "" when that is not known.
     """
 
@@ -45,6 +48,7 @@ class Dataset:
     groups: tuple[str, ...]
     stages: tuple[str, ...]
     surface: str = ""
+    surface_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.energies)
@@ -79,8 +83,8 @@ def read_dataset(path: Path) -> Dataset:
     Raises
     ------
     InputError
-        If the file cannot be read, a frame has no energy or forces, or they are not all of one
-        molecule with its atoms in one order.
+        If the file cannot be read, a frame has no energy or forces or two atoms on one spot, or
+        they are not all of one molecule with its atoms in one order, labelled by one surface.
     """
     from ase.io import read  # slow to load, and whoever uses labelled frames need not read any
 
@@ -110,18 +114,52 @@ def read_dataset(path: Path) -> Dataset:
             raise InputError(
                 f"{path} must hold energies and forces, frame {index}: {error}"
             ) from error
-    molecule = Molecule(
-        numbers, int(first.info.get("charge", 0)), int(first.info.get("multiplicity", 1))
-    )
-    return Dataset(
+        if _origin(atoms) != _origin(first):
+            raise InputError(
+                f"{path} must hold labels of one charge, multiplicity and surface, those of frame "
+                f"{index} are others than those of frame 0"
+            )
+    charge, multiplicity, surface, options = _origin(first)
+    try:
+        molecule = Molecule(numbers, int(charge), int(multiplicity))
+        known_options = dict(json.loads(options))
+    except ValueError as error:
+        raise InputError(f"{path}, frame 0: {error}") from error
+    data = Dataset(
         molecule,
         np.array([atoms.positions for atoms in frames], dtype=np.float64),
         np.array(energies),
         np.array(gradients),
         tuple(str(atoms.info.get("group", index)) for index, atoms in enumerate(frames)),
         tuple(str(atoms.info.get("stage", "")) for atoms in frames),
-        str(first.info.get("surface", "")),
+        surface,
+        known_options,
     )
+    _refuse_nonsense(path, data)
+    return data
+
+
+def _origin(atoms: Any) -> tuple[str, str, str, str]:
+    """Charge, multiplicity, surface and its options of a frame, as text."""
+    usual = {"charge": 0, "multiplicity": 1, "surface": "", "surface_options": {}}
+    charge, multiplicity, surface, options = (
+        atoms.info.get(key, value) for key, value in usual.items()
+    )
+    if isinstance(options, Mapping):  # ASE's reader may have made it of the text
+        options = json.dumps(dict(options), sort_keys=True)
+    return str(charge), str(multiplicity), str(surface), str(options)
+
+
+def _refuse_nonsense(path: Path, data: Dataset) -> None:
+    """Raise InputError for frames that nothing can be learned from, and that spoil all others."""
+    for index in range(len(data)):
+        x = data.positions[index]
+        values = np.concatenate([x.ravel(), data.gradients[index].ravel(), data.energies[[index]]])
+        if not np.isfinite(values).all():
+            raise InputError(f"{path} must hold finite numbers, frame {index} does not; remove it")
+        away = np.linalg.norm(x[:, None] - x, axis=2) + np.eye(len(x))
+        if away.min() < _SAME_SPOT:
+            raise InputError(f"{path}, frame {index} has two atoms on one spot; remove it")
 
 
 def split(
@@ -136,8 +174,8 @@ def split(
     rng
         Draws the groups.
     validation, test
-        Shares of the frames, reached as nearly as whole groups allow; each part gets a group at
-        least, unless its share is 0.
+        Shares of the frames. Groups are taken in a random order as long as each brings a part
+        closer to its share; each part gets a group at least, unless its share is 0.
 
     Raises
     ------
@@ -160,12 +198,16 @@ def split(
     taken: list[set[str]] = []
     for share in (validation, test):
         chosen: set[str] = set()
-        while share > 0.0 and (
-            not chosen or sum(sizes[group] for group in chosen) < share * len(data)
-        ):
-            if len(order) <= parts - len(taken) - 1 and chosen:
+        missing = share * len(data)
+        for group in reversed(order):
+            if len(order) - len(chosen) <= parts - len(taken) - 1 and chosen:
                 break
-            chosen.add(order.pop())
+            if share > 0.0 and sizes[group] < 2.0 * missing:  # closer to the share than without
+                chosen.add(group)
+                missing -= sizes[group]
+        if share > 0.0 and not chosen:
+            chosen.add(min(order, key=lambda group: sizes[group]))
+        order = [group for group in order if group not in chosen]
         taken.append(chosen)
     owner = np.array(
         [1 if group in taken[0] else 2 if group in taken[1] else 0 for group in data.groups]

@@ -7,6 +7,7 @@ learned surface is asked for, not before.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -24,9 +25,15 @@ _LARGE_PASS = 400_000
 """The same on other devices, which want much to do at once."""
 _BLOCK = 4
 
-# A pass makes and drops arrays of megabytes. Once a block of this size was dropped, the C library
-# of Linux keeps the memory of smaller ones, instead of fetching it anew each time, page by page.
-torch.empty(31 << 20, dtype=torch.uint8)
+
+@lru_cache(maxsize=1)
+def _keep_memory() -> None:
+    """Make the C library of Linux keep memory from pass to pass, for the rest of the process.
+
+    A pass makes and drops arrays of megabytes. Once a block of the size here was dropped, the
+    memory of smaller ones is kept, instead of being fetched anew each time, page by page.
+    """
+    torch.empty(31 << 20, dtype=torch.uint8)
 
 
 class Network(torch.nn.Module):
@@ -43,6 +50,7 @@ class Network(torch.nn.Module):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
+        _keep_memory()
         self.architecture = shape = architecture
         kind = PaiNN if shape.representation == "painn" else SchNet
         self.representation = kind(
@@ -159,7 +167,7 @@ class Committee:
         an energy hardly ever depends on what other geometries there are, not even in its last bit.
         """
         k, n, _ = positions.shape
-        whole = self._dtype == torch.float32 and n >= _BLOCK
+        whole = self._dtype == torch.float32 and n >= _BLOCK and k * n >= 2 * _BLOCK
         missing = 0 if whole else -k % _BLOCK
         return np.concatenate([positions, np.repeat(positions[-1:], missing, axis=0)])
 

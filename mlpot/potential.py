@@ -39,8 +39,10 @@ class Description:
         The surface whose energy is added (Δ-learning), or "" when there is none.
     target
         The surface whose labels it learned.
-    formula, charge, multiplicity
-        Of the molecule it learned; the formula is "" where nobody knows any more.
+    formulas
+        Of the molecules it learned from; empty where nobody knows any more.
+    charge, multiplicity
+        Of these molecules.
     calibration
         Factor from the spread of the networks to the error to be expected.
     limit
@@ -55,7 +57,7 @@ class Description:
     base: str = ""
     base_options: Mapping[str, Any] = field(default_factory=dict)
     target: str = ""
-    formula: str = ""
+    formulas: tuple[str, ...] = ()
     charge: int = 0
     multiplicity: int = 1
     calibration: float = 1.0
@@ -72,7 +74,7 @@ class Description:
                 "base": self.base,
                 "base_options": dict(self.base_options),
                 "target": self.target,
-                "formula": self.formula,
+                "formulas": list(self.formulas),
                 "charge": self.charge,
                 "multiplicity": self.multiplicity,
                 "calibration": self.calibration,
@@ -95,6 +97,7 @@ class Description:
             data = json.loads(text)
             data["architecture"] = Architecture.from_dict(data["architecture"])
             data["references"] = {int(z): float(e) for z, e in data["references"].items()}
+            data["formulas"] = tuple(data.get("formulas", ()))
             if data["limit"] is None:
                 data["limit"] = float("inf")
             return cls(**data)

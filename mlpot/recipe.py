@@ -148,6 +148,10 @@ def make(
         device=device,
         tell=tell,
     )
+    formulas: tuple[str, ...] = (data.molecule.formula,)
+    if start is not None:  # which may not say what it learned from: then nobody knows
+        earlier = start.description.formulas
+        formulas = tuple(sorted({*formulas, *earlier})) if earlier else ()
     about = Description(
         architecture=recipe.architecture,
         references=known,
@@ -155,7 +159,7 @@ def make(
         base=recipe.base,
         base_options=recipe.base_options,
         target=data.surface,
-        formula=data.molecule.formula,
+        formulas=formulas,
         charge=data.molecule.charge,
         multiplicity=data.molecule.multiplicity,
         notes={

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation, Surface, is_expensive, load_surface
+from afir.surface import Evaluation, Surface, doubt_of, is_expensive, load_surface
 from afir.surfaces.series import added, as_batch, at_once
 from mlpot.packages import check_file, require
 
@@ -161,13 +161,13 @@ class LearnedSurface:
     @property
     def doubt(self) -> str:
         """Said of a molecule that was not learned from; see `afir.surface.Doubtful`."""
-        learned, asked = self.potential.description.formula, self._molecule.formula
-        if learned in ("", asked):
-            return ""
-        return (
-            f"the potential learned from {learned} only, how far it is off for {asked} nobody has "
-            "measured; `afir test` judges it by labelled geometries"
-        )
+        learned, asked = self.potential.description.formulas, self._molecule.formula
+        if learned and asked not in learned:
+            return (
+                f"the potential learned from {', '.join(learned)} only, how far it is off for "
+                f"{asked} nobody has measured; `afir test` judges it by labelled geometries"
+            )
+        return "" if self._base is None else doubt_of(self._base)
 
     def for_paths(self) -> LearnedSurface:
         """The same with its base made smoother."""

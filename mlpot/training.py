@@ -229,7 +229,9 @@ def _round(
         measure = share * of_energy + (1.0 - share) * of_gradient
         return measure, float(of_energy.mean()), float(of_gradient.mean())
 
-    best, stale = np.nan_to_num(measured()[0], nan=np.inf), [0] * count
+    measure = measured()[0]
+    best, stale = np.nan_to_num(measure, nan=np.inf), [0] * count
+    improved = np.zeros(count, dtype=bool)
     kept = [_weights(average) for average in averages]
     orders: list[list[int]] = [[] for _ in seeds]
     size = min(training.batch, len(data))
@@ -260,6 +262,7 @@ def _round(
         if step % look == 0 or step == steps:
             measure, of_energy, of_gradient = measured()
             better = measure < best
+            improved |= better
             for number in range(count):
                 stale[number] += 1
                 if better[number]:
@@ -268,6 +271,11 @@ def _round(
             tell(Progress(step, steps, of_energy, of_gradient, bool(better.any())))
             if min(stale) >= training.patience:
                 break
+    if not (improved | np.isfinite(measure)).all():  # else the weights are those before training
+        raise InputError(
+            "training must come to finite errors, it diverged from the start; lower the rate "
+            f"({training.rate:g}) or look for labels that are wrong"
+        )
     return kept
 
 

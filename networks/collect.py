@@ -181,7 +181,7 @@ def label(
     surface: str,
     options: Mapping[str, Any],
 ) -> Iterator[tuple[int, Labelled | str]]:
-    """Evaluate chosen geometries; what was done before, by a run that was stopped, is read.
+    """Evaluate chosen geometries; labels from before, of a run that was stopped, are read.
 
     Parameters
     ----------
@@ -215,13 +215,10 @@ def label(
         tasks = [Label(pool.positions[index]) for index in left]
         for number, result in executor.run(tasks):
             value = result.value if isinstance(result.value, Labelled) else result.error
-            row: dict[str, Any] = {"index": left[number]}
-            if isinstance(value, Labelled):
-                row |= {"energy": value.energy, "gradient": value.gradient.tolist()}
-            else:
-                row["failure"] = value
-            stream.write(json.dumps(row) + "\n")
-            stream.flush()
+            if isinstance(value, Labelled):  # a failure may have had a cause that will be gone
+                row = {"index": left[number], "energy": value.energy}
+                stream.write(json.dumps(row | {"gradient": value.gradient.tolist()}) + "\n")
+                stream.flush()
             yield left[number], value
 
 
@@ -230,10 +227,12 @@ def write_frames(
     pool: Pool,
     labels: Mapping[int, Labelled],
     surface: str,
+    options: Mapping[str, Any] | None = None,
 ) -> None:
     """Write labelled geometries as extended XYZ: energies in eV, forces in eV/Å.
 
-    ``group`` and ``stage`` of each frame say where it comes from, ``surface`` what labelled it.
+    ``group`` and ``stage`` of each frame say where it comes from, ``surface`` and, as JSON,
+    ``surface_options`` what labelled it.
     """
     frames = []
     untyped: Any = Atoms
@@ -248,6 +247,8 @@ def write_frames(
             charge=pool.molecule.charge,
             multiplicity=pool.molecule.multiplicity,
         )
+        if options:
+            atoms.info["surface_options"] = json.dumps(dict(options), sort_keys=True)
         frames.append(atoms)
     with writing(path) as (target,):
         write(target, frames, format="extxyz")
@@ -259,25 +260,22 @@ def _mark(pool: Pool, chosen: Sequence[int], surface: str, options: Mapping[str,
     return digest.hexdigest()
 
 
-def _read_partial(path: Path, mark: str) -> dict[int, Labelled | str]:
+def _read_partial(path: Path, mark: str) -> dict[int, Labelled]:
     """The labels of an earlier run; nothing if there was none."""
     if not path.exists():
         return {}
-    done: dict[int, Labelled | str] = {}
-    lines = path.read_bytes()[: _whole(path)].decode("utf-8").splitlines()
-    if lines and json.loads(lines[0]).get("labels of") != mark:
-        raise InputError(
-            f"{path} must hold labels of the same geometries and surface, it holds others; delete "
-            "it or choose another output"
-        )
-    for line in lines[1:]:
-        row = json.loads(line)
-        done[row["index"]] = (
-            Labelled(row["energy"], np.array(row["gradient"]))
-            if "energy" in row
-            else row["failure"]
-        )
-    return done
+    wrong = (
+        f"{path} must hold labels of the same geometries and surface, it holds others; delete it "
+        "or choose another output"
+    )
+    try:
+        head, *lines = path.read_bytes()[: _whole(path)].decode("utf-8").splitlines() or [""]
+        if head and json.loads(head)["labels of"] != mark:
+            raise InputError(wrong)
+        rows = [json.loads(line) for line in lines]
+        return {row["index"]: Labelled(row["energy"], np.array(row["gradient"])) for row in rows}
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(wrong) from error
 
 
 def _whole(path: Path) -> int:

@@ -73,7 +73,7 @@ def collect(
     command that was stopped goes on where it was when it is given again.
     """
     from afir.files import new_file
-    from afir.surface import load_surface
+    from afir.surface import doubt_of, load_surface
     from afir.units import KJ_PER_MOL
     from networks.collect import label, pool, random_choice, spread_out, write_frames
     from networks.executor import Executor, ProcessExecutor, SerialExecutor
@@ -94,6 +94,11 @@ def collect(
                 f"all runs must be of one molecule, {runs[0]} is of {first.molecule.name} and "
                 f"{run} of {store.molecule.name} or with its atoms in another order"
             )
+        if (on := store.settings.searched) != first.settings.searched:
+            raise InputError(
+                f"all runs must be on one surface, {runs[0]} is on {first.settings.surface} and "
+                f"{run} on {on[0]} or with other options; collect from each by itself"
+            )
         if store.settings.learn:
             raise InputError(
                 f"{run} learned on the way, its labels are in {folder_of(run) / 'labels.extxyz'}"
@@ -104,7 +109,8 @@ def collect(
     if surface is None:
         surface = first.settings.surface
         options = {**first.settings.surface_options, **options}
-    load_surface(surface, first.molecule, **options)  # complains early
+    if doubt := doubt_of(load_surface(surface, first.molecule, **options)):  # complains early
+        remark(f"Warning: {doubt}")
     names = [run.stem for run in runs]
     if len(set(names)) < len(names):
         names = [str(run) for run in runs]
@@ -151,7 +157,7 @@ def collect(
         raise InputError(
             f"the surface {surface} labelled none of the geometries; it said first: {failures[0]}"
         )
-    write_frames(output, found, labels, surface)
+    write_frames(output, found, labels, surface, options)
     partial.unlink()
     click.echo(f"Written: {output} ({len(labels)} frames)")
     if failures:

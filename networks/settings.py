@@ -161,11 +161,16 @@ class Settings:
             object.__setattr__(self, "wanted", _coordinates(self.wanted))
 
     @property
+    def searched(self) -> tuple[str, Mapping[str, Any]]:
+        """Name and options of the surface that is searched on."""
+        return self.surface, self.surface_options
+
+    @property
     def reported(self) -> tuple[str, Mapping[str, Any]]:
         """Name and options of the surface that all reported numbers are of."""
         if self.reference:
             return self.reference, self.reference_options
-        return self.surface, self.surface_options
+        return self.searched
 
     def counted(self, gradients: Mapping[str, int]) -> int:
         """How many of the gradients by stage count: those of the reference, where there is one."""
@@ -179,7 +184,7 @@ class Settings:
     def check(self, molecule: Molecule) -> None:
         """Raise InputError when something does not fit the molecule or makes no sense."""
         n = molecule.n_atoms
-        if self.reference and self.reported == (self.surface, self.surface_options):
+        if self.reference and self.reported == self.searched:
             raise InputError(
                 f"`reference` must be another surface than `surface`, both are {self.reference}; "
                 "leave the reference out"

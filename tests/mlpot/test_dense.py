@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from learned import BUTADIENE, START, geometries, random_potential
+from learned import BUTADIENE, START, description, geometries, random_potential
 
 from afir.molecule import Molecule, Positions
-from mlpot.architecture import REPRESENTATIONS, Architecture
+from mlpot.architecture import CORRECTION, REPRESENTATIONS, WHOLE, Architecture
 
 torch = pytest.importorskip("torch")
 keys = pytest.importorskip("schnetpack.properties")
 model = pytest.importorskip("mlpot.model")
+
+from mlpot.dense import _HeardVectors, _Told  # noqa: E402 - they need torch
+from mlpot.potential import Potential  # noqa: E402
 
 
 def by_schnetpack(network: Any, numbers: tuple[int, ...], x: Positions) -> tuple[Any, Any]:
@@ -88,6 +92,41 @@ def test_a_batch_says_what_each_of_its_geometries_says(
             expected = np.concatenate([getattr(one, name) for one in alone])
             assert np.allclose(said, expected, atol=tolerance), name
     assert potential.predict(BUTADIENE, x[:0]).gradients.shape == (0, 10, 3)
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 7, 8, 10])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_geometry_alone_has_the_same_bits(representation: str, n: int, dtype: str) -> None:
+    """So that a network does not depend on how many searches are in flight."""
+    for architecture in (WHOLE, CORRECTION):
+        shape = replace(architecture, representation=representation)
+        for count in (1, 4):
+            states = []
+            for seed in range(count):
+                torch.manual_seed(seed)
+                states.append(model.Network(shape).state_dict())
+            about = replace(description(representation), architecture=shape)
+            potential = Potential(about, states, dtype=dtype)
+            molecule = Molecule((6,) * n)
+            x = np.random.default_rng(n).uniform(-2.0, 2.0, size=(13, n, 3))
+            together = potential.predict(molecule, x)
+            for k in (1, 2, 3):
+                few = potential.predict(molecule, x[:k])
+                assert np.array_equal(few.energies, together.energies[:k])
+                assert np.array_equal(few.gradients, together.gradients[:k])
+
+
+def test_sums_over_neighbours_have_the_derivatives_they_say() -> None:
+    """Also where the filter of a pair depends on which of the two hears."""
+    torch.manual_seed(0)
+    filters = torch.randn(2, 2, 3, 3, 2, dtype=torch.float64, requires_grad=True)
+    vectors, others = (
+        torch.randn(2, 2, 3, 3, 2, dtype=torch.float64, requires_grad=True) for _ in range(2)
+    )
+    for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
+        assert check(_HeardVectors.apply, (filters, vectors))
+        assert check(_Told.apply, (vectors, others))
 
 
 def test_where_a_molecule_lies_costs_no_digits() -> None:

@@ -60,7 +60,7 @@ def test_a_molecule_that_was_not_learned_is_doubted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tmp_path / "b.model"
-    random_potential("painn", 1, formula="C4H6").save(model)
+    random_potential("painn", 1, formulas=("C4H6",)).save(model)
     assert doubt_of(load_surface(f"learned:{model}", BUTADIENE)) == ""
     write_xyz(tmp_path / "ch4.xyz", METHANE, METHANE_AT[None])
     path = str(tmp_path / "ch4.xyz")

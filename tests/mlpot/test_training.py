@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from afir.contract import check_surface
 from afir.errors import InputError
 from afir.surface import load_surface
 from mlpot.architecture import Architecture
-from mlpot.committee import BAD, calibrate, spearman
+from mlpot.committee import BAD, calibrate, spearman, trust
 from mlpot.dataset import Dataset, above, read_dataset, split
 
 training = pytest.importorskip("mlpot.training")
@@ -49,13 +50,13 @@ def data() -> Dataset:
     return labelled("gfn2", 120)
 
 
-def write_data(path: Path, data: Dataset) -> None:
+def write_data(path: Path, data: Dataset, options: dict[str, Any] | None = None) -> None:
     from networks.collect import Pool, write_frames
     from networks.tasks import Labelled
 
     labels = {k: Labelled(float(data.energies[k]), data.gradients[k]) for k in range(len(data))}
     held = Pool(data.molecule, data.positions, data.energies, data.groups, data.stages)
-    write_frames(path, held, labels, data.surface)
+    write_frames(path, held, labels, data.surface, options)
 
 
 def test_what_is_collected_is_read(tmp_path: Path, data: Dataset) -> None:
@@ -68,6 +69,69 @@ def test_what_is_collected_is_read(tmp_path: Path, data: Dataset) -> None:
     assert np.allclose(again.positions, data.positions, atol=1e-7)
     assert np.allclose(again.energies, data.energies, atol=1e-7)
     assert np.allclose(again.gradients, data.gradients, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("charge", 2, "one charge, multiplicity and surface, those of frame 2"),
+        ("surface", "dft", "one charge, multiplicity and surface, those of frame 2"),
+        ("surface_options", '{"solvent": "water"}', "those of frame 2"),
+        ("energy", np.nan, "finite numbers, frame 2 does not"),
+        ("gap", 0.0, "frame 2 has two atoms on one spot"),
+    ],
+)
+def test_frames_that_spoil_the_others_are_refused(
+    tmp_path: Path, data: Dataset, key: str, value: Any, said: str
+) -> None:
+    energies, positions = data.energies[:4].copy(), data.positions[:4].copy()
+    if key == "energy":
+        energies[2] = value
+    if key == "gap":
+        positions[2, 1] = positions[2, 0]
+    changed = replace(data.part(range(4)), energies=energies, positions=positions)
+    write_data(tmp_path / "data.extxyz", changed)
+    if key not in ("energy", "gap"):
+        frames = read(tmp_path / "data.extxyz", index=":")
+        frames[2].info[key] = value
+        write(tmp_path / "data.extxyz", frames)
+    with pytest.raises(InputError, match=said):
+        read_dataset(tmp_path / "data.extxyz")
+
+
+def test_a_charge_that_is_none(tmp_path: Path, data: Dataset) -> None:
+    write_data(tmp_path / "data.extxyz", data.part(range(2)))
+    text = (tmp_path / "data.extxyz").read_text().replace("charge=0", "charge=neutral")
+    (tmp_path / "data.extxyz").write_text(text)
+    with pytest.raises(InputError, match="frame 0"):
+        read_dataset(tmp_path / "data.extxyz")
+
+
+def test_options_of_the_surface_are_kept(tmp_path: Path, data: Dataset) -> None:
+    options = {"solvent": "water", "accuracy": 0.1}
+    write_data(tmp_path / "data.extxyz", data.part(range(2)), options)
+    assert read_dataset(tmp_path / "data.extxyz").surface_options == options
+
+
+def test_a_large_trial_does_not_become_a_small_share(data: Dataset) -> None:
+    """Each part is as near to its share as half of the trial that comes next."""
+    sizes = [8, 80, *[1] * 12]
+    groups = tuple(str(number) for number, size in enumerate(sizes) for _ in range(size))
+    uneven = replace(data.part(range(100)), groups=groups)
+    for seed in range(12):
+        parts = split(uneven, np.random.default_rng(seed), validation=0.1, test=0.1)
+        assert len(parts.train) >= 80
+        assert 1 <= len(parts.validation) <= 14
+        assert 1 <= len(parts.test) <= 14
+
+
+def test_training_that_diverges_is_no_potential(data: Dataset) -> None:
+    part = data.part(range(40))
+    energies = part.energies.copy()
+    energies[0] = 1e60  # more than float32 can hold
+    asked = recipe.Recipe(SMALL, training.Training(fewest_steps=3, epochs=1), test=0.0)
+    with pytest.raises(InputError, match="it diverged from the start"):
+        recipe.make(replace(part, energies=energies), asked)
 
 
 def test_no_trial_is_in_two_parts(data: Dataset) -> None:
@@ -306,6 +370,27 @@ def test_without_bad_frames_the_limit_follows_from_the_others(data: Dataset) -> 
     assert judged.limit == pytest.approx(2.0 * np.quantile(largest, 0.98), rel=1e-4)
 
 
+def test_trust_is_that_in_what_a_potential_has() -> None:
+    """Its own factor and limit are judged, not better ones for the frames at hand."""
+    made = random_potential("painn", 3)
+    x = geometries(40)
+    said = made.predict(BUTADIENE, x)
+    largest = said.gradient_spread.max(axis=1)
+    energies = said.energies + np.where(largest > np.median(largest), 2.0, 0.5) * BAD
+    nothing = ("",) * len(x)
+    frames = Dataset(BUTADIENE, x, energies, said.gradients, nothing, nothing)
+    for limit, trusted, caught in ((0.0, 0.0, 20), (np.inf, 1.0, 0), (np.median(largest), 0.5, 20)):
+        about = replace(made.description, calibration=1.0, limit=float(limit))
+        judged = trust(potential.Potential(about, made.states, dtype="float64"), frames)
+        assert (judged.trusted, judged.bad, judged.caught) == (trusted, 20, caught)
+        assert judged.coverage == 1.0
+    off = replace(frames, gradients=said.gradients + 3.0 * said.gradient_spread[:, :, None])
+    judged = trust(made, off)  # errors of 3 √3 spreads
+    assert judged.coverage == 0.0
+    about = replace(made.description, calibration=3.0)
+    assert trust(potential.Potential(about, made.states, dtype="float64"), off).coverage == 1.0
+
+
 def test_rank_correlation() -> None:
     a = np.array([1.0, 2.0, 3.0, 4.0])
     assert spearman(a, a**3) == pytest.approx(1.0)
@@ -334,6 +419,7 @@ def test_from_the_command_line(
     # Further, from what there is: a correction for a whole energy, with two networks as before.
     further = [str(frames), "-o", str(tmp_path / "further.model"), "--start", str(model)]
     assert main(["train", *further, "--share", "0.5", "--epochs", "1", "--fewest-steps", "5"]) == 0
+    assert "without --base gfn1 the whole energy is learned from here" in capsys.readouterr().err
     begun = potential.load_potential(tmp_path / "further.model")
     assert (len(begun), begun.description.architecture) == (2, correction)
     assert begun.description.base == ""
@@ -345,6 +431,13 @@ def test_from_the_command_line(
     figure = tmp_path / "errors.png"
     assert main(["test", str(model), str(frames), "--plot", str(figure)]) == 0
     assert "rank correlation" in " ".join(capsys.readouterr().out.split())
+    other = tmp_path / "other.extxyz"
+    write_data(other, replace(data, surface="gfn1"))
+    assert main(["test", str(model), str(other), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert f"{model} learned gfn2, the labels in {other} are of gfn1" in captured.err
+    about = potential.load_potential(model).description
+    assert json.loads(captured.out)["calibration"] == about.calibration
     assert figure.stat().st_size > 10_000
     assert main(["train", str(frames), "-o", str(model)]) == 2
     assert "exists already" in capsys.readouterr().err

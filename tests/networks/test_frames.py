@@ -159,13 +159,36 @@ def test_labelling_goes_on_where_it_was_stopped(run: Path, tmp_path: Path) -> No
         list(label(everything, chosen[:4], rest, partial, "gfn2", {}))
 
 
-def test_a_geometry_without_a_label_says_why_also_later(run: Path, tmp_path: Path) -> None:
+class Full(SerialExecutor):
+    """Has a surface that fails while a disk is full."""
+
+    full = True
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
+        for number, result in super().run(tasks):
+            if self.full and number == 1:
+                yield number, replace(result, value=None, error="the disk is full")
+            else:
+                yield number, result
+
+
+def test_a_failure_says_why_and_is_tried_again(run: Path, tmp_path: Path) -> None:
     everything, partial = found(run), tmp_path / "labels"
-    everything.positions[1, 0] = everything.positions[1, 1] + 0.01  # one atom on another
-    for executor in (Interrupted(2), Interrupted(0)):
-        said = dict(label(everything, [0, 1], executor, partial, "gfn2", {}))
-        assert isinstance(said[0], Labelled)
-        assert "Å" in str(said[1])
+    executor = Full(Bench(HCN, "gfn2"))
+    said = dict(label(everything, [0, 1, 2], executor, partial, "gfn2", {}))
+    assert [isinstance(said[index], Labelled) for index in range(3)] == [True, False, True]
+    assert said[1] == "the disk is full"
+    executor.full = False
+    again = dict(label(everything, [0, 1, 2], executor, partial, "gfn2", {}))
+    assert isinstance(again[1], Labelled)
+
+
+@pytest.mark.parametrize("text", ["{}\n", "what\n", '["labels of"]\n', "\u00e9\n"])
+def test_unfinished_labels_that_are_none(run: Path, tmp_path: Path, text: str) -> None:
+    everything, partial = found(run), tmp_path / "labels"
+    partial.write_text(text, encoding="latin-1")
+    with pytest.raises(InputError, match="it holds others; delete it"):
+        list(label(everything, [0], Interrupted(1), partial, "gfn2", {}))
 
 
 def test_chance_favours_nothing(run: Path) -> None:
