@@ -263,7 +263,7 @@ def load_surface(name: str, molecule: Molecule, **options: Any) -> Surface:
                     f"the surface {base!r} has no option {ARGUMENT!r}; write it behind a colon, "
                     f"{base}:{options[ARGUMENT]}"
                 )
-            if wanted is not None and wanted.default is wanted.empty and not colon:
+            if wanted is not None and wanted.default is wanted.empty and not argument:
                 raise InputError(
                     f"the surface {base!r} needs something behind a colon, {base}:…; see "
                     f"`afir surfaces {base}`"

@@ -157,7 +157,6 @@ def explore(job: Path | None, **flags: Any) -> int:
     --max-trials is kept to.
     """
     from afir.files import new_file
-    from afir.surface import doubt_of, load_surface
     from networks.display import Tally
     from networks.explorer import explore as exploration
     from networks.jobfile import job_from, read_job_file, resolved_job, write_toml
@@ -173,16 +172,7 @@ def explore(job: Path | None, **flags: Any) -> int:
         )
     new_file(output, remedy=f"go on with it by `afir resume {output}`")
     molecule, positions, settings = _read(asked)
-    surfaces = [load_surface(settings.surface, molecule, **settings.surface_options)]
-    if settings.reference:
-        try:
-            surfaces.append(
-                load_surface(settings.reference, molecule, **settings.reference_options)
-            )
-        except InputError as error:
-            raise type(error)(str(error).replace("`surface`", "`reference`")) from error
-    for doubt in filter(None, map(doubt_of, surfaces)):
-        remark(f"Warning: {doubt}")
+    _try_surfaces(settings, molecule)
     resolved = write_toml(resolved_job(asked, molecule))
     events = exploration(molecule, positions, settings, output, workers=asked.workers, job=resolved)
     click.echo(
@@ -226,6 +216,7 @@ def resume(
         return KEEP if text is None else _limit(key, text)
 
     before = load_run(run)
+    _try_surfaces(before.settings, before.molecule)
     start = before.network.eqs.get("EQ0")
     as_before = stored_job(before.job).get("workers", 1)
     events = resumption(
@@ -241,6 +232,22 @@ def resume(
     )
     zero = None if start is None else start.energy
     return _follow(events, run, Tally(before.molecule, zero, before.settings.reference), before)
+
+
+def _try_surfaces(settings: Settings, molecule: Molecule) -> None:
+    """Load the surfaces of a run once: what is wrong is said early, and so is what is doubtful."""
+    from afir.surface import doubt_of, load_surface
+
+    name, options = settings.searched
+    surfaces = [load_surface(name, molecule, **options)]
+    if settings.reference:
+        try:
+            name, options = settings.reported
+            surfaces.append(load_surface(name, molecule, **options))
+        except InputError as error:
+            raise type(error)(str(error).replace("`surface`", "`reference`")) from error
+    for doubt in filter(None, map(doubt_of, surfaces)):
+        remark(f"Warning: {doubt}")
 
 
 def _surfaces(settings: Settings) -> str:

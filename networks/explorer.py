@@ -47,6 +47,7 @@ from networks.settings import KEEP, Keep, Settings
 from networks.stage import Question, Stage, Start
 from networks.store import Store
 from networks.tasks import Push, Task
+from networks.unchanged import check_unchanged
 
 
 def explore(
@@ -141,8 +142,8 @@ def resume(
     Raises
     ------
     InputError
-        At once, if the file is no run, another process is writing it, or a limit makes no
-        sense.
+        At once, if the file is no run, another process is writing it, a limit makes no sense,
+        or the surface is no longer what it was.
     AfirError
         On the way, if the surface stops working or the file cannot be written.
     """
@@ -163,6 +164,8 @@ def resume(
             task_seconds=old.task_seconds if task_seconds is KEEP else task_seconds,
         )
         policy = load_policy(settings.policy, settings.policy_options)
+        if executor is None:  # which would have the surface already
+            check_unchanged(store)
         if settings != old:
             store.change_settings(settings)
     except AfirError:

@@ -34,6 +34,7 @@ from networks.settings import Settings
 
 _RENAMED = {"window": "window_kj_mol", "target_atoms": "targets"}  # job key → settings field
 _PATHS = ("input", "output", "wanted")
+_SURFACES = ("surface", "reference")
 _STATE = ("charge", "multiplicity", "workers")
 _SETTINGS = (
     "surface",
@@ -112,7 +113,18 @@ def read_job_file(path: Path) -> dict[str, Any]:
     for key in _PATHS:
         if key in values:
             values[key] = str(path.parent / _text(key, values[key]))
+    for key in _SURFACES:
+        if key in values:
+            values[key] = _located(_text(key, values[key]), path.parent)
     return values
+
+
+def _located(surface: str, folder: Path) -> str:
+    """The name of a surface; a file in it that lies in the folder gets its absolute path."""
+    name, _, argument = surface.partition(":")
+    if not argument or not (folder / argument).is_file():
+        return surface
+    return f"{name}:{(folder / argument).absolute()}"
 
 
 def job_from(values: Mapping[str, Any]) -> Job:
@@ -139,6 +151,9 @@ def job_from(values: Mapping[str, Any]) -> Job:
     _check_keys(step, names, "[step]")
     settings = {_RENAMED.get(key, key): given[key] for key in _SETTINGS if key in given}
     settings["step"] = dict(step)
+    for key in _SURFACES:  # so that the run can be resumed from any folder
+        if isinstance(settings.get(key), str):
+            settings[key] = _located(settings[key], Path())
     if "gamma" in given:
         settings["step"]["gamma"] = _number("gamma", given["gamma"])
     return Job(

@@ -27,6 +27,7 @@ from networks.frames import Frames, Kept
 from networks.lock import Lock
 from networks.network import ReactionNetwork
 from networks.records import (
+    EQ,
     Absorbed,
     Complete,
     Dismissed,
@@ -306,6 +307,12 @@ class Store:
             for row in connection.execute(sa.select(schema.TSS).order_by(schema.TSS.c.number)):
                 network.insert(schema.ts_record(row))
         return network
+
+    def first_eq(self) -> EQ | None:
+        """EQ0, which the start led to; None as long as there is none."""
+        with self._database.reading() as connection:
+            row = connection.execute(sa.select(schema.EQS).where(schema.EQS.c.number == 0)).first()
+        return None if row is None else schema.eq_record(row)
 
     def trials(self) -> Iterator[Trial]:
         """All trials, in order."""

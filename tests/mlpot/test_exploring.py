@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from learned import random_potential
 
+from afir.cli import main
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
+from afir.structures import write_xyz
 from afir.surface import Evaluation, batch_of, load_surface
 from mlpot.surface import LearnedSurface
 from networks import Settings, explore, open_run
@@ -74,3 +76,25 @@ def test_the_network_does_not_depend_on_how_it_is_found(
 def test_a_surface_says_how_many_searches_it_wants(surface: str) -> None:
     assert batch_of(load_surface(surface, HCN)) == 64
     assert batch_of(load_surface("gfn2", HCN)) == 1
+
+
+def test_a_run_does_not_go_on_with_another_potential(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also resumed from another folder it takes the one it began with, and no other."""
+    monkeypatch.chdir(tmp_path)
+    write_xyz(tmp_path / "hcn.xyz", HCN, START[None])
+    random_potential("painn", 1, base="gfn2", scale=0.02, formulas=("C4H6",)).save(Path("a.model"))
+    job = Path("job.toml")
+    job.write_text('input = "hcn.xyz"\noutput = "a.db"\nsurface = "delta:a.model"\n')
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["explore", "--job", str(tmp_path / job), "--max-trials", "1"]) == 0
+    capsys.readouterr()
+    assert main(["resume", str(tmp_path / "a.db"), "--max-trials", "2"]) == 0
+    assert "learned from C4H6 only" in capsys.readouterr().err
+    random_potential("painn", 2, base="gfn2", scale=0.5).save(tmp_path / "a.model")
+    assert main(["resume", str(tmp_path / "a.db"), "--max-trials", "4"]) == 2
+    assert "kJ/mol off: bring back what was changed" in capsys.readouterr().err
+    with open_run(tmp_path / "a.db") as store:
+        assert sum(store.summary().trials.values()) == 2

@@ -269,7 +269,7 @@ WRONG = [
     (["explore", "hcn.xyz", "--window", "-3"], "`window` must be"),
     (["explore", "hcn.xyz", "--max-trials", "many"], "--max-trials must be a whole number"),
     (["explore", "hcn.xyz", "--target-atoms", "C1"], "--target-atoms must look like"),
-    (["explore", "hcn.xyz", "--target-atoms", "0,7"], "must name atoms from 0 to 2"),
+    (["explore", "hcn.xyz", "--target-atoms", "0,7"], "target atoms must be from 0 to 2"),
     (["explore", "hcn.xyz", "--wanted", "no.xyz"], "no such file"),
     (["explore", "hcn.xyz", "--wanted", "water.xyz"], "`wanted` must have the atoms of CHN"),
     (["explore", "hcn.xyz", "--job", "no.toml"], "no such job file"),
