@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -96,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbosity = Verbosity()
     if argv is None:
         _accept_any_text()
+        _leave_at_once()
     try:
         with _guarded_output():
             code = build().main(arguments, prog_name="afir", obj=verbosity, standalone_mode=False)
@@ -153,6 +155,21 @@ def _accept_any_text() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def _leave_at_once() -> None:
+    """Let Ctrl-C end the program wherever no work is done that `interruptible` guards.
+
+    An exception would be lost in the middle of an import, which may take it for a failure of a
+    package that can be done without.
+    """
+
+    def leave(number: int, frame: object) -> None:
+        os.write(2, b"Stopped.\n")
+        os._exit(INTERRUPTED)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it may be ignored
+        signal.signal(signal.SIGINT, leave)
 
 
 def _drop_output() -> None:

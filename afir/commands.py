@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,7 +153,7 @@ def ts(
         remark(f"No transition state was found: {found.ending}.")
         return FAILED
     candidate = Candidate(found.positions, found.energy, found.hessian, "guess")
-    proof = job.run("proving", confirm(job.molecule, candidate))
+    proof = _lower_end_first(job.run("proving", confirm(job.molecule, candidate)))
     verified = proof.outcome is Outcome.CONFIRMED
     if verified:
         write_xyz(
@@ -177,6 +178,18 @@ def ts(
     )
     tell(job, title, rows, as_json, facts)
     return 0 if verified else FAILED
+
+
+def _lower_end_first(proof: Confirmation) -> Confirmation:
+    """The same proof turned round if need be: which way a mode points is nobody's choice."""
+    if len(proof.ends) < 2 or proof.ends[0].energy <= proof.ends[1].energy:
+        return proof
+    return replace(
+        proof,
+        ends=proof.ends[::-1],
+        irc_positions=proof.irc_positions[::-1],
+        irc_energies=proof.irc_energies[::-1],
+    )
 
 
 def _saddle_facts(proof: Confirmation) -> tuple[list[tuple[str, object]], dict[str, object]]:
@@ -222,7 +235,10 @@ def irc(
     output: Path | None,
     force: bool,
 ) -> int:
-    """Follow the intrinsic reaction coordinate from the transition state IN to both ends."""
+    """Follow the intrinsic reaction coordinate from the transition state IN to both ends.
+
+    The path begins at the end of lower energy.
+    """
     from afir.quadratic import model_hessian
     from afir.searches.confirm import confirm
     from afir.stationary import Candidate, Outcome
@@ -233,7 +249,7 @@ def irc(
     energy = _energy_on_top(job, source)
     estimate = model_hessian(job.molecule, job.positions)
     candidate = Candidate(job.positions, energy, estimate, "file")
-    proof = job.run("following the path", confirm(job.molecule, candidate))
+    proof = _lower_end_first(job.run("following the path", confirm(job.molecule, candidate)))
     rows, facts = _saddle_facts(proof)
     walked = len(proof.irc_energies) > 0
     if walked:

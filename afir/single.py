@@ -15,6 +15,7 @@ from afir.errors import InputError
 from afir.files import new_file
 from afir.terminal import (
     LiveLine,
+    interruptible,
     json_option,
     messages,
     option_values,
@@ -54,7 +55,7 @@ class Job:
         """Solve a search, telling on stderr how it goes."""
         from afir.driver import solve
 
-        with LiveLine(messages(), f"{what} …") as line:
+        with interruptible(), LiveLine(messages(), f"{what} …") as line:
             watched = _Watched(self.surface, line, what)
             found = solve(search, watched, gradients=self.gradients)
         logger.info("%s took %d gradients", what, watched.count)

@@ -151,20 +151,36 @@ def exit_code(stop: KeyboardInterrupt) -> int:
 
 
 @contextmanager
+def interruptible() -> Iterator[None]:
+    """Meanwhile Ctrl-C raises KeyboardInterrupt, if it does not go unheeded."""
+    with _handling(signal.SIGINT, signal.default_int_handler):
+        yield
+
+
+@contextmanager
 def terminable() -> Iterator[None]:
     """Meanwhile SIGTERM does what Ctrl-C does, by raising `Terminated`."""
 
     def stop(number: int, frame: object) -> None:
         raise Terminated
 
-    if threading.current_thread() is not threading.main_thread():
+    with interruptible(), _handling(signal.SIGTERM, stop):
+        yield
+
+
+@contextmanager
+def _handling(number: signal.Signals, handler: Callable[[int, Any], object]) -> Iterator[None]:
+    """Meanwhile a signal is answered by `handler`, unless it is ignored."""
+    before = signal.getsignal(number)
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or before is None or before is signal.SIG_IGN:
         yield  # signals are not ours
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(number, before)
 
 
 def option_values(pairs: Sequence[str], flag: str = "--surface-option") -> dict[str, Any]:

@@ -375,21 +375,13 @@ def advice(run: Run, path: Path) -> list[str]:
     """
     summary, settings = run.summary, run.settings
     stopped = summary.complete.stopped_by
-    trials, gradients = sum(summary.trials.values()), settings.counted(summary.gradients)
+    trials = sum(summary.trials.values())
     resume = f"`afir resume {path}"
     found: list[str] = []
     if stopped is StoppedBy.INTERRUPTED:
         found.append(f"Nothing is lost; {resume}` goes on.")
-    elif stopped is StoppedBy.TRIALS:
-        found.append(f"{resume} --max-trials {_more(settings.max_trials, trials)}` goes on.")
-    elif stopped is StoppedBy.GRADIENTS:
-        more = _more(settings.max_gradients, gradients)
-        found.append(f"{resume} --max-gradients {more}` goes on.")
-    elif stopped is StoppedBy.SECONDS:
-        more = _more(settings.max_seconds, summary.seconds)
-        found.append(f"{resume} --max-seconds {more}` goes on.")
-    elif stopped is StoppedBy.PATIENCE:
-        found.append(f"{resume} --patience {_more(settings.patience, run.barren)}` tries longer.")
+    elif stopped in _LIMITS:
+        found.append(f"{resume} {' '.join(_raised(run))}` goes on.")
     elif stopped is StoppedBy.WANTED:
         found += _way_to_wanted(run, path)
     else:
@@ -412,9 +404,30 @@ def advice(run: Run, path: Path) -> list[str]:
     ]
 
 
-def _more(limit: float | None, used: float) -> int:
-    """A limit that lets a run go on: twice what it was, and twice what has been used."""
-    return 2 * ceil(max(limit or 0, used, 1))
+_LIMITS = (StoppedBy.TRIALS, StoppedBy.GRADIENTS, StoppedBy.SECONDS, StoppedBy.PATIENCE)
+
+
+def _raised(run: Run) -> list[str]:
+    """Options that lift every limit a run has reached: twice what it was and what was used."""
+    settings, summary = run.settings, run.summary
+    limits: list[tuple[StoppedBy, float | None, float]] = [
+        (StoppedBy.TRIALS, settings.max_trials, sum(summary.trials.values())),
+        (StoppedBy.GRADIENTS, settings.max_gradients, settings.counted(summary.gradients)),
+        (StoppedBy.SECONDS, settings.max_seconds, summary.seconds),
+        (StoppedBy.PATIENCE, settings.patience, run.barren),
+    ]
+    options = {
+        StoppedBy.TRIALS: "--max-trials",
+        StoppedBy.GRADIENTS: "--max-gradients",
+        StoppedBy.SECONDS: "--max-seconds",
+        StoppedBy.PATIENCE: "--patience",
+    }
+    return [
+        f"{options[kind]} {2 * ceil(max(limit or 0, used, 1))}"
+        for kind, limit, used in limits
+        # The clock and the gradients of a round that was cut may be a little below their limit.
+        if kind is summary.complete.stopped_by or (limit is not None and used >= limit)
+    ]
 
 
 def _way_to_wanted(run: Run, path: Path) -> list[str]:

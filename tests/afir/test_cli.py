@@ -124,7 +124,9 @@ def test_push_ts_irc_hand_over_to_each_other(
     assert found["verified"]
     assert found["energy_hartree"] == pytest.approx(REFERENCE_TS, abs=1e-6)
     assert found["imaginary_cm1"] == [pytest.approx(REFERENCE_IMAGINARY, abs=2)]
-    assert sorted(end["barrier_kj_mol"] for end in found["ends"])[1] == pytest.approx(384.8, abs=1)
+    barriers = [end["barrier_kj_mol"] for end in found["ends"]]
+    assert barriers[0] == pytest.approx(384.8, abs=1)
+    assert barriers[0] > barriers[1]
 
     assert main(["irc", "ts.xyz", "--json"]) == 0
     walked = _json(capsys)
@@ -133,6 +135,8 @@ def test_push_ts_irc_hand_over_to_each_other(
     top = int(energies.argmax())
     assert 0 < top < len(frames) - 1
     assert walked["monotone"]
+    assert [end["barrier_kj_mol"] for end in walked["ends"]] == pytest.approx(barriers, abs=0.5)
+    assert energies[0] < energies[-1]
     assert np.all(np.diff(energies[: top + 1]) > -1e-4)
     assert np.all(np.diff(energies[top:]) < 1e-4)
 

@@ -85,6 +85,11 @@ def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) ->
 
     assert main(["resume", "hcn.db"]) == 0
     assert "Nothing was done: the run had ended like this before." in capsys.readouterr().out
+    assert main(["resume", "hcn.db", "--max-gradients", "1"]) == 0  # both limits are reached now
+    (more,) = re.findall(r"`afir resume hcn.db (.*)` goes on", capsys.readouterr().out)
+    assert re.fullmatch(r"--max-trials 2 --max-gradients \d+", more)
+    assert main(["resume", "hcn.db", "--max-gradients", "none"]) == 0
+    capsys.readouterr()
     assert main(["resume", "hcn.db", "--max-trials", "none", "--max-seconds", "0.001"]) == 0
     out = capsys.readouterr().out
     assert "the time limit was reached" in out
@@ -96,6 +101,27 @@ def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     heights = {item["id"]: item["relative_kj_mol"] for item in (*shown["eq"], *shown["ts"])}
     assert heights["EQ1"] == pytest.approx(REFERENCE["HNC"], abs=0.3)
     assert heights["TS0"] == pytest.approx(REFERENCE["TS"], abs=0.3)
+
+
+def test_ctrl_c_ends_a_command_that_has_only_begun(folder: Path) -> None:
+    """Also where what is imported takes the exception for its own."""
+    (folder / "slow.py").write_text(
+        "import time\nprint('importing', flush=True)\n"
+        "try:\n    time.sleep(60)\nexcept BaseException:\n    pass\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "afir.cli", "explore", "hcn.xyz", "--surface", "ase:slow.Any"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(folder), *filter(None, sys.path)])),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "importing\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "Stopped.\n")
 
 
 def test_wanted_stops_the_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
