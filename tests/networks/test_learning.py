@@ -235,7 +235,7 @@ def test_what_is_learned_from_and_when(tmp_path: Path) -> None:
     assert Perfect.calls[0] == {"labels": models[0].labels, "start": None, "surface": "gfn1"}
     before = events[: events.index(next(e for e in events if isinstance(e, Trained)))]
     asked = sum(event.gradients for event in before if isinstance(event, TaskDone))
-    # All but the displacements of Hessians, which tell of one point only, are labels.
+    # All that the reference was asked are labels.
     assert models[0].labels == asked
     assert any(event.kind == "sample" for event in before if isinstance(event, TaskDone))
     assert sorted(file.name for file in folder_of(path).iterdir()) == [
