@@ -47,7 +47,8 @@ def learned(
     device
         Where it is evaluated: cpu, cuda.
     dtype
-        float32, whose gradients are good to about 1e-5 eV/Å, or float64, which takes up to twice the time.
+        float32, whose gradients are good to about 1e-5 eV/Å, or float64, which takes up to twice
+        the time.
 
     Raises
     ------
@@ -84,7 +85,8 @@ def delta(
     device
         Where it is evaluated: cpu, cuda.
     dtype
-        float32, whose gradients are good to about 1e-5 eV/Å, or float64, which takes up to twice the time.
+        float32, whose gradients are good to about 1e-5 eV/Å, or float64, which takes up to twice
+        the time.
 
     Raises
     ------

@@ -24,7 +24,7 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path.with_name(path.name + "-lock")
+        self._path = _beside(path)
         while True:
             try:
                 self._file = cast("BinaryIO", self._path.open("a+b", buffering=0))
@@ -35,8 +35,7 @@ class Lock:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self._file.seek(0)
-                holder = self._file.read().decode().strip() or "unknown"
+                holder = _holder(self._file)
                 self._file.close()
                 raise InputError(
                     f"{path} must not be in use, but process {holder} is writing it"
@@ -72,3 +71,25 @@ class Lock:
             return os.fstat(self._file.fileno()).st_ino == self._path.stat().st_ino
         except FileNotFoundError:
             return False
+
+
+def writer(path: Path) -> str | None:
+    """The id of the process that is writing a run file, or None."""
+    try:
+        with _beside(path).open("rb", buffering=0) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _holder(cast("BinaryIO", file))
+    except OSError:  # there is no lock, or the file system has none
+        pass
+    return None
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + "-lock")
+
+
+def _holder(file: BinaryIO) -> str:
+    file.seek(0)
+    return file.read().decode().strip() or "unknown"

@@ -27,15 +27,22 @@ def print_sections(run: Run, limit: int | None, *, costs: bool) -> None:
 
 def print_end(run: Run, path: Path) -> None:
     """Print what a run cost, why it ended and what to do next."""
+    from networks.lock import writer
     from networks.report import advice
 
     summary = run.summary
     trials = sum(summary.trials.values())
+    holder = writer(path)
+    ending = summary.complete.stopped_by.value
+    sentences = advice(run, path)
+    if holder is not None:
+        ending = f"process {holder} is going on with it"
+        sentences = [sentence for sentence in sentences if "afir resume" not in sentence]
     click.echo(
         f"{trials} trial{'s' * (trials != 1)}, {_gradients(run)}, "
-        f"{summary.seconds:.0f} s; {summary.complete.stopped_by.value}."
+        f"{summary.seconds:.0f} s; {ending}."
     )
-    for sentence in advice(run, path):
+    for sentence in sentences:
         click.echo(sentence)
 
 

@@ -38,6 +38,7 @@ from networks.jobfile import job_from, job_values
 from networks.records import Trial
 from networks.report import load_run, show_object
 from networks.settings import Settings
+from networks.store import Store
 
 HCN = "3\n\nH 0.0 0.02 -1.06\nC 0.0 0.0 0.0\nN 0.01 0.0 1.14\n"
 HNC = "3\n\nN 0.0 0.0 0.0\nH 0.0 0.02 -1.0\nC 0.01 0.0 1.17\n"
@@ -101,6 +102,18 @@ def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     heights = {item["id"]: item["relative_kj_mol"] for item in (*shown["eq"], *shown["ts"])}
     assert heights["EQ1"] == pytest.approx(REFERENCE["HNC"], abs=0.3)
     assert heights["TS0"] == pytest.approx(REFERENCE["TS"], abs=0.3)
+
+
+def test_a_run_that_is_being_written_is_shown_as_such(
+    run_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Store.open(run_file, writing=True):
+        assert main(["show", "run.db"]) == 0
+    out = capsys.readouterr().out
+    assert f"process {os.getpid()} is going on with it" in out
+    assert "afir resume" not in out
+    assert main(["show", "run.db"]) == 0
+    assert "going on with it" not in capsys.readouterr().out
 
 
 def test_ctrl_c_ends_a_command_that_has_only_begun(folder: Path) -> None:
