@@ -202,12 +202,15 @@ def label(
     Raises
     ------
     InputError
-        If `partial` holds labels of other geometries or another surface.
+        If `partial` holds labels of another surface.
     """
-    mark = _mark(pool, chosen, surface, options)
-    done = _read_partial(partial, mark)
-    yield from done.items()
-    left = [index for index in chosen if index not in done]
+    mark = json.dumps([surface, dict(options)], sort_keys=True)
+    known = _read_partial(partial, mark)
+    names = {index: _name(pool.positions[index]) for index in chosen}
+    for index in chosen:
+        if names[index] in known:
+            yield index, known[names[index]]
+    left = [index for index in chosen if names[index] not in known]
     with partial.open("a", encoding="utf-8") as stream:
         stream.truncate(_whole(partial))
         if not partial.stat().st_size:
@@ -216,7 +219,7 @@ def label(
         for number, result in executor.run(tasks):
             value = result.value if isinstance(result.value, Labelled) else result.error
             if isinstance(value, Labelled):  # a failure may have had a cause that will be gone
-                row = {"index": left[number], "energy": value.energy}
+                row = {"of": names[left[number]], "energy": value.energy}
                 stream.write(json.dumps(row | {"gradient": value.gradient.tolist()}) + "\n")
                 stream.flush()
             yield left[number], value
@@ -254,26 +257,25 @@ def write_frames(
         write(target, frames, format="extxyz")
 
 
-def _mark(pool: Pool, chosen: Sequence[int], surface: str, options: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256(pool.positions[list(chosen)].tobytes())
-    digest.update(json.dumps([list(chosen), surface, dict(options)], sort_keys=True).encode())
-    return digest.hexdigest()
+def _name(positions: Positions) -> str:
+    """A name for a geometry that no other has."""
+    return hashlib.sha256(positions.tobytes()).hexdigest()[:32]
 
 
-def _read_partial(path: Path, mark: str) -> dict[int, Labelled]:
-    """The labels of an earlier run; nothing if there was none."""
+def _read_partial(path: Path, mark: str) -> dict[str, Labelled]:
+    """The labels of earlier runs by the name of their geometry; nothing if there was none."""
     if not path.exists():
         return {}
     wrong = (
-        f"{path} must hold labels of the same geometries and surface, it holds others; delete it "
-        "or choose another output"
+        f"{path} must hold labels of the same surface with the same options, it holds others; "
+        "delete it or choose another output"
     )
     try:
         head, *lines = path.read_bytes()[: _whole(path)].decode("utf-8").splitlines() or [""]
         if head and json.loads(head)["labels of"] != mark:
             raise InputError(wrong)
         rows = [json.loads(line) for line in lines]
-        return {row["index"]: Labelled(row["energy"], np.array(row["gradient"])) for row in rows}
+        return {row["of"]: Labelled(row["energy"], np.array(row["gradient"])) for row in rows}
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(wrong) from error
 

@@ -144,7 +144,7 @@ def test_labelling_goes_on_where_it_was_stopped(run: Path, tmp_path: Path) -> No
         with pytest.raises(KeyboardInterrupt):
             list(label(everything, chosen, Interrupted(count), partial, "gfn2", {}))
         with partial.open("a") as stream:
-            stream.write('{"index": 3, "ener')
+            stream.write('{"of": "3", "ener')
     rest = Interrupted(99)
     again = dict(label(everything, chosen, rest, partial, "gfn2", {}))
     assert rest.done == 12 - 5 - 3
@@ -155,8 +155,11 @@ def test_labelling_goes_on_where_it_was_stopped(run: Path, tmp_path: Path) -> No
         assert isinstance(value, Labelled)
         assert value.energy == pytest.approx(energy, abs=1e-8)
         assert np.allclose(value.gradient, gradient, atol=1e-6)
+    more = spread_out(everything, 15)  # fifteen of which twelve are known
+    assert set(dict(label(everything, more, rest, partial, "gfn2", {}))) == set(more)
+    assert rest.done == 12 - 5 - 3 + 3
     with pytest.raises(InputError, match="it holds others"):
-        list(label(everything, chosen[:4], rest, partial, "gfn2", {}))
+        list(label(everything, chosen, rest, partial, "gfn2", {"accuracy": 0.1}))
 
 
 class Full(SerialExecutor):
