@@ -1,0 +1,277 @@
+"""The state of a run and its rounds: choose pushes, do them, keep what they found.
+
+The exploration alone decides and writes. It works in rounds of a fixed number of trials; a round's
+plan is committed before it begins and every answer as it comes, so that a run can be killed at
+any moment and, resumed, ends with the network it would have found undisturbed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+
+from afir.bonding import bond_changes
+from afir.errors import AfirError
+from networks.budget import Budget
+from networks.dismissals import Dismissals
+from networks.events import (
+    Event,
+    Found,
+    Opened,
+    Rebonded,
+    Rejected,
+    RoundDone,
+    RoundStarted,
+    Stopped,
+    TaskDone,
+    Trained,
+    Training,
+    TrialDone,
+)
+from networks.frontier import Frontier
+from networks.hands import Hands
+from networks.learning import Learning, Recalled, Sampled
+from networks.outlook import CHOICE, TRIAL, Outlook
+from networks.policy import Policy
+from networks.records import DC, EQ, TS, Complete, Key, Plan, StoppedBy
+from networks.round import Round
+from networks.stage import Question, Stage, Start
+from networks.store import Store
+from networks.tasks import Push, Task
+
+
+class Exploration:
+    """The state of a run; all of it can be read back from the run file."""
+
+    def __init__(self, store: Store, policy: Policy, hands: Hands) -> None:
+        self._store = store
+        self._policy = policy
+        self._hands = hands
+        self._settings = store.settings
+        self._learning = Learning(store) if store.settings.learn else None
+        self._network = store.load_network()
+        self._dismissals = Dismissals(store.molecule)
+        for record in store.dismissed():
+            self._dismissals.add(record)
+        summary = store.summary()
+        self._budget = Budget(
+            store.settings,
+            trials=sum(summary.trials.values()),
+            gradients=store.gradients(),
+            barren=store.barren_trials(),
+            seconds=summary.seconds,
+        )
+        self._outlook = Outlook(store, self._network, self._dismissals)
+        policy.learn(store.trials(), self._network)
+
+    def run(self) -> Iterator[Event]:
+        """Go on until something says stop."""
+        store, network = self._store, self._network
+        store.stopped(Complete(True, StoppedBy.INTERRUPTED), self._budget.seconds)
+        yield Opened(
+            len(network.eqs),
+            len(network.tss),
+            len(network.dcs),
+            self._budget.trials,
+            self._budget.gradients,
+            self._budget.seconds,
+        )
+        if store.rounds == 0:
+            start = Start(store.start, self._settings.wanted_positions())
+            yield from self._do(start)
+            yield from self._rebonded()
+        self._outlook.read()
+        plan = store.plan()
+        while True:
+            if plan is None:
+                if not self._stopped_early():
+                    yield from self._prepare()
+                reason = self._reason_to_stop()
+                if reason is not None:
+                    complete = Complete(self._anything_left(), reason)
+                    store.stopped(complete, self._budget.seconds)
+                    yield Stopped(reason, complete.anything_left)
+                    return
+                plan = self._plan()
+                store.plan_round(plan)
+            yield from self._do(self._round(plan))
+            plan = None
+
+    def _prepare(self) -> Iterator[Event]:
+        """See to the surface that is searched: train a model if one is due, find EQs again on it.
+
+        What is to be done follows from what is written, so that a resumed run goes on with it.
+        """
+        learning, store = self._learning, self._store
+        if learning is None:
+            if self._settings.reference and store.rounds == 1:
+                yield from self._do(Recalled(store.rounds, self._network))
+            return
+        anything_left = self._frontier().anything_left()
+        if learning.ready(anything_left) and not learning.sampled:
+            tasks = learning.sample()
+            if tasks:
+                yield from self._do(Sampled(store.rounds, tasks))
+                if self._stopped_early():
+                    return
+        if learning.due(anything_left):
+            yield Training(len(learning.models) + 1, learning.labels)
+            yield Trained(learning.train())
+        if store.rounds == max([1, *(model.round for model in learning.models)]):
+            yield from self._do(Recalled(store.rounds, self._network))
+
+    def _rebonded(self) -> Iterator[Event]:
+        """Tell when the start or the wanted product turned out to be another molecule."""
+        given = [("start", self._store.start, self._network.eqs["EQ0"].positions)]
+        wanted, relaxed = self._settings.wanted_positions(), self._store.wanted()
+        if wanted is not None and relaxed is not None:
+            given.append(("wanted product", wanted, relaxed[0]))
+        for what, before, after in given:
+            changes = bond_changes(self._network.molecule, before, after)
+            if changes:
+                yield Rebonded(what, changes)
+
+    # -- one round ---------------------------------------------------------------------------
+
+    def _do(self, stage: Stage) -> Iterator[Event]:
+        """Ask until all is answered, then take in what was found."""
+        store = self._store
+        kept = store.results(stage.number)
+        keys: list[Key] = []
+        tasks: list[Task] = []
+
+        def ask(questions: list[Question]) -> None:
+            """Line the questions up, and go on at once with answers that were kept."""
+            waiting = deque(questions)
+            while waiting:
+                key, task = waiting.popleft()
+                if key in kept:
+                    waiting.extend(stage.take(key, kept.pop(key)))
+                else:
+                    keys.append(key)
+                    tasks.append(task)
+
+        first = stage.begin()
+        ask(first)
+        if isinstance(stage, Round):
+            yield RoundStarted(stage.number, len(first))
+        learning = self._learning
+        surface = self._settings.surface, self._settings.surface_options
+        executor = self._hands.on(
+            *(surface if learning is None else learning.surface),
+            sampling=learning is not None and learning.sampling,
+        )
+        for done, (index, result) in enumerate(executor.run(tasks), start=1):
+            key = keys[index]
+            store.add_result(stage.number, key, result, self._budget.seconds)
+            ask(stage.take(key, result))
+            yield TaskDone(
+                round=stage.number,
+                kind=key.phase,
+                gradients=self._settings.counted(result.gradients),
+                seconds=result.cpu_seconds,
+                error=result.error or None,
+                open=len(tasks) - done,
+            )
+        yield from self._absorb(stage)
+
+    def _absorb(self, stage: Stage) -> Iterator[Event]:
+        """Take in what a round found, commit it, and tell."""
+        try:
+            absorbed = stage.absorb(self._network, self._dismissals, self._budget.trials)
+        except AfirError:
+            # Kept, these answers would fail whoever resumes after the cause is mended.
+            self._store.forget_results()
+            raise
+        self._store.absorb(absorbed, self._budget.seconds)
+        self._budget.spend(absorbed)
+        self._policy.learn(absorbed.trials, self._network)
+        self._outlook.take(absorbed.eqs if stage.number else ())
+        finder = {id: trial.number for trial in absorbed.trials for id in trial.found}
+        records: list[EQ | TS | DC] = [*absorbed.eqs, *absorbed.dcs, *absorbed.tss]
+        for record in records:
+            yield Found(record, finder.get(record.id))
+        for dismissed in absorbed.dismissed:
+            if dismissed.node is None:
+                yield Rejected(dismissed)
+        for trial in absorbed.trials:
+            yield TrialDone(trial)
+        network = self._network
+        yield RoundDone(
+            number=stage.number,
+            eqs=len(network.eqs),
+            tss=len(network.tss),
+            dcs=len(network.dcs),
+            trials=self._budget.trials,
+            gradients=self._budget.gradients,
+            seconds=self._budget.seconds,
+        )
+
+    def _plan(self) -> Plan:
+        """Choose the pushes of the next round."""
+        number = self._store.rounds
+        rng = np.random.default_rng([self._settings.seed, CHOICE, number])
+        items = self._policy.choose(self._frontier(), self._network, self._budget.room(), rng)
+        if not items:
+            raise AfirError(
+                f"the policy {self._settings.policy!r} must choose something while pushes are "
+                "left, got nothing"
+            )
+        return Plan(number, self._outlook.searched_ceiling, tuple(items))
+
+    def _round(self, plan: Plan) -> Round:
+        """The tasks of a plan; its pushes are used up."""
+        tasks: list[Push] = []
+        left: list[int | None] = []
+        frontier = self._frontier()
+        for item in plan.items:
+            eq = self._network.eqs[item.eq]
+            # A limit that was changed may have closed an EQ whose round had begun.
+            if item.push in frontier.left(item.eq):
+                terms = frontier.take(item)
+                first = self._outlook.is_first(frontier)
+                left.append(len(frontier.left(item.eq)) if first else 0)
+            else:
+                listed = self._outlook.pushes(eq)
+                terms = listed[item.push % len(listed)]
+                left.append(None)
+            seed = (self._settings.seed, TRIAL, eq.number, item.push)
+            tasks.append(Push(eq.point(), terms, plan.ceiling, seed))
+        return Round(
+            plan,
+            tasks,
+            left,
+            self._network,
+            self._dismissals,
+            referenced=bool(self._settings.reference),
+            window=self._outlook.ceiling if self._settings.reference else None,
+        )
+
+    def _stopped_early(self) -> bool:
+        """Whether the run ends though something is left to try."""
+        return self._wanted_found() or self._budget.used_up() is not None
+
+    def _wanted_found(self) -> bool:
+        wanted = self._store.wanted()
+        return wanted is not None and self._network.find_eq(*wanted) is not None
+
+    def _reason_to_stop(self) -> StoppedBy | None:
+        if self._wanted_found():
+            return StoppedBy.WANTED
+        if not self._anything_left():
+            return StoppedBy.NOTHING_LEFT
+        return self._budget.used_up()
+
+    def _anything_left(self) -> bool:
+        """Whether there are pushes left, or would be with a model that a limit kept from being."""
+        learning = self._learning
+        kept = learning is not None and self._stopped_early() and learning.to_come
+        return kept or self._frontier().anything_left()
+
+    def _frontier(self) -> Frontier:
+        """The pushes to choose from."""
+        wanted = self._settings.attempts
+        learning = self._learning
+        return self._outlook.frontier(wanted if learning is None else learning.attempts(wanted))
