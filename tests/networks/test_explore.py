@@ -63,8 +63,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_public_names_are_there() -> None:
     for name in networks.__all__:
         assert getattr(networks, name) is not None
-    with pytest.raises(AttributeError, match="explor"):
-        _ = networks.exploration
+    with pytest.raises(AttributeError, match="explroe"):
+        _ = networks.explroe
 
 
 def test_everything_is_found_and_tried(whole: Path) -> None:
