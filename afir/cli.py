@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -168,7 +169,9 @@ def _leave_at_once() -> None:
         os.write(2, b"Stopped.\n")
         os._exit(INTERRUPTED)
 
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it may be ignored
+    main_thread = threading.current_thread() is threading.main_thread()
+    # Another handler is somebody else's, or Ctrl-C is to be ignored.
+    if main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, leave)
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from afir.errors import InputError
+from afir.interrupts import interruptible
 
 
 def new_file(
@@ -81,19 +82,20 @@ def writing(*paths: Path) -> Iterator[list[Path]]:
         for path, target in zip(paths, targets, strict=True)
     ]
     made = [(d, t) for d, t, path in zip(drafts, targets, paths, strict=True) if d is not path]
-    try:
-        yield drafts
-        for draft, target in made:
-            if target.exists():
-                shutil.copymode(target, draft)
-            draft.replace(target)
-    except OSError as error:
-        names = ", ".join(map(str, paths))
-        raise InputError(f"{names} cannot be written: {_reason(error)}") from error
-    finally:
-        for draft, _ in made:
-            with suppress(OSError):
-                draft.unlink()
+    with interruptible():
+        try:
+            yield drafts
+            for draft, target in made:
+                if target.exists():
+                    shutil.copymode(target, draft)
+                draft.replace(target)
+        except OSError as error:
+            names = ", ".join(map(str, paths))
+            raise InputError(f"{names} cannot be written: {_reason(error)}") from error
+        finally:
+            for draft, _ in made:
+                with suppress(OSError):
+                    draft.unlink()
 
 
 def _reason(error: OSError) -> str:

@@ -13,9 +13,9 @@ import click
 
 from afir.errors import InputError
 from afir.files import new_file
+from afir.interrupts import interruptible
 from afir.terminal import (
     LiveLine,
-    interruptible,
     json_option,
     messages,
     option_values,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from afir.errors import InputError
+from afir.interrupts import exit_code, terminable
 from afir.terminal import (
     LiveLine,
-    exit_code,
     json_option,
     messages,
     option_values,
@@ -19,7 +19,6 @@ from afir.terminal import (
     print_table,
     remark,
     results,
-    terminable,
 )
 
 if TYPE_CHECKING:

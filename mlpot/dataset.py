@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,9 +122,9 @@ def read_dataset(path: Path) -> Dataset:
             )
     charge, multiplicity, surface, options = _origin(first)
     try:
-        molecule = Molecule(numbers, int(charge), int(multiplicity))
-        known_options = dict(json.loads(options))
-    except ValueError as error:
+        molecule = Molecule(numbers, _whole(charge), _whole(multiplicity))
+        known_options = dict(json.loads(unquote(options)))
+    except (ValueError, TypeError) as error:
         raise InputError(f"{path}, frame 0: {error}") from error
     data = Dataset(
         molecule,
@@ -148,6 +149,14 @@ def _origin(atoms: Any) -> tuple[str, str, str, str]:
     if isinstance(options, Mapping):  # ASE's reader may have made it of the text
         options = json.dumps(dict(options), sort_keys=True)
     return str(charge), str(multiplicity), str(surface), str(options)
+
+
+def _whole(text: str) -> int:
+    """A charge or multiplicity; some write them with a decimal point."""
+    value = float(text)
+    if not value.is_integer():
+        raise ValueError(f"charge and multiplicity must be whole numbers, got {text}")
+    return int(value)
 
 
 def _refuse_nonsense(path: Path, data: Dataset) -> None:

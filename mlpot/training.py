@@ -271,7 +271,7 @@ def _round(
             tell(Progress(step, steps, of_energy, of_gradient, bool(better.any())))
             if min(stale) >= training.patience:
                 break
-    if not (improved | np.isfinite(measure)).all():  # else the weights are those before training
+    if starts is None and not (improved | np.isfinite(measure)).all():  # they learned nothing
         raise InputError(
             "training must come to finite errors, it diverged from the start; lower the rate "
             f"({training.rate:g}) or look for labels that are wrong"

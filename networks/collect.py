@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from ase import Atoms
@@ -202,9 +203,11 @@ def label(
     Raises
     ------
     InputError
-        If `partial` holds labels of another surface.
+        If `partial` holds labels of another molecule or surface.
     """
-    mark = json.dumps([surface, dict(options)], sort_keys=True)
+    molecule = pool.molecule
+    state = [*molecule.numbers, molecule.charge, molecule.multiplicity]
+    mark = json.dumps([state, surface, dict(options)], sort_keys=True)
     known = _read_partial(partial, mark)
     names = {index: _name(pool.positions[index]) for index in chosen}
     for index in chosen:
@@ -251,7 +254,9 @@ def write_frames(
             multiplicity=pool.molecule.multiplicity,
         )
         if options:
-            atoms.info["surface_options"] = json.dumps(dict(options), sort_keys=True)
+            # Quotes and backslashes in a value are not safe in this format.
+            text = json.dumps(dict(options), sort_keys=True)
+            atoms.info["surface_options"] = quote(text, safe="{}[]:, ")
         frames.append(atoms)
     with writing(path) as (target,):
         write(target, frames, format="extxyz")
@@ -267,7 +272,7 @@ def _read_partial(path: Path, mark: str) -> dict[str, Labelled]:
     if not path.exists():
         return {}
     wrong = (
-        f"{path} must hold labels of the same surface with the same options, it holds others; "
+        f"{path} must hold labels of the same molecule, surface and options, it holds others; "
         "delete it or choose another output"
     )
     try:

@@ -8,14 +8,13 @@ from typing import Any
 import click
 
 from afir.errors import InputError
+from afir.interrupts import exit_code, terminable
 from afir.terminal import (
     LiveLine,
-    exit_code,
     messages,
     option_values,
     remark,
     surface_option_option,
-    terminable,
 )
 
 

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from afir.errors import InputError
+from afir.interrupts import exit_code, terminable
 from afir.terminal import (
     LiveLine,
-    exit_code,
     messages,
     option_values,
     remark,
     state_options,
     surface_option_option,
-    terminable,
 )
 from networks.summary import print_end, print_sections
 
@@ -219,17 +218,21 @@ def resume(
     _try_surfaces(before.settings, before.molecule)
     start = before.network.eqs.get("EQ0")
     as_before = stored_job(before.job).get("workers", 1)
-    events = resumption(
-        run,
-        workers=as_before if workers is None else workers,
-        window_kj_mol=changed("window", window),
-        bond_depth=changed("bond_depth", bond_depth),
-        max_trials=changed("max_trials", max_trials),
-        max_gradients=changed("max_gradients", max_gradients),
-        max_seconds=changed("max_seconds", max_seconds),
-        patience=changed("patience", patience),
-        task_seconds=changed("task_seconds", task_seconds),
-    )
+    try:
+        with terminable(), LiveLine(messages(), "asking the surface for EQ0 once more"):
+            events = resumption(
+                run,
+                workers=as_before if workers is None else workers,
+                window_kj_mol=changed("window", window),
+                bond_depth=changed("bond_depth", bond_depth),
+                max_trials=changed("max_trials", max_trials),
+                max_gradients=changed("max_gradients", max_gradients),
+                max_seconds=changed("max_seconds", max_seconds),
+                patience=changed("patience", patience),
+                task_seconds=changed("task_seconds", task_seconds),
+            )
+    except KeyboardInterrupt as stop:
+        return _stopped(run, stop)
     zero = None if start is None else start.energy
     return _follow(events, run, Tally(before.molecule, zero, before.settings.reference), before)
 
@@ -346,6 +349,12 @@ def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
     return molecule, positions, replace(job.settings, wanted=coordinates)
 
 
+def _stopped(run: Path, stop: KeyboardInterrupt) -> int:
+    """Say that a run can go on; the exit code."""
+    click.echo(f"Stopped. Nothing is lost: `afir resume {run}` goes on.", err=True)
+    return exit_code(stop)
+
+
 def _follow(events: Iterator[Event], path: Path, tally: Tally, before: Run | None = None) -> int:
     """Show a run until it ends, then sum up; Ctrl-C and SIGTERM lose nothing and say so.
 
@@ -360,8 +369,7 @@ def _follow(events: Iterator[Event], path: Path, tally: Tally, before: Run | Non
     except KeyboardInterrupt as stop:
         if isinstance(events, Generator):
             events.close()
-        click.echo(f"Stopped. Nothing is lost: `afir resume {path}` goes on.", err=True)
-        return exit_code(stop)
+        return _stopped(path, stop)
     loaded = load_run(path)
     print_sections(loaded, _SHOWN, costs=False)
     if before is not None and replace(before.summary, seconds=0.0) == replace(

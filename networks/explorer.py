@@ -144,7 +144,7 @@ def resume(
             check_unchanged(store)
         if settings != old:
             store.change_settings(settings)
-    except AfirError:
+    except BaseException:
         store.close()
         raise
     return _events(store, policy, workers, executor)

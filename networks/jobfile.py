@@ -30,7 +30,7 @@ from typing import Any
 
 from afir.errors import InputError
 from afir.molecule import Molecule
-from networks.settings import Settings
+from networks.settings import Settings, located
 
 _RENAMED = {"window": "window_kj_mol", "target_atoms": "targets"}  # job key → settings field
 _PATHS = ("input", "output", "wanted")
@@ -114,17 +114,9 @@ def read_job_file(path: Path) -> dict[str, Any]:
         if key in values:
             values[key] = str(path.parent / _text(key, values[key]))
     for key in _SURFACES:
-        if key in values:
-            values[key] = _located(_text(key, values[key]), path.parent)
+        if isinstance(values.get(key), str):
+            values[key] = located(values[key], path.parent)
     return values
-
-
-def _located(surface: str, folder: Path) -> str:
-    """The name of a surface; a file in it that lies in the folder gets its absolute path."""
-    name, _, argument = surface.partition(":")
-    if not argument or not (folder / argument).is_file():
-        return surface
-    return f"{name}:{(folder / argument).absolute()}"
 
 
 def job_from(values: Mapping[str, Any]) -> Job:
@@ -153,7 +145,7 @@ def job_from(values: Mapping[str, Any]) -> Job:
     settings["step"] = dict(step)
     for key in _SURFACES:  # so that the run can be resumed from any folder
         if isinstance(settings.get(key), str):
-            settings[key] = _located(settings[key], Path())
+            settings[key] = located(settings[key], Path())
     if "gamma" in given:
         settings["step"]["gamma"] = _number("gamma", given["gamma"])
     return Job(

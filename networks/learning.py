@@ -266,7 +266,7 @@ class Learning:
             index: Labelled(float(energy), gradient)
             for index, (energy, gradient) in enumerate(zip(energies, gradients, strict=True))
         }
-        write_frames(path, everything, known, self._settings.reference)
+        write_frames(path, everything, known, *self._settings.reported)
         return len(known)
 
 

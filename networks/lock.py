@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from afir.errors import InputError
+
+_LOOKS = 0.1
+"""Seconds: far longer than `writer` takes."""
 
 
 class Lock:
@@ -25,6 +29,7 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         self._path = _beside(path)
+        give_up = time.monotonic() + _LOOKS
         while True:
             try:
                 self._file = cast("BinaryIO", self._path.open("a+b", buffering=0))
@@ -37,6 +42,9 @@ class Lock:
             except BlockingIOError:
                 holder = _holder(self._file)
                 self._file.close()
+                if time.monotonic() < give_up:  # somebody may only be looking who writes
+                    time.sleep(0.01)
+                    continue
                 raise InputError(
                     f"{path} must not be in use, but process {holder} is writing it"
                 ) from None

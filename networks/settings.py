@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,6 +28,19 @@ KEEP = Keep.KEEP
 """Stands for a setting that stays as it is, where None means no limit."""
 
 Coordinates: TypeAlias = "tuple[tuple[float, float, float], ...]"
+
+
+def located(surface: str, folder: Path, *, moved: bool = False) -> str:
+    """The name of a surface with the absolute path of the file in it, if the folder has it.
+
+    With `moved` a file that is not where the name says is looked for in the folder itself.
+    """
+    name, _, argument = surface.partition(":")
+    paths = [folder / argument, *([folder / Path(argument).name] if moved else [])]
+    for path in paths:
+        if argument and path.is_file():
+            return f"{name}:{path.absolute()}"
+    return surface
 
 
 @dataclass(frozen=True)

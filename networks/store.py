@@ -40,7 +40,7 @@ from networks.records import (
     Trial,
     Used,
 )
-from networks.settings import Settings
+from networks.settings import Settings, located
 from networks.tasks import TaskResult
 
 
@@ -522,6 +522,11 @@ class Store:
         known = json.loads(row.settings)
         # Before there was a choice, runs learned with networks.
         before = {"learner": "delta"} if known.get("learn") else {}
+        # A model may have been moved together with its run.
+        for key in ("surface", "reference"):
+            if key in known:
+                here = located(known[key], Path())
+                known[key] = located(here, path.absolute().parent, moved=True)
         self.settings = Settings.from_dict(before | known)
         self.job = row.job
 

@@ -1,7 +1,9 @@
 """Whether the surface of a run still is the one that the run began with.
 
 A surface may be a file that was replaced, a calculator that was changed, a package that was
-updated. Energies of two surfaces in one network would be wrong without anybody seeing it.
+updated. Energies of two surfaces in one network would be wrong without anybody seeing it. What is
+asked is the surface whose energies are reported, at EQ0: a change that leaves that as it is, or
+another surface to search on, is not noticed.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -93,8 +94,14 @@ def test_a_run_does_not_go_on_with_another_potential(
     capsys.readouterr()
     assert main(["resume", str(tmp_path / "a.db"), "--max-trials", "2"]) == 0
     assert "learned from C4H6 only" in capsys.readouterr().err
+    (tmp_path / "moved").mkdir()
+    for name in ("a.db", "a.model"):
+        shutil.move(tmp_path / name, tmp_path / "moved" / name)
+    assert main(["resume", str(tmp_path / "moved" / "a.db"), "--max-trials", "3"]) == 0
+    for name in ("a.db", "a.model"):
+        shutil.move(tmp_path / "moved" / name, tmp_path / name)
     random_potential("painn", 2, base="gfn2", scale=0.5).save(tmp_path / "a.model")
-    assert main(["resume", str(tmp_path / "a.db"), "--max-trials", "4"]) == 2
+    assert main(["resume", str(tmp_path / "a.db"), "--max-trials", "5"]) == 2
     assert "kJ/mol off: bring back what was changed" in capsys.readouterr().err
     with open_run(tmp_path / "a.db") as store:
-        assert sum(store.summary().trials.values()) == 2
+        assert sum(store.summary().trials.values()) == 3

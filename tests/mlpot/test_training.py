@@ -107,8 +107,36 @@ def test_a_charge_that_is_none(tmp_path: Path, data: Dataset) -> None:
         read_dataset(tmp_path / "data.extxyz")
 
 
+@pytest.mark.parametrize(
+    ("text", "charge"), [("charge=0.0 multiplicity=1.0", 0), ("charge=-2.0 multiplicity=1", -2)]
+)
+def test_charges_with_a_decimal_point(
+    tmp_path: Path, data: Dataset, text: str, charge: int
+) -> None:
+    write_data(tmp_path / "data.extxyz", data.part(range(2)))
+    written = (tmp_path / "data.extxyz").read_text()
+    assert "charge=0 multiplicity=1" in written
+    (tmp_path / "data.extxyz").write_text(written.replace("charge=0 multiplicity=1", text))
+    assert read_dataset(tmp_path / "data.extxyz").molecule.charge == charge
+
+
+@pytest.mark.parametrize("options", ["3", "null", '"[1, 2]"', "T", "what"])
+def test_options_that_are_none(tmp_path: Path, data: Dataset, options: str) -> None:
+    write_data(tmp_path / "data.extxyz", data.part(range(2)))
+    written = (tmp_path / "data.extxyz").read_text()
+    changed = written.replace("charge=0", f"surface_options={options} charge=0")
+    (tmp_path / "data.extxyz").write_text(changed)
+    with pytest.raises(InputError, match="frame 0"):
+        read_dataset(tmp_path / "data.extxyz")
+
+
 def test_options_of_the_surface_are_kept(tmp_path: Path, data: Dataset) -> None:
-    options = {"solvent": "water", "accuracy": 0.1}
+    options = {
+        "solvent": "water",
+        "accuracy": 0.1,
+        "command": 'a "b" c\\d %22 \n wäßrig',
+        "more": {"a": [1, None]},
+    }
     write_data(tmp_path / "data.extxyz", data.part(range(2)), options)
     assert read_dataset(tmp_path / "data.extxyz").surface_options == options
 

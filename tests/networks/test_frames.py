@@ -160,6 +160,9 @@ def test_labelling_goes_on_where_it_was_stopped(run: Path, tmp_path: Path) -> No
     assert rest.done == 12 - 5 - 3 + 3
     with pytest.raises(InputError, match="it holds others"):
         list(label(everything, chosen, rest, partial, "gfn2", {"accuracy": 0.1}))
+    cation = replace(everything, molecule=replace(HCN, charge=1, multiplicity=2))
+    with pytest.raises(InputError, match="it holds others"):
+        list(label(cation, chosen, rest, partial, "gfn2", {}))
 
 
 class Full(SerialExecutor):

@@ -104,6 +104,33 @@ def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert heights["TS0"] == pytest.approx(REFERENCE["TS"], abs=0.3)
 
 
+def test_ctrl_c_while_a_file_is_written_leaves_nothing(folder: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from afir import cli; from afir.files "
+        "import writing\n"
+        "def write():\n"
+        "    with writing(Path('out.txt')) as (draft,):\n"
+        "        draft.write_text('half'); print('writing', flush=True); time.sleep(60)\n"
+        "cli._leave_at_once()\n"
+        "write()\n"
+    )
+    before = sorted(path.name for path in folder.iterdir())
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path))),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "writing\n"
+        assert sorted(path.name for path in folder.iterdir()) != before
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
 def test_a_run_that_is_being_written_is_shown_as_such(
     run_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
