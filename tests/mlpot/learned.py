@@ -10,7 +10,9 @@ import pytest
 
 from afir.molecule import Positions
 from afir.structures import read_structure
+from afir.surface import load_surface
 from mlpot.architecture import Architecture
+from mlpot.dataset import Dataset
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("schnetpack", reason="schnetpack is not installed")
@@ -43,3 +45,27 @@ def random_potential(
         torch.manual_seed(seed)
         states.append(model.Network(about.architecture).state_dict())
     return potential.Potential(about, states, dtype=dtype)
+
+
+def labelled(surface: str, count: int, width: float = 0.08, seed: int = 0) -> Dataset:
+    """Butadiene displaced at random, ten frames a trial."""
+    x = geometries(count, seed, width)
+    said = load_surface(surface, BUTADIENE).evaluate(x)
+    return Dataset(
+        BUTADIENE,
+        x,
+        said.energies,
+        said.gradients,
+        tuple(f"t{index // 10}" for index in range(count)),
+        tuple("push" if index % 2 else "path" for index in range(count)),
+        surface,
+    )
+
+
+def write_data(path: Path, data: Dataset, options: dict[str, Any] | None = None) -> None:
+    from networks.collect import Pool, write_frames
+    from networks.tasks import Labelled
+
+    labels = {k: Labelled(float(data.energies[k]), data.gradients[k]) for k in range(len(data))}
+    held = Pool(data.molecule, data.positions, data.energies, data.groups, data.stages)
+    write_frames(path, held, labels, data.surface, options)

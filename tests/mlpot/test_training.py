@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from ase.io import read, write
-from learned import BUTADIENE, geometries, random_potential
+from learned import BUTADIENE, geometries, labelled, random_potential, write_data
 
 from afir.cli import main
 from afir.contract import check_surface
@@ -19,7 +16,7 @@ from afir.errors import InputError
 from afir.surface import load_surface
 from mlpot.architecture import Architecture
 from mlpot.committee import BAD, calibrate, spearman, trust
-from mlpot.dataset import Dataset, above, read_dataset, split
+from mlpot.dataset import Dataset
 
 training = pytest.importorskip("mlpot.training")
 model = pytest.importorskip("mlpot.model")
@@ -30,127 +27,9 @@ potential = pytest.importorskip("mlpot.potential")
 SMALL = Architecture("painn", features=16, interactions=2)
 
 
-def labelled(surface: str, count: int, width: float = 0.08, seed: int = 0) -> Dataset:
-    """Butadiene displaced at random, ten frames a trial."""
-    x = geometries(count, seed, width)
-    said = load_surface(surface, BUTADIENE).evaluate(x)
-    return Dataset(
-        BUTADIENE,
-        x,
-        said.energies,
-        said.gradients,
-        tuple(f"t{index // 10}" for index in range(count)),
-        tuple("push" if index % 2 else "path" for index in range(count)),
-        surface,
-    )
-
-
 @pytest.fixture(scope="module")
 def data() -> Dataset:
     return labelled("gfn2", 120)
-
-
-def write_data(path: Path, data: Dataset, options: dict[str, Any] | None = None) -> None:
-    from networks.collect import Pool, write_frames
-    from networks.tasks import Labelled
-
-    labels = {k: Labelled(float(data.energies[k]), data.gradients[k]) for k in range(len(data))}
-    held = Pool(data.molecule, data.positions, data.energies, data.groups, data.stages)
-    write_frames(path, held, labels, data.surface, options)
-
-
-def test_what_is_collected_is_read(tmp_path: Path, data: Dataset) -> None:
-    write_data(tmp_path / "data.extxyz", data)
-    again = read_dataset(tmp_path / "data.extxyz")
-    assert again.molecule == data.molecule
-    assert again.groups == data.groups
-    assert again.stages == data.stages
-    assert again.surface == "gfn2"
-    assert np.allclose(again.positions, data.positions, atol=1e-7)
-    assert np.allclose(again.energies, data.energies, atol=1e-7)
-    assert np.allclose(again.gradients, data.gradients, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "said"),
-    [
-        ("charge", 2, "one charge, multiplicity and surface, those of frame 2"),
-        ("surface", "dft", "one charge, multiplicity and surface, those of frame 2"),
-        ("surface_options", '{"solvent": "water"}', "those of frame 2"),
-        ("energy", np.nan, "finite numbers, frame 2 does not"),
-        ("gap", 0.0, "frame 2 has two atoms on one spot"),
-    ],
-)
-def test_frames_that_spoil_the_others_are_refused(
-    tmp_path: Path, data: Dataset, key: str, value: Any, said: str
-) -> None:
-    energies, positions = data.energies[:4].copy(), data.positions[:4].copy()
-    if key == "energy":
-        energies[2] = value
-    if key == "gap":
-        positions[2, 1] = positions[2, 0]
-    changed = replace(data.part(range(4)), energies=energies, positions=positions)
-    write_data(tmp_path / "data.extxyz", changed)
-    if key not in ("energy", "gap"):
-        frames = read(tmp_path / "data.extxyz", index=":")
-        frames[2].info[key] = value
-        write(tmp_path / "data.extxyz", frames)
-    with pytest.raises(InputError, match=said):
-        read_dataset(tmp_path / "data.extxyz")
-
-
-def test_a_charge_that_is_none(tmp_path: Path, data: Dataset) -> None:
-    write_data(tmp_path / "data.extxyz", data.part(range(2)))
-    text = (tmp_path / "data.extxyz").read_text().replace("charge=0", "charge=neutral")
-    (tmp_path / "data.extxyz").write_text(text)
-    with pytest.raises(InputError, match="frame 0"):
-        read_dataset(tmp_path / "data.extxyz")
-
-
-@pytest.mark.parametrize(
-    ("text", "charge"), [("charge=0.0 multiplicity=1.0", 0), ("charge=-2.0 multiplicity=1", -2)]
-)
-def test_charges_with_a_decimal_point(
-    tmp_path: Path, data: Dataset, text: str, charge: int
-) -> None:
-    write_data(tmp_path / "data.extxyz", data.part(range(2)))
-    written = (tmp_path / "data.extxyz").read_text()
-    assert "charge=0 multiplicity=1" in written
-    (tmp_path / "data.extxyz").write_text(written.replace("charge=0 multiplicity=1", text))
-    assert read_dataset(tmp_path / "data.extxyz").molecule.charge == charge
-
-
-@pytest.mark.parametrize("options", ["3", "null", '"[1, 2]"', "T", "what"])
-def test_options_that_are_none(tmp_path: Path, data: Dataset, options: str) -> None:
-    write_data(tmp_path / "data.extxyz", data.part(range(2)))
-    written = (tmp_path / "data.extxyz").read_text()
-    changed = written.replace("charge=0", f"surface_options={options} charge=0")
-    (tmp_path / "data.extxyz").write_text(changed)
-    with pytest.raises(InputError, match="frame 0"):
-        read_dataset(tmp_path / "data.extxyz")
-
-
-def test_options_of_the_surface_are_kept(tmp_path: Path, data: Dataset) -> None:
-    options = {
-        "solvent": "water",
-        "accuracy": 0.1,
-        "command": 'a "b" c\\d %22 \n wäßrig',
-        "more": {"a": [1, None]},
-    }
-    write_data(tmp_path / "data.extxyz", data.part(range(2)), options)
-    assert read_dataset(tmp_path / "data.extxyz").surface_options == options
-
-
-def test_a_large_trial_does_not_become_a_small_share(data: Dataset) -> None:
-    """Each part is as near to its share as half of the trial that comes next."""
-    sizes = [8, 80, *[1] * 12]
-    groups = tuple(str(number) for number, size in enumerate(sizes) for _ in range(size))
-    uneven = replace(data.part(range(100)), groups=groups)
-    for seed in range(12):
-        parts = split(uneven, np.random.default_rng(seed), validation=0.1, test=0.1)
-        assert len(parts.train) >= 80
-        assert 1 <= len(parts.validation) <= 14
-        assert 1 <= len(parts.test) <= 14
 
 
 def test_training_that_diverges_is_no_potential(data: Dataset) -> None:
@@ -160,22 +39,6 @@ def test_training_that_diverges_is_no_potential(data: Dataset) -> None:
     asked = recipe.Recipe(SMALL, training.Training(fewest_steps=3, epochs=1), test=0.0)
     with pytest.raises(InputError, match="it diverged from the start"):
         recipe.make(replace(part, energies=energies), asked)
-
-
-def test_no_trial_is_in_two_parts(data: Dataset) -> None:
-    for seed in range(10):
-        parts = split(data, np.random.default_rng(seed), validation=0.2, test=0.1)
-        groups = [set(part.groups) for part in (parts.train, parts.validation, parts.test)]
-        for one, other in combinations(groups, 2):
-            assert not one & other
-        assert sum(map(len, (parts.train, parts.validation, parts.test))) == len(data)
-        assert len(parts.validation) == pytest.approx(0.2 * len(data), abs=10)
-        assert len(parts.test) == pytest.approx(0.1 * len(data), abs=10)
-    few = data.part(range(20))
-    with pytest.raises(InputError, match="3 trials or more"):
-        split(few, np.random.default_rng(0))
-    with pytest.raises(InputError, match="`validation` and `test` must be shares"):
-        split(data, np.random.default_rng(0), validation=0.6, test=0.5)
 
 
 def test_references_give_the_mean_energy(data: Dataset) -> None:
@@ -344,18 +207,6 @@ def test_each_network_learns_from_trials_of_its_own(data: Dataset) -> None:
         recipe.Recipe(SMALL, half)
 
 
-def test_what_a_base_leaves(data: Dataset) -> None:
-    base = load_surface("gfn1", BUTADIENE)
-    part = data.part(range(5))
-    left = above(part, base)
-    below = base.evaluate(part.positions)
-    assert np.allclose(left.energies + below.energies, part.energies)
-    assert np.allclose(left.gradients + below.gradients, part.gradients)
-    broken = part.positions.copy()
-    broken[2, 1] = broken[2, 0] + 0.01
-    assert len(above(replace(part, positions=broken), base)) == 4
-
-
 def test_calibration_makes_the_spread_as_large_as_the_error(data: Dataset) -> None:
     potential = random_potential("painn", 4)
     said = potential.predict(BUTADIENE, data.positions)
@@ -482,21 +333,3 @@ def test_from_the_command_line(
     )
     assert main(["train", *more, "--base", data.surface]) == 2
     assert "--base must be another surface" in capsys.readouterr().err
-
-
-def test_data_that_is_none(tmp_path: Path, data: Dataset) -> None:
-    with pytest.raises(InputError, match="which is none"):
-        read_dataset(tmp_path / "missing.extxyz")
-    (tmp_path / "empty.extxyz").write_text("")
-    with pytest.raises(InputError, match="must"):
-        read_dataset(tmp_path / "empty.extxyz")
-    write_data(tmp_path / "data.extxyz", data.part(range(3)))
-    frames = read(tmp_path / "data.extxyz", index=":")
-    frames[1].numbers = frames[1].numbers[::-1]
-    write(tmp_path / "mixed.extxyz", frames)
-    with pytest.raises(InputError, match="frame 1 is another"):
-        read_dataset(tmp_path / "mixed.extxyz")
-    frames[0].calc = None
-    write(tmp_path / "bare.extxyz", frames[:1])
-    with pytest.raises(InputError, match="energies and forces"):
-        read_dataset(tmp_path / "bare.extxyz")
