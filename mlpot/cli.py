@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -215,7 +214,7 @@ def train(
                 "frames": trained.potential.description.notes["frames"],
                 "errors": {part: [row.plain() for row in rows] for part, rows in judged.items()},
                 "calibration": trained.calibration.plain(),
-                "trust": None if held is None else held.plain(),
+                "trust": None if held is None else vars(held),
             }
         )
         return 0
@@ -278,9 +277,9 @@ def test(model: Path, data: Path, figure: Path | None, device: str, as_json: boo
         print_json(
             {
                 "errors": [row.plain() for row in rows],
-                "trust": trusted.plain(),
+                "trust": vars(trusted),
                 "calibration": about.calibration,
-                "limit_ev_per_angstrom": about.limit if math.isfinite(about.limit) else None,
+                "limit_ev_per_angstrom": about.limit,
             }
         )
         return 0

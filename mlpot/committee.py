@@ -49,15 +49,14 @@ class Calibration:
     ranking: float
     limit: float
 
-    def plain(self) -> dict[str, float | None]:
-        """The same by names that hold the units; None for what is not known or without limit."""
-        values = {
+    def plain(self) -> dict[str, float]:
+        """The same by names that hold the units."""
+        return {
             "factor": self.factor,
             "coverage": self.coverage,
             "ranking": self.ranking,
             "limit_ev_per_angstrom": self.limit,
         }
-        return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,6 @@ class Trust:
     trusted: float
     bad: int
     caught: int
-
-    def plain(self) -> dict[str, float | int | None]:
-        """The same as JSON has it: None for what cannot be told."""
-        return {name: value if np.isfinite(value) else None for name, value in vars(self).items()}
 
 
 def trust(potential: Potential, data: Dataset) -> Trust:

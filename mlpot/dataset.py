@@ -101,6 +101,7 @@ def read_dataset(path: Path) -> Dataset:
         raise InputError(f"{path} must hold frames, it holds none")
     first = frames[0]
     numbers = tuple(int(z) for z in first.numbers)
+    origin = _origin(first)
     energies, gradients = [], []
     for index, atoms in enumerate(frames):
         if tuple(atoms.numbers) != numbers:
@@ -115,12 +116,12 @@ def read_dataset(path: Path) -> Dataset:
             raise InputError(
                 f"{path} must hold energies and forces, frame {index}: {error}"
             ) from error
-        if _origin(atoms) != _origin(first):
+        if _origin(atoms) != origin:
             raise InputError(
                 f"{path} must hold labels of one charge, multiplicity and surface, those of frame "
                 f"{index} are others than those of frame 0"
             )
-    charge, multiplicity, surface, options = _origin(first)
+    charge, multiplicity, surface, options = origin
     try:
         molecule = Molecule(numbers, _whole(charge), _whole(multiplicity))
         known_options = dict(json.loads(unquote(options)))

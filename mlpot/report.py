@@ -40,19 +40,17 @@ class Errors:
     worst_energy: float
     spread: float
 
-    def plain(self) -> dict[str, str | int | float | None]:
-        """The same by names that hold the units; None for what is no finite number."""
-        values: dict[str, float] = {
+    def plain(self) -> dict[str, str | int | float]:
+        """The same by names that hold the units."""
+        return {
+            "origin": self.origin,
+            "frames": self.frames,
             "energy_ev": self.energy,
             "relative_energy_ev": self.relative_energy,
             "gradient_ev_per_angstrom": self.gradient,
             "worst_energy_ev": self.worst_energy,
             "spread_ev_per_angstrom": self.spread,
         }
-        plain: dict[str, str | int | float | None] = {"origin": self.origin, "frames": self.frames}
-        for name, value in values.items():
-            plain[name] = value if np.isfinite(value) else None
-        return plain
 
 
 def judge(potential: Potential, data: Dataset) -> list[Errors]:

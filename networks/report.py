@@ -404,7 +404,12 @@ def advice(run: Run, path: Path) -> list[str]:
     ]
 
 
-_LIMITS = (StoppedBy.TRIALS, StoppedBy.GRADIENTS, StoppedBy.SECONDS, StoppedBy.PATIENCE)
+_LIMITS = {
+    StoppedBy.TRIALS: "--max-trials",
+    StoppedBy.GRADIENTS: "--max-gradients",
+    StoppedBy.SECONDS: "--max-seconds",
+    StoppedBy.PATIENCE: "--patience",
+}
 
 
 def _raised(run: Run) -> list[str]:
@@ -416,14 +421,8 @@ def _raised(run: Run) -> list[str]:
         (StoppedBy.SECONDS, settings.max_seconds, summary.seconds),
         (StoppedBy.PATIENCE, settings.patience, run.barren),
     ]
-    options = {
-        StoppedBy.TRIALS: "--max-trials",
-        StoppedBy.GRADIENTS: "--max-gradients",
-        StoppedBy.SECONDS: "--max-seconds",
-        StoppedBy.PATIENCE: "--patience",
-    }
     return [
-        f"{options[kind]} {2 * ceil(max(limit or 0, used, 1))}"
+        f"{_LIMITS[kind]} {2 * ceil(max(limit or 0, used, 1))}"
         for kind, limit, used in limits
         # The clock and the gradients of a round that was cut may be a little below their limit.
         if kind is summary.complete.stopped_by or (limit is not None and used >= limit)

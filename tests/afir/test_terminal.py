@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import sys
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.file_proxy import FileProxy
 
 from afir.errors import InputError
-from afir.terminal import messages, option_values, print_table, results
+from afir.terminal import messages, option_values, print_json, print_table, results
 
 
 def test_a_row_of_a_piped_table_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,3 +49,13 @@ def test_option_values() -> None:
     for wrong in ("accuracy", "=1", "1a=2", ""):
         with pytest.raises(InputError, match="KEY=VALUE"):
             option_values([wrong])
+
+
+def test_what_is_not_finite_is_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a": float("inf"), "b": [1.5, (float("nan"), 2)], "c": None, "d": True})
+    assert json.loads(capsys.readouterr().out) == {
+        "a": None,
+        "b": [1.5, [None, 2]],
+        "c": None,
+        "d": True,
+    }
