@@ -1,36 +1,58 @@
 """The intrinsic reaction coordinate: steepest descent in mass-weighted coordinates.
 
-Local quadratic approximation (10.1063/1.454172) from the exact Hessian of the transition
-state, carried along by Bofill updates; the step follows how well the model foretold the last
-gradient. Past its inflection, with the model's minimum close by, the path has entered the basin of
-its end and a minimisation with short steps finishes it.
+Local quadratic approximation (`afir.searches.lqa`) from the exact Hessian of the transition state,
+carried along by TS-BFGS updates and turned with the atoms. How far a step ended beside the true
+line decides how long the next one is. Close to the end a minimisation takes over, and gives back
+when more energy falls than the model said: then it was no basin yet.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from afir.driver import Search, stage
 from afir.errors import SurfaceError
-from afir.geometry import dissociated
+from afir.geometry import (
+    components,
+    dissociated,
+    internal_part,
+    local_turns,
+    rigid_step,
+    superpose,
+    turned_back,
+    turned_hessian,
+)
 from afir.molecule import Molecule, Positions
-from afir.quadratic import Matrix, Vector, bofill, vibrations
-from afir.searches.minimum import PathPoint, minimise, settle
+from afir.quadratic import Vector, longest, surroundings, ts_bfgs, vibrations
+from afir.searches.irc_end import LARGEST_RISE, LONGEST_MOVE, finished
+from afir.searches.lqa import Line
+from afir.searches.minimum import PathPoint, descend
 from afir.searches.settings import StepSettings
 from afir.stationary import Minimum, Outcome, StationaryPoint
-from afir.units import BOHR, HARTREE_PER_BOHR
+from afir.units import BOHR, HARTREE_PER_BOHR, KJ_PER_MOL, WAVENUMBER
 
-_FIRST = 0.15 * BOHR  # amu^½ Å: first displacement along the imaginary mode
-_START_STEP, _SHORTEST, _LONGEST = 0.15 * BOHR, 0.03 * BOHR, 0.5 * BOHR
-_FLAT = 2e-4 * HARTREE_PER_BOHR  # eV/Å: below this the path has arrived
-_CLOSE = 0.25  # Å: the model's minimum is near when no atom is further from it
-_ASIDE = 0.03  # Å: displacement off any symmetry the path has kept, before the end is minimised
+_FALL = 1.0 * KJ_PER_MOL  # eV: what the energy is to fall by in the first displacement
+_SHORTEST_FIRST, _LONGEST_FIRST = 0.05, 0.3  # amu^½ Å: its length
+_FIRST_ATOM = 0.15  # Å: and the most that one atom moves in it
 _NEAREST = 0.01 * BOHR  # amu^½ Å: a path that does not fall this close to its top is none
+_START_STEP, _SHORTEST, _LONGEST = 0.15 * BOHR, 0.03 * BOHR, 0.5 * BOHR  # amu^½ Å
+_LONGEST_ATOM = 0.25  # Å: no atom moves more in a step
+_ASTRAY, _CLOSELY = 0.2, 0.08  # of a step's length, beside the line: the next is shorter, longer
+_SHORTER, _LONGER = 0.6, 1.4
+_REFUSED = 0.4  # of a step that rose or crossed: the length of the next attempt
 _PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
 _RISE = 1e-5  # eV: an energy rise that is more than noise
-_JUMP = 0.3  # eV: the model never errs by so much where the end is taken over; seen: 0.05
+_FOOT = 2e-3 * HARTREE_PER_BOHR  # eV/Å: where noise may lift a point of the path
+_CONVEX = 3  # convex steps in a row before a minimisation may take over
+_CLOSE = 0.10  # Å: the model's minimum is near when no atom is further from it
+_CONCAVE = 0.05  # of the slope: less of it along concave modes does not matter
+_SOFTEST = 1e-3  # eV/Å²/amu: softer modes count as this when the minimum is judged
+_FORETOLD, _MORE = 1.5, 0.15 * KJ_PER_MOL  # times what was foretold, plus eV: no more may fall
+_CLOSER, _WAIT = 0.5, 4  # how much nearer the minimum must be then, and steps to be walked first
+_SLID = 0.01  # eV: a path that lies this far off a fresh density has slid to another solution
 
 
 @dataclass(frozen=True)
@@ -45,11 +67,15 @@ class Branch:
         Whether the energy fell from point to point all the way, on one solution of the SCF.
     end
         The minimised end; outcome CONVERGED or DISSOCIATED when the side is proven.
+    ridges
+        Imaginary wavenumbers in cm⁻¹ of saddle points that the path ran into and was followed
+        down from, in order: one that keeps a symmetry may end on a saddle point.
     """
 
     points: tuple[PathPoint, ...]
     monotone: bool
     end: Minimum
+    ridges: tuple[float, ...] = ()
 
 
 def irc(
@@ -82,145 +108,217 @@ def branch(
     molecule: Molecule, point: StationaryPoint, sign: int, settings: StepSettings
 ) -> Search[Branch]:
     """One side of the IRC, `sign` times along the imaginary mode; see `irc`."""
-    root = np.repeat(np.sqrt(molecule.masses), 3)
-    shape = point.positions.shape
-    mode = point.mode.ravel() * root
-    mode /= np.linalg.norm(mode)
-    hessian = point.hessian
-    x = point.positions
-    energy, gradient = point.energy, np.zeros(x.size)
-    points: list[PathPoint] = []
-    monotone = True
-    step: Vector = sign * _FIRST * mode / root
-    length = _START_STEP
-    ended: Outcome | None = None
-    refused, error = 0, ""
-    for count in range(settings.irc_steps):
-        trial = x + step.reshape(shape)
-        risen = True
+    walk = _Walk(molecule, point, sign, settings)
+    foot = yield from walk.down()
+    ridges: tuple[float, ...] = ()
+    end = foot
+    if foot.outcome in (Outcome.CONVERGED, Outcome.DISSOCIATED):
+        tail: list[PathPoint] = []
         try:
-            evaluation = yield trial[None]
+            end, ridges = yield from finished(molecule, foot, settings, tail)
         except SurfaceError as failure:
-            refused, error = refused + 1, str(failure)
-            if refused > _PATIENCE:
-                ended = Outcome.SURFACE_FAILED
-                break
-        else:
-            refused, error = 0, ""
-            new_energy = float(evaluation.energies[0])
-            new_gradient = evaluation.gradients[0].ravel()
-            expected = gradient + hessian @ step
-            hessian = bofill(hessian, step, new_gradient - gradient)
-            risen = new_energy > energy + _RISE
-        if risen:
-            if not points:
+            end = replace(foot, outcome=Outcome.SURFACE_FAILED, error=str(failure))
+        walk.take(tail)
+    return Branch(tuple(walk.points), walk.monotone, end, ridges)
+
+
+class _Walk:
+    """One side of a path, point by point.
+
+    Attributes
+    ----------
+    points
+        Those that were taken.
+    monotone
+        As in `Branch`.
+    """
+
+    def __init__(
+        self, molecule: Molecule, point: StationaryPoint, sign: int, settings: StepSettings
+    ) -> None:
+        self.points: list[PathPoint] = []
+        self.monotone = True
+        self._molecule = molecule
+        self._settings = settings
+        self._root = np.repeat(np.sqrt(molecule.masses), 3)
+        mode = sign * point.mode.ravel() * self._root
+        self._mode = mode / np.linalg.norm(mode)
+        self._top = point
+        # The last place.
+        self._x, self._energy = point.positions, point.energy
+        self._gradient: Vector = np.zeros(self._root.size)
+        self._hessian = point.hessian
+        self._convex = 0  # steps in a row along which the gradient grew
+
+    def take(self, tail: Sequence[PathPoint]) -> None:
+        """Go on along a minimisation from the last place, by its points that lie lower."""
+        # It starts from a fresh density: had the path slid to another solution of the SCF on its
+        # way, the energy would jump here, and the path proves nothing.
+        if tail and abs(tail[0].energy - self._energy) > _SLID:
+            self.monotone = False
+        for item in tail[1:]:
+            if item.energy <= self._energy + _RISE:
+                self.points.append(item)
+                self._x, self._gradient = item.positions, item.gradient.ravel()
+                self._energy = min(item.energy, self._energy)
+
+    def down(self) -> Search[Minimum]:
+        """Walk to the foot of the path.
+
+        Returns
+        -------
+        Minimum
+            CONVERGED where the path has arrived, DISSOCIATED where its fragments have gone apart,
+            else why it ended.
+        """
+        settings = self._settings
+        step = self._first()
+        length = max(self._size(step), _START_STEP)
+        line: Line | None = None
+        time = 0.0
+        refused = 0
+        near, resume = _CLOSE, 0
+        for count in range(settings.irc_steps):
+            size = self._size(step)
+            try:
+                fell, missed = yield from self._go(step)
+            except SurfaceError as failure:
+                refused += 1
+                if refused > _PATIENCE:
+                    return self._foot(Outcome.SURFACE_FAILED, str(failure))
+                fell, missed = False, step
+            else:
+                refused = 0
+            if not fell and not self.points:
                 # Off the saddle point there is no slope to follow yet, only its mode.
                 step = 0.5 * step
-                if float(np.linalg.norm(step * root)) < _NEAREST:
-                    ended = Outcome.SURFACE_FAILED if refused else Outcome.IRC_FAILED
-                    break
-            elif length > _SHORTEST:
-                length = max(0.4 * length, _SHORTEST)
-                step = _quadratic_step(hessian, gradient, root, x, length)
-            else:
+                if self._size(step) < _NEAREST:
+                    return self._foot(Outcome.SURFACE_FAILED if refused else Outcome.IRC_FAILED)
+                continue
+            if not fell and size <= 1.01 * _SHORTEST and not refused:
                 # At the foot of the path noise may lift a point; on a slope it is no path.
-                monotone = bool(np.abs(gradient).max() < 10.0 * _FLAT)
-                break
-            continue
-        miss = np.linalg.norm((new_gradient - expected) / root)
-        size = np.linalg.norm(new_gradient / root)
-        if miss > 0.3 * size:
-            length = max(0.6 * length, _SHORTEST)
-        elif miss < 0.12 * size:
-            length = min(1.4 * length, _LONGEST)
-        x, energy, gradient = trial, new_energy, new_gradient
-        points.append(PathPoint(x, energy, gradient.reshape(shape)))
-        if dissociated(molecule, x, settings.dissociation):
-            ended = Outcome.DISSOCIATED
-            break
-        if np.abs(gradient).max() < _FLAT:
-            break
-        if count >= 2 and _in_basin(hessian, x, root, gradient):
-            break
-        step = _quadratic_step(hessian, gradient, root, x, length)
-    else:
-        ended = Outcome.STEPS
-    if ended in (Outcome.SURFACE_FAILED, Outcome.IRC_FAILED, Outcome.STEPS):
-        said = error if ended is Outcome.SURFACE_FAILED else ""
-        end = Minimum(ended, x, energy, gradient.reshape(shape), hessian, error=said)
-        return Branch(tuple(points), False, end)
-    # A path keeps its symmetry and may run into a saddle between conformers: step aside.
-    aside = x + _ASIDE * np.random.default_rng(x.size).normal(size=shape) / np.sqrt(3.0)
-    tail: list[PathPoint] = []
-    try:
-        finish = settle if ended is Outcome.DISSOCIATED else minimise
-        end = yield from stage(
+                self.monotone = bool(np.abs(self._gradient).max() < _FOOT)
+                return self._foot(Outcome.CONVERGED)
+            if not fell:
+                length = max(_REFUSED * min(size, length), _SHORTEST)
+            elif line is not None:
+                astray = line.beside(missed, time) / size
+                if astray > _ASTRAY:
+                    length = max(_SHORTER * length, _SHORTEST)
+                elif astray < _CLOSELY:
+                    length = min(_LONGER * length, _LONGEST)
+            if fell and dissociated(self._molecule, self._x, settings.dissociation):
+                return self._foot(Outcome.DISSOCIATED)
+            if self._convex and np.abs(self._gradient).max() < settings.minimum_gradient:
+                return self._foot(Outcome.CONVERGED)
+            line = Line.of(self._hessian, self._gradient, self._x, self._root)
+            if fell and count >= resume and self._convex >= _CONVEX and _in_basin(line, near):
+                found = yield from self._taken_over(line)
+                if found is not None:
+                    return found
+                near, resume = _CLOSER * near, count + 1 + _WAIT
+            step, time = line.step(length, _LONGEST_ATOM)
+        return self._foot(Outcome.STEPS)
+
+    def _first(self) -> Vector:
+        """The displacement off the top: so far that the energy falls by what can be told."""
+        direction: Vector = self._mode / self._root
+        curvature = (float(self._top.wavenumbers[0]) / WAVENUMBER) ** 2
+        size = float(np.clip(np.sqrt(2.0 * _FALL / curvature), _SHORTEST_FIRST, _LONGEST_FIRST))
+        return min(size, _FIRST_ATOM / longest(direction)) * direction
+
+    def _go(self, step: Vector) -> Search[tuple[bool, Vector]]:
+        """Try a step: whether it was taken, and what the model missed of the gradient there."""
+        molecule, x = self._molecule, self._x
+        parts = components(molecule, x)
+        trial = x + step.reshape(x.shape)
+        if len(parts) > 1:
+            trial = rigid_step(x, step.reshape(x.shape), parts)
+        evaluation = yield trial[None]
+        energy = float(evaluation.energies[0])
+        gradient = internal_part(trial, evaluation.gradients[0])
+        # What was learnt of an atom turns with its surroundings.
+        turns = local_turns(surroundings(molecule, x), x, trial)
+        seen = turned_back(turns, gradient).ravel()
+        change = seen - self._gradient
+        missed: Vector = change - self._hessian @ step
+        hessian = ts_bfgs(self._hessian, step, change, vibrations(self._hessian, x))
+        if energy > self._energy + _RISE or not self._ahead(trial, step):
+            self._hessian = hessian
+            return False, missed
+        if self.points:
+            self._convex = self._convex + 1 if float(change @ step) > 0.0 else 0
+        self._hessian = turned_hessian(turns, hessian)
+        self._x, self._energy, self._gradient = trial, energy, gradient.ravel()
+        self.points.append(PathPoint(trial, energy, gradient))
+        return True, missed
+
+    def _ahead(self, x: Positions, step: Vector) -> bool:
+        """Whether a step stays on its side of the plane that divides both at the top.
+
+        Near the top no point of it lies lower than that, so a path that comes back through it has
+        jumped across. Far away it may: a step too short to jump may cross.
+        """
+        if self._size(step) <= 1.01 * _SHORTEST:
+            return True
+        top = self._top.positions
+        there = superpose(top, x) if len(x) > 1 else x
+        return float((there - top).ravel() * self._root @ self._mode) > 0.0
+
+    def _taken_over(self, line: Line) -> Search[Minimum | None]:
+        """The minimum next to the last place; None if the path was not in its basin yet.
+
+        The basin is one if no more energy falls than the model foretells: else the minimisation
+        would have left the path for a lower one.
+        """
+        settings = self._settings
+        tail: list[PathPoint] = []
+        start = self._energy
+        _, rest = line.minimum(_SOFTEST)
+
+        def stop(x: Positions) -> Outcome | None:
+            if dissociated(self._molecule, x, settings.dissociation):
+                return Outcome.DISSOCIATED
+            left = start - tail[-1].energy > _FORETOLD * rest + _MORE
+            return Outcome.STEPS if left else None
+
+        found = yield from stage(
             "irc ends",
-            finish(molecule, aside, settings, hessian=hessian, max_step=0.1, trace=tail),
+            descend(
+                self._molecule,
+                self._x,
+                hessian=self._hessian,
+                steps=settings.minimum_steps,
+                gradient_limit=settings.minimum_gradient,
+                max_step=LONGEST_MOVE,
+                largest_rise=LARGEST_RISE,
+                trace=tail,
+                stop=stop,
+            ),
         )
-    except SurfaceError as failure:
-        flat = gradient.reshape(shape)
-        end = Minimum(Outcome.SURFACE_FAILED, x, energy, flat, hessian, error=str(failure))
-    if tail:
-        # The minimisation starts from a fresh density: had the path slid to another solution
-        # of the SCF on its way, the energy would jump here, and the path proves nothing.
-        move = (aside - x).ravel()
-        foretold = energy + float(gradient @ move + 0.5 * move @ hessian @ move)
-        monotone = monotone and abs(tail[0].energy - foretold) < _JUMP
-    # The minimisation may take a small rise for what it teaches; the path leaves such points out.
-    lowest = energy
-    for item in tail[1:]:
-        if item.energy <= lowest + _RISE:
-            points.append(item)
-            lowest = min(lowest, item.energy)
-    return Branch(tuple(points), monotone, end)
+        if found.outcome is not Outcome.CONVERGED:
+            return None
+        self.take(tail)
+        return found
+
+    def _foot(self, outcome: Outcome, error: str = "") -> Minimum:
+        gradient = self._gradient.reshape(self._x.shape)
+        return Minimum(outcome, self._x, self._energy, gradient, self._hessian, error=error)
+
+    def _size(self, step: Vector) -> float:
+        """The mass-weighted length of a step (3n,) in amu^½ Å."""
+        return float(np.linalg.norm(step * self._root))
 
 
-def _in_basin(hessian: Matrix, x: Positions, root: Vector, gradient: Vector) -> bool:
-    """Whether the path has passed its inflection and the model's minimum is close by.
+def _in_basin(line: Line, near: float) -> bool:
+    """Whether the model is convex where it slopes, and its minimum within `near` Å.
 
-    Soft modes of a large molecule may stay slightly concave to the end; what counts is the
-    curvature along the path.
+    Soft modes of a large molecule may stay slightly concave to the end; what counts is the slope.
     """
-    slope = gradient / root
-    values, vectors = vibrations(hessian, x, root[::3])
-    slopes = vectors.T @ slope
-    if float(slopes**2 @ values) <= 0.0:
+    if float(line.slopes**2 @ line.values) <= 0.0:
         return False
-    away = vectors @ (slopes / np.maximum(np.abs(values), 1e-3)) / root
-    return bool(np.sqrt((away.reshape(-1, 3) ** 2).sum(axis=1)).max() < _CLOSE)
-
-
-def _quadratic_step(
-    hessian: Matrix, gradient: Vector, root: Vector, x: Positions, length: float
-) -> Vector:
-    """The step of mass-weighted `length` along the steepest-descent line of the model."""
-    values, vectors = vibrations(hessian, x, root[::3])
-    slopes = vectors.T @ (gradient / root)
-
-    def reach(time: float) -> Vector:
-        # dq/dt = −(g + λq) has q(t) = −g·(1 − e^(−λt))/λ, −g·t where λ vanishes.
-        product = np.clip(-values * time, -50.0, 50.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            amounts = np.where(np.abs(product) > 1e-8, np.expm1(product) / values, -time)
-        return slopes * amounts
-
-    low, high = 0.0, length / max(float(np.linalg.norm(slopes)), 1e-12)
-    for _ in range(60):
-        if np.linalg.norm(reach(high)) >= length:
-            break
-        low, high = high, 2.0 * high
-        if high > 1e9:  # the model's minimum is nearer than `length`
-            break
-    for _ in range(40):
-        middle = 0.5 * (low + high)
-        size = float(np.linalg.norm(reach(middle)))
-        if abs(size - length) < 0.01 * length:
-            low = high = middle
-            break
-        if size > length:
-            high = middle
-        else:
-            low = middle
-    step: Vector = vectors @ reach(0.5 * (low + high)) / root
-    return step
+    concave = line.slopes[line.values < 0.0]
+    if np.abs(concave).max(initial=0.0) > _CONCAVE * np.linalg.norm(line.slopes):
+        return False
+    away, _ = line.minimum(_SOFTEST)
+    return longest(away) < near

@@ -41,6 +41,7 @@ _SETTLE_STEPS = 100  # gradients to relax fragments that went apart
 _CHANGES = 4  # times that fragments may part or meet in one minimisation, and begin
 _PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
 _SHORTEST_STEP = 1e-6  # Å: a trust radius below this is a numerical dead end
+_RISE = 0.02  # eV: the largest rise of a step that is taken for what it teaches
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def descend(
     bias: Bias | None = None,
     trace: list[PathPoint] | None = None,
     stop: Callable[[Positions], Outcome | None] | None = None,
+    largest_rise: float = _RISE,
 ) -> Search[Minimum]:
     """Minimise the energy plus a bias by trust-region quasi-Newton steps.
 
@@ -86,6 +88,9 @@ def descend(
         Receives every accepted point, the start included.
     stop
         Asked after every accepted step; an outcome ends the search.
+    largest_rise
+        eV: a step that rises by more is taken back. A smaller rise is accepted where the gradient
+        falls, for the curvature that it teaches; such steps may cross shallow barriers.
 
     Returns
     -------
@@ -161,7 +166,7 @@ def descend(
             limit = 0.35 * size
             if limit < _SHORTEST_STEP:
                 break
-            if rise > 0.02:
+            if rise > largest_rise:
                 continue
             # A small rise: taking the point keeps its curvature, the next step is shorter.
             if np.abs(new_slope).max() > np.abs(slope).max():
@@ -190,6 +195,7 @@ def minimise(
     hessian: Matrix | None = None,
     max_step: float | None = None,
     trace: list[PathPoint] | None = None,
+    largest_rise: float = _RISE,
 ) -> Search[Minimum]:
     """Relax a structure to the nearest minimum of the true energy.
 
@@ -207,6 +213,8 @@ def minimise(
         Longest move of one atom a step in Å, if other than in the settings.
     trace
         Receives every accepted point.
+    largest_rise
+        As for `descend`.
 
     Returns
     -------
@@ -216,7 +224,9 @@ def minimise(
     """
     limits = settings or StepSettings()
     estimate = model_hessian(molecule, start) if hessian is None else hessian
-    result = yield from _relaxed(molecule, start, limits, estimate, max_step, trace, apart=False)
+    result = yield from _relaxed(
+        molecule, start, limits, estimate, max_step, trace, largest_rise, apart=False
+    )
     return result
 
 
@@ -228,6 +238,7 @@ def settle(
     hessian: Matrix,
     max_step: float | None = None,
     trace: list[PathPoint] | None = None,
+    largest_rise: float = _RISE,
 ) -> Search[Minimum]:
     """What fragments that went apart become: relaxed where they are, or one minimum again.
 
@@ -236,7 +247,7 @@ def settle(
 
     Parameters
     ----------
-    molecule, start, settings, hessian, max_step, trace
+    molecule, start, settings, hessian, max_step, trace, largest_rise
         As for `minimise`; `start` is a dissociated geometry.
 
     Returns
@@ -244,7 +255,9 @@ def settle(
     Minimum
         Outcome DISSOCIATED when the fragments are relaxed and still apart, else why not.
     """
-    result = yield from _relaxed(molecule, start, settings, hessian, max_step, trace, apart=True)
+    result = yield from _relaxed(
+        molecule, start, settings, hessian, max_step, trace, largest_rise, apart=True
+    )
     return result
 
 
@@ -255,6 +268,7 @@ def _relaxed(
     hessian: Matrix,
     max_step: float | None,
     trace: list[PathPoint] | None,
+    largest_rise: float,
     *,
     apart: bool,
 ) -> Search[Minimum]:
@@ -275,6 +289,7 @@ def _relaxed(
             max_step=max_step or settings.max_step,
             trace=trace,
             stop=None if apart else stop,
+            largest_rise=largest_rise,
         )
         if apart and stop(found.positions) is not None:
             if found.outcome is Outcome.CONVERGED:

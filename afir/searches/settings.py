@@ -57,7 +57,7 @@ class StepSettings:
     push_steps: int = 150
     minimum_steps: int = 250
     saddle_steps: int = 100
-    irc_steps: int = 80
+    irc_steps: int = 250
     push_gradient: float = 1e-3 * HARTREE_PER_BOHR
     minimum_gradient: float = 5e-5 * HARTREE_PER_BOHR
     saddle_gradient: float = 1e-5 * HARTREE_PER_BOHR

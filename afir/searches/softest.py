@@ -8,15 +8,18 @@ instead of six an atom.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from afir.driver import Search
 from afir.errors import SurfaceError
-from afir.geometry import internal_part
+from afir.geometry import components, internal_part, rigid_motions
 from afir.molecule import Molecule, Positions
 from afir.quadratic import Matrix, Vector, agreeing, longest, vibrations
 from afir.searches.hessian import displaced, normal_modes
 from afir.stationary import StationaryPoint
+from afir.torsions import rotors
 from afir.units import WAVENUMBER
 
 _STEP = 0.01  # Å: displacement, largest atom
@@ -25,6 +28,14 @@ _MODES = 2  # how many of the softest are measured: that proves order 0 and 1
 _VAGUE = 60.0  # cm⁻¹: all that are softer are, since any of them may be concave
 _MOST = 8  # directions that are measured at most
 _SOFT = 30.0  # cm⁻¹: softer directions are displaced both ways; others err by 1 or 2 cm⁻¹
+_RELATIVE = 12  # motions of fragments against each other that are measured, the softest
+_ROTATIONS = 3  # internal rotations that are
+_FIRST = 1  # modes of the estimate that are
+_CORRECTIONS = 2  # directions added for what the softest mode still errs by
+_INDEPENDENT = 1e-3  # of the largest singular value: less is no motion of its own
+_NEW = 0.3  # a direction of which less than this is new teaches little
+_RESIDUAL = 0.05  # eV/Å²/amu: a mode that errs by less is one
+_STIFFNESS = 0.02  # eV/Å²/amu: the least that a residual is divided by
 
 
 def softest(
@@ -106,3 +117,131 @@ def _slope(molecule: Molecule, positions: Positions, size: float, along: Vector)
     evaluation = yield there
     slope: Vector = internal_part(there[0], evaluation.gradients[0]).ravel()
     return slope
+
+
+@dataclass(frozen=True)
+class Loosest:
+    """The softest normal mode of a structure, as far as it was looked for.
+
+    Attributes
+    ----------
+    wavenumber
+        cm⁻¹, negative where the mode is concave.
+    mode
+        (n, 3), of unit length in mass-weighted coordinates: in amu^−½.
+    hessian
+        (3n, 3n) in eV/Å²: the estimate made to agree with what was measured.
+    """
+
+    wavenumber: float
+    mode: Positions
+    hessian: Matrix
+
+
+def loosest(
+    molecule: Molecule, positions: Positions, gradient: Positions, estimate: Matrix
+) -> Search[Loosest]:
+    """The softest mode of a structure whose estimated Hessian knows little of soft ones.
+
+    A quasi-Newton estimate misses the soft modes of complexes and of rotations, and a model invents
+    some. So the motions of fragments against each other and the softest internal rotations are
+    measured besides the softest mode of the estimate. The lowest combination is taken (Rayleigh and
+    Ritz) and corrected by its residual.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    positions, gradient
+        (n, 3) in Å and eV/Å.
+    estimate
+        (3n, 3n) in eV/Å².
+    """
+    root = np.sqrt(molecule.masses)
+    weights = np.repeat(root, 3)
+    scaled = np.outer(weights, weights)
+    rigid = rigid_motions(positions, root)
+    inside = internal_part(positions, gradient)
+    matrix = estimate / scaled
+    values, vectors = vibrations(estimate, positions, root)
+    basis = _Basis(positions.size)
+
+    def measured(direction: Vector, least: float) -> Search[None]:
+        new = direction / np.linalg.norm(direction)
+        new = basis.outside(new - rigid @ (rigid.T @ new))
+        size = float(np.linalg.norm(new))
+        if size > least:
+            product = yield from _product(molecule, positions, inside, new / size / weights)
+            basis.add(new / size, product / weights)
+
+    for direction in (
+        *_relative_motions(molecule, positions, matrix)[:_RELATIVE],
+        *_rotations(molecule, positions, matrix)[:_ROTATIONS],
+        *vectors.T[:_FIRST],
+    ):
+        yield from measured(direction, _NEW)
+    low, mode, product = basis.lowest()
+    for _ in range(_CORRECTIONS):
+        residual = basis.outside(product - low * mode)
+        if np.linalg.norm(residual) < _RESIDUAL:
+            break
+        amounts = (vectors.T @ residual) / np.maximum(np.abs(values - low), _STIFFNESS)
+        yield from measured(vectors @ amounts, 0.0)
+        low, mode, product = basis.lowest()
+    wavenumber = float(np.sign(low) * np.sqrt(abs(low))) * WAVENUMBER
+    agreed = agreeing(matrix, basis.directions, basis.products) * scaled
+    return Loosest(wavenumber, (mode / weights).reshape(positions.shape), agreed)
+
+
+class _Basis:
+    """Orthonormal directions (3n, k) and what the Hessian makes of them, mass-weighted."""
+
+    def __init__(self, size: int) -> None:
+        self.directions = np.empty((size, 0))
+        self.products = np.empty((size, 0))
+
+    def outside(self, direction: Vector) -> Vector:
+        result: Vector = direction - self.directions @ (self.directions.T @ direction)
+        return result
+
+    def add(self, direction: Vector, product: Vector) -> None:
+        self.directions = np.column_stack([self.directions, direction])
+        self.products = np.column_stack([self.products, product])
+
+    def lowest(self) -> tuple[float, Vector, Vector]:
+        """The lowest Ritz value, its vector and what the Hessian makes of that."""
+        inner = self.directions.T @ self.products
+        values, vectors = np.linalg.eigh(0.5 * (inner + inner.T))
+        return float(values[0]), self.directions @ vectors[:, 0], self.products @ vectors[:, 0]
+
+
+def _relative_motions(molecule: Molecule, positions: Positions, matrix: Matrix) -> list[Vector]:
+    """Motions of fragments against each other (3n,), mass-weighted, the softest first."""
+    parts = components(molecule, positions)
+    if len(parts) == 1:
+        return []
+    weights = np.sqrt(molecule.masses)[:, None]
+    motions = []
+    for part in map(list, parts):
+        arm = positions[part] - positions[part].mean(axis=0)
+        for axis in np.eye(3):
+            shift, turn = np.zeros_like(positions), np.zeros_like(positions)
+            shift[part] = axis
+            turn[part] = np.cross(axis, arm)
+            motions += [(shift * weights).ravel(), (turn * weights).ravel()]
+    columns = np.array(motions).T
+    rigid = rigid_motions(positions, weights[:, 0])
+    left, sizes, _ = np.linalg.svd(columns - rigid @ (rigid.T @ columns), full_matrices=False)
+    left = left[:, sizes > _INDEPENDENT * sizes.max()]
+    _, vectors = np.linalg.eigh(left.T @ matrix @ left)
+    return list((left @ vectors).T)
+
+
+def _rotations(molecule: Molecule, positions: Positions, matrix: Matrix) -> list[Vector]:
+    """Internal rotations (3n,), mass-weighted, of unit length, the softest of the estimate first."""
+    weights = np.repeat(np.sqrt(molecule.masses), 3)
+    found = []
+    for rotor in rotors(molecule, positions):
+        motion = rotor.motion(molecule, positions).ravel() * weights
+        found.append(motion / np.linalg.norm(motion))
+    return sorted(found, key=lambda motion: float(motion @ matrix @ motion))

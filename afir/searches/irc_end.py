@@ -1,0 +1,153 @@
+"""From the foot of a reaction path to its end, a minimum by its softest modes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from afir.driver import Search, stage
+from afir.geometry import components, displacement, rigid_step
+from afir.molecule import Molecule, Positions
+from afir.quadratic import longest
+from afir.searches.hessian import NOISE
+from afir.searches.lqa import Line
+from afir.searches.minimum import PathPoint, minimise, settle
+from afir.searches.settings import StepSettings
+from afir.searches.softest import Loosest, loosest
+from afir.stationary import Minimum, Outcome
+from afir.units import WAVENUMBER
+
+LONGEST_MOVE = 0.1
+"""Å: of one atom in a step. A minimisation at the end of a path must not leave its basin."""
+
+LARGEST_RISE = 1e-4
+"""eV: no step of it may rise by more, since steps that do may cross shallow barriers."""
+
+_ROUNDS = 6  # times that an end is looked at
+_TIGHTER = 0.2  # of the gradient limit, where the surface is flat
+_FAR = 0.03  # Å: no atom is further from the minimum when an end has arrived
+_GAIN = 5e-4  # eV: and no more is to be gained
+_ASIDE = 5e-3  # eV: what the energy is to fall by, aside of a ridge
+_ASIDE_ATOM = 0.15  # Å: and the most that one atom moves
+_EQUAL = 1e-4  # eV: both sides of a ridge are alike
+_SHORTER, _ATTEMPTS = 0.4, 4  # steps aside, each shorter
+
+
+def finished(
+    molecule: Molecule, foot: Minimum, settings: StepSettings, trace: list[PathPoint]
+) -> Search[tuple[Minimum, tuple[float, ...]]]:
+    """The end of a path from its foot, and the ridges that were met on the way there.
+
+    A path that keeps a symmetry may run into a saddle point, and one on a flat surface may stop
+    short of its minimum. So the softest modes of the end are measured. Along a concave one both
+    sides are tried and the lower is followed down; where the minimum is still some way off, the
+    minimisation goes on with a tighter limit.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    foot
+        CONVERGED, or DISSOCIATED where fragments have gone apart.
+    settings
+        Limits of the minimisations.
+    trace
+        Receives the points of the way.
+
+    Returns
+    -------
+    (Minimum, tuple of float)
+        With the imaginary wavenumbers of the ridges in cm⁻¹.
+    """
+    end = yield from _lower(molecule, foot, foot.positions, settings, trace)
+    ridges: list[float] = []
+    limits = settings
+    for _ in range(_ROUNDS):
+        if end.outcome is not Outcome.CONVERGED:
+            break
+        soft = yield from stage(
+            "irc ends", loosest(molecule, end.positions, end.gradient, end.hessian)
+        )
+        measured = replace(end, hessian=soft.hessian)
+        if soft.wavenumber < -NOISE:
+            beside = yield from _beside(molecule, end, soft)
+            if beside is None:
+                break
+            ridges.append(soft.wavenumber)
+            limits = settings
+            end = yield from _lower(molecule, measured, beside, limits, trace)
+            continue
+        if _arrived(molecule, measured):
+            return measured, tuple(ridges)
+        limits = replace(limits, minimum_gradient=_TIGHTER * limits.minimum_gradient)
+        lower = yield from _lower(molecule, measured, end.positions, limits, trace)
+        if lower.outcome is Outcome.STEPS and np.abs(lower.gradient).max() < (
+            settings.minimum_gradient
+        ):
+            return replace(lower, outcome=Outcome.CONVERGED), tuple(ridges)
+        if lower.outcome is Outcome.SURFACE_FAILED or lower.energy > end.energy:
+            break
+        near = displacement(end.positions, lower.positions) < 3.0 * _FAR
+        close = near and end.energy - lower.energy < _GAIN
+        end = lower
+        if close:
+            break
+    return end, tuple(ridges)
+
+
+def _lower(
+    molecule: Molecule,
+    last: Minimum,
+    x: Positions,
+    settings: StepSettings,
+    trace: list[PathPoint],
+) -> Search[Minimum]:
+    """The minimum below a place, or the fragments that went apart there, relaxed."""
+    search = settle if last.outcome is Outcome.DISSOCIATED else minimise
+    found = yield from stage(
+        "irc ends",
+        search(
+            molecule,
+            x,
+            settings,
+            hessian=last.hessian,
+            max_step=LONGEST_MOVE,
+            largest_rise=LARGEST_RISE,
+            trace=trace,
+        ),
+    )
+    return found
+
+
+def _arrived(molecule: Molecule, end: Minimum) -> bool:
+    """Whether the minimum of the model is where the end is."""
+    root = np.repeat(np.sqrt(molecule.masses), 3)
+    line = Line.of(end.hessian, end.gradient.ravel(), end.positions, root)
+    away, gain = line.minimum((NOISE / WAVENUMBER) ** 2)
+    return gain < _GAIN and longest(away) < _FAR
+
+
+def _beside(molecule: Molecule, end: Minimum, soft: Loosest) -> Search[Positions | None]:
+    """A place aside of a ridge on its lower side; None if there is none that is lower.
+
+    Of two sides that are alike it is the one that a measure of the molecule's own names, which
+    does not depend on how it lies in space.
+    """
+    x = end.positions
+    size = np.sqrt(2.0 * _ASIDE) / (abs(soft.wavenumber) / WAVENUMBER)
+    size = min(size, _ASIDE_ATOM / longest(soft.mode.ravel()))
+    parts = components(molecule, x)
+    for _ in range(_ATTEMPTS):
+        sides = []
+        for sign in (1.0, -1.0):
+            step = sign * size * soft.mode
+            trial = rigid_step(x, step, parts) if len(parts) > 1 else x + step
+            evaluation = yield trial[None]
+            sides.append((float(evaluation.energies[0]), trial))
+        first, second = sides
+        energy, trial = first if first[0] < second[0] + _EQUAL else second
+        if energy < end.energy:
+            return trial
+        size *= _SHORTER
+    return None

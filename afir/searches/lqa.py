@@ -1,0 +1,121 @@
+"""Steepest descent on a quadratic model: the local quadratic approximation.
+
+In mass-weighted coordinates the line of steepest descent of a quadratic model is known in closed
+form (10.1063/1.454172). How far a step ends beside the true line follows from the part of the new
+gradient that the model did not foretell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from afir.molecule import Positions
+from afir.quadratic import Matrix, Vector, longest, vibrations
+
+_STRAIGHT = 1e-4  # λt below this: the mode has no curvature to speak of
+_FASTEST, _STEEPEST = 50.0, 30.0  # λt and −λt at most, against overflow
+
+
+@dataclass(frozen=True)
+class Line:
+    """The line of steepest descent of a quadratic model, from one place.
+
+    Attributes
+    ----------
+    values
+        (m,) eigenvalues of the mass-weighted Hessian in eV/Å²/amu.
+    vectors
+        (3n, m) the normal modes.
+    slopes
+        (m,) the gradient along each in eV/Å/amu^½.
+    root
+        (3n,) square roots of the masses.
+    """
+
+    values: Vector
+    vectors: Matrix
+    slopes: Vector
+    root: Vector
+
+    @classmethod
+    def of(cls, hessian: Matrix, gradient: Vector, x: Positions, root: Vector) -> Line:
+        """The line from a Hessian (3n, 3n) and gradient (3n,) at positions (n, 3), Cartesian."""
+        values, vectors = vibrations(hessian, x, root[::3])
+        return cls(values, vectors, vectors.T @ (gradient / root), root)
+
+    def step(self, length: float, atom: float) -> tuple[Vector, float]:
+        """The step (3n,) in Å of mass-weighted `length`, no atom moving more than `atom` Å.
+
+        With it the time t at which the line dq/dt = −g is there. Both are shorter where the
+        minimum of the model is nearer.
+        """
+        amounts, time = self._reach(length)
+        step: Vector = self.vectors @ amounts / self.root
+        size = longest(step)
+        if size > atom:
+            amounts, time = self._reach(length * atom / size)
+            step = self.vectors @ amounts / self.root
+        return step, time
+
+    def beside(self, missed: Vector, time: float) -> float:
+        """How far from the true line a step has ended, in Å·amu^½.
+
+        Parameters
+        ----------
+        missed
+            (3n,) what the model did not foretell of the gradient there, in eV/Å.
+        time
+            As `step` gave it.
+
+        Notes
+        -----
+        If the missed gradient grew evenly with time, it has displaced a mode of eigenvalue λ by
+        (λt − 1 + exp(−λt))/(λ²t) times its part: t/2 where λ vanishes, hardly at all across a
+        valley, where later gradients have brought it back.
+        """
+        exponent = np.clip(self.values * time, -_STEEPEST, _FASTEST)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            weights = np.where(
+                np.abs(exponent) > _STRAIGHT,
+                (exponent - 1.0 + np.exp(-exponent)) / (self.values * exponent),
+                0.5 * time,
+            )
+        return float(np.linalg.norm((self.vectors.T @ (missed / self.root)) * weights))
+
+    def minimum(self, softest: float) -> tuple[Vector, float]:
+        """The step (3n,) in Å to the stationary point of the model, and what it gains in eV.
+
+        Curvatures count by their absolute value, at least `softest` (eV/Å²/amu).
+        """
+        stiffness = np.maximum(np.abs(self.values), softest)
+        step: Vector = -(self.vectors @ (self.slopes / stiffness)) / self.root
+        return step, 0.5 * float((self.slopes**2 / stiffness).sum())
+
+    def _at(self, time: float) -> Vector:
+        """Where the line is at a time, along each mode: dq/dt = −(g + λq)."""
+        product = np.clip(-self.values * time, -_FASTEST, _FASTEST)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            amounts = np.where(np.abs(product) > 1e-8, np.expm1(product) / self.values, -time)
+        return self.slopes * amounts
+
+    def _reach(self, length: float) -> tuple[Vector, float]:
+        """The place at this distance on the line and its time, the last if it ends before."""
+        low, high = 0.0, length / max(float(np.linalg.norm(self.slopes)), 1e-12)
+        for _ in range(60):
+            if np.linalg.norm(self._at(high)) >= length:
+                break
+            low, high = high, 2.0 * high
+            if high > 1e9:  # the model's minimum is nearer than `length`
+                return self._at(high), high
+        for _ in range(40):
+            time = 0.5 * (low + high)
+            size = float(np.linalg.norm(self._at(time)))
+            if abs(size - length) < 0.01 * length:
+                break
+            if size > length:
+                high = time
+            else:
+                low = time
+        return self._at(time), time
