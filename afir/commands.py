@@ -204,9 +204,18 @@ def _saddle_facts(proof: Confirmation) -> tuple[list[tuple[str, object]], dict[s
     ends = []
     for name, end in zip(("first", "second"), proof.ends, strict=False):
         barrier = kj_mol(point.energy, end.energy)
-        ends.append({"barrier_kj_mol": barrier, "outcome": end.outcome.value})
+        ends.append(
+            {
+                "barrier_kj_mol": barrier,
+                "outcome": end.outcome.value,
+                "ridges_cm1": list(end.ridges),
+            }
+        )
         rows.append((f"barrier from the {name} end / kJ/mol", f"{barrier:.1f}"))
         rows.append((f"how the {name} end ended", end.ending))
+        if end.ridges:
+            met = " ".join(f"{-value:.0f}i" for value in end.ridges)
+            rows.append((f"saddle points passed to the {name} end / cm⁻¹", met))
     if proof.ends:
         rows.append(("energy along the IRC", "falls" if proof.monotone else "not monotone"))
     return rows, {

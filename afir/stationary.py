@@ -62,6 +62,10 @@ class Minimum:
         Whether it is two or more fragments far apart, so no equilibrium structure.
     error
         What the surface said where the outcome is SURFACE_FAILED.
+    ridges
+        At the end of a reaction path: the imaginary wavenumbers, in cm⁻¹ and negative, of the
+        saddle points that the path ran into and was followed down from, in order. One that keeps a
+        symmetry may.
     """
 
     outcome: Outcome
@@ -71,6 +75,7 @@ class Minimum:
     hessian: NDArray[np.float64]
     dissociated: bool = False
     error: str = ""
+    ridges: tuple[float, ...] = ()
 
     @property
     def ending(self) -> str:

@@ -231,9 +231,13 @@ class ReactionNetwork:
 def proof_of(confirmation: Confirmation) -> Proof:
     """Why a confirmed transition state counts, as plain JSON; see `TS.proof`."""
     point = confirmation.point
-    checked = {"irc_checked_at": confirmation.checked_at} if confirmation.checked_at else {}
+    more: dict[str, int | list[list[float]]] = {}
+    if confirmation.checked_at:
+        more["irc_checked_at"] = confirmation.checked_at
+    if any(end.ridges for end in confirmation.ends):
+        more["ridges_cm1"] = [list(end.ridges) for end in confirmation.ends]
     return {
-        **checked,
+        **more,
         "negative_eigenvalues": point.order,
         "imaginary_cm1": -float(point.wavenumbers[0]),
         "gradient_max": point.gradient_max,

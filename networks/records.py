@@ -14,7 +14,7 @@ from afir.force import ForceTerm
 from afir.molecule import Positions
 from afir.stationary import Outcome, StationaryPoint
 
-Proof: TypeAlias = "Mapping[str, int | float | str | list[str]]"
+Proof: TypeAlias = "Mapping[str, int | float | str | list[str] | list[list[float]]]"
 """Why a transition state counts: plain JSON, see `TS.proof`."""
 
 COMPLEX = "complex"
@@ -105,8 +105,9 @@ class TS:
         (``"monotone"`` or ``"not monotone"``), ``ends`` (how both minimisations ended) and
         ``labelled_ends``: ids with the atoms told apart, ``EQ3.1`` being the second
         arrangement of the atoms of EQ3 that a path met, so that a path can be followed atom
-        by atom. With a reference ``irc_checked_at``, at how many points of the path, and of those
-        followed before it, that was asked.
+        by atom. ``ridges_cm1``, where there are any: for each end the saddle points that the path
+        ran into and was followed down from. With a reference ``irc_checked_at``, at how many points
+        of the path, and of those followed before it, that was asked.
     irc_positions, irc_energies
         (m, n, 3) in Å and (m,) in eV, from the first end through the TS to the second.
     """

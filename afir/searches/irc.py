@@ -67,15 +67,11 @@ class Branch:
         Whether the energy fell from point to point all the way, on one solution of the SCF.
     end
         The minimised end; outcome CONVERGED or DISSOCIATED when the side is proven.
-    ridges
-        Imaginary wavenumbers in cm⁻¹ of saddle points that the path ran into and was followed
-        down from, in order: one that keeps a symmetry may end on a saddle point.
     """
 
     points: tuple[PathPoint, ...]
     monotone: bool
     end: Minimum
-    ridges: tuple[float, ...] = ()
 
 
 def irc(
@@ -110,16 +106,15 @@ def branch(
     """One side of the IRC, `sign` times along the imaginary mode; see `irc`."""
     walk = _Walk(molecule, point, sign, settings)
     foot = yield from walk.down()
-    ridges: tuple[float, ...] = ()
     end = foot
     if foot.outcome in (Outcome.CONVERGED, Outcome.DISSOCIATED):
         tail: list[PathPoint] = []
         try:
-            end, ridges = yield from finished(molecule, foot, settings, tail)
+            end = yield from finished(molecule, foot, settings, tail)
         except SurfaceError as failure:
             end = replace(foot, outcome=Outcome.SURFACE_FAILED, error=str(failure))
         walk.take(tail)
-    return Branch(tuple(walk.points), walk.monotone, end, ridges)
+    return Branch(tuple(walk.points), walk.monotone, end)
 
 
 class _Walk:
@@ -282,20 +277,21 @@ class _Walk:
             left = start - tail[-1].energy > _FORETOLD * rest + _MORE
             return Outcome.STEPS if left else None
 
-        found = yield from stage(
-            "irc ends",
-            descend(
-                self._molecule,
-                self._x,
-                hessian=self._hessian,
-                steps=settings.minimum_steps,
-                gradient_limit=settings.minimum_gradient,
-                max_step=LONGEST_MOVE,
-                largest_rise=LARGEST_RISE,
-                trace=tail,
-                stop=stop,
-            ),
+        taking_over = descend(
+            self._molecule,
+            self._x,
+            hessian=self._hessian,
+            steps=settings.minimum_steps,
+            gradient_limit=settings.minimum_gradient,
+            max_step=LONGEST_MOVE,
+            largest_rise=LARGEST_RISE,
+            trace=tail,
+            stop=stop,
         )
+        try:
+            found = yield from stage("irc ends", taking_over)
+        except SurfaceError:
+            return None  # a fresh density fails here: the path goes on with its own
         if found.outcome is not Outcome.CONVERGED:
             return None
         self.take(tail)

@@ -36,8 +36,8 @@ _SHORTER, _ATTEMPTS = 0.4, 4  # steps aside, each shorter
 
 def finished(
     molecule: Molecule, foot: Minimum, settings: StepSettings, trace: list[PathPoint]
-) -> Search[tuple[Minimum, tuple[float, ...]]]:
-    """The end of a path from its foot, and the ridges that were met on the way there.
+) -> Search[Minimum]:
+    """The end of a path from its foot.
 
     A path that keeps a symmetry may run into a saddle point, and one on a flat surface may stop
     short of its minimum. So the softest modes of the end are measured. Along a concave one both
@@ -57,8 +57,8 @@ def finished(
 
     Returns
     -------
-    (Minimum, tuple of float)
-        With the imaginary wavenumbers of the ridges in cm⁻¹.
+    Minimum
+        With the `ridges` that were met on the way.
     """
     end = yield from _lower(molecule, foot, foot.positions, settings, trace)
     ridges: list[float] = []
@@ -79,13 +79,14 @@ def finished(
             end = yield from _lower(molecule, measured, beside, limits, trace)
             continue
         if _arrived(molecule, measured):
-            return measured, tuple(ridges)
+            return replace(measured, ridges=tuple(ridges))
         limits = replace(limits, minimum_gradient=_TIGHTER * limits.minimum_gradient)
         lower = yield from _lower(molecule, measured, end.positions, limits, trace)
         if lower.outcome is Outcome.STEPS and np.abs(lower.gradient).max() < (
             settings.minimum_gradient
         ):
-            return replace(lower, outcome=Outcome.CONVERGED), tuple(ridges)
+            end = replace(lower, outcome=Outcome.CONVERGED)
+            break
         if lower.outcome is Outcome.SURFACE_FAILED or lower.energy > end.energy:
             break
         near = displacement(end.positions, lower.positions) < 3.0 * _FAR
@@ -93,7 +94,7 @@ def finished(
         end = lower
         if close:
             break
-    return end, tuple(ridges)
+    return replace(end, ridges=tuple(ridges))
 
 
 def _lower(

@@ -238,7 +238,7 @@ def _relative_motions(molecule: Molecule, positions: Positions, matrix: Matrix) 
 
 
 def _rotations(molecule: Molecule, positions: Positions, matrix: Matrix) -> list[Vector]:
-    """Internal rotations (3n,), mass-weighted, of unit length, the softest of the estimate first."""
+    """Internal rotations (3n,), mass-weighted, of unit length, the softest first."""
     weights = np.repeat(np.sqrt(molecule.masses), 3)
     found = []
     for rotor in rotors(molecule, positions):

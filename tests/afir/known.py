@@ -58,6 +58,18 @@ def _read() -> dict[str, Reference]:
 REFERENCES = _read()
 
 
+def _read_soft() -> dict[str, tuple[Molecule, Positions, float]]:
+    cases = json.loads((DATA / "soft_ts.json").read_text())["cases"]
+    return {
+        name: (Molecule(tuple(case["numbers"])), np.array(case["saddle"]), case["energy"] * HARTREE)
+        for name, case in cases.items()
+    }
+
+
+SOFT = _read_soft()
+"""Soft transition states of internal rotations: molecule, positions, energy in eV."""
+
+
 @cache
 def gfn2(molecule: Molecule) -> Surface:
     return load_surface("gfn2", molecule)

@@ -200,8 +200,8 @@ def test_on_a_flat_surface_the_saddle_point_itself_is_found():
     assert proof.point.wavenumbers[0] == pytest.approx(-46.2, abs=3.0)
 
 
-@pytest.mark.parametrize("limits", [StepSettings(irc_steps=2), StepSettings(minimum_steps=3)])
-def test_an_irc_cut_short_proves_nothing(limits):
+def test_an_irc_cut_short_proves_nothing():
+    limits = StepSettings(irc_steps=2)
     molecule, x, _ = mapped("HCN", "TS", 306.38)
     _, guess = candidate(molecule, x, gfn2(molecule))
     proof = solve(confirm(molecule, guess, limits), gfn2(molecule))

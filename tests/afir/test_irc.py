@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from known import BENT, PAIR, REFERENCES, Unreliable, gfn2, mapped
+from known import BENT, PAIR, REFERENCES, SOFT, Unreliable, gfn2, mapped
 from scipy.integrate import solve_ivp
+from scipy.spatial.transform import Rotation
 
 from afir.driver import solve
 from afir.geometry import superpose
@@ -102,6 +103,78 @@ def test_known_reactions_end_where_they_should(case):
     assert reached == pytest.approx(sorted(known.end_energies), abs=0.5 * KJ_PER_MOL)
 
 
+def turned(x, seed):
+    return Rotation.random(random_state=seed).apply(x) if seed else x
+
+
+def dihedral(x, i, j, k, m):
+    """The angle in degrees between the planes of atoms i, j, k and j, k, m, from 0 to 180."""
+    axis = x[k] - x[j]
+    first, second = np.cross(x[i] - x[j], axis), np.cross(axis, x[m] - x[k])
+    cosine = -(first @ second) / np.linalg.norm(first) / np.linalg.norm(second)
+    return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
+
+
+# kJ/mol below the transition state, and the dihedral angles of the ends, from paths integrated
+# finely by other means.
+SOFT_ENDS = {
+    "glycine": ((0, 1, 2, 3), [(8.52, 0.0), (3.53, 180.0)]),
+    "butadiene": ((0, 1, 2, 3), [(22.77, 180.0), (13.87, 18.4)]),
+}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("case", SOFT_ENDS)
+def test_both_sides_of_a_soft_transition_state_end_on_their_own_side(case, seed):
+    molecule, x, energy = SOFT[case]
+    _, branches = followed(molecule, turned(x, seed), gfn2(molecule))
+    atoms, known = SOFT_ENDS[case]
+    ends = sorted((side.end for side in branches), key=lambda end: end.energy)
+    for end, (fall, angle) in zip(ends, known, strict=True):
+        assert (energy - end.energy) / KJ_PER_MOL == pytest.approx(fall, abs=0.05)
+        assert dihedral(end.positions, *atoms) == pytest.approx(angle, abs=3.0)
+    assert all(side.monotone for side in branches)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["rx_meoh", "hf_abstraction", "zimmerman_12", "zimmerman_16"])
+def test_the_ends_do_not_depend_on_how_the_molecule_lies_in_space(case):
+    known = REFERENCES[case]
+    reached = []
+    for seed in range(4):
+        _, branches = followed(known.molecule, turned(known.saddle, seed), gfn2(known.molecule))
+        reached.append(sorted(branch.end.energy for branch in branches))
+    np.testing.assert_allclose(reached, [reached[0]] * 4, atol=0.02 * KJ_PER_MOL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["rx_cope", "rx_meoh", "zimmerman_08"])
+def test_an_end_that_is_a_saddle_point_is_followed_down(case):
+    known = REFERENCES[case]
+    _, branches = followed(known.molecule, known.saddle, gfn2(known.molecule))
+    # Each of these paths runs into one, by symmetry or because the complex is so loose.
+    ridges = [value for branch in branches for value in branch.end.ridges]
+    assert ridges
+    assert max(ridges) < -10.0
+    for branch in branches:
+        point = solve(exact_hessian(known.molecule, branch.end.positions), gfn2(known.molecule))
+        assert point.wavenumbers[0] > -10.0
+        energies = [item.energy for item in branch.points]
+        assert (np.diff(energies) < 1e-5).all()
+        assert energies[-1] == pytest.approx(branch.end.energy, abs=1e-6)
+
+
+@pytest.mark.parametrize("case", ["glycine", "butadiene"])
+def test_no_side_comes_back_through_the_plane_that_divides_both(case):
+    molecule, x, _ = SOFT[case]
+    point, branches = followed(molecule, x, gfn2(molecule))
+    root = np.repeat(np.sqrt(molecule.masses), 3)
+    for sign, branch in zip((-1, 1), branches, strict=True):
+        for item in branch.points:
+            away = superpose(point.positions, item.positions) - point.positions
+            assert sign * float(away.ravel() * root @ (point.mode.ravel() * root)) > 0.0
+
+
 def test_the_points_run_downhill_without_gaps():
     molecule, x, _ = mapped("H2CO", "TS", 384.81)
     point, branches = followed(molecule, x, gfn2(molecule))
@@ -177,10 +250,11 @@ def test_a_first_step_across_a_narrow_well_is_shortened_on_its_own_side():
     surface = AnalyticSurface(molecule, quartic)
     point, (backward, forward) = followed(molecule, np.zeros((1, 3)), surface)
     side = np.sign(point.mode[0, 0])
-    # The well is so narrow that the end minimisation may leave it; the path may not begin in
-    # the other one.
-    assert backward.points[0].positions[0, 0] * side == pytest.approx(-0.0397, abs=1e-3)
-    assert forward.points[0].positions[0, 0] * side == pytest.approx(0.0397, abs=1e-3)
+    # A fall of 1 kJ/mol on the model would lead past the minimum and up the wall behind it.
+    for branch, sign in ((backward, -side), (forward, side)):
+        assert branch.points[0].energy < point.energy
+        assert all(item.positions[0, 0] * sign > 0.0 for item in branch.points)
+        assert branch.end.positions[0, 0] * sign == pytest.approx(0.05, abs=1e-3)
 
 
 def test_a_step_that_the_surface_refuses_is_shortened():
