@@ -152,12 +152,15 @@ class TrialResult:
         The minimised end of the push, if it is not where it began.
     crossed
         Whether the artificial force alone carried the structure out of its basin.
+    gamma
+        γ in kJ/mol at which it did; 0 if it did not.
     """
 
     outcome: Outcome
     candidates: tuple[Candidate, ...]
     minima: tuple[Minimum, ...]
     crossed: bool
+    gamma: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,13 @@ from scipy.integrate import BDF
 
 from afir.driver import solve
 from afir.errors import AfirError
-from afir.geometry import dissociated, internal_motions, rigid_motions
+from afir.geometry import (
+    components,
+    dissociated,
+    internal_motions,
+    rigid_motions,
+    rigid_step,
+)
 from afir.molecule import Molecule, Positions
 from afir.quadratic import Vector, longest, vibrations
 from afir.searches.hessian import STEP, hessian
@@ -44,6 +50,7 @@ FLAT = 1e-5 * HARTREE_PER_BOHR  # eV/Å: where the flow has arrived, a fifth of 
 FALLEN = 0.01  # eV: the flow has left the transition state
 SLID = 0.01  # eV: a path that ends this far off a fresh density has slid to another solution
 TIGHT = 5e-7 * HARTREE_PER_BOHR  # eV/Å: the end
+NEWTON_STEPS = 200
 ASIDE = 0.05  # Å: off a saddle point that the flow ran into
 BESIDE = 0.002  # Å: how far beside the path the others begin, root mean square of an atom
 OTHERS = 2
@@ -307,18 +314,18 @@ class _Flow:
 def refined(surface: Surface, x: Positions) -> End:
     """The minimum next to a place that is nearly one, by Newton steps with exact Hessians.
 
-    A step that rises is halved until it falls: on flat places the model reaches further than it is
-    true.
+    A step turns loose fragments instead of stretching them, and is halved until it falls: on flat
+    places the model reaches further than it is true.
     """
     energy, gradient = _asked(surface, x)
-    for _ in range(60):
+    for _ in range(NEWTON_STEPS):
         if np.abs(gradient).max() < TIGHT:
             break
         values, vectors = vibrations(solve(hessian(surface.molecule, x), surface).hessian, x)
         step = -(vectors @ (vectors.T @ gradient.ravel() / np.maximum(np.abs(values), 1e-3)))
         step *= min(1.0, 0.05 / longest(step))
         for _ in range(12):
-            there = x + step.reshape(x.shape)
+            there = rigid_step(x, step.reshape(x.shape), components(surface.molecule, x))
             new_energy, new_gradient = _asked(surface, there)
             # Close to the minimum the energy says nothing any more, the gradient does.
             if new_energy < energy - 1e-7 or np.abs(new_gradient).max() < np.abs(gradient).max():

@@ -1,11 +1,15 @@
-"""Trying once more what crossed a barrier without a saddle point being found."""
+"""What is tried again: pushes that found no saddle point, harder ones, random displacements."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from afir.displacements import Kick
 from networks.frontier import Frontier, PushTerms
-from networks.records import EQ, Used
+from networks.offers import KICKS
+from networks.records import EQ, Result, Used
+
+_AT_ONCE = 2  # random displacements of each EQ, before any has more
 
 
 def further_attempts(
@@ -13,6 +17,7 @@ def further_attempts(
     tried: Iterable[Used],
     eqs: Iterable[EQ],
     pushes: Callable[[EQ], Sequence[PushTerms]],
+    due: Callable[[Result], bool],
 ) -> Frontier:
     """The pushes that are due for another attempt, from another displacement.
 
@@ -24,18 +29,22 @@ def further_attempts(
     attempt
         Which attempt: 1 is the first after the first.
     tried
-        All pushes that were tried, in order.
+        All that was tried, in order.
     eqs
         The EQs that are worth expanding.
     pushes
         Works out all pushes of an EQ.
+    due
+        Whether a push that went so in the attempt before is tried again in this one.
     """
     missed: dict[str, set[int]] = {}
     used: dict[str, list[int]] = {}
     counts: dict[str, int] = {}  # how many pushes an EQ has, where its last trial tells
-    for (id, push), left, in_vain in tried:
+    for (id, push), left, result in tried:
+        if push >= KICKS:
+            continue
         used.setdefault(id, []).append(push)
-        if in_vain:
+        if due(result):
             missed.setdefault(id, set()).add(push)
         if left == 0:
             counts.setdefault(id, len(used[id]))
@@ -51,8 +60,37 @@ def further_attempts(
             continue
         count = counts.get(eq.id) or len(pushes(eq))
         before = range((attempt - 1) * count, attempt * count)
-        due = {number + count for number in missed[eq.id].intersection(before)}
-        left = len(due.difference(used[eq.id]))
+        wanted = {number + count for number in missed[eq.id].intersection(before)}
+        left = len(wanted.difference(used[eq.id]))
         if left:
             frontier.add(eq, used[eq.id], left)
+    return frontier
+
+
+def further_kicks(tried: Iterable[Used], eqs: Iterable[EQ]) -> Frontier:
+    """The next random displacements: a few of each EQ, those with fewest so far first.
+
+    Parameters
+    ----------
+    tried
+        All that was tried, in order.
+    eqs
+        The EQs that are worth expanding.
+    """
+    used: dict[str, list[int]] = {}
+    for (id, push), _, _ in tried:
+        if push >= KICKS:
+            used.setdefault(id, []).append(push)
+    expanded = list(eqs)
+    fewest = min((len(used.get(eq.id, ())) for eq in expanded), default=0)
+    last = _AT_ONCE * (fewest // _AT_ONCE + 1)
+
+    def kicks(eq: EQ) -> Mapping[int, PushTerms]:
+        return {KICKS + number: (Kick(number),) for number in range(last)}
+
+    frontier = Frontier(kicks)
+    for eq in expanded:
+        before = used.get(eq.id, [])
+        if len(before) < last:
+            frontier.add(eq, before, last - len(before))
     return frontier

@@ -135,11 +135,22 @@ def _limits(command: F) -> F:
     help="Push complexes of several molecules too.  [default: keep them as they are]",
 )
 @click.option(
+    "--effort",
+    help="How much is tried before the run ends by itself: quick, normal or thorough.  "
+    "[default: normal]",
+)
+@click.option(
     "--attempts",
     type=int,
     help="How often a push that crosses a barrier without a saddle point is tried at most, once "
     "nothing new is left; with --reference every push is, and again on what --learn has learned.  "
-    "[default: 3]",
+    "[default: by effort 1, 2, 3]",
+)
+@click.option(
+    "--gamma-max",
+    type=float,
+    help="In the end pushes that crossed nothing are tried again, twice as hard each time, up to "
+    "this γ in kJ/mol.  [default: by effort 1, 2, 4 times --gamma]",
 )
 @click.option(
     "--keep-frames/--no-frames",

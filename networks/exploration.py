@@ -33,6 +33,7 @@ from networks.events import (
 from networks.frontier import Frontier
 from networks.hands import Hands
 from networks.learning import Learning, Recalled, Sampled
+from networks.offers import offered
 from networks.outlook import CHOICE, TRIAL, Outlook
 from networks.policy import Policy
 from networks.records import DC, EQ, TS, Complete, Key, Plan, StoppedBy
@@ -234,11 +235,11 @@ class Exploration:
                 first = self._outlook.is_first(frontier)
                 left.append(len(frontier.left(item.eq)) if first else 0)
             else:
-                listed = self._outlook.pushes(eq)
-                terms = listed[item.push % len(listed)]
+                terms = offered(self._outlook.pushes(eq), item.push)
                 left.append(None)
             seed = (self._settings.seed, TRIAL, eq.number, item.push)
-            tasks.append(Push(eq.point(), terms, plan.ceiling, seed))
+            gamma = self._outlook.gamma(item)
+            tasks.append(Push(eq.point(), terms, plan.ceiling, seed, gamma))
         return Round(
             plan,
             tasks,
@@ -272,6 +273,6 @@ class Exploration:
 
     def _frontier(self) -> Frontier:
         """The pushes to choose from."""
-        wanted = self._settings.attempts
+        wanted = self._settings.tried.attempts
         learning = self._learning
         return self._outlook.frontier(wanted if learning is None else learning.attempts(wanted))

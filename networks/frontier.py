@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
+from afir.displacements import Term
 from afir.errors import InputError
-from afir.force import ForceTerm
 from networks.records import EQ, Item
 
-PushTerms: TypeAlias = tuple[ForceTerm, ...]
+PushTerms: TypeAlias = tuple[Term, ...]
 
 _REMEMBERED = 1000  # EQs whose pushes are kept in memory
 

@@ -11,18 +11,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.force import ForceTerm
+from afir.displacements import Kick, Term, Uphill
 from afir.geometry import bonds
 from afir.molecule import Molecule, Positions
 
 _LARGEST = 2**64 - 1
+_KICK, _CLIMB = 2**62, 2**63  # where their numbers begin, apart from those of forces
 _ROUNDS = 5  # of looking at neighbours: as far as environments are told apart, in bonds
 
 Colours = NDArray[np.uint64]
 
 
 def push_kinds(
-    molecule: Molecule, positions: Positions, pushes: Sequence[Sequence[ForceTerm]]
+    molecule: Molecule, positions: Positions, pushes: Sequence[Sequence[Term]]
 ) -> list[int]:
     """A number for the kind of each push of a structure.
 
@@ -39,7 +40,7 @@ def push_kinds(
     positions
         (n, 3) in Å.
     pushes
-        The force terms of each push.
+        The force terms, or the displacement, of each.
     """
     adjacency = bonds(molecule, positions).astype(np.uint64)
     elements = _mixed(np.asarray(molecule.numbers, dtype=np.uint64))
@@ -50,10 +51,15 @@ def push_kinds(
     return [int(x) for x in _refined(_mixed(parts + bare), adjacency).sum(axis=1)]
 
 
-def _parts(bare: list[int], push: Sequence[ForceTerm]) -> list[int]:
+def _parts(bare: list[int], push: Sequence[Term]) -> list[int]:
     """What each atom (n,) takes part in; the sides of a force and the forces have no order."""
     result = [0] * len(bare)
     for term in push:
+        if isinstance(term, Uphill | Kick):
+            # Of all atoms alike: random displacements are of one kind, each mode is one.
+            part = _mixed_one(_KICK if isinstance(term, Kick) else _CLIMB + term.mode)
+            result = [(value + part) & _LARGEST for value in result]
+            continue
         sides = [sum(bare[atom] for atom in side) & _LARGEST for side in (term.a, term.b)]
         force = _mixed_one(_mixed_one(sides[0]) + _mixed_one(sides[1]) + term.direction + 1)
         for side, colour in zip((term.a, term.b), sides, strict=True):

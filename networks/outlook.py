@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from afir.fragments import pushes
 from afir.geometry import bonds
 from afir.units import KJ_PER_MOL
-from networks.attempts import further_attempts
+from networks.attempts import further_attempts, further_kicks
 from networks.dismissals import Dismissals
 from networks.frontier import Frontier, PushTerms
 from networks.network import ReactionNetwork, bonds_changed
-from networks.records import COMPLEX, EQ
+from networks.offers import KICKS, offers
+from networks.records import COMPLEX, EQ, Item, Result
 from networks.store import Store
 
 CHOICE, PUSHES, TRIAL = 1, 2, 3
@@ -72,17 +72,36 @@ class Outlook:
         if self._exhausted or self._first.anything_left():
             self._again = None
             return self._first
-        attempt = 1
-        while self._again is None or not self._again.anything_left():
-            if attempt >= attempts:
-                self._exhausted = True
-                return self._first
-            eqs = filter(self._worth_expanding, self._network.eqs.values())
-            # Searches cost no gradient that counts where there is a reference.
-            tried = self._store.used(all_missed=bool(self._settings.reference))
-            self._again = further_attempts(attempt, tried, eqs, self.pushes)
-            attempt += 1
+        if self._again is None or not self._again.anything_left():
+            further = (f for f in self._further(attempts) if f.anything_left())
+            self._again = next(further, None)
+        if self._again is None:
+            self._exhausted = True
+            return self._first
         return self._again
+
+    def _further(self, attempts: int) -> Iterator[Frontier]:
+        """What there may be when everything was tried once, worked out as it is asked for."""
+        settings = self._settings
+        effort = settings.tried
+        if settings.targets is None and self._store.barren_kicks(KICKS) < effort.kicks:
+            yield further_kicks(self._store.used(), self._expanded())
+        # Searches cost no gradient that counts where there is a reference.
+        every = bool(settings.reference)
+        attempt = 1
+        while attempt < attempts or 2.0**attempt <= effort.gamma_factor:
+
+            def due(result: Result, attempt: int = attempt) -> bool:
+                again = attempt < attempts and (every or result is Result.MISSED)
+                harder = 2.0**attempt <= effort.gamma_factor and result is Result.UNMOVED
+                return again or harder
+
+            yield further_attempts(attempt, self._store.used(), self._expanded(), self.pushes, due)
+            attempt += 1
+
+    def _expanded(self) -> Iterator[EQ]:
+        """The EQs that are worth expanding."""
+        return filter(self._worth_expanding, self._network.eqs.values())
 
     def is_first(self, frontier: Frontier) -> bool:
         """Whether it holds pushes that were never tried."""
@@ -91,13 +110,32 @@ class Outlook:
     def pushes(self, eq: EQ) -> list[PushTerms]:
         """All pushes of an EQ, the same whenever they are worked out."""
         settings = self._settings
-        return pushes(
+        return offers(
             self._network.molecule,
-            eq.positions,
-            targets=settings.targets,
-            terms=settings.terms,
-            rng=np.random.default_rng([settings.seed, PUSHES, eq.number]),
+            eq,
+            settings,
+            np.random.default_rng([settings.seed, PUSHES, eq.number]),
         )
+
+    def gamma(self, item: Item) -> float | None:
+        """γ in kJ/mol of an item, where it is not that of the settings.
+
+        What crossed nothing in the attempt before is pushed twice as hard, and what crossed as
+        hard as then.
+        """
+        if item.push >= KICKS:
+            return None
+        gamma = self._settings.step.gamma
+        count = len(self.pushes(self._network.eqs[item.eq]))
+        attempt = item.push // count
+        before = self._store.last_attempt(Item(item.eq, item.push - count)) if attempt else None
+        if before is None:
+            return None
+        result, crossed_at = before
+        factor = 2.0**attempt
+        if result is Result.UNMOVED and factor <= self._settings.tried.gamma_factor:
+            return factor * gamma
+        return crossed_at if crossed_at > gamma else None
 
     @property
     def ceiling(self) -> float | None:

@@ -9,19 +9,22 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from afir.displacements import Kick, Uphill
 from afir.errors import AfirError
+from afir.force import ForceTerm
 from networks.frontier import Frontier, PushTerms
 from networks.kinds import push_kinds
 from networks.network import ReactionNetwork
 from networks.records import EQ, Item, Trial
 
 _DIRECTIONS = ((1,), (-1,), (1, 1), (-1, 1), (-1, -1))  # which forces act together
+_WAYS = len(_DIRECTIONS) + 2  # those, climbing a mode, and leaving at random
 _REPEATS = 3  # a kind tried so often before, or oftener
-# Terms of the logarithm of what a gradient brings: a constant, a choice of directions, how often
+# Terms of the logarithm of what a gradient brings: a constant, what is done, how often
 # the kind was tried, doublings of the trials on the species, eV above the start.
 # Before anything is known: a find for a thousand gradients, less the oftener tried and the higher.
-_PRIOR = np.array([np.log(1e-3), *[0.0] * len(_DIRECTIONS), -0.5, -1.0, -1.5, -0.2, -0.2])
-_WIDTHS = np.array([3.0, *[0.7] * len(_DIRECTIONS), *[0.5] * _REPEATS, 0.2, 0.2])
+_PRIOR = np.array([np.log(1e-3), *[0.0] * _WAYS, -0.5, -1.0, -1.5, -0.2, -0.2])
+_WIDTHS = np.array([3.0, *[0.7] * _WAYS, *[0.5] * _REPEATS, 0.2, 0.2])
 _RECORD = 3.0  # finds: how slowly a species' own record replaces what is expected of it
 _FIT_STEPS = 200
 _EQS = 1000  # of those that are open so many are looked at, the lowest
@@ -260,7 +263,13 @@ def productive() -> Productive:
 
 
 def _direction(terms: PushTerms) -> int:
-    return _DIRECTIONS.index(tuple(sorted(term.direction for term in terms)))
+    first = terms[0]
+    if isinstance(first, Uphill):
+        return len(_DIRECTIONS)
+    if isinstance(first, Kick):
+        return len(_DIRECTIONS) + 1
+    forces = [term.direction for term in terms if isinstance(term, ForceTerm)]
+    return _DIRECTIONS.index(tuple(sorted(forces)))
 
 
 def _model_terms(directions: Ints, kinds: Ints, species: Ints, heights: Floats) -> Floats:
@@ -270,7 +279,7 @@ def _model_terms(directions: Ints, kinds: Ints, species: Ints, heights: Floats) 
     result[:, 0] = 1.0
     result[each, 1 + directions] = 1.0
     repeated = np.flatnonzero(kinds)
-    result[repeated, len(_DIRECTIONS) + np.minimum(kinds[repeated], _REPEATS)] = 1.0
+    result[repeated, _WAYS + np.minimum(kinds[repeated], _REPEATS)] = 1.0
     result[:, -2] = np.log2(1.0 + species)
     result[:, -1] = heights
     return result

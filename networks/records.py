@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.force import ForceTerm
+from afir.displacements import Term
 from afir.molecule import Positions
 from afir.stationary import Outcome, StationaryPoint
 
@@ -182,13 +182,15 @@ class Trial:
         Which push of that EQ, in the order of `afir.fragments.pushes`, from 0. Numbers behind
         the last begin again: they are further attempts.
     terms
-        The force terms.
+        The force terms, or the displacement that was tried.
     seed
         What the random numbers of this trial were made from.
     outcome
         What became of it.
     crossed
         Whether the artificial force alone carried the structure out of its basin.
+    gamma
+        γ in kJ/mol at which it did; 0 if it did not.
     gradients
         Gradient evaluations by stage, its own and those it caused: proofs of its transition
         states, refinements of its minima.
@@ -207,7 +209,7 @@ class Trial:
     round: int
     eq: str
     push: int
-    terms: tuple[ForceTerm, ...]
+    terms: tuple[Term, ...]
     seed: tuple[int, ...]
     outcome: Outcome
     crossed: bool
@@ -216,6 +218,7 @@ class Trial:
     found: tuple[str, ...]
     error: str = ""
     pushes_left: int | None = None
+    gamma: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,15 +259,20 @@ class Item(NamedTuple):
     push: int
 
 
-class Used(NamedTuple):
-    """A push that was tried: `Trial.pushes_left` after it, and whether it crossed in vain.
+class Result(Enum):
+    """What a trial says of trying the same again."""
 
-    In vain is a push that crossed a barrier and led to no saddle point.
-    """
+    MISSED = "it crossed a barrier and no saddle point was found"
+    UNMOVED = "it crossed nothing"
+    DONE = "it need not be tried again"
+
+
+class Used(NamedTuple):
+    """What was tried: the item, `Trial.pushes_left` after it, and how it went."""
 
     item: Item
     left: int | None
-    missed: bool
+    result: Result
 
 
 class StoppedBy(Enum):

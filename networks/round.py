@@ -287,9 +287,9 @@ class Round:
             gradients.update(self._answers[key].gradients)
             cpu_seconds += self._answers[key].cpu_seconds
         item, task = self._plan.items[number], self._tasks[number]
-        outcome, crossed = answer.outcome or Outcome.SURFACE_FAILED, False
+        outcome, crossed, gamma = answer.outcome or Outcome.SURFACE_FAILED, False, 0.0
         if isinstance(value, TrialResult):
-            outcome, crossed = value.outcome, value.crossed
+            outcome, crossed, gamma = value.outcome, value.crossed, value.gamma
         return Trial(
             number=trial,
             round=self.number,
@@ -304,6 +304,7 @@ class Round:
             found=found,
             error=answer.error,
             pushes_left=self._left[number],
+            gamma=gamma,
         )
 
     def _judge(self, index: int, note: _Note) -> None:

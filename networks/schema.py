@@ -13,14 +13,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from afir.force import ForceTerm
+from afir.displacements import parse_term
 from afir.stationary import Outcome
 from networks.codec import decode, pack, unpack
 from networks.frames import Frames, Kept
-from networks.records import DC, EQ, TS, Absorbed, Dismissed, Trial
+from networks.records import DC, EQ, TS, Absorbed, Dismissed, Result, Trial
 from networks.tasks import TaskResult
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Row = dict[str, Any]
 
@@ -94,6 +94,7 @@ TRIALS = sa.Table(
     sa.Column("seed", sa.Text, nullable=False),
     sa.Column("outcome", sa.Text, nullable=False),
     sa.Column("crossed", sa.Boolean, nullable=False),
+    sa.Column("gamma", sa.Float, nullable=False),
     sa.Column("cpu_seconds", sa.Float, nullable=False),
     sa.Column("found", sa.Text, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
@@ -278,6 +279,7 @@ def _trial_row(trial: Trial) -> Row:
         "seed": json.dumps(trial.seed),
         "outcome": trial.outcome.name,
         "crossed": trial.crossed,
+        "gamma": trial.gamma,
         "cpu_seconds": trial.cpu_seconds,
         "found": " ".join(trial.found),
         "error": trial.error,
@@ -292,16 +294,26 @@ def trial_record(row: sa.Row[Any], gradients: Mapping[str, int]) -> Trial:
         round=row.round,
         eq=f"EQ{row.eq}",
         push=row.push,
-        terms=tuple(ForceTerm.parse(text) for text in row.terms.split()),
+        terms=tuple(parse_term(text) for text in row.terms.split()),
         seed=tuple(json.loads(row.seed)),
         outcome=Outcome[row.outcome],
         crossed=row.crossed,
+        gamma=row.gamma,
         gradients=gradients,
         cpu_seconds=row.cpu_seconds,
         found=tuple(row.found.split()),
         error=row.error,
         pushes_left=row.pushes_left,
     )
+
+
+def result_of(outcome: str, terms: str, *, crossed: bool) -> Result:
+    """What a trial with this outcome and these terms says of trying the same again."""
+    if not terms.startswith(("+", "-")):
+        return Result.DONE  # a displacement
+    if not crossed:
+        return Result.UNMOVED
+    return Result.MISSED if outcome == Outcome.NO_SADDLE.name else Result.DONE
 
 
 def _dismissed_row(record: Dismissed) -> Row:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,6 +16,7 @@ from afir.driver import reference_gradients
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
+from networks.effort import Effort, effort_named
 
 
 class Keep(Enum):
@@ -96,10 +97,17 @@ class Settings:
         in the network.
     expand_complexes
         Whether EQs of several molecules are pushed too. The start always is.
+    effort
+        How much is tried before the run calls itself finished: ``"quick"``, ``"normal"`` or
+        ``"thorough"``, see `networks.effort`.
     attempts
         How often a push that crosses a barrier but leads to no saddle point is tried at most, each
         time from another displacement, once nothing new is left. With a reference every push is,
-        and with learning then on what was learned, too, as often as the learner wants.
+        and with learning then on what was learned, too, as often as the learner wants. None leaves
+        it to the effort.
+    gamma_max
+        γ in kJ/mol up to which pushes that cross nothing are tried again, twice as hard each time;
+        None leaves it to the effort.
     keep_frames
         Whether the run file keeps every geometry that is evaluated, with its energy and gradient,
         except the displacements of Hessians.
@@ -134,7 +142,9 @@ class Settings:
     patience: int | None = None
     wanted: Coordinates | None = None
     expand_complexes: bool = False
-    attempts: int = 3
+    effort: str = "normal"
+    attempts: int | None = None
+    gamma_max: float | None = None
     keep_frames: bool = False
     task_seconds: float = 1800.0
     round_size: int = 16
@@ -153,7 +163,14 @@ class Settings:
         if self.terms not in (1, 2) or isinstance(self.terms, bool):
             raise InputError(f"`terms` must be 1 or 2, got {self.terms!r}")
         _whole("round_size", self.round_size, 1)
-        _whole("attempts", self.attempts, 1)
+        _whole("attempts", self.attempts, 1, optional=True)
+        effort_named(self.effort)
+        _positive("gamma_max", self.gamma_max, optional=True)
+        if self.gamma_max is not None and self.gamma_max < self.step.gamma:
+            raise InputError(
+                f"`gamma_max` must be at least γ, {self.step.gamma:g} kJ/mol, got "
+                f"{self.gamma_max:g}"
+            )
         for name in ("bond_depth", "max_trials", "max_gradients"):
             _whole(name, getattr(self, name), 0, optional=True)
         _whole("patience", self.patience, 1, optional=True)
@@ -173,6 +190,16 @@ class Settings:
             object.__setattr__(self, "targets", _targets(self.targets))
         if self.wanted is not None:
             object.__setattr__(self, "wanted", _coordinates(self.wanted))
+
+    @property
+    def tried(self) -> Effort:
+        """How much is tried; what was said one by one wins over the effort."""
+        named = effort_named(self.effort)
+        attempts = named.attempts if self.attempts is None else self.attempts
+        factor = named.gamma_factor
+        if self.gamma_max is not None:
+            factor = self.gamma_max / self.step.gamma
+        return replace(named, attempts=attempts, gamma_factor=factor)
 
     @property
     def searched(self) -> tuple[str, Mapping[str, Any]]:

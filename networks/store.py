@@ -35,6 +35,7 @@ from networks.records import (
     Key,
     Model,
     Plan,
+    Result,
     RunSummary,
     StoppedBy,
     Trial,
@@ -400,20 +401,45 @@ class Store:
         for row in rows:
             yield schema.dismissed_record(row)
 
-    def used(self, *, all_missed: bool = False) -> Iterator[Used]:
-        """The pushes that have been tried, in order.
-
-        With `all_missed` every one counts as tried in vain.
-        """
+    def used(self) -> Iterator[Used]:
+        """What has been tried, in order."""
         columns = schema.TRIALS.c
         query = sa.select(
-            columns.eq, columns.push, columns.pushes_left, columns.outcome, columns.crossed
+            columns.eq,
+            columns.push,
+            columns.pushes_left,
+            columns.outcome,
+            columns.crossed,
+            columns.terms,
         ).order_by(columns.number)
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
-        for eq, push, left, outcome, crossed in rows:
-            missed = all_missed or (crossed and outcome == Outcome.NO_SADDLE.name)
-            yield Used(Item(f"EQ{eq}", push), left, missed)
+        for eq, push, left, outcome, crossed, terms in rows:
+            result = schema.result_of(outcome, terms, crossed=crossed)
+            yield Used(Item(f"EQ{eq}", push), left, result)
+
+    def last_attempt(self, item: Item) -> tuple[Result, float] | None:
+        """How a push went, and the γ in kJ/mol at which it crossed; None if it was not tried."""
+        columns = schema.TRIALS.c
+        query = sa.select(columns.outcome, columns.terms, columns.crossed, columns.gamma).where(
+            columns.eq == int(item.eq[2:]), columns.push == item.push
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            return None
+        return schema.result_of(row.outcome, row.terms, crossed=row.crossed), row.gamma
+
+    def barren_kicks(self, first: int) -> int:
+        """How many trials numbered `first` or later have passed since one last added a node."""
+        columns = schema.TRIALS.c
+        query = sa.select(sa.func.max(columns.number)).where(
+            sa.or_(columns.found.contains("EQ"), columns.found.contains("TS"))
+        )
+        with self._database.reading() as connection:
+            last = connection.execute(query).scalar() or 0
+            count = sa.select(sa.func.count()).where(columns.number > last, columns.push >= first)
+            return int(connection.execute(count).scalar_one())
 
     def plan(self) -> Plan | None:
         """The round in progress, if there is one."""

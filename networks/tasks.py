@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from afir.displacements import Term
 from afir.driver import Asked, Search, referred, relayed, solve, stage
 from afir.errors import AfirError, BrokenSurfaceError
 from afir.force import ForceTerm, alpha
@@ -46,24 +47,27 @@ _STEEPEST = 2.5
 
 @dataclass(frozen=True, eq=False)
 class Push:
-    """Push an EQ and look for transition states on the way.
+    """Push an EQ, or displace it, and look for transition states.
 
     Attributes
     ----------
     start
         The EQ.
     terms
-        The force.
+        The force, or one displacement.
     ceiling
         Energy in eV above which candidates are ignored, or None.
     seed
         What the random numbers are made from.
+    gamma
+        The hardest push in kJ/mol, where it is not that of the settings.
     """
 
     start: StationaryPoint
-    terms: tuple[ForceTerm, ...]
+    terms: tuple[Term, ...]
     ceiling: float | None
     seed: tuple[int, ...]
+    gamma: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,19 +258,11 @@ class Bench:
         from afir.searches.characterise import characterise
         from afir.searches.confirm import confirm
         from afir.searches.reference import characterise_by_reference, confirm_by_reference
-        from afir.searches.step import try_push
         from afir.searches.trust import doubting, trusting
 
         search: Search[Any]
         if isinstance(task, Push):
-            search = try_push(
-                self.molecule,
-                task.start,
-                task.terms,
-                self.step,
-                ceiling=task.ceiling,
-                rng=np.random.default_rng(task.seed),
-            )
+            search = self._trial(task)
             if self.reference:
                 strength = alpha(self.step.gamma) * KJ_PER_MOL
                 search = trusting(search, _TOLERATED * strength)
@@ -298,6 +294,21 @@ class Bench:
         else:
             search = characterise(self.molecule, task.positions, self.step, hessian=task.hessian)
         return guarded(search, self.seconds)
+
+    def _trial(self, task: Push) -> Search[TrialResult]:
+        """The push or the displacement of a task."""
+        from afir.searches.displaced import try_displacement
+        from afir.searches.step import try_push
+
+        rng = np.random.default_rng(task.seed)
+        forces = [term for term in task.terms if isinstance(term, ForceTerm)]
+        displacements = [term for term in task.terms if not isinstance(term, ForceTerm)]
+        step = self.step if task.gamma is None else replace(self.step, gamma=task.gamma)
+        if forces:
+            return try_push(self.molecule, task.start, forces, step, ceiling=task.ceiling, rng=rng)
+        return try_displacement(
+            self.molecule, task.start, displacements[0], self.step, ceiling=task.ceiling, rng=rng
+        )
 
     def open(self) -> Callable[[Task], TaskResult]:
         """Build the surface and return the function that does one task after the other."""

@@ -123,7 +123,8 @@ def try_push(
         outcome = Outcome.OUTSIDE_WINDOW
     else:
         outcome = Outcome.NO_BARRIER
-    return TrialResult(outcome, tuple(candidates), minima, crossed)
+    gamma = path.gamma if crossed else 0.0
+    return TrialResult(outcome, tuple(candidates), minima, crossed, gamma)
 
 
 def _highest(guesses: Sequence[Peak], count: int) -> list[Peak]:

@@ -1,0 +1,122 @@
+"""What is tried on a structure besides pushing it: climbing its modes, and leaving it at random.
+
+Pushes need bonds to change. Internal rotations, inversions and many rearrangements of a small
+molecule are found more cheaply by a saddle search that begins close to the structure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from afir.errors import InputError
+from afir.force import ForceTerm
+from afir.geometry import distances
+from afir.molecule import Molecule, Positions
+from afir.quadratic import vibrations
+from afir.stationary import StationaryPoint
+
+UPHILL = 0.15
+"""Å (norm): how far up a mode a search begins."""
+
+_ALIKE = 1e-4  # Å⁻¹: both directions of a mode are equivalent when no inverse distance differs more
+
+
+@dataclass(frozen=True)
+class Uphill:
+    """Up along a normal mode.
+
+    Attributes
+    ----------
+    mode
+        Number of the mode, from 0 for the softest.
+    direction
+        +1 or −1: along the mode or against it.
+    """
+
+    mode: int
+    direction: int
+
+    def __str__(self) -> str:
+        """``~3+`` climbs the fourth mode along its positive direction, ``~3-`` against it."""
+        return f"~{self.mode}{'+' if self.direction > 0 else '-'}"
+
+
+@dataclass(frozen=True)
+class Kick:
+    """A random displacement of all atoms.
+
+    Attributes
+    ----------
+    number
+        Which one, from 0: each is another.
+    """
+
+    number: int
+
+    def __str__(self) -> str:
+        """``*5`` is the sixth displacement."""
+        return f"*{self.number}"
+
+
+Displacement: TypeAlias = Uphill | Kick
+Term: TypeAlias = ForceTerm | Uphill | Kick
+
+
+def parse_term(text: str) -> Term:
+    """Read what ``str`` writes of a force or a displacement; InputError for anything else."""
+    if found := re.fullmatch(r"~(\d+)([+-])", text):
+        return Uphill(int(found[1]), 1 if found[2] == "+" else -1)
+    if found := re.fullmatch(r"\*(\d+)", text):
+        return Kick(int(found[1]))
+    try:
+        return ForceTerm.parse(text)
+    except InputError:
+        raise InputError(
+            f"a term must look like +0,1|4 (push), -2|3 (pull), ~3+ (climb a mode) or *5 "
+            f"(displace at random), got {text!r}"
+        ) from None
+
+
+def climbs(molecule: Molecule, point: StationaryPoint, most: int) -> list[Uphill]:
+    """The modes of a minimum to climb, both ways unless symmetry makes them equivalent.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    point
+        A minimum with its exact Hessian.
+    most
+        How many modes at most, the softest.
+    """
+    found = []
+    for mode in range(min(most, len(point.wavenumbers))):
+        both = [Uphill(mode, direction) for direction in (1, -1)]
+        there = [point.positions + UPHILL * motion(molecule, point, item) for item in both]
+        first, second = (_marks(molecule, x) for x in there)
+        found += both[:1] if np.abs(first - second).max(initial=0.0) < _ALIKE else both
+    return found
+
+
+def motion(molecule: Molecule, point: StationaryPoint, uphill: Uphill) -> Positions:
+    """The unit displacement (n, 3) along a mode, in its direction."""
+    weights = np.sqrt(molecule.masses)
+    _, vectors = vibrations(point.hessian, point.positions, weights)
+    mode: Positions = vectors[:, uphill.mode].reshape(point.positions.shape) / weights[:, None]
+    # Which way an eigenvector points is nobody's choice: its largest component decides.
+    largest = mode.ravel()[int(np.argmax(np.abs(mode)))]
+    mode *= uphill.direction * np.sign(largest) / np.linalg.norm(mode)
+    return mode
+
+
+def _marks(molecule: Molecule, x: Positions) -> Positions:
+    """Inverse distances sorted within each pair of elements: the same for equivalent structures."""
+    numbers = np.asarray(molecule.numbers)
+    i, j = np.triu_indices(len(numbers), 1)
+    pair = 1000 * np.minimum(numbers[i], numbers[j]) + np.maximum(numbers[i], numbers[j])
+    inverse = 1.0 / distances(x)[i, j]
+    return inverse[np.lexsort((inverse, pair))]

@@ -1,0 +1,44 @@
+"""How much is tried before a run calls itself finished."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from afir.errors import InputError
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What is tried on every structure, and how often.
+
+    Attributes
+    ----------
+    modes
+        How many normal modes are climbed, the softest, each both ways.
+    attempts
+        How often a push that crosses a barrier without a saddle point being found is tried.
+    gamma_factor
+        How much harder than γ a push that crosses nothing is pushed in the end.
+    kicks
+        Random displacements go on until so many in a row have brought no new structure.
+    """
+
+    modes: int
+    attempts: int
+    gamma_factor: float
+    kicks: int
+
+
+EFFORTS = {
+    "quick": Effort(modes=6, attempts=1, gamma_factor=1.0, kicks=0),
+    "normal": Effort(modes=24, attempts=2, gamma_factor=2.0, kicks=60),
+    "thorough": Effort(modes=1000, attempts=3, gamma_factor=4.0, kicks=300),
+}
+"""The efforts by name. Fitted on maps of H2CO, H2O2, HNCO, HONO and NH2OH."""
+
+
+def effort_named(name: str) -> Effort:
+    """The effort of that name; InputError if there is none."""
+    if name not in EFFORTS:
+        raise InputError(f"`effort` must be one of {', '.join(EFFORTS)}, got {name!r}")
+    return EFFORTS[name]

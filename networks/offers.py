@@ -1,0 +1,65 @@
+"""What can be tried on one structure: climbs along its modes, pushes, random displacements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from afir.displacements import Kick, Uphill, climbs, motion
+from afir.fragments import pushes
+from afir.molecule import Molecule
+from afir.stationary import StationaryPoint
+from networks.frontier import PushTerms
+from networks.records import EQ
+from networks.settings import Settings
+
+KICKS = 1_000_000
+"""The number of the first random displacement of an EQ, behind those of all attempts."""
+
+_SHARE = 0.3  # of a mode: target atoms that take so much part in it, mass-weighted, are its atoms
+
+
+def offers(
+    molecule: Molecule, eq: EQ, settings: Settings, rng: np.random.Generator
+) -> list[PushTerms]:
+    """All that is tried on an EQ but random displacements, in the order of its numbers.
+
+    Climbs come first, which cost least, then pushes.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    eq
+        The structure.
+    settings
+        Of the run.
+    rng
+        Used only where there are more pairs of forces than are taken.
+    """
+    point = eq.point()
+    listed: list[PushTerms] = [
+        (climb,)
+        for climb in climbs(molecule, point, settings.tried.modes)
+        if settings.targets is None or _moves(molecule, point, climb, settings.targets)
+    ]
+    listed += pushes(
+        molecule, eq.positions, targets=settings.targets, terms=settings.terms, rng=rng
+    )
+    return listed
+
+
+def offered(listed: Sequence[PushTerms], number: int) -> PushTerms:
+    """What a number means, given what `offers` lists."""
+    if number >= KICKS:
+        return (Kick(number - KICKS),)
+    return listed[number % len(listed)]
+
+
+def _moves(
+    molecule: Molecule, point: StationaryPoint, climb: Uphill, targets: Sequence[int]
+) -> bool:
+    """Whether target atoms take part in a mode."""
+    weights = molecule.masses * (motion(molecule, point, climb) ** 2).sum(axis=1)
+    return float(weights[list(targets)].sum()) > _SHARE * float(weights.sum())
