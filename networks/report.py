@@ -23,6 +23,7 @@ from afir.errors import AfirError, InputError
 from afir.molecule import Molecule
 from afir.stationary import Outcome
 from afir.units import HARTREE, KJ_PER_MOL
+from networks.dismissals import Dismissals
 from networks.naming import names
 from networks.network import ReactionNetwork
 from networks.records import COMPLEX, DC, EQ, TS, Model, RunSummary, StoppedBy
@@ -90,7 +91,7 @@ def load_run(path: Path) -> Run:
     """
     try:
         with Store.open(path) as store, store.snapshot():
-            network, wanted = store.load_network(), store.wanted()
+            network = store.load_network()
             return Run(
                 store.molecule,
                 store.settings,
@@ -98,7 +99,7 @@ def load_run(path: Path) -> Run:
                 store.summary(),
                 store.job,
                 store.barren_trials(),
-                None if wanted is None else network.find_eq(*wanted),
+                _wanted(store, network),
                 tuple(store.models()),
             )
     except AfirError:
@@ -106,6 +107,20 @@ def load_run(path: Path) -> Run:
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # SQLite has checked its own structure, not the numbers and texts in it.
         raise InputError(f"the run file {path} is damaged; go back to a copy of it") from error
+
+
+def _wanted(store: Store, network: ReactionNetwork) -> str | None:
+    """The id of the wanted product, if it has been found."""
+    wanted = store.wanted()
+    if wanted is None:
+        return None
+    known = network.find_eq(*wanted)
+    if known is not None:
+        return known
+    dismissals = Dismissals(store.molecule)
+    for record in store.dismissed():
+        dismissals.add(record)
+    return dismissals.node(*wanted)
 
 
 def zero_of(network: ReactionNetwork) -> float:
