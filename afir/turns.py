@@ -143,8 +143,11 @@ def motion(molecule: Molecule, first: Positions, last: Positions) -> Motion | No
     Returns
     -------
     Motion or None
-        None where bonds cannot be mapped onto bonds.
+        None where bonds cannot be mapped onto bonds, and for one atom, which can only be where an
+        external field has it.
     """
+    if molecule.n_atoms == 1:
+        return None
     adjacency = bonds(molecule, first)
     maps = list(islice(bonded_alike(molecule.numbers, adjacency, bonds(molecule, last)), _MOST))
     if not maps:

@@ -63,7 +63,8 @@ def flat_turn(
     Points of the way between two are evaluated, three or more; those that are too high are moved
     downhill across it. Both count as one structure when neither a point nor the cubic curve through
     energies and slopes of neighbouring points is more than `RISE` above the higher of both. Three
-    gradients where the way is flat, one to six where it is not, never more than 20.
+    gradients for most that is flat, often one for what is not, never more than 20 for each of those
+    it is compared with.
 
     Parameters
     ----------
@@ -176,11 +177,13 @@ class _Way:
         It stays too high when there is no hope or no step left.
         """
         x = point.positions
+        along = internal_part(x, self.direction(point.share)).ravel()
+        if point.energy <= self.top or not along.any():
+            return 0
+        along /= np.linalg.norm(along)
         turns = local_turns(surroundings(self._molecule, self._start.positions), self._way.first, x)
         matrix = positive(turned_hessian(turns, self._start.hessian), _FLOOR)
         parts = components(self._molecule, x)
-        along = internal_part(x, self.direction(point.share)).ravel()
-        along /= np.linalg.norm(along)
         used = 0
         while point.energy > self.top and used < steps:
             across = np.eye(len(along)) - np.outer(along, along)

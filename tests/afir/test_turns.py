@@ -56,6 +56,11 @@ def test_maps_are_those_of_all_permutations_that_keep_the_bonds(symbols: str) ->
     assert set(found) == wanted
 
 
+def test_one_atom_in_a_field_has_no_way() -> None:
+    atom = Molecule.from_symbols("H")
+    assert motion(atom, np.zeros((1, 3)), np.ones((1, 3))) is None
+
+
 def test_other_bonds_have_no_way() -> None:
     water = Molecule.from_symbols("OHH")
     whole = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
