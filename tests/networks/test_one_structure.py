@@ -13,7 +13,15 @@ from rotorworld import MOLECULE, SETTINGS, TOPS, RotorBench, Shuffled, butyne, r
 from rotorworld import answer as answered
 from runs import snapshot
 
-from afir.stationary import Candidate, Confirmation, Minimum, Outcome, StationaryPoint, TrialResult
+from afir.stationary import (
+    Candidate,
+    Confirmation,
+    Minimum,
+    Outcome,
+    Sameness,
+    StationaryPoint,
+    TrialResult,
+)
 from afir.units import KJ_PER_MOL
 from networks import explore, resume
 from networks.codec import decode, encode
@@ -27,7 +35,7 @@ from networks.report import load_run
 from networks.round import Round
 from networks.routes import lowest_route
 from networks.stage import Question
-from networks.tasks import Compare, Confirm, Push, TaskResult
+from networks.tasks import Bench, Compare, Confirm, Push, TaskResult
 
 
 class Played:
@@ -164,6 +172,15 @@ def test_the_answer_to_a_comparison_can_be_kept() -> None:
     assert value is not None
     assert decode(*encode(value)) == value
     assert value.number == 1  # type: ignore[union-attr]
+
+
+def test_with_a_reference_it_is_asked_at_three_points() -> None:
+    perform = Bench(MOLECULE, "gfn1", reference="gfn2").open()
+    result = perform(Compare(refined("2-butyne", 40.0), (refined("2-butyne", 0.0),)))
+    assert isinstance(result.value, Sameness)
+    assert result.value.number == 0
+    assert result.gradients == {"same structure": 5, "reference same structure": 3}
+    assert result.frames is not None  # labels, for those who learn
 
 
 def run(path: Path, executor: Executor, **changes: object) -> list[Event]:
