@@ -24,8 +24,8 @@ def print_sections(run: Run, limit: int | None, *, costs: bool, loops: bool = Fa
     for section in chosen if costs else chosen[:3]:
         if section.rows:
             print_table(console, section.title, section.columns, section.rows)
-        for note in section.notes:
-            console.print(f"{note}\n", markup=False)
+        if section.notes:
+            console.print("\n".join(section.notes) + "\n", markup=False)
 
 
 def print_end(run: Run, path: Path) -> None:

@@ -57,7 +57,7 @@ def test_maps_are_those_of_all_permutations_that_keep_the_bonds(symbols: str) ->
 
 
 def test_one_atom_in_a_field_has_no_way() -> None:
-    atom = Molecule.from_symbols("H")
+    atom = Molecule.from_symbols(["He"])
     assert motion(atom, np.zeros((1, 3)), np.ones((1, 3))) is None
 
 
