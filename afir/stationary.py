@@ -195,3 +195,19 @@ class Confirmation:
     irc_positions: Positions
     irc_energies: NDArray[np.float64]
     checked_at: int = 0
+
+
+@dataclass(frozen=True)
+class Sameness:
+    """Whether a minimum is one structure with another: the value of the task ``compare``.
+
+    Attributes
+    ----------
+    number
+        The place of that other among those it was compared with; None when it is none of them.
+    rise
+        How far, in eV, the turn that joins both rises above the higher one; None as well.
+    """
+
+    number: int | None
+    rise: float | None

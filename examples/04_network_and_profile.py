@@ -26,9 +26,10 @@ for name in ("04.graphml", "04.csv", "04.extxyz"):
     for file in export(run, Path(name)):
         print(f"written: {file}")
 
-# The network as a graph of networkx: nodes are structures, edges transition states.
+# The network as a graph of networkx: nodes are structures, edges transition states, or what joins
+# a complex and the channel of its molecules without a barrier.
 graph = run.network.graph
-print(f"{graph.number_of_nodes()} nodes, {graph.number_of_edges()} transition states")
+print(f"{graph.number_of_nodes()} nodes, {graph.number_of_edges()} edges")
 
 # From the start to the structure found next, over the lowest barriers.
 route = lowest_route(run.network, "EQ0", "EQ1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from afir.units import KJ_PER_MOL
+from networks.flags import CUSP, SAME_ENDS, flags_of
 from networks.naming import names
 from networks.records import DC, EQ, TS
 from networks.report import Run, zero_of
@@ -27,13 +28,27 @@ def title(run: Run) -> str:
 def level_lines(run: Run, node: EQ | DC) -> list[str]:
     """What stands at a level: id, structural formulas, kJ/mol, and where a channel is from.
 
-    A channel says where it was first reached from when no known transition state leads to it.
+    A channel says where it was first reached from when nothing that is known leads to it.
     """
     molecules = (" + " if isinstance(node, DC) else "···").join(
         (f"{count} " if count > 1 else "") + name.translate(_SUBSCRIPTS)
         for name, count in Counter(names(run.molecule, node.positions)).items()
     )
     lines = [node.id, molecules, f"{height(run, node):.0f}"]
-    if isinstance(node, DC) and node.no_ts_known:
+    if isinstance(node, DC) and unconnected(run, node):
         lines.append(f"from {node.origin}")
     return lines
+
+
+MARKS = {CUSP: "*", SAME_ENDS: "?"}
+"""What stands behind the id of a transition state that something is wrong with."""
+
+
+def marked_id(ts: TS) -> str:
+    """The id of a transition state with its marks."""
+    return ts.id + "".join(MARKS.get(flag, "") for flag in flags_of(ts))
+
+
+def unconnected(run: Run, dc: DC) -> bool:
+    """Whether neither a transition state nor a complex of the same molecules leads to a channel."""
+    return dc.no_ts_known and not run.network.joined_to(dc.id)

@@ -30,16 +30,20 @@ _FILE = click.Path(path_type=Path)
 @json_option
 @click.option("--job", is_flag=True, help="Print the job as a TOML file instead.")
 @click.option("--limit", type=click.IntRange(min=1), help="List only the N lowest structures.")
-def show(run: Path, as_json: bool, job: bool, limit: int | None) -> None:
+@click.option(
+    "--loops", is_flag=True, help="List transition states from a structure to itself, too."
+)
+def show(run: Path, as_json: bool, job: bool, limit: int | None, loops: bool) -> None:
     """Show the structures, the network and the costs of the run RUN.
 
     Works while the run is going on. The JSON object is described in docs/show-json.md.
     """
     from networks.jobfile import current_job, write_toml
-    from networks.report import graph_lines, load_run, show_object
+    from networks.report import load_run, show_object
+    from networks.tables import graph_lines
 
-    if as_json and (job or limit is not None):
-        raise InputError("--json shows everything: it cannot go with --job or --limit")
+    if as_json and (job or limit is not None or loops):
+        raise InputError("--json shows everything: it cannot go with --job, --limit or --loops")
     loaded = load_run(run)
     if as_json:
         print_json(show_object(loaded))
@@ -47,8 +51,8 @@ def show(run: Path, as_json: bool, job: bool, limit: int | None) -> None:
     if job:
         click.echo(write_toml(current_job(loaded.job, loaded.molecule, loaded.settings)), nl=False)
         return
-    print_sections(loaded, limit, costs=True)
-    lines = graph_lines(loaded)
+    print_sections(loaded, limit, costs=True, loops=loops)
+    lines = graph_lines(loaded, loops=loops)
     if lines and limit is None:
         click.echo("Network, kJ/mol\n")
         click.echo("\n".join(f"  {line}" for line in lines) + "\n")
@@ -71,13 +75,13 @@ def show(run: Path, as_json: bool, job: bool, limit: int | None) -> None:
     "--output",
     type=_FILE,
     required=True,
-    help="The file to write; csv makes three: NAME.csv gives NAME_eq.csv, NAME_ts.csv and "
-    "NAME_dc.csv.",
+    help="The file to write; csv makes four: NAME.csv gives NAME_eq.csv, NAME_ts.csv, "
+    "NAME_dc.csv and NAME_barrierless.csv.",
 )
 def export(run: Path, kind: str | None, output: Path) -> None:
     """Write the network of RUN for another program.
 
-    graphml: Gephi, Cytoscape, yEd. json: node-link, for networkx. csv: three tables. extxyz:
+    graphml: Gephi, Cytoscape, yEd. json: node-link, for networkx. csv: four tables. extxyz:
     all structures, energies in eV. ase-db: an ASE database, energies in eV.
     """
     from networks.export import export as write

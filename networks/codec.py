@@ -24,6 +24,7 @@ from afir.stationary import (
     Confirmation,
     Minimum,
     Outcome,
+    Sameness,
     StationaryPoint,
     TrialResult,
 )
@@ -33,11 +34,19 @@ from networks.tasks import Labelled
 _MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER = rb"\{'descr': '<f8', 'fortran_order': False, 'shape': \(([\d, ]*)\), \} *\n"
 
-Result = TrialResult | Confirmation | StationaryPoint | Labelled
+Result = TrialResult | Confirmation | StationaryPoint | Sameness | Labelled
 
 _TYPES = {
     cls.__name__: cls
-    for cls in (Candidate, Confirmation, Labelled, Minimum, StationaryPoint, TrialResult)
+    for cls in (
+        Candidate,
+        Confirmation,
+        Labelled,
+        Minimum,
+        Sameness,
+        StationaryPoint,
+        TrialResult,
+    )
 }
 
 

@@ -41,6 +41,11 @@ class Dismissals:
         id = self._indices[kind].find(mark, positions) or self._doubtful[kind].find(mark, positions)
         return None if id is None else self._records[id]
 
+    def node(self, positions: Positions, energy: float) -> str | None:
+        """The id of the EQ that a minimum turned out to be when it was met before."""
+        before = self.find("EQ", positions, energy)
+        return None if before is None else before.node
+
     @property
     def zero(self) -> float | None:
         """The energy in eV of EQ0 on the surface that is searched, if that is another."""

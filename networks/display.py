@@ -37,6 +37,8 @@ _DOING = {
     "push": "pushing",
     "confirm": "proving transition states",
     "characterise": "refining minima",
+    "compare": "turning minima into known ones",
+    "wanted": "turning minima into the wanted product",
     "probe": "trying the surface",
     "label": "labelling",
     "sample": "labelling geometries of pushes",

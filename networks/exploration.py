@@ -248,6 +248,7 @@ class Exploration:
             self._dismissals,
             referenced=bool(self._settings.reference),
             window=self._outlook.ceiling if self._settings.reference else None,
+            wanted=self._store.wanted(),
         )
 
     def _stopped_early(self) -> bool:
@@ -256,7 +257,9 @@ class Exploration:
 
     def _wanted_found(self) -> bool:
         wanted = self._store.wanted()
-        return wanted is not None and self._network.find_eq(*wanted) is not None
+        return wanted is not None and (
+            self._network.find_eq(*wanted) is not None or self._dismissals.node(*wanted) is not None
+        )
 
     def _reason_to_stop(self) -> StoppedBy | None:
         if self._wanted_found():

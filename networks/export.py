@@ -3,10 +3,12 @@
 ========  ===============================================================================
 format    what is written
 ========  ===============================================================================
-graphml   one graph for Gephi, Cytoscape, yEd …: EQs and DCs as nodes, TSs as edges
+graphml   one graph for Gephi, Cytoscape, yEd …: EQs and DCs as nodes, TSs and what joins
+          complexes to channels without a barrier as edges
 json      the same graph as node-link JSON (`networkx.node_link_graph` reads it), with
           coordinates
-csv       three tables: ``NAME.csv`` gives ``NAME_eq.csv``, ``NAME_ts.csv``, ``NAME_dc.csv``
+csv       four tables: ``NAME.csv`` gives ``NAME_eq.csv``, ``NAME_ts.csv``, ``NAME_dc.csv`` and
+          ``NAME_barrierless.csv``
 extxyz    all structures with id, kind and energy in eV
 ase-db    an ASE database: one row a structure, with energy in eV and key-value pairs
 ========  ===============================================================================
@@ -30,10 +32,11 @@ from afir.errors import InputError
 from afir.files import new_file, writing
 from afir.structures import xyz_text
 from afir.units import HARTREE, KJ_PER_MOL
+from networks.flags import BARRIERLESS, flags_of
 from networks.naming import names
 from networks.network import Graph, fragments
-from networks.records import DC, EQ, TS
-from networks.report import Run, flags_of, zero_of
+from networks.records import DC, EQ, TS, Barrierless
+from networks.report import Run, zero_of
 
 SUFFIXES: Mapping[str, str] = {
     ".graphml": "graphml",
@@ -56,7 +59,7 @@ def export(run: Run, output: Path, format: str | None = None) -> list[Path]:
     run
         The run.
     output
-        The file; for csv the stem of three files.
+        The file; for csv the stem of four files.
     format
         ``graphml``, ``json``, ``csv``, ``extxyz`` or ``ase-db``; None goes by the suffix.
 
@@ -88,7 +91,10 @@ def export(run: Run, output: Path, format: str | None = None) -> list[Path]:
     files = [output]
     if chosen == "csv":
         suffix = output.suffix or ".csv"
-        files = [output.with_name(f"{output.stem}_{kind}{suffix}") for kind in ("eq", "ts", "dc")]
+        files = [
+            output.with_name(f"{output.stem}_{kind}{suffix}")
+            for kind in ("eq", "ts", "dc", "barrierless")
+        ]
     for file in files:
         new_file(file)
     with writing(*files) as drafts:
@@ -100,10 +106,11 @@ def plain_graph(run: Run) -> Graph:
     """The network as a graph with nothing but plain numbers and text in it.
 
     Nodes have ``kind``, ``energy_hartree``, ``relative_kj_mol``, ``flags``, ``fragments`` (Hill
-    formulas) and ``name`` (see `networks.naming`); edges, keyed by the id of the TS, have
-    ``energy_hartree``, ``relative_kj_mol``, ``imaginary_cm1``, ``first`` and ``second`` (the
-    ends), ``barrier_from_first_kj_mol`` and ``barrier_from_second_kj_mol``. The graph has
-    ``formula``, ``charge``, ``multiplicity`` and ``surface``.
+    formulas) and ``name`` (see `networks.naming`); edges have ``kind`` (``TS`` or
+    ``barrierless``), ``energy_hartree``, ``relative_kj_mol``, ``first`` and ``second`` (the ends),
+    ``barrier_from_first_kj_mol`` and ``barrier_from_second_kj_mol``, and those of TSs, whose ids
+    are their keys, ``imaginary_cm1`` and ``flags``. The graph has ``formula``, ``charge``,
+    ``multiplicity`` and ``surface``.
     """
     molecule = run.molecule
     graph: Graph = nx.MultiGraph(
@@ -116,11 +123,13 @@ def plain_graph(run: Run) -> Graph:
     for node in nodes:
         graph.add_node(node.id, **_node_facts(run, node))
     for ts in run.network.tss.values():
-        graph.add_edge(*ts.ends, key=ts.id, **_edge_facts(run, ts))
+        graph.add_edge(*ts.ends, key=ts.id, **_ts_facts(run, ts))
+    for edge in run.network.barrierless.values():
+        graph.add_edge(*edge.ends, key=edge.id, **_edge_facts(run, edge))
     return graph
 
 
-def _energies(run: Run, record: EQ | TS | DC) -> dict[str, Value]:
+def _energies(run: Run, record: EQ | TS | DC | Barrierless) -> dict[str, Value]:
     return {
         "energy_hartree": record.energy / HARTREE,
         "relative_kj_mol": (record.energy - zero_of(run.network)) / KJ_PER_MOL,
@@ -139,17 +148,26 @@ def _node_facts(run: Run, node: EQ | DC) -> dict[str, Value]:
     }
 
 
-def _edge_facts(run: Run, ts: TS) -> dict[str, Value]:
-    """What is known of an edge, as plain values."""
-    first, second = (run.network.node(end).energy for end in ts.ends)
+def _ts_facts(run: Run, ts: TS) -> dict[str, Value]:
+    """What is known of a transition state, as plain values."""
     return {
-        "id": ts.id,
-        **_energies(run, ts),
+        **_edge_facts(run, ts),
         "imaginary_cm1": float(ts.imaginary_cm1),
-        "first": ts.ends[0],
-        "second": ts.ends[1],
-        "barrier_from_first_kj_mol": (ts.energy - first) / KJ_PER_MOL,
-        "barrier_from_second_kj_mol": (ts.energy - second) / KJ_PER_MOL,
+        "flags": " ".join(flags_of(ts)),
+    }
+
+
+def _edge_facts(run: Run, edge: TS | Barrierless) -> dict[str, Value]:
+    """What is known of any edge, as plain values."""
+    first, second = (run.network.node(end).energy for end in edge.ends)
+    return {
+        "id": edge.id,
+        "kind": "TS" if isinstance(edge, TS) else BARRIERLESS,
+        **_energies(run, edge),
+        "first": edge.ends[0],
+        "second": edge.ends[1],
+        "barrier_from_first_kj_mol": (edge.energy - first) / KJ_PER_MOL,
+        "barrier_from_second_kj_mol": (edge.energy - second) / KJ_PER_MOL,
     }
 
 
@@ -169,7 +187,8 @@ def _json(run: Run, files: list[Path]) -> None:
     for node in data["nodes"]:
         node["xyz"] = coordinates(run.network.node(node["id"]))
     for edge in data["edges"]:
-        edge["xyz"] = coordinates(run.network.tss[edge["key"]])
+        if edge["key"] in run.network.tss:
+            edge["xyz"] = coordinates(run.network.tss[edge["key"]])
     files[0].write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -179,9 +198,10 @@ def _csv(run: Run, files: list[Path]) -> None:
         [{"id": node.id, **_node_facts(run, node)} for node in nodes.values()]
         for nodes in (network.eqs, network.dcs)
     )
-    tss = [_edge_facts(run, ts) for ts in network.tss.values()]
+    tss = [_ts_facts(run, ts) for ts in network.tss.values()]
+    barrierless = [_edge_facts(run, edge) for edge in network.barrierless.values()]
     node_keys = ["id", "energy_hartree", "relative_kj_mol", "flags", "fragments", "name"]
-    ts_keys = [
+    edge_keys = [
         "id",
         "first",
         "second",
@@ -189,10 +209,15 @@ def _csv(run: Run, files: list[Path]) -> None:
         "relative_kj_mol",
         "barrier_from_first_kj_mol",
         "barrier_from_second_kj_mol",
-        "imaginary_cm1",
     ]
-    tables = zip(files, (eqs, tss, dcs), (node_keys, ts_keys, node_keys), strict=True)
-    for file, rows, keys in tables:
+    ts_keys = [*edge_keys, "imaginary_cm1", "flags"]
+    tables = (
+        (eqs, node_keys),
+        (tss, ts_keys),
+        (dcs, node_keys),
+        (barrierless, edge_keys),
+    )
+    for file, (rows, keys) in zip(files, tables, strict=True):
         with file.open("x", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, keys, extrasaction="ignore")
             writer.writeheader()
@@ -219,7 +244,7 @@ def _structures(run: Run) -> list[tuple[EQ | TS | DC, dict[str, str | int | floa
                 "second": record.ends[1],
                 "imaginary_cm1": float(record.imaginary_cm1),
             }
-        elif flags_of(record):
+        if flags_of(record):
             facts["flags"] = " ".join(flags_of(record))
         found.append((record, facts))
     return found

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
 from networks.network import ReactionNetwork
+from networks.records import TS, Barrierless
 
 Link: TypeAlias = "tuple[str, str, float]"
-"""Two ids and the energy of the transition state that joins them."""
+"""Two ids and the energy of what joins them."""
 
 Point: TypeAlias = "tuple[float, float]"
 
@@ -116,18 +117,19 @@ def hills(
 
 
 def connected(network: ReactionNetwork) -> list[str]:
-    """Ids of the EQs that a transition state joins to another EQ or DC, by discovery."""
-    joined = {id for ts in network.tss.values() if ts.ends[0] != ts.ends[1] for id in ts.ends}
+    """Ids of the EQs that are joined to another EQ or DC, by discovery."""
+    joined = {id for a, b, _ in lowest_links(network) for id in (a, b)}
     return [id for id in network.eqs if id in joined]
 
 
 def lowest_links(network: ReactionNetwork) -> list[Link]:
-    """Which nodes are joined, each pair once with its lowest transition state; no loops."""
+    """Which nodes are joined, each pair once with the lowest step between them; no loops."""
     lowest: dict[tuple[str, str], float] = {}
-    for ts in network.tss.values():
-        first, second = sorted(ts.ends)
+    steps: list[TS | Barrierless] = [*network.tss.values(), *network.barrierless.values()]
+    for step in steps:
+        first, second = sorted(step.ends)
         if first != second:
-            lowest[first, second] = min(ts.energy, lowest.get((first, second), ts.energy))
+            lowest[first, second] = min(step.energy, lowest.get((first, second), step.energy))
     return [(first, second, top) for (first, second), top in lowest.items()]
 
 

@@ -6,7 +6,7 @@ given in the order of discovery and never used again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -15,18 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afir.errors import InputError
-from afir.geometry import bonds, components
+from afir.geometry import components
 from afir.molecule import Molecule, Positions, hill_formula
 from afir.stationary import Confirmation, StationaryPoint
+from networks.bonding import Bonding, Graph, bonding
 from networks.identity import IdentityIndex, fingerprint
-from networks.records import COMPLEX, DC, EQ, TS, Dismissed, Proof, Trial
+from networks.records import COMPLEX, DC, EQ, TS, Barrierless, Dismissed, Proof, Trial
 
 __all__ = [
     "COMPLEX",
     "DC",
     "EQ",
     "TS",
+    "Barrierless",
     "Dismissed",
+    "Graph",
     "Proof",
     "ReactionNetwork",
     "Trial",
@@ -35,7 +38,6 @@ __all__ = [
 ]
 
 Node: TypeAlias = EQ | DC
-Graph: TypeAlias = "nx.MultiGraph[str]"
 
 
 class ReactionNetwork:
@@ -55,7 +57,10 @@ class ReactionNetwork:
         self._dcs: dict[str, DC] = {}
         self._minima = IdentityIndex(molecule)
         self._saddles = IdentityIndex(molecule)
-        self._channels: dict[_Channel, list[tuple[str, list[Graph]]]] = {}
+        # Channels and complexes by what they consist of, and what joins the two.
+        self._apart: dict[str, Bonding] = {}
+        self._loose: dict[str, Bonding] = {}
+        self._barrierless: dict[str, Barrierless] = {}
         self._lowest: EQ | None = None
 
     @property
@@ -74,12 +79,28 @@ class ReactionNetwork:
         return MappingProxyType(self._dcs)
 
     @property
+    def barrierless(self) -> Mapping[str, Barrierless]:
+        """What joins each complex to the channel of the same molecules, by id.
+
+        It follows from the nodes: molecules that hold together come from afar without a barrier.
+        """
+        order = sorted(self._barrierless.values(), key=lambda edge: [int(e[2:]) for e in edge.ends])
+        return {edge.id: edge for edge in order}
+
+    def joined_to(self, id: str) -> tuple[str, ...]:
+        """The ids that a complex or a channel is joined to without a barrier."""
+        self.node(id)
+        ends = [edge.ends for edge in self.barrierless.values() if id in edge.ends]
+        return tuple(first if second == id else second for first, second in ends)
+
+    @property
     def graph(self) -> Graph:
         """The graph itself, to be read only.
 
         A node has the attributes ``kind`` (``"EQ"`` or ``"DC"``) and ``energy`` (eV); an edge
-        has the TS id as its key and the attribute ``energy``. A rearrangement into an
-        equivalent structure is a loop.
+        has the TS id as its key and the attributes ``energy`` and ``barrierless`` (False). A
+        rearrangement into an equivalent structure is a loop. The edges of `barrierless` have their
+        own ids and True.
         """
         return self._graph
 
@@ -98,7 +119,10 @@ class ReactionNetwork:
         return found
 
     def neighbours(self, id: str) -> dict[str, tuple[str, ...]]:
-        """What is one step away from a node: node id → ids of the TSs that lead there."""
+        """What is one step away from a node: node id → ids of the edges that lead there.
+
+        These are transition states, and where both are one `barrierless`.
+        """
         self.node(id)
         return {other: tuple(edges) for other, edges in self._graph.adj[id].items()}
 
@@ -116,11 +140,8 @@ class ReactionNetwork:
         Channels are the same when their fragments have the same atoms bonded in the same way:
         how far apart they were when the search stopped means nothing.
         """
-        channel, graphs = _channel(self.molecule, positions)
-        for id, known in self._channels.get(channel, ()):
-            if _paired(graphs, known):
-                return id
-        return None
+        found = bonding(self.molecule, positions)
+        return next((id for id, known in self._apart.items() if known.same(found)), None)
 
     def add_eq(self, point: StationaryPoint) -> tuple[str, bool]:
         """Add a minimum; the id of its node and whether it is new."""
@@ -202,7 +223,9 @@ class ReactionNetwork:
             for end, x in zip(record.ends, (0, -1), strict=True):
                 self._label(end, record.irc_positions[x])
             self._tss[record.id] = record
-            self._graph.add_edge(*record.ends, key=record.id, energy=record.energy)
+            self._graph.add_edge(
+                *record.ends, key=record.id, energy=record.energy, barrierless=False
+            )
             self._index(self._saddles, record)
             for end in record.ends:
                 if end in self._dcs:
@@ -214,10 +237,22 @@ class ReactionNetwork:
             self._index(self._minima, record)
             if self._lowest is None or record.energy < self._lowest.energy:
                 self._lowest = record
+            if COMPLEX in record.flags:
+                self._join(record, self._loose, self._apart)
         else:
             self._dcs[record.id] = record
-            channel, graphs = _channel(self.molecule, record.positions)
-            self._channels.setdefault(channel, []).append((record.id, graphs))
+            self._join(record, self._apart, self._loose)
+
+    def _join(self, record: EQ | DC, same: dict[str, Bonding], others: dict[str, Bonding]) -> None:
+        """Join a complex to the channels, or a channel to the complexes, of its molecules."""
+        found = same[record.id] = bonding(self.molecule, record.positions)
+        for id, known in others.items():
+            if known.same(found):
+                eq, dc = sorted((record.id, id), reverse=True)
+                energy = max(record.energy, self.node(id).energy)
+                edge = Barrierless(f"{eq}–{dc}", (eq, dc), energy)
+                self._barrierless[edge.id] = edge
+                self._graph.add_edge(eq, dc, key=edge.id, energy=energy, barrierless=True)
 
     def _label(self, end: str, positions: Positions) -> str:
         """The labelled id of an end: which atoms sit where, `EQ3.1`; a DC keeps its id."""
@@ -257,45 +292,6 @@ def fragments(molecule: Molecule, positions: Positions) -> tuple[str, ...]:
 def bonds_changed(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> int:
     """How many bonds one adjacency matrix (n, n) has that the other has not."""
     return int(np.triu(first ^ second).sum())
-
-
-_Channel: TypeAlias = "tuple[tuple[tuple[str, tuple[str, ...]], ...], ...]"
-
-
-def _channel(molecule: Molecule, positions: Positions) -> tuple[_Channel, list[Graph]]:
-    """What identical channels have in common, and the bond graph of each fragment."""
-    adjacency = bonds(molecule, positions)
-    symbols = molecule.symbols
-    found = []
-    for part in components(molecule, positions):
-        graph: Graph = nx.Graph((i, j) for i in part for j in part if i < j and adjacency[i, j])
-        graph.add_nodes_from((i, {"element": symbols[i]}) for i in part)
-        neighbourhood = tuple(
-            sorted(
-                (symbols[i], tuple(sorted(symbols[j] for j in np.flatnonzero(adjacency[i]))))
-                for i in part
-            )
-        )
-        found.append((neighbourhood, graph))
-    found.sort(key=lambda item: item[0])
-    return tuple(item[0] for item in found), [item[1] for item in found]
-
-
-def _paired(first: Iterable[Graph], second: Iterable[Graph]) -> bool:
-    """Whether the fragments of two channels can be paired so that bonds map onto bonds."""
-    left = list(second)
-    for graph in first:
-        for position, other in enumerate(left):
-            if nx.is_isomorphic(graph, other, node_match=_same_element):
-                del left[position]
-                break
-        else:
-            return False
-    return not left
-
-
-def _same_element(first: Mapping[str, str], second: Mapping[str, str]) -> bool:
-    return first["element"] == second["element"]
 
 
 def _reached(channel: DC) -> DC:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from afir.errors import InputError
 from afir.units import KJ_PER_MOL
-from networks.captions import height, level_lines, title
+from networks.captions import MARKS, height, level_lines, marked_id, title, unconnected
+from networks.flags import LOOP, MEANINGS, flags_of
 from networks.layout import (
     Box,
     Point,
@@ -31,7 +32,7 @@ from networks.layout import (
     lowest_links,
     spread,
 )
-from networks.records import COMPLEX, DC, EQ, TS
+from networks.records import COMPLEX, DC, EQ, TS, Barrierless
 from networks.report import Run
 from networks.routes import Route
 
@@ -128,12 +129,12 @@ class _Canvas:
 def network_figure(run: Run, route: Route | None = None) -> Figure:
     """The network as an energy diagram.
 
-    From left to right: the structures that transition states connect, linked ones side by side;
-    the dissociation channels, dashed; the structures that no known transition state connects to
-    another one. A transition state is a hill between two levels, or an arch over one when it
-    leads back to the same structure. Of more than 40 transition states only the lowest between
-    two structures is drawn, and a label is left out where there is no room; a line below the
-    title says so.
+    From left to right: the structures that are connected, linked ones side by side; the
+    dissociation channels, dashed; the structures that nothing connects to another one. A
+    transition state is a hill between two levels, or an arch over one when it leads back to the
+    same structure. A dotted line joins a complex and the channel of its molecules. Of more than 40
+    transition states only the lowest between two structures is drawn, and a label is left out
+    where there is no room; a line below the title says so.
 
     Parameters
     ----------
@@ -150,8 +151,8 @@ def network_figure(run: Run, route: Route | None = None) -> Figure:
     network = run.network
     if not network.eqs:
         raise InputError("there is nothing to draw: the run has found no structure yet")
-    marked = set(route.tss) if route is not None else set()
-    tss = _drawn(network.tss.values(), marked)
+    passed = set(route.steps) if route is not None else set()
+    tss = _drawn(network.tss.values(), passed)
     linked = connected(network) or [network.lowest.id]
     few = len(linked) <= _FEW
 
@@ -164,9 +165,11 @@ def network_figure(run: Run, route: Route | None = None) -> Figure:
         ("not connected", [eq for id, eq in network.eqs.items() if id not in canvas.levels]),
     ):
         x = _draw_list(canvas, nodes, heading, x)
-    _draw_tss(canvas, tss, marked, few=few)
+    barrierless = list(network.barrierless.values())
+    _draw_barrierless(canvas, barrierless, passed)
+    _draw_tss(canvas, tss, passed, few=few)
 
-    notes = []
+    notes = _legend(tss, barrierless)
     if len(tss) < len(network.tss):
         notes.append(
             "only the lowest transition state between two structures is drawn, "
@@ -176,7 +179,7 @@ def network_figure(run: Run, route: Route | None = None) -> Figure:
         notes.append(f"labels left out: {canvas.silent}")
     if any(COMPLEX in eq.flags for eq in network.eqs.values()):
         notes.append("light blue: complexes of several molecules")
-    if any(dc.no_ts_known for dc in network.dcs.values()):
+    if any(unconnected(run, dc) for dc in network.dcs.values()):
         notes.append("from: first reached from there, no transition state known")
     _finish(canvas, x, title(run), "; ".join(notes))
     return canvas.figure
@@ -203,17 +206,31 @@ def profile_figure(run: Run, route: Route) -> Figure:
         canvas.level(node, x - 0.25, x + 0.25)
         y = height(run, node) - 0.05 * canvas.scale
         canvas.label(text, [(x, y)], _color(node), below=True, needed=True)
-    _draw_tss(canvas, tss, set(route.tss), few=True)
-    highest = max(tss, key=lambda ts: ts.energy)
+    barrierless = [network.barrierless[id] for id in route.steps if id not in network.tss]
+    _draw_barrierless(canvas, barrierless, set(route.steps))
+    _draw_tss(canvas, tss, set(route.steps), few=True)
+    # On level terms a transition state is the higher one: an end of a barrierless step is no pass.
+    highest = max([*tss, *nodes], key=lambda record: record.energy)
     start, end = route.nodes[0], route.nodes[-1]
-    barrier = (route.top - nodes[0].energy) / KJ_PER_MOL
+    above = (highest.energy - nodes[0].energy) / KJ_PER_MOL
+    notes = [f"highest point {highest.id}, {above:.1f} kJ/mol above {start}"]
+    notes += _legend(tss, barrierless)
     _finish(
         canvas,
         (len(nodes) - 0.2) * column,
         f"{title(run)}: {start} → {end}",
-        f"highest point {highest.id}, {barrier:.1f} kJ/mol above {start}",
+        "; ".join(notes),
     )
     return canvas.figure
+
+
+def _legend(tss: Sequence[TS], barrierless: Sequence[Barrierless]) -> list[str]:
+    """What lines and marks stand for, as far as there are any."""
+    flags = {flag for ts in tss for flag in flags_of(ts)}
+    found = ["dotted: a complex falls apart, without a barrier"] if barrierless else []
+    if LOOP in flags:
+        found.append("arch: a loop, back to the same structure")
+    return found + [f"{MARKS[flag]}: {text}" for flag, text in MEANINGS.items() if flag in flags]
 
 
 def _drawn(tss: Iterable[TS], marked: Set[str]) -> list[TS]:
@@ -285,8 +302,10 @@ def _draw_list(canvas: _Canvas, nodes: Sequence[EQ | DC], heading: str, x: float
     apart = 0.155 * scale
     high -= 2.5 * apart
     room = max(int((high - low) / apart), 1)
-    # What a transition state leads to comes first, so that its curve meets no other level.
-    queue = sorted(nodes, key=lambda node: (isinstance(node, DC) and node.no_ts_known, node.energy))
+    # What something leads to comes first, so that its curve meets no other level.
+    queue = sorted(
+        nodes, key=lambda node: (isinstance(node, DC) and unconnected(run, node), node.energy)
+    )
     end = x + _extent(heading)[0]
     for first in range(0, len(queue), room):
         column = sorted(queue[first : first + room], key=lambda node: node.energy)
@@ -303,6 +322,23 @@ def _draw_list(canvas: _Canvas, nodes: Sequence[EQ | DC], heading: str, x: float
             end = max(end, after)
         x = end + 0.15
     return end
+
+
+def _draw_barrierless(canvas: _Canvas, edges: Sequence[Barrierless], passed: Set[str]) -> None:
+    """A dotted line between two levels: there is no top to draw."""
+    network = canvas.run.network
+    for edge in edges:
+        first, second = sorted(edge.ends, key=canvas.levels.__getitem__)
+        (left, right), (x2, _) = canvas.levels[first], canvas.levels[second]
+        heights = [height(canvas.run, network.node(id)) for id in (first, second)]
+        canvas.axes.plot(
+            [right if right < x2 else left, x2],
+            heights,
+            color=_ORANGE if edge.id in passed else _GREY,
+            linewidth=2.0 if edge.id in passed else 1.1,
+            linestyle=(0, (1.0, 1.6)),
+            zorder=2.5 if edge.id in passed else 1.5,
+        )
 
 
 def _draw_tss(canvas: _Canvas, tss: Sequence[TS], marked: Set[str], *, few: bool) -> None:
@@ -333,7 +369,8 @@ def _label_ts(
     canvas: _Canvas, id: str, left: float, right: float, y: float, *, few: bool, marked: bool
 ) -> None:
     """A tick at the top of a hill, and the label above or beside it."""
-    text, size = (f"{id} {y:.0f}", 7.5) if few else (id, 6.0)
+    name = marked_id(canvas.run.network.tss[id])
+    text, size = (f"{name} {y:.0f}", 7.5) if few else (name, 6.0)
     wide, high = _extent(text, size)
     middle, lift, high = 0.5 * (left + right), 0.03 * canvas.scale, high * canvas.scale
     steps = np.arange(0.0, 0.5 * (right - left) + 0.01, 0.15)

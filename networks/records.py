@@ -167,6 +167,25 @@ class DC:
 
 
 @dataclass(frozen=True)
+class Barrierless:
+    """A complex falls apart into the molecules of a channel, and they meet, without a barrier.
+
+    Attributes
+    ----------
+    id
+        Both ids, e.g. ``"EQ1–DC3"``.
+    ends
+        The complex and the channel.
+    energy
+        eV, that of the higher end.
+    """
+
+    id: str
+    ends: tuple[str, str]
+    energy: float
+
+
+@dataclass(frozen=True)
 class Trial:
     """One row of what was tried.
 

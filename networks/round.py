@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from afir.errors import AfirError
 from afir.molecule import Positions
+from afir.searches.flat import RISE
 from afir.stationary import (
     Candidate,
     Confirmation,
@@ -20,9 +22,11 @@ from afir.stationary import (
     StationaryPoint,
     TrialResult,
 )
+from networks.comparisons import COMPARE, WANTED, Comparisons, Wanted
 from networks.dismissals import Dismissals
 from networks.identity import IdentityIndex, fingerprint
 from networks.network import ReactionNetwork
+from networks.note import Note
 from networks.records import DC, EQ, TS, Absorbed, Dismissed, Key, Plan, Trial
 from networks.stage import Question
 from networks.tasks import Characterise, Confirm, Label, Labelled, Push, TaskResult
@@ -50,6 +54,8 @@ class Round:
         channels are asked for too, and what lies above the ceiling of the plan is left alone.
     window
         Energy in eV above which transition states of a reference are of no interest.
+    wanted
+        A structure that is looked for, as long as it has not been found.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class Round:
         *,
         referenced: bool = False,
         window: float | None = None,
+        wanted: Wanted | None = None,
     ) -> None:
         self.number = plan.round
         self._plan = plan
@@ -77,6 +84,8 @@ class Round:
         self._own_minima: list[range] = []
         self._saddle_index = IdentityIndex(network.molecule)
         self._minimum_index = IdentityIndex(network.molecule)
+        self._comparisons = Comparisons(network, dismissals, wanted)
+        self._placed: dict[int, str] = {}
         # Channels that were new in this round, and which question is about each.
         self._referenced = referenced
         self._window = window
@@ -88,13 +97,13 @@ class Round:
         return [(Key("push", index), task) for index, task in enumerate(self._tasks)]
 
     def take(self, key: Key, result: TaskResult) -> list[Question]:
-        """Proofs of new candidates, refinements of new minima; see `Stage.take`."""
+        """Proofs of candidates, refinements of minima, comparisons of those; see `Stage.take`."""
         self._answers[key] = result
         if key.phase == "push" and self._none_began():
             # The surface is dead, or these structures are too much for it: try one it could do.
             first = next(iter(self._network.eqs.values()))
             return [(_PROBE, Characterise(first.positions, first.hessian))]
-        return [*self._scan_candidates(), *self._scan_minima()]
+        return [*self._scan_candidates(), *self._scan_minima(), *self._scan_refined()]
 
     def _none_began(self) -> bool:
         """Whether all pushes are answered and none came further than its first geometry."""
@@ -147,6 +156,14 @@ class Round:
                     yield Key("characterise", index), task
             self._own_minima.append(range(first, len(self._minima)))
             self._own_channels.append(range(first_channel, len(self._channels.dcs)))
+
+    def _scan_refined(self) -> Iterator[Question]:
+        """The same for the minima that were refined."""
+        while (number := len(self._comparisons)) < len(self._minima):
+            answer = self._answers.get(Key("characterise", number))
+            if answer is None:
+                return
+            yield from self._comparisons.take(answer)
 
     def _too_high(self, minimum: Minimum) -> bool:
         """Whether it is so far above the window that no gradient of a reference is due."""
@@ -231,7 +248,7 @@ class Round:
         new: dict[str, EQ | TS | DC] = {}
         for number, item in enumerate(self._plan.items):
             before = len(new)
-            note = _Note(network, dismissals, dismissed, new, trials + number + 1, item.eq)
+            note = Note(network, dismissals, dismissed, new, trials + number + 1, item.eq)
             for index in self._own_candidates[number]:
                 self._judge(index, note)
             for minimum in self._behind(number):
@@ -256,10 +273,12 @@ class Round:
         )
 
     def _caused(self, number: int) -> list[Key]:
-        """The tasks of a trial: its push, proofs of what it found, refinements."""
+        """The tasks of a trial: its push, proofs of what it found, refinements, comparisons."""
         keys = [Key("push", number)]
         keys += [Key("confirm", i) for i in self._own_candidates[number]]
         keys += [Key("characterise", i) for i in self._own_minima[number]]
+        compared = [Key(phase, i) for i in self._own_minima[number] for phase in (COMPARE, WANTED)]
+        keys += [key for key in compared if key in self._answers]
         keys += [Key("label", i) for i in self._own_channels[number]]
         if number == len(self._tasks) - 1 and _PROBE in self._answers:
             keys.append(_PROBE)
@@ -307,7 +326,7 @@ class Round:
             gamma=gamma,
         )
 
-    def _judge(self, index: int, note: _Note) -> None:
+    def _judge(self, index: int, note: Note) -> None:
         """A candidate becomes a transition state or is dismissed."""
         candidate, answer = self._candidates[index], self._answers[Key("confirm", index)]
         confirmation = answer.value
@@ -338,6 +357,11 @@ class Round:
                 return  # a push of this round met the end first: it will be met again
             dismiss(Outcome.IRC_FAILED, "an end of its reaction path is no minimum")
             return
+        if first == second and first in note.network.eqs:
+            rise = confirmation.point.energy - note.network.eqs[first].energy
+            if rise < RISE:
+                dismiss(Outcome.CONFIRMED, f"it lies on a flat turn of {first}", first)
+                return
         id, is_new = note.network.add_ts(confirmation, (first, second))
         if is_new:
             note.new[id] = note.network.tss[id]
@@ -345,7 +369,7 @@ class Round:
             # The search that proved it moved it first: this version leads there.
             dismiss(Outcome.CONFIRMED, f"it is {id}", id)
 
-    def _place(self, minimum: Minimum, note: _Note) -> str | None:
+    def _place(self, minimum: Minimum, note: Note) -> str | None:
         """The node of a minimum, made if it is new; None when it is none."""
         network, x, energy = note.network, minimum.positions, minimum.energy
         if minimum.dissociated:
@@ -377,14 +401,26 @@ class Round:
             if before is None or outcome is not Outcome.DOUBTED:
                 note.dismiss("EQ", minimum, outcome, answer.error, None)
             return None
-        id, is_new = network.add_eq(answer.value)
-        if is_new:
+        return self._refined(int(index), minimum, answer.value, note)
+
+    def _refined(self, index: int, minimum: Minimum, point: StationaryPoint, note: Note) -> str:
+        """The node of a refined minimum: a known one, perhaps by a flat turn, or a new one."""
+        network = note.network
+        id = network.find_eq(point.positions, point.energy)
+        if id is None:
+            id = self._comparisons.node(index, self._answers, self._placed)
+        if id is None:
+            id, _ = network.add_eq(point)
             note.new[id] = network.eqs[id]
-        if network.find_eq(x, energy) != id:
-            note.dismiss("EQ", minimum, Outcome.CONVERGED, f"it is {id}", id)
+        self._placed[index] = id
+        note.is_node(point, id)
+        note.is_node(minimum, id)
+        wanted = self._comparisons.wanted(index, self._answers)
+        if wanted is not None:
+            note.is_node(replace(point, positions=wanted[0], energy=wanted[1]), id)
         return id
 
-    def _doubted(self, end: Minimum, note: _Note) -> bool:
+    def _doubted(self, end: Minimum, note: Note) -> bool:
         """Whether an end is none only because a learned surface is not to be trusted there."""
         record = note.dismissals.find("EQ", end.positions, end.energy)
         return record is not None and record.outcome is Outcome.DOUBTED
@@ -398,41 +434,6 @@ class Round:
         if not isinstance(answer, Labelled):
             return None
         return self._channels.dcs[id].positions, answer.energy
-
-
-class _Note:
-    """Where the findings of one trial are written down."""
-
-    def __init__(
-        self,
-        network: ReactionNetwork,
-        dismissals: Dismissals,
-        dismissed: list[Dismissed],
-        new: dict[str, EQ | TS | DC],
-        trial: int,
-        eq: str,
-    ) -> None:
-        self.network = network
-        self.dismissals = dismissals
-        self.dismissed = dismissed
-        self.new = new
-        self.trial = trial
-        self.eq = eq
-
-    def dismiss(
-        self,
-        kind: str,
-        structure: Candidate | Minimum,
-        outcome: Outcome,
-        reason: str,
-        node: str | None,
-    ) -> None:
-        """Remember that a structure is no node of its own."""
-        record = Dismissed(
-            kind, structure.positions, structure.energy, outcome, reason, node, self.trial
-        )
-        self.dismissals.add(record)
-        self.dismissed.append(record)
 
 
 def _candidates(answer: TaskResult) -> tuple[Candidate, ...]:

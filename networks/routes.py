@@ -9,7 +9,7 @@ import networkx as nx
 
 from afir.errors import InputError
 from networks.network import ReactionNetwork
-from networks.records import TS
+from networks.records import TS, Barrierless
 
 
 @dataclass(frozen=True)
@@ -20,22 +20,26 @@ class Route:
     ----------
     nodes
         Ids from the first node to the last.
+    steps
+        Ids of what leads from each node to the next, one fewer than nodes: transition states, and
+        barrierless edges between a complex and a channel (`ReactionNetwork.barrierless`).
     tss
-        Ids of the transition states between them, one fewer than nodes.
+        The transition states among them.
     top
-        Energy of the highest of them in eV.
+        Energy of the highest step in eV; that of a barrierless one is that of its higher end.
     """
 
     nodes: tuple[str, ...]
+    steps: tuple[str, ...]
     tss: tuple[str, ...]
     top: float
 
 
 def lowest_route(network: ReactionNetwork, start: str, end: str) -> Route:
-    """The route whose highest transition state is as low as can be.
+    """The route whose highest step is as low as can be.
 
     Every part of it is such a route too (it lies on the minimum spanning tree of the
-    transition-state energies), so each of its barriers is the lowest possible. Dissociation
+    energies of the steps), so each of its barriers is the lowest possible. Dissociation
     channels are ends of routes, never stations: fragments that have gone do not come back.
 
     Parameters
@@ -48,20 +52,21 @@ def lowest_route(network: ReactionNetwork, start: str, end: str) -> Route:
     Raises
     ------
     InputError
-        If an id does not exist, both are the same, or no transition states connect them.
+        If an id does not exist, both are the same, or nothing connects them.
     """
     for id in (start, end):
         network.node(id)
     if start == end:
         raise InputError(f"a route must lead from one node to another, got {start} twice")
     steps: nx.Graph[str] = nx.Graph()
-    for ts in network.tss.values():
-        if ts.ends[0] != ts.ends[1] and all(
-            id in network.eqs or id in (start, end) for id in ts.ends
+    every: list[TS | Barrierless] = [*network.tss.values(), *network.barrierless.values()]
+    for step in every:
+        if step.ends[0] != step.ends[1] and all(
+            id in network.eqs or id in (start, end) for id in step.ends
         ):
-            known = steps.get_edge_data(*ts.ends)
-            if known is None or ts.energy < known["ts"].energy:
-                steps.add_edge(*ts.ends, ts=ts, energy=ts.energy)
+            known = steps.get_edge_data(*step.ends)
+            if known is None or step.energy < known["energy"]:
+                steps.add_edge(*step.ends, step=step, energy=step.energy)
     steps.add_nodes_from((start, end))
     tree = nx.minimum_spanning_tree(steps, weight="energy")
     try:
@@ -71,5 +76,10 @@ def lowest_route(network: ReactionNetwork, start: str, end: str) -> Route:
             f"no chain of known transition states leads from {start} to {end}; "
             "explore further or choose other ends"
         ) from None
-    passed: list[TS] = [tree.edges[a, b]["ts"] for a, b in pairwise(nodes)]
-    return Route(tuple(nodes), tuple(ts.id for ts in passed), max(ts.energy for ts in passed))
+    passed: list[TS | Barrierless] = [tree.edges[a, b]["step"] for a, b in pairwise(nodes)]
+    return Route(
+        tuple(nodes),
+        tuple(step.id for step in passed),
+        tuple(step.id for step in passed if isinstance(step, TS)),
+        max(step.energy for step in passed),
+    )

@@ -13,22 +13,25 @@ if TYPE_CHECKING:  # numpy is not needed for --help
     from networks.report import Run
 
 
-def print_sections(run: Run, limit: int | None, *, costs: bool) -> None:
+def print_sections(run: Run, limit: int | None, *, costs: bool, loops: bool = False) -> None:
     """Print the tables that have rows; those on trials and gradients only with ``costs``."""
-    from networks.report import heading, sections
+    from networks.report import heading
+    from networks.tables import sections
 
     console = results()
     console.print(f"{heading(run)}\n", markup=False)
-    chosen = sections(run, limit=limit)
+    chosen = sections(run, limit=limit, loops=loops)
     for section in chosen if costs else chosen[:3]:
         if section.rows:
             print_table(console, section.title, section.columns, section.rows)
+        if section.notes:
+            console.print("\n".join(section.notes) + "\n", markup=False)
 
 
 def print_end(run: Run, path: Path) -> None:
     """Print what a run cost, why it ended and what to do next."""
+    from networks.advice import advice
     from networks.lock import writer
-    from networks.report import advice
 
     summary = run.summary
     trials = sum(summary.trials.values())

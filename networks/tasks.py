@@ -26,6 +26,7 @@ from afir.stationary import (
     Confirmation,
     Minimum,
     Outcome,
+    Sameness,
     StationaryPoint,
     TrialResult,
 )
@@ -136,6 +137,22 @@ class Recall:
 
 
 @dataclass(frozen=True, eq=False)
+class Compare:
+    """Find out whether a turn without a barrier makes a minimum one structure with another.
+
+    Attributes
+    ----------
+    point
+        The minimum.
+    known
+        Others, of the same bonding and nearly the same energy.
+    """
+
+    point: StationaryPoint
+    known: tuple[StationaryPoint, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Labelled:
     """The energy of a geometry in eV and its gradient (n, 3) in eV/Å."""
 
@@ -143,8 +160,8 @@ class Labelled:
     gradient: Positions
 
 
-Task: TypeAlias = Push | Confirm | Characterise | Label | Recall
-Value: TypeAlias = TrialResult | Confirmation | StationaryPoint | Labelled
+Task: TypeAlias = Push | Confirm | Characterise | Compare | Label | Recall
+Value: TypeAlias = TrialResult | Confirmation | StationaryPoint | Sameness | Labelled
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,6 +274,7 @@ class Bench:
         # Only who does tasks pays for loading the searches, not who hands them out.
         from afir.searches.characterise import characterise
         from afir.searches.confirm import confirm
+        from afir.searches.flat import flat_turn, flat_turn_by_reference
         from afir.searches.reference import characterise_by_reference, confirm_by_reference
         from afir.searches.trust import doubting, trusting
 
@@ -279,6 +297,9 @@ class Bench:
                     search = doubting(search, _STEEPEST, at_once=True)
             else:
                 search = confirm(self.molecule, task.candidate, self.step)
+        elif isinstance(task, Compare):
+            compare = flat_turn_by_reference if self.reference else flat_turn
+            search = compare(self.molecule, task.point, task.known)
         elif isinstance(task, Label):
             search = stage("label", label(task.positions))
             if self.reference:

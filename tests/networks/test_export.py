@@ -27,7 +27,15 @@ BARRIER = (
 def _same_graph(graph: nx.MultiGraph) -> None:
     assert sorted(graph.nodes) == ["DC0", "DC1", "EQ0", "EQ1", "EQ2", "EQ3"]
     edges = {key: {first, second} for first, second, key in graph.edges(keys=True)}
-    assert edges == {ts.id: set(ts.ends) for ts in RUN.network.tss.values()}
+    every = {**RUN.network.tss, **RUN.network.barrierless}
+    assert edges == {id: set(edge.ends) for id, edge in every.items()}
+    assert set(RUN.network.barrierless) == {"EQ3–DC0", "EQ3–DC1"}
+    joined = graph.edges["EQ3", "DC1", "EQ3–DC1"]
+    assert joined["kind"] == "barrierless"
+    assert joined["relative_kj_mol"] == pytest.approx(390.0)
+    assert joined["barrier_from_first_kj_mol"] == pytest.approx(390.0 - 179.6)
+    assert joined["barrier_from_second_kj_mol"] == pytest.approx(0.0)
+    assert graph.edges["EQ0", "EQ0", "TS5"]["flags"] == "loop"
     assert graph.nodes["EQ1"]["relative_kj_mol"] == pytest.approx(216.5)
     assert graph.nodes["EQ3"]["flags"] == "complex"
     assert graph.nodes["DC1"]["fragments"] == "CO + H2"
@@ -35,6 +43,7 @@ def _same_graph(graph: nx.MultiGraph) -> None:
     facts = graph.edges["EQ1", "EQ2", "TS1"]
     assert facts["energy_hartree"] * HARTREE == pytest.approx(RUN.network.tss["TS1"].energy)
     assert facts["imaginary_cm1"] == 1001.0
+    assert (facts["kind"], facts["flags"]) == ("TS", "")
     assert facts["first"] == "EQ2"
     assert facts["barrier_from_first_kj_mol"] == pytest.approx(BARRIER) == pytest.approx(115.9)
     assert graph.graph["formula"] == "CH2O"
@@ -57,8 +66,13 @@ def test_json(tmp_path: Path) -> None:
 
 def test_csv(tmp_path: Path) -> None:
     files = export(RUN, tmp_path / "net.csv")
-    assert [file.name for file in files] == ["net_eq.csv", "net_ts.csv", "net_dc.csv"]
-    eqs, tss, dcs = (
+    assert [file.name for file in files] == [
+        "net_eq.csv",
+        "net_ts.csv",
+        "net_dc.csv",
+        "net_barrierless.csv",
+    ]
+    eqs, tss, dcs, barrierless = (
         list(csv.DictReader(file.read_text(encoding="utf-8").splitlines())) for file in files
     )
     assert [row["id"] for row in eqs] == ["EQ0", "EQ1", "EQ2", "EQ3"]
@@ -66,6 +80,12 @@ def test_csv(tmp_path: Path) -> None:
     assert [(row["first"], row["second"]) for row in tss][2] == ("EQ0", "DC0")
     assert float(tss[1]["barrier_from_first_kj_mol"]) == pytest.approx(BARRIER)
     assert dcs[1]["flags"] == "no_ts_known"
+    assert [row["flags"] for row in tss] == ["", "", "", "", "", "loop"]
+    assert [(row["first"], row["second"]) for row in barrierless] == [
+        ("EQ3", "DC0"),
+        ("EQ3", "DC1"),
+    ]
+    assert float(barrierless[0]["relative_kj_mol"]) == pytest.approx(181.0)
 
 
 def test_extxyz(tmp_path: Path) -> None:

@@ -195,6 +195,10 @@ def test_what_counts_as_connected() -> None:
         ("EQ0", "EQ1"): network.tss["TS1"].energy,
         ("DC1", "EQ3"): network.tss["TS3"].energy,
     }
+    # A complex is joined to the channel of its molecules.
+    loose = network_of([eq(0, 0.0), eq(1, 80.0, "complex"), dc(0, 90.0, "EQ0")])
+    assert connected(loose) == ["EQ1"]
+    assert lowest_links(loose) == [("DC0", "EQ1", loose.dcs["DC0"].energy)]
 
 
 def test_a_free_spot_is_found() -> None:

@@ -9,7 +9,7 @@ from toyworld import MOLECULE, energy, point, saddle_energy, structure
 
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
-from afir.stationary import Confirmation, Minimum, Outcome
+from afir.stationary import Confirmation, Minimum, Outcome, StationaryPoint
 from networks.network import ReactionNetwork, bonds_changed, fragments
 
 WATERS = Molecule.from_symbols("OHHOHH")
@@ -151,3 +151,56 @@ def test_a_path_that_swaps_like_atoms_ends_in_another_arrangement() -> None:
     )
     id, _ = network.add_ts(confirmation, ("EQ0", "EQ0"))
     assert network.tss[id].proof["labelled_ends"] == ["EQ0.0", "EQ0.1"]
+
+
+def test_a_complex_is_joined_to_the_channel_of_its_molecules() -> None:
+    """Whichever comes first, in whatever order of like atoms; other fragments are others."""
+    shift = np.array([0.0, 0.0, 3.2])
+    near = np.concatenate([WATER, WATER + shift])
+    far = np.concatenate([WATER, WATER + 3.0 * shift])[[3, 1, 5, 0, 4, 2]]
+    split = np.concatenate([WATER, WATER + shift])
+    split[5] += np.array([0.0, 9.0, 0.0])
+    atoms = 4.0 * np.arange(18.0).reshape(6, 3)
+    shown = {}
+    for name in ("complex first", "channel first"):
+        network = ReactionNetwork(WATERS)
+
+        def complex_(network: ReactionNetwork = network) -> None:
+            modes = StationaryPoint(
+                near, -10.0, 0.0, np.eye(18), np.full(12, 90.0), np.zeros((6, 3)), 0
+            )
+            assert network.add_eq(modes) == ("EQ0", True)
+
+        if name == "complex first":
+            complex_()
+        assert network.add_dc(atoms, -5.0, origin="EQ0") == ("DC0", True)
+        assert network.add_dc(far, -9.9, origin="EQ0") == ("DC1", True)
+        assert network.add_dc(split, -7.0, origin="EQ0") == ("DC2", True)
+        if name == "channel first":
+            complex_()
+        (edge,) = network.barrierless.values()
+        assert (edge.id, edge.ends, edge.energy) == ("EQ0–DC1", ("EQ0", "DC1"), -9.9)
+        assert network.neighbours("EQ0") == {"DC1": ("EQ0–DC1",)}
+        assert network.joined_to("DC1") == ("EQ0",)
+        assert network.joined_to("EQ0") == ("DC1",)
+        assert network.joined_to("DC2") == ()
+        assert network.graph.edges["EQ0", "DC1", "EQ0–DC1"] == {
+            "energy": -9.9,
+            "barrierless": True,
+        }
+        # It is no transition state that is known.
+        assert network.dcs["DC1"].no_ts_known
+        shown[name] = list(network.barrierless)
+    assert shown["complex first"] == shown["channel first"]
+
+
+def test_the_edge_of_a_complex_is_as_high_as_the_higher_end() -> None:
+    network = ReactionNetwork(WATERS)
+    near = np.concatenate([WATER, WATER + np.array([0.0, 0.0, 3.2])])
+    network.add_eq(
+        StationaryPoint(near, -9.0, 0.0, np.eye(18), np.full(12, 90.0), np.zeros((6, 3)), 0)
+    )
+    far = np.concatenate([WATER, WATER + np.array([0.0, 0.0, 9.6])])
+    network.add_dc(far, -9.9, origin="EQ0")
+    assert [edge.energy for edge in network.barrierless.values()] == [-9.0]
+    assert not small().barrierless

@@ -282,12 +282,16 @@ def test_show(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "Transition states: 6",
         "Dissociation channels: 2",
         "at least one transition state candidate was found",
-        "└─ TS5  650.0  → itself",
+        "Transition states: 6, 1 loop not shown; `show --loops` lists it",
+        "└─ 1 loop not shown",
         "1 trial, 73 gradients",
         "the trial limit was reached",
         "`afir resume run.db --max-trials 60` goes on.",
     ):
         assert words in out
+    assert "TS5" not in out
+    assert main(["show", "run.db", "--loops"]) == 0
+    assert "└─ TS5  650.0  → itself" in capsys.readouterr().out
     assert main(["show", "run.db", "--limit", "1"]) == 0
     assert "4, the lowest 1" in capsys.readouterr().out
 
@@ -362,7 +366,7 @@ WRONG = [
     (["plot", "run.db", "-o", "a.png", "--from", "EQ0"], "go together"),
     (["plot", "run.db", "-o", "a.png", "--mark"], "go together"),
     (["plot", "run.db", "-o", "a.png", "--from", "EQ0", "--to", "EQ9"], "'EQ9'"),
-    (["plot", "run.db", "-o", "a.png", "--from", "EQ0", "--to", "DC1"], "no chain of known"),
+    (["show", "run.db", "--json", "--loops"], "--json shows everything"),
 ]
 
 

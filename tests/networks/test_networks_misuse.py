@@ -17,7 +17,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("other", [["--job"], ["--limit", "2"]])
+@pytest.mark.parametrize("other", [["--job"], ["--limit", "2"], ["--loops"]])
 def test_show_has_one_form_at_a_time(
     folder: Path, capsys: pytest.CaptureFixture[str], other: list[str]
 ) -> None:
@@ -25,7 +25,7 @@ def test_show_has_one_form_at_a_time(
     assert main(["show", str(run_file), "--json", *other]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "Error: --json shows everything: it cannot go with --job or --limit\n"
+    assert err == "Error: --json shows everything: it cannot go with --job, --limit or --loops\n"
 
 
 @pytest.mark.parametrize("text", ["3-1", "a", "1,,2", "-"])

@@ -89,10 +89,75 @@ def test_what_is_not_connected_stands_apart() -> None:
     assert {"dissociation channels", "not connected"} <= set(_texts(figure))
 
 
-def test_a_channel_tells_where_it_is_from_unless_a_transition_state_leads_there() -> None:
-    texts = _texts(network_figure(drawn_run()))
+def test_a_channel_tells_where_it_is_from_unless_something_leads_there() -> None:
+    # A transition state to the first; none, and no complex, to the second.
+    loose = [record for record in records() if record.id not in ("EQ3", "TS3", "TS4")]
+    texts = _texts(network_figure(drawn_run(found=loose)))
     assert "DC0  C–O + H₂  181" in texts
     assert "DC1  C–O + H₂  390  from EQ2" in texts
+    texts = _texts(network_figure(drawn_run()))
+    assert "DC1  C–O + H₂  390" in texts
+
+
+def _dotted(figure: Figure) -> list[tuple[float, ...]]:
+    """Heights of the ends of dotted lines."""
+    return [
+        tuple(float(y) for y in line.get_ydata())
+        for line in figure.axes[0].get_lines()
+        if line.get_linestyle() not in ("-", "None")
+    ]
+
+
+def test_a_dotted_line_joins_a_complex_and_its_channel() -> None:
+    figure = network_figure(drawn_run())
+    ends = [tuple(sorted(ys)) for ys in _dotted(figure)]
+    assert ends == [pytest.approx((179.6, 181.0)), pytest.approx((179.6, 390.0))]
+    legend = " ".join(_texts(figure)).replace("\n", " ")
+    assert "dotted: a complex falls apart, without a barrier" in legend
+    assert not _dotted(network_figure(_many(5, 8)))
+
+
+def test_a_profile_leads_to_a_channel_over_its_complex() -> None:
+    run = drawn_run()
+    route = lowest_route(run.network, "EQ0", "DC1")
+    assert route.nodes == ("EQ0", "EQ1", "EQ2", "EQ3", "DC1")
+    assert route.steps == ("TS0", "TS1", "TS3", "EQ3–DC1")
+    assert route.tss == ("TS0", "TS1", "TS3")
+    figure = profile_figure(run, route)
+    assert _dotted(figure) == [pytest.approx((179.6, 390.0))]
+    assert [label.get_text().split()[0] for label in _labels(figure)].count("DC1") == 1
+    assert not _overlaps(figure)
+    assert "highest point TS3, 470.0 kJ/mol above EQ0" in " ".join(_texts(figure))
+    marked = network_figure(run, route)
+    assert "TS3 470" in _texts(marked)
+
+
+def test_a_route_of_one_barrierless_step() -> None:
+    run = drawn_run()
+    route = lowest_route(run.network, "EQ3", "DC1")
+    assert (route.steps, route.tss) == (("EQ3–DC1",), ())
+    assert route.top == run.network.dcs["DC1"].energy
+    texts = " ".join(_texts(profile_figure(run, route))).replace("\n", " ")
+    assert "highest point DC1, 210.4 kJ/mol above EQ3" in texts
+    # The other way round, and where the complex is the higher one.
+    found = [eq(0, 0.0), eq(1, 100.0, "complex"), dc(0, 90.0, "EQ0")]
+    route = lowest_route(network_of(found), "DC0", "EQ1")
+    assert route.top == found[1].energy
+
+
+def test_flags_are_in_the_picture() -> None:
+    high = replace(ts(6, 800.0, "EQ0", "EQ1"), imaginary_cm1=3600.0)
+    back = ts(7, 700.0, "EQ2", "EQ2")
+    back = replace(back, proof={**back.proof, "labelled_ends": ["EQ2.0", "EQ2.0"]})
+    figure = network_figure(drawn_run(found=[*records(), high, back]))
+    words = " ".join(_texts(figure)).split()
+    assert {"TS5", "TS6*", "TS7?"} <= set(words)
+    legend = " ".join(words)
+    assert "arch: a loop, back to the same structure" in legend
+    assert "*: imaginary wavenumber above 3500i" in legend
+    assert "?: both ends are the same structure in the same labelling" in legend
+    plain = " ".join(_texts(network_figure(_many(5, 8))))
+    assert "*" not in plain
 
 
 def test_formulas_are_left_out_where_structures_are_many() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn_network import drawn_run, eq, network_of, write_run
+from drawn_network import dc, drawn_run, eq, network_of, records, ts, write_run
 from toyworld import MOLECULE, SETTINGS, ToyBench
 from toyworld import structure as toy_structure
 
@@ -19,12 +19,14 @@ from afir.molecule import Molecule
 from afir.stationary import Outcome
 from afir.units import HARTREE
 from networks import explore, open_run, schema
+from networks.advice import advice
 from networks.codec import pack
 from networks.events import RoundDone
 from networks.executor import SerialExecutor
 from networks.records import EQ, Complete, Model, StoppedBy
-from networks.report import advice, graph_lines, heading, load_run, sections, show_object
+from networks.report import heading, load_run, show_object
 from networks.settings import Settings
+from networks.tables import graph_lines, sections
 
 NUMBER = (int, float)
 STRUCTURE = {
@@ -45,6 +47,7 @@ OBJECT = {
     "eq": [NODE],
     "dc": [NODE],
     "ts": [{**STRUCTURE, "imaginary_cm1": float, "ends": list, "verified": bool, "proof": Mapping}],
+    "barrierless": [{"ends": list, "energy_hartree": float, "relative_kj_mol": float}],
     "trials": Mapping,
     "gradients": {"total": int, "counted": int, "stages": Mapping},
     "seconds": float,
@@ -74,9 +77,10 @@ def test_keys_and_types_are_those_that_are_documented() -> None:
         for symbol, *xyz in structure["xyz"]:
             assert isinstance(symbol, str)
             assert [type(x) for x in xyz] == [float] * 3
-    for ts in shown["ts"]:
-        assert len(ts["ends"]) == 2
-        assert {"negative_eigenvalues", "imaginary_cm1", "gradient_max", "irc"} <= set(ts["proof"])
+    for item in shown["ts"]:
+        assert len(item["ends"]) == 2
+        proof = set(item["proof"])
+        assert {"negative_eigenvalues", "imaginary_cm1", "gradient_max", "irc"} <= proof
 
 
 def test_every_key_is_in_the_page_about_it() -> None:
@@ -95,14 +99,19 @@ def test_every_key_is_in_the_page_about_it() -> None:
 def test_numbers() -> None:
     run = drawn_run()
     shown = show_object(run)
-    assert [eq["relative_kj_mol"] for eq in shown["eq"]] == pytest.approx([0, 216.5, 208.6, 179.6])
+    assert [node["relative_kj_mol"] for node in shown["eq"]] == pytest.approx(
+        [0, 216.5, 208.6, 179.6]
+    )
     assert shown["eq"][0]["energy_hartree"] == pytest.approx(-7.175648095)
     assert shown["ts"][0]["energy_hartree"] * HARTREE == pytest.approx(
         run.network.tss["TS0"].energy
     )
     assert shown["ts"][1]["ends"] == ["EQ2", "EQ1"]
     assert shown["eq"][3]["flags"] == ["complex"]
-    assert [dc["flags"] for dc in shown["dc"]] == [[], ["no_ts_known"]]
+    assert [node["flags"] for node in shown["dc"]] == [[], ["no_ts_known"]]
+    assert [item["flags"] for item in shown["ts"]] == [[], [], [], [], [], ["loop"]]
+    assert [edge["ends"] for edge in shown["barrierless"]] == [["EQ3", "DC0"], ["EQ3", "DC1"]]
+    assert [edge["relative_kj_mol"] for edge in shown["barrierless"]] == pytest.approx([181, 390])
     assert shown["gradients"]["total"] == 2000 == sum(shown["gradients"]["stages"].values())
     assert shown["trials"] == {"found": 9, "no_barrier": 21}
     assert shown["complete"] == {"anything_left": True, "stopped_by": "trials"}
@@ -141,7 +150,7 @@ def test_a_run_file_gives_the_same(tmp_path: Path) -> None:
     run = load_run(write_run(tmp_path / "run.db", job="gamma = 1.0\n"))
     assert run.job == "gamma = 1.0\n"
     shown, drawn = show_object(run), show_object(drawn_run())
-    for key in ("molecule", "eq", "ts", "dc", "surface", "seed", "complete"):
+    for key in ("molecule", "eq", "ts", "dc", "barrierless", "surface", "seed", "complete"):
         assert shown[key] == drawn[key]
     assert shown["gradients"] == {
         "total": 73,
@@ -169,10 +178,14 @@ def test_tables_are_sorted_and_can_be_cut() -> None:
     run = drawn_run()
     eqs, tss, dcs, trials, rejected, gradients = sections(run)
     assert [row[0] for row in eqs.rows] == ["EQ0", "EQ3", "EQ2", "EQ1"]
-    assert [row[0] for row in tss.rows] == ["TS2", "TS1", "TS0", "TS3", "TS4", "TS5"]
+    assert [row[0] for row in tss.rows] == ["TS2", "TS1", "TS0", "TS3", "TS4"]
     assert tss.rows[2][3:6] == ("384.8", "384.8", "168.3")
     assert eqs.rows[1][3] == "C–O + H2"
-    assert dcs.rows[1][-1] == "EQ2"
+    assert eqs.rows[1][4:] == ("complex", "EQ2 DC0 DC1")
+    assert [row[3:] for row in dcs.rows] == [
+        ("barrierless", "EQ0 EQ3"),
+        ("barrierless", "EQ3"),
+    ]
     assert trials.rows[-1] == rejected_sum(trials.rows)
     assert rejected.rows[-1] == ("in all", "2")
     assert gradients.rows[-1] == ("in all", "2000")
@@ -187,15 +200,64 @@ def rejected_sum(rows: tuple[tuple[str, ...], ...]) -> tuple[str, str]:
     return ("in all", str(sum(int(row[1]) for row in rows[:-1])))
 
 
+def test_loops_are_counted_unless_they_are_wanted() -> None:
+    run = drawn_run()
+    assert sections(run)[1].title == (
+        "Transition states: 6, 1 loop not shown; `show --loops` lists it"
+    )
+    whole = sections(run, loops=True)[1]
+    assert whole.title == "Transition states: 6"
+    assert whole.rows[-1][0] == "TS5"
+    assert whole.rows[-1][-1] == "loop"
+    two = drawn_run(found=[*records(), ts(6, 700.0, "EQ2", "EQ2")])
+    assert sections(two, limit=3)[1].title == (
+        "Transition states: 7, the lowest 3, 2 loops not shown; `show --loops` lists them"
+    )
+    # Where there is nothing else they are shown.
+    only = drawn_run(found=[eq(0, 0.0), ts(0, 90.0, "EQ0", "EQ0")])
+    assert [row[0] for row in sections(only)[1].rows] == ["TS0"]
+    assert "└─ 1 loop not shown" in graph_lines(run)
+
+
+def test_what_is_wrong_with_a_transition_state_is_said() -> None:
+    high = replace(ts(6, 800.0, "EQ0", "EQ1"), imaginary_cm1=3600.0)
+    labels = {"labelled_ends": ["EQ0.0", "EQ0.0"]}
+    back = ts(7, 700.0, "EQ0", "EQ0")
+    back = replace(back, proof={**back.proof, **labels})
+    exchange = ts(8, 710.0, "EQ0", "EQ0")
+    exchange = replace(exchange, proof={**exchange.proof, "labelled_ends": ["EQ0.0", "EQ0.1"]})
+    apart = ts(9, 720.0, "DC0", "DC0")
+    apart = replace(apart, proof={**apart.proof, "labelled_ends": ["DC0", "DC0"]})
+    run = drawn_run(found=[*records(), high, back, exchange, apart])
+    flags = {item["id"]: item["flags"] for item in show_object(run)["ts"]}
+    assert [flags[f"TS{k}"] for k in (0, 6, 7, 8, 9)] == [
+        [],
+        ["cusp"],
+        ["loop", "same_ends"],
+        ["loop"],
+        ["loop"],
+    ]
+    table = sections(run)[1]
+    said = {row[0]: row[-1] for row in table.rows}
+    # Shown though it is a loop.
+    assert said["TS7"] == "loop, same ends"
+    assert said["TS6"] == "cusp"
+    assert not {"TS5", "TS8"} & set(said)
+    assert [note.split(":")[0] for note in table.notes] == ["cusp", "same ends"]
+    assert not sections(drawn_run())[1].notes
+
+
 def test_the_graph_lists_every_transition_state_once() -> None:
-    lines = graph_lines(drawn_run())
+    lines = graph_lines(drawn_run(), loops=True)
     text = "\n".join(lines)
     for number in range(6):
         assert text.count(f"TS{number} ") == 1
     assert lines[0] == "EQ0 (CH2–O)  0.0"
     assert "└─ TS5  650.0  → itself" in lines
     assert "├─ TS2  305.6  → DC0 (C–O + H2)" in lines
-    assert "no TS known  → DC1 (C–O + H2)" in text
+    assert "├─ barrierless  181.0  → DC0 (C–O + H2)" in lines
+    loose = drawn_run(found=[eq(0, 0.0), dc(0, 181.0, "EQ0")])
+    assert "└─ no TS known  → DC0 (C–O + H2)" in graph_lines(loose)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,96 @@
+"""What to do next with a run."""
+
+from __future__ import annotations
+
+from math import ceil
+from pathlib import Path
+
+from afir.errors import InputError
+from afir.stationary import Outcome
+from networks.records import StoppedBy
+from networks.report import Run
+from networks.routes import lowest_route
+
+
+def advice(run: Run, path: Path) -> list[str]:
+    """What to do next with a run: sentences with commands that can be copied.
+
+    Parameters
+    ----------
+    run
+        The run.
+    path
+        Its file.
+    """
+    summary, settings = run.summary, run.settings
+    stopped = summary.complete.stopped_by
+    trials = sum(summary.trials.values())
+    resume = f"`afir resume {path}"
+    found: list[str] = []
+    if stopped is StoppedBy.INTERRUPTED:
+        found.append(f"Nothing is lost; {resume}` goes on.")
+    elif stopped in _LIMITS:
+        found.append(f"{resume} {' '.join(_raised(run))}` goes on.")
+    elif stopped is StoppedBy.WANTED:
+        found += _way_to_wanted(run, path)
+    else:
+        choices = [f"γ above {settings.step.gamma:g} kJ/mol", "another seed"]
+        if settings.window_kj_mol is not None:
+            choices.insert(0, f"--window above {settings.window_kj_mol:g}")
+        if settings.terms == 1:
+            choices.append("--terms 2")
+        if not settings.expand_complexes:
+            choices.append("--expand-complexes")
+        failed = summary.trials.get(Outcome.SURFACE_FAILED, 0)
+        but = f", but in {failed} of {trials} trials the surface gave no energy" if failed else ""
+        found.append(f"Every push was tried{but}.")
+        found.append(f"A new run with {_either(choices)} may find more.")
+    return [
+        *found,
+        f"`afir show {path}` lists everything.",
+        f"`afir plot {path} --output network.png` draws it.",
+        f"`afir export {path} --output network.graphml` hands it on.",
+    ]
+
+
+_LIMITS = {
+    StoppedBy.TRIALS: "--max-trials",
+    StoppedBy.GRADIENTS: "--max-gradients",
+    StoppedBy.SECONDS: "--max-seconds",
+    StoppedBy.PATIENCE: "--patience",
+}
+
+
+def _raised(run: Run) -> list[str]:
+    """Options that lift every limit a run has reached: twice what it was and what was used."""
+    settings, summary = run.settings, run.summary
+    limits: list[tuple[StoppedBy, float | None, float]] = [
+        (StoppedBy.TRIALS, settings.max_trials, sum(summary.trials.values())),
+        (StoppedBy.GRADIENTS, settings.max_gradients, settings.counted(summary.gradients)),
+        (StoppedBy.SECONDS, settings.max_seconds, summary.seconds),
+        (StoppedBy.PATIENCE, settings.patience, run.barren),
+    ]
+    return [
+        f"{_LIMITS[kind]} {2 * ceil(max(limit or 0, used, 1))}"
+        for kind, limit, used in limits
+        # The clock and the gradients of a round that was cut may be a little below their limit.
+        if kind is summary.complete.stopped_by or (limit is not None and used >= limit)
+    ]
+
+
+def _way_to_wanted(run: Run, path: Path) -> list[str]:
+    """What to do with a wanted product that was found, if it can be reached."""
+    if run.wanted == "EQ0":
+        return ["The wanted product is the start itself, EQ0."]
+    try:
+        lowest_route(run.network, "EQ0", run.wanted or "")
+    except InputError:
+        return []  # e.g. fragments met again, to which no transition states lead
+    return [
+        f"`afir plot {path} --output profile.png --from EQ0 --to {run.wanted}` draws the way to it."
+    ]
+
+
+def _either(choices: list[str]) -> str:
+    """``a``, ``a or b``, ``a, b or c``."""
+    return " or ".join([", ".join(choices[:-1]), choices[-1]] if choices[1:] else choices)

@@ -1,0 +1,76 @@
+"""What is said of a node or a transition state besides its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from networks.records import COMPLEX, DC, EQ, TS
+
+NO_TS_KNOWN = "no_ts_known"
+"""Flag of a DC that no known transition state leads to."""
+
+LOOP = "loop"
+"""Flag of a TS that leads from a structure to itself, with like atoms exchanged or turned round."""
+
+CUSP = "cusp"
+"""Flag of a TS with an imaginary wavenumber above `STEEPEST`."""
+
+SAME_ENDS = "same_ends"
+"""Flag of a TS both of whose ends have the same atoms at the same places."""
+
+BARRIERLESS = "barrierless"
+"""What is said of the step between a complex and the channel of its molecules."""
+
+STEEPEST = 3500.0
+"""cm⁻¹. Hardly a bond vibrates faster: a larger imaginary wavenumber is that of a cusp, where two
+electronic states cross on a surface that keeps electrons paired."""
+
+WORDS: Mapping[str, str] = {
+    COMPLEX: "complex",
+    NO_TS_KNOWN: "no TS known",
+    LOOP: "loop",
+    CUSP: "cusp",
+    SAME_ENDS: "same ends",
+}
+"""Flags for people."""
+
+MEANINGS: Mapping[str, str] = {
+    CUSP: f"imaginary wavenumber above {STEEPEST:.0f}i: the surface may have a cusp there",
+    SAME_ENDS: "both ends are the same structure in the same labelling: the path may be wrong",
+}
+"""What flags warn of."""
+
+
+def flags_of(record: EQ | TS | DC) -> list[str]:
+    """The flags of a record.
+
+    ``complex`` for an EQ; ``no_ts_known`` for a DC; ``loop``, ``cusp`` and ``same_ends`` for a TS.
+    """
+    if isinstance(record, EQ):
+        return list(record.flags)
+    if isinstance(record, DC):
+        return [NO_TS_KNOWN] if record.no_ts_known else []
+    found = {
+        LOOP: record.ends[0] == record.ends[1],
+        CUSP: record.imaginary_cm1 > STEEPEST,
+        SAME_ENDS: _same_ends(record),
+    }
+    return [flag for flag, holds in found.items() if holds]
+
+
+def in_words(flags: Iterable[str]) -> str:
+    """Flags for people, on one line."""
+    return ", ".join(WORDS.get(flag, flag) for flag in flags)
+
+
+def plain_loop(ts: TS) -> bool:
+    """Whether a TS only leads from a structure to itself, and nothing is wrong with it."""
+    return flags_of(ts) == [LOOP]
+
+
+def _same_ends(ts: TS) -> bool:
+    """Whether both ends are one arrangement of the atoms of an EQ; channels have none."""
+    labels = ts.proof.get("labelled_ends")
+    if not isinstance(labels, list) or len(labels) != 2:
+        return False
+    return labels[0] == labels[1] and str(labels[0]).startswith("EQ")

@@ -1,0 +1,66 @@
+"""Where the findings of one trial are written down."""
+
+from __future__ import annotations
+
+from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint
+from networks.dismissals import Dismissals
+from networks.network import ReactionNetwork
+from networks.records import DC, EQ, TS, Dismissed
+
+
+class Note:
+    """Where the findings of one trial are written down.
+
+    Parameters
+    ----------
+    network, dismissals
+        What is known, brought up to date.
+    dismissed
+        Receives what is no node of its own.
+    new
+        The nodes that were added, by id.
+    trial
+        The number of the trial.
+    eq
+        The EQ that was pushed.
+    """
+
+    def __init__(
+        self,
+        network: ReactionNetwork,
+        dismissals: Dismissals,
+        dismissed: list[Dismissed],
+        new: dict[str, EQ | TS | DC],
+        trial: int,
+        eq: str,
+    ) -> None:
+        self.network = network
+        self.dismissals = dismissals
+        self.dismissed = dismissed
+        self.new = new
+        self.trial = trial
+        self.eq = eq
+
+    def dismiss(
+        self,
+        kind: str,
+        structure: Candidate | Minimum | StationaryPoint,
+        outcome: Outcome,
+        reason: str,
+        node: str | None,
+    ) -> None:
+        """Remember that a structure is no node of its own."""
+        record = Dismissed(
+            kind, structure.positions, structure.energy, outcome, reason, node, self.trial
+        )
+        self.dismissals.add(record)
+        self.dismissed.append(record)
+
+    def is_node(self, structure: Minimum | StationaryPoint, node: str) -> None:
+        """Remember which node a minimum is, unless that is known without."""
+        x, energy = structure.positions, structure.energy
+        if self.network.find_eq(x, energy) == node:
+            return
+        before = self.dismissals.find("EQ", x, energy)
+        if before is None or before.node != node:
+            self.dismiss("EQ", structure, Outcome.CONVERGED, f"it is {node}", node)
