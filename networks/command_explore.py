@@ -144,7 +144,7 @@ def _limits(command: F) -> F:
     type=int,
     help="How often a push that crosses a barrier without a saddle point is tried at most, once "
     "nothing new is left; with --reference every push is, and again on what --learn has learned.  "
-    "[default: by effort 1, 2, 3]",
+    "[default: by effort 1, 1, 3; 3 with --reference]",
 )
 @click.option(
     "--gamma-max",

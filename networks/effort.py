@@ -20,7 +20,8 @@ class Effort:
     gamma_factor
         How much harder than γ a push that crosses nothing is pushed in the end.
     kicks
-        Random displacements go on until so many in a row have brought no new structure.
+        Random displacements go on until so many for each structure, in a row, have brought nothing
+        new.
     """
 
     modes: int
@@ -31,8 +32,8 @@ class Effort:
 
 EFFORTS = {
     "quick": Effort(modes=6, attempts=1, gamma_factor=1.0, kicks=0),
-    "normal": Effort(modes=24, attempts=2, gamma_factor=2.0, kicks=60),
-    "thorough": Effort(modes=1000, attempts=3, gamma_factor=4.0, kicks=300),
+    "normal": Effort(modes=24, attempts=1, gamma_factor=2.0, kicks=6),
+    "thorough": Effort(modes=1000, attempts=3, gamma_factor=4.0, kicks=30),
 }
 """The efforts by name. Fitted on maps of H2CO, H2O2, HNCO, HONO and NH2OH."""
 

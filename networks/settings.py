@@ -19,6 +19,10 @@ from afir.searches.settings import StepSettings
 from networks.effort import Effort, effort_named
 
 
+_REFERENCED = 3
+"""Attempts at a push where there is a reference: searches cost no gradient that counts."""
+
+
 class Keep(Enum):
     """The type of `KEEP`."""
 
@@ -195,7 +199,9 @@ class Settings:
     def tried(self) -> Effort:
         """How much is tried; what was said one by one wins over the effort."""
         named = effort_named(self.effort)
-        attempts = named.attempts if self.attempts is None else self.attempts
+        attempts = self.attempts
+        if attempts is None:
+            attempts = max(named.attempts, _REFERENCED) if self.reference else named.attempts
         factor = named.gamma_factor
         if self.gamma_max is not None:
             factor = self.gamma_max / self.step.gamma
