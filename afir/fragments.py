@@ -60,7 +60,8 @@ def pushes(
 
     Single terms come first: pushes from the nearest pair (relative to its radii) to the
     farthest, then pulls from the weakest bond to the tightest. Then pairs of terms:
-    eliminations (two atoms on the same neighbour are pushed together and pulled off it), and
+    eliminations (two atoms on the same neighbour are pushed together and pulled off it),
+    transfers (an atom is pushed to another and pulled off its neighbour, the nearest first), and
     pairs of single terms whose core pairs share no atom. Of what the symmetry of the
     structure makes equivalent, only one is kept.
 
@@ -75,7 +76,8 @@ def pushes(
     terms
         1 for single terms only, 2 for pairs of terms as well.
     cap
-        At most so many pairs of terms, eliminations before others, drawn with `rng`.
+        At most so many pairs of terms, drawn with `rng`: eliminations before others. Besides them
+        at most half as many transfers.
     rng
         Used only where the cap leaves something out.
 
@@ -99,6 +101,10 @@ def pushes(
             keep = sorted(rng.permutation(len(eliminations))[:cap].tolist())
             eliminations = [eliminations[k] for k in keep]
         result += eliminations
+        transfers = _distinct(
+            _transfers(molecule, positions, _targets(molecule, targets)), symmetry
+        )
+        result += transfers[: cap // 2]
         result += _disjoint_pairs(singles, symmetry, cap - len(eliminations), rng)
     return result
 
@@ -201,6 +207,26 @@ def _eliminations(
             if ratios[m, n] >= BOND_FACTOR and not targets.isdisjoint((m, n, centre)):
                 a, b = grown_fragments(positions, molecule.radii, bonded, m, n)
                 yield ForceTerm(a, b, 1), ForceTerm((m, n), (centre,), -1)
+
+
+def _transfers(molecule: Molecule, positions: Positions, targets: frozenset[int]) -> Iterator[Push]:
+    """An atom leaves a neighbour for another atom: shifts along and across a molecule.
+
+    Pushed only, it drags its neighbour with it; pulled only, it goes anywhere. Atoms that move by
+    the shortest ways come first.
+    """
+    ratios = _ratios(molecule, positions)
+    bonded = bonds(molecule, positions, BOND_FACTOR)
+    n = molecule.n_atoms
+    ways = [
+        (round(float(ratios[m, goal]), 2), m, goal, left)
+        for m, left in zip(*np.nonzero(bonded), strict=True)
+        for goal in range(n)
+        if goal != m and not bonded[m, goal] and ratios[m, goal] <= REACH_FACTOR
+    ]
+    for _, m, goal, left in sorted(ways):
+        if not targets.isdisjoint((m, goal, left)):
+            yield ForceTerm((m,), (goal,), 1), ForceTerm((m,), (left,), -1)
 
 
 def _disjoint_pairs(

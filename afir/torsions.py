@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,66 +14,55 @@ from afir.molecule import Molecule, Positions
 _LEVER = 0.3  # Å: an end whose atoms lie no further from the axis does not turn
 
 
-@dataclass(frozen=True)
-class Rotor:
-    """Two ends of a molecule that turn against each other about a bond.
+class Halves(NamedTuple):
+    """A bond in no ring, its atoms a and b, and all atoms on the side of either, sorted."""
 
-    Attributes
-    ----------
-    axis
-        The two atoms of the bond.
-    first, second
-        The atoms on the side of either, itself included.
-    """
-
-    axis: tuple[int, int]
-    first: tuple[int, ...]
-    second: tuple[int, ...]
-
-    def motion(self, molecule: Molecule, positions: Positions) -> NDArray[np.float64]:
-        """The displacement (n, 3) of the rotation, without angular momentum about the axis.
-
-        In Å for an angle of one radian between both ends.
-        """
-        origin, tip = positions[list(self.axis)]
-        along = (tip - origin) / np.linalg.norm(tip - origin)
-        turned = np.cross(along, positions - origin)
-        inertia = molecule.masses * (turned**2).sum(axis=1)
-        first, second = list(self.first), list(self.second)
-        a, b = inertia[first].sum(), inertia[second].sum()
-        motion = np.zeros_like(positions)
-        motion[first] = -b / (a + b) * turned[first]
-        motion[second] = a / (a + b) * turned[second]
-        return motion
+    a: int
+    b: int
+    here: NDArray[np.intp]
+    there: NDArray[np.intp]
 
 
-def rotors(molecule: Molecule, positions: Positions) -> list[Rotor]:
+def halves(adjacency: NDArray[np.bool_]) -> Iterator[Halves]:
+    """The bonds (n, n) that are in no ring and have more than an atom on both sides."""
+    for a, b in np.argwhere(np.triu(adjacency)).tolist():
+        here, there = _side(adjacency, a, b), _side(adjacency, b, a)
+        if len(here) > 1 and len(there) > 1 and b not in here:
+            yield Halves(a, b, here, there)
+
+
+def _side(adjacency: NDArray[np.bool_], a: int, b: int) -> NDArray[np.intp]:
+    """The atoms that can be reached from a without the bond to b, sorted."""
+    found, queue = {a}, [a]
+    while queue:
+        atom = queue.pop()
+        for other in np.flatnonzero(adjacency[atom]).tolist():
+            if other not in found and {atom, other} != {a, b}:
+                found.add(other)
+                queue.append(other)
+    return np.array(sorted(found), dtype=np.intp)
+
+
+def rotations(molecule: Molecule, positions: Positions) -> list[NDArray[np.float64]]:
     """The internal rotations of a structure (n, 3) in Å, in the order of their bonds.
 
-    About every bond that is in no ring and has atoms off its axis on both sides, single or not.
+    Returns
+    -------
+    list of (n, 3)
+        The displacement in Å for an angle of one radian between both ends of a bond, single or
+        not, without angular momentum about it. None where all atoms of an end lie on the axis.
     """
-    adjacency = bonds(molecule, positions)
     found = []
-    for i, j in np.argwhere(np.triu(adjacency)).tolist():
-        first = _side(adjacency, i, j)
-        if j in first:
-            continue  # a ring
-        second = _side(adjacency, j, i)
-        along = positions[j] - positions[i]
-        arms = np.cross(along / np.linalg.norm(along), positions - positions[i])
-        lever = np.linalg.norm(arms, axis=1)
-        if min(lever[list(side)].max() for side in (first, second)) > _LEVER:
-            found.append(Rotor((i, j), first, second))
+    for a, b, here, there in halves(bonds(molecule, positions)):
+        along = positions[b] - positions[a]
+        turned = np.cross(along / np.linalg.norm(along), positions - positions[a])
+        squares = (turned**2).sum(axis=1)
+        if min(squares[here].max(), squares[there].max()) < _LEVER**2:
+            continue
+        inertia = molecule.masses * squares
+        first, second = inertia[here].sum(), inertia[there].sum()
+        motion = np.zeros_like(positions)
+        motion[here] = -second / (first + second) * turned[here]
+        motion[there] = first / (first + second) * turned[there]
+        found.append(motion)
     return found
-
-
-def _side(adjacency: NDArray[np.bool_], atom: int, other: int) -> tuple[int, ...]:
-    """The atoms that hang together with one when its bond to the other is cut."""
-    seen, edge = {atom}, [atom]
-    while edge:
-        here = edge.pop()
-        for near in np.flatnonzero(adjacency[here]).tolist():
-            if near not in seen and (here, near) != (atom, other):
-                seen.add(near)
-                edge.append(near)
-    return tuple(sorted(seen))

@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from afir.geometry import bonds, components, linear, superpose, turn
 from afir.molecule import Molecule, Positions
+from afir.torsions import Halves, halves
 
 _MOST = 4000  # ways to map one structure onto another that are looked at
 _SWEEPS = 8  # over all bonds: a turn about one changes the others
@@ -25,7 +26,6 @@ _NEARER = 1e-4  # Å²: of maps that are equally near but for this the first is 
 
 Permutation = NDArray[np.intp]
 Adjacency = NDArray[np.bool_]
-_Axis = tuple[int, int, NDArray[np.intp], NDArray[np.intp]]  # a bond, and the atoms on both sides
 
 
 def bonded_alike(
@@ -118,7 +118,7 @@ class Motion:
     last: Positions
     length: float
     _parts: tuple[NDArray[np.intp], ...]
-    _axes: tuple[_Axis, ...]
+    _axes: tuple[Halves, ...]
     _angles: NDArray[np.float64]
 
     def at(self, share: float) -> Positions:
@@ -154,7 +154,7 @@ def motion(molecule: Molecule, first: Positions, last: Positions) -> Motion | No
         return None
     mapped = _nearest(first, last, np.array(maps))
     parts = tuple(np.array(part, dtype=np.intp) for part in components(molecule, first))
-    axes = tuple(_axes(adjacency))
+    axes = tuple(halves(adjacency))
     angles = _angles(first, mapped, axes, parts)
     found = Motion(first, mapped, 0.0, parts, axes, angles)
     looks = np.array([found.at(share) for share in np.linspace(0.0, 1.0, 9)])
@@ -176,27 +176,7 @@ def _nearest(first: Positions, last: Positions, maps: NDArray[np.intp]) -> Posit
     return superpose(first, -image if best % 2 else image)
 
 
-def _axes(adjacency: Adjacency) -> Iterator[_Axis]:
-    """The bonds that two parts of a molecule may turn about, with the atoms on either side."""
-    for a, b in np.argwhere(np.triu(adjacency)):
-        here, there = _side(adjacency, int(a), int(b)), _side(adjacency, int(b), int(a))
-        if len(here) > 1 and len(there) > 1 and int(b) not in here:
-            yield int(a), int(b), here, there
-
-
-def _side(adjacency: Adjacency, a: int, b: int) -> NDArray[np.intp]:
-    """The atoms that can be reached from a without the bond to b, sorted."""
-    found, queue = {a}, [a]
-    while queue:
-        atom = queue.pop()
-        for other in np.flatnonzero(adjacency[atom]):
-            if int(other) not in found and {atom, int(other)} != {a, b}:
-                found.add(int(other))
-                queue.append(int(other))
-    return np.array(sorted(found), dtype=np.intp)
-
-
-def _twisted(x: Positions, axes: Sequence[_Axis], angles: NDArray[np.float64]) -> Positions:
+def _twisted(x: Positions, axes: Sequence[Halves], angles: NDArray[np.float64]) -> Positions:
     """The far side of each bond turned about it, one bond after the other."""
     for (a, b, _, there), angle in zip(axes, angles, strict=True):
         if angle:
@@ -210,7 +190,7 @@ def _twisted(x: Positions, axes: Sequence[_Axis], angles: NDArray[np.float64]) -
 def _angles(
     first: Positions,
     last: Positions,
-    axes: Sequence[_Axis],
+    axes: Sequence[Halves],
     parts: Sequence[NDArray[np.intp]],
 ) -> NDArray[np.float64]:
     """(k,) turns in radians about the bonds that bring the first structure nearest to the last."""

@@ -18,9 +18,7 @@ from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
 from networks.effort import Effort, effort_named
 
-
-_REFERENCED = 3
-"""Attempts at a push where there is a reference: searches cost no gradient that counts."""
+_REFERENCED = 3  # attempts at a push where there is a reference: searches do not count then
 
 
 class Keep(Enum):

@@ -7,6 +7,8 @@ leads to what no mode and no push leads to, as long as the molecule is small.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from afir.displacements import UPHILL, Displacement, Uphill, motion
@@ -22,6 +24,7 @@ from afir.stationary import Candidate, Outcome, StationaryPoint, TrialResult
 # that are known, larger ones astray; on HNCO, HONO and NH2OH 0.3, 0.6, 0.9 and two mixtures were
 # tried.
 _KICKS = (0.6, 0.9)
+_KICK_STEPS = 60  # gradients of its search: another displacement is cheaper than a long one
 _CLASH = 0.55  # of the sum of the radii: atoms that come nearer are drawn anew
 _DRAWS = 100
 
@@ -64,6 +67,7 @@ def try_displacement(
         source = "mode"
     else:
         size = _KICKS[displacement.number % len(_KICKS)]
+        limits = replace(limits, saddle_steps=min(limits.saddle_steps, _KICK_STEPS))
         search = saddle(molecule, _kicked(molecule, start.positions, size, rng), limits)
         source = "kick"
     try:

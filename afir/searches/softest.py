@@ -19,7 +19,7 @@ from afir.molecule import Molecule, Positions
 from afir.quadratic import Matrix, Vector, agreeing, longest, vibrations
 from afir.searches.hessian import displaced, normal_modes
 from afir.stationary import StationaryPoint
-from afir.torsions import rotors
+from afir.torsions import rotations
 from afir.units import WAVENUMBER
 
 _STEP = 0.01  # Å: displacement, largest atom
@@ -241,7 +241,7 @@ def _rotations(molecule: Molecule, positions: Positions, matrix: Matrix) -> list
     """Internal rotations (3n,), mass-weighted, of unit length, the softest first."""
     weights = np.repeat(np.sqrt(molecule.masses), 3)
     found = []
-    for rotor in rotors(molecule, positions):
-        motion = rotor.motion(molecule, positions).ravel() * weights
+    for rotation in rotations(molecule, positions):
+        motion = rotation.ravel() * weights
         found.append(motion / np.linalg.norm(motion))
     return sorted(found, key=lambda motion: float(motion @ matrix @ motion))
