@@ -22,7 +22,7 @@ from afir.stationary import StationaryPoint
 UPHILL = 0.15
 """Å (norm): how far up a mode a search begins."""
 
-_ALIKE = 1e-4  # Å⁻¹: both directions of a mode are equivalent when no inverse distance differs more
+_ALIKE = 2e-3  # Å⁻¹: both ways of a mode are equivalent when no inverse distance differs more
 
 
 @dataclass(frozen=True)

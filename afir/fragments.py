@@ -213,7 +213,7 @@ def _transfers(molecule: Molecule, positions: Positions, targets: frozenset[int]
     """An atom leaves a neighbour for another atom: shifts along and across a molecule.
 
     Pushed only, it drags its neighbour with it; pulled only, it goes anywhere. Atoms that move by
-    the shortest ways come first.
+    the shortest ways come first. None goes to a hydrogen, which takes no second bond.
     """
     ratios = _ratios(molecule, positions)
     bonded = bonds(molecule, positions, BOND_FACTOR)
@@ -222,7 +222,10 @@ def _transfers(molecule: Molecule, positions: Positions, targets: frozenset[int]
         (round(float(ratios[m, goal]), 2), m, goal, left)
         for m, left in zip(*np.nonzero(bonded), strict=True)
         for goal in range(n)
-        if goal != m and not bonded[m, goal] and ratios[m, goal] <= REACH_FACTOR
+        if molecule.numbers[goal] > 1
+        and goal != m
+        and not bonded[m, goal]
+        and ratios[m, goal] <= REACH_FACTOR
     ]
     for _, m, goal, left in sorted(ways):
         if not targets.isdisjoint((m, goal, left)):

@@ -32,7 +32,7 @@ class Effort:
 
 EFFORTS = {
     "quick": Effort(modes=6, attempts=1, gamma_factor=1.0, kicks=0),
-    "normal": Effort(modes=24, attempts=1, gamma_factor=2.0, kicks=6),
+    "normal": Effort(modes=24, attempts=1, gamma_factor=2.0, kicks=5),
     "thorough": Effort(modes=1000, attempts=3, gamma_factor=4.0, kicks=30),
 }
 """The efforts by name. Fitted on maps of H2CO, H2O2, HNCO, HONO and NH2OH."""

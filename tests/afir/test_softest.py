@@ -13,11 +13,14 @@ from afir.driver import (
     solve,
     stage,
 )
-from afir.quadratic import agreeing
+from afir.geometry import components
+from afir.molecule import Molecule
+from afir.quadratic import agreeing, model_hessian, positive
 from afir.searches.characterise import characterise
 from afir.searches.hessian import hessian, normal_modes
-from afir.searches.softest import softest
+from afir.searches.softest import loosest, softest
 from afir.surface import load_surface
+from afir.torsions import rotations
 
 
 def test_a_matrix_agrees_with_what_was_measured() -> None:
@@ -69,3 +72,57 @@ def test_a_loose_molecule_is_turned_not_stretched() -> None:
     search = softest(surface.molecule, exact.positions, exact.energy, np.zeros((4, 3)), estimate)
     found = solve(search, surface)
     assert found.wavenumbers[:2] == pytest.approx(true.wavenumbers[:2], abs=1.0)
+
+
+@pytest.mark.parametrize(
+    "case", ["parentdieslalder", "zimmerman_08", "zimmerman_00", "vinyl_alcohol"]
+)
+def test_the_softest_mode_is_found_in_a_rough_estimate(case: str) -> None:
+    """Complexes and rotors: the model knows no torsions and nothing of loose molecules."""
+    known = REFERENCES[case]
+    surface = load_surface("gfn2", known.molecule)
+    for end in known.ends:
+        exact = solve(hessian(known.molecule, end), surface)
+        estimate = positive(model_hessian(known.molecule, end))
+        gradients: Counter[str] = Counter()
+        gradient = surface.evaluate(end[None]).gradients[0]
+        search = loosest(known.molecule, end, gradient, estimate)
+        found = solve(stage("loosest", search), surface, gradients=gradients)
+        # What is concave must be seen to be, and nothing may be invented.
+        assert found.wavenumber == pytest.approx(exact.wavenumbers[0], rel=0.25, abs=20.0)
+        assert (found.wavenumber < -10.0) is bool(exact.wavenumbers[0] < -10.0)
+        assert gradients["loosest"] < 2 * (
+            _MOTIONS if len(components(known.molecule, end)) > 1 else 8
+        )
+
+
+_MOTIONS = 18  # of fragments against each other, rotations and what corrects them, at most
+
+
+def test_internal_rotations_have_no_angular_momentum_about_their_axis() -> None:
+    known = REFERENCES["vinyl_alcohol"]
+    molecule, x = known.molecule, known.ends[0]
+    found = rotations(molecule, x)
+    assert found
+    for motion in found:
+        moved = np.flatnonzero(np.linalg.norm(motion, axis=1) > 1e-9)
+        assert len(moved) > 1
+        centre = molecule.masses @ motion
+        turning = (molecule.masses[:, None] * np.cross(x, motion)).sum(axis=0)
+        # Bond lengths of what turns rigidly do not change to first order.
+        arms = x[:, None] - x[None]
+        assert np.isfinite(centre).all()
+        stretch = (arms * (motion[:, None] - motion[None])).sum(axis=2)
+        near = np.linalg.norm(arms, axis=2) < 1.25
+        assert np.abs(stretch[near]).max() < 1e-9
+        assert np.isfinite(turning).all()
+
+
+def test_a_straight_molecule_and_a_ring_have_no_internal_rotation() -> None:
+    straight = Molecule((1, 6, 6, 1))
+    line = np.array([[0.0, 0.0, z] for z in (-1.66, -0.6, 0.6, 1.66)])
+    assert rotations(straight, line) == []
+    ring = REFERENCES["rx_cycbut"]
+    sizes = [len(rotations(ring.molecule, end)) for end in ring.ends]
+    assert min(sizes) == 0
+    assert max(sizes) == 3

@@ -1,0 +1,146 @@
+"""Saddle searches that begin at a minimum: they reach what no push reaches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase.build import molecule as build
+from known import BENT, gfn2, mapped
+
+from afir.displacements import UPHILL, Kick, Uphill, climbs, motion, parse_term
+from afir.driver import solve
+from afir.errors import InputError
+from afir.force import ForceTerm
+from afir.geometry import distances
+from afir.molecule import Molecule
+from afir.searches.characterise import characterise
+from afir.searches.displaced import try_displacement
+from afir.searches.hessian import hessian
+from afir.stationary import Outcome
+from afir.surfaces.analytic import MUELLER_BROWN_BENT_POINTS, mueller_brown_bent
+from afir.units import KJ_PER_MOL
+
+RNG = np.random.default_rng
+
+
+def relaxed(name):
+    atoms = build(name)
+    molecule = Molecule(tuple(atoms.numbers))
+    return molecule, solve(characterise(molecule, atoms.positions), gfn2(molecule))
+
+
+def mapped_point(formula, relative):
+    molecule, x, _ = mapped(formula, "EQ", relative)
+    return molecule, solve(hessian(molecule, x), gfn2(molecule))
+
+
+@pytest.mark.parametrize(
+    "term", [Uphill(3, 1), Uphill(0, -1), Kick(12), ForceTerm((0, 1), (4,), 1)]
+)
+def test_terms_are_read_as_they_are_written(term):
+    assert parse_term(str(term)) == term
+
+
+@pytest.mark.parametrize("text", ["", "~", "~3", "*", "*-1", "3+", "~x+", "+0|0"])
+def test_what_is_no_term_is_refused(text):
+    with pytest.raises(InputError):
+        parse_term(text)
+
+
+def test_symmetry_leaves_out_one_direction_of_a_mode():
+    # Formaldehyde: out of the plane and the two asymmetric modes in it are the same either way,
+    # the three symmetric ones are not.
+    molecule, point = mapped_point("H2CO", 0.0)
+    listed = climbs(molecule, point, 100)
+    both = {climb.mode for climb in listed if climb.direction < 0}
+    assert [climb.mode for climb in listed if climb.direction > 0] == list(range(6))
+    assert len(both) == 3
+    for mode in range(6):
+        move = motion(molecule, point, Uphill(mode, 1))
+        # The distances from the hydrogen atoms, which come first, whichever of them it is.
+        ends = [point.positions + sign * 0.1 * move for sign in (1, -1)]
+        first, second = (np.sort(distances(x)[:2, 2:], axis=0) for x in ends)
+        assert (mode in both) is bool(np.abs(first - second).max() > 5e-3)
+
+
+def test_the_direction_of_a_mode_does_not_hang_on_the_sign_of_an_eigenvector():
+    molecule, point = mapped_point("H2CO", 208.64)
+    for mode in range(6):
+        there, back = (motion(molecule, point, Uphill(mode, sign)) for sign in (1, -1))
+        np.testing.assert_array_equal(there, -back)
+        assert np.linalg.norm(there) == pytest.approx(1.0)
+        assert there.ravel()[np.argmax(np.abs(there))] > 0.0
+
+
+@pytest.mark.slow
+def test_climbing_finds_the_second_way_between_the_hydroxymethylenes():
+    # The path over 386.0 kJ/mol is an inversion that no push describes.
+    molecule, point = mapped_point("H2CO", 208.64)
+    _, lowest = mapped_point("H2CO", 0.0)
+    reached = set()
+    for climb in climbs(molecule, point, 6):
+        found = solve(try_displacement(molecule, point, climb, rng=RNG(0)), gfn2(molecule))
+        reached |= {round((c.energy - lowest.energy) / KJ_PER_MOL) for c in found.candidates}
+    assert {325, 386} <= reached
+
+
+def test_climbing_the_softest_mode_of_hydrogen_peroxide_turns_it():
+    # Both ways lead over the planar form; they are mirror images, so one of them is listed.
+    molecule, point = relaxed("H2O2")
+    assert [climb for climb in climbs(molecule, point, 6) if climb.mode == 0] == [Uphill(0, 1)]
+    for direction in (1, -1):
+        climb = Uphill(0, direction)
+        found = solve(try_displacement(molecule, point, climb, rng=RNG(0)), gfn2(molecule))
+        top = solve(hessian(molecule, found.candidates[0].positions), gfn2(molecule))
+        assert top.order == 1
+        x = top.positions - top.positions.mean(axis=0)
+        assert np.linalg.svd(x, compute_uv=False)[2] < 0.01
+        assert (top.energy - point.energy) / KJ_PER_MOL == pytest.approx(35.34, abs=0.05)
+
+
+def test_the_saddle_points_of_mueller_and_brown_are_climbed_to():
+    points = {point.label: point for point in MUELLER_BROWN_BENT_POINTS}
+    surface = mueller_brown_bent(BENT)
+    start = solve(hessian(BENT, points["C"].positions), surface)
+    energies = [
+        candidate.energy
+        for climb in climbs(BENT, start, 2)
+        for candidate in solve(try_displacement(BENT, start, climb, rng=RNG(1)), surface).candidates
+    ]
+    for label in ("A-C", "C-B"):
+        assert min(abs(energy - points[label].energy) for energy in energies) < 1e-4
+
+
+def test_a_kick_displaces_every_atom_and_lets_none_clash():
+    molecule, point = relaxed("CH3CHO")
+    seen = []
+
+    for number in range(20):
+        search = try_displacement(molecule, point, Kick(number), rng=RNG(number))
+        asked = next(search)
+        x = asked.positions[0]
+        seen.append(np.sqrt(((x - point.positions) ** 2).sum(axis=1).mean()))
+        nearest = distances(x) / (molecule.radii[:, None] + molecule.radii[None])
+        np.fill_diagonal(nearest, np.inf)
+        assert nearest.min() > 0.55
+        search.close()
+    assert np.mean(seen[::2]) == pytest.approx(0.6, abs=0.1)
+    assert np.mean(seen[1::2]) == pytest.approx(0.9, abs=0.15)
+
+
+def test_a_candidate_above_the_ceiling_is_left_alone():
+    molecule, point = relaxed("H2O2")
+    found = solve(
+        try_displacement(molecule, point, Uphill(0, 1), ceiling=point.energy + 0.01, rng=RNG(0)),
+        gfn2(molecule),
+    )
+    assert found.outcome is Outcome.OUTSIDE_WINDOW
+    assert found.candidates == ()
+
+
+def test_the_start_of_a_climb_is_as_far_as_it_says():
+    molecule, point = relaxed("H2O2")
+    search = try_displacement(molecule, point, Uphill(2, 1), rng=RNG(0))
+    first = next(search).positions[0]
+    assert np.linalg.norm(first - point.positions) == pytest.approx(UPHILL)
+    search.close()
