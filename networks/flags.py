@@ -18,6 +18,9 @@ CUSP = "cusp"
 SAME_ENDS = "same_ends"
 """Flag of a TS both of whose ends have the same atoms at the same places."""
 
+END_ABOVE = "end_above"
+"""Flag of a TS of whose path an end lies noticeably above the EQ that it was given to."""
+
 BARRIERLESS = "barrierless"
 """What is said of the step between a complex and the channel of its molecules."""
 
@@ -31,12 +34,14 @@ WORDS: Mapping[str, str] = {
     LOOP: "loop",
     CUSP: "cusp",
     SAME_ENDS: "same ends",
+    END_ABOVE: "end above",
 }
 """Flags for people."""
 
 MEANINGS: Mapping[str, str] = {
     CUSP: f"imaginary wavenumber above {STEEPEST:.0f}i: the surface may have a cusp there",
     SAME_ENDS: "both ends are the same structure in the same labelling: the path may be wrong",
+    END_ABOVE: "an end of the path lies more than 0.5 kJ/mol above the structure it was relaxed to",
 }
 """What flags warn of."""
 
@@ -44,7 +49,8 @@ MEANINGS: Mapping[str, str] = {
 def flags_of(record: EQ | TS | DC) -> list[str]:
     """The flags of a record.
 
-    ``complex`` for an EQ; ``no_ts_known`` for a DC; ``loop``, ``cusp`` and ``same_ends`` for a TS.
+    ``complex`` for an EQ; ``no_ts_known`` for a DC; ``loop``, ``cusp``, ``same_ends`` and
+    ``end_above`` for a TS.
     """
     if isinstance(record, EQ):
         return list(record.flags)
@@ -54,6 +60,7 @@ def flags_of(record: EQ | TS | DC) -> list[str]:
         LOOP: record.ends[0] == record.ends[1],
         CUSP: record.imaginary_cm1 > STEEPEST,
         SAME_ENDS: _same_ends(record),
+        END_ABOVE: "ends_above_kj_mol" in record.proof,
     }
     return [flag for flag, holds in found.items() if holds]
 

@@ -18,6 +18,7 @@ from afir.errors import InputError
 from afir.geometry import components
 from afir.molecule import Molecule, Positions, hill_formula
 from afir.stationary import Confirmation, StationaryPoint
+from afir.units import KJ_PER_MOL
 from networks.bonding import Bonding, Graph, bonding
 from networks.identity import IdentityIndex, fingerprint
 from networks.records import COMPLEX, DC, EQ, TS, Barrierless, Dismissed, Proof, Trial
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 Node: TypeAlias = EQ | DC
+_ABOVE = 0.5  # kJ/mol: an end so far above its EQ was no minimum of its own
 
 
 class ReactionNetwork:
@@ -173,7 +175,11 @@ class ReactionNetwork:
             return known, False
         path = confirmation.irc_positions
         labels = [self._label(end, x) for end, x in zip(ends, (path[0], path[-1]), strict=True)]
-        proof: Proof = {**proof_of(confirmation), "labelled_ends": labels}
+        proof: Proof = {
+            **proof_of(confirmation),
+            **self._above(confirmation, ends),
+            "labelled_ends": labels,
+        }
         record = TS(
             id=f"TS{len(self._tss)}",
             positions=point.positions,
@@ -190,6 +196,21 @@ class ReactionNetwork:
         )
         self.insert(record)
         return record.id, True
+
+    def _above(
+        self, confirmation: Confirmation, ends: tuple[str, str]
+    ) -> dict[str, list[float]]:
+        """How far the ends of a path lie above their EQs in kJ/mol, if one does noticeably.
+
+        Not told where the path was followed on another surface than that of the EQs.
+        """
+        if confirmation.checked_at:
+            return {}
+        gaps = [
+            (end.energy - self._eqs[id].energy) / KJ_PER_MOL if id in self._eqs else 0.0
+            for end, id in zip(confirmation.ends, ends, strict=True)
+        ]
+        return {"ends_above_kj_mol": gaps} if max(gaps) > _ABOVE else {}
 
     def add_dc(self, positions: Positions, energy: float, *, origin: str) -> tuple[str, bool]:
         """Add a dissociation channel; its id and whether it is new."""

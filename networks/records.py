@@ -14,7 +14,7 @@ from afir.displacements import Term
 from afir.molecule import Positions
 from afir.stationary import Outcome, StationaryPoint
 
-Proof: TypeAlias = "Mapping[str, int | float | str | list[str] | list[list[float]]]"
+Proof: TypeAlias = "Mapping[str, int | float | str | list[str] | list[float] | list[list[float]]]"
 """Why a transition state counts: plain JSON, see `TS.proof`."""
 
 COMPLEX = "complex"
@@ -106,7 +106,8 @@ class TS:
         ``labelled_ends``: ids with the atoms told apart, ``EQ3.1`` being the second
         arrangement of the atoms of EQ3 that a path met, so that a path can be followed atom
         by atom. ``ridges_cm1``, where there are any: for each end the saddle points that the path
-        ran into and was followed down from. With a reference ``irc_checked_at``, at how many points
+        ran into and was followed down from. ``ends_above_kj_mol``, where an end lies more than
+        0.5 kJ/mol above its EQ: how far each does. With a reference ``irc_checked_at``, at how many points
         of the path, and of those followed before it, that was asked.
     irc_positions, irc_energies
         (m, n, 3) in Å and (m,) in eV, from the first end through the TS to the second.

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from ase.build import molecule as build
-from known import BENT, REFERENCES, WATER, Unreliable, gfn2, mapped
+from known import BENT, PAIR, REFERENCES, SOFT, WATER, Unreliable, gfn2, mapped
 
 from afir.driver import solve
 from afir.errors import SurfaceError
 from afir.molecule import Molecule
 from afir.searches.characterise import characterise
-from afir.searches.confirm import confirm
+from afir.searches.confirm import confirm, followed
 from afir.searches.hessian import hessian as exact_hessian
 from afir.searches.hessian import measure
 from afir.searches.minimum import minimise
+from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Outcome
-from afir.surfaces.analytic import MUELLER_BROWN_BENT_POINTS, mueller_brown_bent
+from afir.surface import Evaluation
+from afir.surfaces.analytic import (
+    DOUBLE_WELL_POINTS,
+    MUELLER_BROWN_BENT_POINTS,
+    AnalyticSurface,
+    double_well,
+    mueller_brown_bent,
+)
 from afir.units import HARTREE, KJ_PER_MOL
 
 WIDE = StepSettings(dissociation=50.0)
@@ -198,6 +207,88 @@ def test_on_a_flat_surface_the_saddle_point_itself_is_found():
     newton = modes.eigenvectors[:, stiff] @ (amounts[stiff] / modes.eigenvalues[stiff])
     assert np.linalg.norm(newton) < 0.05
     assert proof.point.wavenumbers[0] == pytest.approx(-46.2, abs=3.0)
+
+
+def barely(positions):
+    """A double well along x with a barrier of 5e-5 eV and minima at ±0.22 Å, harmonic across."""
+    q, across = positions[:, 0, 0], positions[:, 0, 1:]
+    energies = -0.002 * q**2 + 0.02 * q**4 + 2.0 * (across**2).sum(axis=1)
+    gradients = np.zeros_like(positions)
+    gradients[:, 0, 0] = -0.004 * q + 0.08 * q**3
+    gradients[:, 0, 1:] = 4.0 * across
+    return energies, gradients
+
+
+@pytest.mark.parametrize(("scale", "proven"), [(1.0, False), (10.0, True)])
+def test_an_end_must_lie_below_the_transition_state(scale, proven):
+    # Both ends are minima and the energy falls to them, but by less than energies are worth.
+    molecule = Molecule((1,), charge=1)
+
+    def scaled(positions):
+        energies, gradients = barely(positions)
+        return scale * energies, scale * gradients
+
+    surface = AnalyticSurface(molecule, scaled)
+    limits = StepSettings(minimum_gradient=1e-6, saddle_gradient=1e-6, softest_imaginary=1.0)
+    point = solve(exact_hessian(molecule, np.zeros((1, 3))), surface)
+    proof = solve(followed(molecule, point, limits), surface)
+    assert [end.outcome for end in proof.ends] == [Outcome.CONVERGED] * 2
+    assert proof.monotone
+    for end in proof.ends:
+        assert point.energy - end.energy == pytest.approx(5e-5 * scale, rel=0.05)
+    assert (proof.outcome is Outcome.CONFIRMED) is proven
+
+
+@dataclass(frozen=True)
+class Sunk:
+    """A double well, but for whoever has come far enough on a density of one stage: 1 eV lower."""
+
+    inner: AnalyticSurface
+    slid: set
+
+    @property
+    def molecule(self):
+        return self.inner.molecule
+
+    def evaluate(self, positions, owners=None):
+        answer = self.inner.evaluate(positions, owners)
+        energies = answer.energies.copy()
+        for index, owner in enumerate(owners or [None] * len(positions)):
+            energies[index] -= 1.0 if id(owner) in self.slid else 0.0
+            if np.linalg.norm(positions[index][1] - positions[index][0]) > 2.2:
+                self.slid.add(id(owner))
+        return Evaluation(energies, answer.gradients, answer.failures)
+
+    def for_paths(self):
+        return self
+
+
+def test_a_path_that_is_not_monotone_proves_nothing():
+    # Both ends are minima below the top, yet one side got there by another solution of the SCF.
+    top = DOUBLE_WELL_POINTS[2].positions
+    point = solve(exact_hessian(PAIR, top), double_well(PAIR))
+    proof = solve(followed(PAIR, point, StepSettings()), Sunk(double_well(PAIR), set()))
+    assert [end.outcome for end in proof.ends] == [Outcome.CONVERGED] * 2
+    assert all(end.energy < point.energy - 0.01 for end in proof.ends)
+    assert not proof.monotone
+    assert proof.outcome is Outcome.IRC_FAILED
+
+
+@pytest.mark.parametrize("case", ["glycine", "butadiene"])
+def test_the_ends_do_not_hang_on_where_the_proof_begins(case):
+    molecule, x, energy = SOFT[case]
+    top = solve(exact_hessian(molecule, x), gfn2(molecule))
+    reached = []
+    for seed in range(4):
+        start = x + 0.02 * np.random.default_rng(seed).normal(size=x.shape)
+        search = saddle(molecule, start, direction=top.mode, hessian=top.hessian)
+        found = solve(search, gfn2(molecule))
+        guess = Candidate(found.positions, found.energy, found.hessian, "path")
+        proof = solve(confirm(molecule, guess), gfn2(molecule))
+        assert proof.outcome is Outcome.CONFIRMED
+        assert proof.point.energy == pytest.approx(energy, abs=0.001 * KJ_PER_MOL)
+        reached.append(sorted(end.energy for end in proof.ends))
+    np.testing.assert_allclose(reached, [reached[0]] * 4, atol=0.01 * KJ_PER_MOL)
 
 
 def test_an_irc_cut_short_proves_nothing():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from toyworld import MOLECULE, energy, point, saddle_energy, structure
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from afir.stationary import Confirmation, Minimum, Outcome, StationaryPoint
+from afir.units import KJ_PER_MOL
+from networks.flags import flags_of
 from networks.network import ReactionNetwork, bonds_changed, fragments
 
 WATERS = Molecule.from_symbols("OHHOHH")
@@ -47,6 +50,35 @@ def test_ids_follow_the_order_of_discovery() -> None:
     assert list(network.eqs) == ["EQ0", "EQ1", "EQ2"]
     assert list(network.tss) == ["TS0", "TS1", "TS2"]
     assert network.lowest.id == "EQ1"
+
+
+def test_an_end_above_its_structure_is_told() -> None:
+    network = small()
+    low, high = confirmed(3, 0).ends
+    network.add_eq(point(structure(3), energy(3), 0))
+    for gap, told in ((0.3, False), (3.0, True)):
+        fallen = replace(
+            confirmed(3, 0), ends=(replace(low, energy=low.energy + gap * KJ_PER_MOL), high)
+        )
+        ends = tuple(network.find_eq(end.positions, end.energy) for end in (low, high))
+        fresh = small()
+        fresh.add_eq(point(structure(3), energy(3), 0))
+        id, _ = fresh.add_ts(fallen, ends)
+        ts = fresh.tss[id]
+        assert ("end_above" in flags_of(ts)) is told
+        if told:
+            assert ts.proof["ends_above_kj_mol"] == pytest.approx([gap, 0.0], abs=1e-6)
+
+
+def test_saddle_points_that_a_path_was_followed_down_from_are_in_its_proof() -> None:
+    network = small()
+    network.add_eq(point(structure(3), energy(3), 0))
+    low, high = confirmed(3, 0).ends
+    met = replace(confirmed(3, 0), ends=(replace(low, ridges=(-187.0, -24.5)), high))
+    ends = tuple(network.find_eq(end.positions, end.energy) for end in (low, high))
+    id, _ = network.add_ts(met, ends)
+    assert network.tss[id].proof["ridges_cm1"] == [[-187.0, -24.5], []]
+    assert "ridges_cm1" not in network.tss["TS0"].proof
 
 
 def test_a_structure_is_one_node_however_it_lies() -> None:
