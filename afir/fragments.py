@@ -14,14 +14,11 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from afir.bonds import CLEAR_FACTOR, bonds, distances
 from afir.errors import InputError
 from afir.force import ForceTerm
-from afir.geometry import bonds, distances
 from afir.molecule import Molecule, Positions
 from afir.symmetry import automorphisms
-
-BOND_FACTOR = 1.25
-"""Pairs closer than this times the sum of their radii are bonded: pulled, never pushed."""
 
 REACH_FACTOR = 5.0
 """Pairs farther apart than this times the sum of their radii are left alone."""
@@ -162,7 +159,7 @@ def _targets(molecule: Molecule, targets: Sequence[int] | None) -> frozenset[int
 
 
 def _ratios(molecule: Molecule, positions: Positions) -> NDArray[np.float64]:
-    """(n, n) distances in units of the sums of the covalent radii."""
+    """(n, n) distances in units of the sums of the covalent radii: what the force goes by."""
     radii = molecule.radii
     ratios: NDArray[np.float64] = distances(positions) / (radii[:, None] + radii[None])
     return ratios
@@ -171,7 +168,7 @@ def _ratios(molecule: Molecule, positions: Positions) -> NDArray[np.float64]:
 def _singles(molecule: Molecule, positions: Positions, targets: frozenset[int]) -> list[_Single]:
     """Every single term, equivalent ones included: pushes, then pulls."""
     ratios = _ratios(molecule, positions)
-    bonded = bonds(molecule, positions, BOND_FACTOR)
+    bonded = bonds(molecule, positions, CLEAR_FACTOR)
     pairs = [
         (i, j) for i, j in combinations(range(molecule.n_atoms), 2) if i in targets or j in targets
     ]
@@ -194,11 +191,10 @@ def _eliminations(
     The 1,1-elimination, e.g. H2CO → H2 + CO: pushing the two together alone only closes
     the angle at the atom between them, so they are pulled off it at the same time.
     """
-    ratios = _ratios(molecule, positions)
-    bonded = bonds(molecule, positions, BOND_FACTOR)
+    bonded = bonds(molecule, positions, CLEAR_FACTOR)
     for centre in range(molecule.n_atoms):
         for m, n in combinations(np.flatnonzero(bonded[centre]).tolist(), 2):
-            if ratios[m, n] >= BOND_FACTOR and not targets.isdisjoint((m, n, centre)):
+            if not bonded[m, n] and not targets.isdisjoint((m, n, centre)):
                 a, b = grown_fragments(positions, molecule.radii, bonded, m, n)
                 yield ForceTerm(a, b, 1), ForceTerm((m, n), (centre,), -1)
 

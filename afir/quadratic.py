@@ -12,7 +12,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.geometry import bonds, distances, rigid_motions, squared_distances
+from afir.bonds import bonds, distances, squared_distances
+from afir.geometry import rigid_motions
 from afir.molecule import Molecule, Positions
 from afir.units import BOHR, HARTREE
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from afir.bonds import bonds, bonds_changed
 from afir.fragments import pushes
-from afir.geometry import bonds
 from afir.units import KJ_PER_MOL
 from networks.attempts import further_attempts
 from networks.dismissals import Dismissals
 from networks.frontier import Frontier, PushTerms
-from networks.network import ReactionNetwork, bonds_changed
+from networks.network import ReactionNetwork
 from networks.records import COMPLEX, EQ
 from networks.store import Store
 

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from afir.bonds import components, dissociated
 from afir.driver import Search
 from afir.errors import SurfaceError
 from afir.geometry import (
-    components,
-    dissociated,
     internal_motions,
     internal_part,
     local_turns,

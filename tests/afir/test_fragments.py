@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
+from afir.bonds import CLEAR_FACTOR, bonds, distances
 from afir.errors import InputError
-from afir.fragments import BOND_FACTOR, grown_fragments, pushes
-from afir.geometry import bonds, distances
+from afir.fragments import grown_fragments, pushes
 from afir.molecule import Molecule
 
 DATA = Path(__file__).parent.parent / "data"
@@ -57,17 +57,17 @@ def test_fragments_of_the_claisen_rearrangement():
     molecule = Molecule(tuple(atoms.numbers))
     radii = np.where(atoms.numbers == 1, 0.0, molecule.radii)
     # At rest both CH2 groups move as a whole.
-    bonded = bonds(molecule, atoms.positions, BOND_FACTOR)
+    bonded = bonds(molecule, atoms.positions, CLEAR_FACTOR)
     assert grown_fragments(atoms.positions, radii, bonded, 4, 5) == ((4, 12, 13), (5, 7, 8))
     # The reference has the pair brought 20 % closer, where the inner hydrogens lag behind.
     closer = brought_closer(atoms.positions, (4, 5), 0.8)
-    bonded = bonds(molecule, closer, BOND_FACTOR)
+    bonded = bonds(molecule, closer, CLEAR_FACTOR)
     assert grown_fragments(closer, radii, bonded, 4, 5) == ((4, 13), (5, 7))
 
 
 def test_grown_atoms_feel_less_than_the_pair():
     molecule, x = example("CH3CH2OCH3")
-    bonded = bonds(molecule, x, BOND_FACTOR)
+    bonded = bonds(molecule, x, CLEAR_FACTOR)
     r = distances(x)
     np.fill_diagonal(r, np.inf)
     weights = ((molecule.radii[:, None] + molecule.radii[None]) / r) ** 6
@@ -115,7 +115,7 @@ def test_pairs_of_terms_share_no_atom_or_eliminate():
             m, n = push[1].a
             assert push[0].direction == 1
             assert {m, n} <= {*push[0].a, *push[0].b}
-            assert bonds(molecule, x, BOND_FACTOR)[centre, [m, n]].all()
+            assert bonds(molecule, x, CLEAR_FACTOR)[centre, [m, n]].all()
             centres += 1
     assert centres >= 5
 

@@ -11,10 +11,11 @@ from ase.cluster import Icosahedron
 from known import ATOM, BENT, PAIR, REFERENCES, WATER, Unreliable, gfn2, mapped, noise
 from scipy.spatial.transform import Rotation
 
+from afir.bonds import components
 from afir.driver import solve
 from afir.errors import SurfaceError
 from afir.force import ArtificialForce, ForceTerm
-from afir.geometry import components, internal_part
+from afir.geometry import internal_part
 from afir.molecule import Molecule
 from afir.quadratic import model_hessian
 from afir.searches.minimum import descend, minimise

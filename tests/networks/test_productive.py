@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from networkx.algorithms.isomorphism import categorical_node_match
 
+from afir.bonds import bonds
 from afir.errors import AfirError
 from afir.force import ForceTerm
 from afir.fragments import pushes
-from afir.geometry import bonds
 from afir.molecule import Molecule, Positions
 from afir.stationary import Outcome
 from afir.structures import read_structure
