@@ -450,6 +450,37 @@ def test_a_step_uphill_climbs_one_mode_and_descends_the_others(seed, negative, m
     assert (np.delete(along, mode) <= 0.0).all()
 
 
+@pytest.mark.parametrize(
+    ("values", "slopes", "mode", "expected"),
+    [
+        # A saddle point already: Newton's step, −g/h for each mode.
+        ((-2.0, 4.0, 8.0), (0.1, -0.2, 0.4), 0, (0.05, 0.05, -0.05)),
+        # Convex where it climbs: the image, −1 there, is lifted to 0.02, and the rest with it.
+        ((1.0, 2.98), (0.0003, 0.06), 0, (0.0003 / 0.02, -0.06 / 4.0)),
+        ((1.0, 2.98), (0.012, 0.0006), 1, (-0.012 / 4.0, 0.0006 / 0.02)),
+        # A second concave mode, −1: lifted to 0.02 it goes down; 2 is the image of the first.
+        ((-2.0, -1.0), (0.302, 0.0002), 0, (0.1, -0.01)),
+    ],
+)
+def test_a_step_uphill_that_is_short_enough_is_newtons_on_the_image(values, slopes, mode, expected):
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(len(values),) * 2))[0]
+    step = uphill_step(np.array(values), turn, turn @ slopes, mode, 0.5)
+    np.testing.assert_allclose(turn.T @ step, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("radius", [0.05, 0.1, 0.3])
+@pytest.mark.parametrize("values", [(-2.0, 4.0, 10.0), (3.0, 4.0, 10.0), (-2.0, -1.0, 10.0)])
+def test_a_step_uphill_that_is_too_long_is_stiffened_alike_in_every_mode(values, radius):
+    slopes = np.array([1.5, 2.0, -3.0])
+    step = uphill_step(np.array(values), np.eye(3), slopes, 0, radius)
+    assert 0.95 * radius <= np.linalg.norm(step) <= radius * (1.0 + 1e-9)
+    # The image turns the first mode over; one shift of all three, and it leaves none concave.
+    image, pull = np.array([-values[0], *values[1:]]), np.array([1.5, -2.0, 3.0])
+    shifts = pull / step - image
+    np.testing.assert_allclose(shifts, shifts[0], rtol=1e-9)
+    assert (image + shifts > 0.0).all()
+
+
 @settings(max_examples=100, deadline=None)
 @given(SEEDS)
 def test_near_a_saddle_point_the_step_uphill_is_newtons(seed):
