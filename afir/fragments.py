@@ -27,8 +27,7 @@ SYMMETRY_TOLERANCE = 0.03
 """Å. Tighter than for telling structures apart: a near-symmetry may still matter to a push."""
 
 _ROUNDS = 2  # how many bonds a fragment grows away from its core atom
-_POWER = 6  # of the weights, as in the force itself
-_TIE = 1.01  # weights this close are equal by symmetry, and noise must not decide
+_TIE = 1.0017  # distances this close are equal by symmetry, and noise must not decide
 
 Push = tuple[ForceTerm, ...]
 """Force terms that act together."""
@@ -111,15 +110,15 @@ def grown_fragments(
 
     Both grow by their bonded neighbours, twice. A neighbour is left out where it would feel
     the force more than the pair itself: the weight ((R_i + R_j)/r_ij)^6 between it and an atom
-    of the other side, grown or growing, must not exceed that of the pair. A neighbour of both
-    sides belongs to neither (10.1002/jcc.23481).
+    of the other side, grown or growing, must not exceed that of the pair, whatever the power.
+    A neighbour of both sides belongs to neither (10.1002/jcc.23481).
 
     Parameters
     ----------
     positions
         (n, 3) in Å.
     radii
-        (n,) radii in Å that enter the weights.
+        (n,) radii in Å as in the weights.
     bonded
         (n, n) adjacency.
     m, n
@@ -132,15 +131,15 @@ def grown_fragments(
     """
     r = distances(positions)
     np.fill_diagonal(r, np.inf)
-    weights = ((radii[:, None] + radii[None]) / r) ** _POWER
-    limit = _TIE * weights[m, n]
+    nearness = (radii[:, None] + radii[None]) / r
+    limit = _TIE * nearness[m, n]
     a, b = {m}, {n}
     for _ in range(_ROUNDS):
         next_to_a = {int(c) for i in a for c in np.flatnonzero(bonded[i])} - a - b
         next_to_b = {int(c) for i in b for c in np.flatnonzero(bonded[i])} - a - b
-        for_a = {c for c in next_to_a - next_to_b if weights[c, list(b)].max() <= limit}
-        for_b = {c for c in next_to_b - next_to_a if weights[c, list(a)].max() <= limit}
-        clash = {(c, d) for c in for_a for d in for_b if weights[c, d] > limit}
+        for_a = {c for c in next_to_a - next_to_b if nearness[c, list(b)].max() <= limit}
+        for_b = {c for c in next_to_b - next_to_a if nearness[c, list(a)].max() <= limit}
+        clash = {(c, d) for c in for_a for d in for_b if nearness[c, d] > limit}
         a |= for_a - {c for c, _ in clash}
         b |= for_b - {d for _, d in clash}
     return tuple(sorted(a)), tuple(sorted(b))
