@@ -61,7 +61,7 @@ def relax(
     force: bool,
 ) -> int:
     """Relax the structure IN to the nearest minimum of the surface."""
-    from afir.bonding import bond_changes
+    from afir.bonds import bond_changes
     from afir.searches.characterise import NotAMinimum, characterise
     from afir.searches.minimum import PathPoint, minimise
     from afir.stationary import Outcome

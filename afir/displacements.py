@@ -12,9 +12,9 @@ from typing import TypeAlias
 
 import numpy as np
 
+from afir.bonds import distances
 from afir.errors import InputError
 from afir.force import ForceTerm
-from afir.geometry import distances
 from afir.molecule import Molecule, Positions
 from afir.quadratic import vibrations
 from afir.stationary import StationaryPoint

@@ -14,14 +14,11 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from afir.bonds import CLEAR_FACTOR, bonds, distances
 from afir.errors import InputError
 from afir.force import ForceTerm
-from afir.geometry import bonds, distances
 from afir.molecule import Molecule, Positions
 from afir.symmetry import automorphisms
-
-BOND_FACTOR = 1.25
-"""Pairs closer than this times the sum of their radii are bonded: pulled, never pushed."""
 
 REACH_FACTOR = 5.0
 """Pairs farther apart than this times the sum of their radii are left alone."""
@@ -30,8 +27,7 @@ SYMMETRY_TOLERANCE = 0.03
 """Å. Tighter than for telling structures apart: a near-symmetry may still matter to a push."""
 
 _ROUNDS = 2  # how many bonds a fragment grows away from its core atom
-_POWER = 6  # of the weights, as in the force itself
-_TIE = 1.01  # weights this close are equal by symmetry, and noise must not decide
+_TIE = 1.0017  # distances this close are equal by symmetry, and noise must not decide
 
 Push = tuple[ForceTerm, ...]
 """Force terms that act together."""
@@ -120,15 +116,15 @@ def grown_fragments(
 
     Both grow by their bonded neighbours, twice. A neighbour is left out where it would feel
     the force more than the pair itself: the weight ((R_i + R_j)/r_ij)^6 between it and an atom
-    of the other side, grown or growing, must not exceed that of the pair. A neighbour of both
-    sides belongs to neither (10.1002/jcc.23481).
+    of the other side, grown or growing, must not exceed that of the pair, whatever the power.
+    A neighbour of both sides belongs to neither (10.1002/jcc.23481).
 
     Parameters
     ----------
     positions
         (n, 3) in Å.
     radii
-        (n,) radii in Å that enter the weights.
+        (n,) radii in Å as in the weights.
     bonded
         (n, n) adjacency.
     m, n
@@ -141,15 +137,15 @@ def grown_fragments(
     """
     r = distances(positions)
     np.fill_diagonal(r, np.inf)
-    weights = ((radii[:, None] + radii[None]) / r) ** _POWER
-    limit = _TIE * weights[m, n]
+    nearness = (radii[:, None] + radii[None]) / r
+    limit = _TIE * nearness[m, n]
     a, b = {m}, {n}
     for _ in range(_ROUNDS):
         next_to_a = {int(c) for i in a for c in np.flatnonzero(bonded[i])} - a - b
         next_to_b = {int(c) for i in b for c in np.flatnonzero(bonded[i])} - a - b
-        for_a = {c for c in next_to_a - next_to_b if weights[c, list(b)].max() <= limit}
-        for_b = {c for c in next_to_b - next_to_a if weights[c, list(a)].max() <= limit}
-        clash = {(c, d) for c in for_a for d in for_b if weights[c, d] > limit}
+        for_a = {c for c in next_to_a - next_to_b if nearness[c, list(b)].max() <= limit}
+        for_b = {c for c in next_to_b - next_to_a if nearness[c, list(a)].max() <= limit}
+        clash = {(c, d) for c in for_a for d in for_b if nearness[c, d] > limit}
         a |= for_a - {c for c, _ in clash}
         b |= for_b - {d for _, d in clash}
     return tuple(sorted(a)), tuple(sorted(b))
@@ -168,7 +164,7 @@ def _targets(molecule: Molecule, targets: Sequence[int] | None) -> frozenset[int
 
 
 def _ratios(molecule: Molecule, positions: Positions) -> NDArray[np.float64]:
-    """(n, n) distances in units of the sums of the covalent radii."""
+    """(n, n) distances in units of the sums of the covalent radii: what the force goes by."""
     radii = molecule.radii
     ratios: NDArray[np.float64] = distances(positions) / (radii[:, None] + radii[None])
     return ratios
@@ -177,7 +173,7 @@ def _ratios(molecule: Molecule, positions: Positions) -> NDArray[np.float64]:
 def _singles(molecule: Molecule, positions: Positions, targets: frozenset[int]) -> list[_Single]:
     """Every single term, equivalent ones included: pushes, then pulls."""
     ratios = _ratios(molecule, positions)
-    bonded = bonds(molecule, positions, BOND_FACTOR)
+    bonded = bonds(molecule, positions, CLEAR_FACTOR)
     pairs = [
         (i, j) for i, j in combinations(range(molecule.n_atoms), 2) if i in targets or j in targets
     ]
@@ -200,11 +196,10 @@ def _eliminations(
     The 1,1-elimination, e.g. H2CO → H2 + CO: pushing the two together alone only closes
     the angle at the atom between them, so they are pulled off it at the same time.
     """
-    ratios = _ratios(molecule, positions)
-    bonded = bonds(molecule, positions, BOND_FACTOR)
+    bonded = bonds(molecule, positions, CLEAR_FACTOR)
     for centre in range(molecule.n_atoms):
         for m, n in combinations(np.flatnonzero(bonded[centre]).tolist(), 2):
-            if ratios[m, n] >= BOND_FACTOR and not targets.isdisjoint((m, n, centre)):
+            if not bonded[m, n] and not targets.isdisjoint((m, n, centre)):
                 a, b = grown_fragments(positions, molecule.radii, bonded, m, n)
                 yield ForceTerm(a, b, 1), ForceTerm((m, n), (centre,), -1)
 
@@ -216,7 +211,7 @@ def _transfers(molecule: Molecule, positions: Positions, targets: frozenset[int]
     the shortest ways come first. None goes to a hydrogen, which takes no second bond.
     """
     ratios = _ratios(molecule, positions)
-    bonded = bonds(molecule, positions, BOND_FACTOR)
+    bonded = bonds(molecule, positions, CLEAR_FACTOR)
     n = molecule.n_atoms
     ways = [
         (round(float(ratios[m, goal]), 2), m, goal, left)

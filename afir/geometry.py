@@ -1,4 +1,4 @@
-"""Geometry of a set of points: distances, bonds, components, superposition, rigid motions."""
+"""Geometry of a set of points: superposition, rigid motions and what turns with them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.molecule import Molecule, Positions
-
-BOND_FACTOR = 1.3
-"""Atoms closer than this times the sum of their covalent radii count as bonded."""
-
+from afir.molecule import Positions
 
 _CROSS = np.zeros((3, 9))
 _CROSS[(2, 1, 2, 0, 1, 0), (1, 2, 3, 5, 6, 7)] = (1.0, -1.0, -1.0, 1.0, 1.0, -1.0)
@@ -21,124 +17,8 @@ _CROSS[(2, 1, 2, 0, 1, 0), (1, 2, 3, 5, 6, 7)] = (1.0, -1.0, -1.0, 1.0, 1.0, -1.
 
 _UNIT = np.eye(3)
 _AXIS = 1e-9  # of the spread: what it takes to turn a linear fragment about its axis
-_H2_LENGTH = 0.77  # Å: of H2, on GFN2-xTB 0.776
 _UNTURNED = 0.02  # Å²
 _STRAIGHT = 0.02  # Å: root mean square distance from an axis below which it is a linear molecule
-
-
-def distances(positions: Positions) -> NDArray[np.float64]:
-    """(n, n) distances in Å of a geometry (n, 3)."""
-    result: NDArray[np.float64] = np.sqrt(squared_distances(positions))
-    return result
-
-
-def squared_distances(positions: Positions) -> NDArray[np.float64]:
-    """(n, n) squares of the distances in Å² of a geometry (n, 3)."""
-    difference = positions[:, None] - positions[None]
-    result: NDArray[np.float64] = np.vecdot(difference, difference)
-    return result
-
-
-def bonds(
-    molecule: Molecule, positions: Positions, factor: float = BOND_FACTOR
-) -> NDArray[np.bool_]:
-    """(n, n) adjacency: r_ij < factor·(R_i + R_j), False on the diagonal.
-
-    Two hydrogen atoms count as bonded up to `factor` times 0.77 Å: the radius of hydrogen is that
-    of its bonds to other elements and would take a coordinated H₂ for two atoms.
-    """
-    adjacency: NDArray[np.bool_] = squared_distances(positions) < _bonded(molecule, factor)
-    return adjacency
-
-
-@lru_cache(maxsize=32)
-def _bonded(molecule: Molecule, factor: float) -> NDArray[np.float64]:
-    """(n, n) squares in Å² of the distances below which atoms are bonded; 0 on the diagonal."""
-    lengths = molecule.radii[:, None] + molecule.radii[None]
-    hydrogen = np.equal(molecule.numbers, 1)
-    lengths[hydrogen[:, None] & hydrogen] = _H2_LENGTH
-    np.fill_diagonal(lengths, 0.0)
-    squares = (factor * lengths) ** 2
-    squares.setflags(write=False)
-    return squares
-
-
-def components(
-    molecule: Molecule, positions: Positions, factor: float = BOND_FACTOR
-) -> list[tuple[int, ...]]:
-    """The connected fragments as tuples of atom indices, each sorted, ordered by first atom."""
-    return list(_components(molecule, np.asarray(positions, np.float64).tobytes(), factor))
-
-
-@lru_cache(maxsize=8)
-def _components(molecule: Molecule, place: bytes, factor: float) -> tuple[tuple[int, ...], ...]:
-    """`components` of positions as bytes: every step asks twice for those of its place."""
-    adjacency = bonds(molecule, np.frombuffer(place).reshape(-1, 3), factor)
-    # Sets of atoms as the bits of integers.
-    packed = np.packbits(adjacency, axis=1, bitorder="little")
-    width, data = packed.shape[1], packed.tobytes()
-    neighbours = [
-        int.from_bytes(data[start : start + width], "little")
-        for start in range(0, len(data), width)
-    ]
-    unseen = (1 << molecule.n_atoms) - 1
-    found = []
-    while unseen:
-        edge = unseen & -unseen
-        component = []
-        while edge:
-            bit = edge & -edge
-            atom = bit.bit_length() - 1
-            component.append(atom)
-            unseen &= ~bit
-            edge = (edge | neighbours[atom]) & unseen
-        found.append(tuple(sorted(component)))
-    return tuple(found)
-
-
-def gap(molecule: Molecule, positions: Positions) -> float:
-    """The smallest distance in Å between atoms of different components; inf if there is one.
-
-    When there are more than two components it is the largest of the gaps that have to be
-    bridged to join them all, so that one fragment that has left is noticed.
-    """
-    return _widest(components(molecule, positions), distances(positions))
-
-
-def _widest(parts: list[tuple[int, ...]], r: NDArray[np.float64]) -> float:
-    """The longest of the shortest links that join all parts; inf for a single one."""
-    if len(parts) == 1:
-        return float("inf")
-    joined = list(parts[0])
-    rest = parts[1:]
-    widest = 0.0
-    while rest:
-        near = r.take(joined, 0)
-        reach = [float(near.take(part, 1).min()) for part in rest]
-        nearest = int(np.argmin(reach))
-        widest = max(widest, reach[nearest])
-        joined.extend(rest.pop(nearest))
-    return widest
-
-
-def dissociated(molecule: Molecule, positions: Positions, limit: float) -> bool:
-    """Whether two or more components are more than `limit` Å apart.
-
-    Between atoms so large that twice the sum of their radii exceeds the limit, that counts.
-    """
-    parts = components(molecule, positions)
-    if len(parts) == 1:
-        return False
-    return _widest(parts, distances(positions) / _room(molecule, limit)) > limit
-
-
-@lru_cache(maxsize=8)
-def _room(molecule: Molecule, limit: float) -> NDArray[np.float64]:
-    """(n, n) how many times `limit` atoms may be apart."""
-    radii = molecule.radii
-    room = np.maximum(2.0 * (radii[:, None] + radii[None]) / limit, 1.0)
-    room.setflags(write=False)
-    return room
 
 
 def turn(reference: Positions, moving: Positions) -> NDArray[np.float64]:

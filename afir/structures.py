@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from afir.bonds import OVERLAP_FACTOR, bond_lengths
 from afir.elements import SYMBOLS
 from afir.errors import InputError
 from afir.files import writing
@@ -22,7 +23,6 @@ from afir.molecule import Molecule, Positions
 logger = logging.getLogger(__name__)
 
 XYZ_SUFFIXES = (".xyz", ".extxyz")
-_OVERLAP_RADII = 0.3  # of the sum of the covalent radii: no bond is that short
 _OVERLAP_DISTANCE = 0.3  # Å: nothing but a mistake, and electronic structure breaks down
 
 
@@ -86,9 +86,8 @@ def check_positions(molecule: Molecule, positions: Positions, *, source: str) ->
     if not len(first):
         return
     distances = np.linalg.norm(positions[first] - positions[second], axis=1)
-    allowed = np.maximum(
-        _OVERLAP_DISTANCE, _OVERLAP_RADII * (molecule.radii[first] + molecule.radii[second])
-    )
+    shortest = OVERLAP_FACTOR * bond_lengths(molecule)[first, second]
+    allowed = np.maximum(_OVERLAP_DISTANCE, shortest)
     worst = int(np.argmin(distances - allowed))
     if distances[worst] < allowed[worst]:
         i, j = int(first[worst]), int(second[worst])

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from afir.bonds import distances
 from afir.errors import InputError
-from afir.geometry import distances, superpose
+from afir.geometry import superpose
 from afir.molecule import Positions
 
 _GOOD_ENOUGH = 0.1  # of the tolerance: no better permutation is looked for below this

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.geometry import bonds
+from afir.bonds import bonds
 from afir.molecule import Molecule, Positions
 
 _LEVER = 0.3  # Å: an end whose atoms lie no further from the axis does not turn

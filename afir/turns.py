@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from afir.geometry import bonds, components, linear, superpose, turn
+from afir.bonds import bonds, components
+from afir.geometry import linear, superpose, turn
 from afir.molecule import Molecule, Positions
 from afir.torsions import Halves, halves
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.geometry import components, distances, superpose
+from afir.bonds import components, distances
+from afir.geometry import superpose
 from afir.molecule import Molecule, Positions
 from afir.quadratic import longest
 

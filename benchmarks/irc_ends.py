@@ -21,15 +21,10 @@ import numpy as np
 from counted import CountedSurface, Meter
 from scipy.integrate import BDF
 
+from afir.bonds import components, dissociated
 from afir.driver import solve
 from afir.errors import AfirError
-from afir.geometry import (
-    components,
-    dissociated,
-    internal_motions,
-    rigid_motions,
-    rigid_step,
-)
+from afir.geometry import internal_motions, rigid_motions, rigid_step
 from afir.molecule import Molecule, Positions
 from afir.quadratic import Vector, longest, vibrations
 from afir.searches.hessian import STEP, hessian

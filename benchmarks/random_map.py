@@ -27,9 +27,9 @@ from draws import bent, cluster, mixed, shifted
 from maps import CORE, publish, summary
 from numpy.typing import NDArray
 
+from afir.bonds import components, dissociated
 from afir.driver import Search, solve
 from afir.errors import AfirError
-from afir.geometry import components, dissociated
 from afir.molecule import Molecule, Positions
 from afir.quadratic import vibrations
 from afir.searches.characterise import characterise

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import networkx as nx
 import numpy as np
 
-from afir.geometry import bonds, components
+from afir.bonds import bonds, components
 from afir.molecule import Molecule, Positions
 
 Graph: TypeAlias = "nx.MultiGraph[str]"

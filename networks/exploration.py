@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from afir.bonding import bond_changes
+from afir.bonds import bond_changes
 from afir.errors import AfirError
 from networks.budget import Budget
 from networks.dismissals import Dismissals

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from afir.bonds import dissociated, gap
 from afir.errors import AfirError, InputError
-from afir.geometry import dissociated, gap
 from afir.molecule import Molecule, Positions
 from networks.database import StoreError
 from networks.events import Event

@@ -15,8 +15,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from afir.bonds import distances
 from afir.errors import InputError
-from afir.geometry import distances, rmsd
+from afir.geometry import rmsd
 from afir.molecule import Molecule, Positions
 from afir.symmetry import congruence
 from afir.units import BOHR, HARTREE

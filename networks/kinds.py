@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from afir.bonds import bonds
 from afir.displacements import Kick, Term, Uphill
-from afir.geometry import bonds
 from afir.molecule import Molecule, Positions
 
 _LARGEST = 2**64 - 1

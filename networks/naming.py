@@ -7,7 +7,7 @@ from functools import cache
 import networkx as nx
 import numpy as np
 
-from afir.geometry import bonds, components
+from afir.bonds import bonds, components
 from afir.molecule import Molecule, Positions
 from networks.network import Graph
 

@@ -11,11 +11,9 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 import networkx as nx
-import numpy as np
-from numpy.typing import NDArray
 
+from afir.bonds import components
 from afir.errors import InputError
-from afir.geometry import components
 from afir.molecule import Molecule, Positions, hill_formula
 from afir.stationary import Confirmation, StationaryPoint
 from afir.units import KJ_PER_MOL
@@ -197,9 +195,7 @@ class ReactionNetwork:
         self.insert(record)
         return record.id, True
 
-    def _above(
-        self, confirmation: Confirmation, ends: tuple[str, str]
-    ) -> dict[str, list[float]]:
+    def _above(self, confirmation: Confirmation, ends: tuple[str, str]) -> dict[str, list[float]]:
         """How far the ends of a path lie above their EQs in kJ/mol, if one does noticeably.
 
         Not told where the path was followed on another surface than that of the EQs.
@@ -308,11 +304,6 @@ def fragments(molecule: Molecule, positions: Positions) -> tuple[str, ...]:
     return tuple(
         sorted(hill_formula([symbols[i] for i in part]) for part in components(molecule, positions))
     )
-
-
-def bonds_changed(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> int:
-    """How many bonds one adjacency matrix (n, n) has that the other has not."""
-    return int(np.triu(first ^ second).sum())
 
 
 def _reached(channel: DC) -> DC:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from afir.geometry import bonds
+from afir.bonds import bonds, bonds_changed
 from afir.units import KJ_PER_MOL
 from networks.attempts import further_attempts, further_kicks
 from networks.dismissals import Dismissals
 from networks.frontier import Frontier, PushTerms
-from networks.network import ReactionNetwork, bonds_changed
+from networks.network import ReactionNetwork
 from networks.offers import KICKS, offers
 from networks.records import COMPLEX, EQ, Item, Result
 from networks.store import Store

@@ -107,8 +107,9 @@ class TS:
         arrangement of the atoms of EQ3 that a path met, so that a path can be followed atom
         by atom. ``ridges_cm1``, where there are any: for each end the saddle points that the path
         ran into and was followed down from. ``ends_above_kj_mol``, where an end lies more than
-        0.5 kJ/mol above its EQ: how far each does. With a reference ``irc_checked_at``, at how many points
-        of the path, and of those followed before it, that was asked.
+        0.5 kJ/mol above its EQ: how far each does. With a reference
+        ``irc_checked_at``, at how many points of the path, and of those followed before it, that
+        was asked.
     irc_positions, irc_energies
         (m, n, 3) in Å and (m,) in eV, from the first end through the TS to the second.
     """

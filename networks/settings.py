@@ -93,7 +93,8 @@ class Settings:
         seconds of wall time; None means no limit.
         Looked at between rounds, with rounds cut short to fit.
     patience
-        Stop after this many trials in a row that brought no new node; None means never.
+        Stop after this many trials in a row that brought no new node (EQ, TS or DC); None means
+        never.
     wanted
         Positions (n, 3) in Å of a product, atoms in the order of the start: stop when it is
         in the network.

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from afir.bonds import distances
 from afir.displacements import UPHILL, Displacement, Uphill, motion
 from afir.driver import Search, stage
 from afir.errors import SurfaceError
-from afir.geometry import distances
 from afir.molecule import Molecule, Positions
 from afir.searches.saddle import Saddle, saddle
 from afir.searches.settings import StepSettings

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from afir.bonds import bonds, components
 from afir.driver import Search, referred, stage
 from afir.errors import SurfaceError
-from afir.geometry import bonds, components, internal_part, local_turns, rigid_step, turned_hessian
+from afir.geometry import internal_part, local_turns, rigid_step, turned_hessian
 from afir.molecule import Molecule, Positions
 from afir.quadratic import bfgs, downhill_step, positive, surroundings, vibrations
 from afir.stationary import Sameness, StationaryPoint

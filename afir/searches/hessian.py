@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from afir.bonds import components, distances
 from afir.driver import Search
-from afir.geometry import components, distances, internal_motions, internal_part, rigid_step
+from afir.geometry import internal_motions, internal_part, rigid_step
 from afir.molecule import Molecule, Positions
 from afir.quadratic import Matrix, loosened, model_hessian, vibrations
 from afir.stationary import StationaryPoint

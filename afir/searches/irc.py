@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from afir.bonds import components, dissociated
 from afir.driver import Search, stage
 from afir.errors import SurfaceError
 from afir.geometry import (
-    components,
-    dissociated,
     internal_part,
     local_turns,
     rigid_step,

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from afir.bonds import components
 from afir.driver import Search, stage
-from afir.geometry import components, displacement, rigid_step
+from afir.geometry import displacement, rigid_step
 from afir.molecule import Molecule, Positions
 from afir.quadratic import longest
 from afir.searches.hessian import NOISE

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from afir.bonds import dissociated, rebonded
 from afir.driver import Search
 from afir.errors import SurfaceError
 from afir.force import ArtificialForce, ForceTerm
-from afir.geometry import bonds, dissociated
 from afir.molecule import Molecule, Positions
 from afir.quadratic import Matrix
 from afir.searches.minimum import PathPoint, descend
@@ -111,14 +111,3 @@ def push(
         if changed or end.outcome in (Outcome.DISSOCIATED, Outcome.SURFACE_FAILED):
             break
     return PushPath(tuple(points), end, tuple(terms), gamma, changed)
-
-
-def rebonded(molecule: Molecule, first: Positions, second: Positions) -> bool:
-    """Whether a bond of one geometry is clearly gone in the other.
-
-    Clear means below 1.25 times the sum of the radii here and above 1.6 times there.
-    """
-    return bool(
-        (bonds(molecule, first, 1.25) & ~bonds(molecule, second, 1.6)).any()
-        or (bonds(molecule, second, 1.25) & ~bonds(molecule, first, 1.6)).any()
-    )

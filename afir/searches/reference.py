@@ -12,9 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from afir.bonds import bonds
 from afir.driver import Search, stage
 from afir.errors import SurfaceError
-from afir.geometry import bonds, displacement
+from afir.geometry import displacement
 from afir.molecule import Molecule, Positions
 from afir.quadratic import Matrix, model_hessian
 from afir.searches.agreement import Agreement, Difference, KnownError, settled

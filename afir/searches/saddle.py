@@ -1,6 +1,7 @@
-"""To a first-order saddle point from a guess and a direction: RS-P-RFO.
+"""To a first-order saddle point from a guess and a direction.
 
-One mode is climbed, the others are descended (10.1021/j100247a015). Instead of
+One mode is climbed, the others are descended (10.1021/j100247a015), in steps that minimise the
+image of the surface within a trust radius (10.1016/0009-2614(91)90115-P). Instead of
 a whole Hessian a model is corrected by the true curvature along its softest modes until the mode
 to climb is known, then by TS-BFGS updates, and it turns with the surroundings of each atom.
 """
@@ -12,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from afir.bonds import components, dissociated
 from afir.driver import Search
 from afir.errors import SurfaceError
 from afir.geometry import (
-    components,
-    dissociated,
     internal_motions,
     internal_part,
     local_turns,
@@ -180,7 +180,7 @@ def _climb(
     limits: StepSettings,
     used: int,
 ) -> Search[tuple[Saddle, int]]:
-    """Partitioned rational-function steps until the gradient vanishes; see `saddle`.
+    """Steps on the image until the gradient vanishes; see `saddle`.
 
     Parameters
     ----------
@@ -376,11 +376,8 @@ def _measured(here: _Place, along: Vector) -> Search[Vector]:
 
 
 def _follow(values: Vector, vectors: Matrix, followed: Vector | None) -> int:
-    """The mode to climb: the one most like the last, or the softest when none is alike."""
+    """The mode to climb: the one most like the last; a concave one where that one is convex."""
     if followed is None:
         return 0
-    overlap = np.abs(vectors.T @ followed)
-    best = int(np.argmax(overlap))
-    if values[best] > 0.0 and values[0] < 0.0:
-        return 0
-    return best if overlap[best] > 0.4 else 0
+    best = int(np.argmax(np.abs(vectors.T @ followed)))
+    return 0 if values[best] > 0.0 > values[0] else best

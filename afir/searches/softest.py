@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from afir.bonds import components
 from afir.driver import Search
 from afir.errors import SurfaceError
-from afir.geometry import components, internal_part, rigid_motions
+from afir.geometry import internal_part, rigid_motions
 from afir.molecule import Molecule, Positions
 from afir.quadratic import Matrix, Vector, agreeing, longest, vibrations
 from afir.searches.hessian import displaced, normal_modes

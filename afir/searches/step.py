@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from afir.bonds import dissociated
 from afir.driver import Level, Search, stage
 from afir.errors import SurfaceError
 from afir.force import ArtificialForce, ForceTerm
-from afir.geometry import displacement, dissociated
+from afir.geometry import displacement
 from afir.molecule import Molecule
 from afir.searches.minimum import PathPoint, minimise, settle
 from afir.searches.path import Peak, path_hessians, peaks, relax_path

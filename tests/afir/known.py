@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from afir.bonds import bonds
 from afir.errors import SurfaceError
-from afir.geometry import bonds
 from afir.molecule import Molecule, Positions
 from afir.surface import Evaluation, Surface, load_surface
 from afir.surfaces.analytic import AnalyticSurface

@@ -7,11 +7,11 @@ import pytest
 from ase.build import molecule as build
 from known import BENT, gfn2, mapped
 
+from afir.bonds import distances
 from afir.displacements import UPHILL, Kick, Uphill, climbs, motion, parse_term
 from afir.driver import solve
 from afir.errors import InputError
 from afir.force import ForceTerm
-from afir.geometry import distances
 from afir.molecule import Molecule
 from afir.searches.characterise import characterise
 from afir.searches.displaced import try_displacement

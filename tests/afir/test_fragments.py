@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
+from afir.bonds import CLEAR_FACTOR, bonds, distances
 from afir.errors import InputError
-from afir.fragments import BOND_FACTOR, grown_fragments, pushes
-from afir.geometry import bonds, distances
+from afir.fragments import grown_fragments, pushes
 from afir.molecule import Molecule
 
 DATA = Path(__file__).parent.parent / "data"
@@ -57,17 +57,17 @@ def test_fragments_of_the_claisen_rearrangement():
     molecule = Molecule(tuple(atoms.numbers))
     radii = np.where(atoms.numbers == 1, 0.0, molecule.radii)
     # At rest both CH2 groups move as a whole.
-    bonded = bonds(molecule, atoms.positions, BOND_FACTOR)
+    bonded = bonds(molecule, atoms.positions, CLEAR_FACTOR)
     assert grown_fragments(atoms.positions, radii, bonded, 4, 5) == ((4, 12, 13), (5, 7, 8))
     # The reference has the pair brought 20 % closer, where the inner hydrogens lag behind.
     closer = brought_closer(atoms.positions, (4, 5), 0.8)
-    bonded = bonds(molecule, closer, BOND_FACTOR)
+    bonded = bonds(molecule, closer, CLEAR_FACTOR)
     assert grown_fragments(closer, radii, bonded, 4, 5) == ((4, 13), (5, 7))
 
 
 def test_grown_atoms_feel_less_than_the_pair():
     molecule, x = example("CH3CH2OCH3")
-    bonded = bonds(molecule, x, BOND_FACTOR)
+    bonded = bonds(molecule, x, CLEAR_FACTOR)
     r = distances(x)
     np.fill_diagonal(r, np.inf)
     weights = ((molecule.radii[:, None] + molecule.radii[None]) / r) ** 6
@@ -78,6 +78,36 @@ def test_grown_atoms_feel_less_than_the_pair():
         assert m in a
         assert n in b
         assert weights[np.ix_(a, b)].max() == pytest.approx(weights[m, n], rel=0.01)
+
+
+def test_fragments_reach_two_bonds_far():
+    # Two chains of five carbons, end to end: all others are farther apart than the pair.
+    molecule = Molecule((6,) * 10)
+    x = np.zeros((10, 3))
+    x[:, 0] = [*np.arange(0.0, 7.0, 1.5), *np.arange(9.0, 16.0, 1.5)]
+    bonded = bonds(molecule, x, CLEAR_FACTOR)
+    assert bonded.sum() == 2 * 8
+    assert grown_fragments(x, molecule.radii, bonded, 4, 5) == ((2, 3, 4), (5, 6, 7))
+
+
+@pytest.mark.parametrize(("nearer", "together"), [(0.0, True), (0.0005, True), (0.004, False)])
+def test_distances_that_symmetry_makes_equal_are_so_in_spite_of_noise(nearer, together):
+    # O–O pushed on a third oxygen that is as far from both, to within so much of it.
+    molecule = Molecule((8, 8, 8))
+    half, r = 0.6, 3.0
+    middle = np.sqrt(r**2 - half**2)
+    x = np.array([[half, 0.0, 0.0], [-half, 0.0, 0.0], [0.0, middle, 0.0]])
+    x[1] = x[2] + (x[1] - x[2]) * (1.0 - nearer)
+    bonded = bonds(molecule, x)
+    assert bonded[0, 1]
+    assert grown_fragments(x, molecule.radii, bonded, 0, 2)[0] == ((0, 1) if together else (0,))
+
+
+@pytest.mark.parametrize(("ratio", "pushed"), [(4.9, True), (5.1, False)])
+def test_atoms_are_pushed_up_to_five_times_as_far_apart_as_if_they_were_bonded(ratio, pushed):
+    molecule = Molecule((10, 18))
+    x = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, ratio * molecule.radii.sum()]])
+    assert texts(choose(molecule, x)) == (["+0|1"] if pushed else [])
 
 
 def test_formaldehyde_lists_what_a_chemist_would():
@@ -115,7 +145,7 @@ def test_pairs_of_terms_share_no_atom_or_eliminate():
             m, n = push[1].a
             assert push[0].direction == 1
             assert {m, n} <= {*push[0].a, *push[0].b}
-            assert bonds(molecule, x, BOND_FACTOR)[centre, [m, n]].all()
+            assert bonds(molecule, x, CLEAR_FACTOR)[centre, [m, n]].all()
             centres += 1
     assert centres >= 5
 
@@ -128,6 +158,9 @@ def test_symmetry_leaves_out_equivalent_terms_only():
     # D2h acts on the six atoms as a group of four: the orbits have one, two or four members.
     assert len(general) / 4 < len(exact) < len(general) / 2
     assert len(set(texts(exact))) == len(exact)
+    # A structure that a minimiser has left is symmetric enough.
+    relaxed = x + np.random.default_rng(2).uniform(-0.01, 0.01, x.shape)
+    assert len(choose(molecule, relaxed, cap=10_000)) == len(exact)
 
 
 @settings(max_examples=15, deadline=None)

@@ -1,4 +1,4 @@
-"""Distances, bonds, components, superposition, rigid motions and rigid steps."""
+"""Superposition, rigid motions and rigid steps."""
 
 from __future__ import annotations
 
@@ -9,13 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from afir.bonds import distances
 from afir.geometry import (
-    bonds,
-    components,
     cumulative_length,
-    dissociated,
-    distances,
-    gap,
     internal_part,
     linear,
     local_turns,
@@ -43,76 +39,6 @@ def drawn(seed, n=6):
 def turned(rng, positions):
     turn = Rotation.from_quat(rng.normal(size=4)).as_matrix()
     return positions @ turn.T + rng.normal(scale=5.0, size=3)
-
-
-def test_distances_of_a_right_angle():
-    found = distances(np.array([[0.0, 0.0, 0.0], [3.0, 0.0, 0.0], [0.0, 4.0, 0.0]]))
-    np.testing.assert_allclose(found, [[0, 3, 4], [3, 0, 5], [4, 5, 0]], atol=1e-15)
-
-
-@pytest.mark.parametrize(
-    ("name", "count"), [("H2O", 2), ("CH4", 4), ("C2H2", 3), ("C6H6", 12), ("CH3CHO", 6)]
-)
-def test_bonds_are_those_of_the_textbook(name, count):
-    atoms = build(name)
-    molecule = Molecule(tuple(atoms.numbers))
-    adjacency = bonds(molecule, atoms.positions)
-    assert adjacency.sum() == 2 * count
-    assert (adjacency == adjacency.T).all()
-    assert components(molecule, atoms.positions) == [tuple(range(molecule.n_atoms))]
-    assert gap(molecule, atoms.positions) == np.inf
-    assert not dissociated(molecule, atoms.positions, 4.0)
-
-
-@pytest.mark.parametrize(("length", "bonded"), [(0.78, True), (0.9, True), (1.05, False)])
-def test_a_coordinated_h2_is_one_molecule(length, bonded):
-    molecule = Molecule((1, 1))
-    assert bonds(molecule, np.array([[0.0, 0.0, 0.0], [0.0, 0.0, length]]))[0, 1] == bonded
-
-
-def test_components_are_sorted_and_ordered_by_their_first_atom():
-    order = [3, 0, 4, 1, 5, 2]
-    molecule = Molecule(tuple(WATERS.numbers[i] for i in order))
-    assert components(molecule, PAIR_OF_WATERS[order]) == [(0, 2, 4), (1, 3, 5)]
-
-
-def test_a_larger_factor_joins_components():
-    assert len(components(WATERS, PAIR_OF_WATERS)) == 2
-    assert len(components(WATERS, PAIR_OF_WATERS, 3.0)) == 1
-
-
-@settings(max_examples=50, deadline=None)
-@given(SEEDS, st.integers(1, 12))
-def test_components_partition_the_atoms_and_no_bond_crosses_them(seed, n):
-    _, x = drawn(seed, n)
-    molecule = Molecule((6,) * n)
-    parts = components(molecule, x)
-    assert sorted(i for part in parts for i in part) == list(range(n))
-    adjacency = bonds(molecule, x)
-    label = np.empty(n, dtype=int)
-    for number, part in enumerate(parts):
-        label[list(part)] = number
-    assert not adjacency[label[:, None] != label[None]].any()
-    for part in parts:  # every part hangs together
-        inner = np.linalg.matrix_power(
-            adjacency[np.ix_(part, part)].astype(float) + np.eye(len(part)), n
-        )
-        assert (inner > 0).all()
-
-
-def test_the_gap_is_the_widest_that_must_be_bridged():
-    argon = Molecule((18, 18, 18))
-    line = np.array([[0.0, 0.0, 0.0], [4.0, 0.0, 0.0], [11.0, 0.0, 0.0]])
-    assert gap(argon, line) == pytest.approx(7.0)
-    assert dissociated(argon, line, 6.9)
-    assert not dissociated(argon, line, 7.1)
-    assert gap(WATERS, PAIR_OF_WATERS) == pytest.approx(np.hypot(2.4, 0.76))
-
-
-def test_one_atom_is_one_component():
-    helium = Molecule((2,))
-    assert components(helium, np.zeros((1, 3))) == [(0,)]
-    assert gap(helium, np.zeros((1, 3))) == np.inf
 
 
 @settings(max_examples=50, deadline=None)

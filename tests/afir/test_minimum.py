@@ -11,10 +11,11 @@ from ase.cluster import Icosahedron
 from known import ATOM, BENT, PAIR, REFERENCES, WATER, Unreliable, gfn2, mapped, noise
 from scipy.spatial.transform import Rotation
 
+from afir.bonds import components
 from afir.driver import solve
 from afir.errors import SurfaceError
 from afir.force import ArtificialForce, ForceTerm
-from afir.geometry import components, internal_part
+from afir.geometry import internal_part
 from afir.molecule import Molecule
 from afir.quadratic import model_hessian
 from afir.searches.minimum import descend, minimise
@@ -25,6 +26,7 @@ from afir.surfaces.analytic import (
     LENNARD_JONES_MINIMA,
     MUELLER_BROWN_BENT_POINTS,
     MUELLER_BROWN_POINTS,
+    AnalyticSurface,
     double_well,
     lennard_jones,
     mueller_brown,
@@ -65,6 +67,39 @@ def test_three_atoms_fall_to_the_minima_of_mueller_and_brown(point):
     )
     assert found.outcome is Outcome.CONVERGED
     assert found.energy == pytest.approx(point.energy, abs=1e-5)
+
+
+WAVE = 0.32  # Å
+
+
+def waves(height):
+    """Waves along x of some eV for one atom, from a valley at 0, and springs across."""
+
+    def function(positions):
+        phase = 2.0 * np.pi / WAVE * positions[:, 0, 0]
+        across = positions[:, 0, 1:]
+        energies = 0.5 * height * (1.0 - np.cos(phase)) + 0.5 * (across**2).sum(axis=1)
+        slopes = np.zeros_like(positions)
+        slopes[:, 0, 0] = np.pi / WAVE * height * np.sin(phase)
+        slopes[:, 0, 1:] = across
+        return energies, slopes
+
+    return AnalyticSurface(ATOM, function)
+
+
+@pytest.mark.parametrize("height", [0.03, 0.3, 1.5])
+def test_a_step_to_the_flat_top_of_a_hill_is_not_taken(height):
+    # The first step, 0.2 Å, goes from the slope behind the valley to the top before it.
+    surface = waves(height)
+    start = np.array([[-WAVE / 8.0, 0.0, 0.0]])
+    first, top = surface.evaluate(start + np.array([[[0.0] * 3], [[0.2, 0.0, 0.0]]])).energies
+    assert top - first > 0.02
+    trace = []
+    limits = StepSettings(dissociation=20.0)
+    found = solve(minimise(ATOM, start, limits, hessian=0.1 * np.eye(3), trace=trace), surface)
+    assert found.outcome is Outcome.CONVERGED
+    np.testing.assert_allclose(found.positions, np.zeros((1, 3)), atol=1e-3)
+    assert np.diff([point.energy for point in trace]).max() <= 0.02
 
 
 @pytest.mark.parametrize("n", [3, 4, 5, 6, 7])

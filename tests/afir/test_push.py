@@ -9,13 +9,13 @@ import pytest
 from ase.build import molecule as build
 from known import Unreliable, gfn2, mapped
 
+from afir.bonds import components, distances, gap
 from afir.driver import solve
 from afir.errors import InputError, SurfaceError
 from afir.force import ArtificialForce, ForceTerm
-from afir.geometry import components, distances, gap
 from afir.molecule import Molecule
 from afir.quadratic import model_hessian
-from afir.searches.push import push, rebonded
+from afir.searches.push import push
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
 from afir.units import KJ_PER_MOL
@@ -165,16 +165,6 @@ def test_without_an_energy_at_the_start_there_is_no_push():
 def test_atoms_that_are_not_there_cannot_be_pushed():
     with pytest.raises(InputError, match="force term"):
         pushed(WATERS, TWO, [ForceTerm((0,), (6,), 1)])
-
-
-def test_bonds_count_as_changed_only_when_it_is_clear():
-    carbon = Molecule((6, 6))
-    pair = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
-    bond = carbon.radii.sum()
-    assert not rebonded(carbon, pair * bond, pair * bond * 1.5)
-    assert rebonded(carbon, pair * bond, pair * bond * 1.7)
-    assert rebonded(carbon, pair * bond * 1.7, pair * bond)
-    assert not rebonded(carbon, pair * bond * 1.3, pair * bond * 2.0)
 
 
 def test_a_push_of_hcn_goes_over_the_barrier_and_not_far_above():

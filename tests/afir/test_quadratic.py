@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from ase.build import molecule as build
@@ -29,6 +31,7 @@ from afir.quadratic import (
 )
 from afir.searches.characterise import characterise
 from afir.searches.hessian import hessian as exact_hessian
+from afir.searches.minimum import minimise
 
 SEEDS = st.integers(0, 2**32 - 1)
 NAMES = ["H2O", "CH4", "C2H2", "HCN", "CO2", "H2CO", "CH3CHO", "SiH4", "C6H6", "H2"]
@@ -87,6 +90,93 @@ def test_the_model_knows_stretches_and_bends_within_a_factor_of_three(name):
     assert (guess / truth > 1.0 / 3.0).all()
 
 
+def star(centre, ends, length, angle=180.0):
+    """A molecule of a centre and up to four ends, all as far from it; two enclose an angle."""
+    if len(ends) == 1:
+        arms = np.array([[0.0, 0.0, 1.0]])
+    elif len(ends) == 2:
+        half = np.radians(angle) / 2.0
+        arms = np.array([[np.sin(half), np.cos(half), 0.0], [-np.sin(half), np.cos(half), 0.0]])
+    else:
+        arms = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])[: len(ends)] / 3**0.5
+    lengths = np.broadcast_to(length, len(ends))[:, None]
+    return Molecule.from_symbols([centre, *ends]), np.concatenate(
+        [np.zeros((1, 3)), lengths * arms]
+    )
+
+
+# The first bond of each is looked at. Beyond the third row Lindh's model has no parameters, and
+# those of the third row would make I2 sixteen times too soft.
+HEAVY = {
+    "Br2": star("Br", ["Br"], 2.28),
+    "I2": star("I", ["I"], 2.66),
+    "ICl": star("I", ["Cl"], 2.31),
+    "HBr": star("Br", ["H"], 1.40),
+    "HI": star("I", ["H"], 1.57),
+    "As2": star("As", ["As"], 2.09),
+    "CH3Br": star("C", ["Br", "H", "H", "H"], [1.94, 1.08, 1.08, 1.08]),
+    "CH3I": star("C", ["I", "H", "H", "H"], [2.14, 1.08, 1.08, 1.08]),
+    "CBr4": star("C", ["Br"] * 4, 1.94),
+    "GeH4": star("Ge", ["H"] * 4, 1.48),
+    "SnH4": star("Sn", ["H"] * 4, 1.64),
+    "AsH3": star("As", ["H"] * 3, 1.50),
+    "H2Se": star("Se", ["H"] * 2, 1.44, 92.0),
+    "H2Te": star("Te", ["H"] * 2, 1.64, 91.0),
+    "SeO2": star("Se", ["O"] * 2, 1.57, 114.0),
+    "ZnH2": star("Zn", ["H"] * 2, 1.50, 175.0),
+    "ZnCl2": star("Zn", ["Cl"] * 2, 2.12, 175.0),
+    "CuCl": star("Cu", ["Cl"], 2.05),
+    "TiCl4": star("Ti", ["Cl"] * 4, 2.11),
+}
+BENT = ("CH3Br", "CH3I", "CBr4", "GeH4", "AsH3", "H2Se", "H2Te", "SeO2")
+
+
+def stretch(hessian, x):
+    """The force constant in eV/Å² between the first two atoms along their bond.
+
+    Bends of angles move the first atom across the bond, so that they have no part in it.
+    """
+    along = (x[1] - x[0]) / np.linalg.norm(x[1] - x[0])
+    return -along @ hessian[:3, 3:6] @ along
+
+
+@cache
+def relaxed(name):
+    molecule, x = HEAVY[name]
+    found = solve(minimise(molecule, x), gfn2(molecule))
+    return molecule, solve(exact_hessian(molecule, found.positions), gfn2(molecule))
+
+
+@pytest.mark.parametrize("name", HEAVY)
+def test_the_model_knows_stretches_of_every_row_within_a_factor_of_three(name):
+    molecule, exact = relaxed(name)
+    truth = stretch(exact.hessian, exact.positions)
+    guess = stretch(model_hessian(molecule, exact.positions), exact.positions)
+    assert 1.0 / 3.0 < guess / truth < 3.0
+
+
+@pytest.mark.parametrize("name", BENT)
+def test_the_model_knows_bends_at_heavy_atoms_too(name):
+    molecule, exact = relaxed(name)
+    truth = vibrations(exact.hessian, exact.positions)[0]
+    guess = vibrations(model_hessian(molecule, exact.positions), exact.positions)[0]
+    assert (guess / truth < 3.0).all()
+    assert (guess / truth > 1.0 / 3.0).all()
+
+
+def test_relaxed_hydrogen_is_a_spring_and_no_reaction():
+    molecule = Molecule((1, 1))
+    start = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.8]])
+    found = solve(minimise(molecule, start), gfn2(molecule))
+    exact = solve(exact_hessian(molecule, found.positions), gfn2(molecule))
+    assert vibrations(exact.hessian, exact.positions)[0] == pytest.approx([52.5], abs=1.0)
+    # The model as a saddle search takes it.
+    model = model_hessian(molecule, exact.positions) + loosened(molecule, exact.positions)
+    assert vibrations(model, exact.positions)[0] == pytest.approx([63.0], abs=2.0)
+    pull = np.array([0.0, 0.0, 1.0, 0.0, 0.0, -1.0])
+    assert not reacting_part(molecule, exact.positions, pull).any()
+
+
 def test_the_model_of_one_atom_is_harmless():
     values, vectors = vibrations(model_hessian(Molecule((2,)), np.zeros((1, 3))), np.zeros((1, 3)))
     assert (values > 0.0).all()
@@ -142,7 +232,7 @@ def test_without_bonds_there_is_no_tension(n):
 # Reacting bonds
 
 
-@pytest.mark.parametrize(("length", "concave"), [(0.75, False), (1.0, True), (1.2, False)])
+@pytest.mark.parametrize(("length", "concave"), [(0.78, False), (1.2, True), (1.45, False)])
 def test_only_a_stretched_bond_is_loose(length, concave):
     # Two hydrogens: bonded, half-way, apart.
     molecule = Molecule((1, 1))
@@ -151,7 +241,7 @@ def test_only_a_stretched_bond_is_loose(length, concave):
     assert (values[0] < -1.0) == concave
 
 
-@pytest.mark.parametrize(("length", "kept"), [(0.64, 0.0), (0.8, 1.0), (0.9, 1.0), (1.2, 0.0)])
+@pytest.mark.parametrize(("length", "kept"), [(0.78, 0.0), (0.9, 1.0), (1.1, 1.0), (1.2, 0.0)])
 def test_a_reacting_bond_keeps_the_whole_gradient_along_it(length, kept):
     # Two hydrogens, bonded, breaking, nearly broken, apart: only what stretches them counts.
     x = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, length]])
@@ -358,6 +448,37 @@ def test_a_step_uphill_climbs_one_mode_and_descends_the_others(seed, negative, m
     along = (vectors.T @ gradient) * (vectors.T @ step)
     assert along[mode] > 0.0
     assert (np.delete(along, mode) <= 0.0).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "slopes", "mode", "expected"),
+    [
+        # A saddle point already: Newton's step, −g/h for each mode.
+        ((-2.0, 4.0, 8.0), (0.1, -0.2, 0.4), 0, (0.05, 0.05, -0.05)),
+        # Convex where it climbs: the image, −1 there, is lifted to 0.02, and the rest with it.
+        ((1.0, 2.98), (0.0003, 0.06), 0, (0.0003 / 0.02, -0.06 / 4.0)),
+        ((1.0, 2.98), (0.012, 0.0006), 1, (-0.012 / 4.0, 0.0006 / 0.02)),
+        # A second concave mode, −1: lifted to 0.02 it goes down; 2 is the image of the first.
+        ((-2.0, -1.0), (0.302, 0.0002), 0, (0.1, -0.01)),
+    ],
+)
+def test_a_step_uphill_that_is_short_enough_is_newtons_on_the_image(values, slopes, mode, expected):
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(len(values),) * 2))[0]
+    step = uphill_step(np.array(values), turn, turn @ slopes, mode, 0.5)
+    np.testing.assert_allclose(turn.T @ step, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("radius", [0.05, 0.1, 0.3])
+@pytest.mark.parametrize("values", [(-2.0, 4.0, 10.0), (3.0, 4.0, 10.0), (-2.0, -1.0, 10.0)])
+def test_a_step_uphill_that_is_too_long_is_stiffened_alike_in_every_mode(values, radius):
+    slopes = np.array([1.5, 2.0, -3.0])
+    step = uphill_step(np.array(values), np.eye(3), slopes, 0, radius)
+    assert 0.95 * radius <= np.linalg.norm(step) <= radius * (1.0 + 1e-9)
+    # The image turns the first mode over; one shift of all three, and it leaves none concave.
+    image, pull = np.array([-values[0], *values[1:]]), np.array([1.5, -2.0, 3.0])
+    shifts = pull / step - image
+    np.testing.assert_allclose(shifts, shifts[0], rtol=1e-9)
+    assert (image + shifts > 0.0).all()
 
 
 @settings(max_examples=100, deadline=None)

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from known import BENT, PAIR, REFERENCES, Unreliable, gfn2, mapped, noise
+from known import ATOM, BENT, PAIR, REFERENCES, Unreliable, gfn2, mapped, noise
 from scipy.spatial.transform import Rotation
 
 from afir.driver import solve
@@ -19,6 +19,7 @@ from afir.stationary import Outcome
 from afir.surface import load_surface
 from afir.surfaces.analytic import (
     MUELLER_BROWN_BENT_POINTS,
+    AnalyticSurface,
     double_well,
     lennard_jones,
     mueller_brown_bent,
@@ -65,6 +66,85 @@ def test_the_size_of_the_direction_does_not_matter():
         for s in (1e-6, 1.0, -1e6)
     ]
     np.testing.assert_allclose(energies, POINTS["A-C"].energy, atol=1e-5)
+
+
+# One atom in a field: which mode is climbed
+
+
+def field(function):
+    """A surface of one atom from energies and slopes of its coordinates (k, 3)."""
+
+    def batch(positions):
+        energies, slopes = function(positions[:, 0])
+        return energies, slopes[:, None]
+
+    return AnalyticSurface(ATOM, batch)
+
+
+HEIGHTS = np.array([0.5, 2.0])  # eV: of the passes at x = ±1 Å and at y = ±1 Å
+
+
+def two_ways(at):
+    """A minimum at the origin, two ways out of it, and a spring along z."""
+    xy, z = at[:, :2], at[:, 2:]
+    energies = ((2.0 * xy**2 - xy**4) * HEIGHTS).sum(axis=1) + 2.0 * z[:, 0] ** 2
+    return energies, np.concatenate([4.0 * (xy - xy**3) * HEIGHTS, 4.0 * z], axis=1)
+
+
+def curvatures_of_two_ways(at):
+    return np.diag([*(4.0 * (1.0 - 3.0 * at[:2] ** 2) * HEIGHTS), 4.0])
+
+
+def test_the_stiffer_way_is_climbed_when_the_direction_says_so():
+    # Convex all around, softest along x: only the direction leads to the pass at y = 1.
+    start, along_y = np.array([[0.0, 0.3, 0.0]]), np.array([[0.0, 1.0, 0.0]])
+    hessian = curvatures_of_two_ways(start[0])
+    assert np.linalg.eigvalsh(hessian)[0] > 0.0
+    found = solve(saddle(ATOM, start, WIDE, direction=along_y, hessian=hessian), field(two_ways))
+    assert found.outcome is Outcome.CONVERGED
+    np.testing.assert_allclose(found.positions, along_y, atol=1e-3)
+    assert found.energy == pytest.approx(HEIGHTS[1], abs=1e-5)
+
+
+def test_a_concave_mode_is_climbed_rather_than_a_convex_direction():
+    # Near the pass at x = 1 a direction along the spring leads nowhere.
+    start, along_z = np.array([[0.9, 0.05, 0.05]]), np.array([[0.0, 0.0, 1.0]])
+    hessian = curvatures_of_two_ways(start[0])
+    found = solve(saddle(ATOM, start, WIDE, direction=along_z, hessian=hessian), field(two_ways))
+    assert found.outcome is Outcome.CONVERGED
+    np.testing.assert_allclose(found.positions, [[1.0, 0.0, 0.0]], atol=1e-3)
+
+
+RADIUS, PASS, HEIGHT = 1.5, np.radians(150.0), 10.0  # Å, rad, eV
+WALLS, LIFT = 8.0, 0.5  # eV/Å²: springs across the valley, in its plane and along z
+
+
+def bend(at):
+    """A valley along a circle, from its bottom at 0° to a pass at 150°."""
+    x, y, z = at.T
+    r, angle, turn = np.hypot(x, y), np.arctan2(y, x), np.pi / PASS
+    energies = 0.5 * HEIGHT * (1.0 - np.cos(turn * angle))
+    energies += 0.5 * WALLS * (r - RADIUS) ** 2 + 0.5 * LIFT * z**2
+    outwards, around = WALLS * (r - RADIUS), 0.5 * HEIGHT * turn * np.sin(turn * angle) / r
+    slopes = [(outwards * x - around * y) / r, (outwards * y + around * x) / r, LIFT * z]
+    return energies, np.stack(slopes, axis=1)
+
+
+def test_the_mode_is_followed_around_a_bend():
+    # Convex up to 75°, where the valley is nearer to across than to along its first direction,
+    # and never softest before.
+    angle, turn = np.radians(15.0), np.pi / PASS
+    outwards = np.array([[np.cos(angle), np.sin(angle), 0.0]])
+    along = np.array([[-np.sin(angle), np.cos(angle), 0.0]])
+    stiff = 0.5 * HEIGHT * (turn / RADIUS) ** 2 * np.cos(turn * angle)
+    assert LIFT < stiff < WALLS
+    hessian = WALLS * outwards.T @ outwards + stiff * along.T @ along + np.diag([0.0, 0.0, LIFT])
+    start = RADIUS * outwards
+    found = solve(saddle(ATOM, start, WIDE, direction=along, hessian=hessian), field(bend))
+    assert found.outcome is Outcome.CONVERGED
+    top = RADIUS * np.array([[np.cos(PASS), np.sin(PASS), 0.0]])
+    np.testing.assert_allclose(found.positions, top, atol=1e-3)
+    assert found.energy == pytest.approx(HEIGHT, abs=1e-5)
 
 
 # Two atoms and clusters

@@ -9,11 +9,11 @@ import pytest
 from known import REFERENCES
 from pairs import Dimer
 
+from afir.bonds import components
 from afir.driver import (
     solve,
     stage,
 )
-from afir.geometry import components
 from afir.molecule import Molecule
 from afir.quadratic import agreeing, model_hessian, positive
 from afir.searches.characterise import characterise

@@ -9,10 +9,11 @@ import pytest
 from ase.build import molecule as build
 from known import WATER, Unreliable, gfn2, mapped
 
+from afir.bonds import bonds, gap
 from afir.driver import drive, solve
 from afir.errors import SurfaceError
 from afir.force import ForceTerm
-from afir.geometry import bonds, gap, rmsd
+from afir.geometry import rmsd
 from afir.molecule import Molecule
 from afir.searches.characterise import characterise
 from afir.searches.path import Peak

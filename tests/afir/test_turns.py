@@ -9,7 +9,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 from torsion import CHAIN, chain
 
-from afir.geometry import bonds, distances, rmsd
+from afir.bonds import bonds, distances
+from afir.geometry import rmsd
 from afir.molecule import Molecule, Positions
 from afir.turns import bonded_alike, motion
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from benches import FaultySurface
 
+from afir.bonds import distances
 from afir.driver import Search, drive, solve, stage
 from afir.errors import AfirError, BrokenSurfaceError, SurfaceError
 from afir.force import ForceTerm
-from afir.geometry import distances
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, StationaryPoint

@@ -24,9 +24,9 @@ from toyworld import (
 
 import networks
 from afir import fragments
+from afir.bonds import bonds, bonds_changed
 from afir.errors import AfirError, InputError
 from afir.force import ForceTerm
-from afir.geometry import bonds
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
@@ -35,7 +35,6 @@ from networks import KEEP, Settings, explore, open_run, outlook, resume
 from networks.events import Event, Found, Opened, RoundDone, Stopped, TaskDone, TrialDone
 from networks.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
 from networks.frontier import PushTerms
-from networks.network import bonds_changed
 from networks.records import EQ, Complete, StoppedBy, Trial
 from networks.tasks import Bench, Push, Task, TaskResult
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from ase.formula import Formula
 
-from afir.geometry import distances, internal_part
+from afir.bonds import distances
+from afir.geometry import internal_part
 from afir.molecule import Molecule
 from afir.searches.settings import StepSettings
 from afir.structures import read_structure

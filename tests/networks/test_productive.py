@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from networkx.algorithms.isomorphism import categorical_node_match
 
+from afir.bonds import bonds
 from afir.errors import AfirError
 from afir.force import ForceTerm
 from afir.fragments import pushes
-from afir.geometry import bonds
 from afir.molecule import Molecule, Positions
 from afir.stationary import Outcome
 from afir.structures import read_structure
@@ -119,7 +119,7 @@ class World:
             self.network.insert(eq)
             self.left.add(eq)
 
-    def trial(self, item: Item, found: int, cost: int) -> Trial:
+    def trial(self, item: Item, found: int, cost: int, channels: int = 0) -> Trial:
         terms = self.left.take(item)
         self.trials.append(
             Trial(
@@ -133,7 +133,10 @@ class World:
                 crossed=True,
                 gradients={"push": cost},
                 cpu_seconds=0.0,
-                found=tuple(f"TS{item}{k}" for k in range(found)),
+                found=(
+                    *(f"TS{item}{k}" for k in range(found)),
+                    *(f"DC{item}{k}" for k in range(channels)),
+                ),
             )
         )
         return self.trials[-1]
@@ -177,6 +180,23 @@ def test_what_brings_more_for_its_cost_is_chosen() -> None:
             policy.learn([dear.trial(Item(f"EQ{number}", push), 1, cost)], dear.network)
     draws = [dear.choose(policy, 1, seed)[0].push for seed in range(50)]
     assert np.mean(draws) < 0.2
+
+
+def test_dissociation_channels_are_no_finds() -> None:
+    # Pulls tear off fragments each time, which costs no less and leads to no structure to push.
+    policies = []
+    for channels in (0, 1):
+        world = World(np.linspace(-1.0, 0.0, 20), [PUSH, PULL])
+        policy = productive()
+        for number in range(12):
+            pulled = world.trial(Item(f"EQ{number}", 1), 0, 200, channels)
+            pushed = world.trial(Item(f"EQ{number}", 0), number % 2, 200)
+            policy.learn([pulled, pushed], world.network)
+        draws = [world.choose(policy, 1, seed)[0].push for seed in range(50)]
+        assert np.mean(draws) < 0.2
+        policies.append(policy)
+    for one, other in zip(*map(fitted, policies), strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_a_species_that_brings_more_than_others_goes_on() -> None:

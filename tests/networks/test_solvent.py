@@ -5,7 +5,8 @@ import pytest
 from runs import HCN, HCN_START
 from scipy.optimize import minimize
 
-from afir.geometry import bonds, internal_part
+from afir.bonds import bonds
+from afir.geometry import internal_part
 from afir.surface import load_surface
 from afir.units import KJ_PER_MOL
 from networks import Settings, explore

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from afir.geometry import components, distances
+from afir.bonds import components, distances
 from afir.molecule import Molecule, Positions
 from afir.stationary import (
     Candidate,

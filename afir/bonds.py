@@ -1,0 +1,214 @@
+"""Distances between atoms, and which of them are bonds.
+
+A distance is judged in units of the usual length of a single bond between the two elements
+(`relative_distances`). All limits on it stand here, side by side, and what is said of them was
+counted in `tests/data` on GFN2-xTB: among 647 bonds and 3155 other pairs of atoms of equilibrium
+structures, and among the 104 pairs whose bonds the 36 reference reactions make or break, in their
+transition states.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afir.molecule import Molecule, Positions
+
+OVERLAP_FACTOR = 0.3
+"""Atoms nearer than this were put there by mistake: no bond is a third of its usual length."""
+
+STRETCHED_FACTOR = 1.1
+"""Bonds longer than this react: 5 of the 647 bonds are longer, and 82 % of the pairs in transition
+states."""
+
+CLEAR_FACTOR = 1.25
+"""Atoms nearer than this are clearly bonded, as all the bonds are: one side of a bond that was made
+or broken, and pairs that are pulled and never pushed."""
+
+BOND_FACTOR = 1.3
+"""Atoms nearer than this are bonded: in fragments, names, the network and for people. It lies in
+the gap between the longest bond, 1.25, and the nearest other pair, 1.39."""
+
+BREAKING_FACTOR = 1.5
+"""Up to this a reacting bond has a force of its own: three quarters of the pairs in transition
+states. What pulls at atoms that are farther apart is strain of other bonds."""
+
+GONE_FACTOR = 1.6
+"""Atoms farther apart than this are clearly not bonded, as all but 12 of the other pairs: the other
+side of a bond that was made or broken."""
+
+APART_FACTOR = 1.8
+"""Atoms farther apart than this do not react: 94 % of the pairs in transition states are nearer."""
+
+_ROOM_FACTOR = 2.0  # fragments are apart beyond this, whatever limit in Å is set
+_H2_LENGTH = 0.77  # Å: of H2, on GFN2-xTB 0.776
+
+
+def distances(positions: Positions) -> NDArray[np.float64]:
+    """(n, n) distances in Å of a geometry (n, 3)."""
+    result: NDArray[np.float64] = np.sqrt(squared_distances(positions))
+    return result
+
+
+def squared_distances(positions: Positions) -> NDArray[np.float64]:
+    """(n, n) squares of the distances in Å² of a geometry (n, 3)."""
+    difference = positions[:, None] - positions[None]
+    result: NDArray[np.float64] = np.vecdot(difference, difference)
+    return result
+
+
+@lru_cache(maxsize=8)
+def bond_lengths(molecule: Molecule) -> NDArray[np.float64]:
+    """(n, n) the usual length in Å of a single bond between each two atoms; read only.
+
+    The sum of their covalent radii, but 0.77 Å between two hydrogen atoms: the radius of hydrogen
+    is that of its bonds to other elements, which would make H₂ 0.64 Å long and take a relaxed one
+    for a bond that breaks.
+    """
+    lengths: NDArray[np.float64] = molecule.radii[:, None] + molecule.radii[None]
+    hydrogen = np.equal(molecule.numbers, 1)
+    lengths[hydrogen[:, None] & hydrogen] = _H2_LENGTH
+    lengths.setflags(write=False)
+    return lengths
+
+
+def relative_distances(molecule: Molecule, positions: Positions) -> NDArray[np.float64]:
+    """(n, n) distances in units of `bond_lengths`: about 1 for a single bond."""
+    ratios: NDArray[np.float64] = distances(positions) / bond_lengths(molecule)
+    return ratios
+
+
+def bonds(
+    molecule: Molecule, positions: Positions, factor: float = BOND_FACTOR
+) -> NDArray[np.bool_]:
+    """(n, n) adjacency: `relative_distances` below `factor`, False on the diagonal."""
+    adjacency: NDArray[np.bool_] = squared_distances(positions) < _reach(molecule, factor)
+    return adjacency
+
+
+@lru_cache(maxsize=32)
+def _reach(molecule: Molecule, factor: float) -> NDArray[np.float64]:
+    """(n, n) squares in Å² of the distances below which atoms are bonded; 0 on the diagonal."""
+    squares = (factor * bond_lengths(molecule)) ** 2
+    np.fill_diagonal(squares, 0.0)
+    squares.setflags(write=False)
+    return squares
+
+
+def bonds_changed(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> int:
+    """How many bonds one adjacency matrix (n, n) has that the other has not."""
+    return int(np.triu(first ^ second).sum())
+
+
+def rebonded(molecule: Molecule, first: Positions, second: Positions) -> bool:
+    """Whether a bond that one geometry (n, 3) clearly has is clearly gone in the other.
+
+    Clear means below `CLEAR_FACTOR` here and above `GONE_FACTOR` there.
+    """
+    return bool(
+        (bonds(molecule, first, CLEAR_FACTOR) & ~bonds(molecule, second, GONE_FACTOR)).any()
+        or (bonds(molecule, second, CLEAR_FACTOR) & ~bonds(molecule, first, GONE_FACTOR)).any()
+    )
+
+
+def bond_changes(molecule: Molecule, first: Positions, second: Positions) -> tuple[str, ...]:
+    """The bonds that were made or broken between two geometries, for people.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    first, second
+        (n, 3) in Å, in the same order of atoms.
+
+    Returns
+    -------
+    tuple of str
+        One text a bond, such as ``C0–O5 made (2.40 → 1.41 Å)``, in the order of the atoms.
+    """
+    after = bonds(molecule, second)
+    was, now = distances(first), distances(second)
+    return tuple(
+        f"{molecule.symbols[i]}{i}–{molecule.symbols[j]}{j} {'made' if after[i, j] else 'broken'} "
+        f"({was[i, j]:.2f} → {now[i, j]:.2f} Å)"
+        for i, j in np.argwhere(np.triu(bonds(molecule, first) ^ after))
+    )
+
+
+def components(
+    molecule: Molecule, positions: Positions, factor: float = BOND_FACTOR
+) -> list[tuple[int, ...]]:
+    """The connected fragments as tuples of atom indices, each sorted, ordered by first atom."""
+    return list(_components(molecule, np.asarray(positions, np.float64).tobytes(), factor))
+
+
+@lru_cache(maxsize=8)
+def _components(molecule: Molecule, place: bytes, factor: float) -> tuple[tuple[int, ...], ...]:
+    """`components` of positions as bytes: every step asks twice for those of its place."""
+    adjacency = bonds(molecule, np.frombuffer(place).reshape(-1, 3), factor)
+    # Sets of atoms as the bits of integers.
+    packed = np.packbits(adjacency, axis=1, bitorder="little")
+    width, data = packed.shape[1], packed.tobytes()
+    neighbours = [
+        int.from_bytes(data[start : start + width], "little")
+        for start in range(0, len(data), width)
+    ]
+    unseen = (1 << molecule.n_atoms) - 1
+    found = []
+    while unseen:
+        edge = unseen & -unseen
+        component = []
+        while edge:
+            bit = edge & -edge
+            atom = bit.bit_length() - 1
+            component.append(atom)
+            unseen &= ~bit
+            edge = (edge | neighbours[atom]) & unseen
+        found.append(tuple(sorted(component)))
+    return tuple(found)
+
+
+def gap(molecule: Molecule, positions: Positions) -> float:
+    """The smallest distance in Å between atoms of different components; inf if there is one.
+
+    When there are more than two components it is the largest of the gaps that have to be
+    bridged to join them all, so that one fragment that has left is noticed.
+    """
+    return _widest(components(molecule, positions), distances(positions))
+
+
+def _widest(parts: list[tuple[int, ...]], r: NDArray[np.float64]) -> float:
+    """The longest of the shortest links that join all parts; inf for a single one."""
+    if len(parts) == 1:
+        return float("inf")
+    joined = list(parts[0])
+    rest = parts[1:]
+    widest = 0.0
+    while rest:
+        near = r.take(joined, 0)
+        reach = [float(near.take(part, 1).min()) for part in rest]
+        nearest = int(np.argmin(reach))
+        widest = max(widest, reach[nearest])
+        joined.extend(rest.pop(nearest))
+    return widest
+
+
+def dissociated(molecule: Molecule, positions: Positions, limit: float) -> bool:
+    """Whether two or more components are more than `limit` Å apart.
+
+    Between atoms so large that twice the usual length of their bond exceeds the limit, that counts.
+    """
+    parts = components(molecule, positions)
+    if len(parts) == 1:
+        return False
+    return _widest(parts, distances(positions) / _room(molecule, limit)) > limit
+
+
+@lru_cache(maxsize=8)
+def _room(molecule: Molecule, limit: float) -> NDArray[np.float64]:
+    """(n, n) how many times `limit` atoms may be apart."""
+    room = np.maximum(_ROOM_FACTOR * bond_lengths(molecule) / limit, 1.0)
+    room.setflags(write=False)
+    return room
