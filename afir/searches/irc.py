@@ -25,7 +25,7 @@ from afir.geometry import (
     turned_hessian,
 )
 from afir.molecule import Molecule, Positions
-from afir.quadratic import Vector, longest, surroundings, ts_bfgs, vibrations
+from afir.quadratic import Matrix, Vector, bfgs, longest, surroundings, ts_bfgs, vibrations
 from afir.searches.irc_end import LARGEST_RISE, LONGEST_MOVE, finished
 from afir.searches.lqa import Line
 from afir.searches.minimum import PathPoint, descend
@@ -236,7 +236,7 @@ class _Walk:
         seen = turned_back(turns, gradient).ravel()
         change = seen - self._gradient
         missed: Vector = change - self._hessian @ step
-        hessian = ts_bfgs(self._hessian, step, change, vibrations(self._hessian, x))
+        hessian = self._updated(step, change)
         if energy > self._energy + _RISE or not self._ahead(trial, step):
             self._hessian = hessian
             return False, missed
@@ -246,6 +246,17 @@ class _Walk:
         self._x, self._energy, self._gradient = trial, energy, gradient.ravel()
         self.points.append(PathPoint(trial, energy, gradient))
         return True, missed
+
+    def _updated(self, step: Vector, change: Vector) -> Matrix:
+        """The Hessian after a step and the change of the gradient that it made.
+
+        Down a convex valley it is kept convex along the steps: there TS-BFGS may stiffen a model
+        that has a concave mode left without end.
+        """
+        convex = float(change @ step) > 0.0 and float(step @ self._hessian @ step) > 0.0
+        if convex and self._convex >= _CONVEX:
+            return bfgs(self._hessian, step, change)
+        return ts_bfgs(self._hessian, step, change, vibrations(self._hessian, self._x))
 
     def _ahead(self, x: Positions, step: Vector) -> bool:
         """Whether a step stays on its side of the plane that divides both at the top.

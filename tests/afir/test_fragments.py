@@ -119,6 +119,7 @@ def test_formaldehyde_lists_what_a_chemist_would():
         "-0|1",
         "+0|2 -0,2|1",
         "+2|3 -2,3|1",  # H2 + CO
+        "+2|0 -2|1",  # HCOH
         "+0|2 -1|3",
         "+2|3 -0|1",
     ]
@@ -136,7 +137,7 @@ def test_benzene_pushes_six_kinds_of_pair_and_breaks_two_kinds_of_bond():
     assert sorted(kinds) == sorted([*pushed, (-1, "CC"), (-1, "CH")])
 
 
-def test_pairs_of_terms_share_no_atom_or_eliminate():
+def test_pairs_of_terms_share_no_atom_unless_they_eliminate_or_transfer():
     molecule, x = example("CH3CHO")
     centres = 0
     for push in choose(molecule, x, cap=10_000):
@@ -189,6 +190,29 @@ def test_targets_are_in_every_term():
     assert len(some) < len(choose(molecule, x, terms=1))
 
 
+def is_transfer(push):
+    """Whether one atom is pushed to another and pulled off a third."""
+    if len(push) != 2:
+        return False
+    to, off = push
+    alone = all(len(side) == 1 for term in push for side in (term.a, term.b))
+    return alone and (to.direction, off.direction) == (1, -1) and to.a == off.a
+
+
+def test_hydrogen_peroxide_is_pushed_to_shift_a_hydrogen():
+    # H2O–O is reached by one push only that also pulls the hydrogen off its oxygen.
+    molecule, x = example("H2O2")
+    transfers = [push for push in choose(molecule, x) if is_transfer(push)]
+    moved = [(molecule.symbols[to.a[0]], molecule.symbols[to.b[0]]) for to, _ in transfers]
+    assert ("H", "O") in moved
+    for to, off in transfers:
+        # From a neighbour to an atom that is none, and never to a hydrogen.
+        assert bonds(molecule, x)[to.a[0], off.b[0]]
+        assert not bonds(molecule, x)[to.a[0], to.b[0]]
+        assert molecule.symbols[to.b[0]] != "H"
+    assert not any(is_transfer(push) for push in choose(molecule, x, terms=1))
+
+
 def test_cap_is_kept_and_seeded():
     molecule, x = example("CH3CH2OCH3")
     singles = choose(molecule, x, terms=1)
@@ -200,7 +224,9 @@ def test_cap_is_kept_and_seeded():
         other = pushes(molecule, x, cap=cap, rng=np.random.default_rng(2))
         assert first == again
         assert first != other
-        assert len(first) == len(singles) + cap
+        transfers = [push for push in first if is_transfer(push)]
+        assert len(transfers) == min(cap // 2, len(list(filter(is_transfer, everything))))
+        assert len(first) == len(singles) + cap + len(transfers)
         assert first[: len(singles)] == singles
     assert len(everything) > len(singles) + 60
     assert everything == pushes(molecule, x, cap=100_000, rng=np.random.default_rng(9))
