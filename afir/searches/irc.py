@@ -25,10 +25,10 @@ from afir.geometry import (
     turned_hessian,
 )
 from afir.molecule import Molecule, Positions
-from afir.quadratic import Matrix, Vector, bfgs, longest, surroundings, ts_bfgs, vibrations
+from afir.quadratic import Matrix, Vector, bofill, longest, surroundings, ts_bfgs, vibrations
 from afir.searches.irc_end import LARGEST_RISE, LONGEST_MOVE, finished
 from afir.searches.lqa import Line
-from afir.searches.minimum import PathPoint, descend
+from afir.searches.minimum import STIFFEST, PathPoint, descend
 from afir.searches.settings import StepSettings
 from afir.stationary import Minimum, Outcome, StationaryPoint
 from afir.units import BOHR, HARTREE_PER_BOHR, KJ_PER_MOL, WAVENUMBER
@@ -248,15 +248,12 @@ class _Walk:
         return True, missed
 
     def _updated(self, step: Vector, change: Vector) -> Matrix:
-        """The Hessian after a step and the change of the gradient that it made.
-
-        Down a convex valley it is kept convex along the steps: there TS-BFGS may stiffen a model
-        that has a concave mode left without end.
-        """
-        convex = float(change @ step) > 0.0 and float(step @ self._hessian @ step) > 0.0
-        if convex and self._convex >= _CONVEX:
-            return bfgs(self._hessian, step, change)
-        return ts_bfgs(self._hessian, step, change, vibrations(self._hessian, self._x))
+        """The Hessian after a step and the change of the gradient that it made."""
+        hessian = ts_bfgs(self._hessian, step, change, vibrations(self._hessian, self._x))
+        if np.linalg.eigvalsh(hessian)[-1] > STIFFEST:
+            # Steps along a valley whose walls answer may stiffen it without end.
+            hessian = bofill(self._hessian, step, change)
+        return hessian
 
     def _ahead(self, x: Positions, step: Vector) -> bool:
         """Whether a step stays on its side of the plane that divides both at the top.

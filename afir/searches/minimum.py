@@ -29,7 +29,9 @@ from afir.stationary import Minimum, Outcome
 Bias = Callable[[Positions], tuple[float, NDArray[np.float64]]]
 """Value in eV and gradient (n, 3) in eV/Å of a bias at one geometry, e.g. an ArtificialForce."""
 
-_STIFFEST = 400.0  # eV/Å²: stiffer than any bond, whose stretch has at most some 240
+STIFFEST = 400.0
+"""eV/Å²: stiffer than any bond, whose stretch has at most some 240."""
+
 _SETTLE_STEPS = 100  # gradients to relax fragments that went apart
 _CHANGES = 4  # times that fragments may part or meet in one minimisation, and begin
 _PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
@@ -123,7 +125,7 @@ def descend(
         if used >= steps:
             break
         values, vectors = vibrations(hessian, x)
-        if values[-1] > _STIFFEST:
+        if values[-1] > STIFFEST:
             # A gradient that jumped (two electronic states cross) has spoilt the model.
             hessian = positive(model_hessian(molecule, x))
             values, vectors = vibrations(hessian, x)
