@@ -173,9 +173,8 @@ def main() -> None:
     soft = [value for turned in found for item in turned for value in item.softest]
     concave = [f"{sum(value < limit for value in soft)} below {limit:g}" for limit in CONCAVE]
     print(f"\nRight in each orientation: {right} of {len(chosen)}; equal in all: {same}.")
-    print(
-        f"Gradients of both sides: mean {np.mean(counts):.1f}, {statistics.median(counts):g} median."
-    )
+    mean, median = np.mean(counts), statistics.median(counts)
+    print(f"Gradients of both sides: mean {mean:.1f}, {median:g} median.")
     print(f"Of {len(soft)} minima at their ends {' and '.join(concave)} cm⁻¹.")
 
 

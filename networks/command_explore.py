@@ -101,7 +101,7 @@ def _limits(command: F) -> F:
     "--gamma",
     type=float,
     help="The hardest push, γ in kJ/mol: about 2.5 times the highest barrier of interest.  "
-    "[default: 1000]",
+    "[default: 2.5 times --window, at most 1000]",
 )
 @click.option("--seed", type=int, help="For every random choice.  [default: 0]")
 @click.option("--workers", type=int, help="Worker processes.  [default: 1]")
