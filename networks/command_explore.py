@@ -381,7 +381,7 @@ def _follow(events: Iterator[Event], path: Path, tally: Tally, before: Run | Non
         if isinstance(events, Generator):
             events.close()
         return _stopped(path, stop)
-    loaded = load_run(path)
+    loaded = load_run(path, count_pushes=True)
     print_sections(loaded, _SHOWN, costs=False)
     if before is not None and replace(before.summary, seconds=0.0) == replace(
         loaded.summary, seconds=0.0

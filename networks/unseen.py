@@ -68,7 +68,7 @@ def unseen(counts: Iterable[int], trials: int) -> Unseen:
         return Unseen(trials=trials)
     once, twice = met[1], met[2]
     share = (trials - 1) / trials
-    more = share * once * (once - 1) / (2 * (twice + 1))
+    more = share * once * max(once - 1, 0) / (2 * (twice + 1))
     low, high = _interval(more, once, twice, share) if more > 0 else _interval_of_none(met)
     return Unseen(observed, once, twice, trials, more, low, high)
 

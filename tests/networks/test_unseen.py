@@ -36,6 +36,7 @@ def test_what_was_met_often_leaves_little_room() -> None:
     """None met once, so none are estimated; as many trials again would miss e^−3 of each."""
     found = unseen([3, 3, 3, 3], 12)
     assert (found.estimate, found.low) == (0.0, 0.0)
+    assert str(found.estimate) == "0.0"  # and not −0
     missed = math.exp(-3)
     centre, deviation = 4 / (1 - missed) - 4, math.sqrt(4 * missed * (1 - missed)) / (1 - missed)
     assert found.high == pytest.approx(centre + 1.959964 * deviation, rel=1e-6)
