@@ -9,6 +9,8 @@ from networks.records import StoppedBy
 from networks.report import Run
 from networks.unseen import Unseen
 
+_NEGLIGIBLE = 0.05  # of a transition state
+
 
 def ending(run: Run) -> list[str]:
     """How complete a run is: sentences, without those that have nothing to tell."""
@@ -57,8 +59,9 @@ def _unseen(unseen: Unseen) -> str:
         return (
             "No transition state between two structures was met: how many are unseen is not known."
         )
+    low, high = floor(unseen.low), ceil(unseen.high - _NEGLIGIBLE)
+    number = f"about {unseen.estimate:.0f} ({low} to {high})" if high > 0 else "hardly any"
     return (
-        f"Such trials can find about {unseen.estimate:.0f} ({floor(unseen.low)} to "
-        f"{ceil(unseen.high)}) transition states beyond the {unseen.observed} known "
+        f"Such trials can find {number} transition states beyond the {unseen.observed} known "
         "(Chao's estimate)."
     )

@@ -154,6 +154,10 @@ def test_the_end_of_a_run_without_a_window_or_a_transition_state() -> None:
     assert ending(none)[1:] == [
         "No transition state between two structures was met: how many are unseen is not known."
     ]
+    sure = ended(StoppedBy.NOTHING_LEFT, Remains(unseen([30], 200), 0, 39, 0))
+    assert ending(sure)[1] == (
+        "Such trials can find hardly any transition states beyond the 1 known (Chao's estimate)."
+    )
     begun = drawn_run(StoppedBy.TRIALS)
     begun = replace(begun, summary=replace(begun.summary, trials={}), remains=Remains())
     assert ending(begun) == []
