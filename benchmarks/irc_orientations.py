@@ -174,7 +174,7 @@ def main() -> None:
     concave = [f"{sum(value < limit for value in soft)} below {limit:g}" for limit in CONCAVE]
     print(f"\nRight in each orientation: {right} of {len(chosen)}; equal in all: {same}.")
     mean, median = np.mean(counts), statistics.median(counts)
-    print(f"Gradients of both sides: mean {mean:.1f}, {median:g} median.")
+    print(f"Gradients of both sides: {mean:.1f} in the mean, {median:g} in the median.")
     print(f"Of {len(soft)} minima at their ends {' and '.join(concave)} cm⁻¹.")
 
 
