@@ -15,7 +15,7 @@ from networks.report import load_run
 from networks.routes import lowest_route
 
 molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))
-# A few pushes, in the order of the list.
+# A few trials, in the order of the list: up the softest modes first.
 settings = Settings(seed=7, policy="lowest-energy", max_trials=4)
 for _ in explore(molecule, start, settings, Path("04.db")):
     pass

@@ -6,7 +6,6 @@ from math import ceil
 from pathlib import Path
 
 from afir.errors import InputError
-from afir.stationary import Outcome
 from networks.records import StoppedBy
 from networks.report import Run
 from networks.routes import lowest_route
@@ -24,7 +23,6 @@ def advice(run: Run, path: Path) -> list[str]:
     """
     summary, settings = run.summary, run.settings
     stopped = summary.complete.stopped_by
-    trials = sum(summary.trials.values())
     resume = f"`afir resume {path}"
     found: list[str] = []
     if stopped is StoppedBy.INTERRUPTED:
@@ -41,9 +39,6 @@ def advice(run: Run, path: Path) -> list[str]:
             choices.append("--terms 2")
         if not settings.expand_complexes:
             choices.append("--expand-complexes")
-        failed = summary.trials.get(Outcome.SURFACE_FAILED, 0)
-        but = f", but in {failed} of {trials} trials the surface gave no energy" if failed else ""
-        found.append(f"Every push was tried{but}.")
         found.append(f"A new run with {_either(choices)} may find more.")
     return [
         *found,

@@ -44,7 +44,7 @@ def show(run: Path, as_json: bool, job: bool, limit: int | None, loops: bool) ->
 
     if as_json and (job or limit is not None or loops):
         raise InputError("--json shows everything: it cannot go with --job, --limit or --loops")
-    loaded = load_run(run)
+    loaded = load_run(run, count_pushes=not job)
     if as_json:
         print_json(show_object(loaded))
         return

@@ -101,7 +101,7 @@ def _limits(command: F) -> F:
     "--gamma",
     type=float,
     help="The hardest push, γ in kJ/mol: about 2.5 times the highest barrier of interest.  "
-    "[default: 1000]",
+    "[default: 2.5 times --window, at most 1000]",
 )
 @click.option("--seed", type=int, help="For every random choice.  [default: 0]")
 @click.option("--workers", type=int, help="Worker processes.  [default: 1]")
@@ -381,7 +381,7 @@ def _follow(events: Iterator[Event], path: Path, tally: Tally, before: Run | Non
         if isinstance(events, Generator):
             events.close()
         return _stopped(path, stop)
-    loaded = load_run(path)
+    loaded = load_run(path, count_pushes=True)
     print_sections(loaded, _SHOWN, costs=False)
     if before is not None and replace(before.summary, seconds=0.0) == replace(
         loaded.summary, seconds=0.0

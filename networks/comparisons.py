@@ -19,7 +19,7 @@ from networks.bonding import bonding
 from networks.dismissals import Dismissals
 from networks.identity import Fingerprint, IdentityIndex, fingerprint, same_structure
 from networks.network import ReactionNetwork
-from networks.records import Key
+from networks.records import EQ, TS, Key
 from networks.stage import Question
 from networks.tasks import Compare, TaskResult
 
@@ -28,11 +28,21 @@ COMPARE, WANTED = "compare", "wanted"
 
 _MOST = 3  # others that a minimum is compared with
 
+_NEAREST = 6  # known structures that a new one is compared with on a reference
+
 _Other: TypeAlias = "str | int"
 """The id of a node, or the number of a minimum of this round."""
 
 Wanted: TypeAlias = "tuple[Positions, float]"
 """A wanted structure: (n, 3) in Å and its energy in eV."""
+
+
+def nearest(
+    nodes: Mapping[str, EQ] | Mapping[str, TS], energy: float
+) -> tuple[StationaryPoint, ...]:
+    """The few nodes that are nearest in energy (eV)."""
+    points = [node.point() for node in nodes.values()]
+    return tuple(sorted(points, key=lambda point: abs(point.energy - energy))[:_NEAREST])
 
 
 class Comparisons:

@@ -196,12 +196,15 @@ def _log(event: Event, tally: Tally) -> None:
         )
     elif isinstance(event, TrialDone):
         trial = event.trial
+        known = [id for id in trial.met if id not in trial.found]
         logger.info(
-            "trial %d: %s pushed by %s: %s; new: %s; %d gradients",
+            "trial %d: %s pushed by %s: %s%s; new: %s%s; %d gradients",
             trial.number,
             trial.eq,
             " ".join(map(str, trial.terms)),
             trial.error or trial.outcome.value,
+            f"; crossed at γ {trial.gamma:g} kJ/mol" if trial.crossed else "",
             " ".join(trial.found) or "nothing",
+            f"; also met: {' '.join(known)}" if known else "",
             sum(trial.gradients.values()),
         )

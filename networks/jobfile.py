@@ -15,7 +15,8 @@ A job file has the names of the flags, with underscores::
     [step]
     push_steps = 200
 
-``[step]`` holds the fields of `afir.searches.settings.StepSettings`, γ excepted. Paths in a
+``[step]`` holds the fields of `afir.searches.settings.StepSettings`, γ excepted. Without
+``gamma`` γ follows ``window`` (`networks.settings.default_gamma`). Paths in a
 job file are relative to the folder it lies in.
 """
 

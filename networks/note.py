@@ -56,6 +56,13 @@ class Note:
         self.dismissals.add(record)
         self.dismissed.append(record)
 
+    def saddle(self, candidate: Candidate) -> str | None:
+        """The id of the node that a transition state candidate is known to be."""
+        x, energy = candidate.positions, candidate.energy
+        id = self.network.find_ts(x, energy)
+        before = None if id else self.dismissals.find("TS", x, energy)
+        return before.node if before else id
+
     def is_node(self, structure: Minimum | StationaryPoint, node: str) -> None:
         """Remember which node a minimum is, unless that is known without."""
         x, energy = structure.positions, structure.energy

@@ -211,7 +211,7 @@ class Trial:
     crossed
         Whether the artificial force alone carried the structure out of its basin.
     gamma
-        γ in kJ/mol at which it did; 0 if it did not.
+        γ in kJ/mol at which it did, of those on the ladder of the step; 0 if it did not.
     gradients
         Gradient evaluations by stage, its own and those it caused: proofs of its transition
         states, refinements of its minima.
@@ -219,6 +219,10 @@ class Trial:
         Processor time of the same.
     found
         Ids of the nodes it added.
+    met
+        Ids of all proven structures that it met, known before or not: the TSs that its candidates
+        turned out to be, then the ends of those that it proved itself, then what lies behind the
+        push. Those in `found` are among them.
     error
         Why the push itself has no result, in words; empty when it has one.
     pushes_left
@@ -240,6 +244,7 @@ class Trial:
     error: str = ""
     pushes_left: int | None = None
     gamma: float = 0.0
+    met: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

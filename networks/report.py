@@ -9,23 +9,27 @@ A key is never renamed or removed without a new ``schema_version``.
 ``imaginary_cm1``, ``ends``, ``verified``, ``proof``), ``barrierless`` [{``ends``,
 ``energy_hartree``, ``relative_kj_mol``}],
 ``trials`` {outcome: count}, ``gradients`` {``total``, ``counted``, ``stages`` {stage: count}},
-``seconds``, ``complete`` {``anything_left``, ``stopped_by``}.
+``seconds``, ``complete`` {``anything_left``, ``stopped_by``}, ``unseen`` {``observed``,
+``met_once``, ``met_twice``, ``trials``, ``estimate``, ``low``, ``high``}, ``pushes`` {``listed``,
+``left``}, ``window`` {``kj_mol``, ``trials_above``, ``eqs_above``}.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from afir.errors import AfirError, InputError
 from afir.molecule import Molecule
+from afir.stationary import Outcome
 from afir.units import HARTREE, KJ_PER_MOL
 from networks.dismissals import Dismissals
 from networks.flags import flags_of
 from networks.naming import names
 from networks.network import ReactionNetwork
 from networks.records import COMPLEX, DC, EQ, TS, Model, RunSummary
+from networks.remains import Remains, remains_of
 from networks.settings import Settings
 from networks.store import Store
 
@@ -55,6 +59,8 @@ class Run:
         The id of the wanted product, if it has been found.
     models
         What was learned on the way.
+    remains
+        What is left.
     """
 
     molecule: Molecule
@@ -65,10 +71,19 @@ class Run:
     barren: int = 0
     wanted: str | None = None
     models: tuple[Model, ...] = ()
+    remains: Remains = field(default_factory=Remains)
 
 
-def load_run(path: Path) -> Run:
+def load_run(path: Path, *, count_pushes: bool = False) -> Run:
     """Read a run file, also while it is being written.
+
+    Parameters
+    ----------
+    path
+        The file.
+    count_pushes
+        Whether to count the pushes that are left, which takes some 0.05 s for each EQ that was not
+        pushed yet.
 
     Raises
     ------
@@ -87,6 +102,7 @@ def load_run(path: Path) -> Run:
                 store.barren_trials(),
                 _wanted(store, network),
                 tuple(store.models()),
+                remains_of(store, network, count_pushes=count_pushes),
             )
     except AfirError:
         raise
@@ -183,6 +199,13 @@ def show_object(run: Run) -> dict[str, Any]:
         "complete": {
             "anything_left": summary.complete.anything_left,
             "stopped_by": summary.complete.stopped_by.name.lower(),
+        },
+        "unseen": asdict(run.remains.unseen),
+        "pushes": {"listed": run.remains.pushes, "left": run.remains.pushes_left},
+        "window": {
+            "kj_mol": run.settings.window_kj_mol,
+            "trials_above": summary.trials.get(Outcome.OUTSIDE_WINDOW, 0),
+            "eqs_above": run.remains.eqs_above,
         },
     }
 

@@ -22,7 +22,7 @@ from afir.stationary import (
     StationaryPoint,
     TrialResult,
 )
-from networks.comparisons import COMPARE, WANTED, Comparisons, Wanted
+from networks.comparisons import COMPARE, WANTED, Comparisons, Wanted, nearest
 from networks.dismissals import Dismissals
 from networks.identity import IdentityIndex, fingerprint
 from networks.network import ReactionNetwork
@@ -30,8 +30,6 @@ from networks.note import Note
 from networks.records import DC, EQ, TS, Absorbed, Dismissed, Key, Plan, Trial
 from networks.stage import Question
 from networks.tasks import Characterise, Confirm, Label, Labelled, Push, TaskResult
-
-_ALIKE = 6  # known structures that a new one is compared with at most
 
 _MORE = 0.7  # eV: surfaces differ more in energies of fragments than in others
 
@@ -183,9 +181,7 @@ class Round:
         if not self._referenced:
             return ()
         zero, start = self._dismissals.zero, self._network.eqs["EQ0"].energy
-        there = energy if zero is None else energy - zero + start
-        points = [node.point() for node in nodes.values()]
-        return tuple(sorted(points, key=lambda point: abs(point.energy - there))[:_ALIKE])
+        return nearest(nodes, energy if zero is None else energy - zero + start)
 
     def _met(self, number: int) -> Iterator[tuple[Minimum, bool]]:
         """The minima of a trial: the ends of its new transition states, then its own.
@@ -249,11 +245,10 @@ class Round:
         for number, item in enumerate(self._plan.items):
             before = len(new)
             note = Note(network, dismissals, dismissed, new, trials + number + 1, item.eq)
-            for index in self._own_candidates[number]:
-                self._judge(index, note)
-            for minimum in self._behind(number):
-                self._place(minimum, note)
-            rows.append(self._row(number, note.trial, tuple(list(new)[before:])))
+            ends = [id for i in self._own_candidates[number] for id in self._judge(i, note)]
+            behind = [self._place(minimum, note) for minimum in self._behind(number)]
+            met = dict.fromkeys(filter(None, [*self._saddles(number, note), *ends, *behind]))
+            rows.append(self._row(number, note.trial, tuple(list(new)[before:]), tuple(met)))
         records = new.values()
         return Absorbed(
             round=self.number,
@@ -297,7 +292,15 @@ class Round:
                 "resume the run"
             )
 
-    def _row(self, number: int, trial: int, found: tuple[str, ...]) -> Trial:
+    def _saddles(self, number: int, note: Note) -> Iterator[str | None]:
+        """The nodes that the candidates of a trial turned out to be, once its own are judged."""
+        for candidate in _candidates(self._answers[Key("push", number)]):
+            x = candidate.positions
+            mark = fingerprint(self._network.molecule, x, candidate.energy)
+            alike = self._saddle_index.find(mark, x)
+            yield note.saddle(candidate) or (alike and note.saddle(self._candidates[int(alike)]))
+
+    def _row(self, number: int, trial: int, found: tuple[str, ...], met: tuple[str, ...]) -> Trial:
         answer = self._answers[Key("push", number)]
         value = answer.value
         gradients: Counter[str] = Counter()
@@ -324,10 +327,11 @@ class Round:
             error=answer.error,
             pushes_left=self._left[number],
             gamma=gamma,
+            met=met,
         )
 
-    def _judge(self, index: int, note: Note) -> None:
-        """A candidate becomes a transition state or is dismissed."""
+    def _judge(self, index: int, note: Note) -> list[str]:
+        """A candidate becomes a transition state or is dismissed; the ends of its path."""
         candidate, answer = self._candidates[index], self._answers[Key("confirm", index)]
         confirmation = answer.value
 
@@ -336,38 +340,40 @@ class Round:
 
         if not isinstance(confirmation, Confirmation):
             dismiss(answer.outcome or Outcome.SURFACE_FAILED, answer.error)
-            return
+            return []
         if confirmation.outcome in (Outcome.CONFIRMED, Outcome.OUTSIDE_WINDOW):
             # The window may have been changed since it was asked.
             if self._outside(confirmation):
                 dismiss(Outcome.OUTSIDE_WINDOW, "it lies above the energy window")
-                return
+                return []
             if confirmation.outcome is Outcome.OUTSIDE_WINDOW:
-                return  # it will be examined when it is met again
+                return []  # it will be examined when it is met again
         elif confirmation.outcome is Outcome.CONVERGED:
             id = note.network.find_ts(confirmation.point.positions, confirmation.point.energy)
             dismiss(Outcome.CONFIRMED, f"it is {id}", id)
-            return
+            return []
         else:
             dismiss(confirmation.outcome, confirmation.outcome.value)
-            return
+            return []
         first, second = [self._place(end, note) for end in confirmation.ends]
+        ends = [end for end in (first, second) if end is not None]
         if first is None or second is None:
             if any(self._doubted(end, note) for end in confirmation.ends):
-                return  # a push of this round met the end first: it will be met again
+                return ends  # a push of this round met the end first: it will be met again
             dismiss(Outcome.IRC_FAILED, "an end of its reaction path is no minimum")
-            return
+            return ends
         if first == second and first in note.network.eqs:
             rise = confirmation.point.energy - note.network.eqs[first].energy
             if rise < RISE:
                 dismiss(Outcome.CONFIRMED, f"it lies on a flat turn of {first}", first)
-                return
+                return ends
         id, is_new = note.network.add_ts(confirmation, (first, second))
         if is_new:
             note.new[id] = note.network.tss[id]
         if note.network.find_ts(candidate.positions, candidate.energy) != id:
             # The search that proved it moved it first: this version leads there.
             dismiss(Outcome.CONFIRMED, f"it is {id}", id)
+        return ends
 
     def _place(self, minimum: Minimum, note: Note) -> str | None:
         """The node of a minimum, made if it is new; None when it is none."""

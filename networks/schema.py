@@ -97,6 +97,7 @@ TRIALS = sa.Table(
     sa.Column("gamma", sa.Float, nullable=False),
     sa.Column("cpu_seconds", sa.Float, nullable=False),
     sa.Column("found", sa.Text, nullable=False),
+    sa.Column("met", sa.Text, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
     sa.Column("pushes_left", sa.Integer),
     sa.UniqueConstraint("eq", "push"),
@@ -282,6 +283,7 @@ def _trial_row(trial: Trial) -> Row:
         "gamma": trial.gamma,
         "cpu_seconds": trial.cpu_seconds,
         "found": " ".join(trial.found),
+        "met": " ".join(trial.met),
         "error": trial.error,
         "pushes_left": trial.pushes_left,
     }
@@ -302,6 +304,7 @@ def trial_record(row: sa.Row[Any], gradients: Mapping[str, int]) -> Trial:
         gradients=gradients,
         cpu_seconds=row.cpu_seconds,
         found=tuple(row.found.split()),
+        met=tuple(row.met.split()),
         error=row.error,
         pushes_left=row.pushes_left,
     )

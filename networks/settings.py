@@ -30,7 +30,20 @@ class Keep(Enum):
 KEEP = Keep.KEEP
 """Stands for a setting that stays as it is, where None means no limit."""
 
+_BY_WINDOW = StepSettings()
+"""Stands for settings of a step that were not given: only γ, which follows the window, differs."""
+
 Coordinates: TypeAlias = "tuple[tuple[float, float, float], ...]"
+
+
+def default_gamma(window_kj_mol: float | None) -> float:
+    """γ in kJ/mol where none is given: 2.5 times the window, at most 1000, which it is without.
+
+    A push needs a γ of about 2.5 times the highest barrier of interest, and no barrier above the
+    window is of interest.
+    """
+    most = _BY_WINDOW.gamma
+    return most if window_kj_mol is None else min(2.5 * window_kj_mol, most)
 
 
 def located(surface: str, folder: Path, *, moved: bool = False) -> str:
@@ -70,7 +83,9 @@ class Settings:
         What learns it: a registered name, see `networks.learning.load_learner`. ``"auto"``
         leaves it to the size of the molecule.
     step
-        How one elementary step is searched; holds γ.
+        How one elementary step is searched; holds γ. Where no step settings are given, γ follows
+        the window (`default_gamma`); `StepSettings` that are given keep theirs. It is settled when
+        the settings are made: `dataclasses.replace` with another window does not change it.
     seed
         For every random choice; 0 or more.
     policy
@@ -131,7 +146,7 @@ class Settings:
     reference_options: Mapping[str, Any] = field(default_factory=dict)
     learn: bool = False
     learner: str = "auto"
-    step: StepSettings = field(default_factory=StepSettings)
+    step: StepSettings = _BY_WINDOW
     seed: int = 0
     policy: str = "productive"
     policy_options: Mapping[str, Any] = field(default_factory=dict)
@@ -162,6 +177,9 @@ class Settings:
             object.__setattr__(self, name, _options(name, getattr(self, name)))
         if not isinstance(self.step, StepSettings):
             raise InputError(f"`step` must be StepSettings, got {self.step!r}")
+        _positive("window_kj_mol", self.window_kj_mol, optional=True)
+        if self.step is _BY_WINDOW:
+            object.__setattr__(self, "step", StepSettings(default_gamma(self.window_kj_mol)))
         _whole("seed", self.seed, 0)
         if self.terms not in (1, 2) or isinstance(self.terms, bool):
             raise InputError(f"`terms` must be 1 or 2, got {self.terms!r}")
@@ -178,8 +196,7 @@ class Settings:
             _whole(name, getattr(self, name), 0, optional=True)
         _whole("patience", self.patience, 1, optional=True)
         _positive("task_seconds", self.task_seconds)
-        for name in ("window_kj_mol", "max_seconds"):
-            _positive(name, getattr(self, name), optional=True)
+        _positive("max_seconds", self.max_seconds, optional=True)
         for name in ("expand_complexes", "keep_frames", "learn"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(f"`{name}` must be true or false, got {getattr(self, name)!r}")
@@ -260,7 +277,7 @@ class Settings:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Settings:
-        """Read what `to_dict` writes; what is missing takes its default.
+        """Read what `to_dict` writes; what is missing takes its default, γ that of the window.
 
         Raises
         ------
@@ -274,8 +291,10 @@ class Settings:
             if not isinstance(step, Mapping):
                 raise InputError(f"`step` must be a table of settings, got {step!r}")
             _known("step", step, StepSettings)
+            window = values.get("window_kj_mol")
+            _positive("window_kj_mol", window, optional=True)
             try:
-                step = StepSettings(**step)
+                step = StepSettings(**{"gamma": default_gamma(window), **step})
             except TypeError as error:
                 raise InputError(f"`step` must hold numbers, got {dict(data['step'])}") from error
         values["step"] = step

@@ -29,23 +29,24 @@ def print_sections(run: Run, limit: int | None, *, costs: bool, loops: bool = Fa
 
 
 def print_end(run: Run, path: Path) -> None:
-    """Print what a run cost, why it ended and what to do next."""
+    """Print what a run cost, why it ended, what it has left and what to do next."""
     from networks.advice import advice
+    from networks.ending import ending
     from networks.lock import writer
 
     summary = run.summary
     trials = sum(summary.trials.values())
     holder = writer(path)
-    ending = summary.complete.stopped_by.value
+    reason = summary.complete.stopped_by.value
     sentences = advice(run, path)
     if holder is not None:
-        ending = f"process {holder} is going on with it"
+        reason = f"process {holder} is going on with it"
         sentences = [sentence for sentence in sentences if "afir resume" not in sentence]
     click.echo(
         f"{trials} trial{'s' * (trials != 1)}, {_gradients(run)}, "
-        f"{summary.seconds:.0f} s; {ending}."
+        f"{summary.seconds:.0f} s; {reason}."
     )
-    for sentence in sentences:
+    for sentence in [*ending(run), *sentences]:
         click.echo(sentence)
 
 

@@ -23,11 +23,11 @@ from toyworld import (
 )
 
 import networks
-from afir import fragments
 from afir.bonds import bonds, bonds_changed
+from afir.displacements import Kick, Term
 from afir.errors import AfirError, InputError
 from afir.force import ForceTerm
-from afir.molecule import Molecule, Positions
+from afir.molecule import Molecule
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
 from afir.units import HARTREE, KJ_PER_MOL
@@ -35,6 +35,7 @@ from networks import KEEP, Settings, explore, open_run, outlook, resume
 from networks.events import Event, Found, Opened, RoundDone, Stopped, TaskDone, TrialDone
 from networks.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
 from networks.frontier import PushTerms
+from networks.offers import offers
 from networks.records import EQ, Complete, StoppedBy, Trial
 from networks.tasks import Bench, Push, Task, TaskResult
 
@@ -128,21 +129,25 @@ def test_what_crosses_without_a_saddle_point_is_tried_again_when_nothing_new_is_
 ) -> None:
     with open_run(whole) as store:
         network, trials = store.load_network(), list(store.trials())
-    attempts: dict[tuple[str, tuple[ForceTerm, ...]], list[Trial]] = {}
+    attempts: dict[tuple[str, tuple[Term, ...]], list[Trial]] = {}
     for trial in trials:
-        attempts.setdefault((trial.eq, trial.terms), []).append(trial)
+        if not isinstance(trial.terms[0], Kick):
+            attempts.setdefault((trial.eq, trial.terms), []).append(trial)
     counts = {
         eq.id: len([key for key in attempts if key[0] == eq.id]) for eq in network.eqs.values()
     }
-    most = SETTINGS.attempts
-    for (eq, _), row in attempts.items():
-        lost = [trial.crossed and trial.outcome is Outcome.NO_SADDLE for trial in row]
-        assert all(lost[:-1])
-        assert len(row) == most or not lost[-1]
+    effort = SETTINGS.tried
+    for (eq, terms), row in attempts.items():
+        for number, trial in enumerate(row, start=1):
+            missed = trial.crossed and trial.outcome is Outcome.NO_SADDLE
+            # What crosses nothing is pushed again, too, twice as hard.
+            harder = not trial.crossed and 2.0**number <= effort.gamma_factor
+            due = harder or (missed and number < effort.attempts)
+            assert (number < len(row)) == (due and isinstance(terms[0], ForceTerm))
         numbers = [row[0].push + k * counts[eq] for k in range(len(row))]
         assert [trial.push for trial in row] == numbers
         assert len({trial.seed for trial in row}) == len(row)
-    assert {len(row) for row in attempts.values()} >= {1, most}
+    assert {len(row) for row in attempts.values()} >= {1, 2}
 
 
 def test_what_is_found_late_is_pushed_first(tmp_path: Path) -> None:
@@ -164,7 +169,7 @@ def test_what_is_found_late_is_pushed_first(tmp_path: Path) -> None:
 
 
 def test_one_attempt_is_enough_when_it_is_asked_for(whole: Path, tmp_path: Path) -> None:
-    run(tmp_path / "run", replace(SETTINGS, attempts=1))
+    run(tmp_path / "run", replace(SETTINGS, attempts=1, gamma_max=SETTINGS.step.gamma))
     with open_run(tmp_path / "run") as store, open_run(whole) as other:
         once, thrice = list(store.trials()), list(other.trials())
     assert len({(trial.eq, trial.terms) for trial in once}) == len(once) < len(thrice)
@@ -285,10 +290,12 @@ def test_complexes_are_expanded_when_asked_or_given(tmp_path: Path) -> None:
 
 
 def test_pushes_name_target_atoms(tmp_path: Path) -> None:
-    run(tmp_path / "run", replace(SETTINGS, targets=(3,), max_trials=10))
+    run(tmp_path / "run", replace(SETTINGS, targets=(3,), max_trials=40))
     with open_run(tmp_path / "run") as store:
-        for trial in store.trials():
-            assert all(3 in term.a + term.b for term in trial.terms)
+        terms = [term for trial in store.trials() for term in trial.terms]
+    forces = [term for term in terms if isinstance(term, ForceTerm)]
+    assert len(forces) > 10
+    assert all(3 in term.a + term.b for term in forces)
 
 
 # -- misuse and failure --------------------------------------------------------------------------
@@ -408,19 +415,19 @@ def test_a_finished_run_stays_finished(whole: Path) -> None:
 def test_a_resumed_run_works_out_the_pushes_of_no_eq_but_those_it_pushes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(tmp_path / "run", replace(SETTINGS, policy="lowest-energy", max_trials=40))
+    run(tmp_path / "run", replace(SETTINGS, policy="lowest-energy", max_trials=100))
     with open_run(tmp_path / "run") as store:
         assert len({trial.eq for trial in store.trials()}) >= 5
         done = len(list(store.trials()))
-    worked_out: list[bytes] = []
+    worked_out: list[str] = []
 
-    def pushes(molecule: Molecule, positions: Positions, **options: Any) -> list[PushTerms]:
-        worked_out.append(positions.tobytes())
-        return fragments.pushes(molecule, positions, **options)
+    def listed(molecule: Molecule, eq: EQ, *options: Any) -> list[PushTerms]:
+        worked_out.append(eq.id)
+        return offers(molecule, eq, *options)
 
-    monkeypatch.setattr(outlook, "pushes", pushes)
+    monkeypatch.setattr(outlook, "offers", listed)
     list(resume(tmp_path / "run", executor=TOY))
-    # One, to see whether anything is left.
+    # One, to see whether anything is left; what γ an item has is looked up for that one again.
     assert len(worked_out) == 1
     list(resume(tmp_path / "run", max_trials=done + 1, executor=TOY))
     assert len(worked_out) <= 3

@@ -22,7 +22,7 @@ from networks.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
 from networks.identity import fingerprint
 from networks.tasks import Bench, Labelled, Task, TaskResult
 
-SETTINGS = Settings(seed=1, keep_frames=True, max_trials=3)
+SETTINGS = Settings(seed=1, keep_frames=True, max_trials=10)
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,9 @@ def test_a_full_job_comes_back() -> None:
         "max_seconds": 60.0,
         "patience": 20,
         "expand_complexes": True,
+        "effort": "quick",
         "attempts": 2,
+        "gamma_max": 1600.0,
         "keep_frames": True,
         "task_seconds": 30.0,
         "round_size": 4,
@@ -94,7 +96,9 @@ def test_a_full_job_comes_back() -> None:
         max_seconds=60.0,
         patience=20,
         expand_complexes=True,
+        effort="quick",
         attempts=2,
+        gamma_max=1600.0,
         keep_frames=True,
         task_seconds=30.0,
         round_size=4,
@@ -112,6 +116,27 @@ def test_defaults_are_those_of_the_settings() -> None:
     job = job_from({"input": "a.xyz", "gamma": None})
     assert job.settings == Settings()
     assert job_from(tomllib.loads(write_toml(job_values(job)))) == job
+
+
+@pytest.mark.parametrize(
+    ("values", "gamma"),
+    [
+        ({}, 1000.0),
+        ({"window": 300}, 750.0),
+        ({"window": 500}, 1000.0),
+        ({"window": 300, "gamma": 400}, 400.0),
+        ({"window": 300, "step": {"push_steps": 99}}, 750.0),
+    ],
+)
+def test_gamma_follows_the_window_and_stands_in_the_job(
+    values: dict[str, Any], gamma: float
+) -> None:
+    job = job_from({"input": "a.xyz", **values})
+    assert job.settings.step.gamma == gamma
+    written = job_values(job)
+    assert written["gamma"] == gamma
+    # Whoever changes the window of a job that was printed keeps its γ.
+    assert job_from({**written, "window": 100.0}).settings.step.gamma == gamma
 
 
 def test_paths_are_relative_to_the_job_file(tmp_path: Path) -> None:

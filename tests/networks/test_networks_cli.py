@@ -250,7 +250,7 @@ def test_flags_and_job_keys_are_the_same(folder: Path) -> None:
     settings = set(job_values(job_from({"input": "x"}))) | {
         "surface_options", "reference", "reference_options", "policy_options", "target_atoms",
         "window", "bond_depth",
-        "max_trials", "max_gradients", "max_seconds", "patience",
+        "max_trials", "max_gradients", "max_seconds", "patience", "attempts", "gamma_max",
     }  # fmt: skip
     assert flags == (keys | settings) - {"step", "round_size"}
 
@@ -261,7 +261,7 @@ def test_the_help_tells_the_true_defaults(capsys: pytest.CaptureFixture[str]) ->
     settings = Settings()
     defaults = {
         "surface": settings.surface,
-        "gamma": f"{settings.step.gamma:g}",
+        "gamma": "2.5 times --window, at most 1000",
         "seed": settings.seed,
         "policy": settings.policy,
         "terms": settings.terms,
@@ -459,7 +459,9 @@ def test_verbose_tells_what_each_trial_did(
             r"INFO trial 1: EQ0 pushed by [+-]\S+: [^:;]+; new: [^;]+; \d+ gradients", text
         )
         assert "INFO trial 2: EQ0 pushed by" in text
-        assert re.search(r"pushed by \S+: at least one [^;]+; new: EQ1 TS0; \d+ gradients", text)
+        assert re.search(
+            r"pushed by \S+: at least one [^;]+; new: EQ1 TS0; also met: EQ0; \d+ gradients", text
+        )
     assert "DEBUG" not in told[0]
     assert re.search(r"DEBUG round 1: proving transition states, \d+ gradients", told[1])
 

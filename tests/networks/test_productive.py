@@ -223,19 +223,20 @@ def test_the_model_finds_the_rates_it_was_given() -> None:
         rng.uniform(0, 6, m),
     )
     heights, spent = rng.uniform(0.0, 3.0, m), rng.uniform(50.0, 500.0, m)
-    terms = np.zeros((m, 11))
+    terms = np.zeros((m, 13))
     terms[:, 0] = 1.0
     terms[np.arange(m), 1 + pulls] = 1.0
-    terms[repeats > 0, 5 + repeats[repeats > 0]] = 1.0
-    terms[:, 9], terms[:, 10] = doublings, heights
-    true = np.array([np.log(4e-3), 0.5, -0.5, 0.0, 0.0, 0.0, -0.4, -0.8, -1.2, -0.25, -0.3])
+    terms[repeats > 0, 7 + repeats[repeats > 0]] = 1.0
+    terms[:, 11], terms[:, 12] = doublings, heights
+    ways, others = [0.5, -0.5, *[0.0] * 5], [-0.4, -0.8, -1.2, -0.25, -0.3]
+    true = np.array([np.log(4e-3), *ways, *others])
     found = rng.poisson(spent * np.exp(terms @ true)).astype(float)
     fitted, curvature = fit_rates(terms, found, spent)
     errors = np.sqrt(np.diag(np.linalg.inv(curvature)))
     # Only differences of directions matter beside the constant.
     assert fitted[1] - fitted[2] == pytest.approx(1.0, abs=0.2)
-    assert np.abs(fitted[6:] - true[6:]).max() < 0.2
-    assert (np.abs(fitted - true)[6:] < 4.0 * errors[6:]).all()
+    assert np.abs(fitted[8:] - true[8:]).max() < 0.2
+    assert (np.abs(fitted - true)[8:] < 4.0 * errors[8:]).all()
     # Without trials there is only the prior.
     prior, _ = fit_rates(terms[:0], found[:0], spent[:0])
     assert np.exp(prior[0]) == pytest.approx(1e-3)
@@ -286,8 +287,8 @@ def test_among_equals_chance_decides() -> None:
 
 
 def test_what_is_not_finite_is_refused() -> None:
-    terms, found, spent = np.ones((3, 11)), np.ones(3), np.full(3, 100.0)
-    terms[1, 10] = np.nan
+    terms, found, spent = np.ones((3, 13)), np.ones(3), np.full(3, 100.0)
+    terms[1, 12] = np.nan
     with pytest.raises(AfirError, match="could not be fitted"):
         fit_rates(terms, found, spent)
 

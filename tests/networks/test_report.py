@@ -24,9 +24,11 @@ from networks.codec import pack
 from networks.events import RoundDone
 from networks.executor import SerialExecutor
 from networks.records import EQ, Complete, Model, StoppedBy
+from networks.remains import Remains
 from networks.report import heading, load_run, show_object
 from networks.settings import Settings
 from networks.tables import graph_lines, sections
+from networks.unseen import unseen
 
 NUMBER = (int, float)
 STRUCTURE = {
@@ -52,6 +54,17 @@ OBJECT = {
     "gradients": {"total": int, "counted": int, "stages": Mapping},
     "seconds": float,
     "complete": {"anything_left": bool, "stopped_by": str},
+    "unseen": {
+        "observed": int,
+        "met_once": int,
+        "met_twice": int,
+        "trials": int,
+        "estimate": float,
+        "low": float,
+        "high": float,
+    },
+    "pushes": {"listed": int, "left": int},
+    "window": {"kj_mol": float, "trials_above": int, "eqs_above": int},
 }
 
 
@@ -70,7 +83,10 @@ def _check(value: Any, wanted: Any, where: str) -> None:
 
 
 def test_keys_and_types_are_those_that_are_documented() -> None:
-    shown = json.loads(json.dumps(show_object(drawn_run())))
+    remains = Remains(unseen([1, 1, 2, 5], 30), 1, 40, 10)
+    limited = Settings(window_kj_mol=300.0)
+    run = replace(drawn_run(), remains=remains, settings=limited)
+    shown = json.loads(json.dumps(show_object(run)))
     _check(shown, OBJECT, "show")
     assert shown["schema_version"] == 1
     for structure in (*shown["eq"], *shown["ts"], *shown["dc"]):
@@ -276,25 +292,13 @@ def test_advice_fits_what_stopped_the_run(stopped: StoppedBy, words: str) -> Non
 
 def test_advice_fits_on_a_line() -> None:
     run = replace(drawn_run(StoppedBy.NOTHING_LEFT), settings=Settings(terms=1))
-    assert advice(run, Path("run.db"))[1] == (
+    assert advice(run, Path("run.db"))[0] == (
         "A new run with γ above 1000 kJ/mol, another seed, --terms 2 or --expand-complexes may "
         "find more."
     )
     for stopped in StoppedBy:
         run = replace(run, summary=replace(run.summary, complete=Complete(True, stopped)))
         assert max(map(len, advice(run, Path("butadiene.db")))) <= 100
-
-
-def test_advice_counts_the_pushes_that_the_surface_failed() -> None:
-    run = drawn_run(StoppedBy.NOTHING_LEFT)
-
-    def said(trials: dict[Outcome, int]) -> str:
-        return advice(replace(run, summary=replace(run.summary, trials=trials)), Path("run"))[0]
-
-    assert said({Outcome.FOUND: 7, Outcome.TIMED_OUT: 1}) == "Every push was tried."
-    assert said({Outcome.FOUND: 7, Outcome.SURFACE_FAILED: 3}) == (
-        "Every push was tried, but in 3 of 10 trials the surface gave no energy."
-    )
 
 
 @pytest.mark.parametrize(

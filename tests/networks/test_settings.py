@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -90,3 +91,33 @@ def test_atoms_outside_the_molecule_are_refused() -> None:
         Settings(targets=(3,)).check(water)
     with pytest.raises(InputError, match="3 atoms"):
         Settings(wanted=((0.0, 0.0, 0.0),)).check(water)
+
+
+@pytest.mark.parametrize(
+    ("window", "gamma"), [(None, 1000.0), (300.0, 750.0), (400.0, 1000.0), (500.0, 1000.0)]
+)
+def test_gamma_follows_the_window_unless_it_is_given(window: float | None, gamma: float) -> None:
+    settings = Settings(window_kj_mol=window)
+    assert settings.step == StepSettings(gamma=gamma)
+    assert Settings.from_dict({"window_kj_mol": window}) == settings
+    assert Settings.from_dict({"window_kj_mol": window, "step": {}}) == settings
+    assert Settings.from_dict(settings.to_dict()) == settings
+    # Whoever makes step settings in Python chooses γ with them.
+    for given in (StepSettings(), StepSettings(gamma=600.0)):
+        assert Settings(window_kj_mol=window, step=given).step is given
+    given = {"window_kj_mol": window, "step": {"gamma": 600.0}}
+    assert Settings.from_dict(given).step.gamma == 600.0
+    few = Settings.from_dict({"window_kj_mol": window, "step": {"push_steps": 99}})
+    assert few.step == StepSettings(gamma=gamma, push_steps=99)
+
+
+def test_gamma_stays_when_the_window_is_changed() -> None:
+    narrow = Settings(window_kj_mol=300.0)
+    assert replace(narrow, window_kj_mol=None).step.gamma == 750.0
+    assert replace(Settings(), window_kj_mol=100.0).step.gamma == 1000.0
+
+
+def test_the_hardest_repeat_is_compared_with_the_gamma_of_the_window() -> None:
+    assert Settings(window_kj_mol=200.0, gamma_max=600.0).tried.gamma_factor == 1.2
+    with pytest.raises(InputError, match="at least γ, 500 kJ/mol"):
+        Settings(window_kj_mol=200.0, gamma_max=400.0)

@@ -27,6 +27,7 @@ from toyworld import (
     trial,
 )
 
+from afir.displacements import Kick, Uphill
 from afir.errors import InputError
 from afir.force import ForceTerm
 from afir.stationary import Candidate, Outcome
@@ -146,15 +147,16 @@ def test_what_was_found_is_read_back(tmp_path: Path) -> None:
                     assert value == again
         trials = list(store.trials())
         assert trials == [event.trial for event in told if isinstance(event, TrialDone)]
-        assert all(isinstance(term, ForceTerm) for t in trials for term in t.terms)
+        assert all(isinstance(term, ForceTerm | Uphill | Kick) for t in trials for term in t.terms)
         rejected = [event.dismissed.reason for event in told if isinstance(event, Rejected)]
         assert [d.reason for d in store.dismissed() if d.node is None] == rejected
         used = list(store.used())
         assert [(item, left) for item, left, _ in used] == [
             (Item(t.eq, t.push), t.pushes_left) for t in trials
         ]
-        assert [item for item, _, missed in used if missed] == [
-            Item(t.eq, t.push) for t in trials if t.crossed and t.outcome is Outcome.NO_SADDLE
+        forced = [t for t in trials if isinstance(t.terms[0], ForceTerm)]
+        assert [item for item, _, result in used if result.name == "MISSED"] == [
+            Item(t.eq, t.push) for t in forced if t.crossed and t.outcome is Outcome.NO_SADDLE
         ]
         # Every push of an EQ is used once, and the last of them leaves none.
         for id in {item.eq for item, _, _ in used}:
@@ -266,7 +268,7 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     connection.execute("UPDATE run SET schema_version = 99")
     connection.commit()
     connection.close()
-    with pytest.raises(InputError, match="schema version 3, got 99"):
+    with pytest.raises(InputError, match="schema version 4, got 99"):
         open_run(tmp_path / "run")
 
 

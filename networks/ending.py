@@ -1,0 +1,67 @@
+"""How a run ended, in sentences: what is left, what its window cut off, what is still unseen."""
+
+from __future__ import annotations
+
+from math import ceil, floor
+
+from afir.stationary import Outcome
+from networks.records import StoppedBy
+from networks.report import Run
+from networks.unseen import Unseen
+
+_NEGLIGIBLE = 0.05  # of a transition state
+
+
+def ending(run: Run) -> list[str]:
+    """How complete a run is: sentences, without those that have nothing to tell."""
+    sentences = [_pushes(run), _window(run), _unseen(run.remains.unseen)]
+    return [sentence for sentence in sentences if sentence]
+
+
+def _pushes(run: Run) -> str:
+    """How many pushes there are, and how many are left."""
+    remains, summary = run.remains, run.summary
+    complete = summary.complete
+    count, left = remains.pushes, remains.pushes_left
+    every = f"All {count} pushes were tried" if count else "Every push was tried"
+    if complete.stopped_by is StoppedBy.NOTHING_LEFT:
+        trials = sum(summary.trials.values())
+        failed = summary.trials.get(Outcome.SURFACE_FAILED, 0)
+        but = f", but in {failed} of {trials} trials the surface gave no energy" if failed else ""
+        return f"{every}{but}."
+    if not count:
+        return ""
+    if left:
+        return f"{left} of the {count} pushes of the structures so far are left and may find more."
+    return f"{every}; further attempts are left." if complete.anything_left else f"{every}."
+
+
+def _window(run: Run) -> str:
+    """What lies above the window."""
+    window = run.settings.window_kj_mol
+    if window is None:
+        return ""
+    trials = run.summary.trials.get(Outcome.OUTSIDE_WINDOW, 0)
+    eqs = run.remains.eqs_above
+    if not trials and not eqs:
+        return f"No trial ended above the window of {window:g} kJ/mol, and no EQ lies there."
+    return (
+        f"Above the window of {window:g} kJ/mol {trials} trial{'s' * (trials != 1)} ended and "
+        f"{eqs} EQ{'s were' if eqs != 1 else ' was'} not pushed."
+    )
+
+
+def _unseen(unseen: Unseen) -> str:
+    """How many transition states are still unseen."""
+    if not unseen.trials:
+        return ""
+    if unseen.estimate is None or unseen.low is None or unseen.high is None:
+        return (
+            "No transition state between two structures was met: how many are unseen is not known."
+        )
+    low, high = floor(unseen.low), ceil(unseen.high - _NEGLIGIBLE)
+    number = f"about {unseen.estimate:.0f} ({low} to {high})" if high > 0 else "hardly any"
+    return (
+        f"Such trials can find {number} transition states beyond the {unseen.observed} known "
+        "(Chao's estimate)."
+    )

@@ -1,0 +1,103 @@
+"""What a run has left: pushes, what lies above its window, transition states that are unseen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from afir.displacements import Kick, Term
+from networks.dismissals import Dismissals
+from networks.flags import LOOP, flags_of
+from networks.network import ReactionNetwork
+from networks.outlook import Outlook
+from networks.records import StoppedBy, Trial
+from networks.store import Store
+from networks.unseen import Unseen, unseen
+
+
+@dataclass(frozen=True)
+class Remains:
+    """What a run has left.
+
+    Attributes
+    ----------
+    unseen
+        How many transition states are still to be met, as far as can be told from how often each
+        of the others was.
+    eqs_above
+        How many EQs lie above the window and were not pushed.
+    pushes, pushes_left
+        How many pushes there are of the EQs so far that are worth it, and how many of them were
+        never tried; random displacements, of which there is no end, are none. None where they
+        were not counted.
+    """
+
+    unseen: Unseen = field(default_factory=Unseen)
+    eqs_above: int = 0
+    pushes: int | None = None
+    pushes_left: int | None = None
+
+
+def remains_of(store: Store, network: ReactionNetwork, *, count_pushes: bool) -> Remains:
+    """What a run has left.
+
+    Parameters
+    ----------
+    store
+        The run.
+    network
+        What is known.
+    count_pushes
+        Whether to count pushes: those of each EQ that was not pushed yet must be worked out.
+    """
+    trials = list(store.trials())
+    outlook = Outlook(store, network, Dismissals(store.molecule))
+    ceiling = outlook.ceiling if network.eqs else None
+    tss = network.tss.values()
+    # A loop leads nowhere else, and the tables leave it out; a saddle point on a flat turn is
+    # no transition state.
+    wanted = {
+        ts.id
+        for ts in tss
+        if LOOP not in flags_of(ts) and (ceiling is None or ts.energy <= ceiling)
+    }
+    counts, pushes = incidence(trials, wanted)
+    pushed = {trial.eq for trial in trials}
+    above = 0
+    if ceiling is not None:
+        above = sum(eq.energy > ceiling and eq.id not in pushed for eq in network.eqs.values())
+    found = Remains(unseen(counts.values(), pushes), above)
+    if not count_pushes:
+        return found
+    listed = {push for push in map(_push, trials) if not isinstance(push[1][0], Kick)}
+    left = 0
+    if store.summary().complete.stopped_by is not StoppedBy.NOTHING_LEFT:
+        left = _never_tried(outlook)
+    return Remains(found.unseen, above, len(listed) + left, left)
+
+
+def incidence(trials: Iterable[Trial], wanted: Collection[str]) -> tuple[Mapping[str, int], int]:
+    """In how many pushes each of the wanted transition states was met, and how many there were.
+
+    Further attempts of the same push count as one with it: what one has met the next meets again,
+    which would make all look better known than they are.
+    """
+    met: dict[tuple[str, tuple[Term, ...]], set[str]] = {}
+    for trial in trials:
+        met.setdefault(_push(trial), set()).update(trial.met)
+    return Counter(id for ids in met.values() for id in ids if id in wanted), len(met)
+
+
+def _push(trial: Trial) -> tuple[str, tuple[Term, ...]]:
+    """What was tried on which EQ."""
+    return trial.eq, trial.terms
+
+
+def _never_tried(outlook: Outlook) -> int:
+    """How many pushes were never tried."""
+    outlook.read()
+    frontier = outlook.frontier(1)
+    if not outlook.is_first(frontier):
+        return 0
+    return sum(len(frontier.left(id)) for id in list(frontier.eqs))

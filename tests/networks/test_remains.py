@@ -1,0 +1,202 @@
+"""What a run has left to try, what its window cut off, and how much it says is still unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from drawn_network import drawn_run
+from toyworld import MOLECULE, SETTINGS, ToyBench, structure
+
+from afir.displacements import Kick, Term
+from afir.force import ForceTerm
+from afir.stationary import Outcome
+from afir.units import KJ_PER_MOL
+from networks import explore, open_run, resume
+from networks.advice import advice
+from networks.dismissals import Dismissals
+from networks.ending import ending
+from networks.executor import SerialExecutor
+from networks.outlook import Outlook
+from networks.records import StoppedBy, Trial
+from networks.remains import Remains, incidence
+from networks.report import Run, load_run, show_object
+from networks.settings import Settings
+from networks.unseen import Unseen, unseen
+
+TOY = SerialExecutor(ToyBench())
+PUSH: tuple[Term, ...] = (ForceTerm((0,), (1,), 1),)
+PULL: tuple[Term, ...] = (ForceTerm((0,), (1,), -1),)
+
+
+def trial(number: int, terms: tuple[Term, ...], *met: str, eq: str = "EQ0") -> Trial:
+    """A trial that met these."""
+    return Trial(
+        number, 1, eq, number, terms, (0,), Outcome.FOUND, True, {}, 0.0, (), met=("EQ0", *met)
+    )
+
+
+def test_a_transition_state_is_met_once_in_a_push_however_often_that_is_tried() -> None:
+    trials = [
+        trial(1, PUSH, "TS0", "TS1"),
+        trial(2, PUSH, "TS0"),  # the same push once more
+        trial(3, PUSH, "TS0", eq="EQ1"),
+        trial(4, PULL, "TS0", "TS2"),
+        trial(5, (Kick(0),), "TS1"),
+        trial(6, (Kick(1),), "TS1"),
+        trial(7, (Kick(2),)),
+    ]
+    assert incidence(trials, {"TS0", "TS1"}) == ({"TS0": 3, "TS1": 3}, 6)
+
+
+def test_loops_and_what_lies_above_the_window_do_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    list(explore(MOLECULE, structure(0), SETTINGS, path, executor=TOY))
+    with open_run(path) as store:
+        network, trials = store.load_network(), list(store.trials())
+    steps = {id for id, ts in network.tss.items() if ts.ends[0] != ts.ends[1]}
+    assert 0 < len(steps) < len(network.tss)
+    counts, pushes = incidence(trials, steps)
+    assert set(counts) == steps
+    assert pushes < len(trials)
+    assert load_run(path).remains.unseen == unseen(counts.values(), pushes)
+    # A window that is made narrower later.
+    energies = sorted(ts.energy for ts in network.tss.values())
+    middle = (energies[len(energies) // 2] - network.eqs["EQ0"].energy) / KJ_PER_MOL
+    list(resume(path, window_kj_mol=middle, max_trials=len(trials), executor=TOY))
+    low = {id for id in steps if network.tss[id].energy <= energies[len(energies) // 2]}
+    assert 0 < len(low) < len(steps)
+    counts, pushes = incidence(trials, low)
+    assert load_run(path).remains.unseen == unseen(counts.values(), pushes)
+
+
+def test_pushes_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    list(explore(MOLECULE, structure(0), replace(SETTINGS, max_trials=7), path, executor=TOY))
+
+    def listed() -> int:
+        with open_run(path) as store:
+            network = store.load_network()
+            outlook = Outlook(store, network, Dismissals(MOLECULE))
+            worth = [node for node in network.eqs.values() if not node.flags]
+            return sum(len(outlook.pushes(node)) for node in worth)
+
+    remains = load_run(path, count_pushes=True).remains
+    assert (remains.pushes, remains.pushes_left) == (listed(), listed() - 7)
+    assert load_run(path).remains.pushes is None
+    list(resume(path, max_trials=None, executor=TOY))
+    whole = load_run(path, count_pushes=True)
+    assert (whole.remains.pushes, whole.remains.pushes_left) == (listed(), 0)
+    assert sum(whole.summary.trials.values()) > listed()
+
+
+def test_a_run_that_has_tried_everything_once_has_no_push_left(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    list(explore(MOLECULE, structure(0), SETTINGS, path, executor=TOY))
+    count = load_run(path, count_pushes=True).remains.pushes
+    assert count is not None
+    again = replace(SETTINGS, max_trials=count + 3)
+    list(explore(MOLECULE, structure(0), again, tmp_path / "again", executor=TOY))
+    run = load_run(tmp_path / "again", count_pushes=True)
+    assert (run.remains.pushes, run.remains.pushes_left) == (count, 0)
+    assert ending(run)[0] == f"All {count} pushes were tried; further attempts are left."
+
+
+def test_what_the_window_cuts_off_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    settings = replace(SETTINGS, window_kj_mol=60.0)
+    list(explore(MOLECULE, structure(0), settings, path, executor=TOY))
+    run = load_run(path)
+    with open_run(path) as store:
+        pushed = {trial.eq for trial in store.trials()}
+    eqs = run.network.eqs
+    high = [id for id, node in eqs.items() if node.energy > eqs["EQ0"].energy + 60 * KJ_PER_MOL]
+    assert high
+    assert not pushed & set(high)
+    assert run.remains.eqs_above == len(high)
+
+
+def ended(stopped: StoppedBy, remains: Remains, **settings: float) -> Run:
+    """A run that ended like this, with three trials that the surface failed."""
+    run = drawn_run(stopped)
+    trials = {Outcome.FOUND: 27, Outcome.OUTSIDE_WINDOW: 12, Outcome.SURFACE_FAILED: 3}
+    return replace(
+        run,
+        settings=Settings(**settings),  # type: ignore[arg-type]
+        summary=replace(run.summary, trials=trials),
+        remains=remains,
+    )
+
+
+MORE = unseen([1, 1, 1, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10], 42)
+
+
+def test_the_end_of_a_run_is_told() -> None:
+    done = ended(StoppedBy.NOTHING_LEFT, Remains(MORE, 5, 39, 0), window_kj_mol=300.0)
+    assert ending(done) == [
+        "All 39 pushes were tried, but in 3 of 42 trials the surface gave no energy.",
+        "Above the window of 300 kJ/mol 12 trials ended and 5 EQs were not pushed.",
+        "Such trials can find about 2 (0 to 16) transition states beyond the 14 known (Chao's "
+        "estimate).",
+    ]
+    limit = ended(StoppedBy.TRIALS, Remains(MORE, 1, 90, 48), window_kj_mol=300.0)
+    assert ending(limit)[:2] == [
+        "48 of the 90 pushes of the structures so far are left and may find more.",
+        "Above the window of 300 kJ/mol 12 trials ended and 1 EQ was not pushed.",
+    ]
+    assert ending(limit)[2] == ending(done)[2]
+
+
+def test_the_end_of_a_run_without_a_window_or_a_transition_state() -> None:
+    none = ended(StoppedBy.NOTHING_LEFT, Remains(Unseen(trials=39), 0, 39, 0))
+    assert ending(none)[1:] == [
+        "No transition state between two structures was met: how many are unseen is not known."
+    ]
+    sure = ended(StoppedBy.NOTHING_LEFT, Remains(unseen([30], 200), 0, 39, 0))
+    assert ending(sure)[1] == (
+        "Such trials can find hardly any transition states beyond the 1 known (Chao's estimate)."
+    )
+    begun = drawn_run(StoppedBy.TRIALS)
+    begun = replace(begun, summary=replace(begun.summary, trials={}), remains=Remains())
+    assert ending(begun) == []
+    bare = ended(StoppedBy.NOTHING_LEFT, Remains(MORE))
+    bare = replace(bare, summary=replace(bare.summary, trials={Outcome.FOUND: 4}))
+    assert ending(bare)[0] == "Every push was tried."
+    free = replace(bare, settings=Settings(window_kj_mol=300.0))
+    assert ending(free)[1] == "No trial ended above the window of 300 kJ/mol, and no EQ lies there."
+
+
+def every_end() -> Iterator[Run]:
+    """Runs of all kinds, with numbers of several digits."""
+    many = unseen([1] * 30 + [2] * 4 + [9] * 90, 4000)
+    for stopped in StoppedBy:
+        for left in (0, 1234):
+            yield ended(stopped, Remains(many, 123, 5678, left), window_kj_mol=300.0)
+
+
+def test_the_end_fits_on_a_line_and_is_followed_by_advice() -> None:
+    for run in every_end():
+        assert max(map(len, ending(run))) <= 100
+        assert not set(ending(run)) & set(advice(run, Path("run.db")))
+
+
+@pytest.mark.parametrize("window", [None, 300.0])
+def test_the_same_is_in_the_json_object(window: float | None) -> None:
+    run = replace(
+        ended(StoppedBy.TRIALS, Remains(MORE, 5, 90, 48)), settings=Settings(window_kj_mol=window)
+    )
+    shown = show_object(run)
+    assert shown["unseen"] == {
+        "observed": 14,
+        "met_once": 4,
+        "met_twice": 2,
+        "trials": 42,
+        "estimate": MORE.estimate,
+        "low": MORE.low,
+        "high": MORE.high,
+    }
+    assert shown["pushes"] == {"listed": 90, "left": 48}
+    assert shown["window"] == {"kj_mol": window, "trials_above": 12, "eqs_above": 5}
+    assert show_object(drawn_run(StoppedBy.INTERRUPTED, []))["unseen"]["estimate"] is None
