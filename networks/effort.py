@@ -21,19 +21,22 @@ class Effort:
         How much harder than γ a push that crosses nothing is pushed in the end.
     kicks
         Random displacements go on until so many for each structure, in a row, have brought nothing
-        new.
+        new, and `fewest_kicks` at least.
+    fewest_kicks
+        See there: few structures are known at first.
     """
 
     modes: int
     attempts: int
     gamma_factor: float
     kicks: int
+    fewest_kicks: int
 
 
 EFFORTS = {
-    "quick": Effort(modes=6, attempts=1, gamma_factor=1.0, kicks=0),
-    "normal": Effort(modes=24, attempts=1, gamma_factor=2.0, kicks=5),
-    "thorough": Effort(modes=1000, attempts=3, gamma_factor=4.0, kicks=30),
+    "quick": Effort(modes=6, attempts=1, gamma_factor=1.0, kicks=0, fewest_kicks=0),
+    "normal": Effort(modes=24, attempts=1, gamma_factor=2.0, kicks=5, fewest_kicks=40),
+    "thorough": Effort(modes=1000, attempts=3, gamma_factor=4.0, kicks=30, fewest_kicks=240),
 }
 """The efforts by name. Fitted on maps of H2CO, H2O2, HNCO, HONO and NH2OH."""
 

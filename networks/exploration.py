@@ -230,6 +230,7 @@ class Exploration:
         for item in plan.items:
             eq = self._network.eqs[item.eq]
             # A limit that was changed may have closed an EQ whose round had begun.
+            first = False
             if item.push in frontier.left(item.eq):
                 terms = frontier.take(item)
                 first = self._outlook.is_first(frontier)
@@ -238,7 +239,7 @@ class Exploration:
                 terms = offered(self._outlook.pushes(eq), item.push)
                 left.append(None)
             seed = (self._settings.seed, TRIAL, eq.number, item.push)
-            gamma = self._outlook.gamma(item)
+            gamma = None if first else self._outlook.gamma(item)
             tasks.append(Push(eq.point(), terms, plan.ceiling, seed, gamma))
         return Round(
             plan,

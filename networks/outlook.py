@@ -84,7 +84,7 @@ class Outlook:
         """What there may be when everything was tried once, worked out as it is asked for."""
         settings = self._settings
         effort = settings.tried
-        enough = effort.kicks * sum(1 for _ in self._expanded())
+        enough = max(effort.kicks * sum(1 for _ in self._expanded()), effort.fewest_kicks)
         if settings.targets is None and self._store.barren_kicks(KICKS) < enough:
             yield further_kicks(self._store.used(), self._expanded())
         # Searches cost no gradient that counts where there is a reference.
