@@ -35,8 +35,8 @@ class Effort:
 
 EFFORTS = {
     "quick": Effort(modes=6, attempts=1, gamma_factor=1.0, kicks=0, fewest_kicks=0),
-    "normal": Effort(modes=24, attempts=1, gamma_factor=2.0, kicks=5, fewest_kicks=40),
-    "thorough": Effort(modes=1000, attempts=3, gamma_factor=4.0, kicks=30, fewest_kicks=240),
+    "normal": Effort(modes=24, attempts=1, gamma_factor=2.0, kicks=5, fewest_kicks=30),
+    "thorough": Effort(modes=1000, attempts=3, gamma_factor=4.0, kicks=30, fewest_kicks=180),
 }
 """The efforts by name. Fitted on maps of H2CO, H2O2, HNCO, HONO and NH2OH."""
 

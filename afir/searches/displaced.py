@@ -24,7 +24,7 @@ from afir.stationary import Candidate, Outcome, StationaryPoint, TrialResult
 # that are known, larger ones astray; on HNCO, HONO and NH2OH 0.3, 0.6, 0.9 and two mixtures were
 # tried.
 _KICKS = (0.6, 0.9)
-_KICK_STEPS = 60  # gradients of its search: another displacement is cheaper than a long one
+_KICK_STEPS = 50  # gradients of its search: another displacement is cheaper than a long one
 _CLASH = 0.55  # of the sum of the radii: atoms that come nearer are drawn anew
 _DRAWS = 100
 
