@@ -116,6 +116,25 @@ def branch(
     return Branch(tuple(walk.points), walk.monotone, end)
 
 
+@dataclass(frozen=True)
+class _Tried:
+    """What became of a step.
+
+    Attributes
+    ----------
+    fell
+        Whether it was taken.
+    missed
+        (3n,) what the model did not foretell of the gradient, in eV/Å; means nothing with an error.
+    error
+        What the surface said where it failed.
+    """
+
+    fell: bool
+    missed: Vector
+    error: str = ""
+
+
 class _Walk:
     """One side of a path, point by point.
 
@@ -165,54 +184,52 @@ class _Walk:
             CONVERGED where the path has arrived, DISSOCIATED where its fragments have gone apart,
             else why it ended.
         """
-        settings = self._settings
         step = self._first()
         length = max(self._size(step), _START_STEP)
         line: Line | None = None
-        time = 0.0
-        refused = 0
+        time, refused = 0.0, 0
         near, resume = _CLOSE, 0
-        for count in range(settings.irc_steps):
+        for count in range(self._settings.irc_steps):
             size = self._size(step)
-            try:
-                fell, missed = yield from self._go(step)
-            except SurfaceError as failure:
-                refused += 1
-                if refused > _PATIENCE:
-                    return self._foot(Outcome.SURFACE_FAILED, str(failure))
-                fell, missed = False, step
-            else:
-                refused = 0
-            if not fell and not self.points:
+            tried = yield from self._go(step)
+            refused = refused + 1 if tried.error else 0
+            if refused > _PATIENCE:
+                return self._foot(Outcome.SURFACE_FAILED, tried.error)
+            if not self.points:
                 # Off the saddle point there is no slope to follow yet, only its mode.
                 step = 0.5 * step
                 if self._size(step) < _NEAREST:
-                    return self._foot(Outcome.SURFACE_FAILED if refused else Outcome.IRC_FAILED)
+                    failed = Outcome.SURFACE_FAILED if tried.error else Outcome.IRC_FAILED
+                    return self._foot(failed, tried.error)
                 continue
-            if not fell and size <= 1.01 * _SHORTEST and not refused:
+            if tried.fell:
+                ended = self._ended()
+                if ended is not None:
+                    return self._foot(ended)
+                if line is not None:
+                    length = _paced(length, line.beside(tried.missed, time) / size)
+            elif size <= 1.01 * _SHORTEST and not tried.error:
                 # At the foot of the path noise may lift a point; on a slope it is no path.
                 self.monotone = bool(np.abs(self._gradient).max() < _FOOT)
                 return self._foot(Outcome.CONVERGED)
-            if not fell:
+            else:
                 length = max(_REFUSED * min(size, length), _SHORTEST)
-            elif line is not None:
-                astray = line.beside(missed, time) / size
-                if astray > _ASTRAY:
-                    length = max(_SHORTER * length, _SHORTEST)
-                elif astray < _CLOSELY:
-                    length = min(_LONGER * length, _LONGEST)
-            if fell and dissociated(self._molecule, self._x, settings.dissociation):
-                return self._foot(Outcome.DISSOCIATED)
-            if self._convex and np.abs(self._gradient).max() < settings.minimum_gradient:
-                return self._foot(Outcome.CONVERGED)
             line = Line.of(self._hessian, self._gradient, self._x, self._root)
-            if fell and count >= resume and self._convex >= _CONVEX and _in_basin(line, near):
+            if tried.fell and count >= resume and self._convex >= _CONVEX and _in_basin(line, near):
                 found = yield from self._taken_over(line)
                 if found is not None:
                     return found
                 near, resume = _CLOSER * near, count + 1 + _WAIT
             step, time = line.step(length, _LONGEST_ATOM)
         return self._foot(Outcome.STEPS)
+
+    def _ended(self) -> Outcome | None:
+        """How the path ends where it is; None when it goes on."""
+        if dissociated(self._molecule, self._x, self._settings.dissociation):
+            return Outcome.DISSOCIATED
+        flat = np.abs(self._gradient).max() < self._settings.minimum_gradient
+        # Where the slope still grows, it is flat because the top is near.
+        return Outcome.CONVERGED if self._convex and flat else None
 
     def _first(self) -> Vector:
         """The displacement off the top: so far that the energy falls by what can be told."""
@@ -221,31 +238,32 @@ class _Walk:
         size = float(np.clip(np.sqrt(2.0 * _FALL / curvature), _SHORTEST_FIRST, _LONGEST_FIRST))
         return min(size, _FIRST_ATOM / longest(direction)) * direction
 
-    def _go(self, step: Vector) -> Search[tuple[bool, Vector]]:
-        """Try a step: whether it was taken, and what the model missed of the gradient there."""
+    def _go(self, step: Vector) -> Search[_Tried]:
+        """Try a step, and take it if the energy falls."""
         molecule, x = self._molecule, self._x
         parts = components(molecule, x)
         trial = x + step.reshape(x.shape)
         if len(parts) > 1:
             trial = rigid_step(x, step.reshape(x.shape), parts)
-        evaluation = yield trial[None]
+        try:
+            evaluation = yield trial[None]
+        except SurfaceError as failure:
+            return _Tried(False, step, str(failure))
         energy = float(evaluation.energies[0])
         gradient = internal_part(trial, evaluation.gradients[0])
         # What was learnt of an atom turns with its surroundings.
         turns = local_turns(surroundings(molecule, x), x, trial)
-        seen = turned_back(turns, gradient).ravel()
-        change = seen - self._gradient
+        change = turned_back(turns, gradient).ravel() - self._gradient
         missed: Vector = change - self._hessian @ step
-        hessian = self._updated(step, change)
+        self._hessian = self._updated(step, change)
         if energy > self._energy + _RISE or not self._ahead(trial, step):
-            self._hessian = hessian
-            return False, missed
+            return _Tried(False, missed)
         if self.points:
             self._convex = self._convex + 1 if float(change @ step) > 0.0 else 0
-        self._hessian = turned_hessian(turns, hessian)
+        self._hessian = turned_hessian(turns, self._hessian)
         self._x, self._energy, self._gradient = trial, energy, gradient.ravel()
         self.points.append(PathPoint(trial, energy, gradient))
-        return True, missed
+        return _Tried(True, missed)
 
     def _updated(self, step: Vector, change: Vector) -> Matrix:
         """The Hessian after a step and the change of the gradient that it made."""
@@ -311,6 +329,13 @@ class _Walk:
     def _size(self, step: Vector) -> float:
         """The mass-weighted length of a step (3n,) in amu^½ Å."""
         return float(np.linalg.norm(step * self._root))
+
+
+def _paced(length: float, astray: float) -> float:
+    """The length of the next step, after one that ended so far astray, in parts of its own."""
+    if astray > _ASTRAY:
+        return max(_SHORTER * length, _SHORTEST)
+    return min(_LONGER * length, _LONGEST) if astray < _CLOSELY else length
 
 
 def _in_basin(line: Line, near: float) -> bool:
