@@ -20,10 +20,13 @@ from networks.records import EQ, Item, Trial
 _DIRECTIONS = ((1,), (-1,), (1, 1), (-1, 1), (-1, -1))  # which forces act together
 _WAYS = len(_DIRECTIONS) + 2  # those, climbing a mode, and leaving at random
 _REPEATS = 3  # a kind tried so often before, or oftener
+_CLIMB = 0.7  # climbs cost little: twice as much for a gradient is expected of them at first
 # Terms of the logarithm of what a gradient brings: a constant, what is done, how often
 # the kind was tried, doublings of the trials on the species, eV above the start.
 # Before anything is known: a find for a thousand gradients, less the oftener tried and the higher.
-_PRIOR = np.array([np.log(1e-3), *[0.0] * _WAYS, -0.5, -1.0, -1.5, -0.2, -0.2])
+_PRIOR = np.array(
+    [np.log(1e-3), *[0.0] * len(_DIRECTIONS), _CLIMB, 0.0, -0.5, -1.0, -1.5, -0.2, -0.2]
+)
 _WIDTHS = np.array([3.0, *[0.7] * _WAYS, *[0.5] * _REPEATS, 0.2, 0.2])
 _RECORD = 3.0  # finds: how slowly a species' own record replaces what is expected of it
 _FIT_STEPS = 200
