@@ -22,6 +22,7 @@ from afir.stationary import StationaryPoint
 UPHILL = 0.15
 """Å (norm): how far up a mode a search begins."""
 
+_FEWEST_ATOMS = 3  # two atoms have no saddle point
 _ALIKE = 2e-3  # Å⁻¹: both ways of a mode are equivalent when no inverse distance differs more
 
 
@@ -93,6 +94,8 @@ def climbs(molecule: Molecule, point: StationaryPoint, most: int) -> list[Uphill
     most
         How many modes at most, the softest.
     """
+    if molecule.n_atoms < _FEWEST_ATOMS:
+        return []
     found = []
     for mode in range(min(most, len(point.wavenumbers))):
         both = [Uphill(mode, direction) for direction in (1, -1)]

@@ -6,7 +6,7 @@ from math import ceil
 from pathlib import Path
 
 from afir.errors import InputError
-from networks.records import StoppedBy
+from networks.records import COMPLEX, StoppedBy
 from networks.report import Run
 from networks.routes import lowest_route
 
@@ -32,14 +32,19 @@ def advice(run: Run, path: Path) -> list[str]:
     elif stopped is StoppedBy.WANTED:
         found += _way_to_wanted(run, path)
     else:
-        choices = [f"γ above {settings.step.gamma:g} kJ/mol", "another seed"]
+        hardest = settings.step.gamma * settings.tried.gamma_factor
+        choices = [f"γ above {hardest:g} kJ/mol", "another seed"]
+        if settings.effort != "thorough":
+            choices.insert(0, "--effort thorough")
         if settings.window_kj_mol is not None:
             choices.insert(0, f"--window above {settings.window_kj_mol:g}")
         if settings.terms == 1:
             choices.append("--terms 2")
-        if not settings.expand_complexes:
+        complexes = any(COMPLEX in eq.flags for eq in run.network.eqs.values())
+        if complexes and not settings.expand_complexes:
             choices.append("--expand-complexes")
-        found.append(f"A new run with {_either(choices)} may find more.")
+        # The four that are likeliest to bring something: a line holds no more.
+        found.append(f"A new run with {_either(choices[:4])} may find more.")
     return [
         *found,
         f"`afir show {path}` lists everything.",

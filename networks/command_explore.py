@@ -185,9 +185,11 @@ def explore(job: Path | None, **flags: Any) -> int:
     _try_surfaces(settings, molecule)
     resolved = write_toml(resolved_job(asked, molecule))
     events = exploration(molecule, positions, settings, output, workers=asked.workers, job=resolved)
+    gamma, factor = settings.step.gamma, settings.tried.gamma_factor
+    harder = f" and in the end {factor * gamma:g}" if factor > 1.0 else ""
     click.echo(
-        f"Exploring {molecule.name} on {_surfaces(settings)} with γ up to "
-        f"{settings.step.gamma:g} kJ/mol, into {output}",
+        f"Exploring {molecule.name} on {_surfaces(settings)} with γ up to {gamma:g}{harder} "
+        f"kJ/mol, into {output}",
         err=True,
     )
     return _follow(events, output, Tally(molecule, None, settings.reference))

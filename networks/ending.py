@@ -7,14 +7,13 @@ from math import ceil, floor
 from afir.stationary import Outcome
 from networks.records import StoppedBy
 from networks.report import Run
-from networks.unseen import Unseen
 
 _NEGLIGIBLE = 0.05  # of a transition state
 
 
 def ending(run: Run) -> list[str]:
     """How complete a run is: sentences, without those that have nothing to tell."""
-    sentences = [_pushes(run), _window(run), _unseen(run.remains.unseen)]
+    sentences = [_pushes(run), _window(run), _unseen(run)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -44,17 +43,17 @@ def _window(run: Run) -> str:
     trials = run.summary.trials.get(Outcome.OUTSIDE_WINDOW, 0)
     eqs = run.remains.eqs_above
     if not trials and not eqs:
-        return f"No trial ended above the window of {window:g} kJ/mol, and no EQ lies there."
-    return (
-        f"Above the window of {window:g} kJ/mol {trials} trial{'s' * (trials != 1)} ended and "
-        f"{eqs} EQ{'s were' if eqs != 1 else ' was'} not pushed."
-    )
+        return f"Nothing was met above the window of {window:g} kJ/mol."
+    left = f"{eqs} EQ{'s were' if eqs != 1 else ' was'} not pushed" if eqs else "no EQ was left out"
+    ended = f"{trials} trial{'s' * (trials != 1)} ended"
+    return f"Above the window of {window:g} kJ/mol {ended} and {left}."
 
 
-def _unseen(unseen: Unseen) -> str:
+def _unseen(run: Run) -> str:
     """How many transition states are still unseen."""
-    if not unseen.trials:
-        return ""
+    unseen = run.remains.unseen
+    if not unseen.trials or run.remains.pushes_left:
+        return ""  # too early to tell: what is left may lead anywhere
     if unseen.estimate is None or unseen.low is None or unseen.high is None:
         return (
             "No transition state between two structures was met: how many are unseen is not known."

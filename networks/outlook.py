@@ -19,6 +19,7 @@ from networks.store import Store
 CHOICE, PUSHES, TRIAL = 1, 2, 3
 """What random numbers are made from, after the seed: each purpose has its own stream."""
 
+_FEWEST_ATOMS = 3  # of a molecule with saddle points that a random displacement may lead to
 _SLACK = 0.3  # eV: what an energy may change by from one surface to another
 
 
@@ -40,6 +41,7 @@ class Outlook:
         self._dismissals = dismissals
         self._first = Frontier(lambda eq: dict(enumerate(self.pushes(eq))))
         self._again: Frontier | None = None
+        self._kicking = False  # whether that holds random displacements
         self._exhausted = False
 
     def read(self) -> None:
@@ -72,30 +74,41 @@ class Outlook:
         if self._exhausted or self._first.anything_left():
             self._again = None
             return self._first
-        if self._again is None or not self._again.anything_left():
-            further = (f for f in self._further(attempts) if f.anything_left())
-            self._again = next(further, None)
+        kicking = self._wants_kicks()
+        over = self._again is None or not self._again.anything_left()
+        # A resumed run asks this too, so what is in memory must not decide.
+        if over or kicking is not self._kicking:
+            further = (f for f in self._further(attempts, kicking) if f.anything_left())
+            self._again, self._kicking = next(further, None), kicking
         if self._again is None:
             self._exhausted = True
             return self._first
         return self._again
 
-    def _further(self, attempts: int) -> Iterator[Frontier]:
-        """What there may be when everything was tried once, worked out as it is asked for."""
-        settings = self._settings
-        effort = settings.tried
+    def _wants_kicks(self) -> bool:
+        """Whether random displacements are due, when everything was tried once."""
+        settings, effort = self._settings, self._settings.tried
+        if settings.targets is not None or self._network.molecule.n_atoms < _FEWEST_ATOMS:
+            return False
         enough = max(effort.kicks * sum(1 for _ in self._expanded()), effort.fewest_kicks)
-        if settings.targets is None and self._store.barren_kicks(KICKS) < enough:
+        return self._store.barren_kicks(KICKS) < enough
+
+    def _further(self, attempts: int, kicking: bool) -> Iterator[Frontier]:
+        """What there may be when everything was tried once, worked out as it is asked for."""
+        effort = self._settings.tried
+        if kicking:
             yield further_kicks(self._store.used(), self._expanded())
         # Searches cost no gradient that counts where there is a reference.
-        every = bool(settings.reference)
+        every = bool(self._settings.reference)
         attempt = 1
-        while attempt < attempts or 2.0**attempt <= effort.gamma_factor:
+        while attempt < attempts or 2.0 ** (attempt - 1) < effort.gamma_factor:
 
             def due(result: Result, attempt: int = attempt) -> bool:
-                again = attempt < attempts and (every or result is Result.MISSED)
-                harder = 2.0**attempt <= effort.gamma_factor and result is Result.UNMOVED
-                return again or harder
+                # A climb begins at the same place again: it is due on another surface only.
+                same = result is Result.DISPLACED and attempt < effort.attempts
+                again = result is Result.MISSED or (every and not same)
+                harder = result is Result.UNMOVED and 2.0 ** (attempt - 1) < effort.gamma_factor
+                return (attempt < attempts and again) or harder
 
             yield further_attempts(attempt, self._store.used(), self._expanded(), self.pushes, due)
             attempt += 1
@@ -133,9 +146,9 @@ class Outlook:
         if before is None:
             return None
         result, crossed_at = before
-        factor = 2.0**attempt
-        if result is Result.UNMOVED and factor <= self._settings.tried.gamma_factor:
-            return factor * gamma
+        most = self._settings.tried.gamma_factor
+        if result is Result.UNMOVED and 2.0 ** (attempt - 1) < most:
+            return min(2.0**attempt, most) * gamma
         return crossed_at if crossed_at > gamma else None
 
     @property
@@ -162,13 +175,21 @@ class Outlook:
             self._first.add(eq, used, left)
 
     def _worth_expanding(self, eq: EQ) -> bool:
-        settings, start = self._settings, self._network.eqs["EQ0"]
-        if eq.id == start.id:
+        if eq.id == "EQ0":
             return True
-        if COMPLEX in eq.flags and not settings.expand_complexes:
-            return False
+        return self._may_be_pushed(eq) and not self._above_ceiling(eq)
+
+    def above_window(self, eq: EQ) -> bool:
+        """Whether it would be pushed if it did not lie above the window."""
+        return eq.id != "EQ0" and self._may_be_pushed(eq) and self._above_ceiling(eq)
+
+    def _above_ceiling(self, eq: EQ) -> bool:
         ceiling = self.ceiling
-        if ceiling is not None and eq.energy > ceiling:
+        return ceiling is not None and eq.energy > ceiling
+
+    def _may_be_pushed(self, eq: EQ) -> bool:
+        settings, start = self._settings, self._network.eqs["EQ0"]
+        if COMPLEX in eq.flags and not settings.expand_complexes:
             return False
         if settings.bond_depth is None:
             return True

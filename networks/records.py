@@ -289,8 +289,10 @@ class Result(Enum):
     """What a trial says of trying the same again."""
 
     MISSED = "it crossed a barrier and no saddle point was found"
+    MOVED = "it crossed a barrier, and a saddle point was found or none is of interest"
     UNMOVED = "it crossed nothing"
-    DONE = "it need not be tried again"
+    FAILED = "it has no result"
+    DISPLACED = "it was no push"
 
 
 class Used(NamedTuple):

@@ -26,7 +26,7 @@ class Remains:
         How many transition states are still to be met, as far as can be told from how often each
         of the others was.
     eqs_above
-        How many EQs lie above the window and were not pushed.
+        How many EQs were not pushed only because they lie above the window.
     pushes, pushes_left
         How many pushes there are of the EQs so far that are worth it, and how many of them were
         never tried; random displacements, of which there is no end, are none. None where they
@@ -66,7 +66,7 @@ def remains_of(store: Store, network: ReactionNetwork, *, count_pushes: bool) ->
     pushed = {trial.eq for trial in trials}
     above = 0
     if ceiling is not None:
-        above = sum(eq.energy > ceiling and eq.id not in pushed for eq in network.eqs.values())
+        above = sum(outlook.above_window(eq) and eq.id not in pushed for eq in network.eqs.values())
     found = Remains(unseen(counts.values(), pushes), above)
     if not count_pushes:
         return found

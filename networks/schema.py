@@ -310,13 +310,25 @@ def trial_record(row: sa.Row[Any], gradients: Mapping[str, int]) -> Trial:
     )
 
 
+_ENDED = {
+    outcome.name
+    for outcome in (
+        Outcome.FOUND,
+        Outcome.NO_BARRIER,
+        Outcome.NO_SADDLE,
+        Outcome.OUTSIDE_WINDOW,
+    )
+}
+"""What a push that came to its end may say."""
+
+
 def result_of(outcome: str, terms: str, *, crossed: bool) -> Result:
     """What a trial with this outcome and these terms says of trying the same again."""
     if not terms.startswith(("+", "-")):
-        return Result.DONE  # a displacement
-    if not crossed:
-        return Result.UNMOVED
-    return Result.MISSED if outcome == Outcome.NO_SADDLE.name else Result.DONE
+        return Result.DISPLACED
+    if crossed:
+        return Result.MISSED if outcome == Outcome.NO_SADDLE.name else Result.MOVED
+    return Result.UNMOVED if outcome in _ENDED else Result.FAILED
 
 
 def _dismissed_row(record: Dismissed) -> Row:

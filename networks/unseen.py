@@ -69,7 +69,7 @@ def unseen(counts: Iterable[int], trials: int) -> Unseen:
     once, twice = met[1], met[2]
     share = (trials - 1) / trials
     more = share * once * max(once - 1, 0) / (2 * (twice + 1))
-    low, high = _interval(more, once, twice, share) if more > 0 else _interval_of_none(met)
+    low, high = _interval(more, once, twice, share) if more > 0 else _interval_of_none(met, trials)
     return Unseen(observed, once, twice, trials, more, low, high)
 
 
@@ -84,7 +84,7 @@ def _interval(more: float, once: int, twice: int, share: float) -> tuple[float, 
     return more / spread, more * spread
 
 
-def _interval_of_none(met: Counter[int]) -> tuple[float, float]:
+def _interval_of_none(met: Counter[int], trials: int) -> tuple[float, float]:
     """The interval where none are estimated: what as many trials would miss of those met.
 
     A class that was met k times is missed with a probability of e^−k.
@@ -92,7 +92,8 @@ def _interval_of_none(met: Counter[int]) -> tuple[float, float]:
     observed = met.total()
     missed = sum(number * math.exp(-times) for times, number in met.items())
     variance = sum(number * math.exp(-k) * (1 - math.exp(-k)) for k, number in met.items())
+    variance -= sum(k * number * math.exp(-k) for k, number in met.items()) ** 2 / trials
     chance = missed / observed
     centre = observed * chance / (1 - chance)
-    half = _Z * math.sqrt(variance) / (1 - chance)
+    half = _Z * math.sqrt(max(variance, 0.0)) / (1 - chance)
     return max(0.0, centre - half), centre + half

@@ -14,7 +14,6 @@ import numpy as np
 from afir.bonds import distances
 from afir.displacements import UPHILL, Displacement, Uphill, motion
 from afir.driver import Search, stage
-from afir.errors import SurfaceError
 from afir.molecule import Molecule, Positions
 from afir.searches.saddle import Saddle, saddle
 from afir.searches.settings import StepSettings
@@ -59,6 +58,11 @@ def try_displacement(
     -------
     TrialResult
         With at most one candidate, still to be confirmed, and no minima.
+
+    Raises
+    ------
+    SurfaceError
+        When the surface fails where the search begins.
     """
     limits = settings or StepSettings()
     search: Search[Saddle]
@@ -70,10 +74,7 @@ def try_displacement(
         limits = replace(limits, saddle_steps=min(limits.saddle_steps, _KICK_STEPS))
         search = saddle(molecule, _kicked(molecule, start.positions, size, rng), limits)
         source = "kick"
-    try:
-        found = yield from stage("saddle", search)
-    except SurfaceError:
-        return TrialResult(Outcome.NO_SADDLE, (), (), False)
+    found = yield from stage("saddle", search)
     if found.outcome is not Outcome.CONVERGED:
         return TrialResult(Outcome.NO_SADDLE, (), (), False)
     if ceiling is not None and found.energy > ceiling:
@@ -92,7 +93,7 @@ def _up(
 
 
 def _kicked(molecule: Molecule, x: Positions, size: float, rng: np.random.Generator) -> Positions:
-    """A structure with every atom displaced at random by about `size` Å, none into another."""
+    """A structure displaced at random by `size` Å (rms), without clashes if that can be."""
     radii = molecule.radii
     nearest = _CLASH * (radii[:, None] + radii[None])
     np.fill_diagonal(nearest, 0.0)

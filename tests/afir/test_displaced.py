@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.build import molecule as build
-from known import BENT, gfn2, mapped
+from known import BENT, Unreliable, gfn2, mapped
 
 from afir.bonds import distances
 from afir.displacements import UPHILL, Kick, Uphill, climbs, motion, parse_term
 from afir.driver import solve
-from afir.errors import InputError
+from afir.errors import InputError, SurfaceError
 from afir.force import ForceTerm
 from afir.molecule import Molecule
 from afir.searches.characterise import characterise
@@ -136,6 +136,20 @@ def test_a_candidate_above_the_ceiling_is_left_alone():
     )
     assert found.outcome is Outcome.OUTSIDE_WINDOW
     assert found.candidates == ()
+
+
+@pytest.mark.parametrize("displacement", [Uphill(0, 1), Kick(0)])
+def test_a_surface_that_fails_at_once_is_no_missing_saddle_point(displacement):
+    # Else a surface that has died would use up what is tried on it.
+    molecule, point = relaxed("H2O2")
+    surface = Unreliable(gfn2(molecule), range(10**6))
+    with pytest.raises(SurfaceError):
+        solve(try_displacement(molecule, point, displacement, rng=RNG(0)), surface)
+
+
+def test_two_atoms_have_nothing_to_climb():
+    molecule, point = relaxed("H2")
+    assert climbs(molecule, point, 10) == []
 
 
 def test_the_start_of_a_climb_is_as_far_as_it_says():

@@ -75,7 +75,7 @@ def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     command = ["explore", "hcn.xyz", "--gamma", "700", "--seed", "7", "--max-trials", "1"]
     assert main(command) == 0
     out, err = capsys.readouterr()
-    assert "Exploring CHN on gfn2 with γ up to 700 kJ/mol, into hcn.db" in err
+    assert "Exploring CHN on gfn2 with γ up to 700 and in the end 1400 kJ/mol, into hcn.db" in err
     assert "EQ0        0.0 kJ/mol relative to EQ0  CH–N  (the start)" in err
     assert "Equilibrium structures: " in out
     assert "`afir resume hcn.db --max-trials 2` goes on." in out

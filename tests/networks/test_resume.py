@@ -13,14 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from runs import HCN, HCN_START, snapshot
-from toyworld import LATE, MOLECULE, SETTINGS, ToyBench, structure
+from toyworld import LATE, MOLECULE, SETTINGS, ToyBench, answer, structure
 
 from afir.searches.settings import StepSettings
 from networks import Settings, explore, open_run, resume
-from networks.events import RoundDone, TaskDone
+from networks.events import Event, RoundDone, TaskDone
 from networks.executor import SerialExecutor
 from networks.policy import policy_names
 from networks.records import StoppedBy
+from networks.tasks import Task, TaskResult
 
 HERE = Path(__file__).parent
 
@@ -291,3 +292,47 @@ def test_hcn_killed_at_random_with_one_and_two_workers(tmp_path: Path) -> None:
         _, error = process.communicate()
     assert process.returncode == 0, error
     assert snapshot(path) == snapshot(tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("effort", ["normal", "thorough"])
+@pytest.mark.parametrize("seed", [1, 5])
+def test_resumed_after_every_round_a_run_is_the_same(
+    tmp_path: Path, seed: int, effort: str
+) -> None:
+    # What comes next must follow from what is written: random displacements, then further attempts
+    # in the midst of which a find makes displacements due again.
+    settings = Settings(terms=1, seed=seed, round_size=5, effort=effort)
+    start = structure(0)
+    list(explore(MOLECULE, start, settings, tmp_path / "whole", executor=Answering()))
+    events = explore(MOLECULE, start, settings, tmp_path / "cut", executor=Answering())
+    while _cut_after_a_round(events):
+        events = resume(tmp_path / "cut", executor=Answering())
+    whole, cut = snapshot(tmp_path / "whole"), snapshot(tmp_path / "cut")
+    assert len(whole["eqs"]) >= 9
+    assert whole == cut
+
+
+class Answering:
+    """Does tasks in this process, one after the other."""
+
+    def run(self, tasks: list[Task]) -> Iterator[tuple[int, TaskResult]]:
+        """The tasks may grow as answers come in."""
+        index = 0
+        while index < len(tasks):
+            yield index, answer(tasks[index])
+            index += 1
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def _cut_after_a_round(events: Iterator[Event]) -> bool:
+    """Stop listening after a round of trials; False if the run ended before."""
+    rounds = 0
+    for event in events:
+        rounds += isinstance(event, RoundDone)
+        if rounds > 1:
+            events.close()  # type: ignore[attr-defined]
+            return True
+    return False

@@ -38,7 +38,8 @@ def test_what_was_met_often_leaves_little_room() -> None:
     assert (found.estimate, found.low) == (0.0, 0.0)
     assert str(found.estimate) == "0.0"  # and not −0
     missed = math.exp(-3)
-    centre, deviation = 4 / (1 - missed) - 4, math.sqrt(4 * missed * (1 - missed)) / (1 - missed)
+    variance = 4 * missed * (1 - missed) - (3 * 4 * missed) ** 2 / 12
+    centre, deviation = 4 / (1 - missed) - 4, math.sqrt(variance) / (1 - missed)
     assert found.high == pytest.approx(centre + 1.959964 * deviation, rel=1e-6)
     assert unseen([40] * 4, 90).high == pytest.approx(0.0, abs=1e-6)
 
