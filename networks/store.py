@@ -431,13 +431,21 @@ class Store:
         return schema.result_of(row.outcome, row.terms, crossed=row.crossed), row.gamma
 
     def barren_kicks(self, first: int) -> int:
-        """How many trials numbered `first` or later have passed since one last added a node."""
-        columns = schema.TRIALS.c
-        query = sa.select(sa.func.max(columns.number)).where(
-            sa.or_(columns.found.contains("EQ"), columns.found.contains("TS"))
-        )
+        """How many trials numbered `first` or later have passed without anything new.
+
+        Since one last added an EQ or a TS. Loops, which lead nowhere else, do not count.
+        """
+        columns, tss = schema.TRIALS.c, schema.TSS.c
         with self._database.reading() as connection:
-            last = connection.execute(query).scalar() or 0
+            loops = sa.select(tss.number).where(tss.first_end == tss.second_end)
+            dull = {f"TS{number}" for number in connection.execute(loops).scalars()}
+            rows = connection.execute(
+                sa.select(columns.number, columns.found)
+                .where(columns.found != "")
+                .order_by(columns.number.desc())
+            )
+            finds = (row.number for row in rows if _brought_something(row.found, dull))
+            last = next(finds, 0)
             count = sa.select(sa.func.count()).where(columns.number > last, columns.push >= first)
             return int(connection.execute(count).scalar_one())
 
@@ -559,3 +567,8 @@ class Store:
     def _value(self, query: sa.Select[tuple[Any]]) -> Any:
         with self._database.reading() as connection:
             return connection.execute(query).scalar_one()
+
+
+def _brought_something(found: str, dull: set[str]) -> bool:
+    """Whether among the ids that a trial added is an EQ, or a TS that is not dull."""
+    return any(not id.startswith("DC") and id not in dull for id in found.split())

@@ -140,8 +140,9 @@ def test_what_crosses_without_a_saddle_point_is_tried_again_when_nothing_new_is_
     for (eq, terms), row in attempts.items():
         for number, trial in enumerate(row, start=1):
             missed = trial.crossed and trial.outcome is Outcome.NO_SADDLE
-            # What crosses nothing is pushed again, too, twice as hard.
-            harder = not trial.crossed and 2.0**number <= effort.gamma_factor
+            # What crosses nothing is pushed again, too, twice as hard; not what failed.
+            ended = not trial.crossed and not trial.error
+            harder = ended and 2.0 ** (number - 1) < effort.gamma_factor
             due = harder or (missed and number < effort.attempts)
             assert (number < len(row)) == (due and isinstance(terms[0], ForceTerm))
         numbers = [row[0].push + k * counts[eq] for k in range(len(row))]
