@@ -104,8 +104,8 @@ class Outlook:
         while attempt < attempts or 2.0 ** (attempt - 1) < effort.gamma_factor:
 
             def due(result: Result, attempt: int = attempt) -> bool:
-                # A climb begins at the same place again: it is due on another surface only.
-                same = result is Result.DISPLACED and attempt < effort.attempts
+                # A climb begins at the same place again; what was learned may make it another.
+                same = result is Result.DISPLACED and not self._settings.learn
                 again = result is Result.MISSED or (every and not same)
                 harder = result is Result.UNMOVED and 2.0 ** (attempt - 1) < effort.gamma_factor
                 return (attempt < attempts and again) or harder
