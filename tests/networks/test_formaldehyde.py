@@ -80,9 +80,13 @@ def test_fragments_of_channels_are_apart_and_relaxed(
         gaps = [r[np.ix_(a, b)].min() for a, b in combinations(parts, 2)]
         assert min(gaps) > 3.0
         assert max(gaps) > LIMITS.dissociation
+        electrons = [sum(molecule.numbers[i] for i in part) for part in parts]
+        if any(count % 2 for count in electrons):
+            # Two radicals in a closed shell: whether the SCF converges without a density to start
+            # from, and to which of its solutions, is a matter of chance.
+            continue
         answer = surface.evaluate(channel.positions[None])
-        if answer.failures:
-            continue  # two radicals in a closed shell: no SCF converges without a density to start
+        assert not answer.failures
         computed += 1
         assert answer.energies[0] == pytest.approx(channel.energy, abs=1e-6)
         for part in parts:

@@ -119,7 +119,9 @@ def test_formaldehyde_by_way_of_another_surface(
         monkeypatch.setattr(module, "load_learner", load_learner)
     molecule, x = read_structure(EXAMPLES / "h2co.xyz")
     path = tmp_path / "h2co.db"
-    settings = Settings(surface="gfn1", reference="gfn2", learn=learn, window_kj_mol=500.0)
+    settings = Settings(
+        surface="gfn1", reference="gfn2", learn=learn, window_kj_mol=500.0, effort="quick"
+    )
     events = list(explore(molecule, x, settings, path))
     assert any(isinstance(event, Trained) for event in events) == learn
     assert not any(event.kind == "sample" for event in events if isinstance(event, TaskDone))
@@ -137,7 +139,7 @@ def test_formaldehyde_by_way_of_another_surface(
 def test_channels_have_the_energy_of_the_reference(tmp_path: Path) -> None:
     molecule, x = read_structure(EXAMPLES / "h2co.xyz")
     path = tmp_path / "h2co.db"
-    settings = Settings(surface="gfn1", reference="gfn2", max_trials=24)
+    settings = Settings(surface="gfn1", reference="gfn2", max_trials=64)
     list(explore(molecule, x, settings, path))
     with open_run(path) as store:
         channels = list(store.load_network().dcs.values())
