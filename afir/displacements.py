@@ -97,9 +97,10 @@ def climbs(molecule: Molecule, point: StationaryPoint, most: int) -> list[Uphill
     if molecule.n_atoms < _FEWEST_ATOMS:
         return []
     found = []
-    for mode in range(min(most, len(point.wavenumbers))):
+    # One diagonalisation for all modes; the way back is the way there turned round.
+    for mode, way in enumerate(_motions(molecule, point)[:most]):
         both = [Uphill(mode, direction) for direction in (1, -1)]
-        there = [point.positions + UPHILL * motion(molecule, point, item) for item in both]
+        there = [point.positions + sign * UPHILL * way for sign in (1, -1)]
         first, second = (_marks(molecule, x) for x in there)
         found += both[:1] if np.abs(first - second).max(initial=0.0) < _ALIKE else both
     return found
@@ -107,13 +108,20 @@ def climbs(molecule: Molecule, point: StationaryPoint, most: int) -> list[Uphill
 
 def motion(molecule: Molecule, point: StationaryPoint, uphill: Uphill) -> Positions:
     """The unit displacement (n, 3) along a mode, in its direction."""
+    return uphill.direction * _motions(molecule, point)[uphill.mode]
+
+
+def _motions(molecule: Molecule, point: StationaryPoint) -> list[Positions]:
+    """The unit displacement (n, 3) along each mode, the softest first."""
     weights = np.sqrt(molecule.masses)
     _, vectors = vibrations(point.hessian, point.positions, weights)
-    mode: Positions = vectors[:, uphill.mode].reshape(point.positions.shape) / weights[:, None]
-    # Which way an eigenvector points is nobody's choice: its largest component decides.
-    largest = mode.ravel()[int(np.argmax(np.abs(mode)))]
-    mode *= uphill.direction * np.sign(largest) / np.linalg.norm(mode)
-    return mode
+    found = []
+    for vector in vectors.T:
+        mode = vector.reshape(point.positions.shape) / weights[:, None]
+        # Which way an eigenvector points is nobody's choice: its largest component decides.
+        largest = mode.ravel()[int(np.argmax(np.abs(mode)))]
+        found.append(mode * (np.sign(largest) / np.linalg.norm(mode)))
+    return found
 
 
 def _marks(molecule: Molecule, x: Positions) -> Positions:
