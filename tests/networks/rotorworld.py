@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -150,25 +150,3 @@ class RotorBench:
     def open(self) -> Callable[[Task], TaskResult]:
         """What does a task."""
         return answer
-
-
-@dataclass(frozen=True)
-class Shuffled:
-    """Answers in a random order, as many workers of different speed would."""
-
-    rng: np.random.Generator
-
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
-        """See `networks.executor.Executor`."""
-        waiting: list[int] = []
-        seen = 0
-        while True:
-            waiting.extend(range(seen, len(tasks)))
-            seen = len(tasks)
-            if not waiting:
-                return
-            index = waiting.pop(int(self.rng.integers(len(waiting))))
-            yield index, answer(tasks[index])
-
-    def close(self) -> None:
-        """Nothing is held."""

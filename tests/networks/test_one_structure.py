@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rotorworld import MOLECULE, SETTINGS, TOPS, RotorBench, Shuffled, butyne, refined, rough
+from rotorworld import MOLECULE, SETTINGS, TOPS, RotorBench, answer, butyne, refined, rough
 from rotorworld import answer as answered
 from runs import snapshot
+from toyworld import Shuffled
 
 from afir.stationary import (
     Candidate,
@@ -215,7 +216,7 @@ def test_in_any_order_and_cut_anywhere_it_is_the_same(whole: Path, tmp_path: Pat
     expected = snapshot(whole)
     for seed in (1, 2):
         path = tmp_path / f"shuffled{seed}"
-        run(path, Shuffled(np.random.default_rng(seed)))
+        run(path, Shuffled(np.random.default_rng(seed), answer))
         assert snapshot(path) == expected
     parts = tmp_path / "parts"
     executor = SerialExecutor(RotorBench())
