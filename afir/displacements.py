@@ -1,7 +1,8 @@
-"""What is tried on a structure besides pushing it: climbing its modes, and leaving it at random.
+"""What is tried on a structure besides pushing it.
 
 Pushes need bonds to change. Internal rotations, inversions and many rearrangements of a small
-molecule are found more cheaply by a saddle search that begins close to the structure.
+molecule are found more cheaply by a saddle search that begins close to the structure: up a mode,
+half way through an inversion (`afir.inversions`), or at random.
 """
 
 from __future__ import annotations
@@ -47,8 +48,25 @@ class Uphill:
 
 
 @dataclass(frozen=True)
+class Inversion:
+    """Inverting an atom: through the plane of its three neighbours, or the line between two.
+
+    Attributes
+    ----------
+    atom
+        Its index.
+    """
+
+    atom: int
+
+    def __str__(self) -> str:
+        """``^4`` inverts atom 4."""
+        return f"^{self.atom}"
+
+
+@dataclass(frozen=True)
 class Kick:
-    """A random displacement of all atoms.
+    """A random displacement of all atoms, or all atoms arranged at random.
 
     Attributes
     ----------
@@ -63,22 +81,24 @@ class Kick:
         return f"*{self.number}"
 
 
-Displacement: TypeAlias = Uphill | Kick
-Term: TypeAlias = ForceTerm | Uphill | Kick
+Displacement: TypeAlias = Uphill | Inversion | Kick
+Term: TypeAlias = ForceTerm | Displacement
 
 
 def parse_term(text: str) -> Term:
     """Read what ``str`` writes of a force or a displacement; InputError for anything else."""
     if found := re.fullmatch(r"~(\d+)([+-])", text):
         return Uphill(int(found[1]), 1 if found[2] == "+" else -1)
+    if found := re.fullmatch(r"\^(\d+)", text):
+        return Inversion(int(found[1]))
     if found := re.fullmatch(r"\*(\d+)", text):
         return Kick(int(found[1]))
     try:
         return ForceTerm.parse(text)
     except InputError:
         raise InputError(
-            f"a term must look like +0,1|4 (push), -2|3 (pull), ~3+ (climb a mode) or *5 "
-            f"(displace at random), got {text!r}"
+            f"a term must look like +0,1|4 (push), -2|3 (pull), ~3+ (climb a mode), ^4 (invert "
+            f"an atom) or *5 (displace at random), got {text!r}"
         ) from None
 
 

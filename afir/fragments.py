@@ -50,6 +50,7 @@ def pushes(
     targets: Sequence[int] | None = None,
     terms: int = 2,
     cap: int = 64,
+    unlike: bool = True,
     rng: np.random.Generator,
 ) -> list[Push]:
     """Everything worth trying on one structure.
@@ -74,6 +75,9 @@ def pushes(
     cap
         At most so many pairs of terms, drawn with `rng`: eliminations before others. Besides them
         at most half as many transfers.
+    unlike
+        Whether a push and a pull that share no atom are paired too: the pairs that bring least for
+        their gradients.
     rng
         Used only where the cap leaves something out.
 
@@ -101,7 +105,7 @@ def pushes(
             _transfers(molecule, positions, _targets(molecule, targets)), symmetry
         )
         result += transfers[: cap // 2]
-        result += _disjoint_pairs(singles, symmetry, cap - len(eliminations), rng)
+        result += _disjoint_pairs(singles, symmetry, cap - len(eliminations), unlike, rng)
     return result
 
 
@@ -231,14 +235,17 @@ def _disjoint_pairs(
     singles: list[_Single],
     symmetry: list[tuple[int, ...]],
     cap: int,
+    unlike: bool,
     rng: np.random.Generator,
 ) -> list[Push]:
     """At most `cap` distinct pairs of terms whose core pairs share no atom."""
     first, second = np.triu_indices(len(singles), 1)
     cores = np.array([single.core for single in singles]).reshape(-1, 2)
+    ways = np.array([single.term.direction for single in singles], dtype=int)
     one, two = cores[first], cores[second]
-    apart = (one[:, :, None] != two[:, None, :]).all(axis=(1, 2))
-    first, second = first[apart], second[apart]
+    wanted = (one[:, :, None] != two[:, None, :]).all(axis=(1, 2))
+    wanted &= unlike | (ways[first] == ways[second])
+    first, second = first[wanted], second[wanted]
     chosen: dict[tuple[_Key, ...], int] = {}
     for k in rng.permutation(len(first)).tolist():
         if len(chosen) >= cap:

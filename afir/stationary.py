@@ -22,6 +22,7 @@ class Outcome(Enum):
     FOUND = "at least one transition state candidate was found"
     NO_BARRIER = "the push changed nothing and left no barrier to climb"
     NO_SADDLE = "no peak of the path led to a first-order saddle point"
+    RELAXED = "atoms arranged at random were relaxed; no saddle point was searched"
     OUTSIDE_WINDOW = "above the energy window"
     TIMED_OUT = "the task took longer than its time limit"
     SEARCH_FAILED = "the search ended with an error of its own"

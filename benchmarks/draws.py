@@ -1,37 +1,20 @@
-"""Random geometries: clusters of atoms, displaced structures and mixtures of two."""
+"""Random geometries: structures displaced along a direction, and mixtures of two."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.bonds import components, distances
+from afir.arrangements import apart
 from afir.geometry import superpose
 from afir.molecule import Molecule, Positions
 from afir.quadratic import longest
 
-CLOSEST = 0.75, 0.55  # sums of radii that atoms are apart at least: in a cluster, in a mixture
-LOOSEST = 1.6  # sums of radii: a cluster hangs together by bonds stretched no further
+CLOSEST = 0.55  # sums of radii that atoms of a mixture are apart at least
 SHIFTS = (0.3, 0.8)  # Å: the atom that moves most, off a minimum
 BENDS = (0.1, 0.6)  # Å: the same along a normal mode
 BLUR = 0.05  # Å: standard deviation of what is added to a bend
 DRAWS = 200  # geometries with atoms too close before one is taken as it is
-
-
-def cluster(molecule: Molecule, rng: np.random.Generator) -> Positions:
-    """Atoms at random in a sphere, none too close to another and none apart from all.
-
-    The sphere grows with the draws.
-    """
-    reach = molecule.radii[:, None] + molecule.radii[None]
-    volume = 8.0 * float((molecule.radii**3).sum())
-    for draw in range(10 * DRAWS):
-        ball = rng.normal(size=(molecule.n_atoms, 3))
-        ball *= (rng.random(len(ball)) ** (1 / 3) / np.linalg.norm(ball, axis=1))[:, None]
-        x: Positions = ball * (volume * rng.uniform(0.7, 2.5 + draw / DRAWS)) ** (1 / 3)
-        if _apart(reach, x, CLOSEST[0]) and len(components(molecule, x, LOOSEST)) == 1:
-            break
-    return x
 
 
 def shifted(x: Positions, rng: np.random.Generator) -> tuple[Positions, Positions]:
@@ -60,19 +43,11 @@ def mixed(
 ) -> Positions:
     """Somewhere on the straight way between two structures, like atoms exchanged at random."""
     numbers = np.array(molecule.numbers)
-    reach = molecule.radii[:, None] + molecule.radii[None]
     for _ in range(DRAWS):
         places = np.empty(len(numbers), dtype=int)
         places[np.argsort(numbers, kind="stable")] = np.lexsort((rng.random(len(numbers)), numbers))
         other = superpose(first, second[places] * rng.choice([-1.0, 1.0]))
         x: Positions = first + rng.uniform(0.2, 0.8) * (other - first)
-        if _apart(reach, x, CLOSEST[1]):
+        if apart(molecule, x, CLOSEST):
             break
     return x
-
-
-def _apart(reach: NDArray[np.float64], x: Positions, closest: float) -> bool:
-    """Whether no two atoms are closer than some part of the sum of their radii."""
-    ratio = distances(x) / reach
-    np.fill_diagonal(ratio, np.inf)
-    return bool(ratio.min() > closest)

@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from draws import bent, cluster, mixed, shifted
+from draws import bent, mixed, shifted
 from maps import CORE, publish, summary
 from numpy.typing import NDArray
 
+from afir.arrangements import arrangement
 from afir.bonds import components, dissociated
 from afir.driver import Search, solve
 from afir.errors import AfirError
@@ -124,7 +125,7 @@ class RandomMap:
     def _drawn(self, kind: str, rng: np.random.Generator) -> tuple[Positions, Positions | None]:
         """A geometry, and the direction it was displaced in."""
         if kind.startswith("cluster"):
-            return cluster(self.molecule, rng), None
+            return arrangement(self.molecule, rng), None
         eq = self._some_eq(rng)
         if kind.startswith("shifted"):
             return shifted(eq.positions, rng)

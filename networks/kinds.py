@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afir.bonds import bonds
-from afir.displacements import Kick, Term, Uphill
+from afir.displacements import Inversion, Kick, Term, Uphill
 from afir.molecule import Molecule, Positions
 
 _LARGEST = 2**64 - 1
-_KICK, _CLIMB = 2**62, 2**63  # where their numbers begin, apart from those of forces
+# Where their numbers begin, apart from those of forces.
+_KICK, _INVERSION, _CLIMB = 2**62, 2**62 + 2**61, 2**63
 _ROUNDS = 5  # of looking at neighbours: as far as environments are told apart, in bonds
 
 Colours = NDArray[np.uint64]
@@ -59,6 +60,9 @@ def _parts(bare: list[int], push: Sequence[Term]) -> list[int]:
             # Of all atoms alike: random displacements are of one kind, each mode is one.
             part = _mixed_one(_KICK if isinstance(term, Kick) else _CLIMB + term.mode)
             result = [(value + part) & _LARGEST for value in result]
+            continue
+        if isinstance(term, Inversion):
+            result[term.atom] = (result[term.atom] + _mixed_one(_INVERSION)) & _LARGEST
             continue
         sides = [sum(bare[atom] for atom in side) & _LARGEST for side in (term.a, term.b)]
         force = _mixed_one(_mixed_one(sides[0]) + _mixed_one(sides[1]) + term.direction + 1)

@@ -1,4 +1,4 @@
-"""What can be tried on one structure: climbs along its modes, pushes, random displacements."""
+"""What can be tried on a structure: climbs of its modes, inversions, pushes, random geometries."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from afir.displacements import Kick, Uphill, climbs, motion
 from afir.fragments import pushes
+from afir.inversions import inversions
 from afir.molecule import Molecule
 from afir.stationary import StationaryPoint
 from networks.frontier import PushTerms
@@ -23,9 +24,9 @@ _SHARE = 0.3  # of a mode: target atoms that take so much part in it, mass-weigh
 def offers(
     molecule: Molecule, eq: EQ, settings: Settings, rng: np.random.Generator
 ) -> list[PushTerms]:
-    """All that is tried on an EQ but random displacements, in the order of its numbers.
+    """All that is tried on an EQ but random geometries, in the order of its numbers.
 
-    Climbs come first, which cost least, then pushes.
+    Climbs and inversions come first, which cost least, then pushes.
 
     Parameters
     ----------
@@ -44,8 +45,18 @@ def offers(
         for climb in climbs(molecule, point, settings.tried.modes)
         if settings.targets is None or _moves(molecule, point, climb, settings.targets)
     ]
+    listed += [
+        (inversion,)
+        for inversion in inversions(molecule, eq.positions)
+        if settings.targets is None or inversion.atom in settings.targets
+    ]
     listed += pushes(
-        molecule, eq.positions, targets=settings.targets, terms=settings.terms, rng=rng
+        molecule,
+        eq.positions,
+        targets=settings.targets,
+        terms=settings.terms,
+        unlike=settings.tried.unlike,
+        rng=rng,
     )
     return listed
 

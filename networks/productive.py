@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.displacements import Kick, Uphill
+from afir.displacements import Inversion, Kick, Uphill
 from afir.errors import AfirError
 from afir.force import ForceTerm
 from networks.frontier import Frontier, PushTerms
@@ -18,7 +18,7 @@ from networks.network import ReactionNetwork
 from networks.records import EQ, Item, Trial
 
 _DIRECTIONS = ((1,), (-1,), (1, 1), (-1, 1), (-1, -1))  # which forces act together
-_WAYS = len(_DIRECTIONS) + 2  # those, climbing a mode, and leaving at random
+_WAYS = len(_DIRECTIONS) + 2  # those, climbs and inversions, and leaving at random
 _REPEATS = 3  # a kind tried so often before, or oftener
 _CLIMB = 0.7  # climbs cost little: twice as much for a gradient is expected of them at first
 # Terms of the logarithm of what a gradient brings: a constant, what is done, how often
@@ -267,7 +267,7 @@ def productive() -> Productive:
 
 def _direction(terms: PushTerms) -> int:
     first = terms[0]
-    if isinstance(first, Uphill):
+    if isinstance(first, Uphill | Inversion):
         return len(_DIRECTIONS)
     if isinstance(first, Kick):
         return len(_DIRECTIONS) + 1

@@ -1,8 +1,8 @@
-"""Saddle searches that begin close to a minimum: up a normal mode, or from a random displacement.
+"""Searches that begin close to a minimum: up a mode, in mid-inversion, or somewhere at random.
 
-Following an eigenvector uphill from a minimum finds internal rotations, inversions and those
-rearrangements that begin along a mode (10.1063/1.442352). A random displacement
-leads to what no mode and no push leads to, as long as the molecule is small.
+Following an eigenvector uphill from a minimum finds internal rotations and those rearrangements
+that begin along a mode (10.1063/1.442352), and atoms invert through a place that is known. A
+random geometry leads to what no mode and no push leads to, as long as the molecule is small.
 """
 
 from __future__ import annotations
@@ -11,21 +11,23 @@ from dataclasses import replace
 
 import numpy as np
 
-from afir.bonds import distances
-from afir.displacements import UPHILL, Displacement, Uphill, motion
+from afir.arrangements import arrangement, shaken
+from afir.displacements import UPHILL, Displacement, Inversion, Uphill, motion
 from afir.driver import Search, stage
-from afir.molecule import Molecule, Positions
+from afir.inversions import inverted
+from afir.molecule import Molecule
+from afir.searches.minimum import minimise
 from afir.searches.saddle import Saddle, saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Outcome, StationaryPoint, TrialResult
 
-# Å: root mean square displacements of an atom, in turn. Smaller ones lead to transition states
-# that are known, larger ones astray; on HNCO, HONO and NH2OH 0.3, 0.6, 0.9 and two mixtures were
-# tried.
-_KICKS = (0.6, 0.9)
-_KICK_STEPS = 50  # gradients of its search: another displacement is cheaper than a long one
-_CLASH = 0.55  # of the sum of the radii: atoms that come nearer are drawn anew
-_DRAWS = 100
+# A displacement (Å, root mean square of an atom) and a random arrangement of all atoms reach
+# different transition states for the same gradients; relaxed, an arrangement leads to minima whose
+# barriers are too high for a push. 0.3 to 1.2 Å were tried on H2CO, H2O2, HNCO, HONO and NH2OH.
+_SHAKE = 0.6
+# Gradients of one search: another is cheaper than a long one. Of 340 climbs on five molecules those
+# that took 70 and more brought nothing.
+_KICK_STEPS, _CLIMB_STEPS = 50, 70
 
 
 def try_displacement(
@@ -46,18 +48,18 @@ def try_displacement(
     start
         A minimum with its exact Hessian.
     displacement
-        Which mode to climb, or that the displacement is random.
+        Which mode to climb, which atom to invert, or that the geometry is random.
     settings
         Limits of the saddle search.
     ceiling
         Absolute energy in eV above which a candidate is ignored.
     rng
-        For the random displacement.
+        For random geometries.
 
     Returns
     -------
     TrialResult
-        With at most one candidate, still to be confirmed, and no minima.
+        With one candidate at most, still to be confirmed, or one minimum.
 
     Raises
     ------
@@ -65,15 +67,30 @@ def try_displacement(
         When the surface fails where the search begins.
     """
     limits = settings or StepSettings()
-    search: Search[Saddle]
     if isinstance(displacement, Uphill):
-        search = _up(molecule, start, displacement, limits)
-        source = "mode"
+        limits = replace(limits, saddle_steps=min(limits.saddle_steps, _CLIMB_STEPS))
+        return (yield from _found(_up(molecule, start, displacement, limits), "mode", ceiling))
+    if isinstance(displacement, Inversion):
+        limits = replace(limits, saddle_steps=min(limits.saddle_steps, _CLIMB_STEPS))
+        guess, way = inverted(molecule, start.positions, displacement)
+        search = saddle(molecule, guess, limits, direction=way)
+        return (yield from _found(search, "inversion", ceiling))
+    # In turn; every second one keeps something of the structure that it begins with.
+    turn = displacement.number % 4
+    if turn == 3:
+        relaxing = minimise(molecule, arrangement(molecule, rng), limits)
+        end = yield from stage("minimum", relaxing)
+        return TrialResult(Outcome.RELAXED, (), (end,), False)
+    if turn == 1:
+        guess = arrangement(molecule, rng)
     else:
-        size = _KICKS[displacement.number % len(_KICKS)]
-        limits = replace(limits, saddle_steps=min(limits.saddle_steps, _KICK_STEPS))
-        search = saddle(molecule, _kicked(molecule, start.positions, size, rng), limits)
-        source = "kick"
+        guess = shaken(molecule, start.positions, _SHAKE, rng)
+    limits = replace(limits, saddle_steps=min(limits.saddle_steps, _KICK_STEPS))
+    return (yield from _found(saddle(molecule, guess, limits), "kick", ceiling))
+
+
+def _found(search: Search[Saddle], source: str, ceiling: float | None) -> Search[TrialResult]:
+    """The result of a saddle search."""
     found = yield from stage("saddle", search)
     if found.outcome is not Outcome.CONVERGED:
         return TrialResult(Outcome.NO_SADDLE, (), (), False)
@@ -90,15 +107,3 @@ def _up(
     mode = motion(molecule, start, uphill)
     guess = start.positions + UPHILL * mode
     return saddle(molecule, guess, settings, direction=mode, hessian=start.hessian)
-
-
-def _kicked(molecule: Molecule, x: Positions, size: float, rng: np.random.Generator) -> Positions:
-    """A structure displaced at random by `size` Å (rms), without clashes if that can be."""
-    radii = molecule.radii
-    nearest = _CLASH * (radii[:, None] + radii[None])
-    np.fill_diagonal(nearest, 0.0)
-    for _ in range(_DRAWS):
-        there: Positions = x + size * rng.normal(size=x.shape) / np.sqrt(3.0)
-        if not (distances(there) < nearest).any():
-            break
-    return there

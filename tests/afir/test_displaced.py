@@ -7,13 +7,15 @@ import pytest
 from ase.build import molecule as build
 from known import BENT, Unreliable, gfn2, mapped
 
-from afir.bonds import distances
-from afir.displacements import UPHILL, Kick, Uphill, climbs, motion, parse_term
+from afir.bonds import components, distances
+from afir.displacements import UPHILL, Inversion, Kick, Uphill, climbs, motion, parse_term
 from afir.driver import solve
 from afir.errors import InputError, SurfaceError
 from afir.force import ForceTerm
+from afir.inversions import inversions
 from afir.molecule import Molecule
 from afir.searches.characterise import characterise
+from afir.searches.confirm import confirm
 from afir.searches.displaced import try_displacement
 from afir.searches.hessian import hessian
 from afir.stationary import Outcome
@@ -21,6 +23,10 @@ from afir.surfaces.analytic import MUELLER_BROWN_BENT_POINTS, mueller_brown_bent
 from afir.units import KJ_PER_MOL
 
 RNG = np.random.default_rng
+# Å, to be relaxed: H-O-C-F, S-SH2 and H-N-O-O.
+HOCF = [[-1.16, -0.75, -0.32], [0.44, -0.14, 0.46], [-0.53, -0.02, -0.41], [1.24, 0.91, 0.27]]
+SSH2 = [[0.26, -1.23, 0.19], [0.58, 0.15, -1.12], [-0.36, 1.2, 1.17], [-0.47, -0.12, -0.24]]
+HNOO = [[1.36, 0.44, 0.07], [0.46, 0.34, -0.42], [-0.32, -0.27, 0.36], [-1.5, -0.51, -0.01]]
 
 
 def relaxed(name):
@@ -35,13 +41,13 @@ def mapped_point(formula, relative):
 
 
 @pytest.mark.parametrize(
-    "term", [Uphill(3, 1), Uphill(0, -1), Kick(12), ForceTerm((0, 1), (4,), 1)]
+    "term", [Uphill(3, 1), Uphill(0, -1), Inversion(4), Kick(12), ForceTerm((0, 1), (4,), 1)]
 )
 def test_terms_are_read_as_they_are_written(term):
     assert parse_term(str(term)) == term
 
 
-@pytest.mark.parametrize("text", ["", "~", "~3", "*", "*-1", "3+", "~x+", "+0|0"])
+@pytest.mark.parametrize("text", ["", "~", "~3", "^", "^x", "*", "*-1", "3+", "~x+", "+0|0"])
 def test_what_is_no_term_is_refused(text):
     with pytest.raises(InputError):
         parse_term(text)
@@ -111,21 +117,87 @@ def test_the_saddle_points_of_mueller_and_brown_are_climbed_to():
         assert min(abs(energy - points[label].energy) for energy in energies) < 1e-4
 
 
-def test_a_kick_displaces_every_atom_and_lets_none_clash():
+def test_random_geometries_hold_together_and_let_no_atoms_clash():
+    # Every second one is the structure displaced by 0.6 Å, the others know nothing of it.
     molecule, point = relaxed("CH3CHO")
     seen = []
-
-    for number in range(20):
+    for number in range(40):
         search = try_displacement(molecule, point, Kick(number), rng=RNG(number))
-        asked = next(search)
-        x = asked.positions[0]
+        x = next(search).positions[0]
+        search.close()
         seen.append(np.sqrt(((x - point.positions) ** 2).sum(axis=1).mean()))
         nearest = distances(x) / (molecule.radii[:, None] + molecule.radii[None])
         np.fill_diagonal(nearest, np.inf)
-        assert nearest.min() > 0.55
-        search.close()
+        assert nearest.min() > (0.55 if number % 2 == 0 else 0.75)
+        if number % 2:
+            assert len(components(molecule, x, 1.6)) == 1
     assert np.mean(seen[::2]) == pytest.approx(0.6, abs=0.1)
-    assert np.mean(seen[1::2]) == pytest.approx(0.9, abs=0.15)
+    assert np.mean(seen[1::2]) > 1.2
+
+
+def test_random_arrangements_relax_to_the_isomers():
+    # Hydroxymethylene, cis and trans, beyond barriers of more than 300 kJ/mol.
+    molecule, point = mapped_point("H2CO", 0.0)
+    reached = set()
+    for number in range(3, 4 * 25, 4):
+        search = try_displacement(molecule, point, Kick(number), rng=RNG(number))
+        found = solve(search, gfn2(molecule))
+        assert found.outcome is Outcome.RELAXED
+        assert found.candidates == ()
+        reached |= {round((end.energy - point.energy) / KJ_PER_MOL, 1) for end in found.minima}
+    assert {0.0, 208.6, 216.5} <= reached
+
+
+@pytest.mark.parametrize(
+    ("name", "atoms"),
+    [
+        ("NH3", [0]),  # a pyramid
+        ("H2O", [0]),  # bent
+        ("H2O2", [0]),  # two equivalent bends, one of which is enough
+        ("CO2", []),  # in line already
+        ("C2H4", []),  # flat already
+        ("CH4", []),  # four neighbours
+        ("C3H4_C3v", []),  # propyne: in line, or four neighbours
+        ("CH3NO2", []),  # flat
+        ("C3H6_D3h", []),  # rings
+        ("CH3CHO", []),
+    ],
+)
+def test_atoms_invert_that_are_bent_or_pyramidal(name, atoms):
+    atoms_of = build(name)
+    molecule = Molecule(tuple(atoms_of.numbers))
+    assert inversions(molecule, atoms_of.positions) == [Inversion(atom) for atom in atoms]
+
+
+def test_an_atom_of_a_ring_has_no_room_to_invert():
+    atoms = build("CH2OCH2")
+    assert inversions(Molecule(tuple(atoms.numbers)), atoms.positions) == []
+    atoms = build("C2H6NH")  # dimethylamine: a pyramid of two chains
+    listed = inversions(Molecule(tuple(atoms.numbers)), atoms.positions)
+    assert [atoms.numbers[inversion.atom] for inversion in listed] == [7]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "rough", "element", "barrier"),
+    [
+        ((1, 6, 8, 9), HOCF, 6, 284.5),  # in the plane
+        ((1, 1, 16, 16), SSH2, 16, 139.5),  # a pyramid
+        ((1, 7, 8, 8), HNOO, 8, 194.2),  # the oxygen in the middle, in the plane
+    ],
+)
+def test_inverting_finds_what_neither_pushes_nor_modes_do(numbers, rough, element, barrier):
+    molecule = Molecule(numbers)
+    surface = gfn2(molecule)
+    point = solve(characterise(molecule, np.array(rough)), surface)
+    found = [
+        solve(try_displacement(molecule, point, inversion, rng=RNG(0)), surface).candidates
+        for inversion in inversions(molecule, point.positions)
+        if molecule.numbers[inversion.atom] == element
+    ]
+    ((candidate,),) = found
+    assert (candidate.energy - point.energy) / KJ_PER_MOL == pytest.approx(barrier, abs=0.3)
+    proven = solve(confirm(molecule, candidate), surface)
+    assert proven.outcome is Outcome.CONFIRMED
 
 
 def test_a_candidate_above_the_ceiling_is_left_alone():
@@ -138,7 +210,7 @@ def test_a_candidate_above_the_ceiling_is_left_alone():
     assert found.candidates == ()
 
 
-@pytest.mark.parametrize("displacement", [Uphill(0, 1), Kick(0)])
+@pytest.mark.parametrize("displacement", [Uphill(0, 1), Inversion(0), Kick(0), Kick(1), Kick(3)])
 def test_a_surface_that_fails_at_once_is_no_missing_saddle_point(displacement):
     # Else a surface that has died would use up what is tried on it.
     molecule, point = relaxed("H2O2")

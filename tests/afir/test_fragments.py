@@ -232,6 +232,19 @@ def test_cap_is_kept_and_seeded():
     assert everything == pushes(molecule, x, cap=100_000, rng=np.random.default_rng(9))
 
 
+def test_a_push_and_a_pull_that_share_no_atom_can_be_left_out():
+    molecule, x = example("H2O2")
+    everything, alike = choose(molecule, x), choose(molecule, x, unlike=False)
+    left_out = [push for push in everything if push not in alike]
+    assert left_out
+    for to, off in left_out:
+        assert {to.direction, off.direction} == {1, -1}
+    # Two pulls, eliminations and transfers stay.
+    assert [push for push in everything if push in alike] == alike
+    assert {tuple(term.direction for term in push) for push in alike} >= {(-1, -1), (1, -1)}
+    assert list(filter(is_transfer, alike)) == list(filter(is_transfer, everything))
+
+
 def test_misuse_is_explained():
     molecule, x = example("H2CO")
     rng = np.random.default_rng(0)

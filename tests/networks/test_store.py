@@ -27,7 +27,7 @@ from toyworld import (
     trial,
 )
 
-from afir.displacements import Kick, Uphill
+from afir.displacements import Inversion, Kick, Uphill
 from afir.errors import InputError
 from afir.force import ForceTerm
 from afir.stationary import Candidate, Outcome
@@ -147,7 +147,11 @@ def test_what_was_found_is_read_back(tmp_path: Path) -> None:
                     assert value == again
         trials = list(store.trials())
         assert trials == [event.trial for event in told if isinstance(event, TrialDone)]
-        assert all(isinstance(term, ForceTerm | Uphill | Kick) for t in trials for term in t.terms)
+        assert all(
+            isinstance(term, ForceTerm | Uphill | Inversion | Kick)
+            for t in trials
+            for term in t.terms
+        )
         rejected = [event.dismissed.reason for event in told if isinstance(event, Rejected)]
         assert [d.reason for d in store.dismissed() if d.node is None] == rejected
         used = list(store.used())

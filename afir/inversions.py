@@ -1,0 +1,99 @@
+"""Inversions: a pyramidal atom turned inside out, a bent one taken through the straight line.
+
+Amines and sulfoxides invert so, and imines and nitrous acid, whose isomers also interconvert
+without turning a bond. Neither a push nor a normal mode leads far along such a motion, but where
+its transition state must be is plain: with the atom in the plane of its three neighbours, or on
+the line between two.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+
+from afir.bonds import CLEAR_FACTOR, bonds
+from afir.displacements import Inversion
+from afir.fragments import SYMMETRY_TOLERANCE
+from afir.molecule import Molecule, Positions
+from afir.symmetry import automorphisms
+
+_FLAT = 0.1  # Å: an atom nearer to the plane, or the line, has nothing to invert
+
+
+def inversions(molecule: Molecule, positions: Positions) -> list[Inversion]:
+    """The atoms of a structure that can be inverted, one of those that symmetry makes equivalent.
+
+    They have three neighbours and are not in their plane, or two that are not in line with them.
+    In a ring an atom with two neighbours has no room for it.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    positions
+        (n, 3) in Å.
+    """
+    bonded = bonds(molecule, positions, CLEAR_FACTOR)
+    symmetry = automorphisms(molecule.numbers, positions, tolerance=SYMMETRY_TOLERANCE)
+    found = []
+    for atom in range(molecule.n_atoms):
+        if atom != min(permutation[atom] for permutation in symmetry):
+            continue
+        neighbours = np.flatnonzero(bonded[atom])
+        if len(neighbours) not in (2, 3):
+            continue
+        if len(neighbours) == 2 and _joined_without(bonded, atom, neighbours):
+            continue
+        if np.linalg.norm(_way(positions, atom, neighbours.tolist())) > _FLAT:
+            found.append(Inversion(atom))
+    return found
+
+
+def inverted(
+    molecule: Molecule, positions: Positions, inversion: Inversion
+) -> tuple[Positions, Positions]:
+    """Half way through an inversion.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    positions
+        (n, 3) in Å.
+    inversion
+        One of `inversions`.
+
+    Returns
+    -------
+    tuple of ndarray
+        (n, 3) in Å, the guess of a transition state, and (n, 3), the unit displacement through it.
+    """
+    atom = inversion.atom
+    neighbours = np.flatnonzero(bonds(molecule, positions, CLEAR_FACTOR)[atom]).tolist()
+    way = _way(positions, atom, neighbours)
+    guess, direction = positions.copy(), np.zeros_like(positions)
+    guess[atom] += way
+    direction[atom] = way / np.linalg.norm(way)
+    return guess, direction
+
+
+def _way(positions: Positions, atom: int, neighbours: list[int]) -> Positions:
+    """(3,) in Å: from an atom to the plane of its three neighbours, or to the line between two."""
+    there = positions[neighbours]
+    if len(neighbours) == 3:
+        normal = np.cross(there[1] - there[0], there[2] - there[0])
+        normal /= np.linalg.norm(normal)
+        return np.asarray(normal * float((there[0] - positions[atom]) @ normal))
+    # Both bonds are shortened in proportion.
+    first, second = np.linalg.norm(there - positions[atom], axis=1)
+    foot = (there[0] * second + there[1] * first) / (first + second)
+    return np.asarray(foot - positions[atom])
+
+
+def _joined_without(bonded: NDArray[np.bool_], atom: int, neighbours: NDArray[np.intp]) -> bool:
+    """Whether the neighbours of an atom hang together without it."""
+    rest = bonded.copy()
+    rest[atom] = rest[:, atom] = False
+    _, part = connected_components(rest, directed=False)
+    return bool(part[neighbours[0]] == part[neighbours[1]])
