@@ -29,7 +29,8 @@ def save(figure: Drawing, output: Path) -> None:
         For another suffix, or a file that exists or cannot be written.
     """
     if output.suffix.lower() not in FORMATS:
-        raise InputError(f"a drawing must be saved as {', '.join(FORMATS)}, got {output}")
+        kinds = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        raise InputError(f"a drawing must be a {kinds} file, got {output}")
     new_file(output)
     with writing(output) as (draft,):
         figure.savefig(draft, dpi=150)

@@ -33,7 +33,7 @@ def advice(run: Run, path: Path) -> list[str]:
         found += _way_to_wanted(run, path)
     else:
         hardest = settings.step.gamma * settings.tried.gamma_factor
-        choices = [f"γ above {hardest:g} kJ/mol", "another seed"]
+        choices = [f"--gamma-max above {hardest:g}", "another seed"]
         if settings.effort != "thorough":
             choices.insert(0, "--effort thorough")
         if settings.window_kj_mol is not None:

@@ -118,6 +118,9 @@ def plot(run: Path, output: Path, start: str | None, end: str | None, mark: bool
     if start is None or end is None:
         figure = network_figure(loaded)
     else:
+        for flag, id in (("--from", start), ("--to", end)):
+            if id not in loaded.network.eqs and id not in loaded.network.dcs:
+                raise InputError(f"{flag} must be an EQ or DC of {run}, got {id}")
         route = lowest_route(loaded.network, start, end)
         figure = network_figure(loaded, route) if mark else profile_figure(loaded, route)
     save(figure, output)

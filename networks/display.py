@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from afir.displacements import Inversion, Kick, Term, Uphill
 from afir.molecule import Molecule
 from afir.terminal import LiveLine
 from afir.units import KJ_PER_MOL
@@ -198,13 +199,28 @@ def _log(event: Event, tally: Tally) -> None:
         trial = event.trial
         known = [id for id in trial.met if id not in trial.found]
         logger.info(
-            "trial %d: %s pushed by %s: %s%s; new: %s%s; %d gradients",
+            "trial %d: %s %s: %s%s; new: %s%s; %d gradients",
             trial.number,
             trial.eq,
-            " ".join(map(str, trial.terms)),
+            _tried(trial.terms),
             trial.error or trial.outcome.value,
             f"; crossed at γ {trial.gamma:g} kJ/mol" if trial.crossed else "",
             " ".join(trial.found) or "nothing",
             f"; also met: {' '.join(known)}" if known else "",
             sum(trial.gradients.values()),
         )
+
+
+def _tried(terms: Sequence[Term]) -> str:
+    """What a trial did to its structure, for people, with how it is written in files."""
+    first = terms[0] if terms else None
+    if isinstance(first, Uphill):
+        way = "along" if first.direction > 0 else "against"
+        words = f"climbed {way} mode {first.mode}"
+    elif isinstance(first, Inversion):
+        words = f"with atom {first.atom} inverted"
+    elif isinstance(first, Kick):
+        words = "left for a random geometry"
+    else:
+        return f"pushed by {' '.join(map(str, terms))}"
+    return f"{words} ({first})"

@@ -13,7 +13,7 @@ _NEGLIGIBLE = 0.05  # of a transition state
 
 def ending(run: Run) -> list[str]:
     """How complete a run is: sentences, without those that have nothing to tell."""
-    sentences = [_pushes(run), _window(run), _unseen(run)]
+    sentences = [_pushes(run), _window(run), _kept_to(run), _unseen(run)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -43,10 +43,26 @@ def _window(run: Run) -> str:
     trials = run.summary.trials.get(Outcome.OUTSIDE_WINDOW, 0)
     eqs = run.remains.eqs_above
     if not trials and not eqs:
-        return f"Nothing was met above the window of {window:g} kJ/mol."
+        return f"Nothing was met above the window, {window:g} kJ/mol above the start."
     left = f"{eqs} EQ{'s were' if eqs != 1 else ' was'} not pushed" if eqs else "no EQ was left out"
     ended = f"{trials} trial{'s' * (trials != 1)} ended"
-    return f"Above the window of {window:g} kJ/mol {ended} and {left}."
+    return f"Above the window, {window:g} kJ/mol above the start, {ended} and {left}."
+
+
+def _kept_to(run: Run) -> str:
+    """What was left alone because the job said so."""
+    settings, told = run.settings, []
+    if settings.bond_depth is not None:
+        told.append(
+            f"structures that differ from the start by more than {settings.bond_depth} bonds were "
+            "not pushed (--bond-depth)"
+        )
+    if settings.targets is not None:
+        told.append(
+            "only what moves the target atoms was tried, and nothing at random (--target-atoms)"
+        )
+    sentence = "; ".join(told)
+    return f"{sentence[:1].upper()}{sentence[1:]}." if told else ""
 
 
 def _unseen(run: Run) -> str:

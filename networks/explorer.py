@@ -147,7 +147,7 @@ def resume(
     except BaseException:
         store.close()
         raise
-    return _events(store, policy, workers, executor)
+    return _unless_idle(store, old, _events(store, policy, workers, executor))
 
 
 def open_run(output: Path) -> Store:
@@ -184,6 +184,21 @@ def _begun(store: Store, events: Iterator[Event]) -> Iterator[Event]:
         if empty:
             store.discard()  # its name is wanted for the next attempt
         raise
+
+
+def _unless_idle(store: Store, old: Settings, events: Iterator[Event]) -> Iterator[Event]:
+    """The events of a resumed run, which keeps its window where another one changed nothing.
+
+    What is told of the run would else be measured against a window that it never had.
+    """
+    before = store.rounds
+    yield from events
+    with Store.open(store.path) as run:
+        kept = replace(run.settings, window_kj_mol=old.window_kj_mol, bond_depth=old.bond_depth)
+        idle = run.rounds == before and run.settings != kept
+    if idle:
+        with Store.open(store.path, writing=True) as run:
+            run.change_settings(kept)
 
 
 def _events(

@@ -46,7 +46,7 @@ class Lock:
                     time.sleep(0.01)
                     continue
                 raise InputError(
-                    f"{path} must not be in use, but process {holder} is writing it"
+                    f"{path} is being written by process {holder}; wait for it or stop it first"
                 ) from None
             except OSError as error:
                 raise self._failed(path, error) from error

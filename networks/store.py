@@ -150,8 +150,8 @@ class Store:
             is to be written while another process writes it.
         """
         if not path.is_file():
-            what = "is no file" if path.exists() else "does not exist"
-            raise InputError(f"the run must be a file, got {path}, which {what}")
+            what = "is not a file" if path.exists() else "does not exist"
+            raise InputError(f"the run file {path} {what}")
         store = cls(Database(path, Lock(path) if writing else None))
         try:
             store._read_run()

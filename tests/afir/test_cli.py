@@ -249,11 +249,11 @@ WRONG = [
     (["relax", "text.xyz"], "must be the number of atoms"),
     (["relax", "."], "is a directory"),
     (["relax", "in.xyz", "--charge", "1"], "`multiplicity` must be even"),
-    (["relax", "in.xyz", "--multiplicity", "2"], "`multiplicity` must be odd"),
+    (["relax", "in.xyz", "--multiplicity", "2"], "--multiplicity must be odd"),
     (["relax", "in.xyz", "--charge", "one"], "not a valid integer"),
     (["relax", "element.xyz"], "must start with an element symbol, got 'Zz'"),
     (["relax", "overlap.xyz"], "atoms 0 (H) and 1 (H) are 0.100 Å apart"),
-    (["relax", "in.xyz", "--surface", "gfn9"], "`surface` must be one of"),
+    (["relax", "in.xyz", "--surface", "gfn9"], "--surface must be one of"),
     (["relax", "in.xyz", "--surface-option", "accuracy"], "KEY=VALUE"),
     (
         ["relax", "in.xyz", "--surface-option", "acuracy=1"],
@@ -282,8 +282,8 @@ WRONG = [
     (["push", "in.xyz", "--push", "0-1"], "a force term must look like"),
     (["push", "in.xyz", "--push", "0|9"], "must name atoms from 0 to 3"),
     (["push", "in.xyz", "--push", "0|0"], "must not share atoms"),
-    (["push", "in.xyz", "--push", "0|1", "--gamma", "-5"], "`gamma` must be"),
-    (["push", "in.xyz", "--push", "0|1", "--gamma", "nan"], "`gamma` must be"),
+    (["push", "in.xyz", "--push", "0|1", "--gamma", "-5"], "--gamma must be"),
+    (["push", "in.xyz", "--push", "0|1", "--gamma", "nan"], "--gamma must be"),
     (["push", "in.xyz", "--push", "0|1", "--seed", "-1"], "--seed"),
     (["push", "in.xyz", "--push", "0|1", "--peak", "precious.xyz"], "choose another --peak"),
     (["push", "in.xyz", "--push", "0|1", "--peak", "a.xyz", "-o", "a.xyz"], "another file than"),
@@ -415,7 +415,7 @@ def test_a_force_without_end_is_refused(
     folder: Path, capsys: pytest.CaptureFixture[str], gamma: str
 ) -> None:
     assert main(["push", "in.xyz", "--push", "0|1", f"--gamma={gamma}"]) == 2
-    assert "`gamma` must be" in capsys.readouterr().err
+    assert "--gamma must be" in capsys.readouterr().err
 
 
 def test_one_atom_has_no_transition_state(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

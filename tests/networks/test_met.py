@@ -13,6 +13,7 @@ from rich.console import Console
 from runs import HCN, HCN_START
 from toyworld import MOLECULE, SETTINGS, answer, structure
 
+from afir.displacements import Inversion, Kick, Uphill
 from afir.driver import solve
 from afir.force import ForceTerm
 from afir.searches.characterise import characterise
@@ -164,6 +165,18 @@ def test_what_a_trial_met_and_where_it_crossed_is_logged(
     line = LiveLine(Console(stderr=True, quiet=True), "starting")
     with caplog.at_level("INFO", logger="networks.display"):
         watch([TrialDone(trial)], line, Tally(HCN))
-    (message,) = caplog.messages
+        for term in (Uphill(3, -1), Inversion(4), Kick(5)):
+            watch([TrialDone(replace(trial, terms=(term,)))], line, Tally(HCN))
+    message, *others = caplog.messages
     assert message.startswith("trial 7: EQ0 pushed by +0|1: ")
     assert message.endswith(words)
+    for other, said in zip(
+        others,
+        (
+            "EQ0 climbed against mode 3 (~3-): ",
+            "EQ0 with atom 4 inverted (^4): ",
+            "EQ0 left for a random geometry (*5): ",
+        ),
+        strict=True,
+    ):
+        assert said in other

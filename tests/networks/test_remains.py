@@ -24,6 +24,7 @@ from networks.records import StoppedBy, Trial
 from networks.remains import Remains, incidence
 from networks.report import Run, load_run, show_object
 from networks.settings import Settings
+from networks.store import Store
 from networks.unseen import Unseen, unseen
 
 TOY = SerialExecutor(ToyBench())
@@ -65,7 +66,8 @@ def test_loops_and_what_lies_above_the_window_do_not_count(tmp_path: Path) -> No
     # A window that is made narrower later.
     energies = sorted(ts.energy for ts in network.tss.values())
     middle = (energies[len(energies) // 2] - network.eqs["EQ0"].energy) / KJ_PER_MOL
-    list(resume(path, window_kj_mol=middle, max_trials=len(trials), executor=TOY))
+    with Store.open(path, writing=True) as store:
+        store.change_settings(replace(store.settings, window_kj_mol=middle))
     low = {id for id in steps if network.tss[id].energy <= energies[len(energies) // 2]}
     assert 0 < len(low) < len(steps)
     counts, pushes = incidence(trials, low)
@@ -137,7 +139,7 @@ def test_the_end_of_a_run_is_told() -> None:
     done = ended(StoppedBy.NOTHING_LEFT, Remains(MORE, 5, 39, 0), window_kj_mol=300.0)
     assert ending(done) == [
         "All 39 pushes were tried, but in 3 of 42 trials the surface gave no energy.",
-        "Above the window of 300 kJ/mol 12 trials ended and 5 EQs were not pushed.",
+        "Above the window, 300 kJ/mol above the start, 12 trials ended and 5 EQs were not pushed.",
         "Such trials can find about 2 (0 to 16) transition states beyond the 14 known (Chao's "
         "estimate).",
     ]
@@ -145,7 +147,7 @@ def test_the_end_of_a_run_is_told() -> None:
     # How many are unseen is not told before all has been tried: it would be misleading.
     assert ending(limit) == [
         "48 of the 90 pushes of the structures so far are left and may find more.",
-        "Above the window of 300 kJ/mol 12 trials ended and 1 EQ was not pushed.",
+        "Above the window, 300 kJ/mol above the start, 12 trials ended and 1 EQ was not pushed.",
     ]
 
 
@@ -165,7 +167,20 @@ def test_the_end_of_a_run_without_a_window_or_a_transition_state() -> None:
     bare = replace(bare, summary=replace(bare.summary, trials={Outcome.FOUND: 4}))
     assert ending(bare)[0] == "Every push was tried."
     free = replace(bare, settings=Settings(window_kj_mol=300.0))
-    assert ending(free)[1] == "Nothing was met above the window of 300 kJ/mol."
+    assert ending(free)[1] == "Nothing was met above the window, 300 kJ/mol above the start."
+
+
+def test_what_the_job_left_alone_is_told() -> None:
+    near = replace(drawn_run(StoppedBy.NOTHING_LEFT), settings=Settings(bond_depth=2))
+    assert (
+        "Structures that differ from the start by more than 2 bonds were not pushed (--bond-depth)."
+    ) in ending(near)
+    some = replace(near, settings=Settings(targets=(0,)))
+    assert (
+        "Only what moves the target atoms was tried, and nothing at random (--target-atoms)."
+    ) in ending(some)
+    both = replace(near, settings=Settings(targets=(0,), bond_depth=1))
+    assert any("(--bond-depth); only what moves" in sentence for sentence in ending(both))
 
 
 def every_end() -> Iterator[Run]:

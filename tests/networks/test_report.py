@@ -282,7 +282,7 @@ def test_the_graph_lists_every_transition_state_once() -> None:
         (StoppedBy.INTERRUPTED, "`afir resume run.db` goes on"),
         (StoppedBy.TRIALS, "`afir resume run.db --max-trials 60` goes on"),
         (StoppedBy.WANTED, "`afir plot run.db --output profile.png --from EQ0 --to EQ2` draws"),
-        (StoppedBy.NOTHING_LEFT, "γ above 1800 kJ/mol"),
+        (StoppedBy.NOTHING_LEFT, "--gamma-max above 1800"),
     ],
 )
 def test_advice_fits_what_stopped_the_run(stopped: StoppedBy, words: str) -> None:
@@ -293,8 +293,8 @@ def test_advice_fits_what_stopped_the_run(stopped: StoppedBy, words: str) -> Non
 def test_advice_fits_on_a_line() -> None:
     run = replace(drawn_run(StoppedBy.NOTHING_LEFT), settings=Settings(terms=1))
     assert advice(run, Path("run.db"))[0] == (
-        "A new run with --effort thorough, γ above 2000 kJ/mol, another seed or --terms 2 may find "
-        "more."
+        "A new run with --effort thorough, --gamma-max above 2000, another seed or --terms 2 may "
+        "find more."
     )
     for stopped in StoppedBy:
         run = replace(run, summary=replace(run.summary, complete=Complete(True, stopped)))

@@ -294,6 +294,21 @@ def test_hcn_killed_at_random_with_one_and_two_workers(tmp_path: Path) -> None:
     assert snapshot(path) == snapshot(tmp_path / "whole")
 
 
+def test_a_window_that_changes_nothing_is_not_kept(tmp_path: Path) -> None:
+    # Else the summary would say what lies above a window that the run never had.
+    settings = dataclasses.replace(SETTINGS, window_kj_mol=80.0)
+    list(explore(MOLECULE, structure(0), settings, tmp_path / "run", executor=Answering()))
+    before = snapshot(tmp_path / "run")
+    list(resume(tmp_path / "run", window_kj_mol=60.0, executor=Answering()))
+    with open_run(tmp_path / "run") as store:
+        assert store.settings.window_kj_mol == 80.0
+    assert snapshot(tmp_path / "run") == before
+    list(resume(tmp_path / "run", window_kj_mol=None, executor=Answering()))
+    with open_run(tmp_path / "run") as store:
+        assert store.settings.window_kj_mol is None
+    assert snapshot(tmp_path / "run") != before
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("effort", ["normal", "thorough"])
 @pytest.mark.parametrize("seed", [1, 5])
