@@ -26,10 +26,13 @@ from afir.single import (
 from afir.terminal import json_option, print_json, print_table, remark, results
 
 if TYPE_CHECKING:  # numpy is not needed for --help
+    from afir.molecule import Molecule
     from afir.stationary import Confirmation
 
 FAILED = 1
 """Exit code of a search that ran well and did not find what was asked for."""
+
+_IN_A_ROW = 6  # wavenumbers of a table
 
 
 def commands() -> list[click.Command]:
@@ -100,7 +103,10 @@ def relax(
     if wavenumbers is None:
         rows.append(("a minimum", "not proven; add --frequencies"))
     else:
-        rows.append(("wavenumbers / cm⁻¹", " ".join(f"{value:.1f}" for value in wavenumbers)))
+        numbers = [f"{value:.1f}" for value in wavenumbers]
+        starts = range(0, len(numbers), _IN_A_ROW)
+        lines = [" ".join(numbers[start : start + _IN_A_ROW]) for start in starts]
+        rows.append(("wavenumbers / cm⁻¹", "\n".join(lines)))
     facts = facts_of(
         job,
         energy_hartree=hartree(energy),
@@ -168,7 +174,7 @@ def ts(
         if verified
         else f"Not a transition state: {proof.outcome.value}"
     )
-    rows, facts = _saddle_facts(proof)
+    rows, facts = _saddle_facts(job.molecule, proof)
     facts = facts_of(
         job,
         verified=verified,
@@ -192,8 +198,12 @@ def _lower_end_first(proof: Confirmation) -> Confirmation:
     )
 
 
-def _saddle_facts(proof: Confirmation) -> tuple[list[tuple[str, object]], dict[str, object]]:
+def _saddle_facts(
+    molecule: Molecule, proof: Confirmation
+) -> tuple[list[tuple[str, object]], dict[str, object]]:
     """What is known of a saddle point: as rows for people and as plain JSON."""
+    from afir.bonds import bond_changes
+
     point = proof.point
     imaginary = [float(-value) for value in point.wavenumbers[: point.order]]
     rows: list[tuple[str, object]] = [
@@ -216,6 +226,11 @@ def _saddle_facts(proof: Confirmation) -> tuple[list[tuple[str, object]], dict[s
         if end.ridges:
             met = " ".join(f"{-value:.0f}i" for value in end.ridges)
             rows.append((f"saddle points passed to the {name} end / cm⁻¹", met))
+    changes: tuple[str, ...] = ()
+    if len(proof.ends) == 2:
+        changes = bond_changes(molecule, *(end.positions for end in proof.ends))
+        told = "\n".join(changes) or "no bond is made or broken"
+        rows.append(("from the first end to the second", told))
     if proof.ends:
         rows.append(("energy along the IRC", "falls" if proof.monotone else "not monotone"))
     return rows, {
@@ -224,6 +239,7 @@ def _saddle_facts(proof: Confirmation) -> tuple[list[tuple[str, object]], dict[s
         "imaginary_cm1": imaginary,
         "gradient_max_ev_per_angstrom": point.gradient_max,
         "ends": ends,
+        "bonds_changed": changes,
         "monotone": proof.monotone,
     }
 
@@ -259,7 +275,7 @@ def irc(
     estimate = model_hessian(job.molecule, job.positions)
     candidate = Candidate(job.positions, energy, estimate, "file")
     proof = _lower_end_first(job.run("following the path", confirm(job.molecule, candidate)))
-    rows, facts = _saddle_facts(proof)
+    rows, facts = _saddle_facts(job.molecule, proof)
     walked = len(proof.irc_energies) > 0
     if walked:
         write_xyz(

@@ -17,7 +17,7 @@ from afir.bonds import distances
 from afir.errors import InputError
 from afir.force import ForceTerm
 from afir.molecule import Molecule, Positions
-from afir.quadratic import vibrations
+from afir.quadratic import longest, vibrations
 from afir.stationary import StationaryPoint
 
 UPHILL = 0.15
@@ -120,7 +120,9 @@ def climbs(molecule: Molecule, point: StationaryPoint, most: int) -> list[Uphill
     # One diagonalisation for all modes; the way back is the way there turned round.
     for mode, way in enumerate(_motions(molecule, point)[:most]):
         both = [Uphill(mode, direction) for direction in (1, -1)]
-        there = [point.positions + sign * UPHILL * way for sign in (1, -1)]
+        # As far in large molecules as in small ones.
+        far = UPHILL * way / longest(way.ravel())
+        there = [point.positions + sign * far for sign in (1, -1)]
         first, second = (_marks(molecule, x) for x in there)
         found += both[:1] if np.abs(first - second).max(initial=0.0) < _ALIKE else both
     return found

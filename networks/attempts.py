@@ -1,4 +1,4 @@
-"""What is tried again: pushes that found no saddle point, harder ones, random displacements."""
+"""What is tried again: pushes that found no saddle point, harder ones, random geometries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from networks.frontier import Frontier, PushTerms
 from networks.offers import KICKS
 from networks.records import EQ, Result, Used
 
-_AT_ONCE = 2  # random displacements of each EQ, before any has more
+_AT_ONCE = 2  # random geometries of each EQ, before any has more
 
 
 def further_attempts(
@@ -68,7 +68,7 @@ def further_attempts(
 
 
 def further_kicks(tried: Iterable[Used], eqs: Iterable[EQ]) -> Frontier:
-    """The next random displacements: a few of each EQ, those with fewest so far first.
+    """The next random geometries: a few of each EQ, those with fewest so far first.
 
     Parameters
     ----------

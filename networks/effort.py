@@ -23,7 +23,7 @@ class Effort:
     gamma_factor
         How much harder than γ a push that crosses nothing is pushed in the end.
     kicks
-        Random displacements go on until so many for each structure, in a row, have brought nothing
+        Random geometries go on until so many for each structure, in a row, have brought nothing
         new, and `fewest_kicks` at least.
     fewest_kicks
         See there: few structures are known at first.

@@ -57,7 +57,7 @@ def _parts(bare: list[int], push: Sequence[Term]) -> list[int]:
     result = [0] * len(bare)
     for term in push:
         if isinstance(term, Uphill | Kick):
-            # Of all atoms alike: random displacements are of one kind, each mode is one.
+            # Of all atoms alike: random geometries are of one kind, each mode is one.
             part = _mixed_one(_KICK if isinstance(term, Kick) else _CLIMB + term.mode)
             result = [(value + part) & _LARGEST for value in result]
             continue

@@ -16,7 +16,7 @@ from networks.records import EQ
 from networks.settings import Settings
 
 KICKS = 1_000_000
-"""The number of the first random displacement of an EQ, behind those of all attempts."""
+"""The number of the first random geometry of an EQ, behind those of all attempts."""
 
 _SHARE = 0.3  # of a mode: target atoms that take so much part in it, mass-weighted, are its atoms
 

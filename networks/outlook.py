@@ -19,7 +19,7 @@ from networks.store import Store
 CHOICE, PUSHES, TRIAL = 1, 2, 3
 """What random numbers are made from, after the seed: each purpose has its own stream."""
 
-_FEWEST_ATOMS = 3  # of a molecule with saddle points that a random displacement may lead to
+_FEWEST_ATOMS = 3  # of a molecule with saddle points that a random geometry may lead to
 _SLACK = 0.3  # eV: what an energy may change by from one surface to another
 
 
@@ -41,7 +41,7 @@ class Outlook:
         self._dismissals = dismissals
         self._first = Frontier(lambda eq: dict(enumerate(self.pushes(eq))))
         self._again: Frontier | None = None
-        self._kicking = False  # whether that holds random displacements
+        self._kicking = False  # whether that holds random geometries
         self._exhausted = False
 
     def read(self) -> None:
@@ -86,7 +86,7 @@ class Outlook:
         return self._again
 
     def _wants_kicks(self) -> bool:
-        """Whether random displacements are due, when everything was tried once."""
+        """Whether random geometries are due, when everything was tried once."""
         settings, effort = self._settings, self._settings.tried
         if settings.targets is not None or self._network.molecule.n_atoms < _FEWEST_ATOMS:
             return False

@@ -29,7 +29,7 @@ class Remains:
         How many EQs were not pushed only because they lie above the window.
     pushes, pushes_left
         How many pushes there are of the EQs so far that are worth it, and how many of them were
-        never tried; random displacements, of which there is no end, are none. None where they
+        never tried; random geometries, of which there is no end, are none. None where they
         were not counted.
     """
 

@@ -124,6 +124,10 @@ def test_push_ts_irc_hand_over_to_each_other(
     assert found["verified"]
     assert found["energy_hartree"] == pytest.approx(REFERENCE_TS, abs=1e-6)
     assert found["imaginary_cm1"] == [pytest.approx(REFERENCE_IMAGINARY, abs=2)]
+    # A hydrogen goes from the carbon to the oxygen.
+    broken, made = sorted(found["bonds_changed"], key=lambda change: "made" in change)
+    assert {*re.findall("[A-Z]", broken.partition(" (")[0])} == {"C", "H"}
+    assert {*re.findall("[A-Z]", made.partition(" (")[0])} == {"O", "H"}
     barriers = [end["barrier_kj_mol"] for end in found["ends"]]
     assert barriers[0] == pytest.approx(384.8, abs=1)
     assert barriers[0] > barriers[1]
