@@ -1,4 +1,4 @@
-"""Geometries drawn at random: atoms anywhere in a sphere, and structures displaced.
+"""Geometries drawn at random: all atoms arranged anew, and structures displaced.
 
 Where no push and no mode leads, chance does, as long as the molecule is small.
 """
@@ -7,29 +7,37 @@ from __future__ import annotations
 
 import numpy as np
 
-from afir.bonds import components, distances
+from afir.bonds import distances
 from afir.molecule import Molecule, Positions
 
-_CLOSEST = 0.75  # of the sum of the radii: how near two atoms of an arrangement may come
-_CLASH = 0.55  # the same for a displaced structure
-_LOOSEST = 1.6  # of the sum of the radii: an arrangement hangs together by bonds no longer
-_DENSEST, _WIDEST = 0.7, 2.5  # of 8 times the cubes of the radii: the volume of the sphere
+# Of the sum of the radii: how near an atom of an arrangement comes to any other, and how far it is
+# from one at most.
+_CLOSEST, _FARTHEST = 0.75, 1.5
+_CLASH = 0.55  # of the sum of the radii: how near two atoms of a displaced structure may come
 _DRAWS = 200
 
 
 def arrangement(molecule: Molecule, rng: np.random.Generator) -> Positions:
-    """All atoms at random in a sphere: (n, 3) in Å, none too close, none apart from all.
+    """All atoms at random places, one after the other beside one that has its place already.
 
-    The sphere grows with the draws.
+    Returns
+    -------
+    ndarray
+        (n, 3) in Å; no atoms are too close, and none is apart from all others.
     """
-    volume = 8.0 * float((molecule.radii**3).sum())
-    for draw in range(10 * _DRAWS):
-        ball = rng.normal(size=(molecule.n_atoms, 3))
-        ball *= (rng.random(len(ball)) ** (1 / 3) / np.linalg.norm(ball, axis=1))[:, None]
-        room = volume * rng.uniform(_DENSEST, _WIDEST + draw / _DRAWS)
-        x: Positions = ball * room ** (1 / 3)
-        if apart(molecule, x, _CLOSEST) and len(components(molecule, x, _LOOSEST)) == 1:
-            break
+    x = np.zeros((molecule.n_atoms, 3))
+    order = rng.permutation(molecule.n_atoms)
+    for count, atom in enumerate(order[1:], start=1):
+        placed = order[:count]
+        reach = molecule.radii[placed] + molecule.radii[atom]
+        for _ in range(_DRAWS):
+            beside = rng.integers(count)
+            way = rng.normal(size=3)
+            way *= reach[beside] * rng.uniform(_CLOSEST, _FARTHEST) / np.linalg.norm(way)
+            x[atom] = x[placed[beside]] + way
+            away: Positions = np.linalg.norm(x[placed] - x[atom], axis=1)
+            if (away >= _CLOSEST * reach).all():
+                break
     return x
 
 

@@ -24,6 +24,7 @@ from afir.single import (
 from afir.terminal import print_table, remark, results
 
 if TYPE_CHECKING:  # numpy is not needed for --help
+    from afir.force import ForceTerm
     from afir.molecule import Positions
     from afir.searches.minimum import PathPoint
 
@@ -94,7 +95,7 @@ def push(
     import numpy as np
 
     from afir.driver import stage
-    from afir.force import ArtificialForce, ForceTerm
+    from afir.force import ArtificialForce
     from afir.quadratic import model_hessian
     from afir.searches.minimum import minimise
     from afir.searches.path import Peak, path_hessians, peaks, relax_path
@@ -108,11 +109,11 @@ def push(
         xyz_file(peak, "--peak", force)
         if peak.absolute() == target.absolute():
             raise InputError(f"--peak must be another file than --output, got {peak} for both")
-    terms = [
-        ForceTerm.parse(f"{sign}{text}")
-        for sign, texts in (("+", pushes), ("-", pulls))
-        for text in texts
-    ]
+    terms = [_term("--push", text, 1) for text in pushes]
+    terms += [_term("--pull", text, -1) for text in pulls]
+    sides = [frozenset((frozenset(term.a), frozenset(term.b))) for term in terms]
+    if len(set(sides)) < len(sides):
+        raise InputError("--push and --pull must name each pair of fragments once")
     if not terms:
         raise InputError('nothing to do without --push or --pull; give e.g. --push "0,1|4"')
     settings = StepSettings(gamma=gamma)
@@ -237,3 +238,15 @@ def _bar(value: float, values: Sequence[float], width: int = 40) -> str:
     """A bar whose length shows where a value lies among others."""
     low, high = min(values), max(values)
     return "█" * round(width * (value - low) / ((high - low) or 1.0))
+
+
+def _term(flag: str, text: str, direction: int) -> ForceTerm:
+    """The term that a flag asks for."""
+    from afir.force import ForceTerm
+
+    try:
+        return ForceTerm.parse(f"{'+' if direction > 0 else '-'}{text}")
+    except InputError as error:
+        if "must look like" not in str(error):
+            raise
+        raise InputError(f'{flag} must look like "0,1|4", got {text!r}') from None

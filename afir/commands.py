@@ -214,6 +214,7 @@ def _saddle_facts(
     ends = []
     for name, end in zip(("first", "second"), proof.ends, strict=False):
         barrier = kj_mol(point.energy, end.energy)
+        lower = ", the lower" if name == "first" and len(proof.ends) == 2 else ""
         ends.append(
             {
                 "barrier_kj_mol": barrier,
@@ -221,12 +222,12 @@ def _saddle_facts(
                 "ridges_cm1": list(end.ridges),
             }
         )
-        rows.append((f"barrier from the {name} end / kJ/mol", f"{barrier:.1f}"))
+        rows.append((f"barrier from the {name} end{lower} / kJ/mol", f"{barrier:.1f}"))
         rows.append((f"how the {name} end ended", end.ending))
         if end.ridges:
             met = " ".join(f"{-value:.0f}i" for value in end.ridges)
             rows.append((f"saddle points passed to the {name} end / cm⁻¹", met))
-    changes: tuple[str, ...] = ()
+    changes: tuple[str, ...] | None = None
     if len(proof.ends) == 2:
         changes = bond_changes(molecule, *(end.positions for end in proof.ends))
         told = "\n".join(changes) or "no bond is made or broken"

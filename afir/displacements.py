@@ -118,7 +118,7 @@ def climbs(molecule: Molecule, point: StationaryPoint, most: int) -> list[Uphill
         return []
     found = []
     # One diagonalisation for all modes; the way back is the way there turned round.
-    for mode, way in enumerate(_motions(molecule, point)[:most]):
+    for mode, way in enumerate(motions(molecule, point)[:most]):
         both = [Uphill(mode, direction) for direction in (1, -1)]
         # As far in large molecules as in small ones.
         far = UPHILL * way / longest(way.ravel())
@@ -130,10 +130,10 @@ def climbs(molecule: Molecule, point: StationaryPoint, most: int) -> list[Uphill
 
 def motion(molecule: Molecule, point: StationaryPoint, uphill: Uphill) -> Positions:
     """The unit displacement (n, 3) along a mode, in its direction."""
-    return uphill.direction * _motions(molecule, point)[uphill.mode]
+    return uphill.direction * motions(molecule, point)[uphill.mode]
 
 
-def _motions(molecule: Molecule, point: StationaryPoint) -> list[Positions]:
+def motions(molecule: Molecule, point: StationaryPoint) -> list[Positions]:
     """The unit displacement (n, 3) along each mode, the softest first."""
     weights = np.sqrt(molecule.masses)
     _, vectors = vibrations(point.hessian, point.positions, weights)

@@ -61,6 +61,8 @@ class ForceTerm:
         object.__setattr__(self, "b", tuple(sorted(int(i) for i in self.b)))
         if not self.a or not self.b:
             raise InputError("a force term must have atoms on both sides, got an empty fragment")
+        if len(set(self.a)) < len(self.a) or len(set(self.b)) < len(self.b):
+            raise InputError(f"a force term must name each atom once, got {self}")
         shared = sorted(set(self.a) & set(self.b))
         if shared:
             raise InputError(

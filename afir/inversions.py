@@ -8,10 +8,13 @@ the line between two.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
+from afir.arrangements import apart
 from afir.bonds import CLEAR_FACTOR, bonds
 from afir.displacements import Inversion
 from afir.fragments import SYMMETRY_TOLERANCE
@@ -19,13 +22,18 @@ from afir.molecule import Molecule, Positions
 from afir.symmetry import automorphisms
 
 _FLAT = 0.1  # Å: an atom nearer to the plane, or the line, has nothing to invert
+_CLOSEST = 0.55  # of the sum of the radii: how near an atom half way may come to another
+_TINY = 1e-9
 
 
-def inversions(molecule: Molecule, positions: Positions) -> list[Inversion]:
+def inversions(
+    molecule: Molecule, positions: Positions, targets: Sequence[int] | None = None
+) -> list[Inversion]:
     """The atoms of a structure that can be inverted, one of those that symmetry makes equivalent.
 
     They have three neighbours and are not in their plane, or two that are not in line with them.
-    In a ring an atom with two neighbours has no room for it.
+    In a ring an atom with two neighbours has no room for it, nor has one between three that are
+    bonded to each other.
 
     Parameters
     ----------
@@ -33,21 +41,19 @@ def inversions(molecule: Molecule, positions: Positions) -> list[Inversion]:
         The molecule.
     positions
         (n, 3) in Å.
+    targets
+        The atoms that may be inverted; all if not given.
     """
     bonded = bonds(molecule, positions, CLEAR_FACTOR)
     symmetry = automorphisms(molecule.numbers, positions, tolerance=SYMMETRY_TOLERANCE)
-    found = []
-    for atom in range(molecule.n_atoms):
-        if atom != min(permutation[atom] for permutation in symmetry):
-            continue
-        neighbours = np.flatnonzero(bonded[atom])
-        if len(neighbours) not in (2, 3):
-            continue
-        if len(neighbours) == 2 and _joined_without(bonded, atom, neighbours):
-            continue
-        if np.linalg.norm(_way(positions, atom, neighbours.tolist())) > _FLAT:
-            found.append(Inversion(atom))
-    return found
+    found: dict[int, Inversion] = {}  # by the first of the equivalent atoms
+    for atom in sorted(range(molecule.n_atoms) if targets is None else set(targets)):
+        if _has_room(bonded, atom):
+            guess, _ = inverted(molecule, positions, Inversion(atom))
+            if np.linalg.norm(guess - positions) > _FLAT and apart(molecule, guess, _CLOSEST):
+                first = min(permutation[atom] for permutation in symmetry)
+                found.setdefault(first, Inversion(atom))
+    return list(found.values())
 
 
 def inverted(
@@ -74,7 +80,7 @@ def inverted(
     way = _way(positions, atom, neighbours)
     guess, direction = positions.copy(), np.zeros_like(positions)
     guess[atom] += way
-    direction[atom] = way / np.linalg.norm(way)
+    direction[atom] = way / max(float(np.linalg.norm(way)), _TINY)
     return guess, direction
 
 
@@ -83,7 +89,7 @@ def _way(positions: Positions, atom: int, neighbours: list[int]) -> Positions:
     there = positions[neighbours]
     if len(neighbours) == 3:
         normal = np.cross(there[1] - there[0], there[2] - there[0])
-        normal /= np.linalg.norm(normal)
+        normal /= max(float(np.linalg.norm(normal)), _TINY)  # neighbours in line have no plane
         return np.asarray(normal * float((there[0] - positions[atom]) @ normal))
     # Both bonds are shortened in proportion.
     first, second = np.linalg.norm(there - positions[atom], axis=1)
@@ -91,9 +97,14 @@ def _way(positions: Positions, atom: int, neighbours: list[int]) -> Positions:
     return np.asarray(foot - positions[atom])
 
 
-def _joined_without(bonded: NDArray[np.bool_], atom: int, neighbours: NDArray[np.intp]) -> bool:
-    """Whether the neighbours of an atom hang together without it."""
+def _has_room(bonded: NDArray[np.bool_], atom: int) -> bool:
+    """Whether an atom has two neighbours outside of a ring, or three that form no cage."""
+    neighbours = np.flatnonzero(bonded[atom])
+    if len(neighbours) == 3:
+        return bool(bonded[np.ix_(neighbours, neighbours)].sum() != 6)
+    if len(neighbours) != 2:
+        return False
     rest = bonded.copy()
     rest[atom] = rest[:, atom] = False
     _, part = connected_components(rest, directed=False)
-    return bool(part[neighbours[0]] == part[neighbours[1]])
+    return bool(part[neighbours[0]] != part[neighbours[1]])

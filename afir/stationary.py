@@ -21,9 +21,9 @@ class Outcome(Enum):
     # a trial
     FOUND = "at least one transition state candidate was found"
     NO_BARRIER = "the push changed nothing and left no barrier to climb"
-    NO_SADDLE = "no peak of the path led to a first-order saddle point"
+    NO_SADDLE = "no first-order saddle point was found"
     RELAXED = "atoms arranged at random were relaxed; no saddle point was searched"
-    OUTSIDE_WINDOW = "above the energy window"
+    OUTSIDE_WINDOW = "what it led to lies above the energy window"
     TIMED_OUT = "the task took longer than its time limit"
     SEARCH_FAILED = "the search ended with an error of its own"
     DOUBTED = "the surface was not to be trusted on the way"

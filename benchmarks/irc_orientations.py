@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from afir.geometry import superpose
 from afir.molecule import Positions
 from afir.quadratic import Vector
 from afir.searches.hessian import hessian
-from afir.searches.irc import Branch, irc
+from afir.searches.irc import irc
 from afir.stationary import Outcome
 from afir.surface import load_surface
 from afir.units import KJ_PER_MOL
@@ -80,7 +80,8 @@ def follow(case: Case, seed: int, truth: Truth) -> Followed:
     ends, softest, words, crossed = [], [], [], False
     root = np.repeat(np.sqrt(molecule.masses), 3)
     for sign, side in zip((-1.0, 1.0), sides, strict=True):
-        crossed |= crosses(side, point.positions, sign * point.mode.ravel() * root, root)
+        places = [item.positions for item in side.points]
+        crossed |= crosses(places, point.positions, sign * point.mode.ravel() * root, root)
         if side.end.ridges:
             words.append("ridge " + " ".join(f"{-value:.0f}i" for value in side.end.ridges))
         if side.end.outcome not in (Outcome.CONVERGED, Outcome.DISSOCIATED):
@@ -101,9 +102,9 @@ def follow(case: Case, seed: int, truth: Truth) -> Followed:
     )
 
 
-def crosses(side: Branch, top: Positions, mode: Vector, root: Vector) -> bool:
+def crosses(side: Iterable[Positions], top: Positions, mode: Vector, root: Vector) -> bool:
     """Whether a side comes back through the dividing plane of its top."""
-    away = [superpose(top, item.positions) - top for item in side.points]
+    away = [superpose(top, x) - top for x in side]
     return any(float(x.ravel() * root @ mode) < 0.0 for x in away)
 
 

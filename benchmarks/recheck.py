@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from irc_ends import Case, integrate, settled
-from irc_orientations import CONCAVE
+from irc_orientations import CONCAVE, crosses
 from table import print_table
 
 from afir.geometry import superpose
@@ -29,6 +29,7 @@ from networks.network import ReactionNetwork
 from networks.records import DC, TS
 
 STEP = 0.005  # Å
+NEAR = 1.5  # Å·amu^½ from the top
 COLUMNS = (
     "run",
     "EQs",
@@ -53,17 +54,25 @@ def modes(molecule: Molecule, surface: Surface, x: Positions) -> Vector:
 
 
 def comes_back(molecule: Molecule, ts: TS) -> bool:
-    """Whether a side of the stored path is on the other side of its top's dividing plane.
+    """Whether a side of the stored path comes back through the dividing plane of its top.
 
-    The plane is perpendicular to the imaginary mode in mass-weighted coordinates.
+    Only near the top: a path that turns a fragment right round may cross the plane far away.
     """
     root = np.repeat(np.sqrt(molecule.masses), 3)
-    away = [superpose(ts.positions, x) - ts.positions for x in ts.irc_positions]
-    along = np.array([x.ravel() * root @ (ts.mode.ravel() * root) for x in away])
     top = int(np.argmax(ts.irc_energies))
-    before, after = along[:top], along[top + 1 :]
-    one_way = (before < 0).all() and (after > 0).all()
-    return not (one_way or ((before > 0).all() and (after < 0).all()))
+    away = [(superpose(ts.positions, x) - ts.positions).ravel() * root for x in ts.irc_positions]
+    near = [float(np.linalg.norm(x)) < NEAR for x in away]
+    sides = (
+        ts.irc_positions[:top][near[:top]],
+        ts.irc_positions[top + 1 :][near[top + 1 :]],
+    )
+    return not any(
+        not any(
+            crosses(side, ts.positions, sign * way * ts.mode.ravel() * root, root)
+            for sign, side in zip((-1.0, 1.0), sides, strict=True)
+        )
+        for way in (-1.0, 1.0)
+    )
 
 
 def right(network: ReactionNetwork, surface: Surface, ts: TS) -> bool:
@@ -79,9 +88,11 @@ def right(network: ReactionNetwork, surface: Surface, ts: TS) -> bool:
 def checked(path: Path, every: int) -> list[str]:
     """The row of a run."""
     with open_run(path) as run:
-        network, name = run.load_network(), run.settings.surface
+        network, (name, given) = run.load_network(), run.settings.reported
+    if every and (name, dict(given)) != ("gfn2", {}):
+        raise SystemExit(f"{path}: only paths on plain gfn2 are integrated; leave out --every")
     molecule = network.molecule
-    surface = load_surface(name, molecule)
+    surface = load_surface(name, molecule, **given)
     eqs, tss = list(network.eqs.values()), list(network.tss.values())
     softest = [modes(molecule, surface, eq.positions)[0] for eq in eqs]
     second = [modes(molecule, surface, ts.positions)[:2] for ts in tss]

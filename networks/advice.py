@@ -6,7 +6,7 @@ from math import ceil
 from pathlib import Path
 
 from afir.errors import InputError
-from networks.records import COMPLEX, StoppedBy
+from networks.records import StoppedBy
 from networks.report import Run
 from networks.routes import lowest_route
 
@@ -38,11 +38,14 @@ def advice(run: Run, path: Path) -> list[str]:
             choices.insert(0, "--effort thorough")
         if settings.window_kj_mol is not None:
             choices.insert(0, f"--window above {settings.window_kj_mol:g}")
+        if run.remains.eqs_deeper:
+            choices.insert(0, f"--bond-depth above {settings.bond_depth}")
+        if run.remains.complexes:
+            choices.insert(0, "--expand-complexes")
+        if settings.targets is not None:
+            choices.insert(0, "other --target-atoms")
         if settings.terms == 1:
             choices.append("--terms 2")
-        complexes = any(COMPLEX in eq.flags for eq in run.network.eqs.values())
-        if complexes and not settings.expand_complexes:
-            choices.append("--expand-complexes")
         # The four that are likeliest to bring something: a line holds no more.
         found.append(f"A new run with {_either(choices[:4])} may find more.")
     return [

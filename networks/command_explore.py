@@ -45,7 +45,7 @@ def _limits(command: F) -> F:
         ("--patience", "Stop after so many trials in a row that brought nothing new."),
         ("--max-seconds", "Stop after this wall time."),
         ("--max-gradients", "Stop after so many gradients; of the reference, where there is one."),
-        ("--max-trials", "Stop after so many pushes."),
+        ("--max-trials", "Stop after so many trials."),
         (
             "--bond-depth",
             "Do not push structures that differ from the start by more bonds than this.",
@@ -388,6 +388,8 @@ def _follow(events: Iterator[Event], path: Path, tally: Tally, before: Run | Non
     if before is not None and replace(before.summary, seconds=0.0) == replace(
         loaded.summary, seconds=0.0
     ):
-        click.echo("Nothing was done: the run had ended like this before.")
+        left = loaded.summary.complete.anything_left
+        more = "" if left else ", and other limits leave nothing more to try"
+        click.echo(f"Nothing was done: the run had ended like this before{more}.")
     print_end(loaded, path)
     return 0

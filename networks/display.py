@@ -85,7 +85,7 @@ class Tally:
             self.trials, self.gradients = event.trials, event.gradients
             self.began = time.monotonic() - event.seconds
         elif isinstance(event, RoundStarted):
-            self.doing = f"round {event.number}: {event.trials} pushes"
+            self.doing = f"round {event.number}: {event.trials} trials"
         elif isinstance(event, TaskDone):
             self.gradients += event.gradients
             self.doing = f"round {event.round}: {_DOING.get(event.kind, event.kind)}"
@@ -176,7 +176,7 @@ def _learned(model: Model) -> str:
 def _log(event: Event, tally: Tally) -> None:
     """What an event has to say to who wants to know more."""
     if isinstance(event, RoundStarted):
-        logger.info("round %d: %d pushes", event.number, event.trials)
+        logger.info("round %d: %d trials", event.number, event.trials)
     elif isinstance(event, TaskDone):
         logger.debug(
             "round %d: %s, %d gradients, %.2f s%s",
@@ -220,7 +220,8 @@ def _tried(terms: Sequence[Term]) -> str:
     elif isinstance(first, Inversion):
         words = f"with atom {first.atom} inverted"
     elif isinstance(first, Kick):
-        words = "left for a random geometry"
+        arranged = first.number % 2 == 1
+        words = "with its atoms arranged at random" if arranged else "displaced at random"
     else:
         return f"pushed by {' '.join(map(str, terms))}"
     return f"{words} ({first})"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from math import ceil, floor
+from math import floor
 
 from afir.stationary import Outcome
 from networks.records import StoppedBy
 from networks.report import Run
 
-_NEGLIGIBLE = 0.05  # of a transition state
-
 
 def ending(run: Run) -> list[str]:
     """How complete a run is: sentences, without those that have nothing to tell."""
-    sentences = [_pushes(run), _window(run), _kept_to(run), _unseen(run)]
+    sentences = [_pushes(run), _window(run), _left_alone(run), _unseen(run)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -42,27 +40,31 @@ def _window(run: Run) -> str:
         return ""
     trials = run.summary.trials.get(Outcome.OUTSIDE_WINDOW, 0)
     eqs = run.remains.eqs_above
+    where = f"bove the window, {window:g} kJ/mol above the start"
     if not trials and not eqs:
-        return f"Nothing was met above the window, {window:g} kJ/mol above the start."
-    left = f"{eqs} EQ{'s were' if eqs != 1 else ' was'} not pushed" if eqs else "no EQ was left out"
-    ended = f"{trials} trial{'s' * (trials != 1)} ended"
-    return f"Above the window, {window:g} kJ/mol above the start, {ended} and {left}."
+        return f"Nothing was met a{where}."
+    left = f" and {_counted(eqs, 'EQ')} not pushed" if eqs else ""
+    return f"A{where}, {trials} trial{'s' * (trials != 1)} ended{left}."
 
 
-def _kept_to(run: Run) -> str:
-    """What was left alone because the job said so."""
-    settings, told = run.settings, []
-    if settings.bond_depth is not None:
+def _left_alone(run: Run) -> str:
+    """What was left alone for other reasons than its energy."""
+    remains, told = run.remains, []
+    if remains.complexes:
         told.append(
-            f"structures that differ from the start by more than {settings.bond_depth} bonds were "
-            "not pushed (--bond-depth)"
+            f"{_counted(remains.complexes, 'complex', 'complexes')} not pushed (--expand-complexes)"
         )
-    if settings.targets is not None:
-        told.append(
-            "only what moves the target atoms was tried, and nothing at random (--target-atoms)"
-        )
+    if remains.eqs_deeper:
+        told.append(f"{_counted(remains.eqs_deeper, 'EQ')} not pushed for --bond-depth")
+    if run.settings.targets is not None:
+        told.append("only what moves the target atoms was tried, and nothing at random")
     sentence = "; ".join(told)
     return f"{sentence[:1].upper()}{sentence[1:]}." if told else ""
+
+
+def _counted(count: int, one: str, several: str = "") -> str:
+    """``1 EQ was`` or ``5 EQs were``."""
+    return f"1 {one} was" if count == 1 else f"{count} {several or one + 's'} were"
 
 
 def _unseen(run: Run) -> str:
@@ -74,7 +76,7 @@ def _unseen(run: Run) -> str:
         return (
             "No transition state between two structures was met: how many are unseen is not known."
         )
-    low, high = floor(unseen.low), ceil(unseen.high - _NEGLIGIBLE)
+    low, high = floor(unseen.low), round(unseen.high)
     number = f"about {unseen.estimate:.0f} ({low} to {high})" if high > 0 else "hardly any"
     return (
         f"Such trials can find {number} transition states beyond the {unseen.observed} known "

@@ -21,6 +21,7 @@ from networks.exploration import Exploration
 from networks.hands import Hands
 from networks.learning import check_folder, load_learner
 from networks.policy import Policy, load_policy
+from networks.records import StoppedBy
 from networks.settings import KEEP, Keep, Settings
 from networks.store import Store
 from networks.unchanged import check_unchanged
@@ -187,18 +188,19 @@ def _begun(store: Store, events: Iterator[Event]) -> Iterator[Event]:
 
 
 def _unless_idle(store: Store, old: Settings, events: Iterator[Event]) -> Iterator[Event]:
-    """The events of a resumed run, which keeps its window where another one changed nothing.
+    """The events of a resumed run; one that was complete stays so where nothing was done.
 
-    What is told of the run would else be measured against a window that it never had.
+    What is told of it would else be measured against a window that it never had.
     """
-    before = store.rounds
+    complete, rounds = store.summary().complete, store.rounds
     yield from events
-    with Store.open(store.path) as run:
+    if complete.stopped_by is not StoppedBy.NOTHING_LEFT:
+        return
+    with Store.open(store.path, writing=True) as run:
         kept = replace(run.settings, window_kj_mol=old.window_kj_mol, bond_depth=old.bond_depth)
-        idle = run.rounds == before and run.settings != kept
-    if idle:
-        with Store.open(store.path, writing=True) as run:
+        if run.rounds == rounds and run.settings != kept:
             run.change_settings(kept)
+            run.stopped(complete, run.seconds)
 
 
 def _events(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from afir.displacements import Kick, Uphill, climbs, motion
+from afir.displacements import Kick, climbs, motions
 from afir.fragments import pushes
 from afir.inversions import inversions
 from afir.molecule import Molecule
@@ -40,16 +40,12 @@ def offers(
         Used only where there are more pairs of forces than are taken.
     """
     point = eq.point()
-    listed: list[PushTerms] = [
-        (climb,)
-        for climb in climbs(molecule, point, settings.tried.modes)
-        if settings.targets is None or _moves(molecule, point, climb, settings.targets)
-    ]
-    listed += [
-        (inversion,)
-        for inversion in inversions(molecule, eq.positions)
-        if settings.targets is None or inversion.atom in settings.targets
-    ]
+    climbing = climbs(molecule, point, settings.tried.modes)
+    if settings.targets is not None:
+        moving = _moving(molecule, point, settings.targets)
+        climbing = [climb for climb in climbing if moving[climb.mode]]
+    listed: list[PushTerms] = [(climb,) for climb in climbing]
+    listed += [(found,) for found in inversions(molecule, eq.positions, settings.targets)]
     listed += pushes(
         molecule,
         eq.positions,
@@ -68,9 +64,7 @@ def offered(listed: Sequence[PushTerms], number: int) -> PushTerms:
     return listed[number % len(listed)]
 
 
-def _moves(
-    molecule: Molecule, point: StationaryPoint, climb: Uphill, targets: Sequence[int]
-) -> bool:
-    """Whether target atoms take part in a mode."""
-    weights = molecule.masses * (motion(molecule, point, climb) ** 2).sum(axis=1)
-    return float(weights[list(targets)].sum()) > _SHARE * float(weights.sum())
+def _moving(molecule: Molecule, point: StationaryPoint, targets: Sequence[int]) -> list[bool]:
+    """Whether target atoms take part in each mode, the softest first."""
+    taken = [molecule.masses * (way**2).sum(axis=1) for way in motions(molecule, point)]
+    return [bool(part[list(targets)].sum() > _SHARE * part.sum()) for part in taken]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from afir.bonds import bonds, bonds_changed
 from afir.units import KJ_PER_MOL
 from networks.attempts import further_attempts, further_kicks
 from networks.dismissals import Dismissals
+from networks.flags import LOOP, flags_of
 from networks.frontier import Frontier, PushTerms
 from networks.network import ReactionNetwork
 from networks.offers import KICKS, offers
@@ -21,6 +23,14 @@ CHOICE, PUSHES, TRIAL = 1, 2, 3
 
 _FEWEST_ATOMS = 3  # of a molecule with saddle points that a random geometry may lead to
 _SLACK = 0.3  # eV: what an energy may change by from one surface to another
+
+
+class KeptBack(Enum):
+    """Why an EQ is not pushed."""
+
+    WINDOW = "it lies above the window"
+    COMPLEX = "it is a complex"
+    DEPTH = "too many bonds have changed"
 
 
 class Outlook:
@@ -91,7 +101,15 @@ class Outlook:
         if settings.targets is not None or self._network.molecule.n_atoms < _FEWEST_ATOMS:
             return False
         enough = max(effort.kicks * sum(1 for _ in self._expanded()), effort.fewest_kicks)
-        return self._store.barren_kicks(KICKS) < enough
+        return self._store.barren_kicks(KICKS, self._dull()) < enough
+
+    def _dull(self) -> set[str]:
+        """What leads no further: EQs that are not worth expanding, loops."""
+        eqs, tss = self._network.eqs.values(), self._network.tss.values()
+        return {
+            *(eq.id for eq in eqs if not self._worth_expanding(eq)),
+            *(ts.id for ts in tss if LOOP in flags_of(ts)),
+        }
 
     def _further(self, attempts: int, kicking: bool) -> Iterator[Frontier]:
         """What there may be when everything was tried once, worked out as it is asked for."""
@@ -177,22 +195,30 @@ class Outlook:
     def _worth_expanding(self, eq: EQ) -> bool:
         if eq.id == "EQ0":
             return True
-        return self._may_be_pushed(eq) and not self._above_ceiling(eq)
+        if COMPLEX in eq.flags and not self._settings.expand_complexes:
+            return False
+        return not self._above_ceiling(eq) and not self._too_deep(eq)
 
-    def above_window(self, eq: EQ) -> bool:
-        """Whether it would be pushed if it did not lie above the window."""
-        return eq.id != "EQ0" and self._may_be_pushed(eq) and self._above_ceiling(eq)
+    def kept_back(self, eq: EQ) -> KeptBack | None:
+        """Why an EQ is not worth expanding; None if it is, or for more than one reason."""
+        if eq.id == "EQ0":
+            return None
+        reasons = {
+            KeptBack.WINDOW: self._above_ceiling(eq),
+            KeptBack.COMPLEX: COMPLEX in eq.flags and not self._settings.expand_complexes,
+            KeptBack.DEPTH: self._too_deep(eq),
+        }
+        found = [reason for reason, holds in reasons.items() if holds]
+        return found[0] if len(found) == 1 else None
 
     def _above_ceiling(self, eq: EQ) -> bool:
         ceiling = self.ceiling
         return ceiling is not None and eq.energy > ceiling
 
-    def _may_be_pushed(self, eq: EQ) -> bool:
+    def _too_deep(self, eq: EQ) -> bool:
         settings, start = self._settings, self._network.eqs["EQ0"]
-        if COMPLEX in eq.flags and not settings.expand_complexes:
-            return False
         if settings.bond_depth is None:
-            return True
+            return False
         molecule = self._network.molecule
         changed = bonds_changed(bonds(molecule, start.positions), bonds(molecule, eq.positions))
-        return changed <= settings.bond_depth
+        return changed > settings.bond_depth

@@ -20,7 +20,8 @@ from networks.records import EQ, Item, Trial
 _DIRECTIONS = ((1,), (-1,), (1, 1), (-1, 1), (-1, -1))  # which forces act together
 _WAYS = len(_DIRECTIONS) + 2  # those, climbs and inversions, and leaving at random
 _REPEATS = 3  # a kind tried so often before, or oftener
-_CLIMB = 0.7  # climbs cost little: twice as much for a gradient is expected of them at first
+# Climbs and inversions cost little: twice as much for a gradient is expected of them at first.
+_CLIMB = 0.7
 # Terms of the logarithm of what a gradient brings: a constant, what is done, how often
 # the kind was tried, doublings of the trials on the species, eV above the start.
 # Before anything is known: a find for a thousand gradients, less the oftener tried and the higher.

@@ -200,7 +200,7 @@ class Trial:
     eq
         The EQ that was pushed.
     push
-        Which push of that EQ, in the order of `afir.fragments.pushes`, from 0. Numbers behind
+        Which push of that EQ, in the order of `networks.offers.offers`, from 0. Numbers behind
         the last begin again: they are further attempts.
     terms
         The force terms, or the displacement that was tried.

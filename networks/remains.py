@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from afir.displacements import Kick, Term
 from networks.dismissals import Dismissals
 from networks.flags import LOOP, flags_of
 from networks.network import ReactionNetwork
-from networks.outlook import Outlook
+from networks.outlook import KeptBack, Outlook
 from networks.records import StoppedBy, Trial
 from networks.store import Store
 from networks.unseen import Unseen, unseen
@@ -31,12 +31,17 @@ class Remains:
         How many pushes there are of the EQs so far that are worth it, and how many of them were
         never tried; random geometries, of which there is no end, are none. None where they
         were not counted.
+    eqs_deeper, complexes
+        How many EQs were not pushed only because of ``bond_depth``, or only because they are
+        complexes.
     """
 
     unseen: Unseen = field(default_factory=Unseen)
     eqs_above: int = 0
     pushes: int | None = None
     pushes_left: int | None = None
+    eqs_deeper: int = 0
+    complexes: int = 0
 
 
 def remains_of(store: Store, network: ReactionNetwork, *, count_pushes: bool) -> Remains:
@@ -64,17 +69,20 @@ def remains_of(store: Store, network: ReactionNetwork, *, count_pushes: bool) ->
     }
     counts, pushes = incidence(trials, wanted)
     pushed = {trial.eq for trial in trials}
-    above = 0
-    if ceiling is not None:
-        above = sum(outlook.above_window(eq) and eq.id not in pushed for eq in network.eqs.values())
-    found = Remains(unseen(counts.values(), pushes), above)
+    kept = Counter(outlook.kept_back(eq) for eq in network.eqs.values() if eq.id not in pushed)
+    found = Remains(
+        unseen(counts.values(), pushes),
+        eqs_above=kept[KeptBack.WINDOW],
+        eqs_deeper=kept[KeptBack.DEPTH],
+        complexes=kept[KeptBack.COMPLEX],
+    )
     if not count_pushes:
         return found
     listed = {push for push in map(_push, trials) if not isinstance(push[1][0], Kick)}
     left = 0
     if store.summary().complete.stopped_by is not StoppedBy.NOTHING_LEFT:
         left = _never_tried(outlook)
-    return Remains(found.unseen, above, len(listed) + left, left)
+    return replace(found, pushes=len(listed) + left, pushes_left=left)
 
 
 def incidence(trials: Iterable[Trial], wanted: Collection[str]) -> tuple[Mapping[str, int], int]:

@@ -390,13 +390,15 @@ class Round:
             return id
         if minimum.outcome is not Outcome.CONVERGED:
             return None
+        index = self._minimum_index.find(fingerprint(network.molecule, x, energy), x)
         known = network.find_eq(x, energy)
         if known is not None:
+            if index is not None:
+                self._placed.setdefault(int(index), known)
             return known
         before = note.dismissals.find("EQ", x, energy)
         if before is not None and before.outcome is not Outcome.DOUBTED:
             return before.node
-        index = self._minimum_index.find(fingerprint(network.molecule, x, energy), x)
         if index is None and before is not None:
             return before.node
         if index is None:

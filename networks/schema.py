@@ -20,7 +20,7 @@ from networks.frames import Frames, Kept
 from networks.records import DC, EQ, TS, Absorbed, Dismissed, Result, Trial
 from networks.tasks import TaskResult
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 Row = dict[str, Any]
 

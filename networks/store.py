@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -151,7 +151,7 @@ class Store:
         """
         if not path.is_file():
             what = "is not a file" if path.exists() else "does not exist"
-            raise InputError(f"the run file {path} {what}")
+            raise InputError(f"the run file {path} {what}; check the name")
         store = cls(Database(path, Lock(path) if writing else None))
         try:
             store._read_run()
@@ -430,15 +430,18 @@ class Store:
             return None
         return schema.result_of(row.outcome, row.terms, crossed=row.crossed), row.gamma
 
-    def barren_kicks(self, first: int) -> int:
+    def barren_kicks(self, first: int, dull: Collection[str]) -> int:
         """How many trials numbered `first` or later have passed without anything new.
 
-        Since one last added an EQ or a TS. Loops, which lead nowhere else, do not count.
+        Parameters
+        ----------
+        first
+            The first of the numbers.
+        dull
+            The ids of EQs and TSs that do not count as anything new; no DC does.
         """
-        columns, tss = schema.TRIALS.c, schema.TSS.c
+        columns = schema.TRIALS.c
         with self._database.reading() as connection:
-            loops = sa.select(tss.number).where(tss.first_end == tss.second_end)
-            dull = {f"TS{number}" for number in connection.execute(loops).scalars()}
             rows = connection.execute(
                 sa.select(columns.number, columns.found)
                 .where(columns.found != "")
@@ -569,6 +572,6 @@ class Store:
             return connection.execute(query).scalar_one()
 
 
-def _brought_something(found: str, dull: set[str]) -> bool:
-    """Whether among the ids that a trial added is an EQ, or a TS that is not dull."""
+def _brought_something(found: str, dull: Collection[str]) -> bool:
+    """Whether among the ids that a trial added is an EQ or a TS that is not dull."""
     return any(not id.startswith("DC") and id not in dull for id in found.split())

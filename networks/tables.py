@@ -97,10 +97,11 @@ def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
             dc.id,
             relative(dc.energy),
             " + ".join(names(run.molecule, dc.positions)),
-            BARRIERLESS if network.joined_to(dc.id) else in_words(flags_of(dc)),
+            f"{BARRIERLESS} from {' '.join(joined)}" if joined else in_words(flags_of(dc)),
             " ".join(_neighbours(network, dc.id)) or dc.origin,
         )
         for dc in dcs[:limit]
+        for joined in [network.joined_to(dc.id)]
     ]
     return [
         Section(

@@ -26,8 +26,8 @@ from afir.stationary import Candidate, Outcome, StationaryPoint, TrialResult
 # barriers are too high for a push. 0.3 to 1.2 Å were tried on H2CO, H2O2, HNCO, HONO and NH2OH.
 _SHAKE = 0.6
 # Gradients of one search: another is cheaper than a long one. Of 340 climbs on five molecules those
-# that took 70 and more brought nothing.
-_KICK_STEPS, _CLIMB_STEPS = 50, 70
+# that took 70 and more brought nothing; arrangements of ten atoms take 80 on the average.
+_KICK_STEPS, _CLIMB_STEPS, _RELAX_STEPS = 50, 70, 150
 
 
 def try_displacement(
@@ -78,9 +78,12 @@ def try_displacement(
     # In turn; every second one keeps something of the structure that it begins with.
     turn = displacement.number % 4
     if turn == 3:
+        limits = replace(limits, minimum_steps=min(limits.minimum_steps, _RELAX_STEPS))
         relaxing = minimise(molecule, arrangement(molecule, rng), limits)
         end = yield from stage("minimum", relaxing)
-        return TrialResult(Outcome.RELAXED, (), (end,), False)
+        # Fragments that went apart were never together: they are no channel of the structure.
+        minima = (end,) if end.outcome is Outcome.CONVERGED and not end.dissociated else ()
+        return TrialResult(Outcome.RELAXED, (), minima, False)
     if turn == 1:
         guess = arrangement(molecule, rng)
     else:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from afir.bonds import components
+from afir.bonds import components, distances
 from afir.driver import Search, stage
 from afir.geometry import displacement, rigid_step
 from afir.molecule import Molecule, Positions
@@ -32,6 +32,7 @@ _GAIN = 5e-4  # eV: and no more is to be gained
 _ASIDE = 5e-3  # eV: what the energy is to fall by, aside of a ridge
 _ASIDE_ATOM = 0.15  # Å: and the most that one atom moves
 _EQUAL = 1e-4  # eV: both sides of a ridge are alike
+_EQUAL_PLACES = 3e-3  # Å: by how much weighted mean distances of mirror images may differ
 _SHORTER, _ATTEMPTS = 0.4, 4  # steps aside, each shorter
 
 
@@ -133,8 +134,8 @@ def _arrived(molecule: Molecule, end: Minimum) -> bool:
 def _beside(molecule: Molecule, end: Minimum, soft: Loosest) -> Search[Positions | None]:
     """A place aside of a ridge on its lower side; None if there is none that is lower.
 
-    Of two sides that are alike it is the one that a measure of the molecule's own names, which
-    does not depend on how it lies in space.
+    Of two sides that are alike it is the one that the order of the atoms names, which does not
+    depend on how the molecule lies in space.
     """
     x = end.positions
     size = np.sqrt(2.0 * _ASIDE) / (abs(soft.wavenumber) / WAVENUMBER)
@@ -148,8 +149,26 @@ def _beside(molecule: Molecule, end: Minimum, soft: Loosest) -> Search[Positions
             evaluation = yield trial[None]
             sides.append((float(evaluation.energies[0]), trial))
         first, second = sides
-        energy, trial = first if first[0] < second[0] + _EQUAL else second
+        alike = abs(first[0] - second[0]) < _EQUAL
+        lower = _comes_first(first[1], second[1]) if alike else first[0] < second[0]
+        energy, trial = first if lower else second
         if energy < end.energy:
             return trial
         size *= _SHORTER
     return None
+
+
+def _comes_first(first: Positions, second: Positions) -> bool:
+    """Whether of two equivalent structures the first is the one that the order of atoms names.
+
+    By their distances, or, where they are mirror images, by their handedness.
+    """
+    number = np.arange(1.0, len(first) + 1.0)
+    pairs = np.outer(number, number**2)
+    away = float((pairs * (distances(first) - distances(second))).sum() / pairs.sum())
+    if abs(away) > _EQUAL_PLACES:
+        return away > 0.0
+    weights = np.stack([number, number**2, number**3])
+    weights /= weights.sum(axis=1, keepdims=True)
+    hands = [np.linalg.det(weights @ (x - x.mean(axis=0))) for x in (first, second)]
+    return bool(hands[0] > hands[1])

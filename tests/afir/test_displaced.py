@@ -7,6 +7,7 @@ import pytest
 from ase.build import molecule as build
 from known import BENT, Unreliable, gfn2, mapped
 
+from afir.arrangements import apart, arrangement
 from afir.bonds import components, distances
 from afir.displacements import UPHILL, Inversion, Kick, Uphill, climbs, motion, parse_term
 from afir.driver import solve
@@ -130,9 +131,26 @@ def test_random_geometries_hold_together_and_let_no_atoms_clash():
         np.fill_diagonal(nearest, np.inf)
         assert nearest.min() > (0.55 if number % 2 == 0 else 0.75)
         if number % 2:
-            assert len(components(molecule, x, 1.6)) == 1
+            assert len(components(molecule, x, 1.51)) == 1
     assert np.mean(seen[::2]) == pytest.approx(0.6, abs=0.1)
     assert np.mean(seen[1::2]) > 1.2
+
+
+def test_arrangements_of_many_atoms_hang_together():
+    molecule = Molecule((6,) * 20 + (1,) * 42)
+    for seed in range(5):
+        x = arrangement(molecule, RNG(seed))
+        assert apart(molecule, x, 0.749)
+        assert len(components(molecule, x, 1.51)) == 1
+
+
+def test_an_arrangement_that_falls_apart_is_no_channel():
+    molecule, point = mapped_point("H2CO", 0.0)
+    for number in range(3, 4 * 30, 4):
+        search = try_displacement(molecule, point, Kick(number), rng=RNG(number))
+        for end in solve(search, gfn2(molecule)).minima:
+            assert end.outcome is Outcome.CONVERGED
+            assert not end.dissociated
 
 
 def test_random_arrangements_relax_to_the_isomers():
@@ -160,6 +178,7 @@ def test_random_arrangements_relax_to_the_isomers():
         ("C3H4_C3v", []),  # propyne: in line, or four neighbours
         ("CH3NO2", []),  # flat
         ("C3H6_D3h", []),  # rings
+        ("CH2NHCH2", [1]),  # aziridine: a pyramid in a ring
         ("CH3CHO", []),
     ],
 )
@@ -167,6 +186,25 @@ def test_atoms_invert_that_are_bent_or_pyramidal(name, atoms):
     atoms_of = build(name)
     molecule = Molecule(tuple(atoms_of.numbers))
     assert inversions(molecule, atoms_of.positions) == [Inversion(atom) for atom in atoms]
+
+
+def test_neighbours_in_line_or_in_a_cage_leave_no_room_to_invert():
+    # Three neighbours in line have no plane, exactly or nearly.
+    line = np.array([[-1.4, 0.0, 0.0], [0.0, 0.0, 0.0], [1.4, 0.0, 0.0], [0.0, 1.7, 0.0]])
+    silicon = Molecule((6, 6, 6, 14))
+    for bend in (0.0, 1e-4, 1e-2):
+        line[1, 1] = bend
+        assert all(inversion.atom != 3 for inversion in inversions(silicon, line))
+    cage = 0.78 * np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], dtype=float)
+    assert inversions(Molecule((15,) * 4), cage) == []
+
+
+def test_any_of_the_equivalent_atoms_may_be_the_target_of_an_inversion():
+    atoms = build("H2O2")
+    molecule = Molecule(tuple(atoms.numbers))
+    assert inversions(molecule, atoms.positions, [1, 2]) == [Inversion(1)]
+    assert inversions(molecule, atoms.positions, [0, 1]) == [Inversion(0)]
+    assert inversions(molecule, atoms.positions, [2, 3]) == []
 
 
 def test_an_atom_of_a_ring_has_no_room_to_invert():

@@ -155,6 +155,8 @@ def test_unreadable_text_is_explained(text):
 def test_misuse_is_explained():
     with pytest.raises(InputError, match="empty fragment"):
         ForceTerm((), (1,), 1)
+    with pytest.raises(InputError, match=r"each atom once, got \+1,1\|2"):
+        ForceTerm((1, 1), (2,), 1)
     with pytest.raises(InputError, match=r"must not share atoms, got \[1\]"):
         ForceTerm((0, 1), (1,), 1)
     with pytest.raises(InputError, match="`direction` must be 1 or -1, got 0"):

@@ -13,10 +13,13 @@ from scipy.spatial.transform import Rotation
 from afir.driver import solve
 from afir.geometry import superpose
 from afir.molecule import Molecule
+from afir.quadratic import model_hessian
 from afir.searches.hessian import hessian as exact_hessian
 from afir.searches.irc import irc
+from afir.searches.irc_end import _beside
 from afir.searches.settings import StepSettings
-from afir.stationary import Outcome
+from afir.searches.softest import loosest
+from afir.stationary import Minimum, Outcome
 from afir.surface import Evaluation
 from afir.surfaces.analytic import (
     DOUBLE_WELL_POINTS,
@@ -209,6 +212,26 @@ def test_the_same_point_gives_the_same_path():
     first, second = (solve(irc(molecule, point), gfn2(molecule)) for _ in range(2))
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one.end.positions, other.end.positions)
+
+
+def test_the_way_off_a_symmetric_ridge_is_named_by_the_order_of_the_atoms():
+    # Planar ammonia: both pyramids are alike, and which is taken labels the ends of a path.
+    ammonia = Molecule((7, 1, 1, 1))
+    angles = np.radians([0.0, 120.0, 240.0])
+    flat = np.vstack([np.zeros(3), np.stack([np.cos(angles), np.sin(angles), 0 * angles], axis=1)])
+    surface = gfn2(ammonia)
+    hands = set()
+    for seed in range(8):
+        x = Rotation.random(random_state=seed).apply(flat)
+        evaluation = surface.evaluate(x[None])
+        energy, gradient = float(evaluation.energies[0]), evaluation.gradients[0]
+        model = model_hessian(ammonia, x)
+        soft = solve(loosest(ammonia, x, gradient, model), surface)
+        assert soft.wavenumber < -500.0
+        end = Minimum(Outcome.CONVERGED, x, energy, gradient, model, False)
+        beside = solve(_beside(ammonia, end, soft), surface)
+        hands.add(float(np.sign(np.linalg.det(beside[1:] - beside[0]))))
+    assert len(hands) == 1
 
 
 def test_a_path_that_keeps_its_symmetry_does_not_end_on_a_saddle_point():

@@ -444,7 +444,7 @@ def test_whoever_stops_listening_can_go_on_later(whole: Path, tmp_path: Path) ->
         events = resume(path, executor=TOY)
         for _ in range(30):
             next(events)
-        with pytest.raises(InputError, match="is writing it"):
+        with pytest.raises(InputError, match="is being written by process"):
             resume(path, executor=TOY)
         del events
     list(resume(path, executor=TOY))

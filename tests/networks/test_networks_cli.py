@@ -85,7 +85,7 @@ def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "go on with it by `afir resume hcn.db`" in capsys.readouterr().err
 
     assert main(["resume", "hcn.db"]) == 0
-    assert "Nothing was done: the run had ended like this before." in capsys.readouterr().out
+    assert "Nothing was done: the run had ended like this before" in capsys.readouterr().out
     assert main(["resume", "hcn.db", "--max-gradients", "1"]) == 0  # both limits are reached now
     (more,) = re.findall(r"`afir resume hcn.db (.*)` goes on", capsys.readouterr().out)
     assert re.fullmatch(r"--max-trials 2 --max-gradients \d+", more)
@@ -457,7 +457,7 @@ def test_verbose_tells_what_each_trial_did(
         assert main([*command, "-o", f"{flag}.db", flag]) == 0
         told.append(" ".join(capsys.readouterr().err.split()))
     for text in told:
-        assert "INFO round 1: 2 pushes" in text
+        assert "INFO round 1: 2 trials" in text
         assert re.search(
             r"INFO trial 1: EQ0 pushed by [+-]\S+: [^:;]+; new: [^;]+; \d+ gradients", text
         )

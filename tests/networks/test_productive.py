@@ -13,6 +13,7 @@ import pytest
 from networkx.algorithms.isomorphism import categorical_node_match
 
 from afir.bonds import bonds
+from afir.displacements import Inversion, Kick, Term, Uphill
 from afir.errors import AfirError
 from afir.force import ForceTerm
 from afir.fragments import pushes
@@ -65,6 +66,20 @@ def test_kinds_are_the_classes_of_isomorphic_pushes(butadiene: tuple[Molecule, P
         )
         assert (kinds[i] == kinds[j]) == isomorphic, (listed[i], listed[j])
     assert 20 < len(set(kinds)) < len(listed)
+
+
+def test_inversions_and_modes_are_of_kinds_of_their_own(
+    butadiene: tuple[Molecule, Positions],
+) -> None:
+    molecule, x = butadiene
+    carbons = [i for i, number in enumerate(molecule.numbers) if number == 6]
+    tried: list[tuple[Term, ...]] = [(Inversion(i),) for i in carbons]
+    tried += [(Uphill(0, 1),), (Uphill(0, -1),), (Uphill(1, 1),), (Kick(0),), (Kick(3),)]
+    kinds = push_kinds(molecule, x, tried)
+    # Both ends of the chain are alike, and so are both atoms within; a mode is one either way.
+    assert len(set(kinds[:4])) == 2
+    assert len(set(kinds)) == 2 + 2 + 1
+    assert set(kinds).isdisjoint(push_kinds(molecule, x, all_pushes(molecule, x)))
 
 
 def test_kinds_do_not_depend_on_the_geometry_or_the_order_of_atoms(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from drawn_network import drawn_run
 from toyworld import MOLECULE, SETTINGS, ToyBench, structure
 
+from afir.bonds import bonds, bonds_changed
 from afir.displacements import Kick, Term
 from afir.force import ForceTerm
 from afir.stationary import Outcome
@@ -19,7 +21,7 @@ from networks.advice import advice
 from networks.dismissals import Dismissals
 from networks.ending import ending
 from networks.executor import SerialExecutor
-from networks.outlook import Outlook
+from networks.outlook import KeptBack, Outlook
 from networks.records import StoppedBy, Trial
 from networks.remains import Remains, incidence
 from networks.report import Run, load_run, show_object
@@ -170,17 +172,50 @@ def test_the_end_of_a_run_without_a_window_or_a_transition_state() -> None:
     assert ending(free)[1] == "Nothing was met above the window, 300 kJ/mol above the start."
 
 
-def test_what_the_job_left_alone_is_told() -> None:
-    near = replace(drawn_run(StoppedBy.NOTHING_LEFT), settings=Settings(bond_depth=2))
+def test_what_was_left_alone_is_told() -> None:
+    done = drawn_run(StoppedBy.NOTHING_LEFT)
+
+    def told(remains: Remains, **settings: Any) -> list[str]:
+        return ending(replace(done, remains=remains, settings=Settings(**settings)))
+
+    assert "1 complex was not pushed (--expand-complexes)." in told(Remains(complexes=1))
+    near = Remains(complexes=3, eqs_deeper=2)
     assert (
-        "Structures that differ from the start by more than 2 bonds were not pushed (--bond-depth)."
-    ) in ending(near)
-    some = replace(near, settings=Settings(targets=(0,)))
-    assert (
-        "Only what moves the target atoms was tried, and nothing at random (--target-atoms)."
-    ) in ending(some)
-    both = replace(near, settings=Settings(targets=(0,), bond_depth=1))
-    assert any("(--bond-depth); only what moves" in sentence for sentence in ending(both))
+        "3 complexes were not pushed (--expand-complexes); 2 EQs were not pushed for --bond-depth."
+    ) in told(near, bond_depth=1)
+    assert "Only what moves the target atoms was tried, and nothing at random." in told(
+        Remains(), targets=(0,)
+    )
+    assert len(told(Remains(), bond_depth=1)) == len(told(Remains()))
+    advised = advice(replace(done, remains=near, settings=Settings(bond_depth=1)), Path("r.db"))[0]
+    assert advised.startswith("A new run with --expand-complexes, --bond-depth above 1,")
+    few = advice(replace(done, settings=Settings(targets=(0,))), Path("r.db"))[0]
+    assert few.startswith("A new run with other --target-atoms,")
+
+
+def test_why_an_eq_is_kept_back(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    settings = replace(SETTINGS, window_kj_mol=100.0, bond_depth=2)
+    list(explore(MOLECULE, structure(0), settings, path, executor=TOY))
+    with open_run(path) as store:
+        network = store.load_network()
+        outlook = Outlook(store, network, Dismissals(store.molecule))
+        outlook.read()
+        kept = {eq.id: outlook.kept_back(eq) for eq in network.eqs.values()}
+        pushed = {trial.eq for trial in store.trials()}
+    remains = load_run(path).remains
+    numbers = remains.eqs_above, remains.complexes, remains.eqs_deeper
+    reasons = KeptBack.WINDOW, KeptBack.COMPLEX, KeptBack.DEPTH
+    assert numbers == tuple(list(kept.values()).count(reason) for reason in reasons)
+    assert all(kept[id] is None for id in pushed)
+    start = network.eqs["EQ0"]
+    for eq in network.eqs.values():
+        if kept[eq.id] is KeptBack.WINDOW:
+            assert eq.energy - start.energy > 100.0 * KJ_PER_MOL
+        if kept[eq.id] is KeptBack.DEPTH:
+            shapes = (bonds(MOLECULE, point.positions) for point in (start, eq))
+            assert bonds_changed(*shapes) > 2
+    assert sum(numbers) > 0
 
 
 def every_end() -> Iterator[Run]:

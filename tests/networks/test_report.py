@@ -199,8 +199,8 @@ def test_tables_are_sorted_and_can_be_cut() -> None:
     assert eqs.rows[1][3] == "C–O + H2"
     assert eqs.rows[1][4:] == ("complex", "EQ2 DC0 DC1")
     assert [row[3:] for row in dcs.rows] == [
-        ("barrierless", "EQ0 EQ3"),
-        ("barrierless", "EQ3"),
+        ("barrierless from EQ3", "EQ0 EQ3"),
+        ("barrierless from EQ3", "EQ3"),
     ]
     assert trials.rows[-1] == rejected_sum(trials.rows)
     assert rejected.rows[-1] == ("in all", "2")
