@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from known import BENT, PAIR, REFERENCES, SOFT, Unreliable, gfn2, mapped
 from scipy.integrate import solve_ivp
+from scipy.optimize import minimize_scalar
 from scipy.spatial.transform import Rotation
 
 from afir.driver import solve
@@ -220,6 +221,9 @@ def test_the_way_off_a_symmetric_ridge_is_named_by_the_order_of_the_atoms():
     angles = np.radians([0.0, 120.0, 240.0])
     flat = np.vstack([np.zeros(3), np.stack([np.cos(angles), np.sin(angles), 0 * angles], axis=1)])
     surface = gfn2(ammonia)
+    flat *= minimize_scalar(
+        lambda size: surface.evaluate(size * flat[None]).energies[0], bounds=(0.9, 1.1)
+    ).x
     hands = set()
     for seed in range(8):
         x = Rotation.random(random_state=seed).apply(flat)
