@@ -69,7 +69,10 @@ def pushes(
     positions
         (n, 3) in Å.
     targets
-        Every pair must hold one of these atoms; all atoms if not given.
+        Both atoms of every pair are among these, and two atoms of an elimination or a transfer;
+        with a single one it is one of them. Named so, atoms are pushed without their neighbours:
+        fragments do not grow, which hinders reactions of large molecules (the Claisen
+        rearrangement of allyl phenyl ether). All atoms if not given.
     terms
         1 for single terms only, 2 for pairs of terms as well.
     cap
@@ -167,6 +170,31 @@ def _targets(molecule: Molecule, targets: Sequence[int] | None) -> frozenset[int
     return chosen
 
 
+def _between(targets: frozenset[int], atoms: tuple[int, ...]) -> bool:
+    """Whether two of the atoms are targets, or one where there is but one target."""
+    return len(targets.intersection(atoms)) >= min(len(targets), 2)
+
+
+def _grow(molecule: Molecule, targets: frozenset[int]) -> bool:
+    """Whether fragments grow around the atoms of a pair: not where the atoms were named."""
+    return len(targets) in (1, molecule.n_atoms)
+
+
+def _pushed(
+    molecule: Molecule,
+    positions: Positions,
+    bonded: NDArray[np.bool_],
+    m: int,
+    n: int,
+    *,
+    grow: bool,
+) -> ForceTerm:
+    """The push of two atoms, perhaps with what moves with them."""
+    if not grow:
+        return ForceTerm((m,), (n,), 1)
+    return ForceTerm(*grown_fragments(positions, molecule.radii, bonded, m, n), 1)
+
+
 def _ratios(molecule: Molecule, positions: Positions) -> NDArray[np.float64]:
     """(n, n) distances in units of the sums of the covalent radii: what the force goes by."""
     radii = molecule.radii
@@ -178,15 +206,13 @@ def _singles(molecule: Molecule, positions: Positions, targets: frozenset[int]) 
     """Every single term, equivalent ones included: pushes, then pulls."""
     ratios = _ratios(molecule, positions)
     bonded = bonds(molecule, positions, CLEAR_FACTOR)
-    pairs = [
-        (i, j) for i, j in combinations(range(molecule.n_atoms), 2) if i in targets or j in targets
-    ]
+    pairs = [pair for pair in combinations(range(molecule.n_atoms), 2) if _between(targets, pair)]
     # Rounded, so that noise in equal distances does not decide the order.
     pairs.sort(key=lambda pair: (round(float(ratios[pair]), 2), pair))
     near = [pair for pair in pairs if not bonded[pair] and ratios[pair] <= REACH_FACTOR]
+    grow = _grow(molecule, targets)
     singles = [
-        _Single((i, j), ForceTerm(*grown_fragments(positions, molecule.radii, bonded, i, j), 1))
-        for i, j in near
+        _Single((i, j), _pushed(molecule, positions, bonded, i, j, grow=grow)) for i, j in near
     ]
     tied = [pair for pair in reversed(pairs) if bonded[pair]]
     return singles + [_Single((i, j), ForceTerm((i,), (j,), -1)) for i, j in tied]
@@ -201,11 +227,12 @@ def _eliminations(
     the angle at the atom between them, so they are pulled off it at the same time.
     """
     bonded = bonds(molecule, positions, CLEAR_FACTOR)
+    grow = _grow(molecule, targets)
     for centre in range(molecule.n_atoms):
         for m, n in combinations(np.flatnonzero(bonded[centre]).tolist(), 2):
-            if not bonded[m, n] and not targets.isdisjoint((m, n, centre)):
-                a, b = grown_fragments(positions, molecule.radii, bonded, m, n)
-                yield ForceTerm(a, b, 1), ForceTerm((m, n), (centre,), -1)
+            if not bonded[m, n] and _between(targets, (m, n, centre)):
+                push = _pushed(molecule, positions, bonded, m, n, grow=grow)
+                yield push, ForceTerm((m, n), (centre,), -1)
 
 
 def _transfers(molecule: Molecule, positions: Positions, targets: frozenset[int]) -> Iterator[Push]:
@@ -227,7 +254,7 @@ def _transfers(molecule: Molecule, positions: Positions, targets: frozenset[int]
         and ratios[m, goal] <= REACH_FACTOR
     ]
     for _, m, goal, left in sorted(ways):
-        if not targets.isdisjoint((m, goal, left)):
+        if _between(targets, (m, goal, left)):
             yield ForceTerm((m,), (goal,), 1), ForceTerm((m,), (left,), -1)
 
 

@@ -121,8 +121,8 @@ def _limits(command: F) -> F:
 @click.option(
     "--target-atoms",
     metavar="LIST",
-    help="At least one of these atoms takes part in every push, e.g. 0,2,5-8 (counting from 0)."
-    "  [default: all]",
+    help="Push and pull these atoms among themselves, e.g. 0,2,5-8 (counting from 0); a single one "
+    "with all others.  [default: all]",
 )
 @click.option("--terms", type=int, help="The most forces at once in a push.  [default: 2]")
 @_limits

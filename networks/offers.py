@@ -51,7 +51,8 @@ def offers(
         eq.positions,
         targets=settings.targets,
         terms=settings.terms,
-        unlike=settings.tried.unlike,
+        # Few are left between named atoms.
+        unlike=settings.tried.unlike or settings.targets is not None,
         rng=rng,
     )
     return listed

@@ -93,7 +93,7 @@ class Settings:
     policy_options
         Its options, plain JSON values.
     targets
-        Atoms (0-based) at least one of which takes part in a push; None means all.
+        Atoms (0-based) between which pushes act, see `afir.fragments.pushes`; None means all.
     terms
         The most force terms at once in a push: 1 or 2.
     window_kj_mol

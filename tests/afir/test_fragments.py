@@ -190,6 +190,24 @@ def test_targets_are_in_every_term():
     assert len(some) < len(choose(molecule, x, terms=1))
 
 
+def test_several_targets_are_pushed_and_pulled_among_themselves():
+    # A chemist names the atoms that react: what they do with all others is left alone.
+    molecule, x = example("CH3CH2OCH3")
+    heavy = [index for index, number in enumerate(molecule.numbers) if number > 1]
+    listed = choose(molecule, x, targets=heavy)
+    singles = [push for push in listed if len(push) == 1]
+    pulled = {(*term.a, *term.b) for (term,) in singles if term.direction < 0}
+    assert len(pulled) == 3
+    assert all(set(pair) <= set(heavy) for pair in pulled)
+    assert len(singles) == 6  # every pair of the four
+    # Named atoms go without their neighbours.
+    assert all(len(term.a) == len(term.b) == 1 for (term,) in singles)
+    assert singles == choose(molecule, x, targets=heavy, terms=1)
+    for push in filter(is_transfer, listed):
+        atoms = {*push[0].a, *push[0].b, *push[1].b}
+        assert len(atoms & set(heavy)) >= 2
+
+
 def is_transfer(push):
     """Whether one atom is pushed to another and pulled off a third."""
     if len(push) != 2:
