@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.molecule import Positions
     from afir.searches.minimum import PathPoint
 
+_BACK = 0.3  # Å: an end from which no atom is further is the start again
 _AT = 0.001  # Å: a peak so near to a point of the path is that point
 
 
@@ -94,8 +95,10 @@ def push(
     """
     import numpy as np
 
+    from afir.bonds import bond_changes
     from afir.driver import stage
     from afir.force import ArtificialForce
+    from afir.geometry import displacement
     from afir.quadratic import model_hessian
     from afir.searches.minimum import minimise
     from afir.searches.path import Peak, path_hessians, peaks, relax_path
@@ -192,6 +195,9 @@ def push(
         ]
         if tops_rows:
             print_table(results(), "Its peaks", ["<", "kJ/mol", "<"], tops_rows)
+    changes = bond_changes(job.molecule, job.positions, end.positions)
+    back = displacement(job.positions, end.positions) < _BACK
+    unchanged = "it is the start again" if back else "no bond is made or broken"
     bonds_say = "bonds changed" if path.rebonded else "no bonds changed"
     heights, relaxed_heights = (
         [kj_mol(top.energy, zero) for top in found] for found in (tops, relaxed)
@@ -202,6 +208,7 @@ def push(
         ("how the push ended", f"{path.end.ending}, {bonds_say}"),
         ("end, relaxed without force / kJ/mol", f"{relative[-1]:.1f}"),
         ("how the relaxation ended", end.ending),
+        ("from the start to that end", "\n".join(changes) or unchanged),
     ]
     facts = facts_of(
         job,
@@ -209,6 +216,7 @@ def push(
         gamma_kj_mol=path.gamma,
         outcome=path.end.outcome.value,
         rebonded=path.rebonded,
+        bonds_changed=changes,
         path_kj_mol=relative,
         peaks_kj_mol=heights,
         relaxed_peaks_kj_mol=relaxed_heights,

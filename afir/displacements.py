@@ -23,7 +23,9 @@ from afir.stationary import StationaryPoint
 UPHILL = 0.15
 """Å (norm): how far up a mode a search begins."""
 
-_FEWEST_ATOMS = 3  # two atoms have no saddle point
+FEWEST_ATOMS = 3
+"""Two atoms have no saddle point."""
+
 _ALIKE = 2e-3  # Å⁻¹: both ways of a mode are equivalent when no inverse distance differs more
 
 
@@ -114,7 +116,7 @@ def climbs(molecule: Molecule, point: StationaryPoint, most: int) -> list[Uphill
     most
         How many modes at most, the softest.
     """
-    if molecule.n_atoms < _FEWEST_ATOMS:
+    if molecule.n_atoms < FEWEST_ATOMS:
         return []
     found = []
     # One diagonalisation for all modes; the way back is the way there turned round.

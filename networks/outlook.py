@@ -8,6 +8,7 @@ from enum import Enum
 import numpy as np
 
 from afir.bonds import bonds, bonds_changed
+from afir.displacements import FEWEST_ATOMS
 from afir.units import KJ_PER_MOL
 from networks.attempts import further_attempts, further_kicks
 from networks.dismissals import Dismissals
@@ -21,7 +22,6 @@ from networks.store import Store
 CHOICE, PUSHES, TRIAL = 1, 2, 3
 """What random numbers are made from, after the seed: each purpose has its own stream."""
 
-_FEWEST_ATOMS = 3  # of a molecule with saddle points that a random geometry may lead to
 _SLACK = 0.3  # eV: what an energy may change by from one surface to another
 
 
@@ -98,7 +98,7 @@ class Outlook:
     def _wants_kicks(self) -> bool:
         """Whether random geometries are due, when everything was tried once."""
         settings, effort = self._settings, self._settings.tried
-        if settings.targets is not None or self._network.molecule.n_atoms < _FEWEST_ATOMS:
+        if settings.targets is not None or self._network.molecule.n_atoms < FEWEST_ATOMS:
             return False
         enough = max(effort.kicks * sum(1 for _ in self._expanded()), effort.fewest_kicks)
         return self._store.barren_kicks(KICKS, self._dull()) < enough

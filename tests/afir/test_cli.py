@@ -116,6 +116,7 @@ def test_push_ts_irc_hand_over_to_each_other(
     assert main([*command, "--json"]) == 0
     pushed = _json(capsys)
     assert pushed["rebonded"]
+    assert any("made" in change for change in pushed["bonds_changed"])
     assert len(ase.io.read("in-path.xyz", index=":")) == len(pushed["path_kj_mol"])
     assert max(pushed["peaks_kj_mol"]) <= max(pushed["path_kj_mol"]) + 50
 
@@ -150,6 +151,7 @@ def test_push_tells_its_path(folder: Path, capsys: pytest.CaptureFixture[str]) -
     out = capsys.readouterr().out
     assert "Energy along the path" in out
     assert "no bonds changed" in out
+    assert "it is the start again" in out
 
 
 def test_push_counts_from_the_input(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
