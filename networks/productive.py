@@ -25,10 +25,9 @@ _CLIMB = 0.7
 # Terms of the logarithm of what a gradient brings: a constant, what is done, how often
 # the kind was tried, doublings of the trials on the species, eV above the start.
 # Before anything is known: a find for a thousand gradients, less the oftener tried and the higher.
-# The directions in their order: logarithms of how many times more than the mean 1,102 pushes of 16
-# molecules found for a gradient.
-_PUSHED = (0.4, -0.3, 0.3, 0.3, -0.5)
-_PRIOR = np.array([np.log(1e-3), *_PUSHED, _CLIMB, 0.0, -0.5, -1.0, -1.5, -0.2, -0.2])
+_PRIOR = np.array(
+    [np.log(1e-3), *[0.0] * len(_DIRECTIONS), _CLIMB, 0.0, -0.5, -1.0, -1.5, -0.2, -0.2]
+)
 _WIDTHS = np.array([3.0, *[0.7] * _WAYS, *[0.5] * _REPEATS, 0.2, 0.2])
 _RECORD = 3.0  # finds: how slowly a species' own record replaces what is expected of it
 _FIT_STEPS = 200
@@ -47,8 +46,7 @@ class Productive:
     forces act together, how often a push of the same kind has been tried on any structure (see
     `networks.kinds`), how often structures of the same bonding have been pushed, and their
     energy. It is fitted anew for every round, and its coefficients are drawn from their
-    posterior for every choice (Thompson sampling in batches, 10.48550/arXiv.1705.09236), so that
-    nothing is given up for a bad start and a round holds pushes of several sorts. Species that
+    posterior (Thompson sampling), so that nothing is given up for a bad start. Species that
     brought more than the model expects of them are preferred. Of very many open EQs only the
     thousand of lowest energy that have pushes left are considered. Pushes must be used up only by
     taking what was chosen.
@@ -99,24 +97,24 @@ class Productive:
         terms, (found, spent) = self._terms[: self._count], self._results[: self._count].T
         fitted, curvature = fit_rates(terms, found, spent)
         root = np.linalg.cholesky(curvature)
+        drawn = fitted + np.linalg.solve(root.T, rng.normal(size=len(root)))
         record = self._records(fitted)
         kinds, species = self._kinds.tries.copy(), self._species.tries.copy()
         # Neighbours in the list of pushes are alike: among equals chance makes the wider choice.
         luck = rng.random(len(offers.rows))
 
-        def best(rows: Ints, count: int, coefficients: Floats) -> Ints:
+        def best(rows: Ints, count: int) -> Ints:
             """The best rows in order, `count` of them."""
             _, _, direction, kind, of = offers.rows[rows].T
             terms = _model_terms(direction, kinds[kind], species[of], offers.heights[rows])
-            return _best_first(rows, _values(terms, coefficients) + record[of], luck[rows], count)
+            return _best_first(rows, _values(terms, drawn) + record[of], luck[rows], count)
 
         # A choice makes others of its kind and species less promising; where the model says more,
         # the shortlist may lack one or another.
-        shortlist = best(np.arange(len(offers.rows)), _SHORTLIST * n, fitted)
+        shortlist = best(np.arange(len(offers.rows)), _SHORTLIST * n)
         self._chosen = []
         while len(self._chosen) < n and len(shortlist):
-            drawn = fitted + np.linalg.solve(root.T, rng.normal(size=len(root)))
-            (row,) = best(shortlist, 1, drawn)
+            (row,) = best(shortlist, 1)
             eq, number, _, kind, of = offers.rows[row].tolist()
             self._chosen.append(Item(f"EQ{eq}", number))
             kinds[kind] += 1
