@@ -235,12 +235,12 @@ def test_collect_writes_what_ase_reads(
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--count", "0"], "`count` must be 1"),
+        (["--count", "0"], "--count must be 1"),
         (["--by-chance", "-1"], "`seed` must be 0 or more"),
         (["--workers", "0"], "--workers must be"),
         (["--ceiling", "-1"], "--ceiling must be positive"),
         (["--stages", "nonsense"], "must name stages of the runs"),
-        (["--surface", "nonsense"], "`surface` must be one of"),
+        (["--surface", "nonsense"], "--surface must be one of"),
         (["--surface-option", "a=1"], "no option 'a'"),
     ],
 )

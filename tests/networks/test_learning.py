@@ -132,7 +132,8 @@ def test_formaldehyde_by_way_of_another_surface(
     for known in (305.6, 324.5, 384.8):
         assert np.abs(tss - known).min() < 0.5
     with open_run(path) as store:
-        assert reference_gradients(store.summary().gradients) < 250
+        # Inversions find two more, which must be proven: some twenty gradients each.
+        assert reference_gradients(store.summary().gradients) < 280
 
 
 @pytest.mark.slow
@@ -394,6 +395,6 @@ def test_the_command_tells_both_costs(
     assert main(["show", "hcn.db", "--job"]) == 0
     assert 'reference = "gfn2"' in capsys.readouterr().out
     assert main(["explore", hcn, "--learn", "-o", "other.db"]) == 2
-    assert capsys.readouterr().err.splitlines()[-1].startswith("Error: `learn` must go with")
+    assert capsys.readouterr().err.splitlines()[-1].startswith("Error: --learn must go with")
     assert main(["explore", hcn, "--reference", "gfn3", "-o", "other.db"]) == 2
-    assert "`reference` must be one of" in capsys.readouterr().err
+    assert "--reference must be one of" in capsys.readouterr().err

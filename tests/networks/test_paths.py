@@ -215,10 +215,10 @@ def test_damaged_runs(
 
 def test_runs_that_are_no_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, *options in READERS:
-        assert "got missing.db, which does not exist" in _sentence(
+        assert "the run file missing.db does not exist" in _sentence(
             capsys, [name, "missing.db", *options]
         )
-        assert "got ., which is no file" in _sentence(capsys, [name, ".", *options])
+        assert "the run file . is not a file" in _sentence(capsys, [name, ".", *options])
 
 
 def test_inputs_that_are_no_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
