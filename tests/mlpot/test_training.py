@@ -321,7 +321,7 @@ def test_from_the_command_line(
     assert main(["train", str(frames), "-o", str(model)]) == 2
     assert "exists already" in capsys.readouterr().err
     assert main(["train", str(frames), "-o", str(tmp_path / "b"), "--representation", "x"]) == 2
-    assert "`representation` must be one of" in capsys.readouterr().err
+    assert "--representation must be one of" in capsys.readouterr().err
     assert main(["test", str(frames), str(frames)]) == 2
     told_off = capsys.readouterr().err
     assert "must be a potential of afir" in told_off
