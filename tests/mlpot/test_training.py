@@ -328,7 +328,7 @@ def test_from_the_command_line(
     assert "weights_only" not in told_off
     more = [str(frames), "-o", str(tmp_path / "c")]
     assert main(["train", *more, "--device", "nowhere"]) == 2
-    assert "`device` must be one that is here, such as cpu, got 'nowhere'" in (
+    assert "--device must be one that is here, such as cpu, got 'nowhere'" in (
         capsys.readouterr().err
     )
     assert main(["train", *more, "--base", data.surface]) == 2
