@@ -13,8 +13,10 @@ from afir.molecule import Molecule, Positions
 # Of the sum of the radii: how near an atom of an arrangement comes to any other, and how far it is
 # from one at most.
 _CLOSEST, _FARTHEST = 0.75, 1.5
-_CLASH = 0.55  # of the sum of the radii: how near two atoms of a displaced structure may come
 _DRAWS = 200
+
+CLASH = 0.55
+"""Of the sum of the radii: how near two atoms of a displaced structure may come."""
 
 
 def arrangement(molecule: Molecule, rng: np.random.Generator) -> Positions:
@@ -51,7 +53,7 @@ def shaken(molecule: Molecule, x: Positions, size: float, rng: np.random.Generat
     """
     for _ in range(_DRAWS):
         there: Positions = x + size * rng.normal(size=x.shape) / np.sqrt(3.0)
-        if apart(molecule, there, _CLASH):
+        if apart(molecule, there, CLASH):
             break
     return there
 

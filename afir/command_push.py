@@ -28,7 +28,6 @@ if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.molecule import Positions
     from afir.searches.minimum import PathPoint
 
-_BACK = 0.3  # Å: an end from which no atom is further is the start again
 _AT = 0.001  # Å: a peak so near to a point of the path is that point
 
 
@@ -104,6 +103,7 @@ def push(
     from afir.searches.path import Peak, path_hessians, peaks, relax_path
     from afir.searches.push import push as push_search
     from afir.searches.settings import StepSettings
+    from afir.searches.step import SAME_PLACE
     from afir.searches.surrogate import relax_on_surrogate
     from afir.structures import write_xyz
 
@@ -196,7 +196,7 @@ def push(
         if tops_rows:
             print_table(results(), "Its peaks", ["<", "kJ/mol", "<"], tops_rows)
     changes = bond_changes(job.molecule, job.positions, end.positions)
-    back = displacement(job.positions, end.positions) < _BACK
+    back = displacement(job.positions, end.positions) <= SAME_PLACE
     unchanged = "it is the start again" if back else "no bond is made or broken"
     bonds_say = "bonds changed" if path.rebonded else "no bonds changed"
     heights, relaxed_heights = (

@@ -78,6 +78,16 @@ class Kick:
 
     number: int
 
+    @property
+    def arranged(self) -> bool:
+        """Whether all atoms are arranged anew; every second one keeps something of the start."""
+        return self.number % 2 == 1
+
+    @property
+    def relaxed(self) -> bool:
+        """Whether the arrangement is relaxed, and no saddle point searched."""
+        return self.number % 4 == 3
+
     def __str__(self) -> str:
         """``*5`` is the sixth displacement."""
         return f"*{self.number}"

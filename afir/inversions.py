@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from afir.arrangements import apart
+from afir.arrangements import CLASH, apart
 from afir.bonds import CLEAR_FACTOR, bonds
 from afir.displacements import Inversion
 from afir.fragments import SYMMETRY_TOLERANCE
@@ -22,7 +22,6 @@ from afir.molecule import Molecule, Positions
 from afir.symmetry import automorphisms
 
 _FLAT = 0.1  # Å: an atom nearer to the plane, or the line, has nothing to invert
-_CLOSEST = 0.55  # of the sum of the radii: how near an atom half way may come to another
 _TINY = 1e-9
 
 
@@ -49,8 +48,9 @@ def inversions(
     found: dict[int, Inversion] = {}  # by the first of the equivalent atoms
     for atom in sorted(range(molecule.n_atoms) if targets is None else set(targets)):
         if _has_room(bonded, atom):
-            guess, _ = inverted(molecule, positions, Inversion(atom))
-            if np.linalg.norm(guess - positions) > _FLAT and apart(molecule, guess, _CLOSEST):
+            guess = positions.copy()
+            guess[atom] += _way(positions, atom, np.flatnonzero(bonded[atom]).tolist())
+            if np.linalg.norm(guess - positions) > _FLAT and apart(molecule, guess, CLASH):
                 first = min(permutation[atom] for permutation in symmetry)
                 found.setdefault(first, Inversion(atom))
     return list(found.values())

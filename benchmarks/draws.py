@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.arrangements import apart
+from afir.arrangements import CLASH, apart
 from afir.geometry import superpose
 from afir.molecule import Molecule, Positions
 from afir.quadratic import longest
 
-CLOSEST = 0.55  # sums of radii that atoms of a mixture are apart at least
 SHIFTS = (0.3, 0.8)  # Å: the atom that moves most, off a minimum
 BENDS = (0.1, 0.6)  # Å: the same along a normal mode
 BLUR = 0.05  # Å: standard deviation of what is added to a bend
@@ -48,6 +47,6 @@ def mixed(
         places[np.argsort(numbers, kind="stable")] = np.lexsort((rng.random(len(numbers)), numbers))
         other = superpose(first, second[places] * rng.choice([-1.0, 1.0]))
         x: Positions = first + rng.uniform(0.2, 0.8) * (other - first)
-        if apart(molecule, x, CLOSEST):
+        if apart(molecule, x, CLASH):
             break
     return x

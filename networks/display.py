@@ -220,8 +220,7 @@ def _tried(terms: Sequence[Term]) -> str:
     elif isinstance(first, Inversion):
         words = f"with atom {first.atom} inverted"
     elif isinstance(first, Kick):
-        arranged = first.number % 2 == 1
-        words = "with its atoms arranged at random" if arranged else "displaced at random"
+        words = "with its atoms arranged at random" if first.arranged else "displaced at random"
     else:
         return f"pushed by {' '.join(map(str, terms))}"
     return f"{words} ({first})"

@@ -193,23 +193,23 @@ class Outlook:
             self._first.add(eq, used, left)
 
     def _worth_expanding(self, eq: EQ) -> bool:
-        if eq.id == "EQ0":
-            return True
-        if COMPLEX in eq.flags and not self._settings.expand_complexes:
-            return False
-        return not self._above_ceiling(eq) and not self._too_deep(eq)
+        return next(self._reasons(eq), None) is None
 
     def kept_back(self, eq: EQ) -> KeptBack | None:
         """Why an EQ is not worth expanding; None if it is, or for more than one reason."""
+        reasons = list(self._reasons(eq))
+        return reasons[0] if len(reasons) == 1 else None
+
+    def _reasons(self, eq: EQ) -> Iterator[KeptBack]:
+        """What speaks against expanding an EQ."""
         if eq.id == "EQ0":
-            return None
-        reasons = {
-            KeptBack.WINDOW: self._above_ceiling(eq),
-            KeptBack.COMPLEX: COMPLEX in eq.flags and not self._settings.expand_complexes,
-            KeptBack.DEPTH: self._too_deep(eq),
-        }
-        found = [reason for reason, holds in reasons.items() if holds]
-        return found[0] if len(found) == 1 else None
+            return
+        if COMPLEX in eq.flags and not self._settings.expand_complexes:
+            yield KeptBack.COMPLEX
+        if self._above_ceiling(eq):
+            yield KeptBack.WINDOW
+        if self._too_deep(eq):
+            yield KeptBack.DEPTH
 
     def _above_ceiling(self, eq: EQ) -> bool:
         ceiling = self.ceiling

@@ -67,24 +67,21 @@ def try_displacement(
         When the surface fails where the search begins.
     """
     limits = settings or StepSettings()
-    if isinstance(displacement, Uphill):
+    if isinstance(displacement, Uphill | Inversion):
         limits = replace(limits, saddle_steps=min(limits.saddle_steps, _CLIMB_STEPS))
-        return (yield from _found(_up(molecule, start, displacement, limits), "mode", ceiling))
-    if isinstance(displacement, Inversion):
-        limits = replace(limits, saddle_steps=min(limits.saddle_steps, _CLIMB_STEPS))
+        if isinstance(displacement, Uphill):
+            return (yield from _found(_up(molecule, start, displacement, limits), "mode", ceiling))
         guess, way = inverted(molecule, start.positions, displacement)
         search = saddle(molecule, guess, limits, direction=way)
         return (yield from _found(search, "inversion", ceiling))
-    # In turn; every second one keeps something of the structure that it begins with.
-    turn = displacement.number % 4
-    if turn == 3:
+    if displacement.relaxed:
         limits = replace(limits, minimum_steps=min(limits.minimum_steps, _RELAX_STEPS))
         relaxing = minimise(molecule, arrangement(molecule, rng), limits)
         end = yield from stage("minimum", relaxing)
         # Fragments that went apart were never together: they are no channel of the structure.
         minima = (end,) if end.outcome is Outcome.CONVERGED and not end.dissociated else ()
         return TrialResult(Outcome.RELAXED, (), minima, False)
-    if turn == 1:
+    if displacement.arranged:
         guess = arrangement(molecule, rng)
     else:
         guess = shaken(molecule, start.positions, _SHAKE, rng)

@@ -24,7 +24,9 @@ from afir.searches.settings import StepSettings
 from afir.searches.surrogate import relax_on_surrogate
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
 
-_SAME_PLACE = 0.3  # Å: when no atom ends further from its start, the push fell back
+SAME_PLACE = 0.3
+"""Å: when no atom ends further from its start, the push fell back."""
+
 _PARTED = 2.5  # Å: of ten climbs between molecules further apart than this nine lead nowhere
 _SLACK = 1.0  # eV: how far a peak may lie above the ceiling and still lead below it
 
@@ -77,7 +79,7 @@ def try_push(
         end = yield from _settle(molecule, path, limits, tail)
     except SurfaceError:
         tail = []
-    crossed = end is not None and displacement(start.positions, end.positions) > _SAME_PLACE
+    crossed = end is not None and displacement(start.positions, end.positions) > SAME_PLACE
     raw = [*path.points, *tail] if crossed else list(path.points)
     tops: tuple[Peak, ...] = ()
     if crossed:
