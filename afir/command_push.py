@@ -149,7 +149,7 @@ def push(
         "relaxing the end", stage("end", minimise(job.molecule, last, settings, trace=tail))
     )
     points = [*path.points, *tail[1:]]
-    tops = peaks(points, path_hessians(points, hessian), settings.peak_height)
+    tops = peaks(points, path_hessians(job.molecule, points, hessian), settings.peak_height)
     relaxed: tuple[Peak, ...] = ()
     if path.rebonded:
         relaxing = (

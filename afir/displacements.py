@@ -68,7 +68,7 @@ class Inversion:
 
 @dataclass(frozen=True)
 class Kick:
-    """A random displacement of all atoms, or all atoms arranged at random.
+    """A random displacement of all atoms or of one hydrogen, or all atoms arranged at random.
 
     Attributes
     ----------
@@ -82,6 +82,11 @@ class Kick:
     def arranged(self) -> bool:
         """Whether all atoms are arranged anew; every second one keeps something of the start."""
         return self.number % 2 == 1
+
+    @property
+    def moved(self) -> bool:
+        """Whether one hydrogen is moved, and nothing else."""
+        return self.number % 4 == 2
 
     @property
     def relaxed(self) -> bool:

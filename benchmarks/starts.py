@@ -108,7 +108,7 @@ def _tops(
     path = yield from push(
         molecule, point.positions, terms, settings, hessian=point.hessian, rng=rng
     )
-    estimate = path_hessians(path.points, point.hessian)[-1]
+    estimate = path_hessians(molecule, path.points, point.hessian)[-1]
     tail: list[PathPoint] = []
     if path.end.outcome is Outcome.DISSOCIATED:
         end = yield from settle(

@@ -220,7 +220,11 @@ def _tried(terms: Sequence[Term]) -> str:
     elif isinstance(first, Inversion):
         words = f"with atom {first.atom} inverted"
     elif isinstance(first, Kick):
-        words = "with its atoms arranged at random" if first.arranged else "displaced at random"
+        words = "displaced at random"
+        if first.arranged:
+            words = "with its atoms arranged at random"
+        elif first.moved:
+            words = "with one hydrogen moved at random"
     else:
         return f"pushed by {' '.join(map(str, terms))}"
     return f"{words} ({first})"

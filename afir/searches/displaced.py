@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from afir.arrangements import arrangement, shaken
+from afir.arrangements import arrangement, hydrogen_moved, shaken
 from afir.displacements import UPHILL, Displacement, Inversion, Uphill, motion
 from afir.driver import Search, stage
 from afir.inversions import inverted
@@ -21,9 +21,10 @@ from afir.searches.saddle import Saddle, saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Outcome, StationaryPoint, TrialResult
 
-# A displacement (Å, root mean square of an atom) and a random arrangement of all atoms reach
-# different transition states for the same gradients; relaxed, an arrangement leads to minima whose
-# barriers are too high for a push. 0.3 to 1.2 Å were tried on H2CO, H2O2, HNCO, HONO and NH2OH.
+# A displacement (Å, root mean square of an atom), a hydrogen moved and a random arrangement of all
+# atoms reach different transition states for the same gradients; relaxed, an arrangement leads to
+# minima whose barriers are too high for a push. 0.3 to 1.2 Å were tried on H2CO, H2O2, HNCO, HONO
+# and NH2OH.
 _SHAKE = 0.6
 # Gradients of one search: another is cheaper than a long one. Of 340 climbs on five molecules those
 # that took 70 and more brought nothing; arrangements of ten atoms take 80 on the average.
@@ -83,6 +84,8 @@ def try_displacement(
         return TrialResult(Outcome.RELAXED, (), minima, False)
     if displacement.arranged:
         guess = arrangement(molecule, rng)
+    elif displacement.moved:
+        guess = hydrogen_moved(molecule, start.positions, rng)
     else:
         guess = shaken(molecule, start.positions, _SHAKE, rng)
     limits = replace(limits, saddle_steps=min(limits.saddle_steps, _KICK_STEPS))

@@ -176,7 +176,7 @@ def _fallback(
     crossed: bool,
 ) -> tuple[Peak, ...]:
     """Guesses from the unrelaxed path: its top, or the far end of a push that fell back."""
-    hessians = path_hessians(raw, start.hessian)
+    hessians = path_hessians(molecule, raw, start.hessian)
     if crossed:
         return peaks(raw, hessians, settings.peak_height)
     last = raw[-1]

@@ -109,7 +109,7 @@ def _relaxed(process: GaussianProcess, images: Positions) -> Positions:
         tangents = tangents_of(images)
         if max(perpendicular(gradients[i], tangents[i]) for i in every) < _RELAXED:
             break
-        moved = moved_images(images, gradients, list(process.hessians(images)), every)
+        moved = moved_images(images, gradients, list(process.hessians(images)))
         then = process.deviations(moved)
         stay = (then > _UNSURE) & (then > unsure)
         if stay[1:-1].all():

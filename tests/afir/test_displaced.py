@@ -119,20 +119,25 @@ def test_the_saddle_points_of_mueller_and_brown_are_climbed_to():
 
 
 def test_random_geometries_hold_together_and_let_no_atoms_clash():
-    # Every second one is the structure displaced by 0.6 Å, the others know nothing of it.
+    # In turn: displaced by 0.6 Å, arranged anew, one hydrogen moved, arranged anew.
     molecule, point = relaxed("CH3CHO")
     seen = []
     for number in range(40):
         search = try_displacement(molecule, point, Kick(number), rng=RNG(number))
         x = next(search).positions[0]
         search.close()
-        seen.append(np.sqrt(((x - point.positions) ** 2).sum(axis=1).mean()))
+        moved = np.linalg.norm(x - point.positions, axis=1)
+        seen.append(np.sqrt((moved**2).mean()))
         nearest = distances(x) / (molecule.radii[:, None] + molecule.radii[None])
         np.fill_diagonal(nearest, np.inf)
         assert nearest.min() > (0.55 if number % 2 == 0 else 0.75)
+        if number % 4 == 2:
+            (atom,) = np.flatnonzero(moved)
+            assert molecule.numbers[atom] == 1
+            assert 1.0 < nearest[atom].min() < 2.2
         if number % 2:
             assert len(components(molecule, x, 1.51)) == 1
-    assert np.mean(seen[::2]) == pytest.approx(0.6, abs=0.1)
+    assert np.mean(seen[::4]) == pytest.approx(0.6, abs=0.1)
     assert np.mean(seen[1::2]) > 1.2
 
 
