@@ -43,7 +43,7 @@ EFFORTS = {
         modes=24, unlike=False, attempts=1, gamma_factor=2.0, kicks=6, fewest_kicks=40
     ),
     "thorough": Effort(
-        modes=1000, unlike=True, attempts=3, gamma_factor=4.0, kicks=50, fewest_kicks=300
+        modes=1000, unlike=True, attempts=3, gamma_factor=4.0, kicks=80, fewest_kicks=400
     ),
 }
 """The efforts by name. Fitted on maps of H2CO, H2O2, HNCO, HONO and NH2OH."""

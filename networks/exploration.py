@@ -232,9 +232,9 @@ class Exploration:
             # A limit that was changed may have closed an EQ whose round had begun.
             first = False
             if item.push in frontier.left(item.eq):
-                terms = frontier.take(item)
+                terms = self._outlook.use(frontier, item)
                 first = self._outlook.is_first(frontier)
-                left.append(len(frontier.left(item.eq)) if first else 0)
+                left.append(self._outlook.never_tried(item.eq) if first else 0)
             else:
                 terms = offered(self._outlook.pushes(eq), item.push)
                 left.append(None)

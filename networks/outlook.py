@@ -9,6 +9,7 @@ import numpy as np
 
 from afir.bonds import bonds, bonds_changed
 from afir.displacements import FEWEST_ATOMS
+from afir.force import ForceTerm
 from afir.units import KJ_PER_MOL
 from networks.attempts import further_attempts, further_kicks
 from networks.dismissals import Dismissals
@@ -50,6 +51,7 @@ class Outlook:
         self._network = network
         self._dismissals = dismissals
         self._first = Frontier(lambda eq: dict(enumerate(self.pushes(eq))))
+        self._ahead = Frontier(self._forces)  # of those, what comes before all others
         self._again: Frontier | None = None
         self._kicking = False  # whether that holds random geometries
         self._exhausted = False
@@ -73,14 +75,17 @@ class Outlook:
     def frontier(self, attempts: int) -> Frontier:
         """What is chosen from: pushes never tried, then what is tried once more, and again.
 
-        Which of them there are follows from what is written, so that a resumed run chooses from
-        the same.
+        Single forces between named atoms of the start come before all others: what was named
+        is meant to react. Which of them there are follows from what is written, so that a resumed
+        run chooses from the same.
 
         Parameters
         ----------
         attempts
             How often a push is tried at most, as things are.
         """
+        if self._ahead.anything_left():
+            return self._ahead
         if self._exhausted or self._first.anything_left():
             self._again = None
             return self._first
@@ -137,7 +142,21 @@ class Outlook:
 
     def is_first(self, frontier: Frontier) -> bool:
         """Whether it holds pushes that were never tried."""
-        return frontier is self._first
+        return frontier is self._first or frontier is self._ahead
+
+    def use(self, frontier: Frontier, item: Item) -> PushTerms:
+        """Use up what was chosen from a frontier."""
+        if frontier is self._ahead:
+            self._first.take(item)
+        return frontier.take(item)
+
+    def never_tried(self, eq: str) -> int:
+        """How many pushes of an EQ were never tried."""
+        return len(self._first.left(eq))
+
+    def all_never_tried(self) -> int:
+        """How many pushes were never tried."""
+        return sum(self.never_tried(id) for id in list(self._first.eqs))
 
     def pushes(self, eq: EQ) -> list[PushTerms]:
         """All pushes of an EQ, the same whenever they are worked out."""
@@ -191,6 +210,13 @@ class Outlook:
     def _expand(self, eq: EQ, used: Sequence[int] = (), left: int | None = None) -> None:
         if self._worth_expanding(eq):
             self._first.add(eq, used, left)
+            if eq.id == "EQ0" and len(self._settings.targets or ()) > 1:
+                self._ahead.add(eq, used)
+
+    def _forces(self, eq: EQ) -> dict[int, PushTerms]:
+        """The single forces on an EQ, by number."""
+        listed = enumerate(self.pushes(eq))
+        return {n: terms for n, terms in listed if [*map(type, terms)] == [ForceTerm]}
 
     def _worth_expanding(self, eq: EQ) -> bool:
         return next(self._reasons(eq), None) is None

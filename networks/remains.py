@@ -81,7 +81,8 @@ def remains_of(store: Store, network: ReactionNetwork, *, count_pushes: bool) ->
     listed = {push for push in map(_push, trials) if not isinstance(push[1][0], Kick)}
     left = 0
     if store.summary().complete.stopped_by is not StoppedBy.NOTHING_LEFT:
-        left = _never_tried(outlook)
+        outlook.read()
+        left = outlook.all_never_tried()
     return replace(found, pushes=len(listed) + left, pushes_left=left)
 
 
@@ -100,12 +101,3 @@ def incidence(trials: Iterable[Trial], wanted: Collection[str]) -> tuple[Mapping
 def _push(trial: Trial) -> tuple[str, tuple[Term, ...]]:
     """What was tried on which EQ."""
     return trial.eq, trial.terms
-
-
-def _never_tried(outlook: Outlook) -> int:
-    """How many pushes were never tried."""
-    outlook.read()
-    frontier = outlook.frontier(1)
-    if not outlook.is_first(frontier):
-        return 0
-    return sum(len(frontier.left(id)) for id in list(frontier.eqs))

@@ -299,6 +299,16 @@ def test_pushes_name_target_atoms(tmp_path: Path) -> None:
     assert all(3 in term.a + term.b for term in forces)
 
 
+def test_single_forces_between_named_atoms_of_the_start_come_first(tmp_path: Path) -> None:
+    run(tmp_path / "run", replace(SETTINGS, terms=2, targets=(0, 1, 2), max_trials=20))
+    with open_run(tmp_path / "run") as store:
+        tried = [(trial.eq, *map(type, trial.terms)) for trial in store.trials()]
+    named = 3
+    assert tried[:named] == [("EQ0", ForceTerm)] * named
+    assert ("EQ0", ForceTerm) not in tried[named:]
+    assert len(tried) == 20
+
+
 # -- misuse and failure --------------------------------------------------------------------------
 
 

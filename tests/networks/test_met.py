@@ -165,7 +165,7 @@ def test_what_a_trial_met_and_where_it_crossed_is_logged(
     line = LiveLine(Console(stderr=True, quiet=True), "starting")
     with caplog.at_level("INFO", logger="networks.display"):
         watch([TrialDone(trial)], line, Tally(HCN))
-        for term in (Uphill(3, -1), Inversion(4), Kick(5), Kick(6)):
+        for term in (Uphill(3, -1), Inversion(4), Kick(5), Kick(6), Kick(8)):
             watch([TrialDone(replace(trial, terms=(term,)))], line, Tally(HCN))
     message, *others = caplog.messages
     assert message.startswith("trial 7: EQ0 pushed by +0|1: ")
@@ -176,7 +176,8 @@ def test_what_a_trial_met_and_where_it_crossed_is_logged(
             "EQ0 climbed against mode 3 (~3-): ",
             "EQ0 with atom 4 inverted (^4): ",
             "EQ0 with its atoms arranged at random (*5): ",
-            "EQ0 displaced at random (*6): ",
+            "EQ0 with one hydrogen moved at random (*6): ",
+            "EQ0 displaced at random (*8): ",
         ),
         strict=True,
     ):
