@@ -29,10 +29,17 @@ class Frontier:
     pushes
         Works out all pushes of an EQ by number. Must always give the same for the same EQ; called
         again when so many others were looked at meanwhile that they were forgotten.
+    late
+        Whether a push waits until those of its EQ that do not are used up.
     """
 
-    def __init__(self, pushes: Callable[[EQ], Mapping[int, PushTerms]]) -> None:
+    def __init__(
+        self,
+        pushes: Callable[[EQ], Mapping[int, PushTerms]],
+        late: Callable[[PushTerms], bool] = lambda terms: False,
+    ) -> None:
         self._pushes = pushes
+        self._late = late
         self._eqs: dict[str, EQ] = {}
         self._left: OrderedDict[str, dict[int, PushTerms]] = OrderedDict()
         self._used: dict[str, set[int]] = {}
@@ -49,7 +56,7 @@ class Frontier:
         self._used[eq.id] = set(used)
         insort(self._by_energy, _rank(eq))
         # As when its last push was taken: a resumed run must choose among the same EQs.
-        if self._used[eq.id] and not (len(self.left(eq.id)) if left is None else left):
+        if self._used[eq.id] and not (self.count(eq.id) if left is None else left):
             self.close(eq.id)
 
     @property
@@ -63,7 +70,20 @@ class Frontier:
             yield self._eqs[id]
 
     def left(self, id: str) -> Mapping[int, PushTerms]:
-        """The pushes an EQ has left, by number and in order; empty for one that is not open."""
+        """The pushes an EQ has left, by number and in order; empty for one that is not open.
+
+        Late ones are among them only where there are no others.
+        """
+        every = self._all(id)
+        early = {number: terms for number, terms in every.items() if not self._late(terms)}
+        return MappingProxyType(early or every)
+
+    def count(self, id: str) -> int:
+        """How many pushes an EQ has left, late ones included."""
+        return len(self._all(id))
+
+    def _all(self, id: str) -> dict[int, PushTerms]:
+        """The pushes an EQ has left, late ones included."""
         if id not in self._eqs:
             return {}
         if id not in self._left:
@@ -76,7 +96,7 @@ class Frontier:
             if len(self._left) > _REMEMBERED:
                 self._left.popitem(last=False)
         self._left.move_to_end(id)
-        return MappingProxyType(self._left[id])
+        return self._left[id]
 
     def is_left(self, item: Item) -> bool:
         """Whether that push of that EQ, which must be one of its pushes, is left."""
@@ -90,7 +110,7 @@ class Frontier:
         InputError
             When that push is not there.
         """
-        if item.push not in self.left(item.eq):
+        if item.push not in self._all(item.eq):
             raise InputError(f"`item` must be a push that is left, got {item.eq} {item.push}")
         terms = self._left[item.eq].pop(item.push)
         self._used[item.eq].add(item.push)

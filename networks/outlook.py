@@ -50,7 +50,11 @@ class Outlook:
         self._settings = store.settings
         self._network = network
         self._dismissals = dismissals
-        self._first = Frontier(lambda eq: dict(enumerate(self.pushes(eq))))
+        self._several = len(self._settings.targets or ()) > 1  # atoms are named
+        self._first = Frontier(
+            lambda eq: dict(enumerate(self.pushes(eq))),
+            late=lambda terms: self._several and len(terms) > 1,
+        )
         self._ahead = Frontier(self._forces)  # of those, what comes before all others
         self._again: Frontier | None = None
         self._kicking = False  # whether that holds random geometries
@@ -75,9 +79,9 @@ class Outlook:
     def frontier(self, attempts: int) -> Frontier:
         """What is chosen from: pushes never tried, then what is tried once more, and again.
 
-        Single forces between named atoms of the start come before all others: what was named
-        is meant to react. Which of them there are follows from what is written, so that a resumed
-        run chooses from the same.
+        Single forces between several named atoms of the start come before all others, and those of
+        each other EQ before its pairs: what was named is meant to react. Which of them there are
+        follows from what is written, so that a resumed run chooses from the same.
 
         Parameters
         ----------
@@ -152,7 +156,7 @@ class Outlook:
 
     def never_tried(self, eq: str) -> int:
         """How many pushes of an EQ were never tried."""
-        return len(self._first.left(eq))
+        return self._first.count(eq)
 
     def all_never_tried(self) -> int:
         """How many pushes were never tried."""
@@ -210,7 +214,7 @@ class Outlook:
     def _expand(self, eq: EQ, used: Sequence[int] = (), left: int | None = None) -> None:
         if self._worth_expanding(eq):
             self._first.add(eq, used, left)
-            if eq.id == "EQ0" and len(self._settings.targets or ()) > 1:
+            if eq.id == "EQ0" and self._several:
                 self._ahead.add(eq, used)
 
     def _forces(self, eq: EQ) -> dict[int, PushTerms]:

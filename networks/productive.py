@@ -138,8 +138,9 @@ class Productive:
             self._frontier, self._offers, self._chosen = frontier, {}, []
         for item in self._chosen:
             if item.eq in self._offers and not frontier.is_left(item):
-                left = self._offers[item.eq]
-                self._offers[item.eq] = left[left[:, 0] != item.push]
+                left = self._offers.pop(item.eq)
+                if len(left) > 1:  # after the last there may be others
+                    self._offers[item.eq] = left[left[:, 0] != item.push]
         offered: dict[str, Ints] = {}
         rows, heights = [], []
         for eq in frontier.by_energy():
