@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from ase.build import molecule as build
-from known import BENT, Unreliable, gfn2, mapped
+from ase.io import read
+from known import BENT, DATA, Unreliable, gfn2, mapped
 
 from afir.arrangements import apart, arrangement
 from afir.bonds import components, distances
@@ -77,6 +80,18 @@ def test_the_direction_of_a_mode_does_not_hang_on_the_sign_of_an_eigenvector():
         np.testing.assert_array_equal(there, -back)
         assert np.linalg.norm(there) == pytest.approx(1.0)
         assert there.ravel()[np.argmax(np.abs(there))] > 0.0
+
+
+def test_a_climb_ends_after_seventy_gradients():
+    # Twenty atoms: the hundred steps of other saddle searches would be spent.
+    atoms = read(DATA / "allyl_phenyl_ether.xyz")
+    molecule = Molecule(tuple(atoms.numbers))
+    start = solve(characterise(molecule, atoms.positions), gfn2(molecule))
+    spent: Counter[str] = Counter()
+    search = try_displacement(molecule, start, Uphill(0, 1), rng=RNG(0))
+    found = solve(search, gfn2(molecule), gradients=spent)
+    assert found.outcome is Outcome.NO_SADDLE
+    assert sum(spent.values()) == 70
 
 
 @pytest.mark.slow
