@@ -68,7 +68,7 @@ class Inversion:
 
 @dataclass(frozen=True)
 class Kick:
-    """A random displacement of all atoms or of one hydrogen, or all atoms arranged at random.
+    """A random displacement of all atoms or of one, or all atoms arranged at random.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class Kick:
 
     @property
     def moved(self) -> bool:
-        """Whether one hydrogen is moved, and nothing else."""
+        """Whether one atom is moved, and nothing else: a hydrogen if there is one."""
         return self.number % 4 == 2
 
     @property

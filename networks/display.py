@@ -224,7 +224,7 @@ def _tried(terms: Sequence[Term]) -> str:
         if first.arranged:
             words = "with its atoms arranged at random"
         elif first.moved:
-            words = "with one hydrogen moved at random"
+            words = "with one atom moved at random"
     else:
         return f"pushed by {' '.join(map(str, terms))}"
     return f"{words} ({first})"

@@ -81,6 +81,8 @@ def explore(
             f"other, got {gap(molecule, x):.1f} Å; bring them together"
         )
     settings.check(molecule)
+    if settings.targets is not None and len(settings.targets) == molecule.n_atoms:
+        settings = replace(settings, targets=None)  # who names all atoms names none
     _check_workers(workers)
     if settings.learn:
         load_learner(settings.learner, molecule)

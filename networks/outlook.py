@@ -79,8 +79,8 @@ class Outlook:
     def frontier(self, attempts: int) -> Frontier:
         """What is chosen from: pushes never tried, then what is tried once more, and again.
 
-        Single forces between several named atoms of the start come before all others, and those of
-        each other EQ before its pairs: what was named is meant to react. Which of them there are
+        Single forces between several named atoms of the start come before all others, and pairs
+        wait for all else of their EQ: what was named is meant to react. Which of them there are
         follows from what is written, so that a resumed run chooses from the same.
 
         Parameters

@@ -42,7 +42,8 @@ class Policy(Protocol):
         network
             What is known; not to be changed.
         n
-            How many, 1 or more. Fewer are chosen only when fewer are left.
+            How many, 1 or more. Fewer are chosen only when the frontier has fewer left: pushes
+            that wait for others (`Frontier.left`) come in another round.
         rng
             The only source of chance.
         """
@@ -69,7 +70,7 @@ class _Unlearned:
 
 
 class LowestEnergy(_Unlearned):
-    """All pushes of the EQ of lowest energy, then those of the next."""
+    """The pushes that are left of the EQ of lowest energy, then those of the next."""
 
     def choose(
         self,
@@ -83,7 +84,7 @@ class LowestEnergy(_Unlearned):
 
 
 class Exhaustive(_Unlearned):
-    """All pushes of each EQ in the order of discovery."""
+    """The pushes that are left of each EQ in the order of discovery."""
 
     def choose(
         self,

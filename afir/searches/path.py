@@ -4,7 +4,7 @@ A push gives a path that lies too high: the force that carries it over the barri
 it. Locally updated planes (10.1016/0009-2614(91)90057-S) relax images of it perpendicular to
 the path. Each image carries its own Hessian, handed down from the push, updated by every
 gradient paid for and turned with its atoms. The whole path moves a few times; from then on only
-its peaks are asked for, each a new image, for nothing else is asked of it.
+its peaks do, each as a new image: saddle searches begin there, and nowhere else.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ _IMAGE_STEP = 0.15  # Å: longest perpendicular move of one atom a round
 _NEIGHBOUR = 0.6  # Å (Euclidean norm): images closer than this teach each other's Hessian
 _RELAXED = 0.35  # eV/Å: perpendicular gradient at the peaks below which a saddle search takes over
 # Fitted on pushes of butadiene, cyclobutene, fluoroethane, hydroxyacetone and allyl phenyl ether:
-# after one round of the whole path the peaks of 20 atoms lie beside their transition states.
-_WHOLE = 3  # rounds in which all images move
+# after one round of the whole path the peaks of 20 atoms are still far from transition states.
+_WHOLE = 3  # rounds in which all images move, at most
 _GAP = 0.4  # Å (Euclidean norm): an image closer to a peak than this is replaced by that peak
 
 
@@ -186,6 +186,8 @@ def relax_path(
 ) -> Search[tuple[Peak, ...]]:
     """Relax a raw path by locally updated planes and return its peaks.
 
+    It ends when all peaks are relaxed, or none is left.
+
     Parameters
     ----------
     molecule
@@ -237,12 +239,16 @@ def _positions(chain: Sequence[_Image]) -> Positions:
 
 
 def _is_relaxed(chain: Sequence[_Image], top: Peak) -> bool:
-    """Whether an image close to a peak feels but little across the path."""
+    """Whether an image close to a peak feels but little across the path.
+
+    The ends say nothing of it: they are minima, and stay.
+    """
     images = _positions(chain)
     near = nearest_image(images, top.positions)
     gradient = chain[near].point.gradient
     return (
-        float(np.linalg.norm(images[near] - top.positions)) < _GAP
+        0 < near < len(chain) - 1
+        and float(np.linalg.norm(images[near] - top.positions)) < _GAP
         and perpendicular(gradient, tangents_of(images)[near]) < _RELAXED
     )
 
@@ -258,11 +264,12 @@ def _all_moved(molecule: Molecule, chain: Sequence[_Image]) -> Search[list[_Imag
     ):
         point = PathPoint(x, float(energy), gradient)
         inner.append(_Image(point, _carried(molecule, before.hessian, before.point, point)))
-    ends = [
-        _Image(PathPoint(x, image.point.energy, image.point.gradient), image.hessian)
-        for image, x in ((chain[0], moved[0]), (chain[-1], moved[-1]))
-    ]
-    return [ends[0], *inner, ends[1]]
+    # The far end turns with the path, and what is known of it.
+    last = chain[-1]
+    way = turn(moved[-1], last.point.positions)
+    point = PathPoint(moved[-1], last.point.energy, last.point.gradient @ way)
+    turns = np.broadcast_to(way.T, (molecule.n_atoms, 3, 3))
+    return [chain[0], *inner, _Image(point, turned_hessian(turns, last.hessian))]
 
 
 def _tops_moved(
@@ -272,9 +279,9 @@ def _tops_moved(
     images = _positions(chain)
     sides, asked = [], []
     for top in tops:
-        near = nearest_image(images, top.positions)
+        near = 1 + nearest_image(images[1:-1], top.positions)
         ahead = float(((top.positions - images[near]) * top.tangent).sum()) > 0.0
-        other = min(max(near + (1 if ahead else -1), 0), len(chain) - 1)
+        other = near + (1 if ahead else -1)
         near_gap, other_gap = (
             float(np.linalg.norm(images[index] - top.positions)) for index in (near, other)
         )
@@ -295,7 +302,7 @@ def _tops_moved(
         if np.linalg.norm(away) < _NEIGHBOUR:
             change = chain[other].point.gradient - gradient
             hessian = bofill(hessian, away.ravel(), change.ravel())
-        if gap < _GAP and 0 < near < len(chain) - 1:
+        if gap < _GAP and result[near] is chain[near]:
             result[near] = _Image(point, hessian)
         else:
             result.insert(max(near, other), _Image(point, hessian))

@@ -38,7 +38,7 @@ class StepSettings:
     path_spacing
         Distance between neighbouring images of a path in Å.
     path_rounds
-        Relaxations of a path: three of the whole, then of its peaks.
+        Relaxations of a path at most: three of the whole, then of its peaks.
     surrogate
         Whether paths relax on a Gaussian process that asks for few gradients but takes seconds of
         its own. None: where the surface says that it is expensive (`suited`).

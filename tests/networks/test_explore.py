@@ -309,6 +309,26 @@ def test_single_forces_between_named_atoms_of_the_start_come_first(tmp_path: Pat
     assert len(tried) == 20
 
 
+def test_pairs_of_forces_wait_where_several_atoms_are_named(tmp_path: Path) -> None:
+    run(tmp_path / "run", replace(SETTINGS, terms=2, targets=(0, 1, 2)))
+    with open_run(tmp_path / "run") as store:
+        first = dict.fromkeys((trial.eq, trial.terms) for trial in store.trials())
+    paired: set[str] = set()
+    for eq, terms in first:
+        if len(terms) > 1:
+            paired.add(eq)
+        else:
+            assert eq not in paired
+    assert len(paired) > 3
+
+
+def test_who_names_all_atoms_names_none(tmp_path: Path) -> None:
+    few = replace(SETTINGS, max_trials=20)
+    run(tmp_path / "all", replace(few, targets=(0, 1, 2, 3)))
+    run(tmp_path / "none", few)
+    assert snapshot(tmp_path / "all") == snapshot(tmp_path / "none")
+
+
 # -- misuse and failure --------------------------------------------------------------------------
 
 

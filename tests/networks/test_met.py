@@ -176,7 +176,7 @@ def test_what_a_trial_met_and_where_it_crossed_is_logged(
             "EQ0 climbed against mode 3 (~3-): ",
             "EQ0 with atom 4 inverted (^4): ",
             "EQ0 with its atoms arranged at random (*5): ",
-            "EQ0 with one hydrogen moved at random (*6): ",
+            "EQ0 with one atom moved at random (*6): ",
             "EQ0 displaced at random (*8): ",
         ),
         strict=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import combinations
 from pathlib import Path
 
@@ -125,9 +125,14 @@ def line(shift: float) -> Positions:
 class World:
     """EQs of one bonding, each with the same two pushes unless told otherwise."""
 
-    def __init__(self, energies: Iterable[float], offered: list[PushTerms]) -> None:
+    def __init__(
+        self,
+        energies: Iterable[float],
+        offered: list[PushTerms],
+        late: Callable[[PushTerms], bool] = lambda terms: False,
+    ) -> None:
         self.network = ReactionNetwork(Molecule.from_symbols(["C", "N", "O", "H"]))
-        self.left = Frontier(lambda _: dict(enumerate(offered)))
+        self.left = Frontier(lambda _: dict(enumerate(offered)), late)
         self.trials: list[Trial] = []
         for number, energy in enumerate(energies):
             eq = EQ(f"EQ{number}", line(number), energy, np.ones(6), np.eye(12))
@@ -195,6 +200,20 @@ def test_what_brings_more_for_its_cost_is_chosen() -> None:
             policy.learn([dear.trial(Item(f"EQ{number}", push), 1, cost)], dear.network)
     draws = [dear.choose(policy, 1, seed)[0].push for seed in range(50)]
     assert np.mean(draws) < 0.2
+
+
+def test_late_pushes_follow_when_the_others_of_their_structure_are_used_up() -> None:
+    world = World([0.0, 0.1], [PUSH, (*PUSH, *PULL), PULL], late=lambda terms: len(terms) > 1)
+    policy = productive()
+    chosen = []
+    while world.left.anything_left():
+        items = world.choose(policy, 4)
+        chosen.append({(item.eq, item.push) for item in items})
+        policy.learn([world.trial(item, 0, 100) for item in items], world.network)
+    assert chosen == [
+        {("EQ0", 0), ("EQ0", 2), ("EQ1", 0), ("EQ1", 2)},
+        {("EQ0", 1), ("EQ1", 1)},
+    ]
 
 
 def test_dissociation_channels_are_no_finds() -> None:

@@ -311,7 +311,7 @@ def test_a_window_that_changes_nothing_is_not_kept(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("effort", "targets"), [("normal", None), ("thorough", None), ("normal", (0, 1, 2, 3))]
+    ("effort", "targets"), [("normal", None), ("thorough", None), ("normal", (0, 1, 2))]
 )
 @pytest.mark.parametrize("seed", [1, 5])
 def test_resumed_after_every_round_a_run_is_the_same(
@@ -320,7 +320,8 @@ def test_resumed_after_every_round_a_run_is_the_same(
     # What comes next must follow from what is written: forces between named atoms of the start,
     # random displacements, then further attempts in the midst of which a find makes displacements
     # due again.
-    settings = Settings(terms=1, seed=seed, round_size=5, effort=effort, targets=targets)
+    terms = 1 if targets is None else 2
+    settings = Settings(terms=terms, seed=seed, round_size=5, effort=effort, targets=targets)
     start = structure(0)
     list(explore(MOLECULE, start, settings, tmp_path / "whole", executor=Answering()))
     events = explore(MOLECULE, start, settings, tmp_path / "cut", executor=Answering())
