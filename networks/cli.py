@@ -31,7 +31,9 @@ _FILE = click.Path(path_type=Path)
 @click.option("--job", is_flag=True, help="Print the job as a TOML file instead.")
 @click.option("--limit", type=click.IntRange(min=1), help="List only the N lowest structures.")
 @click.option(
-    "--loops", is_flag=True, help="List transition states from a structure to itself, too."
+    "--loops",
+    is_flag=True,
+    help="List conformational transition states from a structure to itself, too.",
 )
 def show(run: Path, as_json: bool, job: bool, limit: int | None, loops: bool) -> None:
     """Show the structures, the network and the costs of the run RUN.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from afir.bonds import rebonded
+from afir.molecule import Molecule
 from networks.records import COMPLEX, DC, EQ, TS
 
 NO_TS_KNOWN = "no_ts_known"
@@ -70,9 +72,13 @@ def in_words(flags: Iterable[str]) -> str:
     return ", ".join(WORDS.get(flag, flag) for flag in flags)
 
 
-def plain_loop(ts: TS) -> bool:
-    """Whether a TS only leads from a structure to itself, and nothing is wrong with it."""
-    return flags_of(ts) == [LOOP]
+def plain_loop(molecule: Molecule, ts: TS) -> bool:
+    """Whether a TS turns a structure into itself, no bond changes and nothing is wrong with it.
+
+    Where bonds change it is a reaction, as the Cope rearrangement of 1,5-hexadiene.
+    """
+    first, last = ts.irc_positions[0], ts.irc_positions[-1]
+    return flags_of(ts) == [LOOP] and not rebonded(molecule, first, last)
 
 
 def _same_ends(ts: TS) -> bool:

@@ -66,7 +66,7 @@ def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
     eqs = sorted(network.eqs.values(), key=lambda eq: eq.energy)
     dcs = sorted(network.dcs.values(), key=lambda dc: dc.energy)
     tss = sorted(network.tss.values(), key=lambda ts: ts.energy)
-    listed = tss if loops else [ts for ts in tss if not plain_loop(ts)] or tss
+    listed = tss if loops else [ts for ts in tss if not plain_loop(run.molecule, ts)] or tss
     eq_rows = [
         (
             eq.id,
@@ -172,7 +172,7 @@ def graph_lines(run: Run, *, loops: bool = False) -> list[str]:
     """The network as text: every node, below it what leads on.
 
     Each transition state is listed once, below the lower of its ends. Of those that lead to the
-    node itself only the number is given, unless `loops` are wanted.
+    node itself without changing bonds only the number is given, unless `loops` are wanted.
     """
     network = run.network
     zero = zero_of(network)
@@ -185,7 +185,7 @@ def graph_lines(run: Run, *, loops: bool = False) -> list[str]:
     every: list[TS | Barrierless] = [*network.tss.values(), *network.barrierless.values()]
     for edge in sorted(every, key=lambda edge: edge.energy):
         lower, upper = sorted(edge.ends, key=place.__getitem__)
-        if isinstance(edge, TS) and plain_loop(edge) and not loops:
+        if isinstance(edge, TS) and plain_loop(run.molecule, edge) and not loops:
             folded[lower] += 1
         else:
             edges[lower].append((edge, upper))

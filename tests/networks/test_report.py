@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from drawn_network import dc, drawn_run, eq, network_of, records, ts, write_run
 from toyworld import MOLECULE, SETTINGS, ToyBench
 from toyworld import structure as toy_structure
 
+from afir.bonds import rebonded
 from afir.errors import InputError
 from afir.molecule import Molecule
 from afir.stationary import Outcome
@@ -233,6 +235,20 @@ def test_loops_are_counted_unless_they_are_wanted() -> None:
     only = drawn_run(found=[eq(0, 0.0), ts(0, 90.0, "EQ0", "EQ0")])
     assert [row[0] for row in sections(only)[1].rows] == ["TS0"]
     assert "└─ 1 loop not shown" in graph_lines(run)
+
+
+def test_loops_in_which_bonds_change_are_reactions() -> None:
+    loop = ts(6, 700.0, "EQ2", "EQ2")
+    there = loop.irc_positions[0]
+    back = there.copy()
+    back[2] = [2.1, 0.3, 0.0]  # a hydrogen on oxygen
+    assert rebonded(drawn_run().molecule, there, back)
+    changed = replace(loop, irc_positions=np.array([there, loop.positions, back]))
+    run = drawn_run(found=[*records(), changed])
+    shown = sections(run)[1]
+    assert shown.title == "Transition states: 7, 1 loop not shown; `show --loops` lists it"
+    assert (shown.rows[-1][0], shown.rows[-1][-1]) == ("TS6", "loop")
+    assert "└─ TS6  700.0  → itself" in graph_lines(run)
 
 
 def test_what_is_wrong_with_a_transition_state_is_said() -> None:
