@@ -6,6 +6,7 @@ Where no push and no mode leads, chance does, as long as the molecule is small.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from afir.bonds import distances
 from afir.molecule import Molecule, Positions
@@ -37,14 +38,7 @@ def arrangement(molecule: Molecule, rng: np.random.Generator) -> Positions:
     for count, atom in enumerate(order[1:], start=1):
         placed = order[:count]
         reach = molecule.radii[placed] + molecule.radii[atom]
-        for _ in range(_DRAWS):
-            beside = rng.integers(count)
-            way = rng.normal(size=3)
-            way *= reach[beside] * rng.uniform(_CLOSEST, _FARTHEST) / np.linalg.norm(way)
-            x[atom] = x[placed[beside]] + way
-            away: Positions = np.linalg.norm(x[placed] - x[atom], axis=1)
-            if (away >= _CLOSEST * reach).all():
-                break
+        x[atom] = _beside(x[placed], reach, (_CLOSEST, _FARTHEST), rng)
     return x
 
 
@@ -77,15 +71,29 @@ def hydrogen_moved(molecule: Molecule, x: Positions, rng: np.random.Generator) -
     others = np.flatnonzero(np.arange(len(numbers)) != atom)
     reach = molecule.radii[others] + molecule.radii[atom]
     there: Positions = x.copy()
-    for _ in range(_DRAWS):
-        beside = rng.integers(len(others))
-        way = rng.normal(size=3)
-        way *= reach[beside] * rng.uniform(_LOOSE, _GONE) / np.linalg.norm(way)
-        there[atom] = x[others[beside]] + way
-        away: Positions = np.linalg.norm(x[others] - there[atom], axis=1)
-        if (away >= _LOOSE * reach).all():
-            break
+    there[atom] = _beside(x[others], reach, (_LOOSE, _GONE), rng)
     return there
+
+
+def _beside(
+    x: Positions,
+    reach: NDArray[np.float64],
+    bounds: tuple[float, float],
+    rng: np.random.Generator,
+) -> Positions:
+    """A random place (3,) beside one of some atoms (k, 3) and too close to none, if there is one.
+
+    How far it is from that one, and how near it may come to any, is told in units of `reach` (k,).
+    """
+    for _ in range(_DRAWS):
+        atom = rng.integers(len(x))
+        way = rng.normal(size=3)
+        way *= reach[atom] * rng.uniform(*bounds) / np.linalg.norm(way)
+        place: Positions = x[atom] + way
+        away: Positions = np.linalg.norm(x - place, axis=1)
+        if (away >= bounds[0] * reach).all():
+            break
+    return place
 
 
 def apart(molecule: Molecule, x: Positions, closest: float) -> bool:

@@ -30,13 +30,13 @@ class Frontier:
         Works out all pushes of an EQ by number. Must always give the same for the same EQ; called
         again when so many others were looked at meanwhile that they were forgotten.
     late
-        Whether a push waits until those of its EQ that do not are used up.
+        Whether a push waits until those of its EQ that do not are used up; none does if not given.
     """
 
     def __init__(
         self,
         pushes: Callable[[EQ], Mapping[int, PushTerms]],
-        late: Callable[[PushTerms], bool] = lambda terms: False,
+        late: Callable[[PushTerms], bool] | None = None,
     ) -> None:
         self._pushes = pushes
         self._late = late
@@ -74,8 +74,10 @@ class Frontier:
 
         Late ones are among them only where there are no others.
         """
-        every = self._all(id)
-        early = {number: terms for number, terms in every.items() if not self._late(terms)}
+        every, late = self._all(id), self._late
+        if late is None:
+            return MappingProxyType(every)
+        early = {number: terms for number, terms in every.items() if not late(terms)}
         return MappingProxyType(early or every)
 
     def count(self, id: str) -> int:

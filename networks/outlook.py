@@ -53,7 +53,7 @@ class Outlook:
         self._several = len(self._settings.targets or ()) > 1  # atoms are named
         self._first = Frontier(
             lambda eq: dict(enumerate(self.pushes(eq))),
-            late=lambda terms: self._several and len(terms) > 1,
+            late=(lambda terms: len(terms) > 1) if self._several else None,
         )
         self._ahead = Frontier(self._forces)  # of those, what comes before all others
         self._again: Frontier | None = None

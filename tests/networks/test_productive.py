@@ -129,7 +129,7 @@ class World:
         self,
         energies: Iterable[float],
         offered: list[PushTerms],
-        late: Callable[[PushTerms], bool] = lambda terms: False,
+        late: Callable[[PushTerms], bool] | None = None,
     ) -> None:
         self.network = ReactionNetwork(Molecule.from_symbols(["C", "N", "O", "H"]))
         self.left = Frontier(lambda _: dict(enumerate(offered)), late)
