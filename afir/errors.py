@@ -26,3 +26,17 @@ class SurfaceError(AfirError):
 
 class BrokenSurfaceError(AfirError):
     """A surface did what no surface may; searches do not step back from it, they end."""
+
+
+class LostSurfaceError(BrokenSurfaceError):
+    """The process of a surface ended or was given up, and the answer is lost.
+
+    Attributes
+    ----------
+    timed_out
+        Whether it took too long.
+    """
+
+    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
@@ -17,6 +17,9 @@ from afir.options import check_options, options_of
 
 ENTRY_POINT_GROUP = "afir.surfaces"
 """Packages register a surface under this entry-point group; see `load_surface`."""
+
+_OURS = "afir"  # the distribution whose surfaces are known not to run anything else
+_IMPORTING = frozenset({"ase"})  # those of it that import what they are told to
 
 ARGUMENT = "argument"
 """The argument of a factory that gets what follows a colon in the name of a surface."""
@@ -167,6 +170,34 @@ def base_of(surface: Surface) -> Surface:
 
 
 @runtime_checkable
+class Composed(Protocol):
+    """A surface made of others."""
+
+    @property
+    def parts(self) -> tuple[Surface, ...]:
+        """The others."""
+        ...
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A surface that can give up an evaluation that takes too long."""
+
+    def limit(self, seconds: float) -> None:
+        """Give up any that takes longer, from now on."""
+        ...
+
+
+def limit(surface: Surface, seconds: float) -> None:
+    """Have an evaluation given up that takes longer, wherever a surface or its parts can do so."""
+    if isinstance(surface, Limited):
+        surface.limit(seconds)
+    if isinstance(surface, Composed):
+        for part in surface.parts:
+            limit(part, seconds)
+
+
+@runtime_checkable
 class Referenced(Protocol):
     """A surface to search on whose finds are examined on a better one."""
 
@@ -208,6 +239,11 @@ class Checked:
         return base_of(self._surface)
 
     @property
+    def parts(self) -> tuple[Surface, ...]:
+        """Both."""
+        return self._surface, self._reference
+
+    @property
     def batch(self) -> int:
         """How many searches to keep in flight: one where they would wait for a dear reference."""
         return 1 if is_expensive(self._reference) else batch_of(self._surface)
@@ -231,8 +267,31 @@ def surface_names() -> tuple[str, ...]:
     return tuple(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
 
 
+def is_foreign(name: str) -> bool:
+    """Whether a surface runs code from outside: another package's, or what its name imports.
+
+    Raises
+    ------
+    InputError
+        For an unknown name.
+    """
+    point = _registered(name.partition(":")[0])
+    return point.name in _IMPORTING or point.dist is None or point.dist.name != _OURS
+
+
+def _registered(base: str) -> EntryPoint:
+    """The entry point of a surface; ours where another package has taken the name too."""
+    points = [point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name == base]
+    if not points:
+        raise InputError(f"`surface` must be one of {', '.join(surface_names())}, got {base!r}")
+    return min(points, key=lambda point: point.dist is None or point.dist.name != _OURS)
+
+
 def load_surface(name: str, molecule: Molecule, **options: Any) -> Surface:
     """Build a registered surface for a molecule.
+
+    One that runs code from outside (`is_foreign`) is computed in a process of its own, with a
+    working directory of its own, see `afir.isolation`.
 
     Parameters
     ----------
@@ -251,35 +310,41 @@ def load_surface(name: str, molecule: Molecule, **options: Any) -> Surface:
     MissingPackageError
         When the package behind the surface is not installed.
     """
+    if is_foreign(name):
+        from afir.isolation import IsolatedSurface  # most runs need no other process
+
+        return IsolatedSurface(name, molecule, options)
+    return build_surface(name, molecule, options)
+
+
+def build_surface(name: str, molecule: Molecule, options: Mapping[str, Any]) -> Surface:
+    """Build a registered surface in this process; see `load_surface`."""
     base, colon, argument = name.partition(":")
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        if point.name == base:
-            factory = point.load()
-            wanted = options_of(factory, 1).get(ARGUMENT)
-            if colon and wanted is None:
-                raise InputError(f"the surface {base!r} takes nothing behind a colon, got {name!r}")
-            if wanted is not None and ARGUMENT in options:
-                raise InputError(
-                    f"the surface {base!r} has no option {ARGUMENT!r}; write it behind a colon, "
-                    f"{base}:{options[ARGUMENT]}"
-                )
-            if wanted is not None and wanted.default is wanted.empty and not argument:
-                raise InputError(
-                    f"the surface {base!r} needs something behind a colon, {base}:…; see "
-                    f"`afir surfaces {base}`"
-                )
-            check_options(f"the surface {base!r}", factory, options, given=1, without=(ARGUMENT,))
-            if colon:
-                options = {ARGUMENT: argument, **options}
-            try:
-                surface: Surface = factory(molecule, **options)
-            except TypeError as error:
-                if not options:
-                    raise  # nothing that was given can be the reason
-                values = ", ".join(f"{key}={value!r}" for key, value in options.items())
-                raise InputError(
-                    f"the surface {base!r} cannot use an option as it is given ({values}); see "
-                    f"`afir surfaces {base}`"
-                ) from error
-            return surface
-    raise InputError(f"`surface` must be one of {', '.join(surface_names())}, got {base!r}")
+    factory = _registered(base).load()
+    wanted = options_of(factory, 1).get(ARGUMENT)
+    if colon and wanted is None:
+        raise InputError(f"the surface {base!r} takes nothing behind a colon, got {name!r}")
+    if wanted is not None and ARGUMENT in options:
+        raise InputError(
+            f"the surface {base!r} has no option {ARGUMENT!r}; write it behind a colon, "
+            f"{base}:{options[ARGUMENT]}"
+        )
+    if wanted is not None and wanted.default is wanted.empty and not argument:
+        raise InputError(
+            f"the surface {base!r} needs something behind a colon, {base}:…; see "
+            f"`afir surfaces {base}`"
+        )
+    check_options(f"the surface {base!r}", factory, options, given=1, without=(ARGUMENT,))
+    if colon:
+        options = {ARGUMENT: argument, **options}
+    try:
+        surface: Surface = factory(molecule, **options)
+    except TypeError as error:
+        if not options:
+            raise  # nothing that was given can be the reason
+        values = ", ".join(f"{key}={value!r}" for key, value in options.items())
+        raise InputError(
+            f"the surface {base!r} cannot use an option as it is given ({values}); see "
+            f"`afir surfaces {base}`"
+        ) from error
+    return surface

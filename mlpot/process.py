@@ -259,6 +259,11 @@ class GaussianSurface:
         return self._below.molecule
 
     @property
+    def parts(self) -> tuple[Surface, ...]:
+        """The surface below."""
+        return (self._below,)
+
+    @property
     def expensive(self) -> bool:
         """Whether gradients of the surface below are dear."""
         return is_expensive(self._below)

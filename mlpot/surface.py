@@ -151,6 +151,11 @@ class LearnedSurface:
         return self._base
 
     @property
+    def parts(self) -> tuple[Surface, ...]:
+        """Its base, if it has one."""
+        return () if self._base is None else (self._base,)
+
+    @property
     def batch(self) -> int:
         """How many searches to keep in flight."""
         return BATCH

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from threadpoolctl import ThreadpoolController
 
+from afir.child import START_SECONDS, Child, Opening, Place, ended_with
 from afir.driver import Search, drive
 from afir.errors import AfirError, InputError
 from afir.stationary import Outcome
@@ -29,15 +25,7 @@ logger = logging.getLogger(__name__)
 GRACE = 2.0
 """Seconds a worker gets to notice by itself that its time is over, before it is killed."""
 
-_START_SECONDS = 120.0  # importing the surface's packages from a cold disk takes its time
 _START_TRIES = 3
-
-_ONE_THREAD = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 
 
 class Executor(Protocol):
@@ -53,14 +41,6 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Give everything back; unfinished tasks are dropped."""
-        ...
-
-
-class Opening(Protocol):
-    """What a worker is given once, e.g. `networks.tasks.Bench`; it must be picklable."""
-
-    def open(self) -> Callable[[Task], TaskResult]:
-        """Prepare, and return the function that does a task."""
         ...
 
 
@@ -174,9 +154,10 @@ class _Searches:
 class ProcessExecutor:
     """Does tasks in worker processes.
 
-    Each worker is a fresh interpreter with one numerical thread. One that dies costs the task
-    it was doing, one that hangs is killed, and both are replaced. Workers end with this
-    process, however it ends; they ignore SIGINT and SIGTERM, so that the run can end in order.
+    Each worker is a fresh interpreter with one numerical thread and a working directory of its
+    own (`afir.child.Child`). One that dies costs the task it was doing, one that hangs is killed,
+    and both are replaced. Workers end with this process, however it ends; they ignore SIGINT and
+    SIGTERM, so that the run can end in order.
 
     Parameters
     ----------
@@ -194,8 +175,9 @@ class ProcessExecutor:
         self._bench = bench
         self._count = workers
         self._seconds = seconds
+        self._place = Place()
         # Started now, they get ready while the caller is still preparing.
-        self._workers = [_Worker(bench) for _ in range(workers)]
+        self._workers = [_Worker(bench, self._place) for _ in range(workers)]
 
     def __enter__(self) -> Self:
         return self
@@ -213,7 +195,7 @@ class ProcessExecutor:
         following = 0
         done: list[tuple[int, TaskResult]] = []
         while len(self._workers) < self._count:
-            self._workers.append(_Worker(self._bench))
+            self._workers.append(_Worker(self._bench, self._place))
         try:
             while True:
                 for worker in self._workers:
@@ -254,17 +236,17 @@ class ProcessExecutor:
                 try:
                     result = worker.receive()
                 except (EOFError, OSError):
-                    code = worker.kill()
-                    self._replace(index, f"it ended with exit code {code}")
+                    how = ended_with(worker.kill())
+                    self._replace(index, f"it ended with {how}")
                     if number is not None:
-                        error = f"the worker process ended with exit code {code}"
+                        error = f"the worker process ended with {how}"
                         yield number, _lost(Outcome.WORKER_DIED, error)
                 else:
                     if number is not None and result is not None:
                         yield number, result
             elif now >= worker.deadline:
                 worker.kill()
-                self._replace(index, f"it was not ready after {_START_SECONDS:g} s")
+                self._replace(index, f"it was not ready after {START_SECONDS:g} s")
                 if number is not None:
                     error = f"killed after {self._seconds:g} s"
                     yield number, _lost(Outcome.TIMED_OUT, error)
@@ -275,38 +257,24 @@ class ProcessExecutor:
         tries = 0 if old.ready else old.tries + 1
         if tries >= _START_TRIES:
             raise AfirError(f"no worker process could be started: {why}")
-        logger.warning("worker process %d is replaced", old.pid)
-        self._workers[index] = _Worker(self._bench, tries)
+        logger.warning("worker process %d is replaced", old.child.pid)
+        self._workers[index] = _Worker(self._bench, self._place, tries)
 
 
 class _Worker:
     """One worker process and what it is doing."""
 
-    def __init__(self, bench: Opening, tries: int = 0) -> None:
+    def __init__(self, bench: Opening, place: Place, tries: int = 0) -> None:
         self.tries = tries
         self.ready = False
         self.number: int | None = None
-        self.deadline = time.monotonic() + _START_SECONDS
-        self.connection: Connection[Any, Any]
-        self.connection, other = Pipe()
-        path = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 - "" is the cwd
-        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path))
-        environment.update(dict.fromkeys(_ONE_THREAD, "1"))
-        with other:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "networks.worker", str(other.fileno())],
-                stdin=subprocess.DEVNULL,
-                env=environment,
-                pass_fds=[other.fileno()],
-                process_group=0,
-            )
-        with contextlib.suppress(OSError):  # it is gone already: the next wait notices
-            self.connection.send(bench)
+        self.deadline = time.monotonic() + START_SECONDS
+        self.child = Child(bench, place)
 
     @property
-    def pid(self) -> int:
-        """Process id."""
-        return self._process.pid
+    def connection(self) -> Connection[Any, Any]:
+        """Where its answers come from."""
+        return self.child.connection
 
     @property
     def idle(self) -> bool:
@@ -317,15 +285,14 @@ class _Worker:
         """Hand over a task."""
         self.number = number
         self.deadline = time.monotonic() + seconds + GRACE
-        with contextlib.suppress(OSError):  # it has died: the next wait notices
-            self.connection.send((number, task))
+        self.child.send((number, task))
 
     def receive(self) -> TaskResult | None:
         """Read what it has to say: None when it has just become ready.
 
         Raises EOFError or OSError when it is gone.
         """
-        message = self.connection.recv()
+        message = self.child.receive()
         self.deadline = float("inf")
         if message is None:
             self.ready = True
@@ -341,10 +308,7 @@ class _Worker:
 
     def kill(self) -> int:
         """End it now; its exit code."""
-        self._process.kill()
-        code = self._process.wait()
-        self.connection.close()
-        return code
+        return self.child.kill()
 
 
 def _lost(outcome: Outcome, error: str) -> TaskResult:

@@ -17,7 +17,7 @@ import numpy as np
 
 from afir.displacements import Term
 from afir.driver import Asked, Search, referred, relayed, solve, stage
-from afir.errors import AfirError, BrokenSurfaceError
+from afir.errors import AfirError, BrokenSurfaceError, LostSurfaceError
 from afir.force import ForceTerm, alpha
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
@@ -30,7 +30,7 @@ from afir.stationary import (
     StationaryPoint,
     TrialResult,
 )
-from afir.surface import Checked, Surface, load_surface
+from afir.surface import Checked, Surface, limit, load_surface
 from afir.units import KJ_PER_MOL
 from networks.frames import Frames, Recorder
 
@@ -243,9 +243,10 @@ class Bench:
             When that is not possible, whatever the surface raised.
         """
         surface = self._built(self.surface, self.options)
-        if not self.reference:
-            return surface
-        return Checked(surface, self._built(self.reference, self.reference_options))
+        if self.reference:
+            surface = Checked(surface, self._built(self.reference, self.reference_options))
+        limit(surface, self.seconds)
+        return surface
 
     def _built(self, name: str, options: Mapping[str, Any]) -> Surface:
         try:
@@ -408,9 +409,14 @@ def guarded(search: Search[T], seconds: float) -> Search[T | Failure]:
         return Failure(Outcome.NO_MINIMUM, str(error))
     except DoubtError as error:
         return Failure(Outcome.DOUBTED, str(error))
+    except LostSurfaceError as error:
+        logger.warning("%s", error)
+        lost = Outcome.TIMED_OUT if error.timed_out else Outcome.WORKER_DIED
+        return Failure(lost, str(error))
     except AfirError as error:
         if isinstance(error, BrokenSurfaceError):
-            logger.warning("the surface broke its contract", exc_info=error)
+            logger.warning("the surface broke its contract: %s", error)
+            logger.debug("as follows", exc_info=error)
         return Failure(Outcome.SURFACE_FAILED, str(error))
     except Exception as error:
         # An accident in one strange geometry must not end a week of work.

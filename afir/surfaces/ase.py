@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, final
 from weakref import ref
 
@@ -72,11 +73,16 @@ def from_import_path(
     try:
         calculator = kind(**(options or {}))
     # A constructor of somebody else's may raise anything; all of it is about the options.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"`options` must be what {argument} takes, got {options or {}}: "
             f"{type(error).__name__}: {error}"
         ) from error
+    if Path(getattr(calculator, "directory", None) or ".").is_absolute():
+        raise InputError(
+            "`options` must leave the working directory to afir, which makes one for each process "
+            f"below TMPDIR, got {options}"
+        )
     return AseSurface(molecule, calculator, expensive=expensive)
 
 

@@ -165,10 +165,10 @@ def test_workers_end_with_the_process_that_started_them(number: signal.Signals) 
     assert not alive(worker)
 
 
-def test_a_worker_whose_run_ended_at_once_says_nothing() -> None:
+def test_a_worker_whose_run_ended_at_once_says_nothing(tmp_path: Path) -> None:
     ours, other = Pipe()
     with subprocess.Popen(
-        [sys.executable, "-m", "networks.worker", str(other.fileno())],
+        [sys.executable, "-m", "afir.worker", str(other.fileno()), str(tmp_path)],
         pass_fds=[other.fileno()],
         stderr=subprocess.PIPE,
     ) as process:

@@ -1,0 +1,280 @@
+"""Surfaces computed in a process of their own, as all are that run code from outside.
+
+A calculator that dies, ends the program, hangs or prints then costs one evaluation and not the
+run, and one that works through files has a working directory that no other shares.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, final
+from weakref import WeakKeyDictionary, finalize
+
+from afir.child import START_SECONDS, Child, Place, ended_with
+from afir.errors import AfirError, BrokenSurfaceError, InputError, LostSurfaceError, SurfaceError
+from afir.molecule import Molecule, Positions
+from afir.surface import (
+    Evaluation,
+    Surface,
+    base_of,
+    batch_of,
+    build_surface,
+    doubt_of,
+    is_expensive,
+)
+
+logger = logging.getLogger(__name__)
+
+_POINT, _PATH, _BASE = "point", "path", "base"  # the surface, on paths, and what it corrects
+
+
+@dataclass(frozen=True)
+class _Traits:
+    """What a surface says of itself, and which of its forms are others."""
+
+    batch: int
+    expensive: bool
+    doubt: str
+    forms: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Request:
+    """Geometries to evaluate on a form of the surface; owners by number."""
+
+    form: str
+    positions: Positions
+    owners: tuple[int | None, ...] | None
+    forgotten: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """What a surface raised that no surface may raise."""
+
+    words: str
+    trace: str
+
+
+class _Owner:
+    """Stands for the owner of geometries."""
+
+
+class _Host:
+    """A surface in its process; answers requests."""
+
+    def __init__(self, surface: Surface) -> None:
+        forms = {_POINT: surface, _PATH: surface.for_paths(), _BASE: base_of(surface)}
+        self._forms = {
+            form: each for form, each in forms.items() if form == _POINT or each is not surface
+        }
+        self._owners: dict[int, _Owner] = {}
+
+    def __call__(self, request: _Request | None) -> _Traits | Evaluation | AfirError | _Fault:
+        """What the surface says of itself, of geometries, or why it says nothing."""
+        try:
+            if request is None:
+                surface = self._forms[_POINT]
+                forms = tuple(self._forms)
+                return _Traits(batch_of(surface), is_expensive(surface), doubt_of(surface), forms)
+            return self._evaluated(request)
+        except AfirError as error:
+            return error
+        except (Exception, SystemExit) as error:
+            return _Fault(f"{type(error).__name__}: {error}", traceback.format_exc())
+
+    def _evaluated(self, request: _Request) -> Evaluation:
+        for number in request.forgotten:
+            self._owners.pop(number, None)
+        owners = None
+        if request.owners is not None:
+            owners = [
+                None if number is None else self._owners.setdefault(number, _Owner())
+                for number in request.owners
+            ]
+        said = self._forms[request.form].evaluate(request.positions, owners)
+        # Another package's errors may not survive the way back.
+        return replace(said, failures={k: SurfaceError(str(e)) for k, e in said.failures.items()})
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """What the process of a surface is given; see `afir.child.Opening`."""
+
+    molecule: Molecule
+    name: str
+    options: Mapping[str, Any]
+
+    def open(self) -> Callable[[_Request | None], Any]:
+        """Build the surface."""
+        return _Host(build_surface(self.name, self.molecule, self.options))
+
+
+class _Remote:
+    """The process of a surface, replaced by another when it is gone."""
+
+    def __init__(self, opening: _Opening) -> None:
+        self.molecule = opening.molecule
+        self.seconds = math.inf
+        self._opening = opening
+        self._place = Place()
+        self._child: Child | None = None
+        self._numbers: WeakKeyDictionary[object, int] = WeakKeyDictionary()
+        self._count = 0
+        self._forgotten: list[int] = []
+        try:
+            self.traits: _Traits = self._ask(None)
+        except LostSurfaceError as error:
+            raise InputError(f"the surface {opening.name!r} could not be loaded: {error}") from None
+
+    def evaluate(
+        self, form: str, positions: Positions, owners: Sequence[object] | None
+    ) -> Evaluation:
+        """What a form of the surface says of geometries."""
+        numbers = None if owners is None else tuple(map(self._number, owners))
+        forgotten = tuple(self._forgotten.pop() for _ in range(len(self._forgotten)))
+        answer: Evaluation = self._ask(_Request(form, positions, numbers, forgotten))
+        return answer
+
+    def _number(self, owner: object | None) -> int | None:
+        """The number that stands for an owner; forgotten with it."""
+        if owner is None:
+            return None
+        try:
+            number = self._numbers.get(owner)
+            if number is None:
+                self._count += 1
+                number = self._numbers[owner] = self._count
+                finalize(owner, self._forgotten.append, number).atexit = False
+        except TypeError:
+            raise InputError(
+                "`owners` must hold objects that can be hashed and referenced weakly, got "
+                f"{type(owner).__name__}"
+            ) from None
+        return number
+
+    def _ask(self, request: _Request | None) -> Any:
+        """The answer of the process, started if need be.
+
+        Raises
+        ------
+        AfirError
+            What the surface raised; LostSurfaceError if its process is gone or late.
+        """
+        if self._child is None:
+            self._child = Child(self._opening, self._place, quiet=True)
+            self._receive(START_SECONDS, "ready")
+        self._child.send((0, request))
+        _, answer = self._receive(START_SECONDS if request is None else self.seconds, "done")
+        if isinstance(answer, _Fault):
+            logger.debug("the surface failed:\n%s", answer.trace)
+            raise BrokenSurfaceError(f"the surface failed with {answer.words}")
+        if isinstance(answer, AfirError):
+            raise answer
+        return answer
+
+    def _receive(self, seconds: float, what: str) -> Any:
+        """The next message; whatever prevents it ends the process, which would answer too late."""
+        child = self._child
+        assert child is not None
+        try:
+            if not child.connection.poll(None if math.isinf(seconds) else seconds):
+                raise LostSurfaceError(
+                    f"the surface was not {what} after {seconds:g} s", timed_out=True
+                )
+            message = child.receive()
+            if isinstance(message, str):
+                raise AfirError(f"the surface {self._opening.name!r} could not be built: {message}")
+            if isinstance(message, AfirError):
+                raise message
+            return message
+        except (EOFError, OSError):
+            words = child.last_words()
+            said = f"; it printed last: {words}" if words else ""
+            self._child = None
+            raise LostSurfaceError(
+                f"the process of the surface ended with {ended_with(child.kill())}{said}"
+            ) from None
+        except BaseException:
+            self._child = None
+            child.kill()
+            raise
+
+
+@final
+class IsolatedSurface:
+    """A surface that another process computes.
+
+    Its process is started anew when it is gone, and then remembers no owner.
+
+    Parameters
+    ----------
+    name, molecule, options
+        As for `afir.surface.load_surface`.
+
+    Raises
+    ------
+    InputError
+        If the surface cannot be built.
+    """
+
+    def __init__(self, name: str, molecule: Molecule, options: Mapping[str, Any]) -> None:
+        self._remote = _Remote(_Opening(molecule, name, dict(options)))
+        self._form = _POINT
+
+    @property
+    def molecule(self) -> Molecule:
+        """The molecule this surface belongs to."""
+        return self._remote.molecule
+
+    @property
+    def batch(self) -> int:
+        """What it says of itself; see `afir.surface.Batching`."""
+        return self._remote.traits.batch
+
+    @property
+    def expensive(self) -> bool:
+        """What it says of itself; see `afir.surface.Expensive`."""
+        return self._remote.traits.expensive
+
+    @property
+    def doubt(self) -> str:
+        """What it says of itself; see `afir.surface.Doubtful`."""
+        return self._remote.traits.doubt
+
+    @property
+    def base(self) -> Surface | None:
+        """What it corrects, if it says so; see `afir.surface.Based`."""
+        return self._as(_BASE) if self._form == _POINT else None
+
+    def limit(self, seconds: float) -> None:
+        """Give an evaluation up that takes longer; it then raises LostSurfaceError."""
+        self._remote.seconds = seconds
+
+    def for_paths(self) -> Surface:
+        """The same surface as it is on paths."""
+        return (self._as(_PATH) if self._form == _POINT else None) or self
+
+    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
+        """Energies and gradients of a batch; see `afir.surface.Surface.evaluate`.
+
+        Raises
+        ------
+        LostSurfaceError
+            If the process ended meanwhile or took too long.
+        BrokenSurfaceError
+            If the surface raised something else than an AfirError.
+        """
+        return self._remote.evaluate(self._form, positions, owners)
+
+    def _as(self, form: str) -> IsolatedSurface | None:
+        """The same process asked for another form of the surface, if that is another."""
+        if form not in self._remote.traits.forms:
+            return None
+        other = object.__new__(IsolatedSurface)
+        other._remote, other._form = self._remote, form
+        return other

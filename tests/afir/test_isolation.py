@@ -1,0 +1,261 @@
+"""Surfaces that run code from outside, in processes of their own."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+import numpy as np
+import pytest
+from ase.calculators.calculator import Calculator, all_changes
+
+from afir.cli import main
+from afir.contract import check_surface
+from afir.driver import Search, solve, stage
+from afir.errors import BrokenSurfaceError, InputError, LostSurfaceError
+from afir.isolation import IsolatedSurface
+from afir.molecule import Molecule, Positions
+from afir.surface import Evaluation, Surface, is_foreign, limit, load_surface
+
+PAIR = Molecule((1, 1))
+FAR = 3.0
+"""Å: where `Faulty` misbehaves."""
+
+
+def pair(length: float) -> Positions:
+    return np.array([[[0.0, 0.0, 0.0], [0.0, 0.0, length]]])
+
+
+class Faulty(Calculator):
+    """A spring of 1 eV/Å² and 1.5 Å; where it is long it does what it was told to."""
+
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012
+
+    def __init__(self, how: str = "", directory: str = ".") -> None:
+        super().__init__(directory=directory)
+        self.how = how
+        if how == "exits at once":
+            sys.exit(0)
+        if how == "dies at once":
+            os._exit(3)
+
+    def calculate(
+        self, atoms: Any = None, properties: Any = ("energy",), changes: Any = all_changes
+    ) -> None:
+        super().calculate(atoms, properties, changes)
+        bond = atoms.positions[1] - atoms.positions[0]
+        length = float(np.linalg.norm(bond))
+        if length > FAR:
+            self._misbehave()
+        force = (length - 1.5) * bond / length
+        self.results = {"energy": 0.5 * (length - 1.5) ** 2, "forces": np.array([force, -force])}
+
+    def _misbehave(self) -> None:
+        if self.how == "dies":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if self.how == "exits":
+            sys.exit(0)
+        if self.how == "ends":
+            print("disk full, giving up", flush=True)
+            os._exit(0)
+        if self.how == "hangs":
+            subprocess.run(["sleep", "600"], check=True)
+
+
+class Writing(Faulty):
+    """One that works through a file in its working directory, as many programs do."""
+
+    def calculate(
+        self, atoms: Any = None, properties: Any = ("energy",), changes: Any = all_changes
+    ) -> None:
+        Path("geometry").write_text(" ".join(map(str, atoms.positions.ravel())))
+        time.sleep(0.01)
+        numbers = [float(text) for text in Path("geometry").read_text().split()]
+        atoms = atoms.copy()
+        atoms.positions = np.reshape(numbers, (-1, 3))
+        super().calculate(atoms, properties, changes)
+        print("a line of output")
+
+
+def faulty(how: str) -> Surface:
+    return load_surface(f"ase:{__name__}.Faulty", PAIR, options={"how": how})
+
+
+def processes() -> set[int]:
+    """The processes that this one has started and that still run."""
+    told = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True
+    ).stdout
+    return {int(line.split()[0]) for line in told.splitlines() if "afir.worker" in line}
+
+
+def test_code_from_outside_is_told_from_ours() -> None:
+    assert is_foreign("ase:ase.calculators.emt.EMT")
+    assert not any(is_foreign(name) for name in ("gfn2", "delta:a.model", "double-well", "dft"))
+    with pytest.raises(InputError, match=r"`surface` must be one of .*, got 'gfn3'"):
+        is_foreign("gfn3")
+
+
+def test_an_isolated_surface_keeps_the_contract() -> None:
+    surface = faulty("")
+    assert isinstance(surface, IsolatedSurface)
+    check_surface(surface, pair(1.7)[0], rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("dies", "the process of the surface ended with signal SIGSEGV"),
+        ("ends", "ended with exit code 0; it printed last: disk full, giving up"),
+        ("exits", "the surface failed with SystemExit: 0"),
+    ],
+)
+def test_a_calculator_that_ends_its_process_costs_one_evaluation(how: str, words: str) -> None:
+    surface = faulty(how)
+    with pytest.raises(BrokenSurfaceError, match=words):
+        surface.evaluate(pair(3.5))
+    assert surface.evaluate(pair(2.5)).energies == pytest.approx([0.5])
+
+
+def test_a_calculator_that_hangs_is_given_up_with_all_that_it_started() -> None:
+    surface = faulty("hangs")
+    limit(surface, 0.5)
+    before = processes()
+    with pytest.raises(LostSurfaceError, match=r"the surface was not done after 0\.5 s") as caught:
+        surface.evaluate(pair(3.5))
+    assert caught.value.timed_out
+    assert not before & processes()
+    assert surface.evaluate(pair(2.5)).energies == pytest.approx([0.5])
+    sleeping = subprocess.run(["pgrep", "-f", "^sleep 600$"], capture_output=True, text=True)
+    assert sleeping.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [("exits at once", "SystemExit: 0"), ("dies at once", "ended with exit code 3")],
+)
+def test_a_calculator_that_ends_its_process_at_once_is_refused(how: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        faulty(how)
+
+
+def test_each_surface_computes_in_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    places, here = tmp_path / "places", tmp_path / "here"
+    places.mkdir()
+    here.mkdir()
+    monkeypatch.setenv("TMPDIR", str(places))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.chdir(here)
+    name = f"ase:{__name__}.Writing"
+    surfaces = [load_surface(name, PAIR) for _ in range(2)]
+    for surface in surfaces:
+        assert surface.evaluate(pair(2.5)).energies == pytest.approx([0.5])
+    assert len(list(places.glob("*/work/geometry"))) == 2
+    assert list(here.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+    started = processes()
+    assert len(started) >= 2
+    del surface, surfaces
+    gc.collect()
+    assert list(places.iterdir()) == []
+    assert len(processes()) == len(started) - 2
+
+
+def test_a_folder_for_all_is_refused() -> None:
+    name = f"ase:{__name__}.Writing"
+    with pytest.raises(InputError, match="`options` must leave the working directory to afir"):
+        load_surface(name, PAIR, options={"directory": "/tmp"})
+
+
+class Counting:
+    """A surface whose energy in eV is how many owners it remembers."""
+
+    def __init__(self, molecule: Molecule) -> None:
+        self.molecule = molecule
+        self.known: WeakSet[object] = WeakSet()
+
+    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
+        for owner in filter(None, owners or ()):
+            self.known.add(owner)
+        energies = np.full(len(positions), float(len(self.known)))
+        return Evaluation(energies, np.zeros(positions.shape))
+
+    def for_paths(self) -> Counting:
+        return self
+
+
+def test_what_is_remembered_of_a_search_is_forgotten_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "counting-1.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Name: counting\nVersion: 1\n")
+    entry = f"[afir.surfaces]\ncounting = {__name__}:Counting\n"
+    (package / "entry_points.txt").write_text(entry)
+    monkeypatch.syspath_prepend(tmp_path)
+    surface = load_surface("counting", PAIR)
+    assert isinstance(surface, IsolatedSurface)
+
+    def asking() -> Search[list[float]]:
+        before = yield pair(0.8)
+        after = yield pair(0.9)
+        return [*before.energies, *after.energies]
+
+    first, second = asking(), asking()
+    assert solve(stage("one", first), surface) == [1.0, 1.0]
+    assert solve(stage("two", second), surface) == [2.0, 2.0]
+    del first
+    gc.collect()
+    assert solve(stage("two", asking()), surface) == [2.0, 2.0]
+    del second
+    gc.collect()
+    assert surface.evaluate(pair(1.0)).energies == [0.0]
+
+
+@pytest.mark.parametrize("command", ["relax", "ts"])
+def test_a_command_on_a_calculator_that_exits_says_so(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.xyz").write_text("2\n\nH 0 0 0\nH 0 0 0.9\n")
+    arguments = [command, "in.xyz", "--surface", f"ase:{__name__}.Faulty"]
+    assert main([*arguments, "--surface-option", 'options={"how": "exits at once"}']) == 2
+    assert "SystemExit: 0" in capsys.readouterr().err
+
+
+def test_nothing_is_left_of_a_surface_whose_process_was_killed(tmp_path: Path) -> None:
+    code = (
+        "import time\n"
+        "from test_isolation import PAIR, pair\n"
+        "from afir.surface import load_surface\n"
+        "surface = load_surface('ase:test_isolation.Faulty', PAIR, options={'how': 'hangs'})\n"
+        "surface.evaluate(pair(2.5))\n"
+        "print('ready', flush=True)\n"
+        "surface.evaluate(pair(3.5))\n"
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    environment = dict(os.environ, PYTHONPATH=path, TMPDIR=str(tmp_path))
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        assert len(list(tmp_path.iterdir())) == 1
+        process.kill()
+    give_up = time.monotonic() + 20.0
+    while any(tmp_path.iterdir()) and time.monotonic() < give_up:
+        time.sleep(0.02)
+    assert list(tmp_path.iterdir()) == []
