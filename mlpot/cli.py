@@ -235,10 +235,31 @@ def train(
 )
 @click.argument("model", metavar="MODEL", type=_FILE)
 @click.argument("data", metavar="DATA", type=_FILE)
+@click.option(
+    "--base",
+    default="",
+    help="The surface that MODEL corrects; needed where it runs code from outside.  "
+    "[default: what MODEL says]",
+)
+@click.option(
+    "--base-option",
+    "base_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the base, as MODEL says. Repeatable.",
+)
 @click.option("--plot", "figure", type=_FILE, help="Draw errors into a .png, .svg or .pdf file.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @json_option
-def test(model: Path, data: Path, figure: Path | None, device: str, as_json: bool) -> int:
+def test(
+    model: Path,
+    data: Path,
+    base: str,
+    base_options: tuple[str, ...],
+    figure: Path | None,
+    device: str,
+    as_json: bool,
+) -> int:
     """Compare the potential MODEL with the labels in DATA.
 
     Errors are told over all frames and by the stage they come from. All frames of DATA are used:
@@ -248,7 +269,7 @@ def test(model: Path, data: Path, figure: Path | None, device: str, as_json: boo
 
     require()
     from afir.files import new_file
-    from afir.surface import load_surface
+    from afir.named import Named, load_base
     from mlpot.committee import trust
     from mlpot.dataset import above, read_dataset
     from mlpot.potential import load_potential
@@ -265,7 +286,10 @@ def test(model: Path, data: Path, figure: Path | None, device: str, as_json: boo
             f"Warning: {model} learned {about.target}, the labels in {data} are of {frames.surface}"
         )
     if about.base:
-        frames = above(frames, load_surface(about.base, frames.molecule, **about.base_options))
+        given = Named(base, option_values(base_options, "--base-option"))
+        below = Named(about.base, about.base_options)
+        how = below.flags("base")
+        frames = above(frames, load_base(below, given, frames.molecule, where=str(model), how=how))
     rows = judge(potential, frames)
     trusted = trust(potential, frames)
     if figure is not None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from afir.errors import InputError, MissingPackageError
 from afir.molecule import Molecule
+from afir.named import Named, as_options, base_named, check_named
 from afir.surface import load_surface
 from mlpot.dataset import above, read_dataset, steady_split
 from mlpot.packages import require
@@ -186,6 +187,9 @@ class Delta:
             before = load_potential(start)
             about = before.description
             base, base_options = about.base, dict(about.base_options)
+            trusted = [Named(surface, options), base_named(options)]
+            below = Named(base, base_options)
+            check_named(below, trusted, where=str(start), how=as_options(below))
             if not base:
                 raise InputError(f"{start} must be a correction of a surface, it corrects none")
         steps, rate = (_FIRST_STEPS, _FIRST_RATE) if before is None else (_NEXT_STEPS, _NEXT_RATE)

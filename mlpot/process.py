@@ -27,7 +27,8 @@ from afir.errors import InputError
 from afir.gaussian import GaussianProcess
 from afir.geometry import far_apart
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation, Surface, is_expensive, load_surface
+from afir.named import Named, base_named, load_base
+from afir.surface import Evaluation, Surface, is_expensive
 from afir.surfaces.series import added, as_batch, at_once
 from mlpot.dataset import Dataset
 from mlpot.packages import check_file
@@ -203,7 +204,13 @@ def apart(data: Dataset) -> Dataset:
     return data.part(sorted(chosen))
 
 
-def gaussian(molecule: Molecule, *, argument: str) -> GaussianSurface:
+def gaussian(
+    molecule: Molecule,
+    *,
+    argument: str,
+    base: str = "",
+    base_options: dict[str, Any] | None = None,
+) -> GaussianSurface:
     """A cheap surface plus what a Gaussian process has learned of the difference from a better one.
 
     Parameters
@@ -213,11 +220,17 @@ def gaussian(molecule: Molecule, *, argument: str) -> GaussianSurface:
     argument
         The file of the correction, which a run that learns has left: what follows the colon of
         ``gaussian:MODEL``.
+    base
+        The surface that it corrects, which the file names; needed where that runs code from
+        outside.
+    base_options
+        Its options, in JSON.
 
     Raises
     ------
     InputError
-        If the file is no correction or it does not fit the molecule.
+        If the file is no correction, it does not fit the molecule, or what it corrects runs code
+        from outside and is not named.
     """
     correction = load_correction(Path(argument))
     known = correction.data.molecule
@@ -226,7 +239,12 @@ def gaussian(molecule: Molecule, *, argument: str) -> GaussianSurface:
             f"the correction {argument} must be one of {molecule.name} with its atoms in this "
             f"order, it is one of {known.name}"
         )
-    below = load_surface(correction.base, molecule, **correction.base_options)
+    below = load_base(
+        Named(correction.base, correction.base_options),
+        base_named({"base": base, "base_options": base_options}),
+        molecule,
+        where=argument,
+    )
     return GaussianSurface(below, correction.process())
 
 

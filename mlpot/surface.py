@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation, Surface, doubt_of, is_expensive, load_surface
+from afir.named import Named, base_named, load_base
+from afir.surface import Evaluation, Surface, doubt_of, is_expensive
 from afir.surfaces.series import added, as_batch, at_once
 from mlpot.packages import check_file, require
 
@@ -72,6 +73,8 @@ def delta(
     argument: str,
     device: str = "cpu",
     dtype: str = "float32",
+    base: str = "",
+    base_options: dict[str, Any] | None = None,
 ) -> LearnedSurface:
     """A cheap surface plus a correction trained by `afir train --base`.
 
@@ -87,21 +90,31 @@ def delta(
     dtype
         float32, whose gradients are good to about 1e-5 eV/Å, or float64, which takes up to twice
         the time.
+    base
+        The surface that it corrects, which the file names; needed where that runs code from
+        outside.
+    base_options
+        Its options, in JSON.
 
     Raises
     ------
     MissingPackageError
         If torch or schnetpack is not installed.
     InputError
-        If the file is no potential, it is no correction, or it does not fit the molecule.
+        If the file is no potential, it is no correction, it does not fit the molecule, or what it
+        corrects runs code from outside and is not named.
     """
     potential = _load(argument, device, dtype)
     about = potential.description
     if not about.base:
         raise InputError(f"the potential {argument} corrects no surface: use learned:{argument}")
-    return LearnedSurface(
-        molecule, potential, load_surface(about.base, molecule, **about.base_options)
+    below = load_base(
+        Named(about.base, about.base_options),
+        base_named({"base": base, "base_options": base_options}),
+        molecule,
+        where=argument,
     )
+    return LearnedSurface(molecule, potential, below)
 
 
 def _load(argument: str, device: str, dtype: str) -> Potential:

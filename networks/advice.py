@@ -9,6 +9,7 @@ from afir.errors import InputError
 from networks.records import StoppedBy
 from networks.report import Run
 from networks.routes import lowest_route
+from networks.trusted import repeated
 
 
 def advice(run: Run, path: Path) -> list[str]:
@@ -23,7 +24,7 @@ def advice(run: Run, path: Path) -> list[str]:
     """
     summary, settings = run.summary, run.settings
     stopped = summary.complete.stopped_by
-    resume = f"`afir resume {path}"
+    resume = f"`afir resume {path}{repeated(settings)}"
     found: list[str] = []
     if stopped is StoppedBy.INTERRUPTED:
         found.append(f"Nothing is lost; {resume}` goes on.")

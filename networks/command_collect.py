@@ -72,6 +72,7 @@ def collect(
     command that was stopped goes on where it was when it is given again.
     """
     from afir.files import new_file
+    from afir.named import Named, check_named
     from afir.surface import doubt_of, load_surface
     from afir.units import KJ_PER_MOL
     from networks.collect import label, pool, random_choice, spread_out, write_frames
@@ -108,6 +109,8 @@ def collect(
     if surface is None:
         surface = first.settings.surface
         options = {**first.settings.surface_options, **options}
+        labelling = Named(surface, options)
+        check_named(labelling, [], where=str(runs[0]), how=labelling.flags("surface"))
     if doubt := doubt_of(load_surface(surface, first.molecule, **options)):  # complains early
         remark(f"Warning: {doubt}")
     names = [run.stem for run in runs]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # numpy is not needed for --help
     from collections.abc import Iterator
 
     from afir.molecule import Molecule, Positions
+    from afir.named import Named
     from networks.display import Tally
     from networks.events import Event
     from networks.jobfile import Job
@@ -61,6 +62,15 @@ def _limits(command: F) -> F:
     return command
 
 
+_reference_options = click.option(
+    "--reference-option",
+    "reference_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the reference. Repeatable.",
+)
+
+
 @click.command(
     epilog="Example: afir explore h2co.xyz --surface gfn2 --gamma 1000 --seed 7 --workers 2 "
     "--output h2co.db",
@@ -77,13 +87,7 @@ def _limits(command: F) -> F:
     help="The surface to examine and report everything on that was found on --surface, e.g. dft."
     "  [default: --surface itself]",
 )
-@click.option(
-    "--reference-option",
-    "reference_options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the reference. Repeatable.",
-)
+@_reference_options
 @click.option(
     "--learn/--no-learn",
     default=None,
@@ -170,10 +174,13 @@ def explore(job: Path | None, **flags: Any) -> int:
     from networks.display import Tally
     from networks.explorer import explore as exploration
     from networks.jobfile import job_from, read_job_file, resolved_job, write_toml
+    from networks.trusted import check_trusted
 
     if flags.get("reference") == "":
         raise InputError("--reference must be the name of a surface, got ''")
     asked = job_from(_merged(read_job_file(job) if job is not None else {}, flags))
+    if job is not None:
+        check_trusted(asked.settings, _named(flags), job)
     output = asked.output or Path(f"{asked.input.stem}.db")
     if output.suffix.lower() in _STRUCTURES:
         raise InputError(
@@ -192,7 +199,7 @@ def explore(job: Path | None, **flags: Any) -> int:
         f"kJ/mol, into {output}",
         err=True,
     )
-    return _follow(events, output, Tally(molecule, None, settings.reference))
+    return _follow(events, output, settings, Tally(molecule, None, settings.reference))
 
 
 @click.command(
@@ -200,10 +207,22 @@ def explore(job: Path | None, **flags: Any) -> int:
 )
 @click.argument("run", metavar="RUN", type=_FILE)
 @click.option("--workers", type=int, help="Worker processes.  [default: as before]")
+@click.option(
+    "--surface",
+    help="The surface of the run; needed where it runs code from outside, as `ase:` does.  "
+    "[default: what RUN says]",
+)
+@surface_option_option
+@click.option("--reference", metavar="SURFACE", help="The same of the reference of the run.")
+@_reference_options
 @_limits
 def resume(
     run: Path,
     workers: int | None,
+    surface: str | None,
+    surface_options: tuple[str, ...],
+    reference: str | None,
+    reference_options: tuple[str, ...],
     window: str | None,
     bond_depth: str | None,
     max_trials: str | None,
@@ -223,11 +242,21 @@ def resume(
     from networks.jobfile import stored_job
     from networks.report import load_run
     from networks.settings import KEEP
+    from networks.trusted import check_same, check_trusted
 
     def changed(key: str, text: str | None) -> Any:
         return KEEP if text is None else _limit(key, text)
 
     before = load_run(run)
+    given = {
+        "surface": surface,
+        "surface_options": surface_options,
+        "reference": reference,
+        "reference_options": reference_options,
+    }
+    trusted = _named(given)
+    check_same(before.settings, trusted, run)
+    check_trusted(before.settings, trusted, run)
     _try_surfaces(before.settings, before.molecule)
     start = before.network.eqs.get("EQ0")
     as_before = stored_job(before.job).get("workers", 1)
@@ -243,11 +272,28 @@ def resume(
                 max_seconds=changed("max_seconds", max_seconds),
                 patience=changed("patience", patience),
                 task_seconds=changed("task_seconds", task_seconds),
+                trusted=trusted,
             )
     except KeyboardInterrupt as stop:
-        return _stopped(run, stop)
+        return _stopped(run, before.settings, stop)
     zero = None if start is None else start.energy
-    return _follow(events, run, Tally(before.molecule, zero, before.settings.reference), before)
+    tally = Tally(before.molecule, zero, before.settings.reference)
+    return _follow(events, run, before.settings, tally, before)
+
+
+def _named(flags: dict[str, Any]) -> list[Named]:
+    """The surfaces that flags name, with their options."""
+    from afir.named import Named
+    from networks.settings import located
+
+    named = []
+    for kind in ("surface", "reference"):
+        options = option_values(flags[f"{kind}_options"], f"--{kind}-option")
+        if flags[kind]:
+            named.append(Named(located(flags[kind], Path()), options))
+        elif options:
+            raise InputError(f"--{kind}-option must go with --{kind} here")
+    return named
 
 
 def _try_surfaces(settings: Settings, molecule: Molecule) -> None:
@@ -362,13 +408,22 @@ def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
     return molecule, positions, replace(job.settings, wanted=coordinates)
 
 
-def _stopped(run: Path, stop: KeyboardInterrupt) -> int:
+def _stopped(run: Path, settings: Settings, stop: KeyboardInterrupt) -> int:
     """Say that a run can go on; the exit code."""
-    click.echo(f"Stopped. Nothing is lost: `afir resume {run}` goes on.", err=True)
+    from networks.trusted import repeated
+
+    command = f"afir resume {run}{repeated(settings)}"
+    click.echo(f"Stopped. Nothing is lost: `{command}` goes on.", err=True)
     return exit_code(stop)
 
 
-def _follow(events: Iterator[Event], path: Path, tally: Tally, before: Run | None = None) -> int:
+def _follow(
+    events: Iterator[Event],
+    path: Path,
+    settings: Settings,
+    tally: Tally,
+    before: Run | None = None,
+) -> int:
     """Show a run until it ends, then sum up; Ctrl-C and SIGTERM lose nothing and say so.
 
     Where it is the run it was `before`, that is said.
@@ -382,7 +437,7 @@ def _follow(events: Iterator[Event], path: Path, tally: Tally, before: Run | Non
     except KeyboardInterrupt as stop:
         if isinstance(events, Generator):
             events.close()
-        return _stopped(path, stop)
+        return _stopped(path, settings, stop)
     loaded = load_run(path, count_pushes=True)
     print_sections(loaded, _SHOWN, costs=False)
     if before is not None and replace(before.summary, seconds=0.0) == replace(

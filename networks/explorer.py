@@ -5,7 +5,7 @@ What happens meanwhile is an `networks.exploration.Exploration`'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import numpy as np
 from afir.bonds import dissociated, gap
 from afir.errors import AfirError, InputError
 from afir.molecule import Molecule, Positions
+from afir.named import Named
 from networks.database import StoreError
 from networks.events import Event
 from networks.executor import Executor
@@ -24,6 +25,7 @@ from networks.policy import Policy, load_policy
 from networks.records import StoppedBy
 from networks.settings import KEEP, Keep, Settings
 from networks.store import Store
+from networks.trusted import check_trusted
 from networks.unchanged import check_unchanged
 
 
@@ -104,6 +106,7 @@ def resume(
     max_seconds: float | Keep | None = KEEP,
     patience: int | Keep | None = KEEP,
     task_seconds: float | Keep = KEEP,
+    trusted: Sequence[Named] = (),
     executor: Executor | None = None,
 ) -> Iterator[Event]:
     """Go on with a run that was stopped, interrupted or killed.
@@ -117,12 +120,15 @@ def resume(
     window_kj_mol, bond_depth, max_trials, max_gradients, max_seconds, patience, task_seconds
         New limits in place of the old ones; see `networks.settings.Settings`. They count
         from the beginning of the run. KEEP leaves one as it is, None takes it away.
+    trusted
+        The surfaces of the run that run code from outside, e.g. ``[Named("ase:my.Calculator")]``,
+        with their options: that a file names them is not enough.
 
     Raises
     ------
     InputError
         At once, if the file is no run, another process is writing it, a limit makes no sense,
-        or the surface is no longer what it was.
+        the surface is no longer what it was, or it runs code from outside and is not trusted.
     AfirError
         On the way, if the surface stops working or the file cannot be written.
     """
@@ -144,6 +150,7 @@ def resume(
         )
         policy = load_policy(settings.policy, settings.policy_options)
         if executor is None:  # which would have the surface already
+            check_trusted(old, trusted, output)
             check_unchanged(store)
         if settings != old:
             store.change_settings(settings)

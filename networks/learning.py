@@ -22,6 +22,7 @@ import numpy as np
 from afir.errors import AfirError, InputError
 from afir.geometry import displacement
 from afir.molecule import Molecule
+from afir.named import Named, named_base
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
 from afir.units import KJ_PER_MOL
 from networks.collect import Pool, pool, spread_out, write_frames
@@ -166,9 +167,10 @@ class Learning:
     @property
     def surface(self) -> tuple[str, Mapping[str, Any]]:
         """Name and options of the surface that searches go on now."""
+        surface = Named(*self._settings.searched)
         if not self.models:
-            return self._settings.surface, self._settings.surface_options
-        return self._learner.surface(self.file(self.models[-1].number)), {}
+            return surface.name, surface.options
+        return self._learner.surface(self.file(self.models[-1].number)), named_base(surface)
 
     @property
     def labels(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -291,6 +292,11 @@ def _template(library: Any, molecule: Molecule, basis: str) -> Any:
     if basis.lower().startswith(_FOREIGN_CORES):
         raise InputError(
             f"`basis` must have no core potential or one of the same name, got {basis!r}"
+        )
+    # PySCF takes a text or a file for the basis set itself, and evaluates expressions in it.
+    if len(basis.splitlines()) > 1 or os.path.isfile(basis):  # noqa: PTH113 - any text
+        raise InputError(
+            f"`basis` must be the name of a basis set in PySCF, got a text or a file: {basis!r}"
         )
     if "@" in basis:  # PySCF cuts the functions, and would not find the core potential
         raise InputError(f"`basis` must be that of a whole basis set, got {basis!r}")

@@ -1,0 +1,179 @@
+"""Surfaces with code from outside that a file names: loaded only if a person names them too."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from runs import HCN, HCN_START
+
+from afir.cli import main
+from afir.errors import InputError
+from afir.molecule import Molecule
+from afir.named import Named
+from afir.surface import load_surface
+from mlpot.dataset import Dataset
+from mlpot.process import Correction
+from networks import Settings, explore, resume
+from networks.jobfile import write_toml
+from networks.learning import folder_of
+from networks.records import Model
+from networks.store import Store
+
+COMMAND = "ase:subprocess.check_output"
+SPRINGS = "ase:ase.calculators.lj.LennardJones"
+ARGON = Molecule((18, 18, 18))
+TRIANGLE = np.array([[0.0, 0.0, 0.0], [1.9, 0.0, 0.0], [0.95, 1.65, 0.0]])
+WELLS = {"options": {"sigma": 1.7, "rc": 20.0}}
+
+
+@dataclass(frozen=True)
+class Trap:
+    """A folder in which a file appears if a command is run."""
+
+    folder: Path
+
+    @property
+    def options(self) -> dict[str, object]:
+        return {"options": {"args": ["touch", str(self.folder / "run")]}}
+
+    @property
+    def sprung(self) -> bool:
+        return (self.folder / "run").exists()
+
+    def model(self) -> str:
+        """A correction whose base runs the command."""
+        count = 1
+        data = Dataset(
+            HCN, HCN_START[None], np.zeros(count), np.zeros((count, 3, 3)), ("",), ("",), "gfn2"
+        )
+        Correction(COMMAND, self.options, data).save(Path("evil.model"))
+        return "gaussian:evil.model"
+
+    def run(self, settings: Settings) -> str:
+        """A run file with these settings."""
+        Store.create(Path("evil.db"), HCN, HCN_START, settings).close()
+        return "evil.db"
+
+    def job(self, **keys: object) -> str:
+        """A job file with these keys."""
+        Path("evil.toml").write_text(write_toml({"input": "hcn.xyz", **keys}))
+        return "evil.toml"
+
+
+@pytest.fixture
+def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trap:
+    monkeypatch.chdir(tmp_path)
+    Path("hcn.xyz").write_text("3\n\nH 0 0 -1.07\nC 0 0 0\nN 0 0 1.15\n")
+    return Trap(tmp_path)
+
+
+DOORS: dict[str, Callable[[Trap], list[str]]] = {
+    "a model": lambda trap: ["relax", "hcn.xyz", "--surface", trap.model()],
+    "a model as the reference": lambda trap: ["explore", "hcn.xyz", "--reference", trap.model()],
+    "a run": lambda trap: ["resume", trap.run(Settings(COMMAND, trap.options))],
+    "the reference of a run": lambda trap: [
+        "resume", trap.run(Settings(reference=COMMAND, reference_options=trap.options)),
+    ],
+    "a model in a run": lambda trap: [
+        "resume",
+        trap.run(Settings(trap.model(), {"base": COMMAND, "base_options": trap.options})),
+    ],
+    "a job": lambda trap: [
+        "explore", "--job", trap.job(surface=COMMAND, surface_options=trap.options),
+    ],
+    "the reference of a job": lambda trap: [
+        "explore", "--job", trap.job(reference=COMMAND, reference_options=trap.options),
+    ],
+    "a model in a job": lambda trap: ["explore", "--job", trap.job(surface=trap.model())],
+    "the options of a job": lambda trap: [
+        "explore", "--job", trap.job(surface_options=trap.options), "--surface", COMMAND,
+    ],
+    "geometries to label": lambda trap: [
+        "collect", trap.run(Settings(COMMAND, trap.options, keep_frames=True)), "-o", "a.extxyz",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_no_file_runs_a_command(door: str, trap: Trap, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(DOORS[door](trap)) == 2
+    assert not trap.sprung
+    told = capsys.readouterr().err
+    assert f"names the surface {COMMAND}" in told or "names the surface gaussian:" in told
+    assert "which runs code from outside afir; if you trust it, name it yourself: add --" in told
+
+
+def test_what_the_message_asks_for_is_enough(
+    trap: Trap, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = DOORS["a model"](trap)
+    main(arguments)
+    added = capsys.readouterr().err.split("add ")[1]
+    # A person who names it may run what it says; that it is no calculator is found out then.
+    assert main([*arguments, *shlex.split(added)]) == 2
+    assert trap.sprung
+
+
+def test_python_is_asked_too(trap: Trap) -> None:
+    run = Path(trap.run(Settings(COMMAND, trap.options)))
+    with pytest.raises(InputError, match=r"evil\.db names the surface ase:subprocess"):
+        resume(run)
+    with pytest.raises(InputError, match="names the surface ase:subprocess"):
+        resume(run, trusted=[Named(COMMAND)])  # with other options
+    with pytest.raises(InputError, match=r"evil\.model names the surface ase:subprocess"):
+        load_surface(trap.model(), HCN)
+    with pytest.raises(InputError, match=r"`base` must be what evil\.model corrects, ase:subproc"):
+        load_surface("gaussian:evil.model", HCN, base="gfn2")
+    assert not trap.sprung
+
+
+def test_models_beside_a_run_are_not_trusted(trap: Trap) -> None:
+    trap.model()
+    settings = Settings("gfn1", reference="gfn2", learn=True, learner="gaussian")
+    run = Path(trap.run(settings))
+    with Store.open(run, writing=True) as store:
+        store.add_model(Model(1, 0, 20, 1.0, {}))
+    folder_of(run).mkdir()
+    Path("evil.model").rename(folder_of(run) / "1.model")
+    with pytest.raises(InputError, match=r"1\.model names the surface ase:subprocess"):
+        list(resume(run))
+    assert not trap.sprung
+
+
+def test_a_run_on_a_calculator_goes_on_where_it_is_named_again(
+    trap: Trap, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(SPRINGS, WELLS, max_trials=1, terms=1)
+    run = Path("wells.db")
+    list(explore(ARGON, TRIANGLE, settings, run))
+    arguments = ["resume", str(run), "--max-trials", "2"]
+    assert main(arguments) == 2
+    told = capsys.readouterr().err
+    flags = shlex.split(told.split("add ")[1])
+    assert flags == [
+        "--surface",
+        SPRINGS,
+        "--surface-option",
+        f"options={json.dumps(WELLS['options'])}",
+    ]
+    assert main([*arguments, "--surface", SPRINGS]) == 2
+    assert main([*arguments, "--surface", "gfn2"]) == 2
+    assert "must go on with its own surface" in capsys.readouterr().err
+    assert main([*arguments, *flags]) == 0
+    told = capsys.readouterr().out
+    assert "2 trials" in told
+    assert f"--surface {SPRINGS}" in told  # the command that goes on can be copied
+
+
+def test_a_job_on_a_calculator_runs_where_it_is_named_again(trap: Trap) -> None:
+    Path("hcn.xyz").write_text("3\n\nAr 0 0 0\nAr 1.9 0 0\nAr 0.95 1.65 0\n")
+    job = trap.job(surface=SPRINGS, surface_options=WELLS, max_trials=0)
+    assert main(["explore", "--job", job]) == 2
+    options = ["--surface-option", f"options={json.dumps(WELLS['options'])}"]
+    assert main(["explore", "--job", job, "--surface", SPRINGS, *options]) == 0
