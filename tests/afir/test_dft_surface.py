@@ -119,6 +119,20 @@ def test_what_pyscf_does_not_have_is_refused(
         load_surface("dft", molecule, **options)
 
 
+@needs_pyscf
+@pytest.mark.parametrize("where", ["text", "file"])
+def test_no_expression_in_a_basis_set_is_evaluated(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched = tmp_path / "touched"
+    text = f"H S\n 1.0 __import__('pathlib').Path('{touched}').touch()\n"
+    monkeypatch.chdir(tmp_path)
+    Path("mine").write_text(text)
+    with pytest.raises(InputError, match="`basis` must be the name of a basis set in PySCF, got a"):
+        load_surface("dft", H2, basis=text if where == "text" else "mine")
+    assert not touched.exists()
+
+
 # Energies
 
 

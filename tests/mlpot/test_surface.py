@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from learned import BUTADIENE, START, description, geometries, random_potential
+from learned import (
+    BUTADIENE,
+    START,
+    description,
+    geometries,
+    labelled,
+    random_potential,
+    write_data,
+)
 
 from afir.cli import main
 from afir.contract import check_surface
@@ -130,6 +139,25 @@ def test_a_single_atom_and_collapsed_atoms_are_no_accident() -> None:
 
 def options(**changes: Any) -> Potential:
     return Potential(description("painn", **changes), random_potential("painn", 1).states)
+
+
+def test_a_base_with_code_from_outside_must_be_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    touched = tmp_path / "touched"
+    base = "ase:subprocess.check_output"
+    base_options = {"options": {"args": ["touch", str(touched)]}}
+    model, frames = tmp_path / "evil", tmp_path / "frames.extxyz"
+    random_potential("painn", 1, base=base, base_options=base_options).save(model)
+    write_data(frames, labelled("gfn2", 2))
+    with pytest.raises(InputError, match="evil names the surface ase:subprocess"):
+        load_surface(f"delta:{model}", BUTADIENE)
+    assert main(["test", str(model), str(frames)]) == 2
+    told = capsys.readouterr().err
+    assert "which runs code from outside afir" in told
+    assert not touched.exists()
+    assert main(["test", str(model), str(frames), *shlex.split(told.split("add ")[1])]) == 2
+    assert touched.exists()
 
 
 def test_misuse_is_one_sentence(tmp_path: Path) -> None:
