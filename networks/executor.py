@@ -31,6 +31,7 @@ GRACE = 2.0
 
 _START_SECONDS = 120.0  # importing the surface's packages from a cold disk takes its time
 _START_TRIES = 3
+_LONGEST_WAIT = 3600.0  # seconds: the system counts milliseconds in 32 bits
 
 _ONE_THREAD = (
     "OMP_NUM_THREADS",
@@ -245,7 +246,7 @@ class ProcessExecutor:
         pause = min(worker.deadline for worker in self._workers) - now
         ready = wait(
             [worker.connection for worker in self._workers],
-            timeout=None if pause == float("inf") else max(pause, 0.0),
+            timeout=None if pause == float("inf") else min(max(pause, 0.0), _LONGEST_WAIT),
         )
         now = time.monotonic()
         for index, worker in enumerate(self._workers):
