@@ -98,6 +98,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         after Ctrl-C; a command may return others.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for argument in arguments:  # it would have to be printed, and kept in files
+        if any("\ud800" <= character <= "\udfff" for character in argument):
+            plain = os.fsencode(argument).decode("utf-8", "replace")
+            _say(f"arguments must be UTF-8, got {plain!r}; rename the file")
+            return MISUSE
     verbosity = Verbosity()
     if argv is None:
         _accept_any_text()

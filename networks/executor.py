@@ -22,6 +22,7 @@ from afir.errors import AfirError, InputError
 from afir.stationary import Outcome
 from afir.surface import Surface, batch_of
 from networks.frames import Recorder
+from networks.settings import MOST_WORKERS
 from networks.tasks import Bench, Failure, Task, TaskResult, Value, as_result
 
 logger = logging.getLogger(__name__)
@@ -190,8 +191,8 @@ class ProcessExecutor:
     """
 
     def __init__(self, bench: Opening, workers: int, seconds: float = float("inf")) -> None:
-        if workers < 1:
-            raise InputError(f"`workers` must be 1 or more, got {workers}")
+        if not 1 <= workers <= MOST_WORKERS:
+            raise InputError(f"`workers` must be from 1 to {MOST_WORKERS}, got {workers}")
         self._bench = bench
         self._count = workers
         self._seconds = seconds

@@ -13,7 +13,7 @@ from typing import Any
 
 from afir.errors import InputError
 from afir.formats.xyz import looks_like_xyz
-from afir.shell import command
+from afir.shell import shell_command
 
 _UNPACKERS: dict[str, Callable[[Path], Any]] = {
     ".gz": gzip.open,
@@ -76,7 +76,7 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(f"{path} must hold 1 GiB at most; save the structure alone in a file")
     if data.startswith(_DATABASES):
         run = path.with_name(path.name.removesuffix("-wal"))
-        written = command("afir", "export", run, "--output", f"{run.stem}.extxyz")
+        written = shell_command("afir", "export", run, "--output", f"{run.stem}.extxyz")
         raise InputError(
             f"{path} is a database, not a structure file; if it is a run, {written} writes its "
             "structures"

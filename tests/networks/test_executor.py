@@ -118,7 +118,7 @@ def test_workers_that_cannot_start_are_reported() -> None:
     ):
         with ProcessExecutor(OrderBench(broken), 1) as executor, pytest.raises(kind, match=words):
             list(executor.run([task("word")]))
-    with pytest.raises(InputError, match="`workers` must be 1 or more, got 0"):
+    with pytest.raises(InputError, match="`workers` must be from 1 to 1024, got 0"):
         ProcessExecutor(OrderBench(), 0)
 
 

@@ -159,7 +159,7 @@ def test_paths_are_relative_to_the_job_file(tmp_path: Path) -> None:
         ({"gamma": "high"}, "`gamma` must be a number"),
         ({"gamma": -1.0}, "`gamma` must be"),
         ({"charge": 0.5}, "`charge` must be a whole number"),
-        ({"workers": 0}, "`workers` must be a whole number of 1 or more"),
+        ({"workers": 0}, "`workers` must be a whole number from 1"),
         ({"workers": "two"}, "`workers` must be a whole number"),
         ({"window": -5}, "`window` must be a positive number"),
         ({"target_atoms": "C"}, "`target_atoms` must be a list of atoms"),
