@@ -41,6 +41,8 @@ UNREAD = 1
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
+_LONGEST_END = 500  # characters of an error, from its beginning and its end
+
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
@@ -155,8 +157,11 @@ def _guarded_output() -> Iterator[None]:
 
 
 def _say(sentence: str) -> None:
-    """One line on stderr that tells what is wrong."""
-    click.echo(f"Error: {' '.join(sentence.split())}", err=True)
+    """One line on stderr that tells what is wrong, cut where somebody gave a book."""
+    line = " ".join(sentence.split())
+    if len(line) > 2 * _LONGEST_END:
+        line = f"{line[:_LONGEST_END]} … {line[-_LONGEST_END:]}"
+    click.echo(f"Error: {line}", err=True)
 
 
 def _accept_any_text() -> None:

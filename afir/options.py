@@ -44,8 +44,9 @@ def check_value(name: str, value: object, *, depth: int = _DEEPEST) -> None:
         return
     if depth == 0:
         raise InputError(f"`{name}` must hold lists and tables up to {_DEEPEST} deep")
-    for item in value.values() if isinstance(value, Mapping) else value:
-        check_value(name, item, depth=depth - 1)
+    parts = value.items() if isinstance(value, Mapping) else enumerate(value)
+    for key, item in parts:
+        check_value(f"{name}.{key}", item, depth=depth - 1)
 
 
 def check_options(

@@ -282,7 +282,7 @@ def _value(value: object) -> str:
 def _string(text: str) -> str:
     """A basic string: quotes, backslashes and control characters escaped."""
     if any("\ud800" <= c <= "\udfff" for c in text):  # of a folder whose name is no UTF-8
-        raise InputError(f"a job must hold text that UTF-8 can write, got {text!r}")
+        raise InputError(f"a job must hold names in UTF-8, got {text!r}; rename the folder or file")
     escaped = "".join(
         f"\\{c}" if c in '"\\' else f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 else c
         for c in text
@@ -319,7 +319,7 @@ def _refuse_repeated(atoms: object) -> None:
 
 
 def _text(key: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or "\0" in value:
         raise InputError(f"`{key}` must be the name of a file, got {value!r}")
     return value
 

@@ -100,7 +100,7 @@ def read_frames(path: Path) -> list[Frame]:
     except FormatError as error:
         raise InputError(f"{path} is not {what}: {error}") from error
     except Exception as error:  # ASE's readers raise whatever their parsing trips over
-        said = " ".join(str(error).split()) or type(error).__name__
+        said = " ".join(str(error).split()) or "its content breaks the format"
         if len(said) > 120:
             said = f"{said[:117]}..."
         raise InputError(
