@@ -104,9 +104,9 @@ def elements_of(atoms: Atoms, *, source: str) -> tuple[int, ...]:
     """The atomic numbers of what ASE has read; InputError, naming ``source``, for dummy atoms."""
     for index, number in enumerate(atoms.numbers):
         if not 1 <= number < len(SYMBOLS):
+            name = repr(SYMBOLS[0]) if number == 0 else f"the number {number}"
             raise InputError(
-                f"{source}: atom {index} must be an element, got {atoms[index].symbol!r}; "
-                "remove dummy atoms"
+                f"{source}: atom {index} must be an element, got {name}; remove dummy atoms"
             )
     return tuple(int(z) for z in atoms.numbers)
 

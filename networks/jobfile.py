@@ -117,8 +117,6 @@ def read_job_file(path: Path) -> dict[str, Any]:
     except ValueError as error:  # no TOML, no UTF-8, or a number with too many digits
         raise InputError(f"{path} is not a TOML file: {error}") from error
     _check_keys(values, KEYS, f"the job file {path}")
-    for key, value in values.items():
-        check_value(key, value)
     for key in _PATHS:
         if key in values:
             values[key] = str(path.parent / _text(key, values[key]))
@@ -143,6 +141,8 @@ def job_from(values: Mapping[str, Any]) -> Job:
     """
     given = {key: value for key, value in values.items() if value is not None}
     _check_keys(given, KEYS, "the job")
+    for key, value in given.items():
+        check_value(key, value)
     if "input" not in given:
         raise InputError("no structure to start from; give IN.xyz or `input` in a job file")
     step = given.get("step", {})

@@ -103,10 +103,8 @@ def read_frames(path: Path) -> list[Frame]:
         said = " ".join(str(error).split()) or "its content breaks the format"
         if len(said) > 120:
             said = f"{said[:117]}..."
-        raise InputError(
-            f"{path} cannot be read as {what} ({said}); correct it, or save the structure as XYZ, "
-            "with the suffix .xyz"
-        ) from error
+        other = "" if name == "extxyz" else ", or save the structure as XYZ, with the suffix .xyz"
+        raise InputError(f"{path} cannot be read as {what} ({said}); correct it{other}") from error
     frames = [frame for frame in frames if len(frame.atoms)]
     if not frames:
         raise InputError(f"{path} holds no atoms; it must hold a structure, e.g. in XYZ format")

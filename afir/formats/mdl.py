@@ -89,7 +89,7 @@ def _v2000(lines: Sequence[str], start: int, end: int, counts: str) -> _Record:
     rows = range(where + 1, where + 1 + int(count))
     record = _Record()
     for atom, row in enumerate(rows):
-        if row >= end:
+        if row >= end or lines[row].startswith("M  "):
             raise FormatError(f"line {where + 1} announces {count} atoms, but {atom} follow")
         symbol, position, code = _v2000_atom(lines[row], row)
         record.symbols.append(symbol)
