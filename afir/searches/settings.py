@@ -75,7 +75,12 @@ class StepSettings:
     softest_imaginary: float = 30.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ladder", tuple(float(x) for x in self.ladder))
+        try:
+            object.__setattr__(self, "ladder", tuple(float(x) for x in self.ladder))
+        except (TypeError, ValueError):
+            raise InputError(
+                f"`ladder` must hold fractions in (0, 1], got {self.ladder!r}"
+            ) from None
         if not self.ladder or not all(0 < x <= 1 for x in self.ladder):
             raise InputError(f"`ladder` must hold fractions in (0, 1], got {self.ladder}")
         if self.surrogate is not None and not isinstance(self.surrogate, bool):

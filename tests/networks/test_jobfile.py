@@ -167,6 +167,7 @@ def test_paths_are_relative_to_the_job_file(tmp_path: Path) -> None:
         ({"expand_complexes": 1}, "`expand_complexes` must be true or false"),
         ({"surface_options": 1}, "`surface_options` must be a table"),
         ({"step": {"push_steps": "many"}}, "`"),
+        ({"step": {"ladder": "ab"}}, "`ladder` must hold fractions in (0, 1], got 'ab'"),
         ({"step": {"push_steps": 2.5}}, "`push_steps` must be a whole number, got 2.5"),
         ({"step": {"push_steps": True}}, "`push_steps` must be a whole number, got True"),
         ({"step": {"max_step": 1e300}}, "`max_step` must be positive and 1e+09 at most"),
