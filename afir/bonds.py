@@ -44,6 +44,10 @@ APART_FACTOR = 1.8
 
 _ROOM_FACTOR = 2.0  # fragments are apart beyond this, whatever limit in Å is set
 _H2_LENGTH = 0.77  # Å: of H2, on GFN2-xTB 0.776
+# Å: between hydrogen atoms that have less than an electron each. On GFN2-xTB the bonds of H3+ and
+# H2+ are 1.03 Å long, those of H5+ up to 1.09 Å. In other electron-deficient molecules (B2H6,
+# CH5+, C2H5+) no bond is longer than 1.2 times its usual length.
+_SHARED_LENGTH = 0.9
 
 
 def distances(positions: Positions) -> NDArray[np.float64]:
@@ -65,11 +69,13 @@ def bond_lengths(molecule: Molecule) -> NDArray[np.float64]:
 
     The sum of their covalent radii, but 0.77 Å between two hydrogen atoms: the radius of hydrogen
     is that of its bonds to other elements, which would make H₂ 0.64 Å long and take a relaxed one
-    for a bond that breaks.
+    for a bond that breaks. In a cation of hydrogen alone, such as H₃⁺, it is 0.9 Å: there three
+    atoms share the two electrons that hold H₂ together.
     """
     lengths: NDArray[np.float64] = molecule.radii[:, None] + molecule.radii[None]
     hydrogen = np.equal(molecule.numbers, 1)
-    lengths[hydrogen[:, None] & hydrogen] = _H2_LENGTH
+    shared = bool(hydrogen.all()) and molecule.charge > 0
+    lengths[hydrogen[:, None] & hydrogen] = _SHARED_LENGTH if shared else _H2_LENGTH
     lengths.setflags(write=False)
     return lengths
 

@@ -41,6 +41,8 @@ UNREAD = 1
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
+_LONGEST_END = 500  # characters of an error, from its beginning and its end
+
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
@@ -98,6 +100,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         after Ctrl-C; a command may return others.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for argument in arguments:  # it would have to be printed, and kept in files
+        if any("\ud800" <= character <= "\udfff" for character in argument):
+            plain = os.fsencode(argument).decode("utf-8", "replace")
+            _say(f"arguments must be UTF-8, got {plain!r}; rename the file")
+            return MISUSE
     verbosity = Verbosity()
     if argv is None:
         _accept_any_text()
@@ -150,8 +157,11 @@ def _guarded_output() -> Iterator[None]:
 
 
 def _say(sentence: str) -> None:
-    """One line on stderr that tells what is wrong."""
-    click.echo(f"Error: {' '.join(sentence.split())}", err=True)
+    """One line on stderr that tells what is wrong, cut where somebody gave a book."""
+    line = " ".join(sentence.split())
+    if len(line) > 2 * _LONGEST_END:
+        line = f"{line[:_LONGEST_END]} … {line[-_LONGEST_END:]}"
+    click.echo(f"Error: {line}", err=True)
 
 
 def _accept_any_text() -> None:

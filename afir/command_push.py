@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from afir.errors import InputError
+from afir.shell import shell_command
 from afir.single import (
     FLAT,
     facts_of,
@@ -124,9 +125,10 @@ def push(
     ArtificialForce(job.molecule, terms, gamma)  # refuses atoms that do not exist
     zero, largest = job.at_start()
     if largest > FLAT:
+        better = shell_command("afir", "relax", source)
         remark(
             f"{source} is not relaxed (largest gradient component {largest:.2f} eV/Å), and all "
-            f"energies are relative to it; `afir relax {source}` gives a better start."
+            f"energies are relative to it; {better} gives a better start."
         )
     hessian = model_hessian(job.molecule, job.positions)
     path = job.run(

@@ -11,6 +11,7 @@ import click
 
 from afir.command_push import push
 from afir.errors import InputError
+from afir.shell import shell_command
 from afir.single import (
     FLAT,
     Job,
@@ -310,7 +311,7 @@ def _energy_on_top(job: Job, source: Path) -> float:
     if largest > FLAT:
         raise InputError(
             f"{source} is no stationary point of this surface (largest gradient component "
-            f"{largest:.2f} eV/Å); run `afir ts {source}` first"
+            f"{largest:.2f} eV/Å); run {shell_command('afir', 'ts', source)} first"
         )
     return energy
 

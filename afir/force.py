@@ -82,12 +82,20 @@ class ForceTerm:
         try:
             direction = {"+": 1, "-": -1}[text[0]]
             left, right = text[1:].split("|")
-            a, b = (tuple(int(i) for i in side.split(",")) for side in (left, right))
+            a, b = (tuple(_atom(i) for i in side.split(",")) for side in (left, right))
         except (KeyError, ValueError, IndexError):
             raise InputError(
                 f"a force term must look like +0,1|4 (push) or -2|3 (pull), got {text!r}"
             ) from None
         return cls(a, b, direction)
+
+
+def _atom(text: str) -> int:
+    """The number of an atom; ValueError for what `int` takes for a number and people do not."""
+    text = text.strip()
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise ValueError(text)
+    return int(text)
 
 
 class ArtificialForce:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from afir.elements import MASSES, RADII, SYMBOLS
 from afir.errors import InputError
 
+_MOST_ADDED = 8  # electrons: a full shell; backends count them in few bytes, and some crash
+
 Positions = NDArray[np.float64]
 """Cartesian coordinates in Å: (n, 3) for one geometry, (k, n, 3) for a batch."""
 
@@ -32,8 +34,8 @@ class Molecule:
     Raises
     ------
     InputError
-        If there are no atoms, an element is unknown, or charge and multiplicity cannot
-        go together.
+        If there are no atoms, an element is unknown, the charge is beyond reason, or charge and
+        multiplicity cannot go together.
     """
 
     numbers: tuple[int, ...]
@@ -57,6 +59,12 @@ class Molecule:
             raise InputError(
                 f"`charge` must leave at least 0 electrons, got {self.charge:+d} "
                 f"for {self.formula} with {sum(self.numbers)} electrons when neutral"
+            )
+        most = sum(self.numbers) + _MOST_ADDED * len(self.numbers)
+        if electrons > most:
+            raise InputError(
+                f"`charge` must add {_MOST_ADDED} electrons to each atom at most, got "
+                f"{self.charge:+d} for {self.formula}"
             )
         unpaired = self.multiplicity - 1
         if (electrons - unpaired) % 2 or unpaired > electrons:

@@ -41,12 +41,12 @@ class Named:
         base = base_named(self.options).name
         return is_foreign(self.name) or (bool(base) and is_foreign(base))
 
-    def flags(self, flag: str) -> str:
-        """How the command line names it, e.g. for the flag ``surface``; quoted for a shell."""
+    def flags(self, flag: str) -> list[str]:
+        """The words with which the command line names it, e.g. for the flag ``surface``."""
         words = [f"--{flag}", self.name]
         for key, value in self.options.items():
             words += [f"--{flag}-option", f"{key}={_written(value)}"]
-        return shlex.join(words)
+        return words
 
 
 def _written(value: object) -> str:
@@ -59,7 +59,7 @@ def _written(value: object) -> str:
     return "none" if value is None else json.dumps(value)
 
 
-def check_named(found: Named, trusted: Sequence[Named], *, where: str, how: str) -> None:
+def check_named(found: Named, trusted: Sequence[Named], *, where: str, how: Sequence[str]) -> None:
     """Raise InputError if a file names a surface that runs code from outside and nobody else does.
 
     Parameters
@@ -71,18 +71,18 @@ def check_named(found: Named, trusted: Sequence[Named], *, where: str, how: str)
     where
         The file, for the message.
     how
-        What a person would add, for the message.
+        The words that a person would add to the command, for the message.
     """
     if found.foreign and found not in trusted:
         options = f" with {json.dumps(dict(found.options))}" if found.options else ""
         raise InputError(
             f"{where} names the surface {found.name}{options}, which runs code from outside afir; "
-            f"if you trust it, name it yourself: add {how}"
+            f"if you trust it, name it yourself: add {shlex.join(how)}"
         )
 
 
 def load_base(
-    found: Named, given: Named, molecule: Molecule, *, where: str, how: str = ""
+    found: Named, given: Named, molecule: Molecule, *, where: str, how: Sequence[str] = ()
 ) -> Surface:
     """The surface that a model corrects, as its file names it.
 
@@ -97,7 +97,7 @@ def load_base(
     where
         The file, for messages.
     how
-        What a person would add, for messages; options of the model if nothing is said.
+        The words that a person would add; options of the model if none are told.
 
     Raises
     ------
@@ -113,12 +113,12 @@ def load_base(
     return load_surface(found.name, molecule, **found.options)
 
 
-def as_options(base: Named) -> str:
-    """How a surface that is corrected is named among the options of the one that corrects it."""
+def as_options(base: Named) -> list[str]:
+    """The words that name a surface among the options of the one that corrects it."""
     words = ["--surface-option", f"base={base.name}"]
     if base.options:
         words += ["--surface-option", f"base_options={json.dumps(dict(base.options))}"]
-    return shlex.join(words)
+    return words
 
 
 def named_base(surface: Named) -> dict[str, Any]:

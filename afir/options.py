@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from afir.errors import InputError
+
+_LARGEST = 2**63
+_DEEPEST = 16  # levels of lists and tables in a value
 
 
 def options_of(
@@ -26,6 +30,25 @@ def options_of(
     }
 
 
+def check_value(name: str, value: object, *, depth: int = _DEEPEST) -> None:
+    """Raise InputError for a value that breaks whoever computes with it or stores it.
+
+    Numbers must be finite, whole ones fit into 64 bits, and lists and tables be nested less than
+    `depth` deep.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"`{name}` must be a finite number, got {value}")
+    if isinstance(value, int) and abs(value) >= _LARGEST:
+        raise InputError(f"`{name}` must be a number below 2**63, got a larger one")
+    if not isinstance(value, Mapping | list | tuple):
+        return
+    if depth == 0:
+        raise InputError(f"`{name}` must hold lists and tables up to {_DEEPEST} deep")
+    parts = value.items() if isinstance(value, Mapping) else enumerate(value)
+    for key, item in parts:
+        check_value(f"{name}.{key}", item, depth=depth - 1)
+
+
 def check_options(
     what: str,
     factory: Callable[..., Any],
@@ -34,7 +57,7 @@ def check_options(
     given: int,
     without: Container[str] = (),
 ) -> None:
-    """Raise InputError when a factory does not have an option or lacks one that it needs.
+    """Raise InputError when a factory lacks an option that it needs or gets one it cannot have.
 
     Parameters
     ----------
@@ -49,6 +72,8 @@ def check_options(
     without
         Names of arguments that it gets in another way: no options.
     """
+    for name, value in options.items():
+        check_value(name, value)
     known = options_of(factory, given, without=without)
     listed = f"has the options {', '.join(known)}" if known else "takes no options"
     kinds = [parameter.kind for parameter in inspect.signature(factory).parameters.values()]

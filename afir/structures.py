@@ -1,7 +1,8 @@
 """Structures in files: reading and checking one, writing the ones that were found.
 
-Whatever ASE reads can be read; what is written is extended XYZ, which carries energy, charge
-and multiplicity along, so that the output of one command is the input of the next.
+Most formats that ASE reads can be read (`afir.formats`); what is written is extended XYZ, which
+carries energy, charge and multiplicity along, so that the output of one command is the input of
+the next.
 """
 
 from __future__ import annotations
@@ -9,21 +10,36 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.bonds import OVERLAP_FACTOR, bond_lengths
+from afir.bonds import BOND_FACTOR, OVERLAP_FACTOR, bond_lengths, relative_distances
 from afir.elements import SYMBOLS
 from afir.errors import InputError
 from afir.files import writing
+from afir.formats.files import read_frames
 from afir.molecule import Molecule, Positions
+from afir.units import BOHR
+
+if TYPE_CHECKING:  # takes 0.2 s
+    from ase import Atoms
 
 logger = logging.getLogger(__name__)
 
 XYZ_SUFFIXES = (".xyz", ".extxyz")
 _OVERLAP_DISTANCE = 0.3  # Å: nothing but a mistake, and electronic structure breaks down
+_FARTHEST = 1e5  # Å: what is left of a bond length beyond loses digits that matter
+_COVALENT = (1, 5, 6, 7, 8, 9, 14, 15, 16, 17, 32, 33, 34, 35, 52, 53)
+_USUAL = (0.65, BOND_FACTOR)  # of the distance to the nearest atom, in units of a single bond
+_UNITS = {
+    "coordinates in pm": 100.0,
+    "coordinates in bohr": 1.0 / BOHR,
+    "coordinates in Å that are taken for bohr": BOHR,
+    "coordinates in nm": 0.1,
+}
+"""What may be wrong with coordinates, and how many times too long it makes distances."""
 
 
 def read_structure(
@@ -34,11 +50,12 @@ def read_structure(
     Parameters
     ----------
     path
-        A file of any format ASE knows. Of several frames the last is taken, with a warning
-        in the log; periodic cells are ignored, with a warning.
+        A file of a format that `afir.formats.files` reads; it is not changed. Of several
+        structures the last is taken, with a warning in the log; periodic cells are ignored, with
+        a warning.
     charge, multiplicity
-        The electronic state. Where they are None the file decides (``charge=`` and
-        ``multiplicity=`` in the comment line of extended XYZ), else 0 and 1.
+        The electronic state. Where they are None the file decides (`afir.electronic_state`),
+        else 0 and 1.
 
     Returns
     -------
@@ -49,18 +66,49 @@ def read_structure(
     ------
     InputError
         If the file is missing, empty or unreadable, names an unknown element, holds
-        coordinates that are not finite or atoms that overlap, or if charge and multiplicity
-        do not fit the number of electrons.
+        coordinates that are not finite or in another unit than Å, or atoms that overlap, if what
+        it says of charge and multiplicity is needed and not clear, or if they do not fit the
+        number of electrons.
     """
     path = Path(path)
-    numbers, positions, info = _read_last_frame(path)
-    charge = _from_info(path, info, "charge", 0) if charge is None else charge
-    multiplicity = (
-        _from_info(path, info, "multiplicity", 1) if multiplicity is None else multiplicity
+    frames = read_frames(path)
+    if len(frames) > 1:
+        logger.warning(
+            "%s holds %d structures; the last one is used: save another in a file of its own to "
+            "use that",
+            path,
+            len(frames),
+        )
+    atoms, stated = frames[-1].atoms, frames[-1].stated
+    if frames[-1].remark:
+        logger.warning("%s: %s", path, frames[-1].remark)
+    if stated.remark and (charge is None or multiplicity is None):
+        logger.warning("%s: %s", path, stated.remark)
+    if atoms.pbc.any():
+        logger.warning("%s is periodic; its cell is ignored and the atoms are a molecule", path)
+    numbers = elements_of(atoms, source=str(path))
+    molecule = stated.molecule(
+        numbers,
+        source=str(path),
+        charge=charge,
+        multiplicity=multiplicity,
+        advice="correct the file or give --{name}",
     )
-    molecule = Molecule(numbers, charge, multiplicity)
+    positions = np.array(atoms.positions, dtype=np.float64)
     check_positions(molecule, positions, source=str(path))
+    _check_unit(molecule, positions, source=str(path))
     return molecule, positions
+
+
+def elements_of(atoms: Atoms, *, source: str) -> tuple[int, ...]:
+    """The atomic numbers of what ASE has read; InputError, naming ``source``, for dummy atoms."""
+    for index, number in enumerate(atoms.numbers):
+        if not 1 <= number < len(SYMBOLS):
+            name = repr(SYMBOLS[0]) if number == 0 else f"the number {number}"
+            raise InputError(
+                f"{source}: atom {index} must be an element, got {name}; remove dummy atoms"
+            )
+    return tuple(int(z) for z in atoms.numbers)
 
 
 def check_positions(molecule: Molecule, positions: Positions, *, source: str) -> None:
@@ -82,6 +130,11 @@ def check_positions(molecule: Molecule, positions: Positions, *, source: str) ->
                 f"{source}: coordinates must be finite numbers, got {row.tolist()} for atom "
                 f"{index} ({symbols[index]})"
             )
+        if np.abs(row).max() > _FARTHEST:
+            raise InputError(
+                f"{source}: coordinates must be within {_FARTHEST:g} Å, got {row.tolist()} for "
+                f"atom {index} ({symbols[index]})"
+            )
     first, second = np.triu_indices(molecule.n_atoms, 1)
     if not len(first):
         return
@@ -95,6 +148,35 @@ def check_positions(molecule: Molecule, positions: Positions, *, source: str) ->
             f"{source}: atoms {i} ({symbols[i]}) and {j} ({symbols[j]}) are "
             f"{distances[worst]:.3f} Å apart, so they overlap; check the coordinates and that "
             "they are in Å"
+        )
+
+
+def _check_unit(molecule: Molecule, positions: Positions, *, source: str) -> None:
+    """Raise InputError for distances that are those of a molecule in another unit than Å.
+
+    Told by the atoms of elements that are always bonded: noble gases and metals hold together at
+    distances that would be long for a bond. Where none of them is near another atom, and no unit
+    explains it, that is a question about separated atoms: there is a warning.
+    """
+    bonded = np.flatnonzero(np.isin(molecule.numbers, _COVALENT))
+    if molecule.n_atoms < 3 or len(bonded) < 2:
+        return
+    ratios = relative_distances(molecule, positions)
+    np.fill_diagonal(ratios, np.inf)
+    nearest = ratios[bonded].min(axis=1)
+    low, high = _USUAL
+    if ((nearest > low) & (nearest < high)).any():
+        return
+    for what, times in _UNITS.items():
+        if ((nearest > low * times) & (nearest < high * times)).all():
+            raise InputError(
+                f"{source}: all distances are about {times:.3g} times those in a molecule, as with "
+                f"{what}; convert them to Å"
+            )
+    if nearest.min() > high:
+        logger.warning(
+            "%s: no two atoms are near enough to be bonded; check that the coordinates are in Å",
+            source,
         )
 
 
@@ -176,113 +258,3 @@ def xyz_text(
 def _quoted(value: str | int | float) -> str:
     """A value as extended XYZ wants it: text in double quotes, numbers in full precision."""
     return f'"{value}"' if isinstance(value, str) else repr(value)
-
-
-def _read_last_frame(path: Path) -> tuple[tuple[int, ...], Positions, Mapping[str, Any]]:
-    """Atomic numbers, coordinates in Å and comment values of the last frame of a file."""
-    try:
-        if not path.exists():
-            raise InputError(f"{path}: there is no such file; check the name")
-        if path.is_dir():
-            raise InputError(f"{path} is a directory, not a structure file; name a file in it")
-        if not path.is_file():  # a pipe is empty when it is read again, a device never ends
-            raise InputError(f"{path} must be an ordinary file; save the structure in one")
-        empty = not path.read_bytes().strip()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    if empty:
-        raise InputError(f"{path} is empty; it must hold a structure, e.g. in XYZ format")
-
-    from ase import Atoms  # takes 0.2 s, so only where a file is read
-    from ase.io import read
-
-    try:
-        frames = [frame for frame in read(path, index=":") if isinstance(frame, Atoms)]
-    except Exception as error:  # ASE's readers raise whatever their parsing trips over
-        raise InputError(_why_unreadable(path, error)) from error
-    if not frames or not len(frames[-1]):
-        raise InputError(f"{path} holds no atoms; it must hold a structure, e.g. in XYZ format")
-    if len(frames) > 1:
-        logger.warning(
-            "%s holds %d structures; the last one is used: save another in a file of its own to "
-            "use that",
-            path,
-            len(frames),
-        )
-    atoms = frames[-1]
-    if atoms.pbc.any():
-        logger.warning("%s is periodic; its cell is ignored and the atoms are a molecule", path)
-    for index, number in enumerate(atoms.numbers):
-        if not 1 <= number < len(SYMBOLS):
-            raise InputError(
-                f"{path}: atom {index} must be an element, got {atoms[index].symbol!r}; "
-                "remove dummy atoms"
-            )
-    positions = np.array(atoms.positions, dtype=np.float64)
-    return tuple(int(z) for z in atoms.numbers), positions, atoms.info
-
-
-def _from_info(path: Path, info: Mapping[str, Any], key: str, default: int) -> int:
-    """An integer from the comment line of a frame."""
-    value = info.get(key, default)
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = np.nan
-    if not number.is_integer():
-        raise InputError(f"{path}: `{key}` must be a whole number, got {value!r}")
-    return int(number)
-
-
-def _why_unreadable(path: Path, error: Exception) -> str:
-    """One sentence for people: what is wrong with a file that ASE could not read."""
-    reason = None
-    if path.suffix.lower() in XYZ_SUFFIXES:
-        reason = _xyz_fault(path.read_text(encoding="utf-8", errors="replace").splitlines())
-    if reason is not None:
-        return f"{path} is not an XYZ file: {reason}"
-    what = " ".join(str(error).split()) or type(error).__name__
-    return (
-        f"{path} cannot be read as a structure ({what}); "
-        "give a format that ASE reads, e.g. XYZ with the suffix .xyz"
-    )
-
-
-def _xyz_fault(lines: Sequence[str]) -> str | None:
-    """The first line that breaks the plain XYZ format and why; None if there is none."""
-    start = 0
-    while start < len(lines) and (start == 0 or lines[start].strip()):
-        count = lines[start].split()
-        if len(count) != 1 or not count[0].isdigit():
-            return f"line {start + 1} must be the number of atoms, got {_shown(lines[start])}"
-        end = start + 2 + int(count[0])
-        if len([line for line in lines[start + 2 : end] if line.strip()]) < int(count[0]):
-            found = sum(1 for line in lines[start + 2 : end] if line.strip())
-            return f"line {start + 1} announces {count[0]} atoms, but {found} follow"
-        if "Properties=" not in lines[start + 1]:  # else the columns mean something else
-            for index in range(start + 2, end):
-                fault = _atom_fault(lines[index])
-                if fault is not None:
-                    return f"line {index + 1} {fault}"
-        start = end
-    return None
-
-
-def _atom_fault(line: str) -> str | None:
-    """What is wrong with one atom line of plain XYZ; None if nothing is."""
-    fields = line.split()
-    if len(fields) < 4:
-        return f"must be an element and three coordinates, got {_shown(line)}"
-    if fields[0].capitalize() not in SYMBOLS[1:]:
-        return f"must start with an element symbol, got {fields[0]!r}"
-    for field in fields[1:4]:
-        try:
-            float(field)
-        except ValueError:
-            return f"must hold three coordinates in Å, got {field!r}"
-    return None
-
-
-def _shown(line: str) -> str:
-    """A line shortened and made printable, in quotes."""
-    return repr(line if len(line) <= 40 else line[:37] + "...")

@@ -156,10 +156,16 @@ def option_values(pairs: Sequence[str], flag: str = "--surface-option") -> dict[
         key = key.strip().replace("-", "_")
         if not equals or not key.isidentifier():
             raise InputError(f"{flag} must look like KEY=VALUE, got {pair!r}")
+        if key in values:
+            raise InputError(f"{flag} must give each option once, got {key} twice")
         try:
             values[key] = None if text.lower() == "none" else json.loads(text)
         except json.JSONDecodeError:
             values[key] = text
+        except (ValueError, RecursionError) as error:  # too many digits, too many brackets
+            raise InputError(
+                f"{flag} must hold values of reasonable size, got {pair[:40]!r}…"
+            ) from error
     return values
 
 

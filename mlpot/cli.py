@@ -9,6 +9,7 @@ import click
 
 from afir.errors import InputError
 from afir.interrupts import exit_code, terminable
+from afir.shell import shell_command
 from afir.terminal import (
     LiveLine,
     json_option,
@@ -225,7 +226,8 @@ def train(
         _print_trust(held, trained.potential)
     kind = "delta" if base else "learned"
     click.echo(f"Written: {output}")
-    click.echo(f"`afir explore IN.xyz --surface {kind}:{output}` explores on it.")
+    written = shell_command("afir", "explore", "IN.xyz", "--surface", f"{kind}:{output}")
+    click.echo(f"{written} explores on it.")
     return 0
 
 

@@ -14,7 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afir.errors import InputError
+from afir.formats.files import read_frames
+from afir.formats.frame import Frame
 from afir.molecule import Molecule, Positions
+from afir.structures import elements_of
 from afir.surface import Surface
 
 _SAME_SPOT = 1e-3  # Å
@@ -77,7 +80,7 @@ class Split:
 
 
 def read_dataset(path: Path) -> Dataset:
-    """Read what `afir collect` writes, or any file of ASE with energies and forces.
+    """Read what `afir collect` writes, or any file that is read with energies and forces.
 
     Without ``group`` in it, every frame is a group of its own.
 
@@ -87,53 +90,38 @@ def read_dataset(path: Path) -> Dataset:
         If the file cannot be read, a frame has no energy or forces or two atoms on one spot, or
         they are not all of one molecule with its atoms in one order, labelled by one surface.
     """
-    from ase.io import read  # slow to load, and whoever uses labelled frames need not read any
-
     if not path.is_file():
         raise InputError(f"the data must be a file, got {path}, which is none")
-    reader: Any = read
-    try:
-        frames = reader(path, index=":")
-    # Readers of ASE raise what they like when a file is not theirs.
-    except Exception as error:
-        raise InputError(f"{path} must be a file of labelled frames: {error}") from error
-    if not frames:
-        raise InputError(f"{path} must hold frames, it holds none")
-    first = frames[0]
-    numbers = tuple(int(z) for z in first.numbers)
-    origin = _origin(first)
+    frames = read_frames(path)
+    numbers = elements_of(frames[0].atoms, source=f"{path}, frame 0")
+    origin = _origin(path, 0, frames[0], numbers)
     energies, gradients = [], []
-    for index, atoms in enumerate(frames):
-        if tuple(atoms.numbers) != numbers:
+    for index, frame in enumerate(frames):
+        if tuple(frame.atoms.numbers) != numbers:
             raise InputError(
                 f"{path} must hold one molecule with its atoms in one order, frame {index} is "
                 "another than frame 0"
             )
-        try:
-            energies.append(float(atoms.get_potential_energy()))
-            gradients.append(-np.asarray(atoms.get_forces(), dtype=np.float64))
-        except (RuntimeError, NotImplementedError) as error:
-            raise InputError(
-                f"{path} must hold energies and forces, frame {index}: {error}"
-            ) from error
-        if _origin(atoms) != origin:
+        energy, gradient = _labels(path, index, frame)
+        energies.append(energy)
+        gradients.append(gradient)
+        if _origin(path, index, frame, numbers) != origin:
             raise InputError(
                 f"{path} must hold labels of one charge, multiplicity and surface, those of frame "
                 f"{index} are others than those of frame 0"
             )
-    charge, multiplicity, surface, options = origin
+    molecule, surface, options = origin
     try:
-        molecule = Molecule(numbers, _whole(charge), _whole(multiplicity))
         known_options = dict(json.loads(unquote(options)))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path}, frame 0: {error}") from error
     data = Dataset(
         molecule,
-        np.array([atoms.positions for atoms in frames], dtype=np.float64),
+        np.array([frame.atoms.positions for frame in frames], dtype=np.float64),
         np.array(energies),
         np.array(gradients),
-        tuple(str(atoms.info.get("group", index)) for index, atoms in enumerate(frames)),
-        tuple(str(atoms.info.get("stage", "")) for atoms in frames),
+        tuple(str(frame.atoms.info.get("group", index)) for index, frame in enumerate(frames)),
+        tuple(str(frame.atoms.info.get("stage", "")) for frame in frames),
         surface,
         known_options,
     )
@@ -141,23 +129,32 @@ def read_dataset(path: Path) -> Dataset:
     return data
 
 
-def _origin(atoms: Any) -> tuple[str, str, str, str]:
-    """Charge, multiplicity, surface and its options of a frame, as text."""
-    usual = {"charge": 0, "multiplicity": 1, "surface": "", "surface_options": {}}
-    charge, multiplicity, surface, options = (
-        atoms.info.get(key, value) for key, value in usual.items()
-    )
+def _labels(path: Path, index: int, frame: Frame) -> tuple[float, Positions]:
+    """Energy in eV and gradient (n, 3) in eV/Å of a frame."""
+    atoms = frame.atoms
+    try:
+        energy: Any = atoms.get_potential_energy()
+        forces = np.asarray(atoms.get_forces(), dtype=np.float64)
+    except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
+        raise InputError(f"{path} must hold energies and forces, frame {index}: {error}") from error
+    if not isinstance(energy, float | int | np.floating | np.integer) or isinstance(energy, bool):
+        raise InputError(f"{path} must hold energies in eV, frame {index} has {str(energy)[:40]!r}")
+    if forces.shape != atoms.positions.shape:
+        raise InputError(
+            f"{path} must hold three components of the force on each atom, frame {index} does not"
+        )
+    return float(energy), -forces
+
+
+def _origin(
+    path: Path, index: int, frame: Frame, numbers: tuple[int, ...]
+) -> tuple[Molecule, str, str]:
+    """Molecule, surface and its options, as text, of a frame."""
+    molecule = frame.stated.molecule(numbers, source=f"{path}, frame {index}")
+    options = frame.atoms.info.get("surface_options", {})
     if isinstance(options, Mapping):  # ASE's reader may have made it of the text
         options = json.dumps(dict(options), sort_keys=True)
-    return str(charge), str(multiplicity), str(surface), str(options)
-
-
-def _whole(text: str) -> int:
-    """A charge or multiplicity; some write them with a decimal point."""
-    value = float(text)
-    if not value.is_integer():
-        raise ValueError(f"charge and multiplicity must be whole numbers, got {text}")
-    return int(value)
+    return molecule, str(frame.atoms.info.get("surface", "")), str(options)
 
 
 def _refuse_nonsense(path: Path, data: Dataset) -> None:

@@ -6,6 +6,7 @@ from math import ceil
 from pathlib import Path
 
 from afir.errors import InputError
+from afir.shell import shell_command
 from networks.records import StoppedBy
 from networks.report import Run
 from networks.routes import lowest_route
@@ -24,12 +25,12 @@ def advice(run: Run, path: Path) -> list[str]:
     """
     summary, settings = run.summary, run.settings
     stopped = summary.complete.stopped_by
-    resume = f"`afir resume {path}{repeated(settings)}"
+    resume = ("afir", "resume", path, *repeated(settings))
     found: list[str] = []
     if stopped is StoppedBy.INTERRUPTED:
-        found.append(f"Nothing is lost; {resume}` goes on.")
+        found.append(f"Nothing is lost; {shell_command(*resume)} goes on.")
     elif stopped in _LIMITS:
-        found.append(f"{resume} {' '.join(_raised(run))}` goes on.")
+        found.append(f"{shell_command(*resume, *_raised(run))} goes on.")
     elif stopped is StoppedBy.WANTED:
         found += _way_to_wanted(run, path)
     else:
@@ -51,9 +52,9 @@ def advice(run: Run, path: Path) -> list[str]:
         found.append(f"A new run with {_either(choices[:4])} may find more.")
     return [
         *found,
-        f"`afir show {path}` lists everything.",
-        f"`afir plot {path} --output network.png` draws it.",
-        f"`afir export {path} --output network.graphml` hands it on.",
+        f"{shell_command('afir', 'show', path)} lists everything.",
+        f"{shell_command('afir', 'plot', path, '--output', 'network.png')} draws it.",
+        f"{shell_command('afir', 'export', path, '--output', 'network.graphml')} hands it on.",
     ]
 
 
@@ -75,10 +76,11 @@ def _raised(run: Run) -> list[str]:
         (StoppedBy.PATIENCE, settings.patience, run.barren),
     ]
     return [
-        f"{_LIMITS[kind]} {2 * ceil(max(limit or 0, used, 1))}"
+        word
         for kind, limit, used in limits
         # The clock and the gradients of a round that was cut may be a little below their limit.
         if kind is summary.complete.stopped_by or (limit is not None and used >= limit)
+        for word in (_LIMITS[kind], str(2 * ceil(max(limit or 0, used, 1))))
     ]
 
 
@@ -90,9 +92,8 @@ def _way_to_wanted(run: Run, path: Path) -> list[str]:
         lowest_route(run.network, "EQ0", run.wanted or "")
     except InputError:
         return []  # e.g. fragments met again, to which no transition states lead
-    return [
-        f"`afir plot {path} --output profile.png --from EQ0 --to {run.wanted}` draws the way to it."
-    ]
+    way = ("--output", "profile.png", "--from", "EQ0", "--to", run.wanted)
+    return [f"{shell_command('afir', 'plot', path, *way)} draws the way to it."]
 
 
 def _either(choices: list[str]) -> str:

@@ -9,6 +9,7 @@ import click
 
 from afir.errors import InputError
 from afir.interrupts import exit_code, terminable
+from afir.shell import shell_command
 from afir.terminal import (
     LiveLine,
     messages,
@@ -167,8 +168,9 @@ def collect(
             f"Left out are {len(failures)} geometries where the surface failed; it said first: "
             f"{failures[0]}"
         )
+    training = shell_command("afir", "train", output, "--output", "MODEL")
     click.echo(
-        f"`afir train {output} --output MODEL` trains a potential on it, with --base SURFACE a "
-        "correction of a cheaper surface, which needs fewer labels."
+        f"{training} trains a potential on it, with --base SURFACE a correction of a cheaper "
+        "surface, which needs fewer labels."
     )
     return 0

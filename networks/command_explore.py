@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 
 from afir.errors import InputError
 from afir.interrupts import exit_code, terminable
+from afir.shell import shell_command
 from afir.terminal import (
     LiveLine,
     messages,
@@ -187,7 +189,7 @@ def explore(job: Path | None, **flags: Any) -> int:
             f"--output must be a run file such as {output.with_suffix('.db')}, got {output}; "
             f"`afir export` writes structures of a run"
         )
-    new_file(output, remedy=f"go on with it by `afir resume {output}`")
+    new_file(output, remedy=f"go on with it by {shell_command('afir', 'resume', output)}")
     molecule, positions, settings = _read(asked)
     _try_surfaces(settings, molecule)
     resolved = write_toml(resolved_job(asked, molecule))
@@ -367,15 +369,20 @@ def _limit(key: str, text: str) -> Any:
         ) from None
 
 
+_LONGEST = 5  # digits: no molecule that can be explored has 100 000 atoms
+
+
 def _atoms(text: str) -> list[int]:
     """Atom numbers from a list such as ``0,2,5-8``."""
     atoms: list[int] = []
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        wrong = not first.isdigit() or (dash and not last.isdigit())
-        if wrong or (dash and int(last) < int(first)):
+        found = re.fullmatch(r"\s*0*(\d+)(?:\s*-\s*0*(\d+))?\s*", part, re.ASCII)
+        first, last = (found[1], found[2] or found[1]) if found is not None else ("1", "0")
+        if max(len(first), len(last)) > _LONGEST:
+            raise InputError(f"--target-atoms must name atoms of the molecule, got {part.strip()}")
+        if int(last) < int(first):
             raise InputError(f"--target-atoms must look like 0,2,5-8, got {text!r}")
-        atoms += range(int(first), int(last) + 1) if dash else [int(first)]
+        atoms += range(int(first), int(last) + 1)
     return atoms
 
 
@@ -412,8 +419,8 @@ def _stopped(run: Path, settings: Settings, stop: KeyboardInterrupt) -> int:
     """Say that a run can go on; the exit code."""
     from networks.trusted import repeated
 
-    command = f"afir resume {run}{repeated(settings)}"
-    click.echo(f"Stopped. Nothing is lost: `{command}` goes on.", err=True)
+    again = shell_command("afir", "resume", run, *repeated(settings))
+    click.echo(f"Stopped. Nothing is lost: {again} goes on.", err=True)
     return exit_code(stop)
 
 

@@ -51,6 +51,6 @@ EFFORTS = {
 
 def effort_named(name: str) -> Effort:
     """The effort of that name; InputError if there is none."""
-    if name not in EFFORTS:
+    if not isinstance(name, str) or name not in EFFORTS:
         raise InputError(f"`effort` must be one of {', '.join(EFFORTS)}, got {name!r}")
     return EFFORTS[name]

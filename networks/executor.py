@@ -18,6 +18,7 @@ from afir.errors import AfirError, InputError
 from afir.stationary import Outcome
 from afir.surface import Surface, batch_of
 from networks.frames import Recorder
+from networks.settings import MOST_WORKERS
 from networks.tasks import Bench, Failure, Task, TaskResult, Value, as_result
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ GRACE = 2.0
 """Seconds a worker gets to notice by itself that its time is over, before it is killed."""
 
 _START_TRIES = 3
+_LONGEST_WAIT = 3600.0  # seconds: the system counts milliseconds in 32 bits
 
 
 class Executor(Protocol):
@@ -170,8 +172,8 @@ class ProcessExecutor:
     """
 
     def __init__(self, bench: Opening, workers: int, seconds: float = float("inf")) -> None:
-        if workers < 1:
-            raise InputError(f"`workers` must be 1 or more, got {workers}")
+        if not 1 <= workers <= MOST_WORKERS:
+            raise InputError(f"`workers` must be from 1 to {MOST_WORKERS}, got {workers}")
         self._bench = bench
         self._count = workers
         self._seconds = seconds
@@ -227,7 +229,7 @@ class ProcessExecutor:
         pause = min(worker.deadline for worker in self._workers) - now
         ready = wait(
             [worker.connection for worker in self._workers],
-            timeout=None if pause == float("inf") else max(pause, 0.0),
+            timeout=None if pause == float("inf") else min(max(pause, 0.0), _LONGEST_WAIT),
         )
         now = time.monotonic()
         for index, worker in enumerate(self._workers):

@@ -26,12 +26,14 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from afir.errors import InputError
 from afir.molecule import Molecule
-from networks.settings import Settings, located
+from afir.options import check_value
+from networks.settings import MOST_WORKERS, Settings, located
 
 _RENAMED = {"window": "window_kj_mol", "target_atoms": "targets"}  # job key → settings field
 _PATHS = ("input", "output", "wanted")
@@ -109,8 +111,10 @@ def read_job_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path} must be a job file, got a directory or device")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a mark
+    except RecursionError as error:
+        raise InputError(f"{path} must not nest lists and tables so deep") from error
+    except ValueError as error:  # no TOML, no UTF-8, or a number with too many digits
         raise InputError(f"{path} is not a TOML file: {error}") from error
     _check_keys(values, KEYS, f"the job file {path}")
     for key in _PATHS:
@@ -137,6 +141,8 @@ def job_from(values: Mapping[str, Any]) -> Job:
     """
     given = {key: value for key, value in values.items() if value is not None}
     _check_keys(given, KEYS, "the job")
+    for key, value in given.items():
+        check_value(key, value)
     if "input" not in given:
         raise InputError("no structure to start from; give IN.xyz or `input` in a job file")
     step = given.get("step", {})
@@ -146,6 +152,7 @@ def job_from(values: Mapping[str, Any]) -> Job:
     _check_keys(step, names, "[step]")
     settings = {_RENAMED.get(key, key): given[key] for key in _SETTINGS if key in given}
     settings["step"] = dict(step)
+    _refuse_repeated(given.get("target_atoms"))
     for key in _SURFACES:  # so that the run can be resumed from any folder
         if isinstance(settings.get(key), str):
             settings[key] = located(settings[key], Path())
@@ -274,6 +281,8 @@ def _value(value: object) -> str:
 
 def _string(text: str) -> str:
     """A basic string: quotes, backslashes and control characters escaped."""
+    if any("\ud800" <= c <= "\udfff" for c in text):  # of a folder whose name is no UTF-8
+        raise InputError(f"a job must hold names in UTF-8, got {text!r}; rename the folder or file")
     escaped = "".join(
         f"\\{c}" if c in '"\\' else f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 else c
         for c in text
@@ -301,8 +310,16 @@ def _settings(values: Mapping[str, Any]) -> Settings:
         raise InputError(message) from error
 
 
+def _refuse_repeated(atoms: object) -> None:
+    """InputError where a list names an atom twice: another was probably meant."""
+    if isinstance(atoms, list) and all(isinstance(atom, int) for atom in atoms):
+        for atom, following in pairwise(sorted(atoms)):
+            if atom == following:
+                raise InputError(f"`target_atoms` must name each atom once, got {atom} twice")
+
+
 def _text(key: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or "\0" in value:
         raise InputError(f"`{key}` must be the name of a file, got {value!r}")
     return value
 
@@ -321,6 +338,8 @@ def _whole(key: str, value: object) -> int | None:
 
 def _workers(value: object) -> int:
     workers = _whole("workers", value)
-    if workers is None or workers < 1:
-        raise InputError(f"`workers` must be a whole number of 1 or more, got {value!r}")
+    if workers is None or not 1 <= workers <= MOST_WORKERS:
+        raise InputError(
+            f"`workers` must be a whole number from 1 to {MOST_WORKERS}, got {value!r}"
+        )
     return workers

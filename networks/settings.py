@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -15,10 +15,14 @@ import numpy as np
 from afir.driver import reference_gradients
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
+from afir.options import check_value
 from afir.searches.settings import StepSettings
 from networks.effort import Effort, effort_named
 
 _REFERENCED = 3  # attempts at a push where there is a reference: searches do not count then
+
+MOST_WORKERS = 1024
+"""Processes of a run at most: more bring a machine down before they help."""
 
 
 class Keep(Enum):
@@ -318,13 +322,14 @@ def _whole(name: str, value: object, least: int, *, optional: bool = False) -> N
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise InputError(f"`{name}` must be a whole number of {least} or more, got {value!r}")
+    check_value(name, value)
 
 
 def _positive(name: str, value: object, *, optional: bool = False) -> None:
     if optional and value is None:
         return
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < float(value) < math.inf:  # type: ignore[arg-type]
+    if not number or not 0 < value <= sys.float_info.max:  # type: ignore[operator]
         raise InputError(f"`{name}` must be a positive number, got {value!r}")
 
 

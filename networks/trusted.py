@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,10 +19,10 @@ def surfaces(settings: Settings) -> dict[str, Named]:
     return named
 
 
-def repeated(settings: Settings) -> str:
-    """The flags that name the surfaces of a run which run code from outside; empty if none does."""
+def repeated(settings: Settings) -> list[str]:
+    """The flags that name the surfaces of a run which run code from outside; none if none does."""
     every = surfaces(settings).items()
-    return "".join(f" {named.flags(flag)}" for flag, named in every if named.foreign)
+    return [word for flag, named in every if named.foreign for word in named.flags(flag)]
 
 
 def check_trusted(settings: Settings, trusted: Sequence[Named], path: Path) -> None:
@@ -37,7 +38,7 @@ def check_trusted(settings: Settings, trusted: Sequence[Named], path: Path) -> N
         The file, for the message.
     """
     for found in surfaces(settings).values():
-        check_named(found, trusted, where=str(path), how=repeated(settings).strip())
+        check_named(found, trusted, where=str(path), how=repeated(settings))
 
 
 def check_same(settings: Settings, given: Sequence[Named], path: Path) -> None:
@@ -53,5 +54,7 @@ def check_same(settings: Settings, given: Sequence[Named], path: Path) -> None:
     every = list(surfaces(settings).values())
     for named in given:
         if not any(named in (known, Named(known.name)) for known in every):
-            told = " and ".join(known.flags(flag) for flag, known in surfaces(settings).items())
-            raise InputError(f"{path} must go on with its own surface, {told}, got {named.name}")
+            flags = [word for flag, each in surfaces(settings).items() for word in each.flags(flag)]
+            raise InputError(
+                f"{path} must go on with its own surface, {shlex.join(flags)}, got {named.name}"
+            )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields, replace
+from numbers import Integral, Real
 
 from afir.errors import InputError
 from afir.surface import Surface, is_expensive
 from afir.units import HARTREE_PER_BOHR
+
+_LARGEST = 1e9  # of any setting: nothing overflows yet, and nobody means more
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,12 @@ class StepSettings:
     softest_imaginary: float = 30.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ladder", tuple(float(x) for x in self.ladder))
+        try:
+            object.__setattr__(self, "ladder", tuple(float(x) for x in self.ladder))
+        except (TypeError, ValueError):
+            raise InputError(
+                f"`ladder` must hold fractions in (0, 1], got {self.ladder!r}"
+            ) from None
         if not self.ladder or not all(0 < x <= 1 for x in self.ladder):
             raise InputError(f"`ladder` must hold fractions in (0, 1], got {self.ladder}")
         if self.surrogate is not None and not isinstance(self.surrogate, bool):
@@ -82,10 +89,14 @@ class StepSettings:
             if field.name in ("ladder", "surrogate"):
                 continue
             value = getattr(self, field.name)
-            if not value > 0:
-                raise InputError(f"`{field.name}` must be positive, got {value}")
-            if not math.isfinite(value):
-                raise InputError(f"`{field.name}` must be finite, got {value}")
+            kind = Integral if field.type == "int" else Real
+            if not isinstance(value, kind) or isinstance(value, bool):
+                what = "a whole number" if field.type == "int" else "a number"
+                raise InputError(f"`{field.name}` must be {what}, got {value!r}")
+            if not 0 < float(value) <= _LARGEST:
+                raise InputError(
+                    f"`{field.name}` must be positive and {_LARGEST:g} at most, got {value}"
+                )
 
     def suited(self, surface: Surface) -> StepSettings:
         """These settings with what they leave to the surface decided."""

@@ -26,6 +26,8 @@ State = TypeVar("State")
 HEAVIEST = 86
 """Radon, the last element that GFN1-xTB and GFN2-xTB have parameters for."""
 
+_CORES = (0, 2, 10, 18, 36, 54)  # electrons of the noble gases
+
 ANNEALING = (5000.0, 3000.0, 2000.0, 1000.0, 600.0)
 """Electronic temperatures in K from which to cool a difficult SCF down, step by step."""
 
@@ -57,8 +59,8 @@ def check_options(
     Raises
     ------
     InputError
-        For an element beyond radon, a temperature in K or an accuracy that is no number above
-        0, or a solvent that is no name.
+        For an element beyond radon, a state that the valence electrons cannot have, a temperature
+        in K or an accuracy that is no number above 0, or a solvent that is no name.
     """
     for name, unit, value in (("temperature", " K", temperature), ("accuracy", "", accuracy)):
         if not isinstance(value, int | float) or isinstance(value, bool):
@@ -73,6 +75,15 @@ def check_options(
                 f"`numbers` must hold elements up to radon for {method}, "
                 f"got {symbol} for atom {index}"
             )
+    valence = sum(n - max(core for core in _CORES if core < n) for n in molecule.numbers)
+    left = valence - molecule.charge  # too many among transition metals, which is on the safe side
+    what = f"for {molecule.formula} with {method}, which has valence electrons only"
+    if left < 0:
+        raise InputError(f"`charge` must be {valence:+d} at most {what}, got {molecule.charge:+d}")
+    if molecule.multiplicity - 1 > left:
+        raise InputError(
+            f"`multiplicity` must be {left + 1} at most {what}, got {molecule.multiplicity}"
+        )
 
 
 def on_paths(temperature: float, accuracy: float) -> tuple[float, float]:

@@ -70,6 +70,43 @@ def test_a_coordinated_h2_is_one_molecule(length, bonded):
     assert bonds(molecule, np.array([[0.0, 0.0, 0.0], [0.0, 0.0, length]]))[0, 1] == bonded
 
 
+@pytest.mark.parametrize(
+    ("charge", "multiplicity", "start", "count"),
+    [
+        (1, 1, [[0.0, 0.0, 0.0], [0.9, 0.0, 0.0], [0.45, 0.78, 0.0]], 3),  # H3+, a triangle
+        (1, 2, [[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]], 1),  # H2+
+        (
+            1,
+            1,
+            [
+                [0.0, 0.0, 0.0],
+                [0.1, 0.38, 1.05],
+                [0.0, -0.38, 1.05],
+                [0.38, 0.0, -1.05],
+                [-0.38, 0.0, -1.05],
+            ],
+            4,  # H5+: a proton between two molecules
+        ),
+    ],
+)
+def test_cations_of_hydrogen_hold_together(charge, multiplicity, start, count):
+    molecule = Molecule((1,) * len(start), charge, multiplicity)
+    relaxed = solve(minimise(molecule, np.array(start)), gfn2(molecule)).positions
+    assert len(components(molecule, relaxed)) == 1
+    assert bonds_changed(bonds(molecule, relaxed), np.zeros((len(start),) * 2, bool)) == count
+    assert (bonds(molecule, relaxed) == bonds(molecule, relaxed, CLEAR_FACTOR)).all()
+
+
+def test_hydrogen_that_has_its_electrons_is_bonded_as_in_h2():
+    between = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.05], [0.0, 0.0, 4.0]])
+    for molecule in (
+        Molecule((1, 1, 1), 0, 2),
+        Molecule((1, 1, 1), -1, 1),
+        Molecule((1, 1, 8), 1, 2),
+    ):
+        assert not bonds(molecule, between)[0, 1]
+
+
 def test_components_are_sorted_and_ordered_by_their_first_atom():
     order = [3, 0, 4, 1, 5, 2]
     molecule = Molecule(tuple(WATERS.numbers[i] for i in order))

@@ -452,3 +452,19 @@ def test_a_terminal_that_knows_few_letters_is_no_trouble(folder: Path) -> None:
     assert "Traceback" not in done.stderr
     assert "eV/?" in done.stderr
     assert "? reached" in done.stdout
+
+
+def test_arguments_that_are_no_utf_8_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["relax", os.fsdecode(b"caf\xe9.xyz")]) == 2
+    assert capsys.readouterr().err == (
+        "Error: arguments must be UTF-8, got 'caf\N{REPLACEMENT CHARACTER}.xyz'; rename the file\n"
+    )
+
+
+def test_an_endless_argument_does_not_make_an_endless_error(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["relax", "in.xyz", "--charge", "9" * 5000]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error: Invalid value for '--charge'")
+    assert len(line) < 1100

@@ -85,7 +85,7 @@ def test_all_options_are_explained() -> None:
         ({"density_fitting": 1}, "`density_fitting` must be true or false, got 1"),
         ({"convergence": "tight"}, "`convergence` must be a number, got 'tight'"),
         ({"convergence": 0.0}, "`convergence` must be more than 0 hartree, got 0.0"),
-        ({"convergence": float("nan")}, "`convergence` must be more than 0 hartree"),
+        ({"convergence": float("nan")}, "`convergence` must be a finite number, got nan"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any], sentence: str) -> None:

@@ -101,3 +101,6 @@ def test_misuse_is_explained():
         Molecule((1, 1), multiplicity=5)
     with pytest.raises(InputError, match=r"at least 0 electrons, got \+3"):
         Molecule((1, 1), charge=3)
+    for charge in (-18, -9999999999999999998):
+        with pytest.raises(InputError, match="must add 8 electrons to each atom at most"):
+            Molecule((1, 1), charge=charge)

@@ -92,7 +92,7 @@ def test_state_comes_from_the_file_unless_given(tmp_path: Path) -> None:
         ("0\n\n", "holds no atoms"),
         (WATER.replace("\n\n", "\ncharge=half\n", 1), "`charge` must be a whole number"),
         (WATER.replace("\n\n", "\nmultiplicity=2\n", 1), "`multiplicity` must be odd"),
-        ("\x00\x01\x02", "line 1 must be the number of atoms"),
+        ("\x00\x01\x02", "must be a text file, but its content is binary"),
         (WATER.replace("0.76 -0.48", "0.0 0.22", 1), "atoms 0 (O) and 1 (H) are 0.100 Å apart"),
         (WATER.replace("-0.76", "0.77", 1), "atoms 1 (H) and 2 (H) are 0.010 Å apart"),
     ],

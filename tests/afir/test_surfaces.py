@@ -204,9 +204,12 @@ def test_a_solvent_stabilises_an_ion() -> None:
         (H2CO, {"solvent": "wäter"}, "`solvent` must be an ALPB solvent"),
         (H2CO, {"solvent": 3}, "`solvent` must be the name"),
         (H2CO, {"temperature": 0.0}, "`temperature` must be more than 0 K, got 0.0"),
-        (H2CO, {"temperature": float("nan")}, "`temperature` must be more than 0 K"),
+        (H2CO, {"temperature": float("nan")}, "`temperature` must be a finite number, got nan"),
         (H2CO, {"accuracy": "high"}, "`accuracy` must be a number, got 'high'"),
         (H2CO, {"accuracy": True}, "`accuracy` must be a number"),
+        (Molecule((8, 1, 1), charge=10), {}, r"`charge` must be \+8 at most for H2O with GFN2-xTB"),
+        (Molecule((8, 1, 1), 0, 11), {}, "`multiplicity` must be 9 at most for H2O with GFN2-xTB"),
+        (H2CO, {"temperature": 10**400}, r"`temperature` must be a number below 2\*\*63"),
         (H2CO, {"spin_polarization": 1}, "`spin_polarization` must be true or false, got 1"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 import sys
 
 import pytest
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.file_proxy import FileProxy
 
 from afir.errors import InputError
+from afir.shell import shell_command
 from afir.terminal import messages, option_values, print_json, print_table, results
 
 
@@ -59,3 +61,25 @@ def test_what_is_not_finite_is_null_in_json(capsys: pytest.CaptureFixture[str]) 
         "c": None,
         "d": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        (["a=" + "9" * 5000], "must hold values of reasonable size, got 'a=999"),
+        (["a=" + "[" * 100000], "must hold values of reasonable size, got 'a=[[["),
+        (["a=1", "a=2"], "must give each option once, got a twice"),
+    ],
+)
+def test_option_values_that_cannot_be_meant(pairs: list[str], words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        option_values(pairs)
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("name", ["run.db", "my run.db", "it's.db", "$(rm).db"])
+def test_suggested_commands_name_the_file_whatever_its_name(name: str) -> None:
+    suggested = shell_command("afir", "show", name)
+    assert suggested[0] == suggested[-1] == "`"
+    assert shlex.split(suggested[1:-1]) == ["afir", "show", name]

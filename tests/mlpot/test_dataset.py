@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -68,6 +69,37 @@ def test_a_charge_that_is_none(tmp_path: Path, data: Dataset) -> None:
     (tmp_path / "data.extxyz").write_text(text)
     with pytest.raises(InputError, match="frame 0"):
         read_dataset(tmp_path / "data.extxyz")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (r"energy=\S+", "energy=Q", "must hold energies in eV, frame 0 has 'Q'"),
+        (r"energy=\S+", 'energy="1 2"', "must hold energies in eV, frame 0 has '[1 2]'"),
+        (r"energy=\S+", "energy=T", "must hold energies in eV, frame 0 has 'True'"),
+        ("forces:R:3", "forces:R:2:tag:R:1", "three components of the force on each atom, frame 0"),
+        ("charge=0", "Charge=2 total_charge=4", "frame 0: `charge` must be said once"),
+        ("charge=0", "charge=0 spin=1", "frame 0: `spin=1` may mean S, 2S or 2S + 1"),
+    ],
+)
+def test_labels_that_are_none(
+    tmp_path: Path, data: Dataset, old: str, new: str, words: str
+) -> None:
+    path = tmp_path / "data.extxyz"
+    write_data(path, data.part(range(2)))
+    text = re.sub(old, new, path.read_text())
+    text = re.sub("multiplicity=1", "", text) if "spin" in new else text
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_dataset(path)
+    assert words in str(caught.value)
+
+
+def test_a_charge_in_another_spelling(tmp_path: Path, data: Dataset) -> None:
+    write_data(tmp_path / "data.extxyz", data.part(range(2)))
+    text = (tmp_path / "data.extxyz").read_text().replace("charge=0", "total_charge=2")
+    (tmp_path / "data.extxyz").write_text(text)
+    assert read_dataset(tmp_path / "data.extxyz").molecule.charge == 2
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,11 @@ def test_a_run_that_is_left_early_does_not_confuse_the_next(pool: ProcessExecuto
     assert set(answers(pool, ["word c"])) == {"word c"}
 
 
+def test_a_limit_may_be_longer_than_the_system_can_wait() -> None:
+    with ProcessExecutor(OrderBench(), 1, seconds=1e12) as executor:
+        assert answers(executor, ["word a"])["word a"].error == "word a"
+
+
 def test_a_worker_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executor_module, "GRACE", 0.1)
     with ProcessExecutor(OrderBench(), 1, seconds=0.4) as executor:
@@ -118,7 +123,7 @@ def test_workers_that_cannot_start_are_reported() -> None:
     ):
         with ProcessExecutor(OrderBench(broken), 1) as executor, pytest.raises(kind, match=words):
             list(executor.run([task("word")]))
-    with pytest.raises(InputError, match="`workers` must be 1 or more, got 0"):
+    with pytest.raises(InputError, match="`workers` must be from 1 to 1024, got 0"):
         ProcessExecutor(OrderBench(), 0)
 
 

@@ -159,7 +159,7 @@ def test_paths_are_relative_to_the_job_file(tmp_path: Path) -> None:
         ({"gamma": "high"}, "`gamma` must be a number"),
         ({"gamma": -1.0}, "`gamma` must be"),
         ({"charge": 0.5}, "`charge` must be a whole number"),
-        ({"workers": 0}, "`workers` must be a whole number of 1 or more"),
+        ({"workers": 0}, "`workers` must be a whole number from 1"),
         ({"workers": "two"}, "`workers` must be a whole number"),
         ({"window": -5}, "`window` must be a positive number"),
         ({"target_atoms": "C"}, "`target_atoms` must be a list of atoms"),
@@ -167,6 +167,17 @@ def test_paths_are_relative_to_the_job_file(tmp_path: Path) -> None:
         ({"expand_complexes": 1}, "`expand_complexes` must be true or false"),
         ({"surface_options": 1}, "`surface_options` must be a table"),
         ({"step": {"push_steps": "many"}}, "`"),
+        ({"step": {"ladder": "ab"}}, "`ladder` must hold fractions in (0, 1], got 'ab'"),
+        ({"step": {"push_steps": 2.5}}, "`push_steps` must be a whole number, got 2.5"),
+        ({"step": {"push_steps": True}}, "`push_steps` must be a whole number, got True"),
+        ({"step": {"max_step": 1e300}}, "`max_step` must be positive and 1e+09 at most"),
+        ({"gamma": 10**400}, "`gamma` must be a number below 2**63"),
+        ({"window": float("inf")}, "`window` must be a finite number, got inf"),
+        ({"seed": 10**5000}, "`seed` must be a number below 2**63"),
+        ({"workers": 10**8}, "`workers` must be a whole number from 1 to 1024"),
+        ({"target_atoms": [0, 5, 0]}, "`target_atoms` must name each atom once, got 0 twice"),
+        ({"effort": []}, "`effort` must be one of quick, normal, thorough, got []"),
+        ({"output": "a\0b"}, "`output` must be the name of a file"),
     ],
 )
 def test_wrong_jobs_are_named(values: dict[str, Any], words: str) -> None:
@@ -174,6 +185,24 @@ def test_wrong_jobs_are_named(values: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError) as caught:
         job_from({**base, **values})
     assert words in str(caught.value)
+
+
+def test_files_that_are_no_job(tmp_path: Path) -> None:
+    path = tmp_path / "job.toml"
+    for text, words in [
+        ("gamma = " + "[" * 100_000, "must not nest lists and tables so deep"),
+        ("seed = " + "9" * 5000, "is not a TOML file"),
+    ]:
+        path.write_text(text)
+        with pytest.raises(InputError, match=words):
+            read_job_file(path)
+    path.write_bytes(b"\xef\xbb\xbfseed = 3\n")
+    assert read_job_file(path) == {"seed": 3}
+
+
+def test_a_name_that_is_no_utf_8_is_no_part_of_a_job() -> None:
+    with pytest.raises(InputError, match=r"names in UTF-8.*rename the folder or file"):
+        write_toml({"input": "caf\udce9/a.xyz"})
 
 
 def test_wrong_files_are_named(tmp_path: Path) -> None:

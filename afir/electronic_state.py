@@ -1,0 +1,246 @@
+"""What a structure file says of charge and multiplicity, and what is made of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from afir.errors import InputError
+from afir.molecule import Molecule
+
+Statement = tuple[str, object]
+"""Something said of the state: its name as the file has it, and a value."""
+
+_KEYS = {
+    "charge": "charge",
+    "totalcharge": "charge",
+    "netcharge": "charge",
+    "molecularcharge": "charge",
+    "chrg": "charge",
+    "multiplicity": "multiplicity",
+    "mult": "multiplicity",
+    "spinmultiplicity": "multiplicity",
+    "spinmult": "multiplicity",
+    "totalspinmultiplicity": "multiplicity",
+    "unpaired": "unpaired",
+    "unpairedelectrons": "unpaired",
+    "nunpaired": "unpaired",
+    "uhf": "unpaired",
+    "spin": "spin",
+    "totalspin": "spin",
+}
+"""Names without dashes and underscores, in small letters, and what they tell."""
+
+_PAIR = re.compile(
+    r"""(?<![\w.-]) (?P<key>[A-Za-z_][\w-]*) \s* [=:] \s*
+    (?P<value> "(?:\\.|[^"\\])*" | '[^']*' | \{[^}]*\} | \[[^\]]*\] | [^\s,;]* )""",
+    re.VERBOSE,
+)
+_PROSE = re.compile(
+    r"\bcharge\s+(?:is\s+)?([+-]?\d+[+-]?)(?![\d.])(?:\s*,?\s*(?:and\s+)?(?:spin\s+)?"
+    r"mult(?:iplicity)?\s+(?:is\s+)?(\d+)(?![\d.]))?",
+    re.IGNORECASE | re.ASCII,
+)
+_BARE = re.compile(r"\s*[+-]?\d{1,2}\s+[1-9]\s*", re.ASCII)
+_WHOLE = re.compile(r"([+-]?)(\d{1,18})(?:\.0*)?([+-]?)", re.ASCII)  # 2-, as chemists write it, too
+_ROUNDED = 0.02  # e: what the charges of the atoms may lack to a whole number
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What one structure of a file says of its electronic state.
+
+    Attributes
+    ----------
+    charge, multiplicity
+        What is said without doubt; None where nothing is.
+    spin
+        What is said as a spin, which may be S, 2S or 2S + 1: the words, and the value.
+    doubts
+        For ``"charge"`` and ``"multiplicity"``: why what is said cannot be used.
+    remark
+        What was assumed, for whoever does not give charge and multiplicity; else empty.
+    """
+
+    charge: int | None = None
+    multiplicity: int | None = None
+    spin: tuple[str, float] | None = None
+    doubts: Mapping[str, str] = field(default_factory=dict)
+    remark: str = ""
+
+    def molecule(
+        self,
+        numbers: Iterable[int],
+        *,
+        source: str,
+        charge: int | None = None,
+        multiplicity: int | None = None,
+        advice: str = "correct the file",
+    ) -> Molecule:
+        """The molecule of these atoms in the state that is given, else stated, else 0 and 1.
+
+        Parameters
+        ----------
+        numbers
+            Atomic numbers.
+        source
+            The file, for messages.
+        charge, multiplicity
+            What is given by the caller, and wins; None where nothing is.
+        advice
+            What to do about a state that cannot be used; ``{name}`` in it is ``charge`` or
+            ``multiplicity``.
+
+        Raises
+        ------
+        InputError
+            For a statement that is needed and cannot be used, and a state that the atoms cannot
+            have.
+        """
+        numbers = tuple(numbers)
+        for name, value in (("charge", charge), ("multiplicity", multiplicity)):
+            if value is None and name in self.doubts:
+                raise InputError(f"{source}: {self.doubts[name]}; {advice.format(name=name)}")
+        if charge is None:
+            charge = self.charge or 0
+        if multiplicity is None and self.spin is not None:
+            words, spin = self.spin
+            multiplicity = _of_spin(sum(numbers) - charge, spin)
+            if multiplicity is None or self.multiplicity not in (None, multiplicity):
+                raise InputError(
+                    f"{source}: `{words}` may mean S, 2S or 2S + 1 and does not tell the "
+                    f"multiplicity; {advice.format(name='multiplicity')}"
+                )
+        if multiplicity is None:
+            multiplicity = 1 if self.multiplicity is None else self.multiplicity
+        return Molecule(numbers, charge, multiplicity)
+
+
+UNREADABLE = Stated(
+    doubts={
+        name: f"its `{name}` must be given, since it cannot be read from a file of this format"
+        for name in ("charge", "multiplicity")
+    }
+)
+"""Of a file that may tell a state in a way that is not understood."""
+
+
+def _of_spin(electrons: int, spin: float) -> int | None:
+    """The only multiplicity that so many electrons can have with this S, 2S or 2S + 1; or None."""
+    possible = {
+        int(value)
+        for value in (2 * spin + 1, spin + 1, spin)
+        if value.is_integer() and 1 <= value <= electrons + 1 and (electrons + 1 - value) % 2 == 0
+    }
+    return possible.pop() if len(possible) == 1 else None
+
+
+def stated(statements: Iterable[Statement]) -> Stated:
+    """What statements say together; names that tell nothing of the state are passed over."""
+    said: dict[str, dict[int, str]] = {"charge": {}, "multiplicity": {}}
+    spins: dict[float, str] = {}
+    doubts: dict[str, str] = {}
+    for name, value in statements:
+        kind = _KEYS.get(re.sub(r"[\s_-]", "", name).lower())
+        if kind is None:
+            continue
+        words = f"{name}={value}" if len(f"{value}") < 40 else f"{name}=…"
+        what = "charge" if kind == "charge" else "multiplicity"
+        if kind == "spin":
+            try:
+                spins[float(str(value))] = words
+            except ValueError:
+                doubts[what] = f"`{name}` must be a number, got {str(value)[:40]!r}"
+            continue
+        number = _whole(value)
+        if number is None:
+            doubts[what] = f"`{name}` must be a whole number, got {str(value)[:40]!r}"
+        else:
+            said[what].setdefault(number + (kind == "unpaired"), words)
+    if len(spins) > 1:
+        doubts.setdefault("multiplicity", _contradiction("multiplicity", spins.values()))
+    for what, numbers in said.items():
+        if len(numbers) > 1:
+            doubts.setdefault(what, _contradiction(what, numbers.values()))
+    charge, multiplicity = (next(iter(numbers), None) for numbers in said.values())
+    spin = next(((words, value) for value, words in spins.items()), None)
+    return Stated(charge, multiplicity, spin, doubts)
+
+
+def _contradiction(what: str, words: Iterable[str]) -> str:
+    return f"`{what}` must be said once, got {' and '.join(words)}"
+
+
+def in_comment(comment: str) -> Stated:
+    """What a comment line says: by keys such as ``charge=1``, or in words: charge 1 mult 2.
+
+    Two numbers alone, as in ``1 2``, may be anything: they are only remarked.
+    """
+    if _BARE.fullmatch(comment) and comment.split() != ["0", "1"]:
+        charge, multiplicity = comment.split()
+        return Stated(
+            remark=f"its comment {comment.strip()!r} is not taken for a charge and a multiplicity; "
+            f"write charge={charge} multiplicity={multiplicity} if it is meant so"
+        )
+    said: list[Statement] = [
+        (pair["key"], pair["value"].strip("\"'{}[] ")) for pair in _PAIR.finditer(comment)
+    ]
+    found = _PROSE.search(_PAIR.sub(" ", comment))
+    if found is None:
+        return stated(said)
+    if found[2] is not None:
+        return stated([*said, ("charge", found[1]), ("multiplicity", found[2])])
+    if _whole(found[1]) == 0 or any(name.lower() == "charge" for name, _ in said):
+        return stated(said)
+    doubt = f"`{found[0]}` in its comment may be its charge or not (write charge={found[1]})"
+    known = stated(said)
+    return Stated(None, known.multiplicity, known.spin, {**known.doubts, "charge": doubt})
+
+
+def completed(said: Stated, charges: Any, moments: Any) -> Stated:
+    """What is said, and where nothing is what the atoms add up to.
+
+    Parameters
+    ----------
+    said
+        What is said of the whole structure, which wins: those of atoms may be partial charges.
+    charges, moments
+        (n,) charges in e and magnetic moments in Bohr magnetons of the atoms, or None.
+    """
+    doubts = dict(said.doubts)
+    charge, multiplicity = said.charge, said.multiplicity
+    if charge is None and "charge" not in doubts and (total := _total(charges)) != 0.0:
+        charge = round(total) if abs(total - round(total)) < _ROUNDED else None
+        if charge is None:
+            doubts["charge"] = (
+                f"the charges of its atoms must add up to a whole number, got {total:.3f}"
+            )
+    untold = multiplicity is None and said.spin is None and "multiplicity" not in doubts
+    if untold and (total := abs(_total(moments))) != 0.0:
+        multiplicity = round(total) + 1 if abs(total - round(total)) < _ROUNDED else None
+        if multiplicity is None:
+            doubts["multiplicity"] = (
+                f"the magnetic moments of its atoms must add up to a whole number, got {total:.3f}"
+            )
+    return replace(said, charge=charge, multiplicity=multiplicity, doubts=doubts)
+
+
+def _total(values: Any) -> float:
+    """The sum of the values of the atoms; 0 where there are none, or no numbers."""
+    numbers = np.asarray(0.0 if values is None else values)
+    if numbers.dtype.kind not in "if" or numbers.ndim > 1 or not np.isfinite(numbers).all():
+        return 0.0
+    total = float(numbers.sum())
+    return 0.0 if abs(total) < _ROUNDED else total
+
+
+def _whole(value: object) -> int | None:
+    """A whole number, however it is written; None if it is none."""
+    match = _WHOLE.fullmatch(str(value).strip())
+    if match is None or (match[1] and match[3]):
+        return None
+    return int(match[2]) * (-1 if "-" in (match[1], match[3]) else 1)

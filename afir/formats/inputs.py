@@ -1,0 +1,128 @@
+"""Inputs of Gaussian and Turbomole, and outputs that tell charge and multiplicity in words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from afir.electronic_state import Stated, Statement, in_comment, stated
+from afir.formats.frame import FormatError, Frame, read_by_ase, shown
+from afir.units import BOHR
+
+_STATE = re.compile(r"\s*([+-]?\d+)(?:\s*,\s*|\s+)([+-]?\d+)(?:[\s,]+[+-]?\d+)*\s*", re.ASCII)
+_LINK = re.compile(r"^\s*--\s*link1\s*--\s*$", re.IGNORECASE | re.MULTILINE)
+_IN_BOHR = re.compile(r"\bunits?\s*[=(][^\s)]*\b(?:au|bohr)\b", re.IGNORECASE)
+_FROM_CHECKPOINT = re.compile(r"\bgeom(?:etry)?\s*[=(][^\s)]*check", re.IGNORECASE)
+
+_OUTPUTS = {
+    "gaussian-out": (
+        r"^\s*Charge\s*=\s*([+-]?\d+)\s+Multiplicity\s*=\s*\d+",
+        r"^\s*Charge\s*=\s*[+-]?\d+\s+Multiplicity\s*=\s*(\d+)",
+    ),
+    "orca-output": (
+        r"^\s*Total Charge\s+Charge\s+\.+\s+([+-]?\d+)\s*$",
+        r"^\s*Multiplicity\s+Mult\s+\.+\s+(\d+)\s*$",
+    ),
+}
+"""How outputs of programs, by their name in ASE, tell charge and multiplicity; the last counts."""
+
+
+def gaussian_frames(text: str) -> list[Frame]:
+    """The structures of a Gaussian input file, one for each job that has coordinates.
+
+    Raises
+    ------
+    FormatError
+        Where a job has no charge and multiplicity, or its coordinates are in bohr.
+    """
+    frames = []
+    for job in _LINK.split(text):
+        paragraphs = re.split(r"\n[ \t]*(?:\n[ \t]*)+", job.strip())
+        route = paragraphs[0]
+        if len(paragraphs) < 3 and _FROM_CHECKPOINT.search(route):
+            continue
+        state = paragraphs[2].split("\n", 1) if len(paragraphs) > 2 else [""]
+        found = _STATE.fullmatch(state[0].split("!")[0])
+        if found is None:
+            raise FormatError(
+                f"the line after the title must hold charge and multiplicity, got {shown(state[0])}"
+            )
+        if _FROM_CHECKPOINT.search(route) and len(state) < 2:
+            continue
+        if _IN_BOHR.search(route):
+            raise FormatError("its coordinates must be in Å, but its route says units of bohr")
+        plain = job.strip().replace(state[0], f"{found[1]} {found[2]}", 1)
+        atoms = read_by_ase(f"{plain}\n\n", "gaussian-in")
+        said = stated([("charge", found[1]), ("multiplicity", found[2])])
+        frames.append(Frame(atoms, said))
+    return frames
+
+
+def turbomole_frames(text: str) -> list[Frame]:
+    """The structures of a Turbomole coord file, one for each ``$coord``; its state is of all.
+
+    Raises
+    ------
+    FormatError
+        Where coordinates are in a unit that is not known, or in another file.
+    """
+    lines = text.split("\n")
+    said = _turbomole_state(lines)
+    frames = []
+    for row, line in enumerate(lines):
+        words = line.strip().lower().split()
+        if not words or words[0] != "$coord":
+            continue
+        if words[1:] not in ([], ["bohr"], ["angs"]):
+            raise FormatError(
+                f"line {row + 1} must be $coord, $coord bohr or $coord angs, got {shown(line)}"
+            )
+        body = "\n".join(["$coord", *lines[row + 1 :], "$end", ""])
+        atoms = read_by_ase(body, "turbomole")
+        if "angs" in words:
+            atoms.positions /= BOHR
+        frames.append(Frame(atoms, said))
+    return frames
+
+
+def _turbomole_state(lines: Sequence[str]) -> Stated:
+    """Charge and multiplicity as Turbomole (``$eht``) and xtb (``$chrg``, ``$spin``) give them."""
+    said: list[Statement] = []
+    for line in lines:
+        words = line.lower().split()
+        if words[:1] == ["$eht"]:
+            found = in_comment(line.strip()[len("$eht") :])
+            said += [("charge", found.charge)] if found.charge is not None else []
+            if found.multiplicity is not None:
+                said.append(("multiplicity", found.multiplicity))
+            if found.doubts:
+                return found
+        elif words[:1] in (["$chrg"], ["$spin"]) and len(words) > 1:
+            said.append(("charge" if words[0] == "$chrg" else "unpaired", words[1]))
+    return stated(said)
+
+
+def output_state(name: str, text: str) -> Stated:
+    """What the output of a program says of its state; ``name`` is a key of `STATED_OUTPUTS`."""
+    said: list[Statement] = []
+    for kind, pattern in zip(("charge", "multiplicity"), _OUTPUTS[name], strict=True):
+        found = re.findall(pattern, text, re.MULTILINE | re.ASCII)
+        said += [(kind, value) for value in found[-1:]]
+    return stated(said)
+
+
+STATED_OUTPUTS = tuple(_OUTPUTS)
+"""Outputs of programs of which charge and multiplicity can be read, by their name in ASE."""
+
+
+def cjson_state(text: str) -> Stated:
+    """What a Chemical JSON file says of its state."""
+    properties = json.loads(text).get("properties")
+    if not isinstance(properties, dict):
+        return Stated()
+    return stated(
+        (key, properties[key])
+        for key in ("totalCharge", "totalSpinMultiplicity")
+        if key in properties
+    )
