@@ -20,7 +20,7 @@ from afir.errors import InputError
 from afir.molecule import Molecule
 from afir.stationary import Outcome
 from afir.units import HARTREE
-from networks import explore, open_run, schema
+from networks import explore, open_run, rows
 from networks.advice import advice
 from networks.codec import pack
 from networks.events import RoundDone
@@ -382,7 +382,7 @@ def test_a_run_that_goes_on_while_it_is_read_is_read_as_of_one_commit(
     next(rounds)
     with open_run(path) as store:
         before = len(store.load_network().eqs)
-    read, left = schema.eq_record, before
+    read, left = rows.eq_record, before
 
     def eq_record(row: Any) -> EQ:
         nonlocal left
@@ -392,7 +392,7 @@ def test_a_run_that_goes_on_while_it_is_read_is_read_as_of_one_commit(
             next(rounds)
         return read(row)
 
-    monkeypatch.setattr(schema, "eq_record", eq_record)
+    monkeypatch.setattr(rows, "eq_record", eq_record)
     run = load_run(path)
     assert left <= 0
     assert len(run.network.eqs) == before
