@@ -24,6 +24,8 @@ _PATIENCE = 30.0
 """Seconds to wait while another process holds the file: with a rollback journal readers keep the
 writer out, and the other way round."""
 
+_NO_TEXT = "a text in it is none"
+
 _BESIDE = ("-wal", "-journal", "-shm", "-lock", "-new")
 """Ends of the names of files that SQLite and this package keep beside a run."""
 
@@ -35,10 +37,13 @@ class StoreError(AfirError):
     ----------
     reason
         Why: what SQLite or the system said.
+    advice
+        What to do, as the end of a sentence; may be empty.
     """
 
     def __init__(self, path: Path, failure: str, reason: str, advice: str = "") -> None:
         self.reason = reason
+        self.advice = advice
         super().__init__(f"the run file {path} {failure} ({reason}){advice}")
 
 
@@ -52,6 +57,11 @@ def check_name(path: Path) -> None:
             f"the run file must not end in {name[name.rindex('-') :]}, got {path}: files beside a "
             f"run are called so"
         )
+
+
+def go_back(path: Path) -> str:
+    """What to do with a file that is damaged."""
+    return f"; go back to a copy of it, without the {path.name}-wal that may lie beside this one"
 
 
 def make(path: Path, fill: Callable[[sa.Connection], None]) -> None:
@@ -176,7 +186,10 @@ class Database:
                 finally:
                     self._asking = None
         except SQLAlchemyError as error:
-            raise StoreError(self.path, "could not be read", _reason(error)) from error
+            reason = _reason(error)
+            damaged = "malformed" in reason or reason == _NO_TEXT
+            advice = go_back(self.path) if damaged else ""
+            raise StoreError(self.path, "could not be read", reason, advice) from error
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
@@ -272,7 +285,10 @@ def _nobody_can_write(path: Path) -> bool:
 
     SQLite would have to make one even to read.
     """
-    if os.access(path.parent, os.W_OK) or path.with_name(path.name + "-wal").exists():
+    if (
+        os.access(path.parent, os.W_OK, effective_ids=True)
+        or path.with_name(path.name + "-wal").exists()
+    ):
         return False
     try:
         with path.open("rb") as file:
@@ -282,8 +298,9 @@ def _nobody_can_write(path: Path) -> bool:
 
 
 def _reason(error: SQLAlchemyError) -> str:
-    """What SQLite said."""
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
+    """What SQLite said; Python's driver would add the bytes that it takes for text."""
+    text = str(getattr(error, "orig", None) or error)
+    return _NO_TEXT if text.startswith("Could not decode") else text
 
 
 def _give_back(engine: sa.Engine, lock: Lock | None, owner: int) -> None:

@@ -17,7 +17,7 @@ from afir.molecule import Molecule, Positions
 from afir.stationary import Outcome
 from networks import rows, schema
 from networks.codec import unpack
-from networks.database import Database, StoreError
+from networks.database import Database, StoreError, go_back
 from networks.frames import Frames, Kept
 from networks.network import ReactionNetwork
 from networks.records import (
@@ -354,7 +354,7 @@ class Reader:
             raise self._damaged(str(error) or type(error).__name__) from error
 
     def _damaged(self, reason: str) -> StoreError:
-        return damaged(self.path, reason)
+        return StoreError(self.path, "is damaged", reason, go_back(self.path))
 
     def _check_version(self) -> None:
         """InputError if this is no run, or one of another version."""
@@ -373,7 +373,7 @@ class Reader:
         except StoreError as error:
             # What SQLite says of tables means nothing to who named the wrong file.
             of_tables = error.reason.startswith(("no such table", "no such column"))
-            reason = "it holds no run" if of_tables else error.reason
+            reason = "it holds no run" if of_tables else f"{error.reason}{error.advice}"
             raise InputError(f"{path} must be a run of afir that can be read: {reason}") from error
         if len(versions) != 1:
             raise InputError(f"{path} must be a run of afir that can be read: it holds no run")
@@ -382,13 +382,3 @@ class Reader:
                 f"{path} must have the schema version {schema.SCHEMA_VERSION}, got "
                 f"{versions[0]}; read it with the version of afir that wrote it"
             )
-
-
-def damaged(path: Path, reason: str) -> StoreError:
-    """What is said of a run file that is not as it was written."""
-    return StoreError(
-        path,
-        "is damaged",
-        reason,
-        f"; go back to a copy of it, without the {path.name}-wal that may lie beside this one",
-    )
