@@ -423,13 +423,15 @@ def test_a_value_that_changed_is_noticed_in_every_column(halfway: Path, tmp_path
             if column == "schema_version":
                 continue
             value = f"""CASE typeof("{column}")
-                WHEN 'integer' THEN 1 - "{column}" WHEN 'real' THEN "{column}" * 1.00000001 + 1e-9
+                WHEN 'integer' THEN 1001 - "{column}" WHEN 'real' THEN "{column}" * 1.00000001 + 1e-9
                 WHEN 'blob' THEN zeroblob(length("{column}"))
                 WHEN 'text' THEN "{column}" || ' ' ELSE 'x' END"""
             last = f"rowid = (SELECT max(rowid) FROM {table})"
             _altered(halfway, copy, f'UPDATE {table} SET "{column}" = {value} WHERE {last}')
             with pytest.raises(StoreError, match="copy is damaged"):
                 _read_all(copy)
+            if column == "number":  # SQLite keeps them whole
+                continue
             _altered(halfway, copy, f"UPDATE {table} SET \"{column}\" = x'80ff' WHERE {last}")
             if column not in ("crossed", "anything_left"):  # where it is as good as yes
                 with pytest.raises(StoreError, match="copy is damaged"):
