@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib
 import os
 import re
 import signal
@@ -25,7 +24,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -123,7 +124,7 @@ def killed(process: int, after: float, by: int, begins: Path | None) -> bool:
     while begins is not None and not begins.exists():
         if os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             break
-        time.sleep(1e-4)
+        time.sleep(5e-4)
     time.sleep(after)
     os.kill(process, by)
     return ended(process) in (-by, 128 + by)
@@ -262,20 +263,16 @@ def main() -> None:
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
     options = parser.parse_args()
     os.environ["COLUMNS"] = "1000"  # what is told is not wrapped
-    # What the commands import when they are called, the children have at once.
-    for name in (
-        "afir.surfaces.analytic",
-        "networks.display",
-        "networks.explorer",
-        "networks.tables",
-    ):
-        importlib.import_module(name)
     rng = np.random.default_rng(options.seed)
     counts: dict[Kind, Counter[str]] = {}
     began = time.monotonic()
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "ar4.xyz").write_text(ARGON)
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            # What the commands import when they are called, the children have at once.
+            afir(["explore", str(folder / "ar4.xyz"), "-o", str(folder / "first.db"), *OPTIONS])
+            afir(["resume", str(folder / "first.db")])
         lengths: dict[Kind, tuple[float, str]] = {}
         number = 0
         while sum(count["kills"] for count in counts.values()) < options.kills:

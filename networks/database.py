@@ -163,6 +163,10 @@ class Database:
                 # power cut.
                 connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
                 connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+                # Whether it can be written at all.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                connection.exec_driver_sql("PRAGMA user_version=1")
+                connection.rollback()
         except SQLAlchemyError as error:
             raise StoreError(self.path, "cannot be written", _reason(error)) from error
 
