@@ -12,13 +12,12 @@ import math
 import re
 from dataclasses import fields
 from functools import lru_cache
-from io import BytesIO
+from io import SEEK_CUR, BytesIO
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.errors import AfirError
 from afir.stationary import (
     Candidate,
     Confirmation,
@@ -103,7 +102,7 @@ def decode(text: str, blob: bytes) -> Result:
 
     value = build(json.loads(text))
     if not isinstance(value, Result):
-        raise AfirError(f"a stored result must be of a known kind, got {type(value).__name__}")
+        raise ValueError(f"a stored result must be of a known kind, got {type(value).__name__}")
     return value
 
 
@@ -121,7 +120,11 @@ def _load(stream: BytesIO) -> NDArray[np.float64]:
         raise ValueError("a stored array must be an .npy file of version 1")
     shape = _shape(stream.read(int.from_bytes(start[len(_MAGIC) :], "little")))
     count = math.prod(shape)
-    return np.frombuffer(stream.read(8 * count), "<f8", count).astype(np.float64).reshape(shape)
+    content = stream.getbuffer()[stream.tell() :]
+    if 8 * count > len(content):
+        raise ValueError(f"a stored array must hold {count} numbers, its bytes are fewer")
+    stream.seek(8 * count, SEEK_CUR)
+    return np.frombuffer(content, "<f8", count).astype(np.float64).reshape(shape)
 
 
 @lru_cache(maxsize=1024)

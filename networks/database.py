@@ -6,17 +6,28 @@ What is in it is the business of `networks.store`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import quote
 from weakref import finalize
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from afir.errors import AfirError
+from afir.errors import AfirError, InputError
 from networks.lock import Lock
+from networks.mounts import is_shared
+
+_PATIENCE = 30.0
+"""Seconds to wait while another process holds the file: with a rollback journal readers keep the
+writer out, and the other way round."""
+
+_NO_TEXT = "a text in it is none"
+
+_BESIDE = ("-wal", "-journal", "-shm", "-lock", "-new")
+"""Ends of the names of files that SQLite and this package keep beside a run."""
 
 
 class StoreError(AfirError):
@@ -25,12 +36,89 @@ class StoreError(AfirError):
     Attributes
     ----------
     reason
-        What SQLite said.
+        Why: what SQLite or the system said.
+    advice
+        What to do, as the end of a sentence; may be empty.
     """
 
-    def __init__(self, path: Path, failure: str, error: SQLAlchemyError, advice: str = "") -> None:
-        self.reason = str(getattr(error, "orig", None) or error)
-        super().__init__(f"the run file {path} {failure} ({self.reason}){advice}")
+    def __init__(self, path: Path, failure: str, reason: str, advice: str = "") -> None:
+        self.reason = reason
+        self.advice = advice
+        super().__init__(f"the run file {path} {failure} ({reason}){advice}")
+
+
+def check_name(path: Path) -> None:
+    """Raise InputError if a run file cannot have such a name."""
+    name = path.name
+    if str(path) == ":memory:" or str(path).startswith("file:") or "\0" in name:
+        raise InputError(f"the run file must be a file, got {str(path)!r}, which names none")
+    if name.endswith(_BESIDE):
+        raise InputError(
+            f"the run file must not end in {name[name.rindex('-') :]}, got {path}: files beside a "
+            f"run are called so"
+        )
+
+
+def go_back(path: Path) -> str:
+    """What to do with a file that is damaged."""
+    return f"; go back to a copy of it, without the {path.name}-wal that may lie beside this one"
+
+
+def make(path: Path, fill: Callable[[sa.Connection], None]) -> None:
+    """Make a database as a whole: whatever ends this process, there is all of it or none.
+
+    To be called with its lock held.
+
+    Parameters
+    ----------
+    path
+        The file.
+    fill
+        Writes what is to be in it.
+
+    Raises
+    ------
+    InputError
+        If there is such a file already, or files beside it that belong to another.
+    StoreError
+        If it cannot be written.
+    """
+    place = _real(path)
+    for left in (place.with_name(place.name + end) for end in ("-wal", "-journal")):
+        if left.exists() and left.stat().st_size:  # SQLite would apply it to the new file
+            raise InputError(
+                f"{left} must not be there: it belongs to a run file that was moved or deleted "
+                f"without it; put it beside that one, or remove it"
+            )
+    draft = _draft(place)
+    try:
+        draft.unlink(missing_ok=True)
+        engine = _engine(str(draft))
+        with engine.begin() as connection:
+            # Where a draft is not finished, nobody wants it back as it was.
+            connection.exec_driver_sql("PRAGMA journal_mode=OFF")
+            connection.exec_driver_sql("BEGIN")
+            fill(connection)
+        engine.dispose()
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        _put(draft, place)
+    except FileExistsError:
+        raise InputError(
+            f"`output` must be a new file, got {path}, which exists; resume goes on with it"
+        ) from None
+    except SQLAlchemyError as error:
+        raise StoreError(path, "cannot be written", _reason(error)) from error
+    except OSError as error:
+        raise StoreError(path, "cannot be written", error.strerror or str(error)) from error
+    finally:
+        sweep(path)
+
+
+def sweep(path: Path) -> None:
+    """Remove the draft of a run file, if one is left. To be called with its lock held."""
+    with suppress(OSError):
+        _draft(_real(path)).unlink(missing_ok=True)
 
 
 class Database:
@@ -39,19 +127,20 @@ class Database:
     Parameters
     ----------
     path
-        The file; made by the first transaction that writes.
+        The file.
     lock
-        The right to write it, given back when the file is closed; None to read only.
+        The right to write it, claimed; given back when the file is closed. None to read only.
     """
 
     def __init__(self, path: Path, lock: Lock | None) -> None:
         self.path = path
-        # One connection: a run has one writer, and pragmas belong to a connection.
-        self._engine = sa.create_engine(
-            sa.URL.create("sqlite", database=str(path)),
-            poolclass=StaticPool,
-            connect_args={"check_same_thread": False},
-        )
+        self._lock = lock
+        # Absolute, it is no name that SQLite gives a meaning, and without links it is the one
+        # that the files beside it are named after.
+        self._place = _real(path)
+        still = lock is None and _nobody_can_write(self._place)
+        name = f"file:{quote(str(self._place))}?mode=ro&immutable=1" if still else str(self._place)
+        self._engine = _engine(name, uri=still)
         self._asking: sa.Connection | None = None
         self._close = finalize(self, _give_back, self._engine, lock, os.getpid())
 
@@ -69,13 +158,17 @@ class Database:
         """
         try:
             with self._engine.connect() as connection:
-                # Readers see the last commit meanwhile, and a commit waits for no disk: it
-                # survives the end of this process, though not a power cut.
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+                _choose_journal(connection, shared=is_shared(self._place))
+                # A commit waits for no disk: it survives the end of this process, though not a
+                # power cut.
                 connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
                 connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+                # Whether it can be written at all.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                connection.exec_driver_sql("PRAGMA user_version=1")
+                connection.rollback()
         except SQLAlchemyError as error:
-            raise StoreError(self.path, "cannot be written", error) from error
+            raise StoreError(self.path, "cannot be written", _reason(error)) from error
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -97,19 +190,121 @@ class Database:
                 finally:
                     self._asking = None
         except SQLAlchemyError as error:
-            raise StoreError(self.path, "could not be read", error) from error
+            reason = _reason(error)
+            damaged = "malformed" in reason or reason == _NO_TEXT
+            advice = go_back(self.path) if damaged else ""
+            raise StoreError(self.path, "could not be read", reason, advice) from error
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction, committed at its end; raises StoreError when that is not possible."""
+        """A transaction, committed at its end; raises StoreError when that is not possible.
+
+        Nor is it where the file is no longer the one that its path leads to.
+        """
         try:
             with self._engine.begin() as connection:
-                yield connection
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                self._asking = connection
+                try:
+                    yield connection
+                finally:
+                    self._asking = None
+                lost = None if self._lock is None else self._lock.lost()
+                if lost is not None:
+                    raise StoreError(
+                        self.path,
+                        f"{lost} while the run was going on",
+                        "which has stopped",
+                        "; a file that was moved holds all that was done and is resumed where it "
+                        "is now, one that was deleted is lost",
+                    )
         except SQLAlchemyError as error:
             advice = (
                 "; everything up to the last finished task is in it: mend the cause, then resume"
             )
-            raise StoreError(self.path, "could not be written", error, advice) from error
+            raise StoreError(self.path, "could not be written", _reason(error), advice) from error
+
+    def settle(self) -> None:
+        """Bring all that was committed into the file itself, so that it is whole without others.
+
+        Where that cannot be done now, e.g. because somebody reads an older state or a disk is
+        full, the log beside the file keeps it.
+        """
+        with suppress(SQLAlchemyError), self._engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def still_there(self) -> bool:
+        """Whether its path leads to the file that is being written."""
+        return self._lock is not None and self._lock.lost() is None
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _engine(name: str, *, uri: bool = False) -> sa.Engine:
+    # One connection: a run has one writer, and pragmas belong to a connection.
+    return sa.create_engine(
+        sa.URL.create("sqlite", database=name, query={"uri": "true"} if uri else {}),
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False, "timeout": _PATIENCE},
+    )
+
+
+def _draft(path: Path) -> Path:
+    return path.with_name(path.name + "-new")
+
+
+def _put(draft: Path, path: Path) -> None:
+    """Give a finished file its name; raises FileExistsError if another has it."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:  # some file systems have no hard links
+        if os.path.lexists(path):
+            raise FileExistsError from None
+        draft.rename(path)
+
+
+def _choose_journal(connection: sa.Connection, *, shared: bool) -> None:
+    """How commits become all or nothing: a write-ahead log, where machines do not share files.
+
+    With the log readers see the last commit while the next one is made. It needs memory that all
+    who have the file open share; SQLite stays with a rollback journal where it cannot have that.
+    """
+    if not shared:
+        with suppress(SQLAlchemyError):
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        return
+    # A log that was left from elsewhere can be read without such memory by one who is alone.
+    connection.exec_driver_sql("PRAGMA locking_mode=EXCLUSIVE")
+    connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
+    connection.exec_driver_sql("PRAGMA locking_mode=NORMAL")
+    connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")  # lets go of the lock
+
+
+def _nobody_can_write(path: Path) -> bool:
+    """Whether a file was left in write-ahead mode without its log, where none can be made.
+
+    SQLite would have to make one even to read.
+    """
+    if (
+        os.access(path.parent, os.W_OK, effective_ids=True)
+        or path.with_name(path.name + "-wal").exists()
+    ):
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(20)[18:] == b"\x02\x02"
+    except OSError:
+        return False
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """What SQLite said; Python's driver would add the bytes that it takes for text."""
+    text = str(getattr(error, "orig", None) or error)
+    return _NO_TEXT if text.startswith("Could not decode") else text
 
 
 def _give_back(engine: sa.Engine, lock: Lock | None, owner: int) -> None:

@@ -1,14 +1,19 @@
-"""One writer a run file."""
+"""One writer a run file, whatever names the file has."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import socket
+import struct
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from afir.errors import InputError
+from networks.mounts import is_shared
 
 _LOOKS = 0.1
 """Seconds: far longer than `writer` takes."""
@@ -17,8 +22,17 @@ _LOOKS = 0.1
 class Lock:
     """The right to write a run file, held until `release` or the end of the process.
 
-    The lock is on a file beside the run (SQLite's own locks would keep readers out), and it is
-    the operating system's: it ends with its holder, so none is ever left over.
+    There are two locks, both the operating system's, so that none is ever left over by its
+    holder. One is on a file beside the run and holds for all names that lead to its place
+    (SQLite's own locks would keep readers out). The other, which `claim` takes, is on the file
+    itself, which may have been moved or may have another name elsewhere. It is the address of a
+    socket: a lock on the file would be at odds with those of SQLite, which a process loses with
+    the first of its descriptors of a file that is closed.
+
+    Parameters
+    ----------
+    path
+        The run file.
 
     Raises
     ------
@@ -28,7 +42,11 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = _beside(path)
+        self._name = path
+        self._run = Path(os.path.realpath(path))
+        self._path = _beside(self._run)
+        self._identity: tuple[int, int] | None = None
+        self._claim: socket.socket | None = None
         give_up = time.monotonic() + _LOOKS
         while True:
             try:
@@ -45,9 +63,7 @@ class Lock:
                 if time.monotonic() < give_up:  # somebody may only be looking who writes
                     time.sleep(0.01)
                     continue
-                raise InputError(
-                    f"{path} is being written by process {holder}; wait for it or stop it first"
-                ) from None
+                raise _taken(path, holder) from None
             except OSError as error:
                 raise self._failed(path, error) from error
             if self._current():
@@ -59,10 +75,60 @@ class Lock:
         except OSError as error:
             raise self._failed(path, error) from error
 
+    def claim(self) -> None:
+        """Take the file itself, which must exist, and keep in mind which one it is.
+
+        Raises
+        ------
+        InputError
+            If another process writes it under another name, or it has two names.
+        """
+        try:
+            status = self._run.stat()
+        except OSError as error:
+            raise InputError(
+                f"the run file {self._name} cannot be read: {error.strerror}"
+            ) from error
+        address = f"\0afir-run-{status.st_dev}-{status.st_ino}"
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            claim.bind(address)
+            claim.listen(1)
+        except OSError as error:
+            claim.close()
+            if error.errno == errno.EADDRINUSE:
+                raise _taken(self._name, _owner(address)) from None
+            # Not everywhere are there such addresses; the lock beside the file is held.
+        else:
+            self._claim = claim
+        if status.st_nlink > 1:
+            raise InputError(
+                f"{self._name} must be the only name of its file, which has {status.st_nlink} "
+                f"(hard links): what is being written lies beside one of them, and is not seen "
+                f"from the others; go on with a copy of the file"
+            )
+        # On shared file systems the number of a file may change while it is open.
+        shared = is_shared(self._run)
+        self._identity = None if shared else (status.st_dev, status.st_ino)
+
+    def lost(self) -> str | None:
+        """What has become of the claimed file, in words; None when it is where it was."""
+        try:
+            status = self._run.stat()
+        except OSError as error:
+            gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+            return "was moved or deleted" if gone else f"cannot be seen ({error.strerror})"
+        if self._identity not in (None, (status.st_dev, status.st_ino)):
+            return "was replaced by another file"
+        return None
+
     def release(self) -> None:
         """Let others have it."""
+        if self._claim is not None:
+            self._claim.close()
         if not self._file.closed:
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):  # e.g. the directory is gone
+                self._path.unlink(missing_ok=True)
             self._file.close()
 
     def _failed(self, path: Path, error: OSError) -> InputError:
@@ -84,7 +150,7 @@ class Lock:
 def writer(path: Path) -> str | None:
     """The id of the process that is writing a run file, or None."""
     try:
-        with _beside(path).open("rb", buffering=0) as file:
+        with _beside(Path(os.path.realpath(path))).open("rb", buffering=0) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -98,6 +164,20 @@ def _beside(path: Path) -> Path:
     return path.with_name(path.name + "-lock")
 
 
+def _taken(path: Path, holder: str) -> InputError:
+    return InputError(f"{path} is being written by process {holder}; wait for it or stop it first")
+
+
 def _holder(file: BinaryIO) -> str:
     file.seek(0)
-    return file.read().decode().strip() or "unknown"
+    return file.read().decode(errors="replace").strip() or "unknown"
+
+
+def _owner(address: str) -> str:
+    """The id of the process that listens at an address."""
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.setblocking(False)
+        asking.connect(address)
+        credentials = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        return str(struct.unpack("3i", credentials)[0])
+    return "unknown"

@@ -312,7 +312,7 @@ class StoppedBy(Enum):
     GRADIENTS = "the gradient limit was reached"
     SECONDS = "the time limit was reached"
     PATIENCE = "the last trials brought nothing new"
-    INTERRUPTED = "it is still running, or it was interrupted"
+    INTERRUPTED = "it was interrupted"
 
 
 @dataclass(frozen=True)
@@ -381,6 +381,8 @@ class RunSummary:
         Wall time of the run, all its parts added up; processor time of its tasks.
     complete
         Whether anything is left.
+    under_way
+        Number of pushes that were done in a round that is not finished.
     """
 
     trials: Mapping[Outcome, int]
@@ -389,6 +391,7 @@ class RunSummary:
     seconds: float
     cpu_seconds: float
     complete: Complete
+    under_way: int = 0
 
 
 @dataclass(frozen=True, eq=False)

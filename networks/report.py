@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from afir.errors import AfirError, InputError
 from afir.molecule import Molecule
 from afir.stationary import Outcome
 from afir.units import HARTREE, KJ_PER_MOL
@@ -88,27 +87,23 @@ def load_run(path: Path, *, count_pushes: bool = False) -> Run:
     Raises
     ------
     InputError
-        If there is no such file, it is no run, or what is in it makes no sense.
+        If there is no such file, or it is no run.
+    StoreError
+        If it is damaged or cannot be read.
     """
-    try:
-        with Store.open(path) as store, store.snapshot():
-            network = store.load_network()
-            return Run(
-                store.molecule,
-                store.settings,
-                network,
-                store.summary(),
-                store.job,
-                store.barren_trials(),
-                _wanted(store, network),
-                tuple(store.models()),
-                remains_of(store, network, count_pushes=count_pushes),
-            )
-    except AfirError:
-        raise
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # SQLite has checked its own structure, not the numbers and texts in it.
-        raise InputError(f"the run file {path} is damaged; go back to a copy of it") from error
+    with Store.open(path) as store, store.snapshot():
+        network = store.load_network()
+        return Run(
+            store.molecule,
+            store.settings,
+            network,
+            store.summary(),
+            store.job,
+            store.barren_trials(),
+            _wanted(store, network),
+            tuple(store.models()),
+            remains_of(store, network, count_pushes=count_pushes),
+        )
 
 
 def _wanted(store: Store, network: ReactionNetwork) -> str | None:

@@ -42,8 +42,9 @@ def print_end(run: Run, path: Path) -> None:
     if holder is not None:
         reason = f"process {holder} is going on with it"
         sentences = [sentence for sentence in sentences if "afir resume" not in sentence]
+    more = f" and {summary.under_way} of a round that is not finished" * (summary.under_way > 0)
     click.echo(
-        f"{trials} trial{'s' * (trials != 1)}, {_gradients(run)}, "
+        f"{trials} trial{'s' * (trials != 1)}{more}, {_gradients(run)}, "
         f"{summary.seconds:.0f} s; {reason}."
     )
     for sentence in [*ending(run), *sentences]:

@@ -199,7 +199,7 @@ def _damaged(kind: str, good: Path) -> Path:
         ("another database", "must be a run of afir that can be read: it holds no run"),
         ("text", "must be a run of afir that can be read: file is not a database"),
         ("cut", "malformed"),
-        ("numbers", "is damaged; go back to a copy of it"),
+        ("numbers", "is damaged (a row of eqs is not what was written); go back to a copy of it"),
     ],
 )
 def test_damaged_runs(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,15 +19,15 @@ from afir.errors import InputError
 from afir.molecule import Molecule
 from afir.stationary import Outcome
 from afir.units import HARTREE
-from networks import explore, open_run, schema
+from networks import explore, open_run, rows
 from networks.advice import advice
-from networks.codec import pack
 from networks.events import RoundDone
 from networks.executor import SerialExecutor
-from networks.records import EQ, Complete, Model, StoppedBy
+from networks.records import EQ, Absorbed, Complete, Model, StoppedBy
 from networks.remains import Remains
 from networks.report import heading, load_run, show_object
 from networks.settings import Settings
+from networks.store import Store
 from networks.tables import graph_lines, sections
 from networks.unseen import unseen
 
@@ -360,13 +359,11 @@ def test_patience_and_the_wanted_product_are_read(tmp_path: Path) -> None:
     run = load_run(path)
     assert (run.barren, run.wanted) == (0, None)
     eq2 = run.network.eqs["EQ2"]
-    connection = sqlite3.connect(path)
-    connection.execute(
-        "UPDATE run SET wanted = ?, wanted_energy = ?", (pack(eq2.positions), eq2.energy)
-    )
-    connection.execute("UPDATE trials SET found = ''")
-    connection.commit()
-    connection.close()
+    with Store.open(path, writing=True) as store:
+        (trial,) = store.trials()
+        barren = replace(trial, number=2, round=1, push=1, found=())
+        wanted = eq2.positions, eq2.energy
+        store.absorb(Absorbed(1, (), (), (), (barren,), (), {}, 0.0, wanted), 2.5)
     run = load_run(path)
     assert (run.barren, run.wanted) == (1, "EQ2")
 
@@ -382,7 +379,7 @@ def test_a_run_that_goes_on_while_it_is_read_is_read_as_of_one_commit(
     next(rounds)
     with open_run(path) as store:
         before = len(store.load_network().eqs)
-    read, left = schema.eq_record, before
+    read, left = rows.eq_record, before
 
     def eq_record(row: Any) -> EQ:
         nonlocal left
@@ -392,7 +389,7 @@ def test_a_run_that_goes_on_while_it_is_read_is_read_as_of_one_commit(
             next(rounds)
         return read(row)
 
-    monkeypatch.setattr(schema, "eq_record", eq_record)
+    monkeypatch.setattr(rows, "eq_record", eq_record)
     run = load_run(path)
     assert left <= 0
     assert len(run.network.eqs) == before

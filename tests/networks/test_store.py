@@ -272,7 +272,7 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     connection.execute("UPDATE run SET schema_version = 99")
     connection.commit()
     connection.close()
-    with pytest.raises(InputError, match="schema version 5, got 99"):
+    with pytest.raises(InputError, match="schema version 6, got 99"):
         open_run(tmp_path / "run")
 
 

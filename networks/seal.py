@@ -1,0 +1,71 @@
+"""Checksums of rows: what is read from a run file is what was written, or an error."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+CHECK = "check"
+"""The column of the checksum, the last one of every table."""
+
+Row = dict[str, Any]
+
+
+class Blob(sa.types.UserDefinedType[bytes]):
+    """Bytes, passed on as they are: SQLAlchemy's own type makes bytes of whatever is there."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """The name of the type in SQL."""
+        return "BLOB"
+
+    @property
+    def python_type(self) -> type[bytes]:
+        """What it is in Python."""
+        return bytes
+
+
+def check_column() -> sa.Column[int]:
+    """The column that every table ends with."""
+    return sa.Column(CHECK, sa.Integer, nullable=False)
+
+
+def sealed(table: sa.Table, row: Mapping[str, Any]) -> Row:
+    """A row as it is to be stored: all columns, with their checksum."""
+    full = {
+        column.name: _stored(column.type.python_type, row.get(column.name))
+        for column in table.columns
+        if column.name != CHECK
+    }
+    return {**full, CHECK: _checksum(full.values())}
+
+
+def is_intact(row: sa.Row[Any]) -> bool:
+    """Whether a row, with all columns of its table, is what `sealed` made."""
+    values, check = row[:-1], row[-1]
+    return bool(_checksum(values) == check)
+
+
+def _stored(kind: type, value: Any) -> Any:
+    """A value as SQLite will give it back."""
+    if value is None:
+        return None
+    # SQLite knows no negative zero.
+    return float(value) + 0.0 if kind is float else kind(value)
+
+
+def _checksum(values: Iterable[object]) -> int:
+    """CRC-32 of the values, whose types count, too."""
+    check = 0
+    plain: list[object] = []
+    for value in values:
+        if isinstance(value, bytes):
+            check = zlib.crc32(value, check)
+            plain.append(len(value))
+        else:
+            plain.append(value)
+    return zlib.crc32(repr(plain).encode(), check)

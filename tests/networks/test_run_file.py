@@ -1,0 +1,579 @@
+"""The run file between what may befall a file: kills, moves, links, other disks, damage."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+from drawn_network import write_run
+from runs import snapshot
+from toyworld import MOLECULE, SETTINGS, ToyBench, structure
+
+from afir.cli import main
+from afir.errors import AfirError, InputError
+from networks import Store, explore, open_run, resume
+from networks.codec import pack, unpack
+from networks.database import Database, StoreError
+from networks.events import Event, RoundDone, TaskDone
+from networks.executor import SerialExecutor
+from networks.mounts import is_shared
+from networks.records import Item, Plan
+from networks.report import load_run
+
+
+def _run(path: Path) -> Iterator[Event]:
+    return explore(MOLECULE, structure(0), SETTINGS, path, executor=SerialExecutor(ToyBench()))
+
+
+def _resumed(path: Path) -> dict[str, Any]:
+    """What a run comes to in the end."""
+    for _ in resume(path, executor=SerialExecutor(ToyBench())):
+        pass
+    return snapshot(path)
+
+
+def _rounds(events: Iterator[Event]) -> Iterator[RoundDone]:
+    return (event for event in events if isinstance(event, RoundDone))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An undisturbed run."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    list(_run(path))
+    return path
+
+
+def _in_a_child(work: Callable[[], object]) -> int:
+    """Do something in another process; its exit code, 1 after any error."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _refused(path: Path) -> bool:
+    """Whether another process may not write a run file."""
+
+    def work() -> None:
+        with pytest.raises(InputError, match=rf"by process {os.getppid()}"):
+            Store.open(path, writing=True)
+
+    return _in_a_child(work) == 0
+
+
+# -- made at once ----------------------------------------------------------------------------
+
+
+def _killed_at_line(number: int, work: Callable[[], object]) -> bool:
+    """Kill a child at its n-th line in what makes and opens files; False if it ended before."""
+    ours = ("database.py", "lock.py", "seal.py", "store.py")
+
+    def work_traced() -> None:
+        left = number
+
+        def trace(frame: FrameType, event: str, _: object) -> Any:
+            nonlocal left
+            if Path(frame.f_code.co_filename).name not in ours:
+                return None
+            if event == "line":
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return trace
+
+        sys.settrace(trace)
+        work()
+        sys.settrace(None)
+
+    return _in_a_child(work_traced) == -signal.SIGKILL
+
+
+def test_killed_anywhere_while_it_is_made_a_run_is_there_or_not(tmp_path: Path) -> None:
+    path, there, linked, line = tmp_path / "run", 0, 0, 0
+    while True:
+        line += 3
+        for file in tmp_path.iterdir():
+            file.unlink()
+
+        def make() -> None:
+            Store.create(path, MOLECULE, structure(0), SETTINGS)
+
+        if not _killed_at_line(line, make):
+            break
+        linked += (tmp_path / "run-new").exists() and path.exists()
+        if path.exists():
+            there += 1
+            assert load_run(path).molecule == MOLECULE
+            Store.open(path, writing=True).close()
+        else:
+            Store.create(path, MOLECULE, structure(0), SETTINGS).close()
+        # Nothing of the one that was killed is left, and nothing hinders.
+        assert [file.name for file in tmp_path.iterdir()] == ["run"]
+    assert linked  # when it had both names
+    assert 5 < there < line / 3 - 5
+
+
+def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS).close()
+    assert [file.name for file in tmp_path.iterdir()] == ["run"]
+    open_run(tmp_path / "run").close()
+
+
+def test_what_another_run_left_is_not_mixed_in(tmp_path: Path, whole: Path) -> None:
+    path = tmp_path / "run"
+    events = _rounds(_run(path))
+    next(events)
+    log = (tmp_path / "run-wal").read_bytes()
+    events.close()  # type: ignore[attr-defined]
+    path.unlink()
+    (tmp_path / "run-wal").write_bytes(log)
+    with pytest.raises(InputError, match=r"run-wal must not be there.*or remove it"):
+        _run(path)
+    assert not path.exists()
+    (tmp_path / "run-wal").unlink()
+    list(_run(path))
+    assert snapshot(path) == snapshot(whole)
+
+
+# -- alone -----------------------------------------------------------------------------------
+
+
+def test_after_every_round_the_file_alone_is_the_run(tmp_path: Path) -> None:
+    path, copy = tmp_path / "run", tmp_path / "copy"
+    events = _run(path)
+    shutil.copy(path, copy)  # before anything is done
+    with open_run(copy) as store:
+        assert store.rounds == 0
+    with open_run(path) as reader:  # as in a notebook
+        for event in _rounds(events):
+            shutil.copy(path, copy)
+            with open_run(copy) as store:
+                assert store.rounds == event.number + 1
+                assert len(store.load_network().eqs) == event.eqs
+        assert reader.summary().complete.stopped_by.name == "NOTHING_LEFT"
+        shutil.copy(path, copy)
+    assert load_run(copy).summary.complete.stopped_by.name == "NOTHING_LEFT"
+
+
+def test_a_file_without_its_log_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    for size in (0, 4096):
+        connection = sqlite3.connect(path)
+        if size:
+            connection.execute("PRAGMA journal_mode=WAL")
+        connection.close()
+        assert path.stat().st_size == size
+        for writing in (False, True):
+            with pytest.raises(InputError, match=r"it holds no run.*without run-wal"):
+                Store.open(path, writing=writing)
+        path.unlink()
+
+
+def test_a_copy_where_nothing_can_be_written_is_read(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        events = _rounds(_run(tmp_path / "run"))
+        next(events)
+        copy = Path(shutil.copy(tmp_path / "run", name))
+        Path(name).chmod(0o555)
+        was = os.geteuid()
+        if was == 0:
+            os.seteuid(65534)
+        try:
+            with open_run(copy) as store:
+                assert store.rounds == 1
+        finally:
+            os.seteuid(was)
+            Path(name).chmod(0o755)
+
+
+# -- where it was ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fate", ["moved", "deleted", "folder", "replaced"])
+def test_a_file_that_is_lost_while_the_run_goes_on_stops_it(
+    tmp_path: Path, whole: Path, fate: str
+) -> None:
+    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
+    folder.mkdir()
+    path = folder / "run"
+    events = _run(path)
+    done = 0
+    for event in events:
+        done += isinstance(event, TaskDone)
+        if done == 10:
+            break
+    if fate == "deleted":
+        path.unlink()
+    elif fate == "folder":
+        shutil.rmtree(folder)
+    else:
+        path.rename(elsewhere)
+    if fate == "replaced":
+        shutil.copy(whole, path)
+    what = "was replaced by another file" if fate == "replaced" else "was moved or deleted"
+    with pytest.raises(StoreError, match=f"run file .*run {what} while the run was going on"):
+        next(events)
+    if fate == "replaced":
+        assert snapshot(path) == snapshot(whole)
+    if elsewhere.exists():
+        with open_run(elsewhere) as store:
+            assert len(store.results(1)) + len(store.results(0)) > 0
+            assert sum(store.summary().gradients.values()) > 100
+        assert _resumed(elsewhere) == snapshot(whole)
+    assert not list(tmp_path.rglob("run-*"))
+
+
+def test_a_run_that_cannot_start_deletes_no_other_file(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS)
+    (tmp_path / "run").unlink()
+    (tmp_path / "run").write_text("precious")
+    store.discard()
+    assert (tmp_path / "run").read_text() == "precious"
+
+
+# -- one writer ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["symlink", "folder", "hard link", "moved"])
+def test_one_writer_whatever_the_file_is_called(tmp_path: Path, way: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path, other = folder / "run", tmp_path / "other"
+    with Store.create(path, MOLECULE, structure(0), SETTINGS) as store:
+        if way == "symlink":
+            other.symlink_to(path)
+        elif way == "folder":
+            (tmp_path / "link").symlink_to(folder)
+            other = tmp_path / "link" / "run"
+        elif way == "hard link":
+            os.link(path, other)
+        else:
+            path.rename(other)
+        assert _refused(other)
+        with open_run(other) as reader:
+            assert reader.molecule == MOLECULE
+        if way in ("symlink", "folder"):  # SQLite's own files are where it expects them
+            store.plan_round(Plan(1, None, (Item("EQ0", 1),)))
+            with open_run(other) as reader:
+                assert reader.plan() is not None
+    if way == "hard link":
+        with pytest.raises(InputError, match=r"only name.*2.*copy"):
+            Store.open(other, writing=True)
+        path.unlink()
+    Store.open(other, writing=True).close()
+    assert not [*tmp_path.rglob("*-lock"), *tmp_path.rglob("*-wal")]
+
+
+def test_a_run_goes_through_a_link_to_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "folder" / "run")
+    Store.create(link, MOLECULE, structure(0), SETTINGS).close()
+    assert link.is_symlink()
+    assert [file.name for file in (tmp_path / "folder").iterdir()] == ["run"]
+
+
+# -- other file systems ----------------------------------------------------------------------
+
+MOUNTS = """\
+22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+30 22 0:26 / /home rw - nfs4 server:/home rw
+31 30 254:1 / /home/me/local rw - xfs /dev/vdb rw
+32 22 0:40 / /mnt/with\\040space rw shared:7 - fuse.sshfs me@host: rw
+33 22 8:17 / /mnt/stick rw - fuseblk /dev/sdb1 rw
+34 22 0:41 / /mnt/first rw - cifs //server/first rw
+35 22 254:2 / /mnt/first rw - ext4 /dev/vdc rw
+36 22 0:42 / /mnt/vm rw - vboxsf shared rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "shared"),
+    [
+        ("/tmp/run.db", False),
+        ("/home/me/run.db", True),
+        ("/homestead/run.db", False),
+        ("/home/me/local/run.db", False),
+        ("/mnt/with space/run.db", True),
+        ("/mnt/stick/run.db", False),
+        ("/mnt/first/run.db", False),
+        ("/mnt/vm/a/run.db", True),
+    ],
+)
+def test_which_file_systems_machines_share(tmp_path: Path, path: str, shared: bool) -> None:
+    (tmp_path / "mounts").write_text(MOUNTS)
+    assert is_shared(Path(path), tmp_path / "mounts") is shared
+    assert not is_shared(Path(path), tmp_path / "nothing")
+
+
+def test_on_a_shared_file_system_nothing_needs_shared_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run"
+    # It came from elsewhere, with what was not yet in the file in its log.
+    before = _run(path)
+    for event in before:
+        if isinstance(event, RoundDone) and event.number == 1:
+            break
+    next(before)
+    next(before)
+    here = tmp_path / "here"
+    here.mkdir()
+    for name in ("run", "run-wal"):
+        shutil.copy(tmp_path / name, here)
+    before.close()  # type: ignore[attr-defined]
+    list(resume(path, max_trials=20, executor=SerialExecutor(ToyBench())))
+    expected, path = snapshot(path), here / "run"
+    for module in ("database", "lock"):
+        monkeypatch.setattr(f"networks.{module}.is_shared", lambda path: True)
+    beside = set()
+    for _ in resume(path, max_trials=20, executor=SerialExecutor(ToyBench())):
+        beside |= {file.name for file in here.iterdir()}
+        if len(beside) < 3:
+            with open_run(path) as reader:
+                assert reader.rounds >= 2
+    assert beside <= {"run", "run-lock", "run-journal"}
+    assert snapshot(path) == expected
+
+
+# -- damage ----------------------------------------------------------------------------------
+
+
+def _tables(path: Path) -> dict[str, list[str]]:
+    """The columns of each table that has rows."""
+    with sqlite3.connect(path) as connection:
+        names = [
+            r[0] for r in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
+        ]
+        tables = {
+            name: [r[1] for r in connection.execute(f"PRAGMA table_info({name})")]
+            for name in names
+            if connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+        }
+    connection.close()
+    return tables
+
+
+def _read_all(path: Path) -> None:
+    """Read everything there is."""
+    load_run(path)
+    with open_run(path) as store:
+        store.results(store.rounds)
+        list(store.labels())
+        store.models()
+
+
+def _said_of(path: Path) -> str | None:
+    """What is said of a damaged file; None if it is read."""
+    try:
+        _read_all(path)
+    except AfirError as error:
+        return str(error)
+    return None
+
+
+def _altered(path: Path, copy: Path, *statements: str) -> None:
+    shutil.copy(path, copy)
+    connection = sqlite3.connect(copy)
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+@pytest.fixture(scope="module")
+def halfway(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run in the midst of a round."""
+    path = tmp_path_factory.mktemp("halfway") / "run"
+    events = _run(path)
+    for event in events:
+        if isinstance(event, RoundDone) and event.number == 6:
+            break
+    for _ in range(8):
+        next(events)
+    events.close()  # type: ignore[attr-defined]
+    return path
+
+
+def test_a_value_that_changed_is_noticed_in_every_column(halfway: Path, tmp_path: Path) -> None:
+    tables = _tables(halfway)
+    assert set(tables) >= {"run", "eqs", "tss", "dcs", "trials", "rounds", "dismissed", "results"}
+    copy = tmp_path / "copy"
+    for table, columns in tables.items():
+        for column in columns:
+            if column == "schema_version":
+                continue
+            other = 1 if column in ("crossed", "anything_left") else 1001
+            value = f"""CASE typeof("{column}")
+                WHEN 'integer' THEN {other} - "{column}"
+                WHEN 'real' THEN "{column}" * 1.00000001 + 1e-9
+                WHEN 'blob' THEN zeroblob(length("{column}"))
+                WHEN 'text' THEN "{column}" || ' ' ELSE 'x' END"""
+            last = f"rowid = (SELECT max(rowid) FROM {table})"
+            _altered(halfway, copy, f'UPDATE {table} SET "{column}" = {value} WHERE {last}')
+            with pytest.raises(StoreError, match="copy is damaged"):
+                _read_all(copy)
+            if column == "number":  # SQLite keeps them whole
+                continue
+            _altered(halfway, copy, f"UPDATE {table} SET \"{column}\" = x'80ff' WHERE {last}")
+            if column not in ("crossed", "anything_left"):  # where it is as good as yes
+                with pytest.raises(StoreError, match="copy is damaged"):
+                    _read_all(copy)
+            text = f"UPDATE {table} SET \"{column}\" = CAST(x'80ff' AS TEXT) WHERE {last}"
+            _altered(halfway, copy, text)
+            with pytest.raises(AfirError, match=r"copy .*go back to a copy of it"):
+                _read_all(copy)
+
+
+def test_a_row_that_vanished_is_noticed(halfway: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    for table in _tables(halfway):
+        _altered(
+            halfway, copy, f"DELETE FROM {table} WHERE rowid = (SELECT max(rowid) FROM {table})"
+        )
+        with pytest.raises(AfirError, match=r"copy (is damaged|must be a run)"):
+            _read_all(copy)
+
+
+def test_damage_anywhere_is_noticed_or_does_no_harm(halfway: Path, tmp_path: Path) -> None:
+    content, copy = halfway.read_bytes(), tmp_path / "copy"
+    expected = snapshot(halfway)
+    rng = np.random.default_rng(6)
+    noticed = 0
+    for case in range(150):
+        damaged = bytearray(content)
+        at = int(rng.integers(len(content)))
+        if case % 3 == 0:
+            damaged[at] ^= 1 << int(rng.integers(8))
+        elif case % 3 == 1:
+            # Where there is most to go wrong: the heads of pages.
+            at = 4096 * int(rng.integers(len(content) // 4096)) + int(rng.integers(40))
+            damaged[at] ^= 1 << int(rng.integers(8))
+        elif case % 2:
+            del damaged[at:]
+        else:
+            damaged[at : at + 200] = rng.bytes(len(damaged[at : at + 200]))
+        copy.write_bytes(damaged)
+        said = _said_of(copy)
+        if said is None:
+            assert snapshot(copy) == expected
+        else:
+            assert "copy" in said
+            assert "\n" not in said
+            noticed += 1
+        for left in tmp_path.glob("copy-*"):
+            left.unlink()
+    assert noticed > 50
+
+
+def test_a_copy_over_what_was_killed_is_noticed(halfway: Path, tmp_path: Path, whole: Path) -> None:
+    """What the killed run had not yet in its file would be laid over the copy."""
+    path = tmp_path / "run"
+
+    def begin() -> None:
+        events = _run(path)
+        for event in events:
+            if isinstance(event, RoundDone) and event.number == 1:
+                break
+        next(events)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert _in_a_child(begin) == -signal.SIGKILL
+    shutil.copy(whole, path)
+    assert (tmp_path / "run-wal").stat().st_size
+    with pytest.raises(AfirError, match=r"run (is damaged|must be).*without the run-wal"):
+        _read_all(path)
+
+
+@pytest.mark.parametrize("shape", ["(1000000000000, 3)", "(3, -3)", "(99999999999999999999,)"])
+def test_no_memory_is_asked_for_what_a_header_says(shape: str) -> None:
+    blob = pack(np.ones((2, 3)))
+    head = blob[:-48].rstrip(b" \n").replace(b"(2, 3)", shape.encode())
+    forged = head.ljust(len(blob) - 49)[: len(blob) - 49] + b"\n" + blob[-48:]
+    with pytest.raises(ValueError, match="stored array must hold"):
+        unpack(forged)
+
+
+# -- names, disks, and what is told ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", [":memory:", "file:run?mode=memory", "run.db-wal", "run.db-journal"]
+)
+def test_names_that_mean_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.xyz").write_text("2\n\nH 0 0 0\nH 0 0 0.74\n")
+    assert main(["explore", "in.xyz", "-o", name]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error: the run file must")
+    assert [file.name for file in tmp_path.iterdir()] == ["in.xyz"]
+
+
+@pytest.mark.parametrize("name", ["run?mode=memory", "run%41", "a#b", " run", "run'"])
+def test_names_that_mean_nothing_else(tmp_path: Path, name: str) -> None:
+    Store.create(tmp_path / name, MOLECULE, structure(0), SETTINGS).close()
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    open_run(tmp_path / name).close()
+
+
+def test_a_disk_that_is_full_when_a_round_ends_costs_nothing(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The round is in the log; that it cannot be brought into the file now stops nothing."""
+    settle = Database.settle
+
+    def limited(self: Database) -> None:
+        with self._engine.connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+            settle(self)
+            connection.exec_driver_sql("PRAGMA max_page_count=1000000")
+
+    monkeypatch.setattr(Database, "settle", limited)
+    list(_run(tmp_path / "run"))
+    assert snapshot(tmp_path / "run") == snapshot(whole)
+
+
+def test_what_is_done_of_a_round_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run.db"
+    events = _run(path)
+    pushed = 0
+    for event in events:
+        pushed += isinstance(event, TaskDone) and event.kind == "push"
+        if pushed == 3:
+            break
+    assert main(["show", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "0 trials and 3 of a round that is not finished, " in out
+    assert f"process {os.getpid()} is going on with it." in out
+    events.close()  # type: ignore[attr-defined]
+    assert main(["show", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "0 trials and 3 of a round that is not finished, " in out
+    assert "s; it was interrupted." in out
+    shutil.copy(write_run(tmp_path / "other.db"), path)
+    assert main(["show", str(path)]) == 0
+    assert "1 trial, " in capsys.readouterr().out
