@@ -128,7 +128,7 @@ class Correction:
                     positions=data.positions,
                     energies=data.energies,
                     gradients=data.gradients,
-                    digest=np.array(_digest(about, arrays)),
+                    digest=np.array(digest(about, arrays)),
                 )
         except OSError as error:
             raise InputError(f"`{path}` must be a file that can be written: {error}") from error
@@ -176,12 +176,13 @@ def load_correction(path: Path) -> Correction:
         raise InputError(
             f"{path} must be a correction by a Gaussian process: {type(error).__name__}: {error}"
         ) from error
-    if known != _digest(about, arrays):
+    if known != digest(about, arrays):
         raise InputError(f"{path} must be as it was written, its checksum is wrong; make it anew")
     return result
 
 
-def _digest(about: str, arrays: Sequence[NDArray[np.float64]]) -> str:
+def digest(about: str, arrays: Sequence[NDArray[np.float64]]) -> str:
+    """A checksum of all that a correction is made of."""
     result = hashlib.sha256(about.encode())
     for array in arrays:
         result.update(f"{array.dtype} {array.shape}".encode())
