@@ -231,7 +231,7 @@ def surface_names() -> tuple[str, ...]:
     return tuple(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
 
 
-def load_surface(name: str, molecule: Molecule, **options: Any) -> Surface:
+def load_surface(name: str, molecule: Molecule, /, **options: Any) -> Surface:
     """Build a registered surface for a molecule.
 
     Parameters

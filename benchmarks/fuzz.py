@@ -24,7 +24,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -32,7 +32,7 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from fuzz_cases import KINDS, Case, case_of
+from fuzz_cases import KINDS, Case, case_of, kind_of
 from fuzz_material import Material, make_material
 from table import print_table
 
@@ -40,6 +40,7 @@ from afir.cli import main as afir
 
 CODES = (0, 1, 2, 130, 143)
 MEMORY = 3 << 30  # bytes of addresses
+MEMORY_USED = 3 << 29  # bytes; half a GB are there before a case begins
 LARGEST_FILE = 200 << 20
 SECONDS = 60.0
 TRACEBACK = "Traceback (most recent call last)"
@@ -67,6 +68,10 @@ class End:
         Files that are not as they were given.
     late
         Whether it had to be stopped.
+    seconds
+        Of CPU.
+    memory
+        Bytes at most.
     """
 
     code: int
@@ -74,6 +79,8 @@ class End:
     err: str
     changed: tuple[str, ...] = ()
     late: bool = False
+    seconds: float = 0.0
+    memory: int = 0
 
 
 def fault(end: End) -> str:
@@ -90,6 +97,8 @@ def fault(end: End) -> str:
         return "ended with code 2 and no sentence"
     if end.code == 1 and not (end.out + end.err).strip():
         return "ended with code 1 and said nothing"
+    if end.memory > MEMORY_USED:
+        return "took too much memory"
     if control := CONTROL.search(end.out + end.err):
         return f"printed the control character {control[0]!r}"
     if end.changed:
@@ -118,7 +127,7 @@ def run_case(case: Case, folder: Path, *, separate: bool = False, seconds: float
             pid = in_child(
                 lambda: afir(list(case.arguments)), folder, (out.fileno(), err.fileno()), seconds
             )
-        status, late = _wait(pid, seconds)
+        status, used, late = _wait(pid, seconds)
         out.seek(0)
         err.seek(0)
         said = [stream.read().decode("utf-8", "replace") for stream in (out, err)]
@@ -127,7 +136,14 @@ def run_case(case: Case, folder: Path, *, separate: bool = False, seconds: float
         for name, data in case.files.items()
         if name not in case.may_change and _content(folder / name) != data
     )
-    return End(os.waitstatus_to_exitcode(status), said[0], said[1], changed, late)
+    return End(
+        os.waitstatus_to_exitcode(status),
+        *said,
+        changed,
+        late,
+        used.ru_utime + used.ru_stime,
+        used.ru_maxrss << 10,
+    )
 
 
 def in_child(
@@ -156,7 +172,7 @@ def in_child(
 
 def _subprocess(case: Case, folder: Path, out: int, err: int) -> int:
     """Start the command as a user would, without limits of memory; its number."""
-    names = [os.fsencode(argument).replace(b"\0", b"") for argument in case.arguments]
+    names = [argument.encode("utf-8", "surrogateescape") for argument in case.arguments]
     path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
     started = subprocess.Popen(
         [sys.executable, "-m", "afir.cli", *names],
@@ -182,17 +198,17 @@ def _limit(seconds: float) -> None:
         resource.setrlimit(what, (value, value))
 
 
-def _wait(pid: int, seconds: float) -> tuple[int, bool]:
-    """The status of a child, and whether it was too late and has been killed."""
+def _wait(pid: int, seconds: float) -> tuple[int, resource.struct_rusage, bool]:
+    """The status of a child, what it used, and whether it was too late and has been killed."""
     end, pause = time.monotonic() + seconds, 0.002
     while time.monotonic() < end:
-        done, status = os.waitpid(pid, os.WNOHANG)
+        done, status, used = os.wait4(pid, os.WNOHANG)
         if done:
-            return status, False
+            return status, used, False
         time.sleep(pause)
         pause = min(1.5 * pause, 0.1)
     os.killpg(pid, signal.SIGKILL)
-    return os.waitpid(pid, 0)[1], True
+    return *os.wait4(pid, 0)[1:], True
 
 
 def _content(path: Path) -> bytes | None:
@@ -222,21 +238,20 @@ def tell_one(number: int, seed: int, material: Material, seconds: float) -> bool
     print(f"{kind}: afir {' '.join(map(repr, case.arguments))}")
     for name, data in case.files.items():
         print(f"{name}, {len(data)} bytes: {data[:2000]!r}")
-    print(f"code {end.code}\n--- stdout\n{end.out!r}\n--- stderr\n{end.err}")
+    print(f"code {end.code}, {end.seconds:.1f} s of CPU, {end.memory >> 20} MB")
+    print(f"--- stdout\n{end.out!r}\n--- stderr\n{end.err}")
     print(f"fault: {fault(end) or 'none'}")
     return bool(fault(end))
 
 
-def tell_all(numbers: range, seed: int, material: Material, seconds: float) -> bool:
+def tell_all(numbers: Sequence[int], seed: int, material: Material, seconds: float) -> bool:
     """Run cases and print tables of what happened; whether one failed."""
     ends: dict[str, Counter[str]] = defaultdict(Counter)
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = defaultdict(float)
     failures: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number in numbers:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         kind, _, end = try_case(number, seed, material, seconds)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent[kind] += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        spent[kind] += end.seconds
         what = fault(end)
         ends[kind]["failed" if what else "accepted" if end.code == 0 else "refused"] += 1
         if what:
@@ -244,7 +259,7 @@ def tell_all(numbers: range, seed: int, material: Material, seconds: float) -> b
                 print(f"case {number}, {kind}: {what}", file=sys.stderr, flush=True)
             failures[kind, what].append(number)
     rows = []
-    for kind in KINDS:
+    for kind in ends:
         counts = ends[kind]
         met = sum(1 for other, _ in failures if other == kind)
         shares = (counts[what] for what in ("accepted", "refused", "failed"))
@@ -261,6 +276,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=10_000, help="how many")
     parser.add_argument("--seed", type=int, default=0, help="another seed has other cases")
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), help="only what damages these")
     parser.add_argument("--case", type=int, help="only this one, with all that it prints")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="a case may take")
     asked = parser.parse_args()
@@ -269,7 +285,8 @@ def main() -> int:
         material = make_material(Path(folder))
     if asked.case is not None:
         return tell_one(asked.case, asked.seed, material, asked.seconds)
-    return tell_all(range(asked.cases), asked.seed, material, asked.seconds)
+    numbers = [n for n in range(asked.cases) if kind_of(n) in (asked.kinds or KINDS)]
+    return tell_all(numbers, asked.seed, material, asked.seconds)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from itertools import permutations, product
 from math import factorial, prod
 from pathlib import Path
 from typing import Any, final
-from zipfile import is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +26,11 @@ from afir.errors import InputError
 from afir.gaussian import GaussianProcess
 from afir.geometry import far_apart
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation, Surface, is_expensive, load_surface
+from afir.surface import Evaluation, Surface, is_expensive
 from afir.surfaces.series import added, as_batch, at_once
 from mlpot.dataset import Dataset
-from mlpot.packages import check_file
+from mlpot.packages import check_file, is_plain_archive
+from mlpot.surface import base_surface
 
 FORMAT = "afir process 1"
 """First entry of every file; another number is another layout."""
@@ -143,7 +143,7 @@ def load_correction(path: Path) -> Correction:
         If there is no such file, it is something else, or it was changed since it was written.
     """
     check_file(path)
-    if not is_zipfile(path):  # as numpy writes arrays that have names
+    if not is_plain_archive(path):  # as numpy writes arrays that have names
         raise InputError(
             f"{path} must be a correction by a Gaussian process, as a run that learns leaves it"
         )
@@ -157,14 +157,23 @@ def load_correction(path: Path) -> Correction:
             raise ValueError(f"its format is {what['format']}, not {FORMAT}")
         molecule = Molecule(tuple(what["numbers"]), what["charge"], what["multiplicity"])
         positions, energies, gradients = arrays
+        if not suits(molecule):
+            raise ValueError(f"it is of {molecule.formula}, which has too many like atoms for one")
         count = len(energies)
         shape = (count, molecule.n_atoms, 3)
-        if not count or (positions.shape, gradients.shape) != (shape, shape):
-            raise ValueError(f"its arrays must be {shape}, got {positions.shape}")
+        shapes = [array.shape for array in arrays]
+        if not count or shapes != [shape, (count,), shape]:
+            raise ValueError(f"its arrays must be {shape}, ({count},) and {shape}, got {shapes}")
+        if any(array.dtype != np.float64 for array in arrays):
+            raise ValueError("its arrays must hold numbers of double precision")
+        if energies.size + gradients.size > MOST_NUMBERS:
+            raise ValueError(f"it must hold {MOST_NUMBERS} energies and derivatives at most")
         if not all(np.isfinite(array).all() for array in arrays):
             raise ValueError("it holds numbers that are not finite")
         nothing = ("",) * count
-        data = Dataset(molecule, positions, energies, gradients, nothing, nothing, what["target"])
+        data = Dataset(
+            molecule, positions, energies, gradients, nothing, nothing, str(what["target"])
+        )
         result = Correction(str(what["base"]), dict(what["base_options"]), data)
     except KeyError as error:
         raise InputError(
@@ -227,7 +236,7 @@ def gaussian(molecule: Molecule, *, argument: str) -> GaussianSurface:
             f"the correction {argument} must be one of {molecule.name} with its atoms in this "
             f"order, it is one of {known.name}"
         )
-    below = load_surface(correction.base, molecule, **correction.base_options)
+    below = base_surface(argument, correction.base, molecule, correction.base_options)
     return GaussianSurface(below, correction.process())
 
 

@@ -5,10 +5,10 @@ Loading this module loads no torch: that is done when a surface is built.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,9 +99,31 @@ def delta(
     about = potential.description
     if not about.base:
         raise InputError(f"the potential {argument} corrects no surface: use learned:{argument}")
-    return LearnedSurface(
-        molecule, potential, load_surface(about.base, molecule, **about.base_options)
-    )
+    base = base_surface(argument, about.base, molecule, about.base_options)
+    return LearnedSurface(molecule, potential, base)
+
+
+def base_surface(model: str, name: str, molecule: Molecule, options: Mapping[str, Any]) -> Surface:
+    """What a model corrects.
+
+    Parameters
+    ----------
+    model
+        The file of the model, for the message.
+    name, options
+        Of the surface, as the model has them.
+    molecule
+        The molecule.
+
+    Raises
+    ------
+    InputError
+        If there is no such surface, or it is in the end the one that is corrected.
+    """
+    try:
+        return load_surface(name, molecule, **options)
+    except RecursionError:
+        raise InputError(f"the model {model} must correct another surface, got itself") from None
 
 
 def _load(argument: str, device: str, dtype: str) -> Potential:

@@ -139,9 +139,7 @@ def test_a_file_that_makes_no_sense_is_refused(
     with np.load(model) as content:
         held = dict(content) | {name: value}
     held["digest"] = np.array(
-        process.digest(
-            str(held["about"]), (held["positions"], held["energies"], held["gradients"])
-        )
+        process.digest(str(held["about"]), (held["positions"], held["energies"], held["gradients"]))
     )
     changed = tmp_path / "changed.model"
     with changed.open("wb") as stream:
