@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable
+from functools import cache
 from random import Random
 
 PAGE = 4096
@@ -130,6 +131,7 @@ def _mangled_word(word: str, rng: Random) -> str:
     return word[:place] + rng.choice("0123456789-+.eE,;:\"'{}[]()=HCOQX\t ") + word[place + 1 :]
 
 
+@cache
 def bomb(size: int) -> bytes:
     """A deflated stream of so many zeros, a thousandth of them long."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)

@@ -11,6 +11,7 @@ import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -121,13 +122,9 @@ def structure_case(rng: Random, material: Material) -> Case:
 
 def option_case(rng: Random, material: Material) -> Case:
     """Any command with any of its options, of sense or without."""
-    commands = build().commands
-    name = rng.choice(sorted(commands))
-    options = [
-        parameter
-        for parameter in commands[name].params
-        if isinstance(parameter, click.Option) and parameter.name not in ("help", "verbose")
-    ]
+    known = _options()
+    name = rng.choice(sorted(known))
+    options = known[name]
     arguments = [name, *_inputs(name, rng), *LIMITS.get(name, ())]
     for option in rng.choices(options, k=rng.randint(1, 3)) if options else ():
         flag = rng.choice([*option.opts, *option.secondary_opts])
@@ -376,9 +373,28 @@ def _value(option: click.Option, rng: Random) -> str:
     return nasty(rng)
 
 
+@cache
+def _options() -> dict[str, list[click.Option]]:
+    """The options of each command."""
+    return {
+        name: [
+            parameter
+            for parameter in command.params
+            if isinstance(parameter, click.Option) and parameter.name not in ("help", "verbose")
+        ]
+        for name, command in build().commands.items()
+    }
+
+
+@cache
+def _surface_options() -> list[str]:
+    return [item["name"] for entry in surface_catalogue() for item in entry.options]
+
+
 def _key_value(rng: Random) -> str:
-    known = [item["name"] for entry in surface_catalogue() for item in entry.options]
-    key = rng.choice([*known, "temperature", "argument", "molecule", "self", nasty(rng)])
+    key = rng.choice(
+        [*_surface_options(), "temperature", "argument", "molecule", "self", nasty(rng)]
+    )
     value = nasty(rng) if rng.random() < 0.6 else _json(rng, 3)
     return rng.choice((f"{key}={value}",) * 8 + (key, f"={value}", f"{key}=={value}"))
 

@@ -117,7 +117,10 @@ def read_dataset(path: Path) -> Dataset:
                 "another than frame 0"
             )
         try:
-            energies.append(float(atoms.get_potential_energy()))
+            energy = atoms.get_potential_energy()
+            if isinstance(energy, bool | np.bool_):
+                raise TypeError(f"energy must be a number, got {energy}")
+            energies.append(float(energy))
             gradients.append(-np.asarray(atoms.get_forces(), dtype=np.float64))
         # The last two are of text where a number should be.
         except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
