@@ -116,17 +116,26 @@ def tail(text: str) -> str:
     return f"{said} ({':'.join(places[-1])})" if places else said
 
 
-def run_case(case: Case, folder: Path, *, separate: bool = False, seconds: float = SECONDS) -> End:
-    """Run a command in a new, empty folder with the files of its case."""
+def run_case(
+    case: Case,
+    folder: Path,
+    *,
+    seconds: float = SECONDS,
+    separate: bool = False,
+    program: Callable[[Sequence[str]], int] = afir,
+) -> End:
+    """Run a command in an empty folder with the files of its case.
+
+    Where it is not run in a process of its own, `program` is what runs it.
+    """
     for name, data in case.files.items():
         (folder / name).write_bytes(data)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         if separate:
             pid = _subprocess(case, folder, out.fileno(), err.fileno())
         else:
-            pid = in_child(
-                lambda: afir(list(case.arguments)), folder, (out.fileno(), err.fileno()), seconds
-            )
+            streams = (out.fileno(), err.fileno())
+            pid = in_child(lambda: program(case.arguments), folder, streams, seconds)
         status, used, late = _wait(pid, seconds)
         out.seek(0)
         err.seek(0)
