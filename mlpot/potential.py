@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ from mlpot.packages import check_file, is_plain_archive
 
 FORMAT = "afir potential 1"
 """First entry of every file; another number is another layout."""
+
+_FORMULA = re.compile(r"([A-Z][a-z]?[0-9]*)+")
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,8 @@ class Description:
         for name in ("charge", "multiplicity"):
             if type(getattr(self, name)) is not int:
                 raise TypeError(f"`{name}` must be a whole number, got {getattr(self, name)!r}")
-        if not all(isinstance(formula, str) for formula in self.formulas):
-            raise TypeError(f"`formulas` must be text, got {self.formulas!r}")
+        if not all(_FORMULA.fullmatch(formula) for formula in self.formulas):
+            raise ValueError(f"`formulas` must be formulas of molecules, got {self.formulas!r}")
         if not self.limit > 0.0:
             raise ValueError(f"`limit` must be a positive number, got {self.limit!r}")
         for value in (self.scale, self.calibration, *self.references.values()):

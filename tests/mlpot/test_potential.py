@@ -139,6 +139,8 @@ def test_a_file_with_other_things_in_it_is_refused(
         ("references", {"1": 1e999}),
         ("references", []),
         ("formulas", [3]),
+        ("formulas", "\x1b[31m"),
+        ("formulas", ["CH2O", "\x1b[31m"]),
         ("notes", "x"),
         ("architecture", {"features": 10**9}),
         ("architecture", {"features": True}),
