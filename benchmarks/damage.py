@@ -132,9 +132,9 @@ def _mangled_word(word: str, rng: Random) -> str:
 
 
 @cache
-def bomb(size: int) -> bytes:
-    """A deflated stream of so many zeros, a thousandth of them long."""
+def bomb(head: bytes, size: int) -> bytes:
+    """A deflated stream of these bytes and so many zeros, a thousandth of them long."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     block = bytes(1 << 20)
-    parts = [packer.compress(block) for _ in range(size >> 20)]
+    parts = [packer.compress(head), *(packer.compress(block) for _ in range(size >> 20))]
     return b"".join([*parts, packer.flush()])

@@ -63,6 +63,7 @@ VALUES: tuple[object, ...] = (
     None, True, 0, 1, -1, 1.5, 1e308, float("nan"), float("inf"), 10**30, "", "x", "gfn2", [], [1],
     [1, 1, 1], {}, {"x": 1}, "\x1b[31m", "lennard-jones", [["x"]], "delta:delta.model",
 )  # fmt: skip
+BOMB = 2 << 30  # bytes; a case may have a little more, so that it is seen when they are taken
 LIMITS = {
     "explore": ("--max-trials", "2", "--effort", "quick", "--max-seconds", "20"),
     "resume": ("--max-trials", "6", "--max-seconds", "20"),
@@ -272,12 +273,15 @@ def _mangled_json(text: str, rng: Random) -> str:
 
 
 def bombed(data: bytes, rng: Random) -> bytes:
-    """A model, a member of which unpacks to gigabytes; what it says of its size may be a lie."""
+    """A model, a member of which unpacks to 2 GB; what it says of its size may be a lie."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {info.filename: archive.read(info) for info in archive.infolist()}
     victim = rng.choice(sorted(members))
-    size, packed = 6 << 30, bomb(1 << 30)
-    said = rng.choice((size, 100, len(members[victim]), 0xFFFFFFFF))
+    header = io.BytesIO()
+    shape = {"descr": "<f8", "fortran_order": False, "shape": (BOMB // 8,)}
+    np.lib.format.write_array_header_1_0(header, shape)
+    packed = bomb(header.getvalue() if victim.endswith(".npy") else b"", BOMB)
+    said = rng.choice((BOMB, BOMB, 100, len(members[victim]), 0xFFFFFFFF))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in members.items():
@@ -291,7 +295,7 @@ def bombed(data: bytes, rng: Random) -> bytes:
     for mark, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
         start = result.rindex(mark)
         result[start + place : start + place + 2] = struct.pack("<H", zipfile.ZIP_DEFLATED)
-        result[start + place + 14 : start + place + 18] = struct.pack("<I", said & 0xFFFFFFFF)
+        result[start + place + 14 : start + place + 18] = struct.pack("<I", said)
     return bytes(result)
 
 
