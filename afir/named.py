@@ -110,7 +110,10 @@ def load_base(
             f"{given.name} with {dict(given.options)}"
         )
     check_named(found, [given], where=where, how=how or as_options(found))
-    return load_surface(found.name, molecule, **found.options)
+    try:
+        return load_surface(found.name, molecule, **found.options)
+    except RecursionError:
+        raise InputError(f"{where} must correct another surface, got itself") from None
 
 
 def as_options(base: Named) -> list[str]:

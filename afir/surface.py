@@ -287,7 +287,7 @@ def _registered(base: str) -> EntryPoint:
     return min(points, key=lambda point: point.dist is None or point.dist.name != _OURS)
 
 
-def load_surface(name: str, molecule: Molecule, **options: Any) -> Surface:
+def load_surface(name: str, molecule: Molecule, /, **options: Any) -> Surface:
     """Build a registered surface for a molecule.
 
     One that runs code from outside (`is_foreign`) is computed in a process of its own, with a

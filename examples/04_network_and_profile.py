@@ -31,9 +31,11 @@ for name in ("04.graphml", "04.csv", "04.extxyz"):
 graph = run.network.graph
 print(f"{graph.number_of_nodes()} nodes, {graph.number_of_edges()} edges")
 
-# From the start to the structure found next, over the lowest barriers.
-route = lowest_route(run.network, "EQ0", "EQ1")
-height = (route.top - run.network.eqs["EQ0"].energy) / KJ_PER_MOL
+# From the start, which is the lowest, to the next above it, over the lowest barriers. Names go by
+# discovery, which rounding decides, so the energy says which structure is meant.
+first, second = sorted(run.network.eqs.values(), key=lambda eq: eq.energy)[:2]
+route = lowest_route(run.network, first.id, second.id)
+height = (route.top - first.energy) / KJ_PER_MOL
 print(f"{' – '.join(route.nodes)} through {', '.join(route.tss)}: {height:.1f} kJ/mol")
 save(network_figure(run, route), Path("04_network.svg"))
 save(profile_figure(run, route), Path("04_profile.svg"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -11,6 +10,10 @@ from afir.errors import InputError
 
 REPRESENTATIONS = ("painn", "schnet")
 """PaiNN (2102.03150) and SchNet (10.1063/1.5019779), as schnetpack builds them."""
+
+# Ten times what is in use: with the largest a network takes a GB, not all the memory there is.
+_BOUNDS = {"features": (2, 1024), "interactions": (1, 16), "radial": (2, 1024)}
+_FARTHEST = 1000.0  # Å
 
 
 @dataclass(frozen=True)
@@ -43,14 +46,17 @@ class Architecture:
                 f"`representation` must be one of {', '.join(REPRESENTATIONS)}, "
                 f"got {self.representation!r}"
             )
-        for name, least in (("features", 2), ("interactions", 1), ("radial", 2)):
+        for name, (least, most) in _BOUNDS.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            if type(value) is not int or not least <= value <= most:
                 raise InputError(
-                    f"`{name}` must be a whole number of {least} or more, got {value!r}"
+                    f"`{name}` must be a whole number from {least} to {most}, got {value!r}"
                 )
-        if not isinstance(self.cutoff, int | float) or not 0.0 < self.cutoff < math.inf:
-            raise InputError(f"`cutoff` must be a positive number of Å, got {self.cutoff!r}")
+        if type(self.cutoff) not in (int, float) or not 0.0 < self.cutoff <= _FARTHEST:
+            raise InputError(
+                f"`cutoff` must be a number of Å above 0 and up to {_FARTHEST:g}, "
+                f"got {self.cutoff!r}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; `from_dict` reads it back."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from zipfile import ZIP_STORED, ZipFile
 
 from afir.errors import InputError, MissingPackageError
 
@@ -30,6 +31,21 @@ def check_file(path: Path) -> None:
     """Raise InputError when there is no such file to read a potential or a correction from."""
     if not path.is_file():
         raise InputError(f"the model must be a file, got {path}, which is none")
+
+
+def is_plain_archive(path: Path) -> bool:
+    """Whether a file is a zip archive none of whose parts is packed.
+
+    Models are written like this. What is packed may unpack to any size, and so may parts that lie
+    on top of each other.
+    """
+    try:
+        with ZipFile(path) as archive:
+            parts = archive.infolist()
+    except Exception:  # a file from somewhere may break the reader in any way
+        return False
+    plain = all(part.compress_type == ZIP_STORED for part in parts)
+    return plain and sum(part.file_size for part in parts) <= path.stat().st_size
 
 
 def command() -> str:

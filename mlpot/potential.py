@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +19,12 @@ from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from mlpot.architecture import Architecture
 from mlpot.model import Committee
-from mlpot.packages import check_file
+from mlpot.packages import check_file, is_plain_archive
 
 FORMAT = "afir potential 1"
 """First entry of every file; another number is another layout."""
+
+_FORMULA = re.compile(r"([A-Z][a-z]?[0-9]*)+")
 
 
 @dataclass(frozen=True)
@@ -94,15 +98,38 @@ class Description:
             If it is something else.
         """
         try:
-            data = json.loads(text)
+            data = dict(json.loads(text))
             data["architecture"] = Architecture.from_dict(data["architecture"])
             data["references"] = {int(z): float(e) for z, e in data["references"].items()}
             data["formulas"] = tuple(data.get("formulas", ()))
             if data["limit"] is None:
                 data["limit"] = float("inf")
-            return cls(**data)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            for name in ("scale", "calibration", "limit"):
+                data[name] = float(data[name])
+            about = cls(**data)
+            about._check()
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise InputError(f"the description must be that of a potential: {error}") from error
+        return about
+
+    def _check(self) -> None:
+        """Raise TypeError or ValueError for values that mean nothing, as a file may hold them."""
+        for name in ("base", "target"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"`{name}` must be a name, got {getattr(self, name)!r}")
+        for name in ("base_options", "notes"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise TypeError(f"`{name}` must be a table, got {getattr(self, name)!r}")
+        for name in ("charge", "multiplicity"):
+            if type(getattr(self, name)) is not int:
+                raise TypeError(f"`{name}` must be a whole number, got {getattr(self, name)!r}")
+        if not all(_FORMULA.fullmatch(formula) for formula in self.formulas):
+            raise ValueError(f"`formulas` must be formulas of molecules, got {self.formulas!r}")
+        if not self.limit > 0.0:
+            raise ValueError(f"`limit` must be a positive number, got {self.limit!r}")
+        for value in (self.scale, self.calibration, *self.references.values()):
+            if not math.isfinite(value):
+                raise ValueError(f"its numbers must be finite, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -167,7 +194,8 @@ class Potential:
             self._networks = Committee(
                 description.architecture, self._states, place, getattr(torch, dtype)
             )
-        except (RuntimeError, KeyError) as error:
+        # Of weights from a file anything may be wrong: what is missing, shapes, types.
+        except (RuntimeError, KeyError, TypeError, AttributeError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"the weights must fit the architecture: {reason}") from error
 
@@ -270,23 +298,36 @@ def load_potential(path: Path, *, device: str = "cpu", dtype: str = "float32") -
     """
     check_file(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        text, states, known = _parts(path)
+        intact = known == digest(text, states)
     # A file from somewhere may break the reader in any way; weights_only runs none of its code.
     except Exception as error:
         raise InputError(
             f"{path} must be a potential of afir, as `afir train` writes it; it is something else "
             "or was cut off"
         ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f"{path} must be a potential of afir, got another file")
-    text, states = content.get("description"), content.get("states")
-    if (
-        not isinstance(text, str)
-        or not isinstance(states, list)
-        or content.get("digest") != digest(text, states)
-    ):
+    if not intact:
         raise InputError(f"{path} must be as it was written, its checksum is wrong; train it anew")
-    return Potential(Description.from_json(text), states, device=device, dtype=dtype)
+    try:
+        about = Description.from_json(text)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return Potential(about, states, device=device, dtype=dtype)
+
+
+def _parts(path: Path) -> tuple[str, list[dict[str, torch.Tensor]], str]:
+    """Description, weights and checksum in a file; raises anything where it holds none."""
+    if not is_plain_archive(path):
+        raise ValueError("it is no archive as torch writes it")
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if content["format"] != FORMAT:
+        raise ValueError(f"its format is {content['format']}, not {FORMAT}")
+    states = content["states"]
+    # A tensor may be a view that repeats the little that is stored as often as it likes.
+    size = sum(value.nbytes for state in states for value in state.values())
+    if size > path.stat().st_size:
+        raise ValueError("its weights are more than it stores")
+    return content["description"], states, content["digest"]
 
 
 def digest(description: str, states: Sequence[Mapping[str, torch.Tensor]]) -> str:

@@ -17,7 +17,6 @@ from itertools import permutations, product
 from math import factorial, prod
 from pathlib import Path
 from typing import Any, final
-from zipfile import is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +30,7 @@ from afir.named import Named, base_named, load_base
 from afir.surface import Evaluation, Surface, is_expensive
 from afir.surfaces.series import added, as_batch, at_once
 from mlpot.dataset import Dataset
-from mlpot.packages import check_file
+from mlpot.packages import check_file, is_plain_archive
 
 FORMAT = "afir process 1"
 """First entry of every file; another number is another layout."""
@@ -129,7 +128,7 @@ class Correction:
                     positions=data.positions,
                     energies=data.energies,
                     gradients=data.gradients,
-                    digest=np.array(_digest(about, arrays)),
+                    digest=np.array(digest(about, arrays)),
                 )
         except OSError as error:
             raise InputError(f"`{path}` must be a file that can be written: {error}") from error
@@ -144,7 +143,7 @@ def load_correction(path: Path) -> Correction:
         If there is no such file, it is something else, or it was changed since it was written.
     """
     check_file(path)
-    if not is_zipfile(path):  # as numpy writes arrays that have names
+    if not is_plain_archive(path):  # as numpy writes arrays that have names
         raise InputError(
             f"{path} must be a correction by a Gaussian process, as a run that learns leaves it"
         )
@@ -158,14 +157,23 @@ def load_correction(path: Path) -> Correction:
             raise ValueError(f"its format is {what['format']}, not {FORMAT}")
         molecule = Molecule(tuple(what["numbers"]), what["charge"], what["multiplicity"])
         positions, energies, gradients = arrays
+        if not suits(molecule):
+            raise ValueError(f"it is of {molecule.formula}, which has too many like atoms for one")
         count = len(energies)
         shape = (count, molecule.n_atoms, 3)
-        if not count or (positions.shape, gradients.shape) != (shape, shape):
-            raise ValueError(f"its arrays must be {shape}, got {positions.shape}")
+        shapes = [array.shape for array in arrays]
+        if not count or shapes != [shape, (count,), shape]:
+            raise ValueError(f"its arrays must be {shape}, ({count},) and {shape}, got {shapes}")
+        if any(array.dtype != np.float64 for array in arrays):
+            raise ValueError("its arrays must hold numbers of double precision")
+        if energies.size + gradients.size > MOST_NUMBERS:
+            raise ValueError(f"it must hold {MOST_NUMBERS} energies and derivatives at most")
         if not all(np.isfinite(array).all() for array in arrays):
             raise ValueError("it holds numbers that are not finite")
         nothing = ("",) * count
-        data = Dataset(molecule, positions, energies, gradients, nothing, nothing, what["target"])
+        data = Dataset(
+            molecule, positions, energies, gradients, nothing, nothing, str(what["target"])
+        )
         result = Correction(str(what["base"]), dict(what["base_options"]), data)
     except KeyError as error:
         raise InputError(
@@ -177,12 +185,13 @@ def load_correction(path: Path) -> Correction:
         raise InputError(
             f"{path} must be a correction by a Gaussian process: {type(error).__name__}: {error}"
         ) from error
-    if known != _digest(about, arrays):
+    if known != digest(about, arrays):
         raise InputError(f"{path} must be as it was written, its checksum is wrong; make it anew")
     return result
 
 
-def _digest(about: str, arrays: Sequence[NDArray[np.float64]]) -> str:
+def digest(about: str, arrays: Sequence[NDArray[np.float64]]) -> str:
+    """A checksum of all that a correction is made of."""
     result = hashlib.sha256(about.encode())
     for array in arrays:
         result.update(f"{array.dtype} {array.shape}".encode())

@@ -7,6 +7,7 @@ potentials, quantum-chemistry programs.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
@@ -60,16 +61,20 @@ def from_import_path(
         isinstance(options, dict) and all(isinstance(key, str) for key in options)
     ):
         raise InputError(f"`options` must be a table of named values, got {options!r}")
+    refusal = (
+        f"the surface 'ase' needs an ASE calculator or a function that makes one, got {argument!r}"
+    )
+    if module_name.partition(".")[0] in sys.stdlib_module_names:
+        raise InputError(f"{refusal}, which is of Python itself")
     try:
         kind = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(
             f"the surface 'ase' finds no ASE calculator at {argument!r}: {error}"
         ) from error
-    if not callable(kind):
-        raise InputError(
-            f"the surface 'ase' needs a class or a function, got {argument!r}, which is {kind!r}"
-        )
+    # Models and runs of others name surfaces, too: nothing is called that cannot be meant.
+    if not callable(kind) or (isinstance(kind, type) and not issubclass(kind, BaseCalculator)):
+        raise InputError(f"{refusal}, which is {kind!r}")
     try:
         calculator = kind(**(options or {}))
     # A constructor of somebody else's may raise anything; all of it is about the options.

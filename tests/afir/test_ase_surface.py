@@ -109,6 +109,13 @@ def test_a_calculator_is_reset_between_owners() -> None:
     assert resets == [1, 0, 1, 0, 1, 1, 1, 2]
 
 
+class Maker:
+    """No calculator, but a folder."""
+
+    def __init__(self, path: str) -> None:
+        Path(path).mkdir()
+
+
 def test_a_calculator_must_be_one_and_give_forces() -> None:
     with pytest.raises(InputError, match="`calculator` must be an ASE calculator, got str"):
         AseSurface(H2CO, "EMT")  # type: ignore[arg-type]
@@ -127,8 +134,12 @@ def test_a_calculator_must_be_one_and_give_forces() -> None:
         (".EMT", None, "needs the import path of an ASE calculator"),
         ("no.such.module.EMT", None, "No module named 'no'"),
         ("ase.calculators.emt.NoSuch", None, "has no attribute 'NoSuch'"),
-        ("ase.calculators.emt.parameters", None, "needs a class or a function"),
-        ("ase.Atoms", None, "must be an ASE calculator, got Atoms"),
+        ("ase.calculators.emt.parameters", None, "needs an ASE calculator or a function"),
+        (
+            "ase.Atoms",
+            None,
+            "function that makes one, got 'ase.Atoms'",
+        ),
         ("ase.calculators.lj.LennardJones", {"smooth": {}, 3: 4}, "must be a table of named"),
         ("ase.calculators.emt.EMT", [1], "`options` must be a table of named values"),
         ("ase.calculators.tip3p.TIP3P", {"a": 1}, "`options` must be what .* takes"),
@@ -137,6 +148,24 @@ def test_a_calculator_must_be_one_and_give_forces() -> None:
 def test_an_import_path_that_does_not_work(argument: str, options: Any, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         from_import_path(H2CO, argument=argument, options=options)
+
+
+@pytest.mark.parametrize(
+    ("argument", "options"),
+    [
+        ("os.mkdir", {"path": "made"}),
+        ("pathlib.os.mkdir", {"path": "made"}),
+        (f"{__name__}.Maker", {"path": "made"}),
+    ],
+)
+def test_nothing_is_called_that_makes_no_calculator(
+    argument: str, options: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model of somebody else's may say that it corrects this."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="needs an ASE calculator or a function that makes one"):
+        from_import_path(H2CO, argument=argument, options=options)
+    assert not (tmp_path / "made").exists()
 
 
 def test_options_reach_the_calculator() -> None:

@@ -266,6 +266,8 @@ WRONG = [
         "the surface 'gfn2' has no option 'acuracy'; did you mean 'accuracy'? It has the options ",
     ),
     (["relax", "in.xyz", "--surface-option", "accuracy=-1"], "`accuracy` must be"),
+    (["relax", "in.xyz", "--surface-option", "molecule=1"], "has no option 'molecule'"),
+    (["relax", "in.xyz", "--surface-option", "name=1"], "has no option 'name'"),
     (["relax", "in.xyz", "--surface-option", "kT=1"], "it has the options temperature, accuracy"),
     (["relax", "in.xyz", "--surface", "double-well:x"], "takes nothing behind a colon"),
     (["relax", "in.xyz", "--surface", "double-well", "--surface-option", "a=1"], "no option 'a'"),

@@ -81,9 +81,10 @@ def test_what_is_run_depends_on_the_version_of_python() -> None:
     ("values", "message"),
     [
         ({"representation": "transformer"}, "`representation` must be one of painn, schnet"),
-        ({"features": 0}, "`features` must be a whole number of 2 or more"),
+        ({"features": 0}, "`features` must be a whole number from 2 to 1024"),
+        ({"features": 10**9}, "`features` must be a whole number from 2 to 1024"),
         ({"interactions": 1.5}, "`interactions` must be a whole number"),
-        ({"cutoff": -1.0}, "`cutoff` must be a positive number"),
+        ({"cutoff": -1.0}, "`cutoff` must be a number of Å above 0"),
     ],
 )
 def test_an_architecture_that_cannot_be(values: dict[str, object], message: str) -> None:

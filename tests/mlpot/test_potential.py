@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +78,88 @@ def test_a_tampered_file_is_refused(tmp_path: Path) -> None:
     for name in ("half", "empty", "other", "zip"):
         with pytest.raises(InputError, match="must be a potential of afir"):
             load_potential(tmp_path / f"{name}.model")
+
+
+def test_a_file_that_unpacks_to_more_than_it_is_is_refused(tmp_path: Path) -> None:
+    """Before it is unpacked: a few MB of it might be gigabytes."""
+    path = tmp_path / "a.model"
+    random_potential("painn", 1).save(path)
+    packed = tmp_path / "packed.model"
+    with zipfile.ZipFile(path) as plain, zipfile.ZipFile(packed, "w") as other:
+        for part in plain.infolist():
+            other.writestr(part.filename, plain.read(part), zipfile.ZIP_DEFLATED)
+    # All that is in it is right, and yet.
+    assert torch.load(packed, weights_only=True)["format"] == FORMAT
+    with pytest.raises(InputError, match="it is something else"):
+        load_potential(packed)
+    # A view of one number that says it is a hundred million of them.
+    content = torch.load(path, weights_only=True)
+    content["states"][0]["readout.0.weight"] = torch.zeros(1).expand(100_000_000)
+    torch.save(content, tmp_path / "view.model")
+    assert (tmp_path / "view.model").stat().st_size < 1_000_000
+    with pytest.raises(InputError, match="it is something else"):
+        load_potential(tmp_path / "view.model")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"states": [[1.0]]},
+        {"states": [{"readout.0.weight": 3}]},
+        {"states": 3},
+        {"description": None},
+        {"digest": None, "states": None},
+        {"format": "afir potential 0"},
+    ],
+)
+def test_a_file_with_other_things_in_it_is_refused(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    path = tmp_path / "a.model"
+    random_potential("painn", 1).save(path)
+    torch.save(torch.load(path, weights_only=True) | changes, path)
+    with pytest.raises(InputError, match="must be a potential of afir"):
+        load_potential(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("base", 3),
+        ("base_options", 1.5),
+        ("base_options", []),
+        ("charge", 0.5),
+        ("charge", True),
+        ("multiplicity", "x"),
+        ("scale", 10**400),
+        ("scale", float("nan")),
+        ("calibration", "x"),
+        ("limit", -1.0),
+        ("references", {"1": None}),
+        ("references", {"1": 1e999}),
+        ("references", []),
+        ("formulas", [3]),
+        ("formulas", "\x1b[31m"),
+        ("formulas", ["CH2O", "\x1b[31m"]),
+        ("notes", "x"),
+        ("architecture", {"features": 10**9}),
+        ("architecture", {"features": True}),
+        ("architecture", {"interactions": 10**9}),
+        ("architecture", {"radial": 10**9}),
+        ("architecture", {"cutoff": 1e300}),
+        ("architecture", {"cutoff": None}),
+        ("architecture", []),
+    ],
+)
+def test_a_description_that_makes_no_sense_is_refused(name: str, value: object) -> None:
+    told = json.loads(description("schnet").to_json())
+    with pytest.raises(InputError, match=r"the description must be|must be a"):
+        Description.from_json(json.dumps(told | {name: value}))
+
+
+def test_a_scale_that_is_a_whole_number_is_one(tmp_path: Path) -> None:
+    about = replace(description("schnet"), scale=10**20)
+    assert type(Description.from_json(about.to_json()).scale) is float
 
 
 def test_weights_must_fit() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +130,9 @@ def test_a_file_that_was_changed_is_refused(model: Path, tmp_path: Path) -> None
     [
         ("positions", np.zeros((20, 3, 3))),
         ("energies", np.full(20, np.nan)),
+        ("energies", np.zeros((20, 1))),
+        ("energies", np.zeros(())),
+        ("energies", np.zeros(20, dtype=complex)),
         ("about", np.array('{"format": "afir process 0"}')),
         ("about", np.array('{"format": "afir process 1"}')),
     ],
@@ -139,15 +143,50 @@ def test_a_file_that_makes_no_sense_is_refused(
     with np.load(model) as content:
         held = dict(content) | {name: value}
     held["digest"] = np.array(
-        process._digest(
-            str(held["about"]), (held["positions"], held["energies"], held["gradients"])
-        )
+        process.digest(str(held["about"]), (held["positions"], held["energies"], held["gradients"]))
     )
     changed = tmp_path / "changed.model"
     with changed.open("wb") as stream:
         np.savez(stream, **held)
     with pytest.raises(InputError, match="must be a correction by a Gaussian process"):
         corrected(changed)
+
+
+def test_a_file_that_unpacks_to_more_than_it_is_is_refused(model: Path, tmp_path: Path) -> None:
+    """Before it is unpacked: 200 kB of it are 200 MB."""
+    with np.load(model) as content:
+        held = dict(content)
+    packed = tmp_path / "packed.model"
+    with packed.open("wb") as stream:
+        np.savez_compressed(stream, **held | {"positions": np.zeros((2_000_000, 4, 3))})
+    assert packed.stat().st_size < 1_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="must be a correction by a Gaussian process"):
+            load_correction(packed)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 10_000_000
+
+
+@pytest.mark.parametrize("count", [1, 400])
+def test_what_would_take_for_ever_is_refused(tmp_path: Path, count: int) -> None:
+    """Six hydrogen atoms change places in 720 ways; 400 frames of H2CO are a matrix too large."""
+    molecule = H2CO if count > 1 else Molecule((1,) * 6)
+    x = np.random.default_rng(0).normal(size=(count, molecule.n_atoms, 3))
+    nothing = ("",) * count
+    data = Dataset(molecule, x, np.zeros(count), np.zeros_like(x), nothing, nothing)
+    Correction("gfn1", {}, data).save(tmp_path / "large.model")
+    with pytest.raises(InputError, match=r"too many like atoms|4000 energies and derivatives"):
+        load_correction(tmp_path / "large.model")
+
+
+def test_a_correction_of_itself_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Correction("gaussian:a.model", {}, difference(labelled(2))).save(Path("a.model"))
+    with pytest.raises(InputError, match="must correct another surface, got itself"):
+        load_surface("gaussian:a.model", H2CO)
 
 
 def test_a_file_gives_back_what_was_written(model: Path) -> None:
