@@ -136,9 +136,7 @@ def test_python_is_asked_too(trap: Trap) -> None:
         resume(run, trusted=[Named(COMMAND)])  # with other options
     with pytest.raises(InputError, match=r"evil\.model names the surface ase:test_trusted"):
         load_surface(trap.model(), HCN)
-    with pytest.raises(
-        InputError, match=r"`base` must be what evil\.model corrects, ase:test_trust"
-    ):
+    with pytest.raises(InputError, match=r"`base` must be what evil\.model corrects, ase:test_t"):
         load_surface("gaussian:evil.model", HCN, base="gfn2")
     assert not trap.sprung
 
