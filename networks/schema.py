@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
@@ -105,7 +106,7 @@ TRIALS = sa.Table(
 GRADIENTS = sa.Table(
     "gradients",
     METADATA,
-    # 0 is the start, which is no trial; −N is round N where that has no trials.
+    # 0 is the start, which is no trial; −N is what belongs to round N and to no trial of it.
     sa.Column("trial", sa.Integer, primary_key=True),
     sa.Column("stage", sa.Text, primary_key=True),
     sa.Column("count", sa.Integer, nullable=False),
@@ -163,6 +164,18 @@ MODELS = sa.Table(
 )
 
 
+# Run files of before have no such table; those of a later date lack nothing without it.
+EXAMINED = sa.Table(
+    "examined",
+    METADATA,
+    sa.Column("surface", sa.Text, primary_key=True),
+    sa.Column("deviation", sa.Float, nullable=False),
+    sa.Column("ratio", sa.Float, nullable=False),
+    sa.Column("drift", sa.Float, nullable=False),
+    sa.Column("doubt", sa.Text, nullable=False),
+)
+
+
 def rows(absorbed: Absorbed) -> list[tuple[sa.Table, list[Row]]]:
     """All rows a finished round adds, table by table, referenced ones first."""
     counts: dict[int, Mapping[str, int]] = {t.number: t.gradients for t in absorbed.trials}
@@ -182,6 +195,7 @@ def rows(absorbed: Absorbed) -> list[tuple[sa.Table, list[Row]]]:
                 for stage, count in stages.items()
             ],
         ),
+        (EXAMINED, [asdict(record) for record in absorbed.examined]),
     ]
 
 

@@ -31,6 +31,7 @@ from networks.records import (
     Absorbed,
     Complete,
     Dismissed,
+    Examined,
     Item,
     Key,
     Model,
@@ -242,6 +243,7 @@ class Store:
         """Write what a round found and forget its raw results, all or nothing."""
         rows = schema.rows(absorbed)
         with self._database.writing() as connection:
+            schema.EXAMINED.create(connection, checkfirst=True)
             for table, values in rows:
                 if values:
                     connection.execute(sa.insert(table), values)
@@ -391,6 +393,14 @@ class Store:
             Model(row.number, row.round, row.labels, row.seconds, json.loads(row.errors))
             for row in rows
         ]
+
+    def examined(self) -> tuple[Examined, ...]:
+        """The surfaces as they were found to be at the start; none of a run of before that."""
+        with self._database.reading() as connection:
+            if not sa.inspect(connection).has_table(schema.EXAMINED.name):
+                return ()
+            rows = connection.execute(sa.select(schema.EXAMINED)).all()
+        return tuple(Examined(**row._mapping) for row in rows)
 
     def dismissed(self) -> Iterator[Dismissed]:
         """All structures that were met and are no nodes of their own, in order."""

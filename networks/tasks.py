@@ -24,6 +24,7 @@ from afir.searches.settings import StepSettings
 from afir.stationary import (
     Candidate,
     Confirmation,
+    Consistency,
     Minimum,
     Outcome,
     Sameness,
@@ -153,6 +154,15 @@ class Compare:
 
 
 @dataclass(frozen=True, eq=False)
+class Examine:
+    """Compare energies with gradients near a geometry (n, 3) in Å, or those of the reference."""
+
+    positions: Positions
+    seed: tuple[int, ...]
+    reference: bool = False
+
+
+@dataclass(frozen=True, eq=False)
 class Labelled:
     """The energy of a geometry in eV and its gradient (n, 3) in eV/Å."""
 
@@ -160,8 +170,8 @@ class Labelled:
     gradient: Positions
 
 
-Task: TypeAlias = Push | Confirm | Characterise | Compare | Label | Recall
-Value: TypeAlias = TrialResult | Confirmation | StationaryPoint | Sameness | Labelled
+Task: TypeAlias = Push | Confirm | Characterise | Compare | Label | Recall | Examine
+Value: TypeAlias = TrialResult | Confirmation | StationaryPoint | Sameness | Labelled | Consistency
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,6 +284,7 @@ class Bench:
         # Only who does tasks pays for loading the searches, not who hands them out.
         from afir.searches.characterise import characterise
         from afir.searches.confirm import confirm
+        from afir.searches.consistency import consistency
         from afir.searches.flat import flat_turn, flat_turn_by_reference
         from afir.searches.reference import characterise_by_reference, confirm_by_reference
         from afir.searches.trust import doubting, trusting
@@ -303,6 +314,10 @@ class Bench:
         elif isinstance(task, Label):
             search = stage("label", label(task.positions))
             if self.reference:
+                search = referred(search)
+        elif isinstance(task, Examine):
+            search = consistency(task.positions, np.random.default_rng(task.seed))
+            if task.reference:
                 search = referred(search)
         elif isinstance(task, Recall):
             search = stage("recall", recalled(self.molecule, task, self.step))

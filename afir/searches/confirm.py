@@ -8,6 +8,7 @@ import numpy as np
 
 from afir.driver import Search, stage
 from afir.molecule import Molecule, Positions
+from afir.searches.consistency import falls_as_foretold
 from afir.searches.hessian import Measured, arrived, measure
 from afir.searches.irc import irc
 from afir.searches.minimum import PathPoint
@@ -77,8 +78,11 @@ def followed(
         side.monotone and side.end.outcome in _PROVEN and side.end.energy < point.energy - _DROP
         for side in (backward, forward)
     )
+    top = PathPoint(point.positions, point.energy, np.zeros_like(point.positions))
+    sound = all(falls_as_foretold([top, *side.points]) for side in (backward, forward))
+    outcome = Outcome.CONFIRMED if proven else Outcome.IRC_FAILED
     return Confirmation(
-        outcome=Outcome.CONFIRMED if proven else Outcome.IRC_FAILED,
+        outcome=outcome if sound else Outcome.INCONSISTENT,
         point=point,
         ends=(backward.end, forward.end),
         monotone=backward.monotone and forward.monotone,
