@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from runs import HCN, HCN_START
-from toyworld import MOLECULE, SETTINGS, answer, structure
+from runs import HCN, HCN_START, UNASKED
+from toyworld import MOLECULE, SETTINGS, ToyBench, answer, structure
 
 from afir.displacements import Inversion, Kick, Uphill
 from afir.driver import solve
@@ -29,6 +29,7 @@ from networks.network import ReactionNetwork
 from networks.records import Dismissed, Item, Key, Plan, Trial
 from networks.round import Round
 from networks.tasks import Bench, Confirm, Push, Task, TaskResult
+from networks.unchanged import AGAIN
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Listening:
     """The toy world, and what each push said."""
 
     said: dict[tuple[int, ...], TrialResult] = field(default_factory=dict)
+    bench: ToyBench = field(default_factory=ToyBench)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """See `networks.executor.Executor`."""
@@ -107,6 +109,7 @@ def test_trials_of_one_round_that_met_the_same_both_say_so() -> None:
         items = tuple(Item("EQ0", index) for index in range(len(pushed)))
         tasks = [Push(start, (), None, (index,)) for index in range(len(pushed))]
         stage = Round(Plan(number, None, items), tasks, [0] * len(pushed), network, dismissals)
+        stage.take(AGAIN, UNASKED)
         questions = []
         for index, value in enumerate(pushed):
             done = TaskResult(value, None, "", Counter(push=1), 0.0)

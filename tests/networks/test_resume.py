@@ -335,6 +335,8 @@ def test_resumed_after_every_round_a_run_is_the_same(
 class Answering:
     """Does tasks in this process, one after the other."""
 
+    bench = ToyBench()
+
     def run(self, tasks: list[Task]) -> Iterator[tuple[int, TaskResult]]:
         """The tasks may grow as answers come in."""
         index = 0
