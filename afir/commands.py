@@ -72,6 +72,8 @@ def relax(
 
     target = target_file(source, output, "-relaxed", force)
     job = job_for(source, surface, surface_options, charge, multiplicity)
+    if frequencies:
+        job.examine()
     trace: list[PathPoint] = []
     minimum = job.run("relaxing", minimise(job.molecule, job.positions, trace=trace))
     if minimum.outcome is not Outcome.CONVERGED:
@@ -80,7 +82,6 @@ def relax(
     positions, energy = minimum.positions, minimum.energy
     wavenumbers: list[float] | None = None
     if frequencies:
-        job.examine()
         proving = characterise(job.molecule, positions, hessian=minimum.hessian)
         try:
             point = job.run("proving", proving)

@@ -77,7 +77,6 @@ class Job:
             raise evaluation.failures[0]
         return float(evaluation.energies[0]), float(abs(evaluation.gradients[0]).max())
 
-
     def examine(self) -> None:
         """Compare the energies of the surface with its gradients, near the structure.
 

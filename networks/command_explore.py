@@ -200,6 +200,14 @@ def explore(job: Path | None, **flags: Any) -> int:
 )
 @click.argument("run", metavar="RUN", type=_FILE)
 @click.option("--workers", type=int, help="Worker processes.  [default: as before]")
+@click.option("--policy", help="Another policy to go on with, see `afir explore --help`.")
+@click.option(
+    "--policy-option",
+    "policy_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the policy. Repeatable.",
+)
 @_limits
 def resume(
     run: Path,
@@ -211,12 +219,15 @@ def resume(
     max_seconds: str | None,
     patience: str | None,
     task_seconds: str | None,
+    policy: str | None,
+    policy_options: tuple[str, ...],
 ) -> int:
     """Go on with the run RUN that was stopped, interrupted or killed.
 
     Limits replace the old ones and count from the beginning of the run; `none` takes one away.
     They are looked at between rounds of 16 pushes. What was pushed below a narrower window is not
-    pushed again: a new run with the wider one finds more.
+    pushed again: a new run with the wider one finds more. Another policy chooses from the next
+    round on.
     """
     from networks.display import Tally
     from networks.explorer import resume as resumption
@@ -243,6 +254,10 @@ def resume(
                 max_seconds=changed("max_seconds", max_seconds),
                 patience=changed("patience", patience),
                 task_seconds=changed("task_seconds", task_seconds),
+                policy=KEEP if policy is None else policy,
+                policy_options=(
+                    option_values(policy_options, "--policy-option") if policy_options else KEEP
+                ),
             )
     except KeyboardInterrupt as stop:
         return _stopped(run, stop)

@@ -38,7 +38,7 @@ _APART, _BESIDES = 0.25, 0.02
 _LINES = 3  # on each another part of the atoms moves: one that is wrong hides among few others
 _ACROSS = 0.5  # of an atom's direction: at random, not away from the nearest atom
 _STEP = 0.03  # Å that each atom moves to either side; bonds are harmonic within half a per cent
-_ENOUGH = 5e-3  # eV: a smaller change on all lines is too near to noise
+_ENOUGH = 2e-3  # eV: a smaller change on all lines is too near to noise
 _FARTHEST = 0.36  # Å: the step where atoms move more easily
 _NOISE = 3e-4  # eV: of energies in single precision; those of tight binding have a hundredth of it
 _FLAT = 1e-8  # eV: less is no change at all
@@ -74,7 +74,7 @@ def consistency(positions: Positions, rng: np.random.Generator) -> Search[Consis
             longer = 1.2 * step * np.sqrt(_ENOUGH / max(compared.largest, 1e-12))
             step = min(float(longer), _FARTHEST)
             compared = yield from _along(positions, centre, step * lines)
-        elif compared.deviations.max() > ROUGH:
+        elif compared.deviations.max() > ROUGH and compared.largest > 4.0 * _ENOUGH:
             # What is left out of the integral falls with the square of the way, a fault does not.
             step *= 0.5
             compared = yield from _along(positions, centre, step * lines)

@@ -158,9 +158,7 @@ def memory_leaks(
     return replace(answer, energies=answer.energies + 1e-3 * (owners is not None))
 
 
-def flat(
-    surface: Surface, positions: Positions, owners: Sequence[object] | None
-) -> Evaluation:
+def flat(surface: Surface, positions: Positions, owners: Sequence[object] | None) -> Evaluation:
     answer = surface.evaluate(positions)
     failed = np.isnan(answer.energies)
     energies = np.where(failed, np.nan, -3.0)
