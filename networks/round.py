@@ -89,9 +89,9 @@ class Round:
         self._own_channels: list[range] = []
 
     def begin(self) -> list[Question]:
-        """The pushes, then EQ0 once more."""
+        """The pushes, then EQ0 once more if that is due."""
         pushes: list[Question] = [(Key("push", k), task) for k, task in enumerate(self._tasks)]
-        return [*pushes, again(self._network)]
+        return [*pushes, *again(self._network, self.number, referenced=self._referenced)]
 
     def take(self, key: Key, result: TaskResult) -> list[Question]:
         """Proofs of candidates, refinements of minima, comparisons of those; see `Stage.take`."""
@@ -257,8 +257,8 @@ class Round:
             dcs=tuple(network.dcs[r.id] for r in records if isinstance(r, DC)),
             trials=tuple(rows),
             dismissed=tuple(dismissed),
-            gradients=dict(unowned.gradients),
-            cpu_seconds=unowned.cpu_seconds,
+            gradients={} if unowned is None else dict(unowned.gradients),
+            cpu_seconds=0.0 if unowned is None else unowned.cpu_seconds,
             owners={
                 key: trials + number + 1
                 for number in range(len(self._tasks))

@@ -123,8 +123,7 @@ class Start:
             gradients=dict(gradients),
             cpu_seconds=sum(answer.cpu_seconds for answer in self._answers.values()),
             wanted=(points[1].positions, points[1].energy) if len(points) > 1 else None,
-            # What a surface said while it was examined is no label to learn from.
-            owners={key: 0 for key in self._answers if key.phase == "characterise"},
+            owners=dict.fromkeys(self._answers, 0),
             examined=examined,
         )
 

@@ -116,9 +116,10 @@ class Characterise:
 
 @dataclass(frozen=True, eq=False)
 class Label:
-    """Evaluate one geometry (n, 3) in Å as well as the surface can."""
+    """Evaluate one geometry (n, 3) in Å as well as the surface can; counted as the stage."""
 
     positions: Positions
+    stage: str = "label"
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,7 +313,7 @@ class Bench:
             compare = flat_turn_by_reference if self.reference else flat_turn
             search = compare(self.molecule, task.point, task.known)
         elif isinstance(task, Label):
-            search = stage("label", label(task.positions))
+            search = stage(task.stage, label(task.positions))
             if self.reference:
                 search = referred(search)
         elif isinstance(task, Examine):

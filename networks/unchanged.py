@@ -1,8 +1,9 @@
-"""Whether the surface of a run still is the one that the run began with: on resume, and each round.
+"""Whether the surface of a run still is the one that the run began with.
 
 A surface may be a file that was replaced, a calculator that was changed, a package that was
 updated. Energies of two surfaces in one network would be wrong without anybody seeing it. What is
-asked is the surface whose energies are reported, at EQ0: a change that leaves that as it is, or
+asked is the surface whose energies are reported, at EQ0, on resume and after the pushes of a round:
+a change that leaves that as it is, or
 another surface to search on, is not noticed.
 """
 
@@ -54,28 +55,33 @@ def check_unchanged(store: Store) -> None:
 
 
 AGAIN = Key("again", 0)
-"""The question for EQ0 once more, one in each round."""
+"""The question for EQ0 once more, at the end of the pushes of a round."""
+_EVERY = 8  # rounds with a reference, which may be asked little else: one gradient then
 PROBE = Key("probe", 0)
 """The question whether the surface still works where it did, when no push could begin."""
 
 
-def again(network: ReactionNetwork) -> tuple[Key, Label]:
-    """The question that `check_again` needs the answer of; one gradient."""
-    return AGAIN, Label(network.eqs["EQ0"].positions)
+def again(
+    network: ReactionNetwork, round_number: int, *, referenced: bool
+) -> list[tuple[Key, Label]]:
+    """The question of a round for EQ0 once more, if it is due; one gradient among thousands."""
+    if referenced and round_number % _EVERY:
+        return []
+    return [(AGAIN, Label(network.eqs["EQ0"].positions, "again"))]
 
 
 def check_again(
     answers: Mapping[Key, TaskResult], network: ReactionNetwork, round_number: int
-) -> TaskResult:
-    """Complain if the energy of EQ0 has changed since the run began; return the answer.
+) -> TaskResult | None:
+    """Complain if the energy of EQ0 has changed since the run began; return the answer if any.
 
     Raises
     ------
     AfirError
         If it has. A surface that failed has not.
     """
-    answer = answers[AGAIN]
-    if isinstance(answer.value, Labelled):
+    answer = answers.get(AGAIN)
+    if answer is not None and isinstance(answer.value, Labelled):
         off = answer.value.energy - network.eqs["EQ0"].energy
         if abs(off) > ENERGY:
             raise AfirError(

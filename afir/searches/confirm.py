@@ -28,7 +28,8 @@ def confirm(
 
     The exact Hessian must have one negative eigenvalue (a second one is left downhill and the
     search repeated once), the Newton step must be short, the imaginary wavenumber must be more
-    than noise, and the energy must fall along the IRC to a minimum or a dissociation on both sides.
+    than noise, and the energy must fall along the IRC to a minimum or a dissociation on both sides,
+    by what the gradients add up to.
 
     Parameters
     ----------
@@ -78,11 +79,12 @@ def followed(
         side.monotone and side.end.outcome in _PROVEN and side.end.energy < point.energy - _DROP
         for side in (backward, forward)
     )
-    top = PathPoint(point.positions, point.energy, np.zeros_like(point.positions))
-    sound = all(falls_as_foretold([top, *side.points]) for side in (backward, forward))
     outcome = Outcome.CONFIRMED if proven else Outcome.IRC_FAILED
+    top = PathPoint(point.positions, point.energy, np.zeros_like(point.positions))
+    if proven and not all(falls_as_foretold([top, *s.points]) for s in (backward, forward)):
+        outcome = Outcome.INCONSISTENT
     return Confirmation(
-        outcome=outcome if sound else Outcome.INCONSISTENT,
+        outcome=outcome,
         point=point,
         ends=(backward.end, forward.end),
         monotone=backward.monotone and forward.monotone,

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from afir.molecule import Molecule
-from afir.stationary import Outcome
 from networks.store import Store
-from networks.tasks import TaskResult
 
 HCN = Molecule.from_symbols("HCN")
 HCN_START = np.array([[0.0, 0.0, -1.06], [0.0, 0.0, 0.0], [0.0, 0.0, 1.15]])
-UNASKED = TaskResult(None, Outcome.SURFACE_FAILED, "not asked", Counter(), 0.0)
-"""For rounds of made-up answers: what the surface says of EQ0 once more."""
 
 
 def snapshot(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from runs import HCN, HCN_START, UNASKED
+from runs import HCN, HCN_START
 from toyworld import MOLECULE, SETTINGS, ToyBench, answer, structure
 
 from afir.displacements import Inversion, Kick, Uphill
@@ -29,7 +29,6 @@ from networks.network import ReactionNetwork
 from networks.records import Dismissed, Item, Key, Plan, Trial
 from networks.round import Round
 from networks.tasks import Bench, Confirm, Push, Task, TaskResult
-from networks.unchanged import AGAIN
 
 
 @dataclass
@@ -109,7 +108,6 @@ def test_trials_of_one_round_that_met_the_same_both_say_so() -> None:
         items = tuple(Item("EQ0", index) for index in range(len(pushed)))
         tasks = [Push(start, (), None, (index,)) for index in range(len(pushed))]
         stage = Round(Plan(number, None, items), tasks, [0] * len(pushed), network, dismissals)
-        stage.take(AGAIN, UNASKED)
         questions = []
         for index, value in enumerate(pushed):
             done = TaskResult(value, None, "", Counter(push=1), 0.0)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rotorworld import MOLECULE, SETTINGS, TOPS, RotorBench, answer, butyne, refined, rough
 from rotorworld import answer as answered
-from runs import UNASKED, snapshot
+from runs import snapshot
 from toyworld import Shuffled
 
 from afir.stationary import (
@@ -37,7 +37,6 @@ from networks.round import Round
 from networks.routes import lowest_route
 from networks.stage import Question
 from networks.tasks import Bench, Compare, Confirm, Push, TaskResult
-from networks.unchanged import AGAIN
 
 
 class Played:
@@ -58,7 +57,6 @@ class Played:
         tasks = [Push(self.start, (), None, (index,)) for index in range(len(pushed))]
         left = [0] * len(pushed)
         stage = Round(Plan(1, None, items), tasks, left, self.network, self.dismissals)
-        stage.take(AGAIN, UNASKED)
         asked: list[str] = []
         questions: list[Question] = []
         for index in range(len(pushed))[:: -1 if backwards else 1]:
@@ -126,7 +124,6 @@ def test_what_is_not_proven_stays_a_node() -> None:
     tasks = [Push(played.start, (), None, (0,))]
     plan = Plan(1, None, (Item("EQ0", 0),))
     stage = Round(plan, tasks, [0], played.network, played.dismissals)
-    stage.take(AGAIN, UNASKED)
     pushed = TaskResult(met(rough("2-butyne", 40.0)), None, "", Counter(push=1), 0.0)
     ((key, task),) = stage.take(Key("push", 0), pushed)
     ((key, task),) = stage.take(key, answered(task))
@@ -147,7 +144,6 @@ def test_a_saddle_point_on_a_flat_turn_is_no_transition_state() -> None:
             played.network,
             played.dismissals,
         )
-        stage.take(AGAIN, UNASKED)
         trial = TrialResult(Outcome.FOUND, (candidate,), (), True)
         ((key, task),) = stage.take(
             Key("push", 0), TaskResult(trial, None, "", Counter(push=1), 0.0)
@@ -220,7 +216,7 @@ def test_in_any_order_and_cut_anywhere_it_is_the_same(whole: Path, tmp_path: Pat
     expected = snapshot(whole)
     for seed in (1, 2):
         path = tmp_path / f"shuffled{seed}"
-        run(path, Shuffled(np.random.default_rng(seed), answer))
+        run(path, Shuffled(np.random.default_rng(seed), answer, RotorBench()))
         assert snapshot(path) == expected
     parts = tmp_path / "parts"
     executor = SerialExecutor(RotorBench())

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from runs import HCN, HCN_START, UNASKED
+from runs import HCN, HCN_START
 
 from afir.driver import solve
 from afir.molecule import Positions
@@ -25,7 +25,6 @@ from networks.network import ReactionNetwork
 from networks.records import Absorbed, Item, Key, Plan
 from networks.round import Round
 from networks.tasks import Bench, Characterise, Confirm, Labelled, Push, TaskResult
-from networks.unchanged import AGAIN
 
 SADDLE = np.array([[0.717, 0.0, 0.107], [-0.183, 0.0, -0.628], [-0.535, 0.0, 0.522]])
 
@@ -52,7 +51,6 @@ def test_the_end_of_a_proven_path_is_asked_for_though_a_push_that_met_it_was_dou
         items = tuple(Item("EQ0", index) for index in range(len(pushed)))
         tasks = [Push(start, (), None, (index,)) for index in range(len(pushed))]
         stage = Round(Plan(number, None, items), tasks, [0] * len(pushed), network, dismissals)
-        stage.take(AGAIN, UNASKED)
         asked = []
         questions = []
         for index, value in enumerate(pushed):
@@ -101,7 +99,6 @@ def test_channels_far_above_the_window_are_left_alone(referenced: bool) -> None:
     tasks = [Push(start, (), plan.ceiling, (0,)), Push(start, (), plan.ceiling, (1,))]
     dismissals = Dismissals(HCN)
     stage = Round(plan, tasks, [1, 0], network, dismissals, referenced=referenced)
-    stage.take(AGAIN, UNASKED)
     asked = []
     for index, minimum in enumerate((channel(apart, 5.6), channel(further, 5.8))):
         result = TrialResult(Outcome.NO_SADDLE, (), (minimum,), True)

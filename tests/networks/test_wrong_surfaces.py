@@ -87,7 +87,7 @@ def test_a_right_surface_costs_eight_gradients_and_leaves_no_doubt(tmp_path: Pat
         assert examined.ratio == pytest.approx(1.0, abs=0.02)
     assert runs["one"] == runs["two"]
     assert runs["one"]["gradients"]["consistency"] == 8
-    assert runs["one"]["gradients"]["label"] == 2  # EQ0 once more in each of two rounds
+    assert runs["one"]["gradients"]["again"] == 2  # EQ0 once more in each of two rounds
 
 
 def test_an_energy_that_drifts_slowly_ends_the_run(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ from afir.stationary import (
 )
 from networks import Settings, explore, resume
 from networks.database import Database
-from networks.executor import Executor, SerialExecutor
+from networks.executor import Executor, Opening, SerialExecutor
 from networks.tasks import (
     Characterise,
     Confirm,
@@ -138,7 +138,7 @@ def answer(task: Task) -> TaskResult:
     elif isinstance(task, Examine):
         value = Consistency(0.0, 1.0, 0.0)
     elif isinstance(task, Label):
-        value = Labelled(energy(0), np.zeros((4, 3)))  # runs ask for nothing but their start
+        value = Labelled(energy(nearest(task.positions)), np.zeros((4, 3)))
     else:
         value = refined(task)
     gradients = Counter({kind: 10, "other": digest(kind, value is None) % 5})
@@ -190,12 +190,15 @@ def proof(task: Confirm) -> Confirmation:
     )
 
 
+def nearest(x: Positions) -> int:
+    """The state whose structure is nearest."""
+    gaps = [np.abs(distances(structure(k)) - distances(x)).max() for k in range(STATES)]
+    return int(np.argmin(gaps))
+
+
 def refined(task: Characterise) -> StationaryPoint | None:
     """What became of a rough minimum: the state whose structure is nearest."""
-    gaps = [
-        np.abs(distances(structure(k)) - distances(task.positions)).max() for k in range(STATES)
-    ]
-    state = int(np.argmin(gaps))
+    state = nearest(task.positions)
     return None if state == STATES - 1 else point(structure(state), energy(state), 0)
 
 
@@ -231,7 +234,7 @@ class Shuffled:
 
     rng: np.random.Generator
     world: Callable[[Task], TaskResult] = answer
-    bench: ToyBench = field(default_factory=ToyBench)
+    bench: Opening = field(default_factory=ToyBench)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """See `networks.executor.Executor`."""
