@@ -168,7 +168,7 @@ class Exploration:
         first = stage.begin()
         ask(first)
         if isinstance(stage, Round):
-            yield RoundStarted(stage.number, len(first))
+            yield RoundStarted(stage.number, sum(key.phase == "push" for key, _ in first))
         learning = self._learning
         surface = self._settings.surface, self._settings.surface_options
         executor = self._hands.on(

@@ -10,6 +10,7 @@ import strangers
 from runs import snapshot
 from toyworld import MOLECULE, SETTINGS, SURFACE, ToyBench, structure
 
+from afir.cli import main
 from afir.errors import AfirError, InputError
 from networks import Settings, explore, open_run, resume
 from networks.events import Stopped
@@ -96,3 +97,19 @@ def test_a_run_goes_on_with_another_policy_as_if_it_had_begun_with_it(tmp_path: 
 def test_a_policy_that_cannot_be_built_is_named() -> None:
     with pytest.raises(InputError, match=r"^the policy 'strange' cannot be loaded: TypeError: "):
         load_policy("strange", {"how": [], "rounds": None})
+
+
+def test_the_commands_say_so_and_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("hcn.xyz").write_text("3\n\nH 0.0 0.02 -1.06\nC 0.0 0.0 0.0\nN 0.01 0.0 1.14\n")
+    policy = ["--policy", "strange", "--policy-option", "how=twice", "--policy-option", "rounds=0"]
+    assert main(["explore", "hcn.xyz", *policy]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("Error: the policy 'strange' must choose no push twice, got EQ0")
+    assert main(["resume", "hcn.db", "--max-trials", "2"]) == 1
+    assert "must choose no push twice" in capsys.readouterr().err
+    assert main(["resume", "hcn.db", "--max-trials", "2", "--policy", "exhaustive"]) == 0
+    with open_run(Path("hcn.db")) as store:
+        assert [trial.push for trial in store.trials()] == [0, 1]
