@@ -74,6 +74,8 @@ SEEN: set[int] = set()
 
 def strange(how: str = "", rounds: int = 0) -> Strange:
     """The policy ``strange``."""
+    if how == "unbuilt":
+        raise RuntimeError("no licence")
     SEEN.clear()
     return Strange(how, rounds)
 
