@@ -73,6 +73,8 @@ def relax(
 
     target = target_file(source, output, "-relaxed", force)
     job = job_for(source, surface, surface_options, charge, multiplicity)
+    if frequencies:
+        job.examine()
     trace: list[PathPoint] = []
     minimum = job.run("relaxing", minimise(job.molecule, job.positions, trace=trace))
     if minimum.outcome is not Outcome.CONVERGED:
@@ -155,6 +157,7 @@ def ts(
     job = job_for(source, surface, surface_options, charge, multiplicity)
     if job.molecule.n_atoms < 2:
         raise InputError(f"{source} holds one atom; there is no transition state to look for")
+    job.examine()
     found = job.run("climbing", stage("saddle", saddle(job.molecule, job.positions, settings)))
     if found.outcome is not Outcome.CONVERGED:
         remark(f"No transition state was found: {found.ending}.")
@@ -274,6 +277,7 @@ def irc(
     target = target_file(source, output, "-irc", force)
     job = job_for(source, surface, surface_options, charge, multiplicity)
     energy = _energy_on_top(job, source)
+    job.examine()
     estimate = model_hessian(job.molecule, job.positions)
     candidate = Candidate(job.positions, energy, estimate, "file")
     proof = _lower_end_first(job.run("following the path", confirm(job.molecule, candidate)))

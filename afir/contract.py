@@ -64,6 +64,8 @@ class Report:
         Energy difference between a geometry alone and in a batch, in eV.
     memory
         Energy difference between a geometry with and without an owner, in eV.
+    drift
+        Energy difference between the first and the last answer for a geometry, in eV.
     """
 
     gradient: float
@@ -71,6 +73,7 @@ class Report:
     motion: float
     batch: float
     memory: float
+    drift: float
 
 
 def check_surface(
@@ -84,9 +87,10 @@ def check_surface(
 ) -> Report:
     """Check that a surface does what `afir.surface.Surface` promises.
 
-    Shapes and types, inputs left alone, gradients that are the derivative of the energy,
-    invariance, batches that equal single geometries, failures kept to their own geometry, and a
-    memory that is held weakly and does not change energies. About (12·n + 40)·k geometries are
+    Shapes and types, inputs left alone, energies that change as atoms move and gradients that are
+    their derivative, invariance, batches that equal single geometries, failures kept to their own
+    geometry, a memory that is held weakly and does not change energies, and the same answers in the
+    end as in the beginning. About (12·n + 40)·k geometries are
     evaluated.
 
     Parameters
@@ -137,11 +141,17 @@ def check_surface(
         check.run("batch", check.batch)
         check.run("failures", check.failures)
         check.run("memory", check.memory)
+        check.run("drift", check.drift)
     if check.problems:
         raise ContractError(tuple(check.problems))
     seen = check.deviations
     return Report(
-        seen["gradient"], seen["path_gradient"], seen["motion"], seen["batch"], seen["memory"]
+        gradient=seen["gradient"],
+        path_gradient=seen["path_gradient"],
+        motion=seen["motion"],
+        batch=seen["batch"],
+        memory=seen["memory"],
+        drift=seen["drift"],
     )
 
 
@@ -307,6 +317,12 @@ class _Check:
         if forgotten() is not None:
             yield "the surface keeps an owner alive: it must reference owners weakly"
 
+    def drift(self) -> Iterator[str]:
+        """The answers in the end are those of the beginning."""
+        last = self.surface.evaluate(self.geometries.copy())
+        expected = self.alone.energies, self.alone.gradients
+        yield from self._same("drift", "asking again in the end", last, *expected)
+
     def _derivative(self, surface: Surface, name: str) -> Iterator[str]:
         """Compare gradients with central differences, all 6n displacements in one batch."""
         size = self.geometries[0].size
@@ -316,6 +332,9 @@ class _Check:
             displaced = surface.evaluate(np.concatenate([geometry + steps, geometry - steps]))
             if answer.failures or displaced.failures:
                 yield f"geometry {index} displaced by {STEP} Å failed"
+                continue
+            if self.molecule.n_atoms > 1 and np.ptp(displaced.energies) == 0.0:
+                yield f"the energy of geometry {index} does not change when atoms move"
                 continue
             numeric = (displaced.energies[:size] - displaced.energies[size:]) / (2 * STEP)
             given = answer.gradients[0].ravel()

@@ -50,6 +50,8 @@ class Job:
     positions: Positions
     surface: Surface
     gradients: Counter[str]
+    name: str
+    """Of the surface."""
 
     def run(self, what: str, search: Search[T]) -> T:
         """Solve a search, telling on stderr how it goes."""
@@ -74,6 +76,30 @@ class Job:
         if evaluation.failures:
             raise evaluation.failures[0]
         return float(evaluation.energies[0]), float(abs(evaluation.gradients[0]).max())
+
+    def examine(self) -> None:
+        """Compare the energies of the surface with its gradients, near the structure.
+
+        Nothing is proven on a surface where they do not belong together. Eight gradients.
+
+        Raises
+        ------
+        InputError
+            When they do not; small differences are told.
+        SurfaceError
+            When the surface has no energy there.
+        """
+        import numpy as np
+
+        from afir.searches.consistency import consistency
+        from afir.stationary import unusable
+
+        lines = consistency(self.positions, np.random.default_rng(0))
+        found = self.run("comparing energies with gradients", lines)
+        if found.problem:
+            raise InputError(unusable(self.name, found.problem))
+        if found.doubt:
+            remark(f"Warning: the surface {self.name}: {found.doubt}")
 
 
 class _Watched:
@@ -126,7 +152,7 @@ def job_for(
     built = load_surface(surface, molecule, **option_values(surface_options))
     if doubt := doubt_of(built):
         remark(f"Warning: {doubt}")
-    return Job(molecule, positions, built, Counter())
+    return Job(molecule, positions, built, Counter(), surface)
 
 
 def structure_options(command: F) -> F:

@@ -36,6 +36,7 @@ class Outcome(Enum):
     NOT_STATIONARY = "the gradient of the stationary point is not converged"
     TOO_SOFT = "the imaginary wavenumber is too small to be told from noise"
     IRC_FAILED = "the intrinsic reaction coordinate did not fall to a minimum on both sides"
+    INCONSISTENT = "the energy along the reaction path is not what its gradients add up to"
 
 
 def ending(outcome: Outcome, error: str) -> str:
@@ -212,3 +213,37 @@ class Sameness:
 
     number: int | None
     rise: float | None
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """How well the energies and gradients of a surface belong together: of the task ``examine``.
+
+    Attributes
+    ----------
+    deviation
+        The difference between the change of the energy along a line and the integral of the
+        gradient, as a part of the larger of both; that of the worst line, noise taken off.
+    ratio
+        The integral of the gradient over the change of the energy, all lines together.
+    drift
+        By how much, in eV, the energy of one geometry changed meanwhile.
+    problem
+        Why the surface must not be used; empty if nothing is wrong.
+    doubt
+        What is to be known about it, where it may be used; empty if nothing is.
+    """
+
+    deviation: float
+    ratio: float
+    drift: float
+    problem: str = ""
+    doubt: str = ""
+
+
+def unusable(surface: str, problem: str) -> str:
+    """Why a surface with such a problem (`Consistency.problem`) is not used, for people."""
+    return (
+        f"the surface {surface} must give one energy for one geometry and its slope as the "
+        f"gradient, in eV and eV/Å, but {problem}; mend it: `afir.contract.check_surface` says more"
+    )

@@ -33,9 +33,10 @@ from afir.stationary import (
 )
 from networks import Settings, resume
 from networks.events import RoundStarted, Stopped
+from networks.hands import bench_of
 from networks.records import DC, EQ, TS, Absorbed, Dismissed, Trial
 from networks.store import Store
-from networks.tasks import Confirm, Push, Task, TaskResult, Value
+from networks.tasks import Bench, Confirm, Push, Task, TaskResult, Value
 
 MOLECULE = Molecule.from_symbols(["C", "C", "C", "N", "N", "O"])
 SIZE = MOLECULE.n_atoms
@@ -91,7 +92,8 @@ class Supply:
 class Instant:
     """Answers every task at once: `networks.executor.Executor`."""
 
-    def __init__(self, supply: Supply) -> None:
+    def __init__(self, supply: Supply, bench: Bench) -> None:
+        self.bench = bench
         self._supply = supply
         self._pushed: dict[int, tuple[Push, Minimum]] = {}
         self.seconds = 0.0
@@ -222,7 +224,7 @@ def measured(path: Path, policy: str, supply: Supply) -> Figures:
     with Store.open(path, writing=True) as store:
         store.change_settings(replace(store.settings, policy=policy))
         done = sum(store.summary().trials.values())
-    executor = Instant(supply)
+        executor = Instant(supply, bench_of(store.molecule, store.settings))
     opened = began = time.process_time()
     memory = 0.0
     for event in resume(path, max_trials=done + TRIALS, executor=executor):

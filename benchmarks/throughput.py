@@ -33,17 +33,21 @@ COLUMNS = ("where", "gradients", "wall s", "gradients / s", "CPU s", "own CPU s"
 class TimedBench:
     """A bench whose surface is timed."""
 
-    bench: Bench
+    timed: Bench
     meter: Meter
+
+    def __getattr__(self, name: str) -> object:
+        """What it computes on: as the bench that is timed."""
+        return getattr(self.timed, name)
 
     def open(self) -> Callable[[Task], TaskResult]:
         """What `networks.tasks.Bench.open` does, with a meter in between."""
-        surface = CountedSurface(self.bench.load(), self.meter)
+        surface = CountedSurface(self.timed.load(), self.meter)
 
         def perform(task: Task) -> TaskResult:
             gradients: Counter[str] = Counter()
             start = time.process_time()
-            value = solve(self.bench.search(task), surface, gradients=gradients)
+            value = solve(self.timed.search(task), surface, gradients=gradients)
             return as_result(value, gradients, time.process_time() - start)
 
         return perform

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from afir.stationary import (
     Candidate,
     Confirmation,
+    Consistency,
     Minimum,
     Outcome,
     Sameness,
@@ -33,13 +34,14 @@ from networks.tasks import Labelled
 _MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER = rb"\{'descr': '<f8', 'fortran_order': False, 'shape': \(([\d, ]*)\), \} *\n"
 
-Result = TrialResult | Confirmation | StationaryPoint | Sameness | Labelled
+Result = TrialResult | Confirmation | StationaryPoint | Sameness | Labelled | Consistency
 
 _TYPES = {
     cls.__name__: cls
     for cls in (
         Candidate,
         Confirmation,
+        Consistency,
         Labelled,
         Minimum,
         Sameness,

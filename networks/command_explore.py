@@ -217,6 +217,14 @@ def explore(job: Path | None, **flags: Any) -> int:
 @surface_option_option
 @click.option("--reference", metavar="SURFACE", help="The same of the reference of the run.")
 @_reference_options
+@click.option("--policy", help="Another policy to go on with, see `afir explore --help`.")
+@click.option(
+    "--policy-option",
+    "policy_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the policy. Repeatable.",
+)
 @_limits
 def resume(
     run: Path,
@@ -232,12 +240,15 @@ def resume(
     max_seconds: str | None,
     patience: str | None,
     task_seconds: str | None,
+    policy: str | None,
+    policy_options: tuple[str, ...],
 ) -> int:
     """Go on with the run RUN that was stopped, interrupted or killed.
 
     Limits replace the old ones and count from the beginning of the run; `none` takes one away.
     They are looked at between rounds of 16 pushes. What was pushed below a narrower window is not
-    pushed again: a new run with the wider one finds more.
+    pushed again: a new run with the wider one finds more. Another policy chooses from the next
+    round on.
     """
     from networks.display import Tally
     from networks.explorer import resume as resumption
@@ -275,6 +286,10 @@ def resume(
                 patience=changed("patience", patience),
                 task_seconds=changed("task_seconds", task_seconds),
                 trusted=trusted,
+                policy=KEEP if policy is None else policy,
+                policy_options=(
+                    option_values(policy_options, "--policy-option") if policy_options else KEEP
+                ),
             )
     except KeyboardInterrupt as stop:
         return _stopped(run, before.settings, stop)

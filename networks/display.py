@@ -16,6 +16,7 @@ from afir.molecule import Molecule
 from afir.terminal import LiveLine
 from afir.units import KJ_PER_MOL
 from networks.events import (
+    Doubted,
     Event,
     Found,
     Opened,
@@ -40,6 +41,8 @@ _DOING = {
     "characterise": "refining minima",
     "compare": "turning minima into known ones",
     "wanted": "turning minima into the wanted product",
+    "examine": "comparing energies with gradients",
+    "again": "asking for EQ0 once more",
     "probe": "trying the surface",
     "label": "labelling",
     "sample": "labelling geometries of pushes",
@@ -155,6 +158,8 @@ def watch(events: Iterable[Event], line: LiveLine, tally: Tally) -> Stopped | No
                     f"Warning: the {event.what} is not the molecule that was given: bonds changed "
                     f"while it was relaxed: {', '.join(event.changes)}"
                 )
+            elif isinstance(event, Doubted):
+                line.say(f"Warning: the surface {event.surface}: {event.doubt}")
             elif isinstance(event, Training):
                 line.say(
                     f"Model {event.number}: learning from {event.labels} labels, seconds to minutes"

@@ -11,7 +11,8 @@ from networks.report import Run
 
 def ending(run: Run) -> list[str]:
     """How complete a run is: sentences, without those that have nothing to tell."""
-    sentences = [_pushes(run), _window(run), _left_alone(run), _unseen(run)]
+    doubts = [f"Warning: {doubt}." for doubt in run.doubts]
+    sentences = [*doubts, _pushes(run), _window(run), _left_alone(run), _unseen(run)]
     return [sentence for sentence in sentences if sentence]
 
 

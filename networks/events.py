@@ -32,9 +32,9 @@ class RoundStarted:
 class TaskDone:
     """One task came back; `open` more of this round are known to be still to come.
 
-    `kind` is ``"push"``, ``"confirm"``, ``"characterise"``, ``"probe"``, ``"label"``, ``"sample"``
-    or ``"recall"``; `gradients` are those that count (`networks.settings.Settings.counted`);
-    `error` says why there is no result.
+    `kind` is ``"push"``, ``"confirm"``, ``"characterise"``, ``"examine"``, ``"again"``,
+    ``"probe"``, ``"label"``, ``"sample"`` or ``"recall"``; `gradients` are those that count
+    (`networks.settings.Settings.counted`); `error` says why there is no result.
     """
 
     round: int
@@ -63,6 +63,14 @@ class Rebonded:
 
     what: str
     changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Doubted:
+    """A surface of the run is not all that it should be; `doubt` says why, as half a sentence."""
+
+    surface: str
+    doubt: str
 
 
 @dataclass(frozen=True)
@@ -121,6 +129,7 @@ Event: TypeAlias = (
     | TaskDone
     | Found
     | Rebonded
+    | Doubted
     | Rejected
     | TrialDone
     | RoundDone
@@ -130,6 +139,7 @@ Event: TypeAlias = (
 )
 
 __all__ = [
+    "Doubted",
     "Event",
     "Found",
     "Opened",

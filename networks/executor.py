@@ -33,6 +33,14 @@ _LONGEST_WAIT = 3600.0  # seconds: the system counts milliseconds in 32 bits
 class Executor(Protocol):
     """Does tasks, in whatever order and place."""
 
+    @property
+    def bench(self) -> Opening:
+        """What tasks are done on: a run compares its attributes with those of a bench of its own.
+
+        See `networks.hands.check_executor`.
+        """
+        ...
+
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """Do tasks and yield each index with its result, in the order of completion.
 
@@ -61,6 +69,11 @@ class SerialExecutor:
     def __init__(self, bench: Opening) -> None:
         self._bench = bench
         self._perform: Callable[[Task], TaskResult] | None = None
+
+    @property
+    def bench(self) -> Opening:
+        """What tasks are done on."""
+        return self._bench
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """Do the tasks in order; see `Executor.run`."""
@@ -99,6 +112,12 @@ class BatchedExecutor:
         self._bench = bench
         self._width = width
         self._surface: Surface | None = None
+        self._suited = bench
+
+    @property
+    def bench(self) -> Opening:
+        """What tasks are done on."""
+        return self._bench
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """Do the tasks side by side; see `Executor.run`.
@@ -108,9 +127,9 @@ class BatchedExecutor:
         """
         if self._surface is None:
             self._surface = self._bench.load()
-            self._bench = self._bench.suited(self._surface)
+            self._suited = self._bench.suited(self._surface)
         width = batch_of(self._surface) if self._width is None else self._width
-        searches = _Searches(self._bench, tasks)
+        searches = _Searches(self._suited, tasks)
         driven = drive(searches, self._surface, width=width)
         threads = ThreadpoolController()  # of the libraries that are loaded by now
         while True:
@@ -180,6 +199,11 @@ class ProcessExecutor:
         self._place = Place()
         # Started now, they get ready while the caller is still preparing.
         self._workers = [_Worker(bench, self._place) for _ in range(workers)]
+
+    @property
+    def bench(self) -> Opening:
+        """What tasks are done on."""
+        return self._bench
 
     def __enter__(self) -> Self:
         return self

@@ -15,8 +15,10 @@ import numpy as np
 from afir.bonds import bond_changes
 from afir.errors import AfirError
 from networks.budget import Budget
+from networks.choice import Choice
 from networks.dismissals import Dismissals
 from networks.events import (
+    Doubted,
     Event,
     Found,
     Opened,
@@ -34,7 +36,7 @@ from networks.frontier import Frontier
 from networks.hands import Hands
 from networks.learning import Learning, Recalled, Sampled
 from networks.offers import offered
-from networks.outlook import CHOICE, TRIAL, Outlook
+from networks.outlook import CHOICE, LINES, TRIAL, Outlook
 from networks.policy import Policy
 from networks.records import DC, EQ, TS, Complete, Key, Plan, StoppedBy
 from networks.round import Round
@@ -48,7 +50,7 @@ class Exploration:
 
     def __init__(self, store: Store, policy: Policy, hands: Hands) -> None:
         self._store = store
-        self._policy = policy
+        self._choice = Choice(store.settings.policy, policy)
         self._hands = hands
         self._settings = store.settings
         self._learning = Learning(store) if store.settings.learn else None
@@ -65,7 +67,7 @@ class Exploration:
             seconds=summary.seconds,
         )
         self._outlook = Outlook(store, self._network, self._dismissals)
-        policy.learn(store.trials(), self._network)
+        self._choice.learn(store.trials(), self._network)
 
     def run(self) -> Iterator[Event]:
         """Go on until something says stop."""
@@ -80,8 +82,7 @@ class Exploration:
             self._budget.seconds,
         )
         if store.rounds == 0:
-            start = Start(store.start, self._settings.wanted_positions())
-            yield from self._do(start)
+            yield from self._do(self._start())
             yield from self._rebonded()
         self._outlook.read()
         plan = store.plan()
@@ -123,6 +124,16 @@ class Exploration:
         if store.rounds == max([1, *(model.round for model in learning.models)]):
             yield from self._do(Recalled(store.rounds, self._network))
 
+    def _start(self) -> Start:
+        """The first stage."""
+        settings = self._settings
+        return Start(
+            self._store.start,
+            settings.wanted_positions(),
+            (settings.surface, *([settings.reference] if settings.reference else [])),
+            (settings.seed, LINES),
+        )
+
     def _rebonded(self) -> Iterator[Event]:
         """Tell when the start or the wanted product turned out to be another molecule."""
         given = [("start", self._store.start, self._network.eqs["EQ0"].positions)]
@@ -157,7 +168,7 @@ class Exploration:
         first = stage.begin()
         ask(first)
         if isinstance(stage, Round):
-            yield RoundStarted(stage.number, len(first))
+            yield RoundStarted(stage.number, sum(key.phase == "push" for key, _ in first))
         learning = self._learning
         surface = self._settings.surface, self._settings.surface_options
         executor = self._hands.on(
@@ -188,8 +199,11 @@ class Exploration:
             raise
         self._store.absorb(absorbed, self._budget.seconds)
         self._budget.spend(absorbed)
-        self._policy.learn(absorbed.trials, self._network)
+        self._choice.learn(absorbed.trials, self._network)
         self._outlook.take(absorbed.eqs if stage.number else ())
+        for examined in absorbed.examined:
+            if examined.doubt:
+                yield Doubted(examined.surface, examined.doubt)
         finder = {id: trial.number for trial in absorbed.trials for id in trial.found}
         records: list[EQ | TS | DC] = [*absorbed.eqs, *absorbed.dcs, *absorbed.tss]
         for record in records:
@@ -214,13 +228,8 @@ class Exploration:
         """Choose the pushes of the next round."""
         number = self._store.rounds
         rng = np.random.default_rng([self._settings.seed, CHOICE, number])
-        items = self._policy.choose(self._frontier(), self._network, self._budget.room(), rng)
-        if not items:
-            raise AfirError(
-                f"the policy {self._settings.policy!r} must choose something while pushes are "
-                "left, got nothing"
-            )
-        return Plan(number, self._outlook.searched_ceiling, tuple(items))
+        items = self._choice.choose(self._frontier(), self._network, self._budget.room(), rng)
+        return Plan(number, self._outlook.searched_ceiling, items)
 
     def _round(self, plan: Plan) -> Round:
         """The tasks of a plan; its pushes are used up."""

@@ -5,9 +5,10 @@ What happens meanwhile is an `networks.exploration.Exploration`'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from networks.database import StoreError
 from networks.events import Event
 from networks.executor import Executor
 from networks.exploration import Exploration
-from networks.hands import Hands
+from networks.hands import Hands, check_executor
 from networks.learning import check_folder, load_learner
 from networks.policy import Policy, load_policy
 from networks.records import StoppedBy
@@ -57,7 +58,8 @@ def explore(
     job
         A text that is kept in the run file, e.g. the job file.
     executor
-        Does the tasks in place of the workers; it stays open.
+        Does the tasks in place of the workers; it stays open. What it says by its `bench` that it
+        computes on must be what the settings say.
 
     Returns
     -------
@@ -89,7 +91,7 @@ def explore(
     if settings.learn:
         load_learner(settings.learner, molecule)
         check_folder(output)
-        _check_executor(executor)
+    _check_executor(executor, molecule, settings)
     policy = load_policy(settings.policy, settings.policy_options)
     store = Store.create(output, molecule, x, settings, job)
     return _begun(store, _events(store, policy, workers, executor))
@@ -107,6 +109,8 @@ def resume(
     patience: int | Keep | None = KEEP,
     task_seconds: float | Keep = KEEP,
     trusted: Sequence[Named] = (),
+    policy: str | Keep = KEEP,
+    policy_options: Mapping[str, Any] | Keep = KEEP,
     executor: Executor | None = None,
 ) -> Iterator[Event]:
     """Go on with a run that was stopped, interrupted or killed.
@@ -123,6 +127,8 @@ def resume(
     trusted
         The surfaces of the run that run code from outside, e.g. ``[Named("ase:my.Calculator")]``,
         with their options: that a file names them is not enough.
+    policy, policy_options
+        Another policy to go on with, by name; its options are forgotten when it changes.
 
     Raises
     ------
@@ -136,10 +142,12 @@ def resume(
     store = Store.open(output, writing=True)
     try:
         old = store.settings
-        if old.learn:
-            _check_executor(executor)
+        if policy is not KEEP and policy_options is KEEP:
+            policy_options = {}  # those of another policy mean nothing
         settings = replace(
             old,
+            policy=old.policy if policy is KEEP else policy,
+            policy_options=old.policy_options if policy_options is KEEP else policy_options,
             window_kj_mol=old.window_kj_mol if window_kj_mol is KEEP else window_kj_mol,
             bond_depth=old.bond_depth if bond_depth is KEEP else bond_depth,
             max_trials=old.max_trials if max_trials is KEEP else max_trials,
@@ -148,7 +156,8 @@ def resume(
             patience=old.patience if patience is KEEP else patience,
             task_seconds=old.task_seconds if task_seconds is KEEP else task_seconds,
         )
-        policy = load_policy(settings.policy, settings.policy_options)
+        chosen = load_policy(settings.policy, settings.policy_options)
+        _check_executor(executor, store.molecule, settings)
         if executor is None:  # which would have the surface already
             check_trusted(old, trusted, output)
             check_unchanged(store)
@@ -157,7 +166,7 @@ def resume(
     except BaseException:
         store.close()
         raise
-    return _unless_idle(store, old, _events(store, policy, workers, executor))
+    return _unless_idle(store, old, _events(store, chosen, workers, executor))
 
 
 def open_run(output: Path) -> Store:
@@ -176,10 +185,13 @@ def _check_workers(workers: int) -> None:
         raise InputError(f"`workers` must be a whole number of 1 or more, got {workers!r}")
 
 
-def _check_executor(executor: Executor | None) -> None:
-    """InputError if a run that learns cannot be done by it."""
-    if executor is not None:
+def _check_executor(executor: Executor | None, molecule: Molecule, settings: Settings) -> None:
+    """InputError if an executor that was handed in, if one was, cannot do the run."""
+    if executor is None:
+        return
+    if settings.learn:
         raise InputError("`executor` must not be given to a run that learns: its surface changes")
+    check_executor(executor, molecule, settings)
 
 
 def _begun(store: Store, events: Iterator[Event]) -> Iterator[Event]:

@@ -8,14 +8,16 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.driver import Asked, Level, Request, Search, relayed
+from afir.driver import Asked, Level, Request, Search, reference_stage, relayed
 from afir.molecule import Positions
 from afir.surface import Evaluation
 
 T = TypeVar("T")
 
-LEFT_OUT = "hessian"
-"""The stage that is not kept: its geometries differ from each other by thousandths of an Å."""
+LEFT_OUT = frozenset(
+    ["hessian", "consistency", "again", *map(reference_stage, ("consistency", "again"))]
+)
+"""The stages that are not kept: their geometries hardly differ from each other, or from EQ0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +95,7 @@ class Recorder:
         if isinstance(asked, Request):
             stage, level, positions = asked.stage, asked.level.value, asked.positions
         wanted = level == Level.REFERENCE.value or not self._only_reference
-        if stage != LEFT_OUT and wanted:
+        if stage not in LEFT_OUT and wanted:
             self._positions.append(np.array(positions))
             self._energies.append(np.array(evaluation.energies))
             self._gradients.append(np.array(evaluation.gradients))

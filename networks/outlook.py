@@ -20,7 +20,7 @@ from networks.offers import KICKS, offers
 from networks.records import COMPLEX, EQ, Item, Result
 from networks.store import Store
 
-CHOICE, PUSHES, TRIAL = 1, 2, 3
+CHOICE, PUSHES, TRIAL, LINES = 1, 2, 3, 4
 """What random numbers are made from, after the seed: each purpose has its own stream."""
 
 _SLACK = 0.3  # eV: what an energy may change by from one surface to another

@@ -6,14 +6,15 @@ Policies register a factory ``factory(**options) -> Policy`` as an entry point o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.errors import InputError
+from afir.errors import AfirError, InputError
 from afir.options import check_options
 from afir.units import BOLTZMANN
 from networks.frontier import Frontier
@@ -176,15 +177,27 @@ def load_policy(name: str, options: Mapping[str, Any] | None = None) -> Policy:
     Raises
     ------
     InputError
-        For an unknown name or option.
+        For an unknown name or option, and when the policy cannot be built.
     """
     for point in entry_points(group=ENTRY_POINT_GROUP):
         if point.name == name:
-            factory = point.load()
+            factory = _built(name, point.load)
             check_options(f"the policy {name!r}", factory, options or {}, given=0)
-            policy: Policy = factory(**(options or {}))
+            policy: Policy = _built(name, partial(factory, **(options or {})))
             return policy
     raise InputError(f"`policy` must be one of {', '.join(policy_names())}, got {name!r}")
+
+
+def _built(name: str, make: Callable[[], Any]) -> Any:
+    """What `make` returns for a policy; InputError for whatever a foreign one raises."""
+    try:
+        return make()
+    except AfirError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"the policy {name!r} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _in_order(eqs: Iterable[EQ], frontier: Frontier, n: int) -> list[Item]:

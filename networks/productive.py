@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.displacements import Inversion, Kick, Uphill
+from afir.displacements import Inversion, Uphill
 from afir.errors import AfirError
 from afir.force import ForceTerm
 from networks.frontier import Frontier, PushTerms
@@ -268,13 +268,12 @@ def productive() -> Productive:
 
 
 def _direction(terms: PushTerms) -> int:
-    first = terms[0]
-    if isinstance(first, Uphill | Inversion):
-        return len(_DIRECTIONS)
-    if isinstance(first, Kick):
-        return len(_DIRECTIONS) + 1
-    forces = [term.direction for term in terms if isinstance(term, ForceTerm)]
-    return _DIRECTIONS.index(tuple(sorted(forces)))
+    """Which way of trying it is: of more than two forces the extremes count, nothing is a kick."""
+    forces = sorted(term.direction for term in terms if isinstance(term, ForceTerm))
+    if forces:
+        return _DIRECTIONS.index((forces[0], forces[-1])[: len(forces)])
+    climbs = any(isinstance(term, Uphill | Inversion) for term in terms)
+    return len(_DIRECTIONS) + (0 if climbs else 1)
 
 
 def _model_terms(directions: Ints, kinds: Ints, species: Ints, heights: Floats) -> Floats:

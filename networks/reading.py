@@ -24,6 +24,7 @@ from networks.records import (
     EQ,
     Complete,
     Dismissed,
+    Examined,
     Item,
     Key,
     Model,
@@ -162,6 +163,10 @@ class Reader:
     def models(self) -> list[Model]:
         """The models that were trained, in order."""
         return list(self._records(schema.MODELS, rows.model_record))
+
+    def examined(self) -> tuple[Examined, ...]:
+        """The surfaces as they were found to be at the start."""
+        return tuple(self._records(schema.EXAMINED, rows.examined_record))
 
     def dismissed(self) -> Iterator[Dismissed]:
         """All structures that were met and are no nodes of their own, in order."""

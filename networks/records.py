@@ -358,6 +358,27 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Examined:
+    """A surface of a run whose energies were compared with its gradients at the start.
+
+    Attributes
+    ----------
+    surface
+        Its name.
+    deviation, ratio, drift
+        As in `afir.stationary.Consistency`.
+    doubt
+        What is to be known about it; empty if nothing is.
+    """
+
+    surface: str
+    deviation: float
+    ratio: float
+    drift: float
+    doubt: str
+
+
+@dataclass(frozen=True)
 class Complete:
     """Whether an exploration is complete, and why it is not running."""
 
@@ -405,8 +426,10 @@ class Absorbed:
     trials: tuple[Trial, ...]
     dismissed: tuple[Dismissed, ...]
     gradients: Mapping[str, int]
-    """By stage, of what is no trial: the start, labels, what is recalled."""
+    """By stage, of what is no trial: the start, labels, what is recalled or asked again."""
     cpu_seconds: float
     wanted: tuple[Positions, float] | None = None
     owners: Mapping[Key, int] = field(default_factory=dict)
     """The number of the trial that each task belonged to."""
+    examined: tuple[Examined, ...] = ()
+    """The surfaces, as they were found to be at the start."""

@@ -11,7 +11,7 @@ A key is never renamed or removed without a new ``schema_version``.
 ``trials`` {outcome: count}, ``gradients`` {``total``, ``counted``, ``stages`` {stage: count}},
 ``seconds``, ``complete`` {``anything_left``, ``stopped_by``}, ``unseen`` {``observed``,
 ``met_once``, ``met_twice``, ``trials``, ``estimate``, ``low``, ``high``}, ``pushes`` {``listed``,
-``left``}, ``window`` {``kj_mol``, ``trials_above``, ``eqs_above``}.
+``left``}, ``window`` {``kj_mol``, ``trials_above``, ``eqs_above``}, ``doubts`` [text].
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ class Run:
         What was learned on the way.
     remains
         What is left.
+    doubts
+        What is to be known about the surfaces, as sentences without an end.
     """
 
     molecule: Molecule
@@ -71,6 +73,7 @@ class Run:
     wanted: str | None = None
     models: tuple[Model, ...] = ()
     remains: Remains = field(default_factory=Remains)
+    doubts: tuple[str, ...] = ()
 
 
 def load_run(path: Path, *, count_pushes: bool = False) -> Run:
@@ -103,6 +106,7 @@ def load_run(path: Path, *, count_pushes: bool = False) -> Run:
             _wanted(store, network),
             tuple(store.models()),
             remains_of(store, network, count_pushes=count_pushes),
+            tuple(f"the surface {e.surface}: {e.doubt}" for e in store.examined() if e.doubt),
         )
 
 
@@ -202,6 +206,7 @@ def show_object(run: Run) -> dict[str, Any]:
             "trials_above": summary.trials.get(Outcome.OUTSIDE_WINDOW, 0),
             "eqs_above": run.remains.eqs_above,
         },
+        "doubts": list(run.doubts),
     }
 
 

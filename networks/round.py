@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from afir.errors import AfirError
 from afir.molecule import Positions
 from afir.searches.flat import RISE
 from afir.stationary import (
@@ -30,10 +29,9 @@ from networks.note import Note
 from networks.records import DC, EQ, TS, Absorbed, Dismissed, Key, Plan, Trial
 from networks.stage import Question
 from networks.tasks import Characterise, Confirm, Label, Labelled, Push, TaskResult
+from networks.unchanged import PROBE, again, check_again, check_works, probe
 
 _MORE = 0.7  # eV: surfaces differ more in energies of fragments than in others
-
-_PROBE = Key("probe", 0)  # whether the surface still works where it did
 
 
 class Round:
@@ -91,16 +89,16 @@ class Round:
         self._own_channels: list[range] = []
 
     def begin(self) -> list[Question]:
-        """The pushes."""
-        return [(Key("push", index), task) for index, task in enumerate(self._tasks)]
+        """The pushes, then EQ0 once more if that is due."""
+        pushes: list[Question] = [(Key("push", k), task) for k, task in enumerate(self._tasks)]
+        return [*pushes, *again(self._network, self.number, referenced=self._referenced)]
 
     def take(self, key: Key, result: TaskResult) -> list[Question]:
         """Proofs of candidates, refinements of minima, comparisons of those; see `Stage.take`."""
         self._answers[key] = result
         if key.phase == "push" and self._none_began():
             # The surface is dead, or these structures are too much for it: try one it could do.
-            first = next(iter(self._network.eqs.values()))
-            return [(_PROBE, Characterise(first.positions, first.hessian))]
+            return [probe(self._network)]
         return [*self._scan_candidates(), *self._scan_minima(), *self._scan_refined()]
 
     def _none_began(self) -> bool:
@@ -236,9 +234,10 @@ class Round:
         Raises
         ------
         AfirError
-            When the surface has stopped working.
+            When the surface has stopped working or is another one than when the run began.
         """
-        self._check_surface()
+        check_works(self._answers, self.number)
+        unowned = check_again(self._answers, network, self.number)
         rows: list[Trial] = []
         dismissed: list[Dismissed] = []
         new: dict[str, EQ | TS | DC] = {}
@@ -258,8 +257,8 @@ class Round:
             dcs=tuple(network.dcs[r.id] for r in records if isinstance(r, DC)),
             trials=tuple(rows),
             dismissed=tuple(dismissed),
-            gradients={},
-            cpu_seconds=0.0,
+            gradients={} if unowned is None else dict(unowned.gradients),
+            cpu_seconds=0.0 if unowned is None else unowned.cpu_seconds,
             owners={
                 key: trials + number + 1
                 for number in range(len(self._tasks))
@@ -275,22 +274,9 @@ class Round:
         compared = [Key(phase, i) for i in self._own_minima[number] for phase in (COMPARE, WANTED)]
         keys += [key for key in compared if key in self._answers]
         keys += [Key("label", i) for i in self._own_channels[number]]
-        if number == len(self._tasks) - 1 and _PROBE in self._answers:
-            keys.append(_PROBE)
+        if number == len(self._tasks) - 1 and PROBE in self._answers:
+            keys.append(PROBE)
         return keys
-
-    def _check_surface(self) -> None:
-        """Complain if the surface fails even for a structure it has refined before.
-
-        Then the pushes were not tried, and must not be used up.
-        """
-        probe = self._answers.get(_PROBE)
-        if probe is not None and not isinstance(probe.value, StationaryPoint):
-            raise AfirError(
-                f"the surface failed at the start of every push of round {self.number} "
-                f"({probe.error}); nothing of this round was kept: mend the surface, then "
-                "resume the run"
-            )
 
     def _saddles(self, number: int, note: Note) -> Iterator[str | None]:
         """The nodes that the candidates of a trial turned out to be, once its own are judged."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
@@ -14,7 +15,7 @@ from afir.stationary import Outcome
 from networks import schema
 from networks.codec import decode, encode, pack, unpack
 from networks.frames import Frames, Kept
-from networks.records import DC, EQ, TS, Absorbed, Dismissed, Key, Model, Result, Trial
+from networks.records import DC, EQ, TS, Absorbed, Dismissed, Examined, Key, Model, Result, Trial
 from networks.seal import Row
 from networks.tasks import TaskResult
 
@@ -39,7 +40,13 @@ def rows_of(absorbed: Absorbed, dismissed: int) -> list[tuple[sa.Table, list[Row
             [_dismissed_row(*item) for item in enumerate(absorbed.dismissed, dismissed)],
         ),
         (schema.ROUNDS, [_round_row(absorbed)]),
+        (schema.EXAMINED, [asdict(record) for record in absorbed.examined]),
     ]
+
+
+def examined_record(row: sa.Row[Any]) -> Examined:
+    """How a surface was found to be, from its row."""
+    return Examined(row.surface, row.deviation, row.ratio, row.drift, row.doubt)
 
 
 def _round_row(absorbed: Absorbed) -> Row:

@@ -101,7 +101,7 @@ ROUNDS = sa.Table(
     METADATA,
     # 0 is the start.
     sa.Column("number", sa.Integer, primary_key=True),
-    # Of what is no trial: the start, and what goes with learning.
+    # Of what is no trial: the start, EQ0 asked again, and what goes with learning.
     sa.Column("gradients", sa.Text, nullable=False),
     sa.Column("cpu_seconds", sa.Float, nullable=False),
     # The trial of each task.
@@ -159,6 +159,18 @@ MODELS = sa.Table(
     sa.Column("labels", sa.Integer, nullable=False),
     sa.Column("seconds", sa.Float, nullable=False),
     sa.Column("errors", sa.Text, nullable=False),
+    check_column(),
+)
+
+
+EXAMINED = sa.Table(
+    "examined",
+    METADATA,
+    sa.Column("surface", sa.Text, primary_key=True),
+    sa.Column("deviation", sa.Float, nullable=False),
+    sa.Column("ratio", sa.Float, nullable=False),
+    sa.Column("drift", sa.Float, nullable=False),
+    sa.Column("doubt", sa.Text, nullable=False),
     check_column(),
 )
 

@@ -132,7 +132,7 @@ class Settings:
         None leaves it to the effort.
     keep_frames
         Whether the run file keeps every geometry that is evaluated, with its energy and gradient,
-        except the displacements of Hessians.
+        except the displacements of Hessians and what only tells whether the surface is right.
     task_seconds
         A task that takes longer is given up.
     round_size

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
-from afir.errors import AfirError
+from afir.errors import AfirError, InputError
 from afir.molecule import Positions
-from afir.stationary import StationaryPoint
+from afir.stationary import Consistency, StationaryPoint, unusable
 from networks.dismissals import Dismissals
 from networks.network import ReactionNetwork
-from networks.records import Absorbed, Key
-from networks.tasks import Characterise, Task, TaskResult
+from networks.records import Absorbed, Examined, Key
+from networks.tasks import Characterise, Examine, Task, TaskResult
 
 Question: TypeAlias = tuple[Key, Task]
 
@@ -50,30 +51,50 @@ class Stage(Protocol):
 class Start:
     """The beginning of a run: the given structure, and perhaps the wanted product.
 
+    The surfaces are examined there, too.
+
     Parameters
     ----------
     positions
         (n, 3) in Å.
     wanted
         (n, 3) in Å, or None.
+    surfaces
+        The name of the surface that is searched, and of the reference if there is one.
+    seed
+        What random numbers are made from.
     """
 
     number = 0
 
-    def __init__(self, positions: Positions, wanted: Positions | None) -> None:
+    def __init__(
+        self,
+        positions: Positions,
+        wanted: Positions | None,
+        surfaces: Sequence[str],
+        seed: tuple[int, ...],
+    ) -> None:
         self._structures = [positions] if wanted is None else [positions, wanted]
-        self._answers: dict[int, TaskResult] = {}
+        self._surfaces = surfaces
+        self._seed = seed
+        self._answers: dict[Key, TaskResult] = {}
 
     def begin(self) -> list[Question]:
-        """Refine the structures."""
-        return [
+        """Examine the surfaces, refine the structures."""
+        start = self._structures[0]
+        questions: list[Question] = [
+            (Key("examine", index), Examine(start, self._seed, reference=index > 0))
+            for index in range(len(self._surfaces))
+        ]
+        questions += [
             (Key("characterise", index), Characterise(positions))
             for index, positions in enumerate(self._structures)
         ]
+        return questions
 
     def take(self, key: Key, result: TaskResult) -> list[Question]:
         """Nothing follows from these answers."""
-        self._answers[key.index] = result
+        self._answers[key] = result
         return []
 
     def absorb(self, network: ReactionNetwork, dismissals: Dismissals, trials: int) -> Absorbed:
@@ -81,18 +102,17 @@ class Start:
 
         Raises
         ------
+        InputError
+            When the energies and gradients of a surface do not belong together.
         AfirError
             When the start or the wanted product is no minimum.
         """
-        gradients: Counter[str] = Counter()
-        points: list[StationaryPoint] = []
-        for index, what in enumerate(("start", "wanted product")[: len(self._structures)]):
-            answer = self._answers[index]
-            if not isinstance(answer.value, StationaryPoint):
-                raise AfirError(f"the {what} could not be refined on this surface: {answer.error}")
-            gradients.update(answer.gradients)
-            points.append(answer.value)
+        examined = tuple(self._examined(index) for index in range(len(self._surfaces)))
+        points = [self._refined(index) for index in range(len(self._structures))]
         id, _ = network.add_eq(points[0])
+        gradients: Counter[str] = Counter()
+        for answer in self._answers.values():
+            gradients.update(answer.gradients)
         return Absorbed(
             round=0,
             eqs=(network.eqs[id],),
@@ -103,5 +123,25 @@ class Start:
             gradients=dict(gradients),
             cpu_seconds=sum(answer.cpu_seconds for answer in self._answers.values()),
             wanted=(points[1].positions, points[1].energy) if len(points) > 1 else None,
-            owners={Key("characterise", index): 0 for index in self._answers},
+            owners=dict.fromkeys(self._answers, 0),
+            examined=examined,
         )
+
+    def _examined(self, index: int) -> Examined:
+        """What a surface proved to be; InputError if it must not be used."""
+        answer, name = self._answers[Key("examine", index)], self._surfaces[index]
+        value = answer.value
+        if not isinstance(value, Consistency):
+            doubt = f"its energies and gradients could not be compared: {answer.error}"
+            value = Consistency(0.0, 1.0, 0.0, doubt=doubt)
+        if value.problem:
+            raise InputError(unusable(name, value.problem))
+        return Examined(name, value.deviation, value.ratio, value.drift, value.doubt)
+
+    def _refined(self, index: int) -> StationaryPoint:
+        """A structure as it is on the surface; AfirError if it is no minimum."""
+        answer = self._answers[Key("characterise", index)]
+        if not isinstance(answer.value, StationaryPoint):
+            what = ("start", "wanted product")[index]
+            raise AfirError(f"the {what} could not be refined on this surface: {answer.error}")
+        return answer.value

@@ -24,6 +24,7 @@ from afir.searches.settings import StepSettings
 from afir.stationary import (
     Candidate,
     Confirmation,
+    Consistency,
     Minimum,
     Outcome,
     Sameness,
@@ -115,9 +116,10 @@ class Characterise:
 
 @dataclass(frozen=True, eq=False)
 class Label:
-    """Evaluate one geometry (n, 3) in Å as well as the surface can."""
+    """Evaluate one geometry (n, 3) in Å as well as the surface can; counted as the stage."""
 
     positions: Positions
+    stage: str = "label"
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +155,15 @@ class Compare:
 
 
 @dataclass(frozen=True, eq=False)
+class Examine:
+    """Compare energies with gradients near a geometry (n, 3) in Å, or those of the reference."""
+
+    positions: Positions
+    seed: tuple[int, ...]
+    reference: bool = False
+
+
+@dataclass(frozen=True, eq=False)
 class Labelled:
     """The energy of a geometry in eV and its gradient (n, 3) in eV/Å."""
 
@@ -160,8 +171,8 @@ class Labelled:
     gradient: Positions
 
 
-Task: TypeAlias = Push | Confirm | Characterise | Compare | Label | Recall
-Value: TypeAlias = TrialResult | Confirmation | StationaryPoint | Sameness | Labelled
+Task: TypeAlias = Push | Confirm | Characterise | Compare | Label | Recall | Examine
+Value: TypeAlias = TrialResult | Confirmation | StationaryPoint | Sameness | Labelled | Consistency
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,6 +286,7 @@ class Bench:
         # Only who does tasks pays for loading the searches, not who hands them out.
         from afir.searches.characterise import characterise
         from afir.searches.confirm import confirm
+        from afir.searches.consistency import consistency
         from afir.searches.flat import flat_turn, flat_turn_by_reference
         from afir.searches.reference import characterise_by_reference, confirm_by_reference
         from afir.searches.trust import doubting, trusting
@@ -302,8 +314,12 @@ class Bench:
             compare = flat_turn_by_reference if self.reference else flat_turn
             search = compare(self.molecule, task.point, task.known)
         elif isinstance(task, Label):
-            search = stage("label", label(task.positions))
+            search = stage(task.stage, label(task.positions))
             if self.reference:
+                search = referred(search)
+        elif isinstance(task, Examine):
+            search = consistency(task.positions, np.random.default_rng(task.seed))
+            if task.reference:
                 search = referred(search)
         elif isinstance(task, Recall):
             search = stage("recall", recalled(self.molecule, task, self.step))

@@ -2,18 +2,25 @@
 
 A surface may be a file that was replaced, a calculator that was changed, a package that was
 updated. Energies of two surfaces in one network would be wrong without anybody seeing it. What is
-asked is the surface whose energies are reported, at EQ0: a change that leaves that as it is, or
+asked is the surface whose energies are reported, at EQ0, on resume and after the pushes of a round:
+a change that leaves that as it is, or
 another surface to search on, is not noticed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from afir.errors import InputError
+from afir.errors import AfirError, InputError
+from afir.stationary import StationaryPoint
 from afir.surface import load_surface
 from afir.units import KJ_PER_MOL
+from networks.network import ReactionNetwork
+from networks.records import Key
 from networks.store import Store
+from networks.tasks import Characterise, Label, Labelled, TaskResult
 
 ENERGY = 1e-3
 """eV: far more than any surface differs from itself, be it on another machine."""
@@ -44,4 +51,65 @@ def check_unchanged(store: Store) -> None:
         raise InputError(
             f"the surface {name} must be the one that {store.path} began with; the energy of EQ0 "
             f"is {off / KJ_PER_MOL:+.2f} kJ/mol off: bring back what was changed or begin a new run"
+        )
+
+
+AGAIN = Key("again", 0)
+"""The question for EQ0 once more, at the end of the pushes of a round."""
+_EVERY = 8  # rounds with a reference, which may be asked little else: one gradient then
+PROBE = Key("probe", 0)
+"""The question whether the surface still works where it did, when no push could begin."""
+
+
+def again(
+    network: ReactionNetwork, round_number: int, *, referenced: bool
+) -> list[tuple[Key, Label]]:
+    """The question of a round for EQ0 once more, if it is due; one gradient among thousands."""
+    if referenced and round_number % _EVERY:
+        return []
+    return [(AGAIN, Label(network.eqs["EQ0"].positions, "again"))]
+
+
+def check_again(
+    answers: Mapping[Key, TaskResult], network: ReactionNetwork, round_number: int
+) -> TaskResult | None:
+    """Complain if the energy of EQ0 has changed since the run began; return the answer if any.
+
+    Raises
+    ------
+    AfirError
+        If it has. A surface that failed has not.
+    """
+    answer = answers.get(AGAIN)
+    if answer is not None and isinstance(answer.value, Labelled):
+        off = answer.value.energy - network.eqs["EQ0"].energy
+        if abs(off) > ENERGY:
+            raise AfirError(
+                f"the surface gave another energy for EQ0 in round {round_number} than when the "
+                f"run began, {off / KJ_PER_MOL:+.2f} kJ/mol off; nothing of this round was kept: "
+                "mend the surface, then resume the run"
+            )
+    return answer
+
+
+def probe(network: ReactionNetwork) -> tuple[Key, Characterise]:
+    """The question that `check_works` needs the answer of."""
+    first = network.eqs["EQ0"]
+    return PROBE, Characterise(first.positions, first.hessian)
+
+
+def check_works(answers: Mapping[Key, TaskResult], round_number: int) -> None:
+    """Complain if the surface failed even for a structure it has refined before, if that was asked.
+
+    Raises
+    ------
+    AfirError
+        If it did: then the pushes were not tried, and must not be used up.
+    """
+    answer = answers.get(PROBE)
+    if answer is not None and not isinstance(answer.value, StationaryPoint):
+        raise AfirError(
+            f"the surface failed at the start of every push of round {round_number} "
+            f"({answer.error}); nothing of this round was kept: mend the surface, then "
+            "resume the run"
         )

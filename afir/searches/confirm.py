@@ -8,6 +8,7 @@ import numpy as np
 
 from afir.driver import Search, stage
 from afir.molecule import Molecule, Positions
+from afir.searches.consistency import falls_as_foretold
 from afir.searches.hessian import Measured, arrived, measure
 from afir.searches.irc import irc
 from afir.searches.minimum import PathPoint
@@ -27,7 +28,8 @@ def confirm(
 
     The exact Hessian must have one negative eigenvalue (a second one is left downhill and the
     search repeated once), the Newton step must be short, the imaginary wavenumber must be more
-    than noise, and the energy must fall along the IRC to a minimum or a dissociation on both sides.
+    than noise, and the energy must fall along the IRC to a minimum or a dissociation on both sides,
+    by what the gradients add up to.
 
     Parameters
     ----------
@@ -77,8 +79,12 @@ def followed(
         side.monotone and side.end.outcome in _PROVEN and side.end.energy < point.energy - _DROP
         for side in (backward, forward)
     )
+    outcome = Outcome.CONFIRMED if proven else Outcome.IRC_FAILED
+    top = PathPoint(point.positions, point.energy, np.zeros_like(point.positions))
+    if proven and not all(falls_as_foretold([top, *s.points]) for s in (backward, forward)):
+        outcome = Outcome.INCONSISTENT
     return Confirmation(
-        outcome=Outcome.CONFIRMED if proven else Outcome.IRC_FAILED,
+        outcome=outcome,
         point=point,
         ends=(backward.end, forward.end),
         monotone=backward.monotone and forward.monotone,

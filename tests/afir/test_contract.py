@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -157,6 +158,26 @@ def memory_leaks(
     return replace(answer, energies=answer.energies + 1e-3 * (owners is not None))
 
 
+def flat(surface: Surface, positions: Positions, owners: Sequence[object] | None) -> Evaluation:
+    answer = surface.evaluate(positions)
+    failed = np.isnan(answer.energies)
+    energies = np.where(failed, np.nan, -3.0)
+    return replace(answer, energies=energies, gradients=0.0 * answer.gradients)
+
+
+def drifting() -> Callable[..., Evaluation]:
+    """One whose energy rises a little with every call, too little to be seen in one check."""
+    calls = count()
+
+    def answer(
+        surface: Surface, positions: Positions, owners: Sequence[object] | None
+    ) -> Evaluation:
+        right = surface.evaluate(positions)
+        return replace(right, energies=right.energies + 5e-8 * next(calls))
+
+    return answer
+
+
 KEPT: list[object] = []
 
 
@@ -203,6 +224,8 @@ def reuses_a_buffer(
         (memory_leaks, "an owner changes an energy"),
         (keeps_owners, "keeps an owner alive"),
         (reuses_a_buffer, "changed the arrays an earlier one returned"),
+        (flat, "geometry 1 does not change when atoms move"),
+        (drifting(), "asking again in the end changes an energy"),
     ],
 )
 def test_a_broken_surface_is_caught(answer: Callable[..., Evaluation], sentence: str) -> None:
@@ -226,6 +249,7 @@ def test_a_good_surface_passes_and_reports_how_good_it_is() -> None:
     assert report.motion < 1e-9
     assert report.batch < 1e-9
     assert report.memory < 1e-9
+    assert report.drift < 1e-9
 
 
 def test_an_external_field_passes_when_it_is_announced() -> None:

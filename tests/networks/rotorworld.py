@@ -9,19 +9,33 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from afir.molecule import Molecule, Positions
+from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Confirmation, Minimum, Outcome, StationaryPoint, TrialResult
 from networks import Settings
-from networks.tasks import Bench, Characterise, Compare, Confirm, Push, Task, TaskResult
+from networks.tasks import (
+    Bench,
+    Characterise,
+    Compare,
+    Confirm,
+    Examine,
+    Label,
+    Push,
+    Task,
+    TaskResult,
+)
 
 MOLECULE = Molecule.from_symbols(["C"] * 4 + ["H"] * 6)
-SETTINGS = Settings(terms=1, seed=3, round_size=4, max_trials=16)
+SURFACE = "rotorworld"
+"""The name that the world goes by; no package registers it."""
+SETTINGS = Settings(SURFACE, terms=1, seed=3, round_size=4, max_trials=16)
 TOPS = (3.0, 4.0, 5.0)
 """eV above 2-butyne of the transition states."""
 
@@ -132,7 +146,7 @@ def proof(task: Confirm) -> Confirmation:
 
 def answer(task: Task) -> TaskResult:
     """What the world answers."""
-    if isinstance(task, Characterise | Compare):
+    if isinstance(task, Characterise | Compare | Examine | Label):
         return _bench()(task)
     value: TrialResult | Confirmation
     if isinstance(task, Push):
@@ -145,7 +159,15 @@ def answer(task: Task) -> TaskResult:
 
 @dataclass(frozen=True)
 class RotorBench:
-    """Does the tasks of this world; see `networks.tasks.Bench`."""
+    """Does the tasks of this world, on which no settings bear; see `networks.tasks.Bench`."""
+
+    molecule: Molecule = MOLECULE
+    surface: str = SURFACE
+    options: Mapping[str, Any] = field(default_factory=dict)
+    step: StepSettings = SETTINGS.step
+    reference: str = ""
+    reference_options: Mapping[str, Any] = field(default_factory=dict)
+    keep_frames: bool = False
 
     def open(self) -> Callable[[Task], TaskResult]:
         """What does a task."""

@@ -1,29 +1,33 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
 import pytest
 from benches import OrderBench, task
-from runs import HCN, HCN_START
+from runs import HCN, HCN_START, snapshot
 
 from afir.driver import Search
 from afir.errors import AfirError, InputError, SurfaceError
 from afir.force import ForceTerm
 from afir.molecule import Molecule, Positions
+from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, StationaryPoint, TrialResult
 from afir.surface import Evaluation, Surface
 from afir.surfaces.analytic import double_well
+from networks import Settings, explore, resume
 from networks import executor as executor_module
 from networks.executor import BatchedExecutor, Executor, ProcessExecutor, SerialExecutor
+from networks.records import StoppedBy
 from networks.tasks import (
     Bench,
     Characterise,
@@ -308,3 +312,72 @@ def test_paths_on_a_surface_that_says_it_is_expensive_ask_for_fewer_gradients(
     assert learnt["push"] == plain["push"]
     assert learnt["path"] < plain["path"]
     assert energies[1] == pytest.approx(energies[0], abs=1e-4)
+
+
+# -- executors that are handed in ----------------------------------------------------------------
+
+RUN = Settings(max_trials=1)
+OTHERS: dict[str, tuple[dict[str, object], str]] = {
+    "surface": ({"surface": "gfn1"}, "the surface of the run, 'gfn2', got 'gfn1'"),
+    "options": ({"options": {"solvent": "water"}}, "the options of the surface of the run, {}"),
+    "molecule": ({"molecule": replace(HCN, charge=1, multiplicity=2)}, "the molecule of the run"),
+    "step": ({"step": StepSettings(gamma=300.0)}, "the step settings of the run"),
+    "reference": ({"reference": "dft"}, "the reference of the run, '', got 'dft'"),
+    "frames": ({"keep_frames": True}, "the keep_frames of the run, False, got True"),
+}
+EXECUTORS: dict[str, Callable[[Bench], Executor]] = {
+    "serial": SerialExecutor,
+    "batched": BatchedExecutor,
+    "processes": lambda bench: ProcessExecutor(bench, 1),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+@pytest.mark.parametrize("kind", EXECUTORS)
+def test_an_executor_that_computes_on_something_else_is_refused(
+    kind: str, what: str, tmp_path: Path
+) -> None:
+    changes, words = OTHERS[what]
+    other = EXECUTORS[kind](Bench(**{"molecule": HCN, "surface": "gfn2", **changes}))  # type: ignore[arg-type]
+    try:
+        with pytest.raises(InputError, match=f"^`executor` must have {re.escape(words)}"):
+            explore(HCN, HCN_START, RUN, tmp_path / "run", executor=other)
+        assert not (tmp_path / "run").exists()
+    finally:
+        other.close()
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_a_run_does_not_go_on_with_an_executor_for_something_else(
+    what: str, tmp_path: Path
+) -> None:
+    path, right = tmp_path / "run", BatchedExecutor(Bench(HCN, "gfn2"))
+    list(explore(HCN, HCN_START, RUN, path, executor=right))
+    before = snapshot(path)
+    changes, words = OTHERS[what]
+    other = SerialExecutor(Bench(**{"molecule": HCN, "surface": "gfn2", **changes}))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=f"^`executor` must have {re.escape(words)}"):
+        resume(path, max_trials=2, executor=other)
+    assert snapshot(path) == before
+    # It has decided by now what its step settings left to the surface.
+    assert list(resume(path, max_trials=2, executor=right))[-1].reason is StoppedBy.TRIALS  # type: ignore[union-attr]
+
+
+@dataclass(frozen=True)
+class Mute:
+    """An executor that does not say what it computes on."""
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
+        """See `networks.executor.Executor`."""
+        yield from ()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.mark.parametrize("mute", [Mute(), SerialExecutor(OrderBench())])
+def test_an_executor_that_does_not_say_is_refused(mute: Executor, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"^`executor` must say by its `bench` what it computes on"
+    ):
+        explore(HCN, HCN_START, RUN, tmp_path / "run", executor=mute)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,7 @@ def test_nothing_is_examined_twice(whole: Path, tmp_path: Path) -> None:
     @dataclass(frozen=True)
     class Recorder:
         pushed: list[tuple[float, str]]
+        bench: ToyBench = field(default_factory=ToyBench)
 
         def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
             for index, task in enumerate(tasks):
@@ -376,6 +377,7 @@ class Failing:
     fails: Callable[[int, int], bool]
     everywhere: bool = True
     rounds: int = 0
+    bench: ToyBench = field(default_factory=ToyBench)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """See `networks.executor.Executor`."""

@@ -38,7 +38,7 @@ def found(run: Path) -> Pool:
         return pool(HCN, [("hcn", store.frames())])
 
 
-def test_every_gradient_but_those_of_hessians_is_kept(run: Path) -> None:
+def test_every_gradient_but_those_of_hessians_and_checks_is_kept(run: Path) -> None:
     counts: Counter[tuple[int, str]] = Counter()
     with open_run(run) as store:
         for kept in store.frames():
@@ -51,7 +51,8 @@ def test_every_gradient_but_those_of_hessians_is_kept(run: Path) -> None:
             if stage != "hessian"
         }
         trials = sum(sum(trial.gradients.values()) for trial in store.trials())
-        start = sum(store.summary().gradients.values()) - trials
+        stages = store.summary().gradients
+        start = sum(stages.values()) - trials - stages["consistency"] - stages["again"]
     # The exact Hessian of the start has 4 internal directions.
     assert sum(count for key, count in counts.items() if not key[0]) == start - (1 + 2 * 4)
     assert {key: count for key, count in counts.items() if key[0]} == spent

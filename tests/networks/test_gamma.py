@@ -6,13 +6,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from toyworld import MOLECULE, ToyBench, structure
+from toyworld import MOLECULE, SURFACE, ToyBench, structure
 
 from afir.cli import main
 from networks import Settings, explore, open_run, resume
 from networks.executor import SerialExecutor
 
-TOY = SerialExecutor(ToyBench())
 HCN = "3\n\nH 0.0 0.02 -1.06\nC 0.0 0.0 0.0\nN 0.01 0.0 1.14\n"
 
 
@@ -43,10 +42,11 @@ def test_the_job_of_a_run_holds_the_gamma_that_was_used(
 
 
 def test_a_run_that_goes_on_with_another_window_keeps_its_gamma(tmp_path: Path) -> None:
-    settings = Settings(terms=1, window_kj_mol=60.0, max_trials=3)
-    list(explore(MOLECULE, structure(0), settings, tmp_path / "run", executor=TOY))
+    settings = Settings(SURFACE, terms=1, window_kj_mol=60.0, max_trials=3)
+    toy = SerialExecutor(ToyBench(step=settings.step))
+    list(explore(MOLECULE, structure(0), settings, tmp_path / "run", executor=toy))
     for window in (None, 300.0):
-        list(resume(tmp_path / "run", window_kj_mol=window, executor=TOY))
+        list(resume(tmp_path / "run", window_kj_mol=window, executor=toy))
         with open_run(tmp_path / "run") as store:
             assert store.settings.window_kj_mol == window
             assert store.settings.step.gamma == 150.0

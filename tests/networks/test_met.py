@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 from runs import HCN, HCN_START
-from toyworld import MOLECULE, SETTINGS, answer, structure
+from toyworld import MOLECULE, SETTINGS, ToyBench, answer, structure
 
 from afir.displacements import Inversion, Kick, Uphill
 from afir.driver import solve
@@ -36,6 +36,7 @@ class Listening:
     """The toy world, and what each push said."""
 
     said: dict[tuple[int, ...], TrialResult] = field(default_factory=dict)
+    bench: ToyBench = field(default_factory=ToyBench)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """See `networks.executor.Executor`."""

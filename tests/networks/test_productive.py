@@ -202,6 +202,29 @@ def test_what_brings_more_for_its_cost_is_chosen() -> None:
     assert np.mean(draws) < 0.2
 
 
+def test_pushes_of_no_terms_or_many_are_chosen_and_learned_from() -> None:
+    """Three forces are tried where they bring most, and so is nothing at all."""
+    three = (*PUSH, *PULL, ForceTerm((1,), (2,), 1))
+    for fruitful, offered in enumerate([[(), PUSH], [PUSH, three], [(*three, *PULL), ()]]):
+        best = 1 if fruitful == 1 else 0
+        world = World(np.linspace(-1.0, 0.0, 20), [*offered])
+        policy = productive()
+        for number in range(12):
+            for push in (0, 1):
+                item = Item(f"EQ{number}", push)
+                policy.learn([world.trial(item, int(push == best), 200)], world.network)
+        draws = [world.choose(policy, 1, seed)[0].push for seed in range(50)]
+        assert np.mean(np.array(draws) == best) > 0.8
+
+
+def test_kinds_tell_pushes_of_no_terms_and_of_three_apart() -> None:
+    molecule, x = Molecule.from_symbols(["C", "N", "O", "H"]), line(0)
+    three = (*PUSH, *PULL, ForceTerm((1,), (2,), 1))
+    kinds = push_kinds(molecule, x, [(), PUSH, three, three[::-1], three[:2]])
+    assert kinds[2] == kinds[3]
+    assert len(set(kinds)) == 4
+
+
 def test_late_pushes_follow_when_the_others_of_their_structure_are_used_up() -> None:
     world = World([0.0, 0.1], [PUSH, (*PUSH, *PULL), PULL], late=lambda terms: len(terms) > 1)
     policy = productive()

@@ -66,6 +66,7 @@ OBJECT = {
     },
     "pushes": {"listed": int, "left": int},
     "window": {"kj_mol": float, "trials_above": int, "eqs_above": int},
+    "doubts": [str],
 }
 
 
@@ -86,7 +87,8 @@ def _check(value: Any, wanted: Any, where: str) -> None:
 def test_keys_and_types_are_those_that_are_documented() -> None:
     remains = Remains(unseen([1, 1, 2, 5], 30), 1, 40, 10)
     limited = Settings(window_kj_mol=300.0)
-    run = replace(drawn_run(), remains=remains, settings=limited)
+    doubts = ("the surface mine: its gradient is 1.05 times the slope of its energy",)
+    run = replace(drawn_run(), remains=remains, settings=limited, doubts=doubts)
     shown = json.loads(json.dumps(show_object(run)))
     _check(shown, OBJECT, "show")
     assert shown["schema_version"] == 1

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from runs import HCN, HCN_START, snapshot
-from toyworld import LATE, MOLECULE, SETTINGS, ToyBench, answer, structure
+from toyworld import LATE, MOLECULE, SETTINGS, SURFACE, ToyBench, answer, structure
 
 from afir.searches.settings import StepSettings
 from networks import Settings, explore, open_run, resume
@@ -321,7 +321,9 @@ def test_resumed_after_every_round_a_run_is_the_same(
     # random displacements, then further attempts in the midst of which a find makes displacements
     # due again.
     terms = 1 if targets is None else 2
-    settings = Settings(terms=terms, seed=seed, round_size=5, effort=effort, targets=targets)
+    settings = Settings(
+        SURFACE, terms=terms, seed=seed, round_size=5, effort=effort, targets=targets
+    )
     start = structure(0)
     list(explore(MOLECULE, start, settings, tmp_path / "whole", executor=Answering()))
     events = explore(MOLECULE, start, settings, tmp_path / "cut", executor=Answering())
@@ -334,6 +336,8 @@ def test_resumed_after_every_round_a_run_is_the_same(
 
 class Answering:
     """Does tasks in this process, one after the other."""
+
+    bench = ToyBench()
 
     def run(self, tasks: list[Task]) -> Iterator[tuple[int, TaskResult]]:
         """The tasks may grow as answers come in."""

@@ -17,20 +17,23 @@ import sys
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from afir.bonds import components, distances
 from afir.displacements import Inversion, Uphill
 from afir.molecule import Molecule, Positions
+from afir.searches.settings import StepSettings
 from afir.stationary import (
     Candidate,
     Confirmation,
+    Consistency,
     Minimum,
     Outcome,
     StationaryPoint,
@@ -38,15 +41,26 @@ from afir.stationary import (
 )
 from networks import Settings, explore, resume
 from networks.database import Database
-from networks.executor import Executor, SerialExecutor
-from networks.tasks import Characterise, Confirm, Push, Task, TaskResult
+from networks.executor import Executor, Opening, SerialExecutor
+from networks.tasks import (
+    Characterise,
+    Confirm,
+    Examine,
+    Label,
+    Labelled,
+    Push,
+    Task,
+    TaskResult,
+)
 
 MOLECULE = Molecule.from_symbols(["C", "N", "O", "H"])
 STATES = 12
 COMPLEX_STATE = 9
 """The state made of two molecules that hold together."""
-SETTINGS = Settings(terms=1, seed=5, round_size=5)
-LATE = Settings(terms=1, seed=2, round_size=5, targets=(1,), attempts=3)
+SURFACE = "toyworld"
+"""The name that the world goes by; no package registers it."""
+SETTINGS = Settings(SURFACE, terms=1, seed=5, round_size=5)
+LATE = Settings(SURFACE, terms=1, seed=2, round_size=5, targets=(1,), attempts=3)
 """Here an EQ is found only when a push is tried again."""
 
 
@@ -108,7 +122,7 @@ def point(x: Positions, energy: float, order: int) -> StationaryPoint:
 
 def answer(task: Task) -> TaskResult:
     """What the world answers."""
-    value: TrialResult | Confirmation | StationaryPoint | None
+    value: TrialResult | Confirmation | StationaryPoint | Consistency | Labelled | None
     kind = type(task).__name__.lower()
     if isinstance(task, Push):
         state = ENERGIES[round(task.start.energy, 4)]
@@ -121,6 +135,10 @@ def answer(task: Task) -> TaskResult:
             value = TrialResult(Outcome.NO_SADDLE, (), (), False)
     elif isinstance(task, Confirm):
         value = proof(task)
+    elif isinstance(task, Examine):
+        value = Consistency(0.0, 1.0, 0.0)
+    elif isinstance(task, Label):
+        value = Labelled(energy(nearest(task.positions)), np.zeros((4, 3)))
     else:
         value = refined(task)
     gradients = Counter({kind: 10, "other": digest(kind, value is None) % 5})
@@ -172,20 +190,33 @@ def proof(task: Confirm) -> Confirmation:
     )
 
 
+def nearest(x: Positions) -> int:
+    """The state whose structure is nearest."""
+    gaps = [np.abs(distances(structure(k)) - distances(x)).max() for k in range(STATES)]
+    return int(np.argmin(gaps))
+
+
 def refined(task: Characterise) -> StationaryPoint | None:
     """What became of a rough minimum: the state whose structure is nearest."""
-    gaps = [
-        np.abs(distances(structure(k)) - distances(task.positions)).max() for k in range(STATES)
-    ]
-    state = int(np.argmin(gaps))
+    state = nearest(task.positions)
     return None if state == STATES - 1 else point(structure(state), energy(state), 0)
 
 
 @dataclass(frozen=True)
 class ToyBench:
-    """Does toy tasks, each taking some seconds."""
+    """Does toy tasks, each taking some seconds, for runs with one kind of step or another.
+
+    What the world answers depends on no step settings and on none of the rest.
+    """
 
     pause: float = 0.0
+    step: StepSettings = SETTINGS.step
+    molecule: Molecule = MOLECULE
+    surface: str = SURFACE
+    options: Mapping[str, Any] = field(default_factory=dict)
+    reference: str = ""
+    reference_options: Mapping[str, Any] = field(default_factory=dict)
+    keep_frames: bool = False
 
     def open(self) -> Callable[[Task], TaskResult]:
         """See `networks.tasks.Bench`."""
@@ -203,6 +234,7 @@ class Shuffled:
 
     rng: np.random.Generator
     world: Callable[[Task], TaskResult] = answer
+    bench: Opening = field(default_factory=ToyBench)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """See `networks.executor.Executor`."""

@@ -1,0 +1,213 @@
+"""Whether the gradients of a surface are the slope of its energies, and whether both stay the same.
+
+Energies and gradients along short straight lines are compared, a third of the atoms moving on each,
+and the energy of one geometry is asked again in the end. Nothing that a search finds is worth
+anything where they disagree, and no search notices: one follows the gradients, and the energies of
+what it finds are those of something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afir.bonds import distances
+from afir.driver import Search, stage
+from afir.errors import SurfaceError
+from afir.molecule import Positions
+from afir.searches.minimum import PathPoint
+from afir.stationary import Consistency
+from afir.surface import Evaluation
+
+DRIFT = 1e-3
+"""eV: far more than any surface differs from itself, be it on another machine."""
+
+WRONG = 0.15
+"""Of the energy along a line: with a larger difference a surface is not to be used."""
+
+ROUGH = 0.03
+"""Of the energy along a line: a larger difference is worth telling."""
+
+_APART, _BESIDES = 0.25, 0.02
+"""Of the fall along one side of a path, and eV: more is no error of the integral over its steps."""
+
+_LINES = 3  # on each another part of the atoms moves: one that is wrong hides among few others
+_ACROSS = 0.5  # of an atom's direction: at random, not away from the nearest atom
+_STEP = 0.03  # Å that each atom moves to either side; bonds are harmonic within half a per cent
+_ENOUGH = 2e-3  # eV: a smaller change on all lines is too near to noise
+_FARTHEST = 0.36  # Å: the step where atoms move more easily
+_NOISE = 3e-4  # eV: of energies in single precision; those of tight binding have a hundredth of it
+_FLAT = 1e-8  # eV: less is no change at all
+_EVENLY = 0.1  # of the difference: what is left of it when all gradients are multiplied by a number
+
+Floats = NDArray[np.float64]
+
+
+def consistency(positions: Positions, rng: np.random.Generator) -> Search[Consistency]:
+    """Compare energies with gradients at one geometry, which need not be a stationary point.
+
+    Parameters
+    ----------
+    positions
+        (n, 3) in Å.
+    rng
+        Draws the lines.
+
+    Returns
+    -------
+    Consistency
+        Costs eight gradients, six for two atoms. Six (four) more where the first lines were too
+        short for a soft surface, or something seems wrong. A surface that fails on a line is
+        doubted.
+    """
+    centre = yield from stage("consistency", _answers(positions[None]))
+    lines = _lines(positions, rng)
+    step = _STEP
+    try:
+        compared = yield from _along(positions, centre, step * lines)
+        if compared.largest < _ENOUGH:
+            # Energies grow with the square of the way, at least.
+            longer = 1.2 * step * np.sqrt(_ENOUGH / max(compared.largest, 1e-12))
+            step = min(float(longer), _FARTHEST)
+            compared = yield from _along(positions, centre, step * lines)
+        elif compared.deviations.max() > ROUGH and compared.largest > 4.0 * _ENOUGH:
+            # What is left out of the integral falls with the square of the way, a fault does not.
+            step *= 0.5
+            compared = yield from _along(positions, centre, step * lines)
+    except SurfaceError as failure:
+        doubt = (
+            f"its energies and gradients could not be compared: {step:.2g} Å away it gave no "
+            f"energy ({failure})"
+        )
+        return Consistency(0.0, 1.0, 0.0, doubt=doubt)
+    # A stage of its own: a surface with a memory must not begin from the lines.
+    last = yield from stage("consistency", _answers(positions[None]))
+    drift = abs(float(last.energies[0] - centre.energies[0]))
+    return _judged(lines, compared, drift)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Energies along lines, and what gradients say of them.
+
+    Attributes
+    ----------
+    rises
+        (k, 2) by how much the energy rises to both ends of each line, in eV.
+    foretold
+        (k, 2) the same by the gradients.
+    """
+
+    rises: Floats
+    foretold: Floats
+
+    @property
+    def largest(self) -> float:
+        """The largest change of the energy in eV, by either."""
+        return float(np.abs([self.rises, self.foretold]).max())
+
+    @property
+    def deviations(self) -> Floats:
+        """The difference on each line (k,) as a part of the change, noise taken off."""
+        sizes = np.maximum(*(np.linalg.norm(part, axis=1) for part in (self.rises, self.foretold)))
+        missed = np.linalg.norm(self.rises - self.foretold, axis=1)
+        parts: Floats = np.maximum(missed - _NOISE, 0.0) / np.maximum(sizes, _NOISE)
+        return parts
+
+
+def falls_as_foretold(path: Sequence[PathPoint]) -> bool:
+    """Whether the energy falls along one side of a path by what its gradients add up to.
+
+    It costs nothing, but tells less than `consistency`: only gross faults, and those of atoms that
+    move. Between neighbouring points the slope counts as even: of 74 sides of paths on GFN2-xTB all
+    that fall by 0.03 eV or more agree within 4.2 %.
+
+    Parameters
+    ----------
+    path
+        From the top down.
+    """
+    foretold = sum(
+        0.5
+        * float(((first.gradient + second.gradient) * (second.positions - first.positions)).sum())
+        for first, second in pairwise(path)
+    )
+    fall = path[-1].energy - path[0].energy
+    return abs(fall - foretold) < _APART * max(abs(fall), abs(foretold)) + _BESIDES
+
+
+def _answers(positions: Positions) -> Search[Evaluation]:
+    return (yield positions)
+
+
+def _lines(positions: Positions, rng: np.random.Generator) -> Positions:
+    """Directions (k, n, 3), on each of which another part of the atoms moves by 1 Å.
+
+    Away from the nearest atom, more or less: across a bond an energy hardly changes.
+    """
+    count = len(positions)
+    apart = distances(positions) + np.diag(np.full(count, np.inf))
+    ways = rng.normal(size=(count, 3))
+    ways *= _ACROSS / np.linalg.norm(ways, axis=1, keepdims=True)
+    if count > 1:
+        nearest = apart.argmin(axis=1)
+        ways += (positions - positions[nearest]) / np.maximum(apart.min(axis=1), 0.1)[:, None]
+    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+    parts = np.array_split(rng.permutation(count), min(_LINES, count))
+    lines = np.zeros((len(parts), count, 3))
+    for line, part in zip(lines, parts, strict=True):
+        line[part] = ways[part]
+    return lines
+
+
+def _along(positions: Positions, centre: Evaluation, shifts: Positions) -> Search[_Compared]:
+    """Energies at both ends of lines, and the integrals of the slope to there.
+
+    That is a parabola through its values at both ends and in the middle.
+    """
+    count = len(shifts)
+    places = np.concatenate([positions + shifts, positions - shifts])
+    said = yield from stage("consistency", _answers(places))
+    rises = said.energies.reshape(2, count).T - centre.energies[0]
+    slopes = np.einsum("skij,kij->ks", said.gradients.reshape(2, *shifts.shape), shifts)
+    middle = np.einsum("ij,kij->k", centre.gradients[0], shifts)
+    up, down = slopes.T
+    foretold = [5.0 * up + 8.0 * middle - down, -5.0 * down - 8.0 * middle + up]
+    return _Compared(rises, np.stack(foretold, axis=1) / 12.0)
+
+
+def _judged(lines: Positions, compared: _Compared, drift: float) -> Consistency:
+    """What is to be thought of a surface."""
+    rises, foretold = compared.rises, compared.foretold
+    worst = int(np.argmax(compared.deviations))
+    deviation = float(compared.deviations[worst])
+    square = float((rises**2).sum())
+    ratio = float((rises * foretold).sum()) / square if square else 1.0
+    problem = doubt = ""
+    if drift > DRIFT:
+        problem = f"its energy of one geometry changed by {drift:.2g} eV while it was asked"
+    elif compared.largest < _FLAT and lines.shape[1] > 1:
+        problem = "its energy does not change when atoms move"
+    elif deviation > ROUGH:
+        left = np.linalg.norm(foretold - ratio * rises)
+        if left < _EVENLY * np.linalg.norm(foretold - rises):
+            told = f"its gradient is {ratio:.2f} times the slope of its energy"
+        else:
+            told = (
+                f"its gradient and the slope of its energy differ by {100.0 * deviation:.0f} % "
+                f"where {_named(np.flatnonzero(lines[worst].any(axis=1)))}"
+            )
+        problem, doubt = (told, "") if deviation > WRONG else ("", told)
+    return Consistency(deviation, ratio, drift, problem, doubt)
+
+
+def _named(atoms: NDArray[np.intp]) -> str:
+    """``atom 3 moves``, or ``atoms 0, 2 and 5 move``."""
+    names = [str(int(atom)) for atom in atoms]
+    if len(names) == 1:
+        return f"atom {names[0]} moves"
+    return f"atoms {', '.join(names[:-1])} and {names[-1]} move"

@@ -1,0 +1,99 @@
+"""What a policy says, checked before anything is done about it.
+
+Policies come from anywhere. What one answers goes into the run file as the plan of a round: a plan
+that cannot be carried out would fail whoever resumes the run, for good.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+
+import numpy as np
+
+from afir.errors import AfirError
+from networks.frontier import Frontier
+from networks.network import ReactionNetwork
+from networks.policy import Policy
+from networks.records import Item, Trial
+
+
+class Choice:
+    """A policy by name, asked and taught.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    policy
+        The policy.
+    """
+
+    def __init__(self, name: str, policy: Policy) -> None:
+        self._name = name
+        self._policy = policy
+
+    def choose(
+        self, frontier: Frontier, network: ReactionNetwork, n: int, rng: np.random.Generator
+    ) -> tuple[Item, ...]:
+        """The pushes that the policy chooses; see `networks.policy.Policy.choose`.
+
+        Raises
+        ------
+        AfirError
+            If the answer is no list of one to `n` different pushes that are left, or the policy
+            fails.
+        """
+        try:
+            answer = self._policy.choose(frontier, network, n, rng)
+        except Exception as error:
+            raise self._failed("choosing", error) from error
+        if not isinstance(answer, list | tuple):
+            raise self._wrong(f"must choose a list of items, got {type(answer).__name__}")
+        if not answer:
+            raise self._wrong("must choose something while pushes are left, got nothing")
+        if len(answer) > n:
+            raise self._wrong(f"must choose at most {n} items, got {len(answer)}")
+        items = [self._item(given) for given in answer]
+        for number, item in enumerate(items):
+            if item.push not in frontier.left(item.eq):
+                raise self._wrong(f"must choose pushes that are left, got {item.eq} {item.push}")
+            if item in items[:number]:
+                raise self._wrong(f"must choose no push twice, got {item.eq} {item.push} again")
+        return tuple(items)
+
+    def learn(self, trials: Iterable[Trial], network: ReactionNetwork) -> None:
+        """Tell the policy what became of trials; see `networks.policy.Policy.learn`.
+
+        Raises
+        ------
+        AfirError
+            If the policy fails.
+        """
+        try:
+            self._policy.learn(trials, network)
+        except Exception as error:
+            raise self._failed("learning", error) from error
+
+    def _item(self, given: object) -> Item:
+        """An item with plain values, which can be written."""
+        if not isinstance(given, Item):
+            raise self._wrong(f"must choose `networks.records.Item`s, got {given!r}")
+        try:
+            number = operator.index(given.push)
+        except TypeError:
+            number = None
+        if number is None or isinstance(given.push, bool) or not isinstance(given.eq, str):
+            raise self._wrong(f"must choose items of an id and a whole number, got {given!r}")
+        return Item(str(given.eq), number)
+
+    def _wrong(self, what: str) -> AfirError:
+        return AfirError(f"the policy {self._name!r} {what}; {_REMEDY}")
+
+    def _failed(self, doing: str, error: Exception) -> AfirError:
+        """What is raised for an exception of the policy; its own words, where it chose them."""
+        said = str(error) if isinstance(error, AfirError) else f"{type(error).__name__}: {error}"
+        return AfirError(f"the policy {self._name!r} failed while {doing}: {said}; {_REMEDY}")
+
+
+_REMEDY = "mend it or take another (resume has `policy`), then resume the run"
