@@ -81,12 +81,12 @@ def test_every_misbehaviour_is_seen() -> None:
 
 @pytest.mark.slow
 def test_wrong_input_ends_in_a_sentence() -> None:
-    done = run(BENCHMARKS / "fuzz.py", "--cases", "240", "--seed", "0")
+    done = run(BENCHMARKS / "fuzz.py", "--cases", "180", "--seed", "0")
     assert done.returncode == 0, done.stdout
     rows = [line.split("|") for line in done.stdout.splitlines() if line.startswith("|")][2:]
     counts = {row[1].strip(): [int(cell) for cell in row[2:6]] for row in rows}
     for kind, (cases, accepted, refused, failed) in counts.items():
-        assert (cases, failed) == (40, 0), kind
+        assert (cases, failed) == (30, 0), kind
         # Some damage does no harm, most does: else the cases are no good.
         if kind not in ("model", "label") or find_spec("torch") is not None:
             assert accepted > 0, kind

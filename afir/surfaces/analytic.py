@@ -256,7 +256,7 @@ def lennard_jones(
     def function(positions: Positions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         difference = positions[:, first] - positions[:, second]
         squares = np.einsum("kij,kij->ki", difference, difference)
-        sixth = (sigma**2 / squares) ** 3
+        sixth = (np.float64(sigma) ** 2 / squares) ** 3  # a float of Python may overflow
         energies = 4.0 * epsilon * (sixth**2 - sixth).sum(axis=1)
         # dE/dr · 1/r for each pair
         slopes = 4.0 * epsilon * (6.0 * sixth - 12.0 * sixth**2) / squares

@@ -134,6 +134,14 @@ def test_lennard_jones_scales_with_its_parameters() -> None:
     assert scaled.gradients == pytest.approx(0.5 / 3.0 * reduced.gradients)
 
 
+@pytest.mark.parametrize("option", ["epsilon", "sigma"])
+def test_lennard_jones_beyond_all_numbers_has_no_energy(option: str) -> None:
+    surface = load_surface("lennard-jones", PAIR, **{option: 1e308})
+    said = surface.evaluate(np.array([[[0.0, 0.0, 0.0], [0.0, 0.0, 0.1]]]))
+    assert list(said.failures) == [0]
+    assert np.isnan(said.energies).all()
+
+
 @pytest.mark.parametrize(
     ("name", "molecule", "options", "sentence"),
     [
