@@ -208,7 +208,7 @@ def push(
         ("how the push ended", f"{path.end.ending}, {bonds_say}"),
         ("end, relaxed without force / kJ/mol", f"{relative[-1]:.1f}"),
         ("how the relaxation ended", end.ending),
-        ("from the start to that end", "\n".join(changes) or unchanged),
+        ("from the start to that end", changes or unchanged),
     ]
     facts = facts_of(
         job,

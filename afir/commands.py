@@ -23,7 +23,7 @@ from afir.single import (
     target_file,
     tell,
 )
-from afir.terminal import json_option, print_json, print_table, remark, results
+from afir.terminal import echo, json_option, print_json, print_table, remark, results
 
 if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.molecule import Molecule
@@ -105,8 +105,8 @@ def relax(
     else:
         numbers = [f"{value:.1f}" for value in wavenumbers]
         starts = range(0, len(numbers), _IN_A_ROW)
-        lines = [" ".join(numbers[start : start + _IN_A_ROW]) for start in starts]
-        rows.append(("wavenumbers / cm⁻¹", "\n".join(lines)))
+        lines = (" ".join(numbers[start : start + _IN_A_ROW]) for start in starts)
+        rows.append(("wavenumbers / cm⁻¹", tuple(lines)))
     facts = facts_of(
         job,
         energy_hartree=hartree(energy),
@@ -230,7 +230,7 @@ def _saddle_facts(
     changes: tuple[str, ...] | None = None
     if len(proof.ends) == 2:
         changes = bond_changes(molecule, *(end.positions for end in proof.ends))
-        told = "\n".join(changes) or "no bond is made or broken"
+        told = changes or "no bond is made or broken"
         rows.append(("from the first end to the second", told))
     if proof.ends:
         rows.append(("energy along the IRC", "falls" if proof.monotone else "not monotone"))
@@ -335,7 +335,7 @@ def surfaces(name: str | None, as_json: bool) -> None:
     rows = [(entry.name, entry.summary, entry.missing or "yes") for entry in entries]
     print_table(console, "Surfaces", ["<name", "<what", "<installed"], rows, prose=True)
     if name is None:
-        console.print("`afir surfaces NAME` lists the options of one.")
+        echo("`afir surfaces NAME` lists the options of one.")
         return
     if entries[0].argument:
         title = f"--surface {name}:ARGUMENT"
@@ -346,4 +346,4 @@ def surfaces(name: str | None, as_json: bool) -> None:
         columns = ["<key", "<default", "<what"]
         print_table(console, "--surface-option KEY=VALUE", columns, lines, prose=True)
     else:
-        console.print("It takes no options.")
+        echo("It takes no options.")

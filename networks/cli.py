@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from afir.errors import InputError
-from afir.terminal import json_option, print_json
+from afir.terminal import echo, json_option, print_json
 from networks.summary import print_end, print_sections
 
 
@@ -51,13 +51,13 @@ def show(run: Path, as_json: bool, job: bool, limit: int | None, loops: bool) ->
         print_json(show_object(loaded))
         return
     if job:
-        click.echo(write_toml(current_job(loaded.job, loaded.molecule, loaded.settings)), nl=False)
+        text = write_toml(current_job(loaded.job, loaded.molecule, loaded.settings))
+        echo(*text.removesuffix("\n").split("\n"))
         return
     print_sections(loaded, limit, costs=True, loops=loops)
     lines = graph_lines(loaded, loops=loops)
     if lines and limit is None:
-        click.echo("Network, kJ/mol\n")
-        click.echo("\n".join(f"  {line}" for line in lines) + "\n")
+        echo("Network, kJ/mol", "", *(f"  {line}" for line in lines), "")
     print_end(loaded, run)
 
 
@@ -90,7 +90,7 @@ def export(run: Path, kind: str | None, output: Path) -> None:
     from networks.report import load_run
 
     for file in write(load_run(run), output, kind):
-        click.echo(f"Written: {file}")
+        echo(f"Written: {file}")
 
 
 @click.command(
@@ -126,4 +126,4 @@ def plot(run: Path, output: Path, start: str | None, end: str | None, mark: bool
         route = lowest_route(loaded.network, start, end)
         figure = network_figure(loaded, route) if mark else profile_figure(loaded, route)
     save(figure, output)
-    click.echo(f"Written: {output}")
+    echo(f"Written: {output}")

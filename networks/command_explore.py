@@ -13,6 +13,7 @@ from afir.errors import InputError
 from afir.interrupts import exit_code, terminable
 from afir.terminal import (
     LiveLine,
+    echo,
     messages,
     option_values,
     remark,
@@ -187,7 +188,7 @@ def explore(job: Path | None, **flags: Any) -> int:
     events = exploration(molecule, positions, settings, output, workers=asked.workers, job=resolved)
     gamma, factor = settings.step.gamma, settings.tried.gamma_factor
     harder = f" and in the end {factor * gamma:g}" if factor > 1.0 else ""
-    click.echo(
+    echo(
         f"Exploring {molecule.name} on {_surfaces(settings)} with γ up to {gamma:g}{harder} "
         f"kJ/mol, into {output}",
         err=True,
@@ -364,7 +365,7 @@ def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
 
 def _stopped(run: Path, stop: KeyboardInterrupt) -> int:
     """Say that a run can go on; the exit code."""
-    click.echo(f"Stopped. Nothing is lost: `afir resume {run}` goes on.", err=True)
+    echo(f"Stopped. Nothing is lost: `afir resume {run}` goes on.", err=True)
     return exit_code(stop)
 
 
@@ -390,6 +391,6 @@ def _follow(events: Iterator[Event], path: Path, tally: Tally, before: Run | Non
     ):
         left = loaded.summary.complete.anything_left
         more = "" if left else ", and other limits leave nothing more to try"
-        click.echo(f"Nothing was done: the run had ended like this before{more}.")
+        echo(f"Nothing was done: the run had ended like this before{more}.")
     print_end(loaded, path)
     return 0

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from importlib.metadata import EntryPoint, version
 from pathlib import Path
 
@@ -452,3 +453,66 @@ def test_a_terminal_that_knows_few_letters_is_no_trouble(folder: Path) -> None:
     assert "Traceback" not in done.stderr
     assert "eV/?" in done.stderr
     assert "? reached" in done.stdout
+
+
+def _hostile(folder: Path, suffix: str = "") -> tuple[str, str]:
+    """A name of a file that is no UTF-8 and drives a terminal, and how it is to be shown."""
+    name, shown = "n\x1b[31m\x9b\n\udcff" + suffix, r"n\x1b[31m\x9b\n\udcff" + suffix
+    if suffix:
+        (folder / name).write_text(H2CO)
+    return name, shown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["relax", "{}"], ["{}"], ["relax", "in.xyz", "--charge", "{}"], ["relax", "--{}"],
+     ["relax", "in.xyz", "--surface", "{}"], ["relax", "in.xyz", "--surface-option", "{}=1"],
+     ["relax", "in.xyz", "--surface", "ase:{}"], ["push", "in.xyz", "--push", "{}"],
+     ["show", "{}"], ["-vv", "relax", "{}"]],
+)  # fmt: skip
+def test_errors_show_what_cannot_be_seen(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    name, _ = _hostile(folder)
+    assert main([argument.replace("{}", name) for argument in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.replace("\n", "").isprintable()
+    assert r"\x1b[31m\x9b" in err
+    if arguments[0] != "-vv":
+        assert len(err.splitlines()) == 1
+
+
+def test_names_of_files_show_what_cannot_be_seen(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, shown = _hostile(folder, ".xyz")
+    (folder / name).write_text(2 * H2CO)  # of two structures one is used, with a warning
+    target, target_shown = _hostile(folder)
+    assert main(["relax", name, "-o", f"{target}2.xyz", "-v"]) == 0
+    out, err = capsys.readouterr()
+    assert f"{shown} holds 2 structures" in err
+    assert f"written to {target_shown}2.xyz" in out
+    for text in (out, err):
+        assert text.replace("\n", "").isprintable()
+
+
+def test_what_libraries_and_calculators_say_is_one_line_that_can_be_seen(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "loud.py").write_text(
+        "import warnings\n"
+        "from ase.calculators.lj import LennardJones\n"
+        "class Loud(LennardJones):\n"
+        "    def calculate(self, *args, **kwargs):\n"
+        "        warnings.warn('beware of \\x1b[31m\\nme')\n"
+        "        raise RuntimeError('no \\x1b[31m\\nlicence')\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main(["relax", "in.xyz", "--surface", "ase:loud.Loud", "-v"]) == 2
+    err = capsys.readouterr().err
+    assert err.replace("\n", "").isprintable()
+    assert "Warning: beware of \\x1b[31m me\n" in err
+    assert "Error: RuntimeError: no \\x1b[31m licence\n" in err
