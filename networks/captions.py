@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from afir.naming import names
 from afir.units import KJ_PER_MOL
 from networks.flags import CUSP, SAME_ENDS, flags_of
-from networks.naming import names
+from networks.network import origin_alone
 from networks.records import DC, EQ, TS
 from networks.report import Run, zero_of
 
@@ -28,14 +29,14 @@ def title(run: Run) -> str:
 def level_lines(run: Run, node: EQ | DC) -> list[str]:
     """What stands at a level: id, structural formulas, kJ/mol, and where a channel is from.
 
-    A channel says where it was first reached from when nothing that is known leads to it.
+    A channel says where it was first reached from when nothing that is known leads there from it.
     """
     molecules = (" + " if isinstance(node, DC) else "···").join(
         (f"{count} " if count > 1 else "") + name.translate(_SUBSCRIPTS)
         for name, count in Counter(names(run.molecule, node.positions)).items()
     )
     lines = [node.id, molecules, f"{height(run, node):.0f}"]
-    if isinstance(node, DC) and unconnected(run, node):
+    if isinstance(node, DC) and origin_alone(run.network, node):
         lines.append(f"from {node.origin}")
     return lines
 

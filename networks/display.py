@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from afir.displacements import Inversion, Kick, Term, Uphill
 from afir.molecule import Molecule
+from afir.naming import names
 from afir.terminal import LiveLine
 from afir.units import KJ_PER_MOL
 from networks.events import (
@@ -29,7 +30,6 @@ from networks.events import (
     Training,
     TrialDone,
 )
-from networks.naming import names
 from networks.records import COMPLEX, DC, EQ, TS, Model
 
 logger = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ from math import floor
 
 from afir.stationary import Outcome
 from networks.records import StoppedBy
+from networks.remains import MOST_UNTRIED
 from networks.report import Run
 
 
@@ -26,6 +27,11 @@ def _pushes(run: Run) -> str:
         failed = summary.trials.get(Outcome.SURFACE_FAILED, 0)
         but = f", but in {failed} of {trials} trials the surface gave no energy" if failed else ""
         return f"{every}{but}."
+    if not count and remains.eqs_untried > MOST_UNTRIED:
+        return (
+            f"{remains.eqs_untried} EQs have not been pushed yet and may lead to more; their pushes "
+            "were not counted."
+        )
     if not count:
         return ""
     if left:
@@ -70,7 +76,9 @@ def _counted(count: int, one: str, several: str = "") -> str:
 def _unseen(run: Run) -> str:
     """How many transition states are still unseen."""
     unseen = run.remains.unseen
-    if not unseen.trials or run.remains.pushes_left:
+    done = run.summary.complete.stopped_by is StoppedBy.NOTHING_LEFT
+    left = run.remains.pushes_left or run.remains.eqs_untried > MOST_UNTRIED
+    if not unseen.trials or (left and not done):
         return ""  # too early to tell: what is left may lead anywhere
     if unseen.estimate is None or unseen.low is None or unseen.high is None:
         return (

@@ -30,11 +30,11 @@ import networkx as nx
 
 from afir.errors import InputError
 from afir.files import new_file, writing
+from afir.naming import names
 from afir.printable import printable, printable_json
 from afir.structures import xyz_text
 from afir.units import HARTREE, KJ_PER_MOL
 from networks.flags import BARRIERLESS, flags_of
-from networks.naming import names
 from networks.network import Graph, fragments
 from networks.records import DC, EQ, TS, Barrierless
 from networks.report import Run, zero_of
@@ -107,7 +107,7 @@ def plain_graph(run: Run) -> Graph:
     """The network as a graph with nothing but plain numbers and text in it.
 
     Nodes have ``kind``, ``energy_hartree``, ``relative_kj_mol``, ``flags``, ``fragments`` (Hill
-    formulas) and ``name`` (see `networks.naming`); edges have ``kind`` (``TS`` or
+    formulas) and ``name`` (see `afir.naming`); edges have ``kind`` (``TS`` or
     ``barrierless``), ``energy_hartree``, ``relative_kj_mol``, ``first`` and ``second`` (the ends),
     ``barrier_from_first_kj_mol`` and ``barrier_from_second_kj_mol``, and those of TSs, whose ids
     are their keys, ``imaginary_cm1`` and ``flags``. The graph has ``formula``, ``charge``,

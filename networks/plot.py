@@ -32,6 +32,7 @@ from networks.layout import (
     lowest_links,
     spread,
 )
+from networks.network import origin_alone
 from networks.records import COMPLEX, DC, EQ, TS, Barrierless
 from networks.report import Run
 from networks.routes import Route
@@ -179,7 +180,7 @@ def network_figure(run: Run, route: Route | None = None) -> Figure:
         notes.append(f"labels left out: {canvas.silent}")
     if any(COMPLEX in eq.flags for eq in network.eqs.values()):
         notes.append("light blue: complexes of several molecules")
-    if any(unconnected(run, dc) for dc in network.dcs.values()):
+    if any(origin_alone(network, dc) for dc in network.dcs.values()):
         notes.append("from: first reached from there, no transition state known")
     _finish(canvas, x, title(run), "; ".join(notes))
     return canvas.figure

@@ -5,7 +5,7 @@ A key is never renamed or removed without a new ``schema_version``.
 
 ``schema_version``, ``molecule`` {``formula``, ``charge``, ``multiplicity``}, ``surface``,
 ``searched_on``, ``learned``, ``seed``, ``eq`` [{``id``, ``energy_hartree``, ``relative_kj_mol``,
-``flags``, ``xyz``, ``name``}], ``dc`` (the same), ``ts`` (the same without ``name``, with
+``flags``, ``xyz``, ``name``}], ``dc`` (the same, with ``origin``), ``ts`` (the same without ``name``, with
 ``imaginary_cm1``, ``ends``, ``verified``, ``proof``), ``barrierless`` [{``ends``,
 ``energy_hartree``, ``relative_kj_mol``}],
 ``trials`` {outcome: count}, ``gradients`` {``total``, ``counted``, ``stages`` {stage: count}},
@@ -22,11 +22,11 @@ from typing import Any
 
 from afir.errors import AfirError, InputError
 from afir.molecule import Molecule
+from afir.naming import names
 from afir.stationary import Outcome
 from afir.units import HARTREE, KJ_PER_MOL
 from networks.dismissals import Dismissals
 from networks.flags import flags_of
-from networks.naming import names
 from networks.network import ReactionNetwork
 from networks.records import COMPLEX, DC, EQ, TS, Model, RunSummary
 from networks.remains import Remains, remains_of
@@ -83,7 +83,7 @@ def load_run(path: Path, *, count_pushes: bool = False) -> Run:
         The file.
     count_pushes
         Whether to count the pushes that are left, which takes some 0.05 s for each EQ that was not
-        pushed yet.
+        pushed yet; see `networks.remains.remains_of`.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def show_object(run: Run) -> dict[str, Any]:
             }
             for ts in network.tss.values()
         ],
-        "dc": [node(dc) for dc in network.dcs.values()],
+        "dc": [{**node(dc), "origin": dc.origin} for dc in network.dcs.values()],
         "barrierless": [
             {
                 "ends": list(edge.ends),

@@ -131,7 +131,7 @@ def test_json_escapes_what_cannot_be_seen(capsys: pytest.CaptureFixture[str]) ->
 def test_no_line_of_piped_output_ends_in_blanks(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [("EQ0", "1.0", "x" * 300), ("EQ1", "-12.5", ""), ("", "", ("two", "lines"))]
     print_table(results(), "Title", ["<id", "kJ/mol", "<long"], rows)
-    print_table(results(), "Title", ["<id", "kJ/mol", "<long"], [row[:2] + ("",) for row in rows])
+    print_table(results(), "Title", ["<id", "kJ/mol", "<long"], [(*row[:2], "") for row in rows])
     print_table(results(), "Prose", ["<what", "<why"], [("a " * 90, "b"), ("c", "")], prose=True)
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line != line.rstrip()] == []

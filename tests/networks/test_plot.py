@@ -95,8 +95,9 @@ def test_a_channel_tells_where_it_is_from_unless_something_leads_there() -> None
     texts = _texts(network_figure(drawn_run(found=loose)))
     assert "DC0  C–O + H₂  181" in texts
     assert "DC1  C–O + H₂  390  from EQ2" in texts
+    # A complex of its molecules is joined to it, but it was reached from elsewhere.
     texts = _texts(network_figure(drawn_run()))
-    assert "DC1  C–O + H₂  390" in texts
+    assert "DC1  C–O + H₂  390  from EQ2" in texts
 
 
 def _dotted(figure: Figure) -> list[tuple[float, ...]]:

@@ -11,6 +11,8 @@ import pytest
 from drawn_network import drawn_run
 from toyworld import MOLECULE, SETTINGS, ToyBench, structure
 
+import networks.ending
+import networks.remains
 from afir.bonds import bonds, bonds_changed
 from afir.displacements import Kick, Term
 from afir.force import ForceTerm
@@ -94,6 +96,28 @@ def test_pushes_are_counted(tmp_path: Path) -> None:
     whole = load_run(path, count_pushes=True)
     assert (whole.remains.pushes, whole.remains.pushes_left) == (listed(), 0)
     assert sum(whole.summary.trials.values()) > listed()
+
+
+def test_pushes_of_very_many_structures_are_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run"
+    list(explore(MOLECULE, structure(0), replace(SETTINGS, max_trials=7), path, executor=TOY))
+    pushed = load_run(path, count_pushes=True)
+    untried = pushed.remains.eqs_untried
+    with open_run(path) as store:
+        tried = {trial.eq for trial in store.trials()}
+    eqs = pushed.network.eqs.values()
+    assert untried == sum(not node.flags and node.id not in tried for node in eqs) > 1
+    monkeypatch.setattr(networks.remains, "MOST_UNTRIED", untried - 1)
+    monkeypatch.setattr(networks.ending, "MOST_UNTRIED", untried - 1)
+    monkeypatch.setattr(Outlook, "pushes", None)  # none is worked out
+    run = load_run(path, count_pushes=True)
+    assert show_object(run)["pushes"] == {"listed": None, "left": None}
+    assert ending(run) == [
+        f"{untried} EQs have not been pushed yet and may lead to more; their pushes were not "
+        "counted."
+    ]
 
 
 def test_a_run_that_has_tried_everything_once_has_no_push_left(tmp_path: Path) -> None:
