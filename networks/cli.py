@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -19,6 +20,7 @@ def commands() -> list[click.Command]:
     return [explore, resume, show, export, plot, collect]
 
 
+_NARROWEST, _WIDEST = 2.0, 200.0  # inches of a drawing
 _RUN = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 _FILE = click.Path(path_type=Path)
 
@@ -104,7 +106,22 @@ def export(run: Path, kind: str | None, output: Path) -> None:
 @click.option(
     "--mark", is_flag=True, help="Draw the whole network and mark the route instead of a profile."
 )
-def plot(run: Path, output: Path, start: str | None, end: str | None, mark: bool) -> None:
+@click.option(
+    "--width",
+    metavar="LENGTH",
+    help="How wide the drawing is, e.g. 17cm or 7in; letters keep their size.  [default: as wide "
+    "as it needs to be]",
+)
+@click.option("--dpi", type=float, default=150.0, show_default=True, help="Dots an inch, of .png.")
+def plot(
+    run: Path,
+    output: Path,
+    start: str | None,
+    end: str | None,
+    mark: bool,
+    width: str | None,
+    dpi: float,
+) -> None:
     """Draw the network of RUN, or the profile along the route of lowest barrier.
 
     The route from --from to --to is the one whose highest transition state is lowest.
@@ -116,14 +133,28 @@ def plot(run: Path, output: Path, start: str | None, end: str | None, mark: bool
 
     if (start is None) != (end is None) or (mark and start is None):
         raise click.UsageError("--from and --to go together, and --mark needs them")
+    inches = None if width is None else _inches(width)
     loaded = load_run(run)
     if start is None or end is None:
-        figure = network_figure(loaded)
+        figure = network_figure(loaded, width=inches)
     else:
         for flag, id in (("--from", start), ("--to", end)):
             if id not in loaded.network.eqs and id not in loaded.network.dcs:
                 raise InputError(f"{flag} must be an EQ or DC of {run}, got {id}")
         route = lowest_route(loaded.network, start, end)
-        figure = network_figure(loaded, route) if mark else profile_figure(loaded, route)
-    save(figure, output)
+        draw = network_figure if mark else profile_figure
+        figure = draw(loaded, route, inches)
+    save(figure, output, dpi)
     echo(f"Written: {output}")
+
+
+def _inches(text: str) -> float:
+    """A length that was given in cm or inches."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(cm|in)\s*", text)
+    inches = 0.0 if found is None else float(found[1]) / (2.54 if found[2] == "cm" else 1.0)
+    if not _NARROWEST <= inches <= _WIDEST:
+        raise InputError(
+            f"--width must be a length such as 17cm or 7in, from {_NARROWEST:g} to {_WIDEST:g} in, "
+            f"got {text!r}"
+        )
+    return inches

@@ -29,8 +29,8 @@ def _pushes(run: Run) -> str:
         return f"{every}{but}."
     if not count and remains.eqs_untried > MOST_UNTRIED:
         return (
-            f"{remains.eqs_untried} EQs have not been pushed yet and may lead to more; their pushes "
-            "were not counted."
+            f"{remains.eqs_untried} EQs have not been pushed yet and may lead to more; their "
+            "pushes were not counted."
         )
     if not count:
         return ""

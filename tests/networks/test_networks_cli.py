@@ -309,6 +309,17 @@ def test_export_and_plot(run_file: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert Path(name).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(("width", "inches"), [("17.78cm", 7.0), ("6in", 6.0), ("6.5 in", 6.5)])
+def test_plots_are_as_wide_as_is_asked(run_file: Path, width: str, inches: float) -> None:
+    route = ["--from", "EQ0", "--to", "EQ3"]
+    for more in ([], route, [*route, "--mark"]):
+        assert main(["plot", "run.db", "-o", "p.png", *more, "--width", width, "--dpi", "100"]) == 0
+        assert int.from_bytes(Path("p.png").read_bytes()[16:20], "big") == pytest.approx(
+            100 * inches, abs=1
+        )
+        Path("p.png").unlink()
+
+
 WRONG = [
     (["explore"], "no structure to start from"),
     (["explore", "no.xyz"], "no such file"),
@@ -369,6 +380,11 @@ WRONG = [
         ["plot", "run.db", "-o", "a.png", "--from", "EQ0", "--to", "EQ9"],
         "--to must be an EQ or DC",
     ),
+    (["plot", "run.db", "-o", "a.png", "--width", "7"], "a length such as 17cm or 7in"),
+    (["plot", "run.db", "-o", "a.png", "--width", "-7in"], "--width must be a length"),
+    (["plot", "run.db", "-o", "a.png", "--width", "2.5in"], "--width must be at least"),
+    (["plot", "run.db", "-o", "a.png", "--dpi", "0"], "--dpi must be"),
+    (["plot", "run.db", "-o", "a.png", "--dpi", "nan"], "--dpi must be"),
     (["show", "run.db", "--json", "--loops"], "--json shows everything"),
 ]
 
