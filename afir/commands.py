@@ -18,10 +18,12 @@ from afir.single import (
     hartree,
     job_for,
     kj_mol,
+    named,
     output_options,
     structure_options,
     target_file,
     tell,
+    wavenumber_lines,
 )
 from afir.terminal import echo, json_option, print_json, print_table, remark, results
 
@@ -31,8 +33,6 @@ if TYPE_CHECKING:  # numpy is not needed for --help
 
 FAILED = 1
 """Exit code of a search that ran well and did not find what was asked for."""
-
-_IN_A_ROW = 6  # wavenumbers of a table
 
 
 def commands() -> list[click.Command]:
@@ -96,19 +96,19 @@ def relax(
             f"relaxed: {', '.join(changes)}"
         )
     fall = kj_mol(energy, trace[0].energy)
+    name = named(job.molecule, positions)
     rows: list[tuple[str, object]] = [
+        ("molecules", name),
         ("energy / hartree", f"{hartree(energy):.8f}"),
         ("relative to IN / kJ/mol", f"{fall:.2f}"),
     ]
     if wavenumbers is None:
         rows.append(("a minimum", "not proven; add --frequencies"))
     else:
-        numbers = [f"{value:.1f}" for value in wavenumbers]
-        starts = range(0, len(numbers), _IN_A_ROW)
-        lines = (" ".join(numbers[start : start + _IN_A_ROW]) for start in starts)
-        rows.append(("wavenumbers / cm⁻¹", tuple(lines)))
+        rows.append(("wavenumbers / cm⁻¹", wavenumber_lines(wavenumbers)))
     facts = facts_of(
         job,
+        name=name,
         energy_hartree=hartree(energy),
         relative_to_input_kj_mol=fall,
         wavenumbers_cm1=wavenumbers,
@@ -117,7 +117,7 @@ def relax(
     )
     # Without its Hessian a stationary point may be a saddle: say no more than is known.
     what = "Relaxed structure" if wavenumbers is None else "Minimum"
-    tell(job, f"{what} of {job.molecule.name}, written to {target}", rows, as_json, facts)
+    tell(job, f"{what} of {job.name}, written to {target}", rows, as_json, facts)
     return 0
 
 
@@ -170,9 +170,9 @@ def ts(
             overwrite=force,
         )
     title = (
-        f"Transition state of {job.molecule.name}, written to {target}"
+        f"Transition state of {job.name}, written to {target}"
         if verified
-        else f"Not a transition state: {proof.outcome.value}"
+        else f"Not a transition state of {job.name}: {proof.outcome.value}"
     )
     rows, facts = _saddle_facts(job.molecule, proof)
     facts = facts_of(
@@ -210,19 +210,23 @@ def _saddle_facts(
         ("energy / hartree", f"{hartree(point.energy):.8f}"),
         ("negative eigenvalues", point.order),
         ("imaginary / cm⁻¹", " ".join(f"{value:.1f}" for value in imaginary) or "none"),
+        ("wavenumbers / cm⁻¹", wavenumber_lines(point.wavenumbers)),
     ]
     ends = []
     for name, end in zip(("first", "second"), proof.ends, strict=False):
         barrier = kj_mol(point.energy, end.energy)
         lower = ", the lower" if name == "first" and len(proof.ends) == 2 else ""
+        molecules = named(molecule, end.positions)
         ends.append(
             {
+                "name": molecules,
                 "barrier_kj_mol": barrier,
                 "outcome": end.outcome.value,
                 "ridges_cm1": list(end.ridges),
             }
         )
-        rows.append((f"barrier from the {name} end{lower} / kJ/mol", f"{barrier:.1f}"))
+        rows.append((f"{name} end{lower}", molecules))
+        rows.append((f"barrier from the {name} end / kJ/mol", f"{barrier:.1f}"))
         rows.append((f"how the {name} end ended", end.ending))
         if end.ridges:
             met = " ".join(f"{-value:.0f}i" for value in end.ridges)
@@ -233,11 +237,12 @@ def _saddle_facts(
         told = changes or "no bond is made or broken"
         rows.append(("from the first end to the second", told))
     if proof.ends:
-        rows.append(("energy along the IRC", "falls" if proof.monotone else "not monotone"))
+        rows.append(("energy along the IRC", "monotone" if proof.monotone else "not monotone"))
     return rows, {
         "energy_hartree": hartree(point.energy),
         "negative_eigenvalues": point.order,
         "imaginary_cm1": imaginary,
+        "wavenumbers_cm1": [round(float(value), 2) for value in point.wavenumbers],
         "gradient_max_ev_per_angstrom": point.gradient_max,
         "ends": ends,
         "bonds_changed": changes,
@@ -288,7 +293,7 @@ def irc(
         )
         rows.append(("points", len(proof.irc_energies)))
     verified = proof.outcome is Outcome.CONFIRMED
-    title = f"IRC of {job.molecule.name}, written to {target}" if walked else "No IRC"
+    title = f"IRC of {job.name}, written to {target}" if walked else f"No IRC of {job.name}"
     if not verified:
         title += f": {proof.outcome.value}"
     relative = [kj_mol(energy, proof.point.energy) for energy in proof.irc_energies]

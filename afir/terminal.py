@@ -131,16 +131,17 @@ def _aligned(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterat
         body += zip_longest(*cells, fillvalue="")
     widths = [max(map(cell_len, cells)) for cells in zip(header, *body, strict=True)]
 
+    used = [place for place, width in enumerate(widths) if width]  # some have nothing in them
+
     def line(cells: Sequence[str]) -> str:
-        blanks = [width - cell_len(cell) for width, cell in zip(widths, cells, strict=True)]
-        padded = [
-            cell + " " * blank if is_left else " " * blank + cell
-            for cell, blank, is_left in zip(cells, blanks, left, strict=True)
-        ]
+        padded = []
+        for place in used:
+            cell, blank = cells[place], " " * (widths[place] - cell_len(cells[place]))
+            padded.append(cell + blank if left[place] else blank + cell)
         return f" {'   '.join(padded)}"
 
     yield line(header)
-    yield f" {'─' * (sum(widths) + 3 * (len(widths) - 1))}"
+    yield f" {'─' * (sum(widths) + 3 * (len(used) - 1))}"
     yield from map(line, body)
 
 

@@ -365,7 +365,11 @@ def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
 
 def _stopped(run: Path, stop: KeyboardInterrupt) -> int:
     """Say that a run can go on; the exit code."""
-    echo(f"Stopped. Nothing is lost: `afir resume {run}` goes on.", err=True)
+    echo(
+        f"Stopped. Nothing is lost: `afir resume {run}` goes on, `afir show {run}` tells what was "
+        "found so far.",
+        err=True,
+    )
     return exit_code(stop)
 
 

@@ -407,3 +407,5 @@ class Absorbed:
     wanted: tuple[Positions, float] | None = None
     owners: Mapping[Key, int] = field(default_factory=dict)
     """The number of the trial that each task belonged to."""
+    again: Mapping[int, tuple[Dismissed, ...]] = field(default_factory=dict)
+    """By trial what it met that was rejected before: told to who listens, not written."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from afir.bonds import clear_changes
 from afir.naming import names
 from afir.units import KJ_PER_MOL
 from networks.flags import BARRIERLESS, MEANINGS, WORDS, flags_of, in_words, plain_loop
 from networks.network import ReactionNetwork, origin_alone
 from networks.records import DC, EQ, TS, Barrierless
 from networks.report import Run, node_name, zero_of
+
+_MOST_BONDS = 4  # of a transition state in a table
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
             f"{(ts.energy - network.node(ts.ends[0]).energy) / KJ_PER_MOL:.1f}",
             f"{(ts.energy - network.node(ts.ends[1]).energy) / KJ_PER_MOL:.1f}",
             f"{ts.imaginary_cm1:.0f}",
+            _bonds(run, ts),
             str(ts.proof.get("irc", "")),
             in_words(flags_of(ts)),
         )
@@ -119,6 +123,7 @@ def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
                 "barrier forth",
                 "and back",
                 "imaginary / cm⁻¹",
+                "<bonds",
                 "<IRC",
                 "<",
             ),
@@ -131,6 +136,13 @@ def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
             tuple(dc_rows),
         ),
     ]
+
+
+def _bonds(run: Run, ts: TS) -> str:
+    """Which bonds are broken and made from one end of a transition state to the other."""
+    changes = clear_changes(run.molecule, ts.irc_positions[0], ts.irc_positions[-1])
+    more = len(changes) - _MOST_BONDS
+    return " ".join(changes[:_MOST_BONDS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _title(what: str, found: Sequence[object], limit: int | None, folded: int = 0) -> str:

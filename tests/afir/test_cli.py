@@ -94,17 +94,29 @@ def test_charge_and_multiplicity_are_in_the_titles(
 ) -> None:
     assert main(["relax", "in.xyz", "--charge", "1", "--multiplicity", "2"]) == 0
     assert capsys.readouterr().out.startswith(
-        "Relaxed structure of CH2O (charge +1, multiplicity 2), "
+        "Relaxed structure of CH2O (charge +1, multiplicity 2) on gfn2, "
     )
     assert main(["relax", "in.xyz", "--multiplicity", "3", "--force"]) == 0
     assert capsys.readouterr().out.startswith(
-        "Relaxed structure of CH2O (charge 0, multiplicity 3), "
+        "Relaxed structure of CH2O (charge 0, multiplicity 3) on gfn2, "
     )
+
+
+def test_options_of_the_surface_are_in_the_titles(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["relax", "in.xyz", "--surface-option", "solvent=water"]
+    assert main([*command, "-o", "wet.xyz"]) == 0
+    assert capsys.readouterr().out.startswith("Relaxed structure of CH2O on gfn2 (solvent=water), ")
+    assert main([*command, "-o", "wet2.xyz", "--json"]) == 0
+    facts = _json(capsys)
+    assert (facts["surface"], facts["name"]) == ("gfn2 (solvent=water)", "CH2–O")
 
 
 def test_relax_prints_a_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["relax", "in.xyz", "-o", "out.xyz"]) == 0
     out = capsys.readouterr().out
+    assert re.search(r"^ molecules +CH2–O$", out, re.M)
     assert "-7.1756" in out
     assert "kJ/mol" in out
     assert "out.xyz" in out
@@ -130,9 +142,23 @@ def test_push_ts_irc_hand_over_to_each_other(
     broken, made = sorted(found["bonds_changed"], key=lambda change: "made" in change)
     assert {*re.findall("[A-Z]", broken.partition(" (")[0])} == {"C", "H"}
     assert {*re.findall("[A-Z]", made.partition(" (")[0])} == {"O", "H"}
+    assert [end["name"] for end in found["ends"]] == ["CH2–O", "CH–OH"]
+    assert len(found["wavenumbers_cm1"]) == 6
+    assert found["wavenumbers_cm1"][0] == pytest.approx(-REFERENCE_IMAGINARY, abs=2)
+    assert sorted(found["wavenumbers_cm1"]) == found["wavenumbers_cm1"]
+    assert pushed["end"]["name"] == "CH–OH"
+    assert found["surface"] == "gfn2"
     barriers = [end["barrier_kj_mol"] for end in found["ends"]]
     assert barriers[0] == pytest.approx(384.8, abs=1)
     assert barriers[0] > barriers[1]
+
+    assert main(["irc", "ts.xyz", "-o", "table.xyz"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("IRC of CH2O on gfn2, written to table.xyz")
+    assert re.search(r"^ first end, the lower +CH2–O$", out, re.M)
+    assert re.search(r"^ second end +CH–OH$", out, re.M)
+    assert re.search(r"^ wavenumbers / cm⁻¹ +-232\d\.\d( \d+\.\d){5}$", out, re.M)
+    assert re.search(r"^ energy along the IRC +monotone$", out, re.M)
 
     assert main(["irc", "ts.xyz", "--json"]) == 0
     walked = _json(capsys)
@@ -174,6 +200,20 @@ def test_peaks_fit_the_table_above_them(folder: Path, capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     table, peaks = out.split("Its peaks")
     assert table.startswith("Energy along the path, relative to in.xyz")
+    # Of the path as it was pushed only how many there are.
+    assert re.search(r"as it was pushed: \d+, up to +\d+\.\d$", peaks, re.M)
+    assert "interpolated" not in peaks
+    assert re.search(r"1 +of the relaxed path +\d+\.\d +in peak.xyz", peaks)
+    assert peaks.count("in peak.xyz") == 1
+    assert re.search(r"end, relaxed without force +CH–OH$", peaks, re.M)
+    assert "Path of CH2O on gfn2, written to in-path.xyz" in peaks
+
+
+def test_peaks_of_a_path_that_was_not_relaxed_fit_the_table_above_them(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["push", "in.xyz", "--push", "2|3", "--gamma", "300"]) == 0
+    table, peaks = capsys.readouterr().out.split("Its peaks")
     heights = {
         int(row[0]): float(row[2])
         for row in (line.split() for line in table.splitlines())
@@ -181,13 +221,36 @@ def test_peaks_fit_the_table_above_them(folder: Path, capsys: pytest.CaptureFixt
     }
     between = re.findall(r"interpolated between points (\d+) and (\d+) +([\d.]+)", peaks)
     at = re.findall(r"at point (\d+) +([\d.]+)", peaks)
-    assert between
+    assert between or at
     for first, second, height in between:
         assert float(height) > max(heights[int(first)], heights[int(second)]) - 0.1
     for point, height in at:
         assert float(height) == pytest.approx(heights[int(point)], abs=0.5)
-    assert re.search(r"of the relaxed path +\d+\.\d +in peak.xyz", peaks)
-    assert peaks.count("in peak.xyz") == 1
+    assert "as it was pushed" not in peaks
+
+
+def test_every_peak_can_be_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["relax", "in.xyz", "-o", "eq.xyz", "--json"]) == 0
+    capsys.readouterr()
+    command = ["push", "eq.xyz", "--push", "2|3", "--gamma", "300", "--force", "--json"]
+    assert main([*command, "--peak", "peak.xyz", "--which", "all"]) == 0
+    facts = _json(capsys)
+    heights = facts["relaxed_peaks_kj_mol"] or facts["peaks_kj_mol"]
+    files = [f"peak-{number + 1}.xyz" for number in range(len(heights))]
+    assert facts["peaks_written"] == files
+    assert len(files) > 1
+    places = [ase.io.read(file).positions for file in files]
+    assert not Path("peak.xyz").exists()
+    highest = int(np.argmax(heights))
+    assert main([*command, "--peak", "highest.xyz"]) == 0
+    np.testing.assert_array_equal(ase.io.read("highest.xyz").positions, places[highest])
+    other = 1 if highest == 0 else 0
+    assert main([*command, "--peak", "one.xyz", "--which", str(other + 1)]) == 0
+    np.testing.assert_array_equal(ase.io.read("one.xyz").positions, places[other])
+    capsys.readouterr()
+    assert main([*command, "--peak", "none.xyz", "--which", "99"]) == 0
+    assert "no peak 99: none.xyz is not written" in capsys.readouterr().err
+    assert not Path("none.xyz").exists()
 
 
 def test_same_seed_same_path(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -295,6 +358,11 @@ WRONG = [
     (["push", "in.xyz", "--push", "0|1", "--seed", "-1"], "--seed"),
     (["push", "in.xyz", "--push", "0|1", "--peak", "precious.xyz"], "choose another --peak"),
     (["push", "in.xyz", "--push", "0|1", "--peak", "a.xyz", "-o", "a.xyz"], "another file than"),
+    (["push", "in.xyz", "--push", "0|1", "--which", "1"], "--which needs --peak"),
+    (
+        ["push", "in.xyz", "--push", "0|1", "--peak", "a.xyz", "--which", "0"],
+        "the number of a peak",
+    ),
     (["ts", "overlap.xyz"], "overlap"),
     (["irc", "in.xyz"], "is no stationary point"),
     (["surfaces", "gfn9"], "`surface` must be one of"),

@@ -253,6 +253,10 @@ def test_loops_in_which_bonds_change_are_reactions() -> None:
     shown = sections(run)[1]
     assert shown.title == "Transition states: 7, 1 loop not shown; `show --loops` lists it"
     assert (shown.rows[-1][0], shown.rows[-1][-1]) == ("TS6", "loop")
+    # The bonds tell reactions from changes of the conformation.
+    place = shown.columns.index("<bonds")
+    assert shown.rows[-1][place] == "-C0–H2 +O1–H2"
+    assert {row[place] for row in shown.rows[:-1]} == {""}
     assert "├─ TS6  700.0  → itself" in graph_lines(run)
 
 
