@@ -197,7 +197,7 @@ def push(
         where = [
             "of the relaxed path" if relaxed else _place(points, top.positions) for top in listed
         ]
-        peak_rows = [
+        peak_rows: list[tuple[object, ...]] = [
             (index + 1, place, f"{kj_mol(top.energy, zero):.1f}", _told(files.get(index)))
             for index, (top, place) in enumerate(zip(listed, where, strict=True))
         ]

@@ -13,7 +13,7 @@ from networks.network import ReactionNetwork, origin_alone
 from networks.records import DC, EQ, TS, Barrierless
 from networks.report import Run, node_name, zero_of
 
-_MOST_BONDS = 4  # of a transition state in a table
+_MOST_BONDS = 3  # of a transition state in a table
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,7 @@ def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
 def _bonds(run: Run, ts: TS) -> str:
     """Which bonds are broken and made from one end of a transition state to the other."""
     changes = clear_changes(run.molecule, ts.irc_positions[0], ts.irc_positions[-1])
-    more = len(changes) - _MOST_BONDS
-    return " ".join(changes[:_MOST_BONDS]) + (f" and {more} more" if more > 0 else "")
+    return " ".join(changes[:_MOST_BONDS]) + (" …" if len(changes) > _MOST_BONDS else "")
 
 
 def _title(what: str, found: Sequence[object], limit: int | None, folded: int = 0) -> str:
