@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 from math import ceil
 from textwrap import fill
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,6 +34,19 @@ BESIDE = _LEFT + _RIGHT
 """Inches beside the axes in all."""
 _UNIT = 10.0
 _STRAIGHT = 24  # pieces in which a line is kept clear of
+
+
+class Spot(NamedTuple):
+    """Where a label may be written.
+
+    The middle of its lower edge, or of the upper one where it hangs, and a mark that is to have
+    room, too.
+    """
+
+    x: float
+    y: float
+    hangs: bool = False
+    mark: Box | None = None
 
 
 @dataclass
@@ -88,12 +101,10 @@ class Canvas:
     def label(
         self,
         text: str,
-        spots: Sequence[Point],
+        spots: Sequence[Spot],
         color: str,
         size: float = LETTERS,
         *,
-        below: Sequence[bool] = (),
-        marks: Sequence[Box] = (),
         turned: bool = False,
         needed: bool = False,
     ) -> int | None:
@@ -107,9 +118,7 @@ class Canvas:
         text, color, size, turned
             What is written, and how.
         spots
-            Where: the middle of the text's lower edge, or of the upper one where it is ``below``.
-        marks
-            For each spot a mark that is to have room, too.
+            Where it may be written, what is best first.
         needed
             Whether to write at the first spot where there is room nowhere.
         """
@@ -117,26 +126,26 @@ class Canvas:
         if turned:
             wide, high = high, wide
         high *= self.scale
-        hangs = list(below) or [False] * len(spots)
-        boxes = [
-            Box(x - wide / 2, y - high if hang else y, x + wide / 2, y if hang else y + high)
-            for (x, y), hang in zip(spots, hangs, strict=True)
-        ]
-        groups = [(box, *marks[i : i + 1]) for i, box in enumerate(boxes)]
+        groups: list[tuple[Box, ...]] = []
+        for x, y, hangs, mark in spots:
+            low = y - high if hangs else y
+            box = Box(x - wide / 2, low, x + wide / 2, low + high)
+            groups.append((box,) if mark is None else (box, mark))
         spot = free_spot(groups, self.taken, self.lines)
-        if spot is None and marks:  # better a mark on something than no label
-            groups = [(box,) for box in boxes]
+        if spot is None:  # better a mark on something than no label
+            groups = [group[:1] for group in groups]
             spot = free_spot(groups, self.taken, self.lines)
         if spot is None and not needed:
             self.silent += 1
             return None
-        chosen = spot or 0
-        self.taken += groups[chosen]
+        self.taken += groups[spot or 0]
+        x, y, hangs, _ = spots[spot or 0]
         self.write(
-            *spots[chosen],
+            x,
+            y,
             text,
             ha="center",
-            va="top" if hangs[chosen] else "bottom",
+            va="top" if hangs else "bottom",
             rotation=90 if turned else 0,
             fontsize=size,
             linespacing=1.05,

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from afir.errors import InputError
-from networks.canvas import BESIDE, GREY, LETTERS, Canvas, canvas, extent, fitting
+from networks.canvas import BESIDE, GREY, LETTERS, Canvas, Spot, canvas, extent, fitting
 from networks.captions import (
     MARKS,
     height,
@@ -289,10 +289,9 @@ def _label_level(diagram: _Diagram, node: EQ | DC, text: str, *, needed: bool = 
     x, y, gap = 0.5 * (left + right), diagram.height(node), 0.05 * diagram.canvas.scale
     diagram.canvas.label(
         text,
-        [(x, y - gap), (x, y + gap)],
+        [Spot(x, y - gap, hangs=True), Spot(x, y + gap)],
         _color(node),
         LETTERS if diagram.few else _SMALL,
-        below=[True, False],
         turned=not diagram.few,
         needed=needed,
     )
@@ -407,12 +406,21 @@ def _label_ts(diagram: _Diagram, id: str, up: Point, down: Point, *, marked: boo
         *((middle, y + lift + lines * high) for lines in ((1, 2, 3) if diagram.few else ())),
     ]
     places = [min(max(x, left), right) for x, _ in spots]
-    marks = [] if _sharp(up, down) else [drawn.mark(x, y) for x in places]
+    sharp = _sharp(up, down)  # its mark is where it is, and has been noted
     color = _ORANGE if marked else GREY
-    spot = drawn.label(text, spots, color if marked else _DARK, size, marks=marks, needed=marked)
+    spot = drawn.label(
+        text,
+        [
+            Spot(*at, mark=None if sharp else drawn.mark(x, y))
+            for at, x in zip(spots, places, strict=True)
+        ],
+        color if marked else _DARK,
+        size,
+        needed=marked,
+    )
     x = places[spot or 0]
-    if spot is None and marks:
-        drawn.taken.append(marks[0])
+    if spot is None and not sharp:
+        drawn.taken.append(drawn.mark(x, y))
     drawn.axes.plot(x, y, marker="_", markersize=8, markeredgewidth=1.6, color=color, zorder=3)
 
 

@@ -140,8 +140,8 @@ def test_trials_of_one_round_that_met_the_same_both_say_so() -> None:
         (
             500.0,
             ("TS3",),
-            ": found TS3; led to known EQ0 EQ1; the force alone crossed a barrier at γ = 500 kJ/mol; "
-            "5 gradients",
+            ": found TS3; led to known EQ0 EQ1; the force alone crossed a barrier at γ = 500 "
+            "kJ/mol; 5 gradients",
         ),
         (0.0, (), ": led to known TS3 EQ0 EQ1; 5 gradients"),
     ],
