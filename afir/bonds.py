@@ -113,9 +113,26 @@ def rebonded(molecule: Molecule, first: Positions, second: Positions) -> bool:
 
     Clear means below `CLEAR_FACTOR` here and above `GONE_FACTOR` there.
     """
-    return bool(
-        (bonds(molecule, first, CLEAR_FACTOR) & ~bonds(molecule, second, GONE_FACTOR)).any()
-        or (bonds(molecule, second, CLEAR_FACTOR) & ~bonds(molecule, first, GONE_FACTOR)).any()
+    return bool(_gone(molecule, first, second).any() or _gone(molecule, second, first).any())
+
+
+def _gone(molecule: Molecule, first: Positions, second: Positions) -> NDArray[np.bool_]:
+    """(n, n) the bonds that one geometry clearly has and the other clearly has not."""
+    gone: NDArray[np.bool_] = bonds(molecule, first, CLEAR_FACTOR) & ~bonds(
+        molecule, second, GONE_FACTOR
+    )
+    return gone
+
+
+def clear_changes(molecule: Molecule, first: Positions, second: Positions) -> tuple[str, ...]:
+    """The bonds that are clearly broken or made from one geometry (n, 3) to another, in short.
+
+    None where `rebonded` says no; ``-C0–H2`` is a bond that is broken, ``+O1–H2`` one that is made.
+    """
+    return tuple(
+        f"{sign}{molecule.symbols[i]}{i}–{molecule.symbols[j]}{j}"
+        for sign, one, other in (("-", first, second), ("+", second, first))
+        for i, j in np.argwhere(np.triu(_gone(molecule, one, other)))
     )
 
 

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from copy import copy
@@ -28,6 +29,7 @@ import click
 from click.core import ParameterSource
 
 from afir.errors import AfirError, InputError
+from afir.printable import printable
 
 ENTRY_POINT_GROUP = "afir.commands"
 """Packages register their commands under this entry-point group."""
@@ -110,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _accept_any_text()
         _leave_at_once()
     try:
-        with _guarded_output():
+        with _guarded_output(), _told_warnings():
             code = build().main(arguments, prog_name="afir", obj=verbosity, standalone_mode=False)
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx is not None else "afir"
@@ -122,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except AfirError as error:
         if verbosity.level > 1:
-            traceback.print_exc()
+            _trace()
         _say(str(error))
     except _Unwritten as error:
         if argv is None:
@@ -132,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(f"the output cannot be written: {error}")
     except OSError as error:
         if verbosity.level > 1:
-            traceback.print_exc()
+            _trace()
         what = error.strerror or str(error)
         _say(
             f"{error.filename}: {what}"
@@ -156,12 +158,36 @@ def _guarded_output() -> Iterator[None]:
         output.flush()
 
 
-def _say(sentence: str) -> None:
+@contextmanager
+def _told_warnings() -> Iterator[None]:
+    """Meanwhile what libraries warn of is one line on stderr, as warnings of afir are."""
+
+    def tell(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        _say(str(message), "Warning")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = tell
+        yield
+
+
+def _say(sentence: str, what: str = "Error") -> None:
     """One line on stderr that tells what is wrong, cut where somebody gave a book."""
     line = " ".join(sentence.split())
     if len(line) > 2 * _LONGEST_END:
         line = f"{line[:_LONGEST_END]} … {line[-_LONGEST_END:]}"
-    click.echo(f"Error: {line}", err=True)
+    click.echo(printable(f"{what}: {line}"), err=True)
+
+
+def _trace() -> None:
+    """Where the exception that is being handled was raised, on stderr."""
+    click.echo(printable(traceback.format_exc(), keep="\n"), err=True, nl=False)
 
 
 def _accept_any_text() -> None:
@@ -229,8 +255,8 @@ def build() -> click.Group:
         try:
             commands: list[click.Command] = point.load()()
         except Exception as error:  # someone else's package: the other commands must still work
-            reason = " ".join(str(error).split()) or type(error).__name__
-            click.echo(f"Warning: no commands from {point.value}: {reason}", err=True)
+            reason = str(error) or type(error).__name__
+            _say(f"no commands from {point.value}: {reason}", "Warning")
             continue
         for command in commands:
             heard = copy(command)  # a package's own command object is never changed
@@ -287,17 +313,9 @@ def _listen(context: click.Context, option: click.Parameter, count: int) -> None
     verbosity = context.ensure_object(Verbosity)
     verbosity.level += count
     level = _LEVELS[min(verbosity.level, len(_LEVELS) - 1)]
-    from rich.logging import RichHandler  # not needed for --help and --version
+    from afir.terminal import log_handler  # not needed for --help and --version
 
-    from afir.terminal import messages
-
-    handler = RichHandler(
-        console=messages(),
-        show_time=verbosity.level > 0,
-        show_path=False,
-        log_time_format="%H:%M:%S",
-    )
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler = log_handler(times=verbosity.level > 0)
     for package in ("afir", "networks", "mlpot"):
         logger = logging.getLogger(package)
         logger.handlers = [handler]

@@ -16,6 +16,7 @@ from afir.single import (
     hartree,
     job_for,
     kj_mol,
+    named,
     output_options,
     structure_options,
     target_file,
@@ -28,7 +29,9 @@ if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.force import ForceTerm
     from afir.molecule import Positions
     from afir.searches.minimum import PathPoint
+    from afir.searches.path import Peak
 
+_ALL = 0  # instead of the number of a peak
 _AT = 0.001  # Å: a peak so near to a point of the path is that point
 
 
@@ -68,7 +71,14 @@ _AT = 0.001  # Å: a peak so near to a point of the path is that point
 @click.option(
     "--peak",
     type=click.Path(path_type=Path),
-    help="Also write the highest peak of the path here: a guess for `afir ts`.",
+    help="Also write a peak of the path here, a guess for `afir ts`: the highest, or that of "
+    "--which.",
+)
+@click.option(
+    "--which",
+    metavar="N|all",
+    help="The peak to write, as they are numbered in the table; all: each into a file of its own, "
+    "with its number in the name.",
 )
 @output_options("the path", "-path")
 def push(
@@ -83,6 +93,7 @@ def push(
     gamma: float,
     seed: int,
     peak: Path | None,
+    which: str | None,
     output: Path | None,
     force: bool,
 ) -> int:
@@ -101,7 +112,7 @@ def push(
     from afir.geometry import displacement
     from afir.quadratic import model_hessian
     from afir.searches.minimum import minimise
-    from afir.searches.path import Peak, path_hessians, peaks, relax_path
+    from afir.searches.path import path_hessians, peaks, relax_path
     from afir.searches.push import push as push_search
     from afir.searches.settings import StepSettings
     from afir.searches.step import SAME_PLACE
@@ -109,8 +120,9 @@ def push(
     from afir.structures import write_xyz
 
     target = target_file(source, output, "-path", force)
+    chosen = _chosen(which, peak)
     if peak is not None:
-        xyz_file(peak, "--peak", force)
+        xyz_file(_numbered(peak, 1) if chosen == _ALL else peak, "--peak", force)
         if peak.absolute() == target.absolute():
             raise InputError(f"--peak must be another file than --output, got {peak} for both")
     terms = [_term("--push", text, 1) for text in pushes]
@@ -152,7 +164,7 @@ def push(
     )
     points = [*path.points, *tail[1:]]
     tops = peaks(points, path_hessians(job.molecule, points, hessian), settings.peak_height)
-    relaxed: tuple[Peak, ...] = ()
+    relaxed: Sequence[Peak] = ()
     if path.rebonded:
         relaxing = (
             relax_on_surrogate(job.molecule, points, settings)
@@ -170,14 +182,11 @@ def push(
         labels=[{"kind": kind} for kind in kinds],
         overwrite=force,
     )
-    highest = max(relaxed or tops, key=lambda top: top.energy, default=None)
-    if peak is not None and highest is None:
-        remark(f"The path has no peak, so {peak} is not written.")
-    elif peak is not None and highest is not None:
-        write_xyz(peak, job.molecule, highest.positions[None], overwrite=force)
-
-    def written(top: Peak) -> bool:
-        return peak is not None and top is highest
+    # Peaks of the path as it was pushed are interpolated: once it is relaxed they mean little.
+    listed = relaxed or tops
+    files = _files(listed, peak, chosen)
+    for index, file in files.items():
+        write_xyz(file, job.molecule, listed[index].positions[None], overwrite=force)
 
     relative = [kj_mol(energy, zero) for energy in energies]
     if not as_json:
@@ -187,16 +196,18 @@ def push(
         ]
         columns = ["point", "<", "kJ/mol", "<"]
         print_table(results(), f"Energy along the path, relative to {source}", columns, rows)
-        places = [
-            *((top, _place(points, top.positions)) for top in tops),
-            *((top, "of the relaxed path") for top in relaxed),
+        where = [
+            "of the relaxed path" if relaxed else _place(points, top.positions) for top in listed
         ]
-        tops_rows = [
-            (where, f"{kj_mol(top.energy, zero):.1f}", f"in {peak}" if written(top) else "")
-            for top, where in places
+        peak_rows: list[tuple[object, ...]] = [
+            (index + 1, place, f"{kj_mol(top.energy, zero):.1f}", _told(files.get(index)))
+            for index, (top, place) in enumerate(zip(listed, where, strict=True))
         ]
-        if tops_rows:
-            print_table(results(), "Its peaks", ["<", "kJ/mol", "<"], tops_rows)
+        if relaxed and tops:
+            high = max(kj_mol(top.energy, zero) for top in tops)
+            peak_rows.append(("", f"as it was pushed: {len(tops)}, up to", f"{high:.1f}", ""))
+        if peak_rows:
+            print_table(results(), "Its peaks", ["peak", "<", "kJ/mol", "<"], peak_rows)
     changes = bond_changes(job.molecule, job.positions, end.positions)
     back = displacement(job.positions, end.positions) <= SAME_PLACE
     unchanged = "it is the start again" if back else "no bond is made or broken"
@@ -208,9 +219,10 @@ def push(
         ("force terms", " ".join(map(str, terms))),
         ("γ reached / kJ/mol", f"{path.gamma:.0f}"),
         ("how the push ended", f"{path.end.ending}, {bonds_say}"),
-        ("end, relaxed without force / kJ/mol", f"{relative[-1]:.1f}"),
+        ("end, relaxed without force", named(job.molecule, end.positions)),
+        ("its energy / kJ/mol", f"{relative[-1]:.1f}"),
         ("how the relaxation ended", end.ending),
-        ("from the start to that end", "\n".join(changes) or unchanged),
+        ("from the start to that end", changes or unchanged),
     ]
     facts = facts_of(
         job,
@@ -222,12 +234,57 @@ def push(
         path_kj_mol=relative,
         peaks_kj_mol=heights,
         relaxed_peaks_kj_mol=relaxed_heights,
-        end={"relative_kj_mol": relative[-1], "outcome": end.outcome.value},
+        peaks_written=[str(file) for file in files.values()],
+        end={
+            "name": named(job.molecule, end.positions),
+            "relative_kj_mol": relative[-1],
+            "outcome": end.outcome.value,
+        },
         start_energy_hartree=hartree(zero),
         output=str(target),
     )
-    tell(job, f"Path of {job.molecule.name}, written to {target}", summary, as_json, facts)
+    tell(job, f"Path of {job.name}, written to {target}", summary, as_json, facts)
     return 0
+
+
+def _chosen(which: str | None, peak: Path | None) -> int | None:
+    """The number of the peak to write, `_ALL`, or None for the highest."""
+    if which is None:
+        return None
+    if peak is None:
+        raise InputError("--which needs --peak, the file to write")
+    if which == "all":
+        return _ALL
+    if not (which.isascii() and which.isdigit()) or int(which) < 1:
+        raise InputError(f"--which must be the number of a peak, from 1, or all, got {which!r}")
+    return int(which)
+
+
+def _files(listed: Sequence[Peak], peak: Path | None, chosen: int | None) -> dict[int, Path]:
+    """Which of the peaks are written where; says so where there is none."""
+    if peak is None:
+        return {}
+    if not listed:
+        remark(f"The path has no peak, so {peak} is not written.")
+        return {}
+    if chosen is None:
+        return {max(range(len(listed)), key=lambda index: listed[index].energy): peak}
+    if chosen == _ALL:
+        return {index: _numbered(peak, index + 1) for index in range(len(listed))}
+    if chosen > len(listed):
+        remark(f"The path has {len(listed)} peaks and no peak {chosen}: {peak} is not written.")
+        return {}
+    return {chosen - 1: peak}
+
+
+def _numbered(peak: Path, number: int) -> Path:
+    """The file of one of several peaks."""
+    return peak.with_name(f"{peak.stem}-{number}{peak.suffix}")
+
+
+def _told(file: Path | None) -> str:
+    """Where a peak was written."""
+    return "" if file is None else f"in {file}"
 
 
 def _place(points: Sequence[PathPoint], x: Positions) -> str:

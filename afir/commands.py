@@ -19,12 +19,14 @@ from afir.single import (
     hartree,
     job_for,
     kj_mol,
+    named,
     output_options,
     structure_options,
     target_file,
     tell,
+    wavenumber_lines,
 )
-from afir.terminal import json_option, print_json, print_table, remark, results
+from afir.terminal import echo, json_option, print_json, print_table, remark, results
 
 if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.molecule import Molecule
@@ -32,8 +34,6 @@ if TYPE_CHECKING:  # numpy is not needed for --help
 
 FAILED = 1
 """Exit code of a search that ran well and did not find what was asked for."""
-
-_IN_A_ROW = 6  # wavenumbers of a table
 
 
 def commands() -> list[click.Command]:
@@ -99,19 +99,19 @@ def relax(
             f"relaxed: {', '.join(changes)}"
         )
     fall = kj_mol(energy, trace[0].energy)
+    name = named(job.molecule, positions)
     rows: list[tuple[str, object]] = [
+        ("molecules", name),
         ("energy / hartree", f"{hartree(energy):.8f}"),
         ("relative to IN / kJ/mol", f"{fall:.2f}"),
     ]
     if wavenumbers is None:
         rows.append(("a minimum", "not proven; add --frequencies"))
     else:
-        numbers = [f"{value:.1f}" for value in wavenumbers]
-        starts = range(0, len(numbers), _IN_A_ROW)
-        lines = [" ".join(numbers[start : start + _IN_A_ROW]) for start in starts]
-        rows.append(("wavenumbers / cm⁻¹", "\n".join(lines)))
+        rows.append(("wavenumbers / cm⁻¹", wavenumber_lines(wavenumbers)))
     facts = facts_of(
         job,
+        name=name,
         energy_hartree=hartree(energy),
         relative_to_input_kj_mol=fall,
         wavenumbers_cm1=wavenumbers,
@@ -120,7 +120,7 @@ def relax(
     )
     # Without its Hessian a stationary point may be a saddle: say no more than is known.
     what = "Relaxed structure" if wavenumbers is None else "Minimum"
-    tell(job, f"{what} of {job.molecule.name}, written to {target}", rows, as_json, facts)
+    tell(job, f"{what} of {job.name}, written to {target}", rows, as_json, facts)
     return 0
 
 
@@ -174,9 +174,9 @@ def ts(
             overwrite=force,
         )
     title = (
-        f"Transition state of {job.molecule.name}, written to {target}"
+        f"Transition state of {job.name}, written to {target}"
         if verified
-        else f"Not a transition state: {proof.outcome.value}"
+        else f"Not a transition state of {job.name}: {proof.outcome.value}"
     )
     rows, facts = _saddle_facts(job.molecule, proof)
     facts = facts_of(
@@ -214,19 +214,23 @@ def _saddle_facts(
         ("energy / hartree", f"{hartree(point.energy):.8f}"),
         ("negative eigenvalues", point.order),
         ("imaginary / cm⁻¹", " ".join(f"{value:.1f}" for value in imaginary) or "none"),
+        ("wavenumbers / cm⁻¹", wavenumber_lines(point.wavenumbers)),
     ]
     ends = []
     for name, end in zip(("first", "second"), proof.ends, strict=False):
         barrier = kj_mol(point.energy, end.energy)
         lower = ", the lower" if name == "first" and len(proof.ends) == 2 else ""
+        molecules = named(molecule, end.positions)
         ends.append(
             {
+                "name": molecules,
                 "barrier_kj_mol": barrier,
                 "outcome": end.outcome.value,
                 "ridges_cm1": list(end.ridges),
             }
         )
-        rows.append((f"barrier from the {name} end{lower} / kJ/mol", f"{barrier:.1f}"))
+        rows.append((f"{name} end{lower}", molecules))
+        rows.append((f"barrier from the {name} end / kJ/mol", f"{barrier:.1f}"))
         rows.append((f"how the {name} end ended", end.ending))
         if end.ridges:
             met = " ".join(f"{-value:.0f}i" for value in end.ridges)
@@ -234,14 +238,15 @@ def _saddle_facts(
     changes: tuple[str, ...] | None = None
     if len(proof.ends) == 2:
         changes = bond_changes(molecule, *(end.positions for end in proof.ends))
-        told = "\n".join(changes) or "no bond is made or broken"
+        told = changes or "no bond is made or broken"
         rows.append(("from the first end to the second", told))
     if proof.ends:
-        rows.append(("energy along the IRC", "falls" if proof.monotone else "not monotone"))
+        rows.append(("energy along the IRC", "monotone" if proof.monotone else "not monotone"))
     return rows, {
         "energy_hartree": hartree(point.energy),
         "negative_eigenvalues": point.order,
         "imaginary_cm1": imaginary,
+        "wavenumbers_cm1": [round(float(value), 2) for value in point.wavenumbers],
         "gradient_max_ev_per_angstrom": point.gradient_max,
         "ends": ends,
         "bonds_changed": changes,
@@ -293,7 +298,7 @@ def irc(
         )
         rows.append(("points", len(proof.irc_energies)))
     verified = proof.outcome is Outcome.CONFIRMED
-    title = f"IRC of {job.molecule.name}, written to {target}" if walked else "No IRC"
+    title = f"IRC of {job.name}, written to {target}" if walked else f"No IRC of {job.name}"
     if not verified:
         title += f": {proof.outcome.value}"
     relative = [kj_mol(energy, proof.point.energy) for energy in proof.irc_energies]
@@ -340,7 +345,7 @@ def surfaces(name: str | None, as_json: bool) -> None:
     rows = [(entry.name, entry.summary, entry.missing or "yes") for entry in entries]
     print_table(console, "Surfaces", ["<name", "<what", "<installed"], rows, prose=True)
     if name is None:
-        console.print("`afir surfaces NAME` lists the options of one.")
+        echo("`afir surfaces NAME` lists the options of one.")
         return
     if entries[0].argument:
         title = f"--surface {name}:ARGUMENT"
@@ -351,4 +356,4 @@ def surfaces(name: str | None, as_json: bool) -> None:
         columns = ["<key", "<default", "<what"]
         print_table(console, "--surface-option KEY=VALUE", columns, lines, prose=True)
     else:
-        console.print("It takes no options.")
+        echo("It takes no options.")

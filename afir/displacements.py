@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -102,6 +103,7 @@ Displacement: TypeAlias = Uphill | Inversion | Kick
 Term: TypeAlias = ForceTerm | Displacement
 
 
+@lru_cache(maxsize=1 << 14)
 def parse_term(text: str) -> Term:
     """Read what ``str`` writes of a force or a displacement; InputError for anything else."""
     if found := re.fullmatch(r"~(\d+)([+-])", text):

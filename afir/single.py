@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # numpy is not needed for --help
 logger = logging.getLogger(__name__)
 
 _FORCE = "add --force"
+_IN_A_ROW = 6  # wavenumbers of a table
 FLAT = 0.05
 """eV/Å: a larger gradient component is no rounding of a converged structure."""
 
@@ -50,8 +51,12 @@ class Job:
     positions: Positions
     surface: Surface
     gradients: Counter[str]
-    name: str
-    """Of the surface."""
+    where: str
+
+    @property
+    def name(self) -> str:
+        """The molecule and the surface with its options, for titles."""
+        return f"{self.molecule.name} on {self.where}"
 
     def run(self, what: str, search: Search[T]) -> T:
         """Solve a search, telling on stderr how it goes."""
@@ -97,9 +102,9 @@ class Job:
         lines = consistency(self.positions, np.random.default_rng(0))
         found = self.run("comparing energies with gradients", lines)
         if found.problem:
-            raise InputError(unusable(self.name, found.problem))
+            raise InputError(unusable(self.where, found.problem))
         if found.doubt:
-            remark(f"Warning: the surface {self.name}: {found.doubt}")
+            remark(f"Warning: the surface {self.where}: {found.doubt}")
 
 
 class _Watched:
@@ -146,13 +151,14 @@ def job_for(
 ) -> Job:
     """Read the structure and build its surface."""
     from afir.structures import read_structure
-    from afir.surface import doubt_of, load_surface
+    from afir.surface import described, doubt_of, load_surface
 
     molecule, positions = read_structure(source, charge=charge, multiplicity=multiplicity)
-    built = load_surface(surface, molecule, **option_values(surface_options))
+    options = option_values(surface_options)
+    built = load_surface(surface, molecule, **options)
     if doubt := doubt_of(built):
         remark(f"Warning: {doubt}")
-    return Job(molecule, positions, built, Counter(), surface)
+    return Job(molecule, positions, built, Counter(), described(surface, options))
 
 
 def structure_options(command: F) -> F:
@@ -215,9 +221,24 @@ def facts_of(job: Job, **more: object) -> dict[str, object]:
         "formula": job.molecule.formula,
         "charge": job.molecule.charge,
         "multiplicity": job.molecule.multiplicity,
+        "surface": job.where,
         **more,
         "gradients": {"total": sum(job.gradients.values()), "stages": dict(job.gradients)},
     }
+
+
+def named(molecule: Molecule, positions: Positions) -> str:
+    """The molecules of a geometry (n, 3) in Å by name, see `afir.naming`."""
+    from afir.naming import names
+
+    return " + ".join(names(molecule, positions))
+
+
+def wavenumber_lines(wavenumbers: Iterable[float]) -> tuple[str, ...]:
+    """Wavenumbers in cm⁻¹ as the lines of a cell of a table."""
+    numbers = [f"{value:.1f}" for value in wavenumbers]
+    starts = range(0, len(numbers), _IN_A_ROW)
+    return tuple(" ".join(numbers[start : start + _IN_A_ROW]) for start in starts)
 
 
 def tell(

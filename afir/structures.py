@@ -21,6 +21,7 @@ from afir.errors import InputError
 from afir.files import writing
 from afir.formats.files import read_frames
 from afir.molecule import Molecule, Positions
+from afir.printable import printable
 from afir.units import BOHR
 
 if TYPE_CHECKING:  # takes 0.2 s
@@ -231,8 +232,8 @@ def xyz_text(
     energies
         k energies in eV, written as ``energy``.
     labels
-        k mappings of further key-value pairs for the comment line; text must not hold
-        double quotes.
+        k mappings of further key-value pairs for the comment line; characters that cannot be seen
+        are written as escapes.
     """
     lines: list[str] = []
     for index, frame in enumerate(frames):
@@ -257,4 +258,7 @@ def xyz_text(
 
 def _quoted(value: str | int | float) -> str:
     """A value as extended XYZ wants it: text in double quotes, numbers in full precision."""
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+    if not isinstance(value, str):
+        return repr(value)
+    escaped = printable(value).replace("\\", r"\\").replace('"', r"\"")
+    return f'"{escaped}"'

@@ -267,6 +267,12 @@ def surface_names() -> tuple[str, ...]:
     return tuple(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
 
 
+def described(name: str, options: Mapping[str, Any]) -> str:
+    """A surface for people: its name and the options that were given, ``gfn2 (solvent=water)``."""
+    given = ", ".join(f"{key}={value}" for key, value in options.items())
+    return f"{name} ({given})" if given else name
+
+
 def is_foreign(name: str) -> bool:
     """Whether a surface runs code from outside: another package's, or what its name imports.
 

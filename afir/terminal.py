@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import zip_longest
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import click
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
 from afir.errors import InputError
+from afir.printable import printable, printable_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,6 +55,11 @@ def _messages(stream: object) -> Console:
     return console if console.is_terminal else Console(stderr=True, highlight=False, width=_WIDE)
 
 
+def echo(*lines: str, err: bool = False) -> None:
+    """Print lines on stdout, or on stderr, as they are but for characters that cannot be seen."""
+    click.echo("\n".join(map(printable, lines)), err=err)
+
+
 def remark(text: str) -> None:
     """Print a remark on stderr."""
     _tell(messages(), text)
@@ -58,7 +67,12 @@ def remark(text: str) -> None:
 
 def _tell(console: Console, text: str) -> None:
     """Print a sentence: wrapped on a terminal, elsewhere as one line that can be searched for."""
-    console.print(escape(text), soft_wrap=not console.is_terminal)
+    console.print(_plain(text), soft_wrap=not console.is_terminal)
+
+
+def _plain(text: str) -> str:
+    """Text in which rich finds no markup and a terminal no orders."""
+    return escape(printable(text))
 
 
 def print_table(
@@ -71,27 +85,70 @@ def print_table(
 ) -> None:
     """Print a plain table below its title.
 
-    Columns whose name starts with ``<`` are aligned left, others right. With ``prose`` a table
-    of sentences is wrapped as text is, also where the console has room for whole rows.
+    Columns whose name starts with ``<`` are aligned left, others right. A cell that is a tuple of
+    texts has a line for each. Where the output is no
+    terminal each row is one line, as wide as its columns need. With ``prose`` a table of sentences
+    is wrapped as text is, there too.
     """
+    if not (console.is_terminal or prose):
+        _write(console, [printable(title), "", *_aligned(columns, rows), ""])
+        return
     made = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         made.add_column(
-            escape(name.removeprefix("<")),
+            _plain(name.removeprefix("<")),
             justify="left" if name.startswith("<") else "right",
             overflow="fold",  # where a terminal is too narrow no digit is lost
         )
     for row in rows:
-        made.add_row(*(escape(str(cell)) for cell in row))
-    console.print(f"[bold]{escape(title)}[/bold]")
-    console.print(
-        made, width=min(console.width, _WIDE) if prose and not console.is_terminal else None
-    )
+        made.add_row(*("\n".join(map(_plain, _lines_of(cell))) for cell in row))
+    if console.is_terminal:
+        console.print(f"[bold]{_plain(title)}[/bold]")
+        console.print(made)
+        return
+    with console.capture() as drawn:
+        console.print(made, width=min(console.width, _WIDE))
+    _write(console, [printable(title), *drawn.get().splitlines()])
+
+
+def _lines_of(cell: object) -> tuple[str, ...]:
+    """The lines of a cell of a table."""
+    return cell if isinstance(cell, tuple) else (str(cell),)
+
+
+def _write(console: Console, lines: Iterable[str]) -> None:
+    """Write lines where a console does, none with blanks at its end."""
+    click.echo("\n".join(line.rstrip() for line in lines), file=console.file)
+
+
+def _aligned(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """The lines of a table: its header, a rule and its rows."""
+    left = [name.startswith("<") for name in columns]
+    header = [printable(name.removeprefix("<")) for name in columns]
+    body: list[Sequence[str]] = []
+    for row in rows:
+        cells = [map(printable, _lines_of(cell)) for cell in row]
+        body += zip_longest(*cells, fillvalue="")
+    widths = [max(map(cell_len, cells)) for cells in zip(header, *body, strict=True)]
+
+    used = [place for place, width in enumerate(widths) if width]  # some have nothing in them
+
+    def line(cells: Sequence[str]) -> str:
+        padded = []
+        for place in used:
+            cell, blank = cells[place], " " * (widths[place] - cell_len(cells[place]))
+            padded.append(cell + blank if left[place] else blank + cell)
+        return f" {'   '.join(padded)}"
+
+    yield line(header)
+    yield f" {'─' * (sum(widths) + 3 * (len(used) - 1))}"
+    yield from map(line, body)
 
 
 def print_json(value: object) -> None:
     """One JSON object on stdout and nothing else; a number that is not finite becomes null."""
-    click.echo(json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False)
+    click.echo(printable_json(text))
 
 
 def _finite(value: object) -> object:
@@ -101,6 +158,53 @@ def _finite(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class _Printed(logging.Formatter):
+    """Records of the log without characters that cannot be seen."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """The line of a record."""
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """The lines about an exception."""
+        return printable(super().formatException(ei), keep="\n")
+
+
+class _Lines(logging.Handler):
+    """A log of which each record is a line of its own, to be searched."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        try:
+            _write(messages(), [self.format(record)])
+        except Exception:
+            self.handleError(record)
+
+
+def log_handler(*, times: bool) -> logging.Handler:
+    """What shows log records on stderr: wrapped on a terminal, elsewhere one line each.
+
+    Parameters
+    ----------
+    times
+        Whether to begin with the time of day.
+    """
+    console = messages()
+    clock = "%H:%M:%S"
+    if console.is_terminal:
+        from rich.logging import RichHandler
+
+        handler: logging.Handler = RichHandler(
+            console=console, show_time=times, show_path=False, log_time_format=clock
+        )
+        handler.setFormatter(_Printed("%(message)s"))
+        return handler
+    handler = _Lines()
+    stamp = "%(asctime)s " if times else ""
+    handler.setFormatter(_Printed(f"{stamp}%(levelname)-8s %(message)s", clock))
+    return handler
 
 
 class LiveLine:
@@ -118,7 +222,7 @@ class LiveLine:
 
     def __init__(self, console: Console, start: str) -> None:
         self._console = console
-        self._status = Status(escape(start), console=console) if console.is_terminal else None
+        self._status = Status(_plain(start), console=console) if console.is_terminal else None
         self._last = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -142,7 +246,7 @@ class LiveLine:
     def show(self, text: str) -> None:
         """Replace the line, or print it when it is time."""
         if self._status is not None:
-            self._status.update(escape(text))
+            self._status.update(_plain(text))
         elif time.monotonic() - self._last > _PATIENCE:
             self._last = time.monotonic()
             self.say(text)

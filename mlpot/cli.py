@@ -12,6 +12,7 @@ from afir.interrupts import exit_code, terminable
 from afir.shell import shell_command
 from afir.terminal import (
     LiveLine,
+    echo,
     json_option,
     messages,
     option_values,
@@ -225,9 +226,9 @@ def train(
     if held is not None:
         _print_trust(held, trained.potential)
     kind = "delta" if base else "learned"
-    click.echo(f"Written: {output}")
+    echo(f"Written: {output}")
     written = shell_command("afir", "explore", "IN.xyz", "--surface", f"{kind}:{output}")
-    click.echo(f"{written} explores on it.")
+    echo(f"{written} explores on it.")
     return 0
 
 
@@ -312,7 +313,7 @@ def test(
     _print_errors(f"{model}: {len(frames)} frames of {frames.molecule.name}", rows)
     _print_trust(trusted, potential)
     if figure is not None:
-        click.echo(f"Written: {figure}")
+        echo(f"Written: {figure}")
     return 0
 
 
@@ -338,7 +339,7 @@ def _print_errors(title: str, rows: list[Errors]) -> None:
 def _print_calibration(calibration: Any, networks: int) -> None:
     if networks < 2:
         return
-    click.echo(
+    echo(
         f"Validation, spread of the {networks} networks: errors are {calibration.factor:.2f} times "
         f"as large, {100 * calibration.coverage:.0f} % within twice the calibrated spread, rank "
         f"correlation {calibration.ranking:.2f}; trusted up to {calibration.limit:.2f} eV/Å."
@@ -348,7 +349,7 @@ def _print_calibration(calibration: Any, networks: int) -> None:
 def _print_trust(trusted: Trust, potential: Potential) -> None:
     if len(potential) < 2:
         return
-    click.echo(
+    echo(
         f"Held out, spread of the {len(potential)} networks: "
         f"{100 * trusted.coverage:.0f} % of the errors within twice the calibrated spread, rank "
         f"correlation {trusted.ranking:.2f}; {100 * trusted.trusted:.0f} % of the frames trusted "

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from afir.printable import printable
 from afir.units import KJ_PER_MOL
 from mlpot.committee import atom_errors
 from mlpot.dataset import Dataset
@@ -64,7 +65,8 @@ def error_figure(potential: Potential, data: Dataset) -> Figure:
             xlabel="largest spread / eV Å⁻¹",
             ylabel="largest error / eV Å⁻¹",
         )
-    axes[0].legend(frameon=False, fontsize=7)
+    for text in axes[0].legend(frameon=False, fontsize=7).get_texts():
+        text.set_parse_math(False)  # names of stages are those of a file
     return figure
 
 
@@ -94,5 +96,5 @@ def _by_stage(
             ".",
             color=colour,
             markersize=2.5,
-            label=stage or "unknown",
+            label=printable(stage or "unknown"),
         )

@@ -13,19 +13,20 @@ from afir.bonds import bonds, components
 from afir.molecule import Molecule, Positions
 
 Graph: TypeAlias = "nx.MultiGraph[str]"
+Signature: TypeAlias = tuple[tuple[tuple[str, tuple[str, ...]], ...], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Bonding:
     """The bonding graphs of the molecules of a geometry; made by `bonding`."""
 
-    _signature: tuple[tuple[tuple[str, tuple[str, ...]], ...], ...]
+    signature: Signature
     """What is the same for equal molecules, sorted."""
     _graphs: tuple[Graph, ...]
 
     def same(self, other: Bonding) -> bool:
         """Whether the molecules of two can be paired so that bonds map onto bonds."""
-        if self._signature != other._signature:
+        if self.signature != other.signature:
             return False
         left = list(other._graphs)
         for graph in self._graphs:

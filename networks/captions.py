@@ -4,40 +4,61 @@ from __future__ import annotations
 
 from collections import Counter
 
+from afir.naming import names
+from afir.surface import described
 from afir.units import KJ_PER_MOL
 from networks.flags import CUSP, SAME_ENDS, flags_of
-from networks.naming import names
+from networks.network import origin_alone
 from networks.records import DC, EQ, TS
-from networks.report import Run, zero_of
+from networks.report import Run
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
-def height(run: Run, record: EQ | TS | DC) -> float:
-    """kJ/mol relative to the lowest EQ."""
-    return (record.energy - zero_of(run.network)) / KJ_PER_MOL
+def height(record: EQ | TS | DC, zero: EQ | DC) -> float:
+    """kJ/mol relative to another structure."""
+    return (record.energy - zero.energy) / KJ_PER_MOL
 
 
 def title(run: Run) -> str:
-    """The molecule and the surface; charge and multiplicity unless a neutral singlet."""
+    """The molecule and the surface with its options; its state unless a neutral singlet."""
     molecule = run.molecule
     state = f" ({molecule.state})" if molecule.state else ""
-    return f"{molecule.formula.translate(_SUBSCRIPTS)}{state} on {run.settings.reported[0]}"
+    return (
+        f"{molecule.formula.translate(_SUBSCRIPTS)}{state} on {described(*run.settings.reported)}"
+    )
 
 
-def level_lines(run: Run, node: EQ | DC) -> list[str]:
-    """What stands at a level: id, structural formulas, kJ/mol, and where a channel is from.
+def level_lines(run: Run, node: EQ | DC, zero: EQ | DC) -> list[str]:
+    """What stands at a level: id, structural formulas, kJ/mol above `zero`.
 
-    A channel says where it was first reached from when nothing that is known leads to it.
+    A channel says where it was first reached from when nothing that is known leads there from it.
     """
     molecules = (" + " if isinstance(node, DC) else "···").join(
         (f"{count} " if count > 1 else "") + name.translate(_SUBSCRIPTS)
         for name, count in Counter(names(run.molecule, node.positions)).items()
     )
-    lines = [node.id, molecules, f"{height(run, node):.0f}"]
-    if isinstance(node, DC) and unconnected(run, node):
+    lines = [node.id, molecules, _whole(height(node, zero))]
+    if isinstance(node, DC) and origin_alone(run.network, node):
         lines.append(f"from {node.origin}")
     return lines
+
+
+def top_label(ts: TS, zero: EQ | DC) -> str:
+    """What stands at a transition state: its id with its marks, and kJ/mol above `zero`."""
+    return f"{marked_id(ts)} {_whole(height(ts, zero))}"
+
+
+def _whole(value: float) -> str:
+    """A whole number, none of them −0."""
+    return f"{round(value):d}"
+
+
+def known_so_far(run: Run) -> str:
+    """What is to be said of a route through what is known."""
+    if run.summary.complete.anything_left:
+        return "lowest route known so far, the run is not finished"
+    return "lowest route known"
 
 
 MARKS = {CUSP: "*", SAME_ENDS: "?"}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
 
 from afir.errors import InputError
-from afir.terminal import json_option, print_json
+from afir.terminal import echo, json_option, print_json
 from networks.summary import print_end, print_sections
 
 
@@ -19,6 +20,7 @@ def commands() -> list[click.Command]:
     return [explore, resume, show, export, plot, collect]
 
 
+_NARROWEST, _WIDEST = 2.0, 200.0  # inches of a drawing
 _RUN = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 _FILE = click.Path(path_type=Path)
 
@@ -51,13 +53,13 @@ def show(run: Path, as_json: bool, job: bool, limit: int | None, loops: bool) ->
         print_json(show_object(loaded))
         return
     if job:
-        click.echo(write_toml(current_job(loaded.job, loaded.molecule, loaded.settings)), nl=False)
+        text = write_toml(current_job(loaded.job, loaded.molecule, loaded.settings))
+        echo(*text.removesuffix("\n").split("\n"))
         return
     print_sections(loaded, limit, costs=True, loops=loops)
     lines = graph_lines(loaded, loops=loops)
     if lines and limit is None:
-        click.echo("Network, kJ/mol\n")
-        click.echo("\n".join(f"  {line}" for line in lines) + "\n")
+        echo("Network, kJ/mol", "", *(f"  {line}" for line in lines), "")
     print_end(loaded, run)
 
 
@@ -90,7 +92,7 @@ def export(run: Path, kind: str | None, output: Path) -> None:
     from networks.report import load_run
 
     for file in write(load_run(run), output, kind):
-        click.echo(f"Written: {file}")
+        echo(f"Written: {file}")
 
 
 @click.command(
@@ -104,7 +106,22 @@ def export(run: Path, kind: str | None, output: Path) -> None:
 @click.option(
     "--mark", is_flag=True, help="Draw the whole network and mark the route instead of a profile."
 )
-def plot(run: Path, output: Path, start: str | None, end: str | None, mark: bool) -> None:
+@click.option(
+    "--width",
+    metavar="LENGTH",
+    help="How wide the drawing is, e.g. 17cm or 7in; letters keep their size.  [default: as wide "
+    "as it needs to be]",
+)
+@click.option("--dpi", type=float, default=150.0, show_default=True, help="Dots an inch, of .png.")
+def plot(
+    run: Path,
+    output: Path,
+    start: str | None,
+    end: str | None,
+    mark: bool,
+    width: str | None,
+    dpi: float,
+) -> None:
     """Draw the network of RUN, or the profile along the route of lowest barrier.
 
     The route from --from to --to is the one whose highest transition state is lowest.
@@ -116,14 +133,28 @@ def plot(run: Path, output: Path, start: str | None, end: str | None, mark: bool
 
     if (start is None) != (end is None) or (mark and start is None):
         raise click.UsageError("--from and --to go together, and --mark needs them")
+    inches = None if width is None else _inches(width)
     loaded = load_run(run)
     if start is None or end is None:
-        figure = network_figure(loaded)
+        figure = network_figure(loaded, width=inches)
     else:
         for flag, id in (("--from", start), ("--to", end)):
             if id not in loaded.network.eqs and id not in loaded.network.dcs:
                 raise InputError(f"{flag} must be an EQ or DC of {run}, got {id}")
         route = lowest_route(loaded.network, start, end)
-        figure = network_figure(loaded, route) if mark else profile_figure(loaded, route)
-    save(figure, output)
-    click.echo(f"Written: {output}")
+        draw = network_figure if mark else profile_figure
+        figure = draw(loaded, route, inches)
+    save(figure, output, dpi)
+    echo(f"Written: {output}")
+
+
+def _inches(text: str) -> float:
+    """A length that was given in cm or inches."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(cm|in)\s*", text)
+    inches = 0.0 if found is None else float(found[1]) / (2.54 if found[2] == "cm" else 1.0)
+    if not _NARROWEST <= inches <= _WIDEST:
+        raise InputError(
+            f"--width must be a length such as 17cm or 7in, from {_NARROWEST:g} to {_WIDEST:g} in, "
+            f"got {text!r}"
+        )
+    return inches

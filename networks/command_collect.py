@@ -12,6 +12,7 @@ from afir.interrupts import exit_code, terminable
 from afir.shell import shell_command
 from afir.terminal import (
     LiveLine,
+    echo,
     messages,
     option_values,
     remark,
@@ -131,7 +132,7 @@ def collect(
         chosen = random_choice(found, count, by_chance)
     sources = len({found.groups[index] for index in chosen})
     fewer = "" if len(chosen) in (count, len(found)) else "; the others repeat these"
-    click.echo(
+    echo(
         f"{len(chosen)} of {len(found)} geometries of {first.molecule.name} from {sources} trials "
         f"(the start counts as one), to be labelled on {surface}{fewer}",
         err=True,
@@ -162,14 +163,14 @@ def collect(
         )
     write_frames(output, found, labels, surface, options)
     partial.unlink()
-    click.echo(f"Written: {output} ({len(labels)} frames)")
+    echo(f"Written: {output} ({len(labels)} frames)")
     if failures:
         remark(
             f"Left out are {len(failures)} geometries where the surface failed; it said first: "
             f"{failures[0]}"
         )
     training = shell_command("afir", "train", output, "--output", "MODEL")
-    click.echo(
+    echo(
         f"{training} trains a potential on it, with --base SURFACE a correction of a cheaper "
         "surface, which needs fewer labels."
     )

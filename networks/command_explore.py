@@ -15,6 +15,7 @@ from afir.interrupts import exit_code, terminable
 from afir.shell import shell_command
 from afir.terminal import (
     LiveLine,
+    echo,
     messages,
     option_values,
     remark,
@@ -196,7 +197,7 @@ def explore(job: Path | None, **flags: Any) -> int:
     events = exploration(molecule, positions, settings, output, workers=asked.workers, job=resolved)
     gamma, factor = settings.step.gamma, settings.tried.gamma_factor
     harder = f" and in the end {factor * gamma:g}" if factor > 1.0 else ""
-    click.echo(
+    echo(
         f"Exploring {molecule.name} on {_surfaces(settings)} with γ up to {gamma:g}{harder} "
         f"kJ/mol, into {output}",
         err=True,
@@ -435,7 +436,10 @@ def _stopped(run: Path, settings: Settings, stop: KeyboardInterrupt) -> int:
     from networks.trusted import repeated
 
     again = shell_command("afir", "resume", run, *repeated(settings))
-    click.echo(f"Stopped. Nothing is lost: {again} goes on.", err=True)
+    found = shell_command("afir", "show", run)
+    echo(
+        f"Stopped. Nothing is lost: {again} goes on, {found} tells what was found so far.", err=True
+    )
     return exit_code(stop)
 
 
@@ -467,6 +471,6 @@ def _follow(
     ):
         left = loaded.summary.complete.anything_left
         more = "" if left else ", and other limits leave nothing more to try"
-        click.echo(f"Nothing was done: the run had ended like this before{more}.")
+        echo(f"Nothing was done: the run had ended like this before{more}.")
     print_end(loaded, path)
     return 0

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 from afir.displacements import Inversion, Kick, Term, Uphill
 from afir.molecule import Molecule
+from afir.naming import names
+from afir.stationary import Outcome
 from afir.terminal import LiveLine
 from afir.units import KJ_PER_MOL
 from networks.events import (
@@ -30,8 +32,7 @@ from networks.events import (
     Training,
     TrialDone,
 )
-from networks.naming import names
-from networks.records import COMPLEX, DC, EQ, TS, Model
+from networks.records import COMPLEX, DC, EQ, TS, Model, Trial
 
 logger = logging.getLogger(__name__)
 
@@ -202,18 +203,33 @@ def _log(event: Event, tally: Tally) -> None:
         )
     elif isinstance(event, TrialDone):
         trial = event.trial
-        known = [id for id in trial.met if id not in trial.found]
-        logger.info(
-            "trial %d: %s %s: %s%s; new: %s%s; %d gradients",
-            trial.number,
-            trial.eq,
-            _tried(trial.terms),
-            trial.error or trial.outcome.value,
-            f"; crossed at γ {trial.gamma:g} kJ/mol" if trial.crossed else "",
-            " ".join(trial.found) or "nothing",
-            f"; also met: {' '.join(known)}" if known else "",
-            sum(trial.gradients.values()),
-        )
+        logger.info("trial %d: %s %s: %s", trial.number, trial.eq, _tried(trial.terms), _end(trial))
+        for before in event.again:
+            logger.info(
+                "trial %d: met the structure at %.1f kJ/mol again that is no %s, see trial %d: %s",
+                trial.number,
+                tally.height(before.energy),
+                before.kind,
+                before.trial,
+                before.reason,
+            )
+
+
+def _end(trial: Trial) -> str:
+    """What became of a trial, what it found and what it took."""
+    known = [id for id in trial.met if id not in trial.found]
+    told = []
+    if trial.error or trial.outcome is not Outcome.FOUND:
+        told.append(trial.error or trial.outcome.value)
+    elif not any(id.startswith("TS") for id in (*trial.found, *known)):
+        told.append("no candidate proved to be a transition state")
+    if trial.found:
+        told.append(f"found {' '.join(trial.found)}")
+    if known:
+        told.append(f"led to known {' '.join(known)}")
+    if trial.crossed:
+        told.append(f"the force alone crossed a barrier at γ = {trial.gamma:g} kJ/mol")
+    return "; ".join([*told, f"{sum(trial.gradients.values())} gradients"])
 
 
 def _tried(terms: Sequence[Term]) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from math import floor
 
 from afir.stationary import Outcome
+from networks.jobfile import stored_job
 from networks.records import StoppedBy
+from networks.remains import MOST_UNTRIED
 from networks.report import Run
 
 
@@ -27,6 +29,11 @@ def _pushes(run: Run) -> str:
         failed = summary.trials.get(Outcome.SURFACE_FAILED, 0)
         but = f", but in {failed} of {trials} trials the surface gave no energy" if failed else ""
         return f"{every}{but}."
+    if not count and remains.eqs_untried > MOST_UNTRIED:
+        return (
+            f"{remains.eqs_untried} EQs have not been pushed yet and may lead to more; their "
+            "pushes were not counted."
+        )
     if not count:
         return ""
     if left:
@@ -41,11 +48,16 @@ def _window(run: Run) -> str:
         return ""
     trials = run.summary.trials.get(Outcome.OUTSIDE_WINDOW, 0)
     eqs = run.remains.eqs_above
-    where = f"bove the window, {window:g} kJ/mol above the start"
+    where = f"the window, {window:g} kJ/mol above the start"
+    ended = f"{trials} trial{'s' * (trials != 1)} ended"
+    if trials and stored_job(run.job).get("window", window) != window:
+        # What a trial led to is not kept, so it cannot be said where that lies now.
+        above = f"; {_counted(eqs, 'EQ')} not pushed above {where}" if eqs else ""
+        return f"{ended} above the window as it was before it was changed{above}."
     if not trials and not eqs:
-        return f"Nothing was met a{where}."
+        return f"No trial ended above {where}, and no EQ lies there."
     left = f" and {_counted(eqs, 'EQ')} not pushed" if eqs else ""
-    return f"A{where}, {trials} trial{'s' * (trials != 1)} ended{left}."
+    return f"Above {where}, {ended}{left}."
 
 
 def _left_alone(run: Run) -> str:
@@ -58,7 +70,7 @@ def _left_alone(run: Run) -> str:
     if remains.eqs_deeper:
         told.append(f"{_counted(remains.eqs_deeper, 'EQ')} not pushed for --bond-depth")
     if run.settings.targets is not None:
-        told.append("only what moves the target atoms was tried, and nothing at random")
+        told.append("only what moves the target atoms was tried, and no random geometries were")
     sentence = "; ".join(told)
     return f"{sentence[:1].upper()}{sentence[1:]}." if told else ""
 
@@ -71,15 +83,18 @@ def _counted(count: int, one: str, several: str = "") -> str:
 def _unseen(run: Run) -> str:
     """How many transition states are still unseen."""
     unseen = run.remains.unseen
-    if not unseen.trials or run.remains.pushes_left:
+    done = run.summary.complete.stopped_by is StoppedBy.NOTHING_LEFT
+    left = run.remains.pushes_left or run.remains.eqs_untried > MOST_UNTRIED
+    if not unseen.trials or (left and not done):
         return ""  # too early to tell: what is left may lead anywhere
     if unseen.estimate is None or unseen.low is None or unseen.high is None:
         return (
             "No transition state between two structures was met: how many are unseen is not known."
         )
-    low, high = floor(unseen.low), round(unseen.high)
-    number = f"about {unseen.estimate:.0f} ({low} to {high})" if high > 0 else "hardly any"
+    low, high, number = floor(unseen.low), round(unseen.high), round(unseen.estimate)
+    many = f"about {number} ({low} to {high})" if number else "hardly any"
+    most = f", {high} at most" if high and not number else ""
     return (
-        f"Such trials can find {number} transition states beyond the {unseen.observed} known "
-        "(Chao's estimate)."
+        f"Chao's estimate: such trials can find {many} transition states besides the "
+        f"{unseen.observed} known{most}."
     )

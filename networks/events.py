@@ -82,9 +82,10 @@ class Rejected:
 
 @dataclass(frozen=True)
 class TrialDone:
-    """A trial is finished and in the run file."""
+    """A trial is finished and in the run file; with what it met that was rejected before."""
 
     trial: Trial
+    again: tuple[Dismissed, ...] = ()
 
 
 @dataclass(frozen=True)

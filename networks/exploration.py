@@ -212,7 +212,7 @@ class Exploration:
             if dismissed.node is None:
                 yield Rejected(dismissed)
         for trial in absorbed.trials:
-            yield TrialDone(trial)
+            yield TrialDone(trial, absorbed.again.get(trial.number, ()))
         network = self._network
         yield RoundDone(
             number=stage.number,

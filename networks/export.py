@@ -30,10 +30,11 @@ import networkx as nx
 
 from afir.errors import InputError
 from afir.files import new_file, writing
+from afir.naming import names
+from afir.printable import printable, printable_json
 from afir.structures import xyz_text
 from afir.units import HARTREE, KJ_PER_MOL
 from networks.flags import BARRIERLESS, flags_of
-from networks.naming import names
 from networks.network import Graph, fragments
 from networks.records import DC, EQ, TS, Barrierless
 from networks.report import Run, zero_of
@@ -106,7 +107,7 @@ def plain_graph(run: Run) -> Graph:
     """The network as a graph with nothing but plain numbers and text in it.
 
     Nodes have ``kind``, ``energy_hartree``, ``relative_kj_mol``, ``flags``, ``fragments`` (Hill
-    formulas) and ``name`` (see `networks.naming`); edges have ``kind`` (``TS`` or
+    formulas) and ``name`` (see `afir.naming`); edges have ``kind`` (``TS`` or
     ``barrierless``), ``energy_hartree``, ``relative_kj_mol``, ``first`` and ``second`` (the ends),
     ``barrier_from_first_kj_mol`` and ``barrier_from_second_kj_mol``, and those of TSs, whose ids
     are their keys, ``imaginary_cm1`` and ``flags``. The graph has ``formula``, ``charge``,
@@ -117,7 +118,7 @@ def plain_graph(run: Run) -> Graph:
         formula=molecule.formula,
         charge=molecule.charge,
         multiplicity=molecule.multiplicity,
-        surface=run.settings.reported[0],
+        surface=printable(run.settings.reported[0]),
     )
     nodes: list[EQ | DC] = [*run.network.eqs.values(), *run.network.dcs.values()]
     for node in nodes:
@@ -142,8 +143,8 @@ def _node_facts(run: Run, node: EQ | DC) -> dict[str, Value]:
     return {
         "kind": node.id[:2],
         **_energies(run, node),
-        "flags": " ".join(flags_of(node)),
-        "fragments": " + ".join(parts),
+        "flags": printable(" ".join(flags_of(node))),
+        "fragments": printable(" + ".join(parts)),
         "name": " + ".join(names(run.molecule, node.positions)),
     }
 
@@ -189,7 +190,8 @@ def _json(run: Run, files: list[Path]) -> None:
     for edge in data["edges"]:
         if edge["key"] in run.network.tss:
             edge["xyz"] = coordinates(run.network.tss[edge["key"]])
-    files[0].write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = printable_json(json.dumps(data, indent=1, ensure_ascii=False))
+    files[0].write_text(text + "\n", encoding="utf-8")
 
 
 def _csv(run: Run, files: list[Path]) -> None:
@@ -245,7 +247,7 @@ def _structures(run: Run) -> list[tuple[EQ | TS | DC, dict[str, str | int | floa
                 "imaginary_cm1": float(record.imaginary_cm1),
             }
         if flags_of(record):
-            facts["flags"] = " ".join(flags_of(record))
+            facts["flags"] = printable(" ".join(flags_of(record)))
         found.append((record, facts))
     return found
 

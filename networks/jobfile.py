@@ -280,12 +280,11 @@ def _value(value: object) -> str:
 
 
 def _string(text: str) -> str:
-    """A basic string: quotes, backslashes and control characters escaped."""
+    """A basic string: quotes, backslashes and what cannot be seen escaped."""
     if any("\ud800" <= c <= "\udfff" for c in text):  # of a folder whose name is no UTF-8
         raise InputError(f"a job must hold names in UTF-8, got {text!r}; rename the folder or file")
     escaped = "".join(
-        f"\\{c}" if c in '"\\' else f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 else c
-        for c in text
+        f"\\{c}" if c in '"\\' else c if c.isprintable() else f"\\U{ord(c):08x}" for c in text
     )
     return f'"{escaped}"'
 

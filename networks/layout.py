@@ -42,12 +42,37 @@ class Box:
         )
 
 
-def free_spot(candidates: Sequence[Box], taken: Sequence[Box]) -> int | None:
-    """The index of the first of some boxes that meets none of those taken; None if all do."""
-    for index, box in enumerate(candidates):
-        if not any(box.meets(other) for other in taken):
-            return index
-    return None
+def free_spot(
+    candidates: Sequence[Sequence[Box]], taken: Sequence[Box], lines: Sequence[Box] = ()
+) -> int | None:
+    """Where there is room.
+
+    Parameters
+    ----------
+    candidates
+        What a spot needs: one or more boxes each.
+    taken
+        What must not be met.
+    lines
+        What is met only where every spot meets something.
+
+    Returns
+    -------
+    int or None
+        The index of the first spot that meets nothing, else of the first that meets lines only;
+        None if all meet what is taken.
+    """
+    free = [
+        index
+        for index, boxes in enumerate(candidates)
+        if not any(box.meets(other) for box in boxes for other in taken)
+    ]
+    clear = (
+        index
+        for index in free
+        if not any(box.meets(other) for box in candidates[index] for other in lines)
+    )
+    return next(clear, free[0] if free else None)
 
 
 def spread(wanted: Sequence[float], apart: float, low: float, high: float) -> list[float]:

@@ -11,13 +11,14 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 import networkx as nx
+import numpy as np
 
 from afir.bonds import components
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions, hill_formula
 from afir.stationary import Confirmation, StationaryPoint
 from afir.units import KJ_PER_MOL
-from networks.bonding import Bonding, Graph, bonding
+from networks.bonding import Bonding, Graph, Signature, bonding
 from networks.identity import IdentityIndex, fingerprint
 from networks.records import COMPLEX, DC, EQ, TS, Barrierless, Dismissed, Proof, Trial
 
@@ -33,10 +34,12 @@ __all__ = [
     "ReactionNetwork",
     "Trial",
     "fragments",
+    "origin_alone",
     "proof_of",
 ]
 
 Node: TypeAlias = EQ | DC
+_ByBonding: TypeAlias = dict[Signature, list[tuple[str, Bonding]]]
 _ABOVE = 0.5  # kJ/mol: an end so far above its EQ was no minimum of its own
 
 
@@ -57,10 +60,13 @@ class ReactionNetwork:
         self._dcs: dict[str, DC] = {}
         self._minima = IdentityIndex(molecule)
         self._saddles = IdentityIndex(molecule)
+        # Records that are in no index yet: reports look nothing up, and a look takes time.
+        self._waiting: list[EQ | TS] = []
         # Channels and complexes by what they consist of, and what joins the two.
-        self._apart: dict[str, Bonding] = {}
-        self._loose: dict[str, Bonding] = {}
+        self._apart: _ByBonding = {}
+        self._loose: _ByBonding = {}
         self._barrierless: dict[str, Barrierless] = {}
+        self._joined: dict[str, list[str]] = {}
         self._lowest: EQ | None = None
 
     @property
@@ -90,8 +96,7 @@ class ReactionNetwork:
     def joined_to(self, id: str) -> tuple[str, ...]:
         """The ids that a complex or a channel is joined to without a barrier."""
         self.node(id)
-        ends = [edge.ends for edge in self.barrierless.values() if id in edge.ends]
-        return tuple(first if second == id else second for first, second in ends)
+        return tuple(sorted(self._joined.get(id, ()), key=lambda other: int(other[2:])))
 
     @property
     def graph(self) -> Graph:
@@ -128,10 +133,12 @@ class ReactionNetwork:
 
     def find_eq(self, positions: Positions, energy: float) -> str | None:
         """The id of the EQ with this structure (n, 3) in Å and energy in eV, if it is known."""
+        self._take_in()
         return self._minima.find(fingerprint(self.molecule, positions, energy), positions)
 
     def find_ts(self, positions: Positions, energy: float) -> str | None:
         """The id of the TS with this structure (n, 3) in Å and energy in eV, if it is known."""
+        self._take_in()
         return self._saddles.find(fingerprint(self.molecule, positions, energy), positions)
 
     def find_dc(self, positions: Positions) -> str | None:
@@ -141,7 +148,8 @@ class ReactionNetwork:
         how far apart they were when the search stopped means nothing.
         """
         found = bonding(self.molecule, positions)
-        return next((id for id, known in self._apart.items() if known.same(found)), None)
+        alike = self._apart.get(found.signature, [])
+        return next((id for id, known in alike if known.same(found)), None)
 
     def add_eq(self, point: StationaryPoint) -> tuple[str, bool]:
         """Add a minimum; the id of its node and whether it is new."""
@@ -172,6 +180,7 @@ class ReactionNetwork:
         if known is not None:
             return known, False
         path = confirmation.irc_positions
+        self._take_in()
         labels = [self._label(end, x) for end, x in zip(ends, (path[0], path[-1]), strict=True)]
         proof: Proof = {
             **proof_of(confirmation),
@@ -230,28 +239,28 @@ class ReactionNetwork:
         Raises
         ------
         InputError
-            For an id that is taken or an end that is not in the network.
+            For an id that is taken, an end that is not in the network, or numbers that cannot be
+            those of a structure.
         """
         if record.id in self._eqs or record.id in self._tss or record.id in self._dcs:
             raise InputError(f"`id` must be new, got {record.id!r} a second time")
+        self._check(record)
         if isinstance(record, TS):
             for end in record.ends:
                 self.node(end)
-            for end, x in zip(record.ends, (0, -1), strict=True):
-                self._label(end, record.irc_positions[x])
+            self._waiting.append(record)
             self._tss[record.id] = record
             self._graph.add_edge(
                 *record.ends, key=record.id, energy=record.energy, barrierless=False
             )
-            self._index(self._saddles, record)
             for end in record.ends:
                 if end in self._dcs:
                     self._dcs[end] = _reached(self._dcs[end])
             return
         self._graph.add_node(record.id, kind=record.id[:2], energy=record.energy)
         if isinstance(record, EQ):
+            self._waiting.append(record)
             self._eqs[record.id] = record
-            self._index(self._minima, record)
             if self._lowest is None or record.energy < self._lowest.energy:
                 self._lowest = record
             if COMPLEX in record.flags:
@@ -260,15 +269,38 @@ class ReactionNetwork:
             self._dcs[record.id] = record
             self._join(record, self._apart, self._loose)
 
-    def _join(self, record: EQ | DC, same: dict[str, Bonding], others: dict[str, Bonding]) -> None:
+    def _check(self, record: EQ | TS | DC) -> None:
+        """Raise InputError for a record whose numbers are not those of a structure."""
+        shape = self.molecule.n_atoms, 3
+        path = record.irc_positions if isinstance(record, TS) else record.positions[None]
+        if np.shape(record.positions) != shape or not len(path) or path.shape[1:] != shape:
+            raise InputError(f"`positions` of {record.id} must have the shape {shape}")
+        if not np.isfinite(record.energy):
+            raise InputError(f"the energy of {record.id} must be finite, got {record.energy}")
+
+    def _take_in(self) -> None:
+        """Make all records known to the indices, in the order in which they came."""
+        waiting, self._waiting = self._waiting, []
+        for record in waiting:
+            if isinstance(record, EQ):
+                self._index(self._minima, record)
+                continue
+            for end, x in zip(record.ends, (0, -1), strict=True):
+                self._label(end, record.irc_positions[x])
+            self._index(self._saddles, record)
+
+    def _join(self, record: EQ | DC, same: _ByBonding, others: _ByBonding) -> None:
         """Join a complex to the channels, or a channel to the complexes, of its molecules."""
-        found = same[record.id] = bonding(self.molecule, record.positions)
-        for id, known in others.items():
+        found = bonding(self.molecule, record.positions)
+        same.setdefault(found.signature, []).append((record.id, found))
+        for id, known in others.get(found.signature, []):
             if known.same(found):
                 eq, dc = sorted((record.id, id), reverse=True)
                 energy = max(record.energy, self.node(id).energy)
                 edge = Barrierless(f"{eq}–{dc}", (eq, dc), energy)
                 self._barrierless[edge.id] = edge
+                self._joined.setdefault(eq, []).append(dc)
+                self._joined.setdefault(dc, []).append(eq)
                 self._graph.add_edge(eq, dc, key=edge.id, energy=energy, barrierless=True)
 
     def _label(self, end: str, positions: Positions) -> str:
@@ -304,6 +336,12 @@ def fragments(molecule: Molecule, positions: Positions) -> tuple[str, ...]:
     return tuple(
         sorted(hill_formula([symbols[i] for i in part]) for part in components(molecule, positions))
     )
+
+
+def origin_alone(network: ReactionNetwork, channel: DC) -> bool:
+    """Whether nothing that is known leads to a channel from where it was first reached."""
+    reached = channel.no_ts_known and channel.origin in network.eqs
+    return reached and channel.origin not in network.joined_to(channel.id)
 
 
 def _reached(channel: DC) -> DC:

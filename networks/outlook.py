@@ -116,7 +116,7 @@ class Outlook:
         """What leads no further: EQs that are not worth expanding, loops."""
         eqs, tss = self._network.eqs.values(), self._network.tss.values()
         return {
-            *(eq.id for eq in eqs if not self._worth_expanding(eq)),
+            *(eq.id for eq in eqs if not self.worth_expanding(eq)),
             *(ts.id for ts in tss if LOOP in flags_of(ts)),
         }
 
@@ -142,7 +142,7 @@ class Outlook:
 
     def _expanded(self) -> Iterator[EQ]:
         """The EQs that are worth expanding."""
-        return filter(self._worth_expanding, self._network.eqs.values())
+        return filter(self.worth_expanding, self._network.eqs.values())
 
     def is_first(self, frontier: Frontier) -> bool:
         """Whether it holds pushes that were never tried."""
@@ -212,7 +212,7 @@ class Outlook:
         return ceiling + _SLACK + zero - self._network.eqs["EQ0"].energy
 
     def _expand(self, eq: EQ, used: Sequence[int] = (), left: int | None = None) -> None:
-        if self._worth_expanding(eq):
+        if self.worth_expanding(eq):
             self._first.add(eq, used, left)
             if eq.id == "EQ0" and self._several:
                 self._ahead.add(eq, used)
@@ -222,7 +222,8 @@ class Outlook:
         listed = enumerate(self.pushes(eq))
         return {n: terms for n, terms in listed if [*map(type, terms)] == [ForceTerm]}
 
-    def _worth_expanding(self, eq: EQ) -> bool:
+    def worth_expanding(self, eq: EQ) -> bool:
+        """Whether an EQ is pushed."""
         return next(self._reasons(eq), None) is None
 
     def kept_back(self, eq: EQ) -> KeptBack | None:

@@ -1,132 +1,88 @@
-"""Drawings of a network: the whole of it as an energy diagram, and one route as a profile.
-
-The only module that imports matplotlib; it draws on figures of its own and touches no global
-state. Lengths along x are inches, so that the room a text takes is known before it is drawn.
-"""
+"""Drawings of a network: the whole of it as an energy diagram, and one route as a profile."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass, field
-from textwrap import fill
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
-from matplotlib.textpath import TextPath
 from numpy.typing import NDArray
 
 from afir.errors import InputError
-from afir.units import KJ_PER_MOL
-from networks.captions import MARKS, height, level_lines, marked_id, title, unconnected
-from networks.flags import LOOP, MEANINGS, flags_of
-from networks.layout import (
-    Box,
-    Point,
-    arrangement,
-    connected,
-    free_spot,
-    hills,
-    lowest_links,
-    spread,
+from networks.canvas import BESIDE, GREY, LETTERS, Canvas, Spot, canvas, extent, fitting
+from networks.captions import (
+    MARKS,
+    height,
+    known_so_far,
+    level_lines,
+    marked_id,
+    title,
+    top_label,
+    unconnected,
 )
+from networks.flags import LOOP, MEANINGS, flags_of
+from networks.layout import Box, Point, arrangement, connected, hills, lowest_links, spread
+from networks.network import origin_alone
 from networks.records import COMPLEX, DC, EQ, TS, Barrierless
 from networks.report import Run
 from networks.routes import Route
 
+MOST_DRAWN = 500
+"""Structures and transition states of a drawing: of more, most labels find no room. From a
+thousand on a drawing takes minutes, and from ten thousand on gigabytes of memory."""
+
 _BLUE, _LIGHT, _RED, _ORANGE = "#1f4e79", "#3d8bc4", "#b03a3a", "#d9730d"
-_GREY, _DARK = "#6b6b6b", "#444444"
+_DARK = "#444444"
 _CROWDED = 40  # with more transition states only the lowest of each pair is drawn
 _FEW = 16  # with more structures in the row their labels are turned
 _WIDEST = 15.0  # inches the row may take
-_LETTERS, _SMALL = 8.5, 7.0  # points
+_UPRIGHT = 0.6  # inches a column must have for labels that are not turned
+_APART = 0.4  # columns between parts that nothing connects
+_NARROWEST = 0.13  # inches a column must have at least
+_SMALL = 7.0  # points
 _LEVEL = 0.33  # inches a level beside its text is long
-_HALO = (withStroke(linewidth=2.5, foreground="white"),)
 
 _Curve: TypeAlias = "tuple[NDArray[np.float64], NDArray[np.float64]]"
 
 
 @dataclass
-class _Canvas:
-    """What the parts of a drawing share.
+class _Diagram:
+    """A drawing of a run.
 
-    ``scale`` is kJ/mol for an inch of height, ``lowest`` the lowest height, ``reach`` the inches
-    in which a hill rises, ``levels`` where the level of an id begins and ends, ``taken`` where
-    something is written, ``silent`` how many labels found no room.
+    ``zero`` is what energies are relative to, ``reach`` the inches in which a hill rises,
+    ``column`` those that a structure of the row may take, ``few`` whether there is room for labels
+    that are not turned.
     """
 
     run: Run
-    figure: Figure
-    axes: Axes
-    scale: float
-    lowest: float
+    canvas: Canvas
+    zero: EQ | DC
     reach: float = 0.4
-    levels: dict[str, tuple[float, float]] = field(default_factory=dict)
-    taken: list[Box] = field(default_factory=list)
-    silent: int = 0
+    column: float = 1.0
+    few: bool = True
+
+    def height(self, record: EQ | DC | TS) -> float:
+        """kJ/mol relative to the zero."""
+        return height(record, self.zero)
+
+    def lines(self, node: EQ | DC) -> list[str]:
+        """What stands at a level."""
+        return level_lines(self.run, node, self.zero)
 
     def level(self, node: EQ | DC, left: float, right: float) -> None:
         """Draw the level of a node."""
-        y = height(self.run, node)
-        self.levels[node.id] = left, right
-        self.taken.append(Box(left, y - 0.02 * self.scale, right, y + 0.02 * self.scale))
-        self.axes.hlines(
-            y,
-            left,
-            right,
-            colors=_color(node),
-            linewidth=2.6,
-            linestyles=(0, (1.6, 0.7)) if isinstance(node, DC) else "solid",
-            zorder=3,
-        )
+        style = {"linestyles": (0, (1.6, 0.7))} if isinstance(node, DC) else {}
+        self.canvas.level(node.id, self.height(node), (left, right), _color(node), **style)
 
-    def label(
-        self,
-        text: str,
-        spots: Sequence[Point],
-        color: str,
-        size: float = _LETTERS,
-        *,
-        below: bool = False,
-        turned: bool = False,
-        needed: bool = False,
-    ) -> int:
-        """Write at the first spot where there is room and return its index, 0 if there is none.
-
-        A spot is the middle of the text's lower edge, or of the upper one when ``below``.
-        """
-        wide, high = _extent(text, size)
-        if turned:
-            wide, high = high, wide
-        high *= self.scale
-        boxes = [
-            Box(x - wide / 2, y - high if below else y, x + wide / 2, y if below else y + high)
-            for x, y in spots
-        ]
-        spot = free_spot(boxes, self.taken)
-        if spot is None and not needed:
-            self.silent += 1
-            return 0
-        spot = spot or 0
-        self.taken.append(boxes[spot])
-        self.axes.text(
-            *spots[spot],
-            text,
-            ha="center",
-            va="top" if below else "bottom",
-            rotation=90 if turned else 0,
-            fontsize=size,
-            linespacing=1.05,
-            color=color,
-            path_effects=_HALO,
-            zorder=5,
-        )
-        return spot
+    @property
+    def axis(self) -> str:
+        """What the energies are."""
+        return f"energy relative to {self.zero.id} / kJ mol⁻¹"
 
 
-def network_figure(run: Run, route: Route | None = None) -> Figure:
+def network_figure(run: Run, route: Route | None = None, width: float | None = None) -> Figure:
     """The network as an energy diagram.
 
     From left to right: the structures that are connected, linked ones side by side; the
@@ -142,51 +98,77 @@ def network_figure(run: Run, route: Route | None = None) -> Figure:
         The run.
     route
         A route to be marked.
+    width
+        Inches; None for as many as are needed.
 
     Raises
     ------
     InputError
-        If the network holds no structure yet.
+        If the network holds no structure yet, more than can be drawn, or more than can be read in
+        that width.
     """
+    figure, row = _network(run, route, _WIDEST, None)
+    wide = float(figure.get_size_inches()[0])
+    if width is None:
+        return figure
+    return _network(run, route, row - max(wide - width, 0.0), width)[0]
+
+
+def _network(
+    run: Run, route: Route | None, room: float, width: float | None
+) -> tuple[Figure, float]:
+    """The drawing with so many inches for the row of structures, and what they take of them."""
     network = run.network
     if not network.eqs:
         raise InputError("there is nothing to draw: the run has found no structure yet")
     passed = set(route.steps) if route is not None else set()
     tss = _drawn(network.tss.values(), passed)
     linked = connected(network) or [network.lowest.id]
-    few = len(linked) <= _FEW
-
     drawn: list[EQ | DC | TS] = [*network.eqs.values(), *network.dcs.values(), *tss]
+    if len(drawn) > MOST_DRAWN:
+        raise InputError(
+            f"a drawing must be of {MOST_DRAWN} structures and transition states at most, got "
+            f"{len(drawn)}; draw one route (--from and --to), explore with a lower --window, or "
+            "hand the network on to a program for large graphs (afir export)"
+        )
+    few = len(linked) <= _FEW and room / len(linked) >= _UPRIGHT
     tall = 4.0 if len(drawn) <= 30 else 5.5
-    canvas = _canvas(run, [height(run, record) for record in drawn], tall, 0.6 if few else 0.75)
-    x = _draw_row(canvas, linked, few=few)
+    lowest = network.lowest
+    heights = [height(record, lowest) for record in drawn]
+    diagram = _Diagram(run, canvas(heights, tall, 0.6 if few else 0.75), lowest, few=few)
+    row = x = _place_row(diagram, linked, room, fill=width is not None)
     for heading, nodes in (
         ("dissociation channels", [*network.dcs.values()]),
-        ("not connected", [eq for id, eq in network.eqs.items() if id not in canvas.levels]),
+        ("not connected", [network.eqs[id] for id in network.eqs if id not in set(linked)]),
     ):
-        x = _draw_list(canvas, nodes, heading, x)
+        x = _draw_list(diagram, nodes, heading, x)
     barrierless = list(network.barrierless.values())
-    _draw_barrierless(canvas, barrierless, passed)
-    _draw_tss(canvas, tss, passed, few=few)
+    _draw_barrierless(diagram, barrierless, passed)
+    tops = _draw_tss(diagram, tss, passed)
+    _label_row(diagram, linked)
+    _label_tss(diagram, tops, passed)
 
-    notes = _legend(tss, barrierless)
+    notes = [known_so_far(run)] if route is not None else []
+    notes += _legend(tss, barrierless)
     if len(tss) < len(network.tss):
         notes.append(
             "only the lowest transition state between two structures is drawn, "
             f"{len(network.tss) - len(tss)} others are not"
         )
-    if canvas.silent:
-        notes.append(f"labels left out: {canvas.silent}")
+    if diagram.canvas.silent:
+        notes.append(f"labels left out: {diagram.canvas.silent}")
     if any(COMPLEX in eq.flags for eq in network.eqs.values()):
         notes.append("light blue: complexes of several molecules")
-    if any(unconnected(run, dc) for dc in network.dcs.values()):
+    if any(origin_alone(network, dc) for dc in network.dcs.values()):
         notes.append("from: first reached from there, no transition state known")
-    _finish(canvas, x, title(run), "; ".join(notes))
-    return canvas.figure
+    diagram.canvas.finish(x, title(run), "; ".join(notes), diagram.axis, width)
+    return diagram.canvas.figure, row
 
 
-def profile_figure(run: Run, route: Route) -> Figure:
+def profile_figure(run: Run, route: Route, width: float | None = None) -> Figure:
     """The energy along one route, from level to level over its transition states.
+
+    Energies count from where the route starts.
 
     Parameters
     ----------
@@ -194,34 +176,47 @@ def profile_figure(run: Run, route: Route) -> Figure:
         The run.
     route
         The route.
+    width
+        Inches; None for as many as are needed.
+
+    Raises
+    ------
+    InputError
+        If the route is longer than can be read in that width.
     """
     network = run.network
     nodes = [network.node(id) for id in route.nodes]
     tss = [network.tss[id] for id in route.tss]
-    canvas = _canvas(run, [height(run, record) for record in (*nodes, *tss)], 3.4, 0.6)
-    texts = [_fitting(level_lines(run, node), _WIDEST / len(nodes)) for node in nodes]
-    column = max(1.0, min(1.4, _WIDEST / len(nodes)), 0.25 + max(_extent(x)[0] for x in texts))
-    for index, (node, text) in enumerate(zip(nodes, texts, strict=True)):
-        x = (index + 0.4) * column
-        canvas.level(node, x - 0.25, x + 0.25)
-        y = height(run, node) - 0.05 * canvas.scale
-        canvas.label(text, [(x, y)], _color(node), below=True, needed=True)
+    zero = nodes[0]
+    drawn = canvas([height(record, zero) for record in (*nodes, *tss)], 3.4, 0.6)
+    diagram = _Diagram(run, drawn, zero)
+    room = _WIDEST if width is None else width - BESIDE
+    texts = [fitting(diagram.lines(node), room / len(nodes) - 0.1) for node in nodes]
+    widest = max(extent(text)[0] for text in texts)
+    column = max(0.8, widest + 0.1, min(1.4, room / len(nodes)))
+    if width is not None:
+        column = max(0.75, min(column, room / len(nodes)))
+    for index, node in enumerate(nodes):
+        x = (index + 0.5) * column
+        diagram.level(node, x - 0.18 * column, x + 0.18 * column)
+    diagram.reach = 0.26 * column
     barrierless = [network.barrierless[id] for id in route.steps if id not in network.tss]
-    _draw_barrierless(canvas, barrierless, set(route.steps))
-    _draw_tss(canvas, tss, set(route.steps), few=True)
+    _draw_barrierless(diagram, barrierless, set(route.steps))
+    tops = _draw_tss(diagram, tss, set(route.steps))
+    for node, text in zip(nodes, texts, strict=True):
+        _label_level(diagram, node, text, needed=True)
+    _label_tss(diagram, tops, set(route.steps))
     # On level terms a transition state is the higher one: an end of a barrierless step is no pass.
     highest = max([*tss, *nodes], key=lambda record: record.energy)
-    start, end = route.nodes[0], route.nodes[-1]
-    above = (highest.energy - nodes[0].energy) / KJ_PER_MOL
-    notes = [f"highest point {highest.id}, {above:.1f} kJ/mol above {start}"]
-    notes += _legend(tss, barrierless)
-    _finish(
-        canvas,
-        (len(nodes) - 0.2) * column,
-        f"{title(run)}: {start} → {end}",
-        "; ".join(notes),
-    )
-    return canvas.figure
+    above = diagram.height(highest)
+    notes = [
+        known_so_far(run),
+        f"highest point {highest.id}, {above:.1f} kJ/mol above {zero.id}",
+        *_legend(tss, barrierless),
+    ]
+    heading = f"{title(run)}: {zero.id} → {nodes[-1].id}"
+    drawn.finish(len(nodes) * column, heading, "; ".join(notes), diagram.axis, width)
+    return drawn.figure
 
 
 def _legend(tss: Sequence[TS], barrierless: Sequence[Barrierless]) -> list[str]:
@@ -245,60 +240,72 @@ def _drawn(tss: Iterable[TS], marked: Set[str]) -> list[TS]:
     return list(lowest.values())
 
 
-def _draw_row(canvas: _Canvas, ids: Sequence[str], *, few: bool) -> float:
-    """The structures that are connected, with their labels below; returns where they end."""
-    run = canvas.run
-    eqs = [run.network.eqs[id] for id in ids]
-    lines = {eq.id: level_lines(run, eq) for eq in eqs}
-    if few:
-        texts = {id: _fitting(text, _WIDEST / len(ids)) for id, text in lines.items()}
-    else:  # turned: one line, without the molecules
-        texts = {id: f"{text[0]}  {text[-1]}" for id, text in lines.items()}
-    if few:
-        widest = max(_extent(text)[0] for text in texts.values())
-        column = max(0.95, widest + 0.1, min(1.5, 3.5 / len(ids)))
+def _place_row(diagram: _Diagram, ids: Sequence[str], room: float, *, fill: bool) -> float:
+    """Draw the levels of the structures that are connected; returns where they end.
+
+    With `fill` they take all the room, as long as columns do not get wider than for upright labels.
+    """
+    network = diagram.run.network
+    rows = arrangement(ids, lowest_links(network))
+    each = diagram.column = room / (len(ids) + _APART * (len(rows) - 1))
+    if diagram.few:
+        texts = _row_texts(diagram, ids)
+        widest = max(extent(text)[0] for text in texts.values())
+        wanted = min(1.5, each if fill else max(0.95, 3.5 / len(ids)))
+        column = max(wanted, widest + 0.1)
     else:
-        column = min(max(0.24, 0.5 * _WIDEST / len(ids)), _WIDEST / len(ids))
+        wanted = _UPRIGHT if fill else max(0.24, 0.5 * each)
+        column = max(min(wanted, each), _NARROWEST)
     half = 0.28 * column
-    canvas.reach = column - 2 * half
-    x = max(0.5 * column, 0.25)
-    for row in arrangement(ids, lowest_links(run.network)):
+    diagram.reach = column - 2 * half
+    x = 0.5 * column
+    for row in rows:
         for id in row:
-            canvas.levels[id] = x - half, x + half
+            diagram.level(network.eqs[id], x - half, x + half)
             x += column
-        x += 0.4 * column
-    for eq in sorted(eqs, key=lambda eq: eq.energy):
-        left, right = canvas.levels[eq.id]
-        canvas.level(eq, left, right)
-        spot = (0.5 * (left + right), height(run, eq) - 0.05 * canvas.scale)
-        canvas.label(
-            texts[eq.id],
-            [spot],
-            _color(eq),
-            _LETTERS if few else _SMALL,
-            below=True,
-            turned=not few,
-        )
-    return x - 0.9 * column
+        x += _APART * column
+    return x - (0.5 + _APART) * column
 
 
-def _draw_list(canvas: _Canvas, nodes: Sequence[EQ | DC], heading: str, x: float) -> float:
+def _row_texts(diagram: _Diagram, ids: Sequence[str]) -> dict[str, str]:
+    """What stands at the levels of a row."""
+    lines = {id: diagram.lines(diagram.run.network.eqs[id]) for id in ids}
+    if diagram.few:
+        return {id: fitting(text, diagram.column - 0.1) for id, text in lines.items()}
+    # Turned: one line, without the molecules.
+    return {id: f"{text[0]}  {text[-1]}" for id, text in lines.items()}
+
+
+def _label_row(diagram: _Diagram, ids: Sequence[str]) -> None:
+    """Write at the levels of a row, the lowest first."""
+    eqs = diagram.run.network.eqs
+    for id, text in sorted(_row_texts(diagram, ids).items(), key=lambda item: eqs[item[0]].energy):
+        _label_level(diagram, eqs[id], text)
+
+
+def _label_level(diagram: _Diagram, node: EQ | DC, text: str, *, needed: bool = False) -> None:
+    """Write below a level or, where lines run there only, above it."""
+    left, right = diagram.canvas.levels[node.id]
+    x, y, gap = 0.5 * (left + right), diagram.height(node), 0.05 * diagram.canvas.scale
+    diagram.canvas.label(
+        text,
+        [Spot(x, y - gap, hangs=True), Spot(x, y + gap)],
+        _color(node),
+        LETTERS if diagram.few else _SMALL,
+        turned=not diagram.few,
+        needed=needed,
+    )
+
+
+def _draw_list(diagram: _Diagram, nodes: Sequence[EQ | DC], heading: str, x: float) -> float:
     """Nodes above each other under a heading, their labels beside them; returns where they end."""
     if not nodes:
         return x
-    run, axes, scale = canvas.run, canvas.axes, canvas.scale
+    run, drawn = diagram.run, diagram.canvas
+    axes, scale = drawn.axes, drawn.scale
     x += 0.35
     low, high = axes.get_ylim()
-    axes.text(
-        x,
-        high,
-        heading,
-        va="top",
-        fontsize=_LETTERS,
-        style="italic",
-        color=_GREY,
-        path_effects=_HALO,
-    )
+    drawn.write(x, high, heading, va="top", fontsize=LETTERS, style="italic", color=GREY)
     apart = 0.155 * scale
     high -= 2.5 * apart
     room = max(int((high - low) / apart), 1)
@@ -306,84 +313,115 @@ def _draw_list(canvas: _Canvas, nodes: Sequence[EQ | DC], heading: str, x: float
     queue = sorted(
         nodes, key=lambda node: (isinstance(node, DC) and unconnected(run, node), node.energy)
     )
-    end = x + _extent(heading)[0]
+    end = x + extent(heading)[0]
     for first in range(0, len(queue), room):
         column = sorted(queue[first : first + room], key=lambda node: node.energy)
-        heights = [height(run, node) for node in column]
+        heights = [diagram.height(node) for node in column]
         besides = spread(heights, apart, low + apart, high)
         right = x + _LEVEL
         for node, y, beside in zip(column, heights, besides, strict=True):
-            text, color = "  ".join(level_lines(run, node)), _color(node)
-            canvas.level(node, x, right)
+            text, color = "  ".join(diagram.lines(node)), _color(node)
+            diagram.level(node, x, right)
             axes.plot([right, right + 0.12], [y, beside], color=color, linewidth=0.5)
-            axes.text(right + 0.15, beside, text, va="center", fontsize=_LETTERS, color=color)
-            after = right + 0.15 + _extent(text)[0]
-            canvas.taken.append(Box(right, beside - 0.5 * apart, after, beside + 0.5 * apart))
+            drawn.write(right + 0.15, beside, text, va="center", fontsize=LETTERS, color=color)
+            after = right + 0.15 + extent(text)[0]
+            drawn.taken.append(Box(right, beside - 0.5 * apart, after, beside + 0.5 * apart))
             end = max(end, after)
         x = end + 0.15
     return end
 
 
-def _draw_barrierless(canvas: _Canvas, edges: Sequence[Barrierless], passed: Set[str]) -> None:
+def _draw_barrierless(diagram: _Diagram, edges: Sequence[Barrierless], passed: Set[str]) -> None:
     """A dotted line between two levels: there is no top to draw."""
-    network = canvas.run.network
+    network, levels = diagram.run.network, diagram.canvas.levels
     for edge in edges:
-        first, second = sorted(edge.ends, key=canvas.levels.__getitem__)
-        (left, right), (x2, _) = canvas.levels[first], canvas.levels[second]
-        heights = [height(canvas.run, network.node(id)) for id in (first, second)]
-        canvas.axes.plot(
-            [right if right < x2 else left, x2],
+        first, second = sorted(edge.ends, key=levels.__getitem__)
+        (left, right), (x2, _) = levels[first], levels[second]
+        heights = [diagram.height(network.node(id)) for id in (first, second)]
+        x1 = right if right < x2 else left
+        diagram.canvas.line((x1, heights[0]), (x2, heights[1]))
+        diagram.canvas.axes.plot(
+            [x1, x2],
             heights,
-            color=_ORANGE if edge.id in passed else _GREY,
+            color=_ORANGE if edge.id in passed else GREY,
             linewidth=2.0 if edge.id in passed else 1.1,
             linestyle=(0, (1.0, 1.6)),
             zorder=2.5 if edge.id in passed else 1.5,
         )
 
 
-def _draw_tss(canvas: _Canvas, tss: Sequence[TS], marked: Set[str], *, few: bool) -> None:
-    """Hills between two levels and arches over one, labelled where there is room."""
-    network = canvas.run.network
+def _draw_tss(
+    diagram: _Diagram, tss: Sequence[TS], marked: Set[str]
+) -> dict[str, tuple[Point, Point]]:
+    """Hills between two levels and arches over one; returns where the top of each runs."""
+    network, drawn = diagram.run.network, diagram.canvas
     records: list[EQ | DC | TS] = [*network.eqs.values(), *network.dcs.values(), *tss]
-    heights = {record.id: height(canvas.run, record) for record in records}
-    curves = hills({ts.id: ts.ends for ts in tss}, canvas.levels, heights, canvas.reach)
-    flat = 0.02 * canvas.scale
+    heights = {record.id: diagram.height(record) for record in records}
+    curves = hills({ts.id: ts.ends for ts in tss}, drawn.levels, heights, diagram.reach)
+    tops: dict[str, tuple[Point, Point]] = {}
     for id, (first, up, down, second) in curves.items():
         (xs1, ys1), (xs2, ys2) = _rise(first, up), _rise(down, second)
-        canvas.axes.plot(
+        drawn.axes.plot(
             np.concatenate([xs1, xs2]),
             np.concatenate([ys1, ys2]),
-            color=_ORANGE if id in marked else _GREY,
+            color=_ORANGE if id in marked else GREY,
             linewidth=2.0 if id in marked else 0.9,
             alpha=1.0 if id in marked else 0.7,
             zorder=2.5 if id in marked else 1.5,
         )
-        if down[0] - up[0] < 0.1:
-            x, y = 0.5 * (up[0] + down[0]), up[1]
-            canvas.taken.append(Box(x - 0.05, y - flat, x + 0.05, y + flat))
-    for id, (_, (left, y), (right, _), _) in curves.items():
-        _label_ts(canvas, id, left, right, y, few=few, marked=id in marked)
+        tops[id] = up, down
+        if _sharp(up, down):
+            drawn.taken.append(drawn.mark(0.5 * (up[0] + down[0]), up[1]))
+        else:
+            drawn.line(up, down)
+    return tops
 
 
-def _label_ts(
-    canvas: _Canvas, id: str, left: float, right: float, y: float, *, few: bool, marked: bool
-) -> None:
-    """A tick at the top of a hill, and the label above or beside it."""
-    name = marked_id(canvas.run.network.tss[id])
-    text, size = (f"{name} {y:.0f}", 7.5) if few else (name, 6.0)
-    wide, high = _extent(text, size)
-    middle, lift, high = 0.5 * (left + right), 0.03 * canvas.scale, high * canvas.scale
+def _sharp(up: Point, down: Point) -> bool:
+    """Whether a hill has no room on its top for its mark to be moved."""
+    return down[0] - up[0] < 0.1
+
+
+def _label_tss(diagram: _Diagram, tops: dict[str, tuple[Point, Point]], marked: Set[str]) -> None:
+    """A mark at the top of each hill, and the label above or beside it where there is room."""
+    # Those that can be moved least come first.
+    for id in sorted(tops, key=lambda id: (id not in marked, tops[id][1][0] - tops[id][0][0])):
+        _label_ts(diagram, id, *tops[id], marked=id in marked)
+
+
+def _label_ts(diagram: _Diagram, id: str, up: Point, down: Point, *, marked: bool) -> None:
+    """The mark at the top of a hill and its label."""
+    drawn, ts = diagram.canvas, diagram.run.network.tss[id]
+    text, size = (top_label(ts, diagram.zero), 7.5) if diagram.few else (marked_id(ts), 6.0)
+    (left, y), (right, _) = up, down
+    wide, high = extent(text, size)
+    middle, lift, high = 0.5 * (left + right), 0.03 * drawn.scale, high * drawn.scale
     steps = np.arange(0.0, 0.5 * (right - left) + 0.01, 0.15)
     beside = 0.5 * wide + 0.08
+    along = [middle + sign * float(step) for step in steps for sign in (1, -1)]
     spots = [
-        *((middle + sign * float(step), y + lift) for step in steps for sign in (1, -1)),
+        *((x, y + lift) for x in along),
         *((x, y - 0.5 * high) for x in (right + beside, left - beside)),
-        *((middle, y + lift + lines * high) for lines in ((1, 2, 3) if few else ())),
+        *((x, y - lift - high) for x in along),
+        *((middle, y + lift + lines * high) for lines in ((1, 2, 3) if diagram.few else ())),
     ]
-    color = _ORANGE if marked else _GREY
-    spot = canvas.label(text, spots, color if marked else _DARK, size, needed=marked)
-    x = min(max(spots[spot][0], left), right)
-    canvas.axes.plot(x, y, marker="_", markersize=8, markeredgewidth=1.6, color=color, zorder=3)
+    places = [min(max(x, left), right) for x, _ in spots]
+    sharp = _sharp(up, down)  # its mark is where it is, and has been noted
+    color = _ORANGE if marked else GREY
+    spot = drawn.label(
+        text,
+        [
+            Spot(*at, mark=None if sharp else drawn.mark(x, y))
+            for at, x in zip(spots, places, strict=True)
+        ],
+        color if marked else _DARK,
+        size,
+        needed=marked,
+    )
+    x = places[spot or 0]
+    if spot is None and not sharp:
+        drawn.taken.append(drawn.mark(x, y))
+    drawn.axes.plot(x, y, marker="_", markersize=8, markeredgewidth=1.6, color=color, zorder=3)
 
 
 def _rise(first: Point, second: Point) -> _Curve:
@@ -398,51 +436,3 @@ def _color(node: EQ | DC) -> str:
     if isinstance(node, DC):
         return _RED
     return _LIGHT if COMPLEX in node.flags else _BLUE
-
-
-def _fitting(lines: Sequence[str], room: float) -> str:
-    """The lines that are no wider than so many inches."""
-    return "\n".join(line for line in lines if _extent(line)[0] <= room)
-
-
-def _extent(text: str, size: float = _LETTERS) -> tuple[float, float]:
-    """Width and height of a text in inches."""
-    lines = text.split("\n")
-    wide = max(float(TextPath((0, 0), line, size=size).vertices[:, 0].max()) for line in lines)
-    return (1.03 * wide + 2.0) / 72, 1.25 * size * len(lines) / 72
-
-
-def _canvas(run: Run, heights: Sequence[float], tall: float, below: float) -> _Canvas:
-    """An empty drawing; ``tall`` inches for the heights and ``below`` for labels under them."""
-    low = min(heights)
-    high = max(*heights, low + 10.0)
-    scale = (high - low) / tall
-    figure = Figure(figsize=(1.0, tall + below + 0.3))
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.set_ylim(low - below * scale, high + 0.3 * scale)
-    return _Canvas(run, figure, axes, scale, low)
-
-
-def _finish(canvas: _Canvas, wide: float, heading: str, note: str) -> None:
-    """Title, energy axis, and nothing that distracts."""
-    wide = max(wide, 2.5)
-    axes, figure = canvas.axes, canvas.figure
-    low, high = axes.get_ylim()
-    tall, left, bottom = (high - low) / canvas.scale, 0.8, 0.15
-    heading, note = fill(heading, int(wide / 0.09)), fill(note, int(wide / 0.065))
-    over = tall + bottom + 0.08
-    above = over + (0.15 * (note.count("\n") + 1) + 0.04 if note else 0.0)
-    size = (left + wide + 0.15, above + 0.22 * (heading.count("\n") + 1))
-    figure.set_size_inches(size)
-    axes.set_position((left / size[0], bottom / size[1], wide / size[0], tall / size[1]))
-    axes.set_xlim(0.0, wide)
-    x = 0.15 / size[0]
-    figure.text(x, over / size[1], note, fontsize=_LETTERS, color=_GREY, va="bottom")
-    figure.text(x, above / size[1], heading, fontsize=11, va="bottom")
-    axes.set_ylabel(f"energy relative to {canvas.run.network.lowest.id} / kJ mol⁻¹")
-    axes.set_xticks([])
-    axes.set_yticks([y for y in axes.get_yticks() if canvas.lowest - 1e-6 <= y <= high])
-    axes.spines["left"].set_bounds(canvas.lowest, high)
-    axes.spines[["top", "right", "bottom"]].set_visible(False)
-    axes.grid(axis="y", color="#ececec", linewidth=0.7)
-    axes.set_axisbelow(True)

@@ -433,3 +433,5 @@ class Absorbed:
     """The number of the trial that each task belonged to."""
     examined: tuple[Examined, ...] = ()
     """The surfaces, as they were found to be at the start."""
+    again: Mapping[int, tuple[Dismissed, ...]] = field(default_factory=dict)
+    """By trial what it met that was rejected before: told to who listens, not written."""

@@ -5,9 +5,9 @@ A key is never renamed or removed without a new ``schema_version``.
 
 ``schema_version``, ``molecule`` {``formula``, ``charge``, ``multiplicity``}, ``surface``,
 ``searched_on``, ``learned``, ``seed``, ``eq`` [{``id``, ``energy_hartree``, ``relative_kj_mol``,
-``flags``, ``xyz``, ``name``}], ``dc`` (the same), ``ts`` (the same without ``name``, with
-``imaginary_cm1``, ``ends``, ``verified``, ``proof``), ``barrierless`` [{``ends``,
-``energy_hartree``, ``relative_kj_mol``}],
+``flags``, ``xyz``, ``name``}], ``dc`` (the same, with ``origin``), ``ts`` (the same without
+``name`` and ``origin``, with ``imaginary_cm1``, ``ends``, ``verified``, ``proof``),
+``barrierless`` [{``ends``, ``energy_hartree``, ``relative_kj_mol``}],
 ``trials`` {outcome: count}, ``gradients`` {``total``, ``counted``, ``stages`` {stage: count}},
 ``seconds``, ``complete`` {``anything_left``, ``stopped_by``}, ``unseen`` {``observed``,
 ``met_once``, ``met_twice``, ``trials``, ``estimate``, ``low``, ``high``}, ``pushes`` {``listed``,
@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from afir.molecule import Molecule
+from afir.naming import names
 from afir.stationary import Outcome
+from afir.surface import described
 from afir.units import HARTREE, KJ_PER_MOL
 from networks.dismissals import Dismissals
 from networks.flags import flags_of
-from networks.naming import names
 from networks.network import ReactionNetwork
 from networks.records import COMPLEX, DC, EQ, TS, Model, RunSummary
 from networks.remains import Remains, remains_of
@@ -85,7 +86,7 @@ def load_run(path: Path, *, count_pushes: bool = False) -> Run:
         The file.
     count_pushes
         Whether to count the pushes that are left, which takes some 0.05 s for each EQ that was not
-        pushed yet.
+        pushed yet; see `networks.remains.remains_of`.
 
     Raises
     ------
@@ -179,7 +180,7 @@ def show_object(run: Run) -> dict[str, Any]:
             }
             for ts in network.tss.values()
         ],
-        "dc": [node(dc) for dc in network.dcs.values()],
+        "dc": [{**node(dc), "origin": dc.origin} for dc in network.dcs.values()],
         "barrierless": [
             {
                 "ends": list(edge.ends),
@@ -220,9 +221,7 @@ def node_name(run: Run, id: str) -> str:
 def heading(run: Run) -> str:
     """What was explored, and what energies in tables are relative to."""
     settings = run.settings
-    surface, values = settings.reported
-    options = ", ".join(f"{key}={value}" for key, value in values.items())
-    text = f"{run.molecule.name} on {surface}" + (f" ({options})" if options else "")
+    text = f"{run.molecule.name} on {described(*settings.reported)}"
     if settings.reference:
         text += f", searched on {settings.surface}"
     if run.models:

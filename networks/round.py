@@ -241,6 +241,7 @@ class Round:
         rows: list[Trial] = []
         dismissed: list[Dismissed] = []
         new: dict[str, EQ | TS | DC] = {}
+        again: dict[int, tuple[Dismissed, ...]] = {}
         for number, item in enumerate(self._plan.items):
             before = len(new)
             note = Note(network, dismissals, dismissed, new, trials + number + 1, item.eq)
@@ -248,6 +249,7 @@ class Round:
             behind = [self._place(minimum, note) for minimum in self._behind(number)]
             met = dict.fromkeys(filter(None, [*self._saddles(number, note), *ends, *behind]))
             rows.append(self._row(number, note.trial, tuple(list(new)[before:]), tuple(met)))
+            again[note.trial] = tuple(self._rejected_before(number, note))
         records = new.values()
         return Absorbed(
             round=self.number,
@@ -259,6 +261,7 @@ class Round:
             dismissed=tuple(dismissed),
             gradients={} if unowned is None else dict(unowned.gradients),
             cpu_seconds=0.0 if unowned is None else unowned.cpu_seconds,
+            again=again,
             owners={
                 key: trials + number + 1
                 for number in range(len(self._tasks))
@@ -285,6 +288,13 @@ class Round:
             mark = fingerprint(self._network.molecule, x, candidate.energy)
             alike = self._saddle_index.find(mark, x)
             yield note.saddle(candidate) or (alike and note.saddle(self._candidates[int(alike)]))
+
+    def _rejected_before(self, number: int, note: Note) -> Iterator[Dismissed]:
+        """What became of candidates of a trial that another trial had met and that are no nodes."""
+        for candidate in _candidates(self._answers[Key("push", number)]):
+            known = note.dismissals.find("TS", candidate.positions, candidate.energy)
+            if known is not None and known.node is None and known.trial != note.trial:
+                yield known
 
     def _row(self, number: int, trial: int, found: tuple[str, ...], met: tuple[str, ...]) -> Trial:
         answer = self._answers[Key("push", number)]

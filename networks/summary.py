@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from afir.terminal import print_table, results
+from afir.terminal import echo, print_table, results
 
 if TYPE_CHECKING:  # numpy is not needed for --help
     from networks.report import Run
@@ -19,13 +17,13 @@ def print_sections(run: Run, limit: int | None, *, costs: bool, loops: bool = Fa
     from networks.tables import sections
 
     console = results()
-    console.print(f"{heading(run)}\n", markup=False)
+    echo(heading(run), "")
     chosen = sections(run, limit=limit, loops=loops)
     for section in chosen if costs else chosen[:3]:
         if section.rows:
             print_table(console, section.title, section.columns, section.rows)
         if section.notes:
-            console.print("\n".join(section.notes) + "\n", markup=False)
+            echo(*section.notes, "")
 
 
 def print_end(run: Run, path: Path) -> None:
@@ -43,12 +41,11 @@ def print_end(run: Run, path: Path) -> None:
         reason = f"process {holder} is going on with it"
         sentences = [sentence for sentence in sentences if "afir resume" not in sentence]
     more = f" and {summary.under_way} of a round that is not finished" * (summary.under_way > 0)
-    click.echo(
+    echo(
         f"{trials} trial{'s' * (trials != 1)}{more}, {_gradients(run)}, "
         f"{summary.seconds:.0f} s; {reason}."
     )
-    for sentence in [*ending(run), *sentences]:
-        click.echo(sentence)
+    echo(*ending(run), *sentences)
 
 
 def _gradients(run: Run) -> str:

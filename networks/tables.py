@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from afir.bonds import clear_changes
+from afir.naming import names
 from afir.units import KJ_PER_MOL
 from networks.flags import BARRIERLESS, MEANINGS, WORDS, flags_of, in_words, plain_loop
-from networks.naming import names
-from networks.network import ReactionNetwork
+from networks.network import ReactionNetwork, origin_alone
 from networks.records import DC, EQ, TS, Barrierless
 from networks.report import Run, node_name, zero_of
+
+_MOST_BONDS = 3  # of a transition state in a table
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
             f"{eq.wavenumbers[0]:.0f}" if len(eq.wavenumbers) else "",
             " + ".join(names(run.molecule, eq.positions)),
             in_words(flags_of(eq)),
-            " ".join(_neighbours(network, eq.id)),
+            " ".join(_sorted(set(network.neighbours(eq.id)) - {eq.id})),
         )
         for eq in eqs[:limit]
     ]
@@ -87,6 +90,7 @@ def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
             f"{(ts.energy - network.node(ts.ends[0]).energy) / KJ_PER_MOL:.1f}",
             f"{(ts.energy - network.node(ts.ends[1]).energy) / KJ_PER_MOL:.1f}",
             f"{ts.imaginary_cm1:.0f}",
+            _bonds(run, ts),
             str(ts.proof.get("irc", "")),
             in_words(flags_of(ts)),
         )
@@ -98,7 +102,7 @@ def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
             relative(dc.energy),
             " + ".join(names(run.molecule, dc.positions)),
             f"{BARRIERLESS} from {' '.join(joined)}" if joined else in_words(flags_of(dc)),
-            " ".join(_neighbours(network, dc.id)) or dc.origin,
+            " ".join(_sorted({*network.neighbours(dc.id), *_origin(network, dc)})),
         )
         for dc in dcs[:limit]
         for joined in [network.joined_to(dc.id)]
@@ -119,6 +123,7 @@ def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
                 "barrier forth",
                 "and back",
                 "imaginary / cm⁻¹",
+                "<bonds",
                 "<IRC",
                 "<",
             ),
@@ -131,6 +136,12 @@ def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
             tuple(dc_rows),
         ),
     ]
+
+
+def _bonds(run: Run, ts: TS) -> str:
+    """Which bonds are broken and made from one end of a transition state to the other."""
+    changes = clear_changes(run.molecule, ts.irc_positions[0], ts.irc_positions[-1])
+    return " ".join(changes[:_MOST_BONDS]) + (" …" if len(changes) > _MOST_BONDS else "")
 
 
 def _title(what: str, found: Sequence[object], limit: int | None, folded: int = 0) -> str:
@@ -152,12 +163,14 @@ def _warnings(tss: Iterable[TS]) -> tuple[str, ...]:
     return tuple(f"{WORDS[flag]}: {text}" for flag, text in MEANINGS.items() if flag in found)
 
 
-def _neighbours(network: ReactionNetwork, id: str) -> list[str]:
-    """The ids one step away, itself left out, in the order of their numbers."""
-    return sorted(
-        (other for other in network.neighbours(id) if other != id),
-        key=lambda other: (other[:2] != "EQ", int(other[2:])),
-    )
+def _sorted(ids: Iterable[str]) -> list[str]:
+    """Ids in the order of their numbers, EQs first."""
+    return sorted(ids, key=lambda id: (id[:2] != "EQ", int(id[2:])))
+
+
+def _origin(network: ReactionNetwork, dc: DC) -> list[str]:
+    """Where a channel was first reached from, if nothing that is known leads there from it."""
+    return [dc.origin] if origin_alone(network, dc) else []
 
 
 def _counted(items: Iterable[tuple[str, int]]) -> tuple[tuple[str, str], ...]:
@@ -189,6 +202,10 @@ def graph_lines(run: Run, *, loops: bool = False) -> list[str]:
             folded[lower] += 1
         else:
             edges[lower].append((edge, upper))
+    untold: dict[str, list[str]] = {}  # what was reached from a node by nothing that is known
+    for dc in network.dcs.values():
+        if origin_alone(network, dc):
+            untold.setdefault(dc.origin, []).append(dc.id)
     lines = []
     for node in nodes:
         lines.append(f"{node_name(run, node.id)}  {(node.energy - zero) / KJ_PER_MOL:.1f}")
@@ -198,11 +215,7 @@ def graph_lines(run: Run, *, loops: bool = False) -> list[str]:
             + ("itself" if other == node.id else node_name(run, other))
             for edge, other in edges[node.id]
         ]
-        below += [
-            f"no TS known  → {node_name(run, dc.id)}"
-            for dc in network.dcs.values()
-            if dc.no_ts_known and dc.origin == node.id and not network.joined_to(dc.id)
-        ]
+        below += [f"no TS known  → {node_name(run, id)}" for id in untold.get(node.id, ())]
         if folded[node.id]:
             below.append(f"{folded[node.id]} loop{'s' * (folded[node.id] > 1)} not shown")
         last = len(below) - 1

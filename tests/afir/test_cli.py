@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from importlib.metadata import EntryPoint, version
 from pathlib import Path
 
@@ -94,17 +95,29 @@ def test_charge_and_multiplicity_are_in_the_titles(
 ) -> None:
     assert main(["relax", "in.xyz", "--charge", "1", "--multiplicity", "2"]) == 0
     assert capsys.readouterr().out.startswith(
-        "Relaxed structure of CH2O (charge +1, multiplicity 2), "
+        "Relaxed structure of CH2O (charge +1, multiplicity 2) on gfn2, "
     )
     assert main(["relax", "in.xyz", "--multiplicity", "3", "--force"]) == 0
     assert capsys.readouterr().out.startswith(
-        "Relaxed structure of CH2O (charge 0, multiplicity 3), "
+        "Relaxed structure of CH2O (charge 0, multiplicity 3) on gfn2, "
     )
+
+
+def test_options_of_the_surface_are_in_the_titles(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["relax", "in.xyz", "--surface-option", "solvent=water"]
+    assert main([*command, "-o", "wet.xyz"]) == 0
+    assert capsys.readouterr().out.startswith("Relaxed structure of CH2O on gfn2 (solvent=water), ")
+    assert main([*command, "-o", "wet2.xyz", "--json"]) == 0
+    facts = _json(capsys)
+    assert (facts["surface"], facts["name"]) == ("gfn2 (solvent=water)", "CH2–O")
 
 
 def test_relax_prints_a_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["relax", "in.xyz", "-o", "out.xyz"]) == 0
     out = capsys.readouterr().out
+    assert re.search(r"^ molecules +CH2–O$", out, re.M)
     assert "-7.1756" in out
     assert "kJ/mol" in out
     assert "out.xyz" in out
@@ -130,9 +143,23 @@ def test_push_ts_irc_hand_over_to_each_other(
     broken, made = sorted(found["bonds_changed"], key=lambda change: "made" in change)
     assert {*re.findall("[A-Z]", broken.partition(" (")[0])} == {"C", "H"}
     assert {*re.findall("[A-Z]", made.partition(" (")[0])} == {"O", "H"}
+    assert [end["name"] for end in found["ends"]] == ["CH2–O", "CH–OH"]
+    assert len(found["wavenumbers_cm1"]) == 6
+    assert found["wavenumbers_cm1"][0] == pytest.approx(-REFERENCE_IMAGINARY, abs=2)
+    assert sorted(found["wavenumbers_cm1"]) == found["wavenumbers_cm1"]
+    assert pushed["end"]["name"] == "CH–OH"
+    assert found["surface"] == "gfn2"
     barriers = [end["barrier_kj_mol"] for end in found["ends"]]
     assert barriers[0] == pytest.approx(384.8, abs=1)
     assert barriers[0] > barriers[1]
+
+    assert main(["irc", "ts.xyz", "-o", "table.xyz"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("IRC of CH2O on gfn2, written to table.xyz")
+    assert re.search(r"^ first end, the lower +CH2–O$", out, re.M)
+    assert re.search(r"^ second end +CH–OH$", out, re.M)
+    assert re.search(r"^ wavenumbers / cm⁻¹ +-232\d\.\d( \d+\.\d){5}$", out, re.M)
+    assert re.search(r"^ energy along the IRC +monotone$", out, re.M)
 
     assert main(["irc", "ts.xyz", "--json"]) == 0
     walked = _json(capsys)
@@ -174,6 +201,20 @@ def test_peaks_fit_the_table_above_them(folder: Path, capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     table, peaks = out.split("Its peaks")
     assert table.startswith("Energy along the path, relative to in.xyz")
+    # Of the path as it was pushed only how many there are.
+    assert re.search(r"as it was pushed: \d+, up to +\d+\.\d$", peaks, re.M)
+    assert "interpolated" not in peaks
+    assert re.search(r"1 +of the relaxed path +\d+\.\d +in peak.xyz", peaks)
+    assert peaks.count("in peak.xyz") == 1
+    assert re.search(r"end, relaxed without force +CH–OH$", peaks, re.M)
+    assert "Path of CH2O on gfn2, written to in-path.xyz" in peaks
+
+
+def test_peaks_of_a_path_that_was_not_relaxed_fit_the_table_above_them(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["push", "in.xyz", "--push", "2|3", "--gamma", "300"]) == 0
+    table, peaks = capsys.readouterr().out.split("Its peaks")
     heights = {
         int(row[0]): float(row[2])
         for row in (line.split() for line in table.splitlines())
@@ -181,13 +222,36 @@ def test_peaks_fit_the_table_above_them(folder: Path, capsys: pytest.CaptureFixt
     }
     between = re.findall(r"interpolated between points (\d+) and (\d+) +([\d.]+)", peaks)
     at = re.findall(r"at point (\d+) +([\d.]+)", peaks)
-    assert between
+    assert between or at
     for first, second, height in between:
         assert float(height) > max(heights[int(first)], heights[int(second)]) - 0.1
     for point, height in at:
         assert float(height) == pytest.approx(heights[int(point)], abs=0.5)
-    assert re.search(r"of the relaxed path +\d+\.\d +in peak.xyz", peaks)
-    assert peaks.count("in peak.xyz") == 1
+    assert "as it was pushed" not in peaks
+
+
+def test_every_peak_can_be_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["relax", "in.xyz", "-o", "eq.xyz", "--json"]) == 0
+    capsys.readouterr()
+    command = ["push", "eq.xyz", "--push", "2|3", "--gamma", "300", "--force", "--json"]
+    assert main([*command, "--peak", "peak.xyz", "--which", "all"]) == 0
+    facts = _json(capsys)
+    heights = facts["relaxed_peaks_kj_mol"] or facts["peaks_kj_mol"]
+    files = [f"peak-{number + 1}.xyz" for number in range(len(heights))]
+    assert facts["peaks_written"] == files
+    assert len(files) > 1
+    places = [ase.io.read(file).positions for file in files]
+    assert not Path("peak.xyz").exists()
+    highest = int(np.argmax(heights))
+    assert main([*command, "--peak", "highest.xyz"]) == 0
+    np.testing.assert_array_equal(ase.io.read("highest.xyz").positions, places[highest])
+    other = 1 if highest == 0 else 0
+    assert main([*command, "--peak", "one.xyz", "--which", str(other + 1)]) == 0
+    np.testing.assert_array_equal(ase.io.read("one.xyz").positions, places[other])
+    capsys.readouterr()
+    assert main([*command, "--peak", "none.xyz", "--which", "99"]) == 0
+    assert "no peak 99: none.xyz is not written" in capsys.readouterr().err
+    assert not Path("none.xyz").exists()
 
 
 def test_same_seed_same_path(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -297,6 +361,11 @@ WRONG = [
     (["push", "in.xyz", "--push", "0|1", "--seed", "-1"], "--seed"),
     (["push", "in.xyz", "--push", "0|1", "--peak", "precious.xyz"], "choose another --peak"),
     (["push", "in.xyz", "--push", "0|1", "--peak", "a.xyz", "-o", "a.xyz"], "another file than"),
+    (["push", "in.xyz", "--push", "0|1", "--which", "1"], "--which needs --peak"),
+    (
+        ["push", "in.xyz", "--push", "0|1", "--peak", "a.xyz", "--which", "0"],
+        "the number of a peak",
+    ),
     (["ts", "overlap.xyz"], "overlap"),
     (["irc", "in.xyz"], "is no stationary point"),
     (["surfaces", "gfn9"], "`surface` must be one of"),
@@ -471,3 +540,66 @@ def test_an_endless_argument_does_not_make_an_endless_error(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Error: Invalid value for '--charge'")
     assert len(line) < 1100
+
+
+def _hostile(folder: Path, suffix: str = "") -> tuple[str, str]:
+    """A name of a file that is no UTF-8 and drives a terminal, and how it is to be shown."""
+    name, shown = "n\x1b[31m\x9b\n\udcff" + suffix, r"n\x1b[31m\x9b\n\udcff" + suffix
+    if suffix:
+        (folder / name).write_text(H2CO)
+    return name, shown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["relax", "{}"], ["{}"], ["relax", "in.xyz", "--charge", "{}"], ["relax", "--{}"],
+     ["relax", "in.xyz", "--surface", "{}"], ["relax", "in.xyz", "--surface-option", "{}=1"],
+     ["relax", "in.xyz", "--surface", "ase:{}"], ["push", "in.xyz", "--push", "{}"],
+     ["show", "{}"], ["-vv", "relax", "{}"]],
+)  # fmt: skip
+def test_errors_show_what_cannot_be_seen(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    name, _ = _hostile(folder)
+    assert main([argument.replace("{}", name) for argument in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.replace("\n", "").isprintable()
+    assert r"\x1b[31m\x9b" in err
+    if arguments[0] != "-vv":
+        assert len(err.splitlines()) == 1
+
+
+def test_names_of_files_show_what_cannot_be_seen(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, shown = _hostile(folder, ".xyz")
+    (folder / name).write_text(2 * H2CO)  # of two structures one is used, with a warning
+    target, target_shown = _hostile(folder)
+    assert main(["relax", name, "-o", f"{target}2.xyz", "-v"]) == 0
+    out, err = capsys.readouterr()
+    assert f"{shown} holds 2 structures" in err
+    assert f"written to {target_shown}2.xyz" in out
+    for text in (out, err):
+        assert text.replace("\n", "").isprintable()
+
+
+def test_what_libraries_and_calculators_say_is_one_line_that_can_be_seen(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "loud.py").write_text(
+        "import warnings\n"
+        "from ase.calculators.lj import LennardJones\n"
+        "class Loud(LennardJones):\n"
+        "    def calculate(self, *args, **kwargs):\n"
+        "        warnings.warn('beware of \\x1b[31m\\nme')\n"
+        "        raise RuntimeError('no \\x1b[31m\\nlicence')\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main(["relax", "in.xyz", "--surface", "ase:loud.Loud", "-v"]) == 2
+    err = capsys.readouterr().err
+    assert err.replace("\n", "").isprintable()
+    assert "Warning: beware of \\x1b[31m me\n" in err
+    assert "Error: RuntimeError: no \\x1b[31m licence\n" in err

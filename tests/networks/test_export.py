@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import ase.db
 import ase.io
 import networkx as nx
 import numpy as np
 import pytest
-from drawn_network import drawn_run
+from drawn_network import drawn_run, network_of
 
 from afir.errors import InputError
+from afir.printable import printable
 from afir.structures import read_structure
 from afir.units import HARTREE
 from networks.export import SUFFIXES, export
@@ -141,3 +144,39 @@ def test_an_empty_network_is_exported_too(tmp_path: Path) -> None:
     run = drawn_run(found=[])
     for name in ("a.graphml", "a.json", "a.csv", "a.extxyz", "a.db"):
         assert export(run, tmp_path / name)
+
+
+HOSTILE = 'ase:a\x1b[31m\x00\x9b"<&>$\\\n,\u202e\udcff\ufffe'
+
+
+def test_any_name_of_a_surface_is_exported(tmp_path: Path) -> None:
+    run = replace(RUN, settings=replace(RUN.settings, surface=HOSTILE))
+    (graphml,) = export(run, tmp_path / "net.graphml")
+    ElementTree.parse(graphml)
+    shown = nx.read_graphml(graphml, force_multigraph=True).graph["surface"]
+    assert r"\x1b[31m\x00\x9b" in shown
+    assert shown == printable(HOSTILE)
+    (as_json,) = export(run, tmp_path / "net.json")
+    assert json.loads(as_json.read_text(encoding="utf-8"))["graph"]["surface"] == shown
+
+
+def test_any_flag_is_exported(tmp_path: Path) -> None:
+    """What a file of others holds is escaped, and read back as it was written."""
+    flagged = replace(RUN.network.eqs["EQ1"], flags=(HOSTILE,))
+    run = replace(RUN, network=network_of([RUN.network.eqs["EQ0"], flagged]))
+    (graphml,) = export(run, tmp_path / "net.graphml")
+    ElementTree.parse(graphml)
+    flags = nx.read_graphml(graphml, force_multigraph=True).nodes["EQ1"]["flags"]
+    assert flags.isprintable()
+    assert r"\x1b[31m\x00" in flags
+    table = export(run, tmp_path / "net.csv")[0].read_text(encoding="utf-8")
+    assert [row["flags"] for row in csv.DictReader(table.splitlines())] == ["", flags]
+    (extxyz,) = export(run, tmp_path / "net.extxyz")
+    assert ase.io.read(extxyz).info["flags"] == flags
+    assert len(extxyz.read_text(encoding="utf-8").splitlines()) == 2 * 6
+    (as_json,) = export(run, tmp_path / "net.json")
+    (_, node) = json.loads(as_json.read_text(encoding="utf-8"))["nodes"]
+    assert node["flags"] == flags
+    (database,) = export(run, tmp_path / "net.db")
+    with ase.db.connect(database) as rows:
+        assert [row.flags for row in rows.select(node="EQ1")] == [flags]

@@ -25,6 +25,7 @@ from networks import explore, open_run
 from networks.dismissals import Dismissals
 from networks.display import Tally, watch
 from networks.events import TrialDone
+from networks.executor import SerialExecutor
 from networks.network import ReactionNetwork
 from networks.records import Dismissed, Item, Key, Plan, Trial
 from networks.round import Round
@@ -140,9 +141,10 @@ def test_trials_of_one_round_that_met_the_same_both_say_so() -> None:
         (
             500.0,
             ("TS3",),
-            "found; crossed at γ 500 kJ/mol; new: TS3; also met: EQ0 EQ1; 5 gradients",
+            ": found TS3; led to known EQ0 EQ1; the force alone crossed a barrier at γ = 500 "
+            "kJ/mol; 5 gradients",
         ),
-        (0.0, (), "found; new: nothing; also met: TS3 EQ0 EQ1; 5 gradients"),
+        (0.0, (), ": led to known TS3 EQ0 EQ1; 5 gradients"),
     ],
 )
 def test_what_a_trial_met_and_where_it_crossed_is_logged(
@@ -183,3 +185,19 @@ def test_what_a_trial_met_and_where_it_crossed_is_logged(
         strict=True,
     ):
         assert said in other
+
+
+def test_what_was_rejected_before_is_told_again(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    settings = replace(SETTINGS, max_trials=480)
+    toy = SerialExecutor(ToyBench())
+    events = list(explore(MOLECULE, structure(0), settings, path, executor=toy))
+    again = [(e.trial, e.again) for e in events if isinstance(e, TrialDone) and e.again]
+    assert again
+    with open_run(path) as store:
+        rejected = {(d.trial, d.energy): d for d in store.dismissed() if d.node is None}
+    for trial, before in again:
+        for record in before:
+            assert record.trial < trial.number
+            assert rejected[record.trial, record.energy].reason == record.reason
+            assert record.reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import networkx as nx
@@ -35,7 +37,7 @@ from networks.events import (
     TrialDone,
 )
 from networks.jobfile import job_from, job_values
-from networks.records import Trial
+from networks.records import Dismissed, Trial
 from networks.report import load_run, show_object
 from networks.settings import Settings
 from networks.store import Store
@@ -309,6 +311,17 @@ def test_export_and_plot(run_file: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert Path(name).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(("width", "inches"), [("17.78cm", 7.0), ("6in", 6.0), ("6.5 in", 6.5)])
+def test_plots_are_as_wide_as_is_asked(run_file: Path, width: str, inches: float) -> None:
+    route = ["--from", "EQ0", "--to", "EQ3"]
+    for more in ([], route, [*route, "--mark"]):
+        assert main(["plot", "run.db", "-o", "p.png", *more, "--width", width, "--dpi", "100"]) == 0
+        assert int.from_bytes(Path("p.png").read_bytes()[16:20], "big") == pytest.approx(
+            100 * inches, abs=1
+        )
+        Path("p.png").unlink()
+
+
 WRONG = [
     (["explore"], "no structure to start from"),
     (["explore", "no.xyz"], "no such file"),
@@ -369,6 +382,11 @@ WRONG = [
         ["plot", "run.db", "-o", "a.png", "--from", "EQ0", "--to", "EQ9"],
         "--to must be an EQ or DC",
     ),
+    (["plot", "run.db", "-o", "a.png", "--width", "7"], "a length such as 17cm or 7in"),
+    (["plot", "run.db", "-o", "a.png", "--width", "-7in"], "--width must be a length"),
+    (["plot", "run.db", "-o", "a.png", "--width", "2.5in"], "--width must be at least"),
+    (["plot", "run.db", "-o", "a.png", "--dpi", "0"], "--dpi must be"),
+    (["plot", "run.db", "-o", "a.png", "--dpi", "nan"], "--dpi must be"),
     (["show", "run.db", "--json", "--loops"], "--json shows everything"),
 ]
 
@@ -423,7 +441,10 @@ def test_ctrl_c_says_how_to_go_on(
 
     monkeypatch.setattr(networks.explorer, "explore", interrupted)
     assert main(["explore", "hcn.xyz"]) == 130
-    assert "Nothing is lost: `afir resume hcn.db` goes on." in capsys.readouterr().err
+    assert (
+        "Stopped. Nothing is lost: `afir resume hcn.db` goes on, `afir show hcn.db` tells what was "
+        "found so far.\n"
+    ) in capsys.readouterr().err
     assert closed
 
 
@@ -443,7 +464,7 @@ def test_sigterm_ends_a_run_as_ctrl_c_does(
     monkeypatch.setattr(networks.explorer, "explore", terminated)
     before = signal.getsignal(signal.SIGTERM)
     assert main(["explore", "hcn.xyz"]) == 143
-    assert "Stopped. Nothing is lost: `afir resume hcn.db` goes on." in capsys.readouterr().err
+    assert "Stopped. Nothing is lost: `afir resume hcn.db` goes on, " in capsys.readouterr().err
     assert closed
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -458,27 +479,36 @@ def test_verbose_tells_what_each_trial_did(
         told.append(" ".join(capsys.readouterr().err.split()))
     for text in told:
         assert "INFO round 1: 2 trials" in text
-        assert re.search(
-            r"INFO trial 1: EQ0 pushed by [+-]\S+: [^:;]+; new: [^;]+; \d+ gradients", text
-        )
+        assert re.search(r"INFO trial 1: EQ0 pushed by [+-]\S+: no first-order [^:;]+; ", text)
         assert "INFO trial 2: EQ0 pushed by" in text
         assert re.search(
-            r"pushed by \S+: at least one [^;]+; new: EQ1 TS0; also met: EQ0; \d+ gradients", text
+            r"pushed by \S+: found EQ1 TS0; led to known EQ0; (the force [^;]+; )?\d+ gradients",
+            text,
         )
     assert "DEBUG" not in told[0]
     assert re.search(r"DEBUG round 1: proving transition states, \d+ gradients", told[1])
 
 
+def test_a_record_of_a_log_in_a_file_is_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explore", "hcn.xyz", "--gamma", "700", "--max-trials", "2", "-v"]) == 0
+    log = [line for line in capsys.readouterr().err.splitlines() if "trial" in line]
+    told = [line for line in log if re.match(r"\d\d:\d\d:\d\d INFO +trial [12]: EQ0 pushed", line)]
+    assert len(told) == 2
+    assert all(re.search(r"\d+ gradients$", line) for line in told)
+
+
 def test_nothing_but_long_rows_is_wider_than_100_columns_when_piped(
     run_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["explore", "hcn.xyz", "--gamma", "700", "--max-trials", "2", "-vv"]) == 0
+    assert main(["explore", "hcn.xyz", "--gamma", "700", "--max-trials", "2"]) == 0
     assert main(["show", "run.db"]) == 0
     assert main(["surfaces", "gfn2"]) == 0
     assert main(["explore", "--help"]) == 0
     out, err = capsys.readouterr()
-    lines = [line.rstrip() for line in (out + err).splitlines()]
-    assert [line for line in lines if len(line) > 100] == []
+    lines = (out + err).splitlines()
+    assert [line for line in lines if len(line) > 100 or line != line.rstrip()] == []
     header = next(line for line in lines if line.startswith(" TS "))
     assert header.split()[-1] == "IRC"
 
@@ -523,3 +553,32 @@ def test_help_needs_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_log_says_what_a_trial_led_to(caplog: pytest.LogCaptureFixture) -> None:
+    def told(trial: Trial, *again: Dismissed) -> list[str]:
+        caplog.clear()
+        tally = Tally(FORMALDEHYDE, eq(0, 0.0).energy)
+        with caplog.at_level(logging.INFO, "networks"):
+            watch([TrialDone(trial, again)], LiveLine(Console(quiet=True), "starting"), tally)
+        return [record.getMessage().partition(": EQ0 pushed by : ")[2] for record in caplog.records]
+
+    plain = Trial(7, 1, "EQ0", 0, (), (7,), Outcome.FOUND, False, {"push": 5}, 0.1, ())
+    assert told(replace(plain, met=("TS2", "EQ1"))) == ["led to known TS2 EQ1; 5 gradients"]
+    both = replace(plain, found=("EQ3", "TS4"), met=("TS4", "EQ3", "EQ0"), crossed=True, gamma=400)
+    assert told(both) == [
+        "found EQ3 TS4; led to known EQ0; the force alone crossed a barrier at γ = 400 kJ/mol; "
+        "5 gradients"
+    ]
+    assert told(replace(plain, outcome=Outcome.NO_BARRIER)) == [
+        "the push changed nothing and left no barrier to climb; 5 gradients"
+    ]
+    # Why what was met before came to nothing is told again.
+    saddle = ts(0, 350.0, "EQ0", "EQ1")
+    reason = "an end of its reaction path is no minimum"
+    before = Dismissed("TS", saddle.positions, saddle.energy, Outcome.IRC_FAILED, reason, None, 3)
+    first, _ = told(plain, before)
+    assert first == "no candidate proved to be a transition state; 5 gradients"
+    assert caplog.records[1].getMessage() == (
+        "trial 7: met the structure at 350.0 kJ/mol again that is no TS, see trial 3: " + reason
+    )

@@ -14,6 +14,7 @@ from rotorworld import answer as answered
 from runs import snapshot
 from toyworld import Shuffled
 
+from afir.naming import names
 from afir.stationary import (
     Candidate,
     Confirmation,
@@ -29,7 +30,6 @@ from networks.codec import decode, encode
 from networks.dismissals import Dismissals
 from networks.events import Event, Stopped, TaskDone
 from networks.executor import Executor, SerialExecutor
-from networks.naming import names
 from networks.network import ReactionNetwork
 from networks.records import Absorbed, Item, Key, Plan, StoppedBy
 from networks.report import load_run

@@ -7,11 +7,13 @@ import sys
 from dataclasses import replace
 from itertools import combinations, pairwise, permutations
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from drawn_network import dc, drawn_run, eq, network_of, records, ts
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as trying
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -20,9 +22,11 @@ from afir.errors import InputError
 from afir.figures import save
 from afir.molecule import Molecule
 from networks.network import ReactionNetwork
-from networks.plot import network_figure, profile_figure
+from networks.plot import MOST_DRAWN, network_figure, profile_figure
+from networks.records import StoppedBy
 from networks.report import Run
 from networks.routes import lowest_route
+from networks.settings import Settings
 
 
 def _texts(figure: Figure) -> list[str]:
@@ -95,8 +99,9 @@ def test_a_channel_tells_where_it_is_from_unless_something_leads_there() -> None
     texts = _texts(network_figure(drawn_run(found=loose)))
     assert "DC0  C–O + H₂  181" in texts
     assert "DC1  C–O + H₂  390  from EQ2" in texts
+    # A complex of its molecules is joined to it, but it was reached from elsewhere.
     texts = _texts(network_figure(drawn_run()))
-    assert "DC1  C–O + H₂  390" in texts
+    assert "DC1  C–O + H₂  390  from EQ2" in texts
 
 
 def _dotted(figure: Figure) -> list[tuple[float, ...]]:
@@ -239,8 +244,158 @@ def test_a_profile_shows_its_route() -> None:
     assert energies == pytest.approx([0.0, 384.8, 216.5, 324.5, 208.6, 470.0, 179.6], abs=0.51)
     assert lines[-1][1] == "C–O···H₂"
     assert not _overlaps(figure)
-    assert "highest point TS3, 470.0 kJ/mol above EQ0" in _texts(figure)
+    assert "highest point TS3, 470.0 kJ/mol above EQ0" in " ".join(_texts(figure)).replace(
+        "\n", " "
+    )
     assert "TS3 470" in _texts(network_figure(run, route))
+
+
+def test_a_profile_counts_from_its_start() -> None:
+    run = drawn_run()
+    figure = profile_figure(run, lowest_route(run.network, "EQ3", "EQ2"))
+    heights = {text.get_text().split()[0]: text.get_text().split()[-1] for text in _labels(figure)}
+    assert heights == {"EQ3": "0", "TS3": "290", "EQ2": "29"}
+    assert "energy relative to EQ3 / kJ mol⁻¹" in _texts(figure)
+    back = profile_figure(run, lowest_route(run.network, "EQ1", "EQ0"))
+    heights = {text.get_text().split()[0]: text.get_text().split()[-1] for text in _labels(back)}
+    assert heights["EQ0"] in ("-216", "-217")
+    (axes,) = back.axes
+    assert min(axes.get_yticks()) >= -216.5
+
+
+def test_a_route_of_an_unfinished_run_is_the_lowest_known_so_far() -> None:
+    for stopped, words in (
+        (StoppedBy.TRIALS, "lowest route known so far, the run is not finished"),
+        (StoppedBy.NOTHING_LEFT, "lowest route known; highest point"),
+    ):
+        run = drawn_run(stopped)
+        route = lowest_route(run.network, "EQ0", "EQ3")
+        assert words in " ".join(_texts(profile_figure(run, route))).replace("\n", " ")
+        marked = " ".join(_texts(network_figure(run, route))).replace("\n", " ")
+        assert words.split(";")[0] in marked
+        assert "lowest route" not in " ".join(_texts(network_figure(run)))
+
+
+def test_options_of_the_surface_are_in_the_title() -> None:
+    run = drawn_run()
+    solvated = Settings(surface="gfn2", surface_options={"solvent": "water"})
+    run = replace(run, settings=solvated)
+    assert "CH₂O on gfn2 (solvent=water)" in _texts(network_figure(run))
+    profile = profile_figure(run, lowest_route(run.network, "EQ0", "EQ3"))
+    titles = [text.replace("\n", " ") for text in _texts(profile)]
+    assert "CH₂O on gfn2 (solvent=water): EQ0 → EQ3" in titles
+
+
+def test_no_line_runs_through_what_is_written() -> None:
+    """Labels lie on no mark, and where a line must pass one it passes behind."""
+    figures = [network_figure(_many(n_eq, n_ts)) for n_eq, n_ts in ((6, 12), (20, 30), (60, 80))]
+    figures.append(network_figure(drawn_run()))
+    for figure in figures:
+        figure.set_dpi(60)
+        figure.canvas.draw()
+        (axes,) = figure.axes
+        marks = [
+            axes.transData.transform((line.get_xdata()[0], line.get_ydata()[0]))
+            for line in axes.get_lines()
+            if line.get_marker() == "_"
+        ]
+        assert marks
+        boxes = [text.get_window_extent() for text in _labels(figure)]
+        for box in boxes:
+            assert not [mark for mark in marks if box.contains(*mark)]
+        for text in _labels(figure):
+            assert text.get_bbox_patch().get_facecolor() == (1.0, 1.0, 1.0, 1.0)
+            assert text.zorder > max(line.zorder for line in axes.get_lines())
+
+
+def test_a_name_is_written_beside_a_line_where_it_can_be() -> None:
+    # The dotted line from the complex to its channel runs below EQ1 and EQ2.
+    found = [
+        eq(0, 0.0),
+        eq(1, 190.0),
+        eq(3, 179.6, "complex"),
+        dc(0, 181.0, "EQ0", no_ts_known=False),
+        ts(0, 300.0, "EQ0", "EQ3"),
+        ts(1, 310.0, "EQ3", "EQ1"),
+        ts(2, 400.0, "EQ1", "DC0"),
+    ]
+    figure = network_figure(drawn_run(found=found))
+    (name,) = [text for text in _labels(figure) if text.get_text().startswith("EQ1")]
+    assert _dotted(figure)
+    assert name.get_position()[1] > 190.0
+    assert name.get_va() == "bottom"
+
+
+def test_no_name_is_across_the_axis() -> None:
+    run = drawn_run()
+    for figure in (
+        network_figure(run),
+        network_figure(run, width=5.0),
+        profile_figure(run, lowest_route(run.network, "EQ3", "EQ2")),
+        profile_figure(run, lowest_route(run.network, "EQ0", "DC1"), 6.0),
+    ):
+        figure.canvas.draw()
+        axis = figure.axes[0].get_window_extent().x0
+        assert min(text.get_window_extent().x0 for text in _labels(figure)) >= axis - 1.0
+
+
+@pytest.mark.parametrize("inches", [4.7, 6.0, 9.0, 14.0])
+def test_a_width_is_kept_to_and_letters_keep_their_size(inches: float) -> None:
+    run = drawn_run()
+    route = lowest_route(run.network, "EQ0", "EQ3")
+    for figure in (network_figure(run, width=inches), profile_figure(run, route, inches)):
+        assert figure.get_size_inches()[0] == pytest.approx(inches)
+        assert not _overlaps(figure)
+        assert min(text.get_fontsize() for text in _labels(figure)) >= 6.0
+        names = " ".join(text.get_text() for text in _labels(figure)).split()
+        assert {"EQ0", "EQ1", "EQ2", "EQ3"} <= set(names)
+    with pytest.raises(InputError, match="`width` must be at least"):
+        network_figure(run, width=2.2)
+    with pytest.raises(InputError, match="`width` must be at least"):
+        profile_figure(run, route, 2.2)
+
+
+def test_a_network_that_is_too_large_to_be_read_is_refused() -> None:
+    run = _many(MOST_DRAWN, MOST_DRAWN)
+    with pytest.raises(InputError, match=r"--from and --to.*--window.*afir export"):
+        network_figure(run)
+    route = lowest_route(run.network, "EQ0", f"EQ{MOST_DRAWN - 1}")
+    assert profile_figure(run, route)
+
+
+def test_text_of_an_svg_stays_text_and_is_well_formed(tmp_path: Path) -> None:
+    hostile = 'ase:a\x1b[31m\x00"<&>$\\frac$\n\u202e\udcff'
+    run = replace(drawn_run(), settings=Settings(surface=hostile))
+    route = lowest_route(run.network, "EQ0", "EQ3")
+    for name, figure in (
+        ("net", network_figure(run)),
+        ("profile", profile_figure(run, route)),
+    ):
+        save(figure, tmp_path / f"{name}.svg")
+        tree = ElementTree.parse(tmp_path / f"{name}.svg")
+        texts = [
+            " ".join(element.itertext()).strip()
+            for element in tree.iter("{http://www.w3.org/2000/svg}text")
+        ]
+        assert any(text.startswith("EQ0") for text in texts)
+        written = "".join(texts).replace(" ", "")
+        assert r'ase:a\x1b[31m\x00"<&>$\frac$\n\u202e\udcff' in written
+
+
+def test_dots_an_inch(tmp_path: Path) -> None:
+    figure = network_figure(drawn_run())
+    sizes = []
+    for dpi in (50, 100):
+        save(figure, tmp_path / f"{dpi}.png", dpi)
+        header = (tmp_path / f"{dpi}.png").read_bytes()[16:24]
+        sizes.append((int.from_bytes(header[:4], "big"), int.from_bytes(header[4:], "big")))
+    assert sizes[1] == pytest.approx([2 * side for side in sizes[0]], abs=2)
+    for wrong in (0.0, -3.0, float("nan"), 1e9):
+        with pytest.raises(InputError, match="`dpi` must be"):
+            save(figure, tmp_path / "wrong.png", wrong)
+    with pytest.raises(InputError, match=r"`dpi` must be at most .* an \.svg or \.pdf file"):
+        save(Figure(figsize=(30.0, 3.0)), tmp_path / "wrong.png", 2000)
+    assert not (tmp_path / "wrong.png").exists()
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
@@ -293,7 +448,7 @@ def _tops(network: ReactionNetwork, start: str, end: str) -> list[float]:
         max_size=12,
     )
 )
-@settings(deadline=None)
+@trying(deadline=None)
 def test_the_route_is_the_lowest_of_all(edges: list[tuple[int, int, float]]) -> None:
     found = [eq(i, 10.0 * i) for i in range(5)]
     saddles = [ts(i, top, f"EQ{a}", f"EQ{b}") for i, (a, b, top) in enumerate(edges)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from drawn_network import drawn_run
 from toyworld import MOLECULE, SETTINGS, ToyBench, structure
 
+import networks.ending
+import networks.remains
 from afir.bonds import bonds, bonds_changed
 from afir.displacements import Kick, Term
 from afir.force import ForceTerm
@@ -96,6 +99,28 @@ def test_pushes_are_counted(tmp_path: Path) -> None:
     assert sum(whole.summary.trials.values()) > listed()
 
 
+def test_pushes_of_very_many_structures_are_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run"
+    list(explore(MOLECULE, structure(0), replace(SETTINGS, max_trials=7), path, executor=TOY))
+    pushed = load_run(path, count_pushes=True)
+    untried = pushed.remains.eqs_untried
+    with open_run(path) as store:
+        tried = {trial.eq for trial in store.trials()}
+    eqs = pushed.network.eqs.values()
+    assert untried == sum(not node.flags and node.id not in tried for node in eqs) > 1
+    monkeypatch.setattr(networks.remains, "MOST_UNTRIED", untried - 1)
+    monkeypatch.setattr(networks.ending, "MOST_UNTRIED", untried - 1)
+    monkeypatch.setattr(Outlook, "pushes", None)  # none is worked out
+    run = load_run(path, count_pushes=True)
+    assert show_object(run)["pushes"] == {"listed": None, "left": None}
+    assert ending(run) == [
+        f"{untried} EQs have not been pushed yet and may lead to more; their pushes were not "
+        "counted."
+    ]
+
+
 def test_a_run_that_has_tried_everything_once_has_no_push_left(tmp_path: Path) -> None:
     path = tmp_path / "run"
     list(explore(MOLECULE, structure(0), SETTINGS, path, executor=TOY))
@@ -142,8 +167,8 @@ def test_the_end_of_a_run_is_told() -> None:
     assert ending(done) == [
         "All 39 pushes were tried, but in 3 of 42 trials the surface gave no energy.",
         "Above the window, 300 kJ/mol above the start, 12 trials ended and 5 EQs were not pushed.",
-        "Such trials can find about 2 (0 to 16) transition states beyond the 14 known (Chao's "
-        "estimate).",
+        "Chao's estimate: such trials can find about 2 (0 to 16) transition states besides the 14 "
+        "known.",
     ]
     limit = ended(StoppedBy.TRIALS, Remains(MORE, 1, 90, 48), window_kj_mol=300.0)
     # How many are unseen is not told before all has been tried: it would be misleading.
@@ -160,7 +185,7 @@ def test_the_end_of_a_run_without_a_window_or_a_transition_state() -> None:
     ]
     sure = ended(StoppedBy.NOTHING_LEFT, Remains(unseen([30], 200), 0, 39, 0))
     assert ending(sure)[1] == (
-        "Such trials can find hardly any transition states beyond the 1 known (Chao's estimate)."
+        "Chao's estimate: such trials can find hardly any transition states besides the 1 known."
     )
     begun = drawn_run(StoppedBy.TRIALS)
     begun = replace(begun, summary=replace(begun.summary, trials={}), remains=Remains())
@@ -169,7 +194,28 @@ def test_the_end_of_a_run_without_a_window_or_a_transition_state() -> None:
     bare = replace(bare, summary=replace(bare.summary, trials={Outcome.FOUND: 4}))
     assert ending(bare)[0] == "Every push was tried."
     free = replace(bare, settings=Settings(window_kj_mol=300.0))
-    assert ending(free)[1] == "Nothing was met above the window, 300 kJ/mol above the start."
+    assert ending(free)[1] == (
+        "No trial ended above the window, 300 kJ/mol above the start, and no EQ lies there."
+    )
+    some = ended(StoppedBy.NOTHING_LEFT, Remains(unseen([1, 2, 2, 3, 4, 5], 60), 0, 39, 0))
+    assert re.search(
+        r"hardly any transition states besides the 6 known, \d at most", *ending(some)[1:]
+    )
+
+
+def test_what_ended_above_a_narrower_window_is_not_said_to_be_above_the_new_one() -> None:
+    run = ended(StoppedBy.NOTHING_LEFT, Remains(MORE, 5, 39, 0), window_kj_mol=300.0)
+    same = replace(run, job="window = 300.0\n")
+    assert ending(same) == ending(run)
+    wider = ending(replace(run, job="window = 200.0\n"))
+    assert wider[1] == (
+        "12 trials ended above the window as it was before it was changed; 5 EQs were not pushed "
+        "above the window, 300 kJ/mol above the start."
+    )
+    none = ended(StoppedBy.NOTHING_LEFT, Remains(MORE, 0, 39, 0), window_kj_mol=300.0)
+    assert ending(replace(none, job="window = 200.0\n"))[1] == (
+        "12 trials ended above the window as it was before it was changed."
+    )
 
 
 def test_what_was_left_alone_is_told() -> None:
@@ -183,7 +229,7 @@ def test_what_was_left_alone_is_told() -> None:
     assert (
         "3 complexes were not pushed (--expand-complexes); 2 EQs were not pushed for --bond-depth."
     ) in told(near, bond_depth=1)
-    assert "Only what moves the target atoms was tried, and nothing at random." in told(
+    assert ("Only what moves the target atoms was tried, and no random geometries were.") in told(
         Remains(), targets=(0,)
     )
     assert len(told(Remains(), bond_depth=1)) == len(told(Remains()))

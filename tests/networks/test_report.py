@@ -14,6 +14,9 @@ from drawn_network import dc, drawn_run, eq, network_of, records, ts, write_run
 from toyworld import MOLECULE, SETTINGS, ToyBench
 from toyworld import structure as toy_structure
 
+import networks.identity
+import networks.network
+from afir import naming
 from afir.bonds import rebonded
 from afir.errors import InputError
 from afir.molecule import Molecule
@@ -21,8 +24,10 @@ from afir.stationary import Outcome
 from afir.units import HARTREE
 from networks import explore, open_run, rows
 from networks.advice import advice
+from networks.bonding import Bonding
 from networks.events import RoundDone
 from networks.executor import SerialExecutor
+from networks.network import ReactionNetwork
 from networks.records import EQ, Absorbed, Complete, Model, StoppedBy
 from networks.remains import Remains
 from networks.report import heading, load_run, show_object
@@ -48,7 +53,7 @@ OBJECT = {
     "learned": bool,
     "seed": int,
     "eq": [NODE],
-    "dc": [NODE],
+    "dc": [{**NODE, "origin": str}],
     "ts": [{**STRUCTURE, "imaginary_cm1": float, "ends": list, "verified": bool, "proof": Mapping}],
     "barrierless": [{"ends": list, "energy_hartree": float, "relative_kj_mol": float}],
     "trials": Mapping,
@@ -203,7 +208,7 @@ def test_tables_are_sorted_and_can_be_cut() -> None:
     assert eqs.rows[1][4:] == ("complex", "EQ2 DC0 DC1")
     assert [row[3:] for row in dcs.rows] == [
         ("barrierless from EQ3", "EQ0 EQ3"),
-        ("barrierless from EQ3", "EQ3"),
+        ("barrierless from EQ3", "EQ2 EQ3"),
     ]
     assert trials.rows[-1] == rejected_sum(trials.rows)
     assert rejected.rows[-1] == ("in all", "2")
@@ -249,7 +254,11 @@ def test_loops_in_which_bonds_change_are_reactions() -> None:
     shown = sections(run)[1]
     assert shown.title == "Transition states: 7, 1 loop not shown; `show --loops` lists it"
     assert (shown.rows[-1][0], shown.rows[-1][-1]) == ("TS6", "loop")
-    assert "└─ TS6  700.0  → itself" in graph_lines(run)
+    # The bonds tell reactions from changes of the conformation.
+    place = shown.columns.index("<bonds")
+    assert shown.rows[-1][place] == "-C0–H2 +O1–H2"
+    assert {row[place] for row in shown.rows[:-1]} == {""}
+    assert "├─ TS6  700.0  → itself" in graph_lines(run)
 
 
 def test_what_is_wrong_with_a_transition_state_is_said() -> None:
@@ -289,6 +298,9 @@ def test_the_graph_lists_every_transition_state_once() -> None:
     assert "└─ TS5  650.0  → itself" in lines
     assert "├─ TS2  305.6  → DC0 (C–O + H2)" in lines
     assert "├─ barrierless  181.0  → DC0 (C–O + H2)" in lines
+    # Where it was reached from is told though a complex is joined to it.
+    assert lines[lines.index("EQ2 (CH2–O)  208.6") + 2] == "└─ no TS known  → DC1 (C–O + H2)"
+    assert [node["origin"] for node in show_object(drawn_run())["dc"]] == ["EQ0", "EQ2"]
     loose = drawn_run(found=[eq(0, 0.0), dc(0, 181.0, "EQ0")])
     assert "└─ no TS known  → DC0 (C–O + H2)" in graph_lines(loose)
 
@@ -398,3 +410,52 @@ def test_a_run_that_goes_on_while_it_is_read_is_read_as_of_one_commit(
     monkeypatch.undo()
     list(events)
     assert len(load_run(path).network.eqs) > before
+
+
+def test_a_report_of_many_structures_takes_no_look_at_each_pair(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing is superposed or looked up, and a molecule is named once, however often it is met."""
+    named = []
+    name = naming._name
+
+    def counted(part: object) -> str:
+        named.append(part)
+        return name(part)  # type: ignore[arg-type]
+
+    def refused(*_: object) -> None:
+        raise AssertionError("a report looks nothing up")
+
+    monkeypatch.setattr(naming, "_name", counted)
+    monkeypatch.setattr(networks.network, "fingerprint", refused)
+    monkeypatch.setattr(networks.identity, "same_labelled", refused)
+    naming._names.cache_clear()
+    found = [
+        *(eq(i, 1.0 * i) for i in range(150)),
+        dc(0, 200.0, "EQ3"),
+        *(ts(i, 300.0 + i, f"EQ{i}", f"EQ{i + 1}") for i in range(149)),
+    ]
+    run = drawn_run(found=found)
+    sections(run)
+    graph_lines(run)
+    show_object(run)
+    assert len(named) == 3  # CH2O, CO and H2
+
+
+def test_channels_are_compared_with_those_of_the_same_bonds_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared = []
+    same = Bonding.same
+    monkeypatch.setattr(
+        Bonding, "same", lambda one, other: compared.append(one) or same(one, other)
+    )
+    molecule = Molecule.from_symbols(["He"] * 40)
+    line = 5.0 * np.arange(40.0)[:, None] * [1.0, 0.0, 0.0]
+    network = ReactionNetwork(molecule)
+    for number in range(39):  # channels of one to 39 pairs and clusters
+        x = line.copy()
+        x[1 : number + 2] = x[0] + 0.5 * np.arange(1, number + 2)[:, None] * [0.0, 1.0, 0.0]
+        network.add_dc(x, -1.0, origin="EQ0")
+    assert len(network.dcs) == 39
+    assert not compared

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
+from typing import TypeAlias
 
 import networkx as nx
 import numpy as np
 
-from afir.bonds import bonds, components
+from afir.bonds import bonds
 from afir.molecule import Molecule, Positions
-from networks.network import Graph
+
+Graph: TypeAlias = "nx.Graph[str]"
 
 _USUAL = {"OH2": "H2O", "SH2": "H2S", "FH": "HF", "ClH": "HCl", "BrH": "HBr", "IH": "HI"}
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -35,13 +37,19 @@ def names(molecule: Molecule, positions: Positions) -> tuple[str, ...]:
         One name a molecule, sorted. The same for any order of like atoms, except perhaps in
         cages; conformers and stereoisomers share their names.
     """
-    adjacency = bonds(molecule, positions)
+    return _names(molecule.symbols, np.packbits(bonds(molecule, positions)).tobytes())
+
+
+@lru_cache(maxsize=1 << 16)
+def _names(symbols: tuple[str, ...], bits: bytes) -> tuple[str, ...]:
+    """The names for an adjacency matrix as bits: tables, graphs and drawings ask for the same."""
+    n = len(symbols)
+    adjacency = np.unpackbits(np.frombuffer(bits, np.uint8), count=n * n).reshape(n, n)
     whole: Graph = nx.Graph()
-    for i, symbol in enumerate(molecule.symbols):
+    for i, symbol in enumerate(symbols):
         whole.add_node(str(i), element=symbol)
-    whole.add_edges_from((str(i), str(j)) for i, j in np.argwhere(np.triu(adjacency)))
-    parts = components(molecule, positions)
-    return tuple(sorted(_name(whole.subgraph(map(str, part))) for part in parts))
+    whole.add_edges_from((str(i), str(j)) for i, j in np.argwhere(np.triu(adjacency)).tolist())
+    return tuple(sorted(_name(whole.subgraph(part)) for part in nx.connected_components(whole)))
 
 
 def _name(part: Graph) -> str:
