@@ -6,9 +6,11 @@ What is in it is the business of `networks.store`.
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 from weakref import finalize
 
@@ -129,7 +131,13 @@ class Database:
     path
         The file.
     lock
-        The right to write it, claimed; given back when the file is closed. None to read only.
+        The right to write it, claimed; given back when the file is closed. None to read only:
+        the file as it is at any time, or, where machines share it, as it is now.
+
+    Raises
+    ------
+    StoreError
+        If it must be read at once and cannot be.
     """
 
     def __init__(self, path: Path, lock: Lock | None) -> None:
@@ -141,8 +149,24 @@ class Database:
         still = lock is None and _nobody_can_write(self._place)
         name = f"file:{quote(str(self._place))}?mode=ro&immutable=1" if still else str(self._place)
         self._engine = _engine(name, uri=still)
+        if lock is None and is_shared(self._place):
+            self._engine = self._copied()  # whoever reads such a file keeps its writer waiting
         self._asking: sa.Connection | None = None
         self._close = finalize(self, _give_back, self._engine, lock, os.getpid())
+
+    def _copied(self) -> sa.Engine:
+        """The file as it is now, in memory."""
+        memory = _engine(":memory:")
+        try:
+            with self._engine.connect() as file, memory.connect() as copy:
+                target: Any = copy.connection.driver_connection
+                source: Any = file.connection.driver_connection
+                source.backup(target)
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise StoreError(self.path, "could not be read", str(error)) from error
+        finally:
+            self._engine.dispose()
+        return memory
 
     def close(self) -> None:
         """Close the file; a writer leaves it as one plain file and lets others write it."""
@@ -304,7 +328,10 @@ def _nobody_can_write(path: Path) -> bool:
 def _reason(error: SQLAlchemyError) -> str:
     """What SQLite said; Python's driver would add the bytes that it takes for text."""
     text = str(getattr(error, "orig", None) or error)
-    return _NO_TEXT if text.startswith("Could not decode") else text
+    if text.startswith("Could not decode"):
+        return _NO_TEXT
+    # It may quote what stands in a damaged file.
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _give_back(engine: sa.Engine, lock: Lock | None, owner: int) -> None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from toyworld import MOLECULE, SETTINGS, ToyBench, structure
 
 from afir.molecule import Molecule
+from networks import explore
+from networks.events import Event
+from networks.executor import SerialExecutor
 from networks.store import Store
 
 HCN = Molecule.from_symbols("HCN")
@@ -40,3 +46,20 @@ def snapshot(path: Path) -> dict[str, Any]:
             "gradients": dict(summary.gradients),
             "complete": summary.complete,
         }
+
+
+def toy_run(path: Path) -> Iterator[Event]:
+    """A run in the made-up world of `toyworld`."""
+    return explore(MOLECULE, structure(0), SETTINGS, path, executor=SerialExecutor(ToyBench()))
+
+
+def in_a_child(work: Callable[[], object]) -> int:
+    """Do something in another process; its exit code, 1 after any error."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -13,26 +13,20 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import pytest
 from drawn_network import write_run
-from runs import snapshot
+from runs import in_a_child, snapshot, toy_run
 from toyworld import MOLECULE, SETTINGS, ToyBench, structure
 
 from afir.cli import main
-from afir.errors import AfirError, InputError
-from networks import Store, explore, open_run, resume
-from networks.codec import pack, unpack
+from afir.errors import InputError
+from networks import Store, open_run, resume
 from networks.database import Database, StoreError
 from networks.events import Event, RoundDone, TaskDone
 from networks.executor import SerialExecutor
 from networks.mounts import is_shared
 from networks.records import Item, Plan
 from networks.report import load_run
-
-
-def _run(path: Path) -> Iterator[Event]:
-    return explore(MOLECULE, structure(0), SETTINGS, path, executor=SerialExecutor(ToyBench()))
 
 
 def _resumed(path: Path) -> dict[str, Any]:
@@ -50,20 +44,8 @@ def _rounds(events: Iterator[Event]) -> Iterator[RoundDone]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An undisturbed run."""
     path = tmp_path_factory.mktemp("whole") / "run"
-    list(_run(path))
+    list(toy_run(path))
     return path
-
-
-def _in_a_child(work: Callable[[], object]) -> int:
-    """Do something in another process; its exit code, 1 after any error."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-            os._exit(0)
-        except BaseException:
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def _refused(path: Path) -> bool:
@@ -73,7 +55,7 @@ def _refused(path: Path) -> bool:
         with pytest.raises(InputError, match=rf"by process {os.getppid()}"):
             Store.open(path, writing=True)
 
-    return _in_a_child(work) == 0
+    return in_a_child(work) == 0
 
 
 # -- made at once ----------------------------------------------------------------------------
@@ -100,7 +82,7 @@ def _killed_at_line(number: int, work: Callable[[], object]) -> bool:
         work()
         sys.settrace(None)
 
-    return _in_a_child(work_traced) == -signal.SIGKILL
+    return in_a_child(work_traced) == -signal.SIGKILL
 
 
 def test_killed_anywhere_while_it_is_made_a_run_is_there_or_not(tmp_path: Path) -> None:
@@ -140,26 +122,26 @@ def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_what_another_run_left_is_not_mixed_in(tmp_path: Path, whole: Path) -> None:
     path = tmp_path / "run"
-    events = _rounds(_run(path))
+    events = _rounds(toy_run(path))
     next(events)
     log = (tmp_path / "run-wal").read_bytes()
     events.close()  # type: ignore[attr-defined]
     path.unlink()
     (tmp_path / "run-wal").write_bytes(log)
     with pytest.raises(InputError, match=r"run-wal must not be there.*or remove it"):
-        _run(path)
+        toy_run(path)
     assert not path.exists()
     (tmp_path / "run-wal").unlink()
-    list(_run(path))
+    list(toy_run(path))
     assert snapshot(path) == snapshot(whole)
 
 
 # -- alone -----------------------------------------------------------------------------------
 
 
-def test_after_every_round_the_file_alone_is_the_run(tmp_path: Path) -> None:
+def test_after_every_round_the_file_alone_is_thetoy_run(tmp_path: Path) -> None:
     path, copy = tmp_path / "run", tmp_path / "copy"
-    events = _run(path)
+    events = toy_run(path)
     shutil.copy(path, copy)  # before anything is done
     with open_run(copy) as store:
         assert store.rounds == 0
@@ -190,7 +172,7 @@ def test_a_file_without_its_log_says_so(tmp_path: Path) -> None:
 
 def test_a_copy_where_nothing_can_be_written_is_read(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
-        events = _rounds(_run(tmp_path / "run"))
+        events = _rounds(toy_run(tmp_path / "run"))
         next(events)
         copy = Path(shutil.copy(tmp_path / "run", name))
         Path(name).chmod(0o555)
@@ -215,7 +197,7 @@ def test_a_file_that_is_lost_while_the_run_goes_on_stops_it(
     folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
     folder.mkdir()
     path = folder / "run"
-    events = _run(path)
+    events = toy_run(path)
     done = 0
     for event in events:
         done += isinstance(event, TaskDone)
@@ -330,7 +312,7 @@ def test_on_a_shared_file_system_nothing_needs_shared_memory(
 ) -> None:
     path = tmp_path / "run"
     # It came from elsewhere, with what was not yet in the file in its log.
-    before = _run(path)
+    before = toy_run(path)
     for event in before:
         if isinstance(event, RoundDone) and event.number == 1:
             break
@@ -346,171 +328,18 @@ def test_on_a_shared_file_system_nothing_needs_shared_memory(
     for module in ("database", "lock"):
         monkeypatch.setattr(f"networks.{module}.is_shared", lambda path: True)
     beside = set()
+    early = open_run(path)  # held all the time, in the midst of reading
+    midst = early.snapshot()
+    midst.__enter__()
     for _ in resume(path, max_trials=20, executor=SerialExecutor(ToyBench())):
         beside |= {file.name for file in here.iterdir()}
         if len(beside) < 3:
             with open_run(path) as reader:
                 assert reader.rounds >= 2
     assert beside <= {"run", "run-lock", "run-journal"}
+    assert early.rounds == 2
+    midst.__exit__(None, None, None)
     assert snapshot(path) == expected
-
-
-# -- damage ----------------------------------------------------------------------------------
-
-
-def _tables(path: Path) -> dict[str, list[str]]:
-    """The columns of each table that has rows."""
-    with sqlite3.connect(path) as connection:
-        names = [
-            r[0] for r in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
-        ]
-        tables = {
-            name: [r[1] for r in connection.execute(f"PRAGMA table_info({name})")]
-            for name in names
-            if connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
-        }
-    connection.close()
-    return tables
-
-
-def _read_all(path: Path) -> None:
-    """Read everything there is."""
-    load_run(path)
-    with open_run(path) as store:
-        store.results(store.rounds)
-        list(store.labels())
-        store.models()
-
-
-def _said_of(path: Path) -> str | None:
-    """What is said of a damaged file; None if it is read."""
-    try:
-        _read_all(path)
-    except AfirError as error:
-        return str(error)
-    return None
-
-
-def _altered(path: Path, copy: Path, *statements: str) -> None:
-    shutil.copy(path, copy)
-    connection = sqlite3.connect(copy)
-    for statement in statements:
-        connection.execute(statement)
-    connection.commit()
-    connection.close()
-
-
-@pytest.fixture(scope="module")
-def halfway(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run in the midst of a round."""
-    path = tmp_path_factory.mktemp("halfway") / "run"
-    events = _run(path)
-    for event in events:
-        if isinstance(event, RoundDone) and event.number == 6:
-            break
-    for _ in range(8):
-        next(events)
-    events.close()  # type: ignore[attr-defined]
-    return path
-
-
-def test_a_value_that_changed_is_noticed_in_every_column(halfway: Path, tmp_path: Path) -> None:
-    tables = _tables(halfway)
-    assert set(tables) >= {"run", "eqs", "tss", "dcs", "trials", "rounds", "dismissed", "results"}
-    copy = tmp_path / "copy"
-    for table, columns in tables.items():
-        for column in columns:
-            if column == "schema_version":
-                continue
-            other = 1 if column in ("crossed", "anything_left") else 1001
-            value = f"""CASE typeof("{column}")
-                WHEN 'integer' THEN {other} - "{column}"
-                WHEN 'real' THEN "{column}" * 1.00000001 + 1e-9
-                WHEN 'blob' THEN zeroblob(length("{column}"))
-                WHEN 'text' THEN "{column}" || ' ' ELSE 'x' END"""
-            last = f"rowid = (SELECT max(rowid) FROM {table})"
-            _altered(halfway, copy, f'UPDATE {table} SET "{column}" = {value} WHERE {last}')
-            with pytest.raises(StoreError, match="copy is damaged"):
-                _read_all(copy)
-            if column == "number":  # SQLite keeps them whole
-                continue
-            _altered(halfway, copy, f"UPDATE {table} SET \"{column}\" = x'80ff' WHERE {last}")
-            if column not in ("crossed", "anything_left"):  # where it is as good as yes
-                with pytest.raises(StoreError, match="copy is damaged"):
-                    _read_all(copy)
-            text = f"UPDATE {table} SET \"{column}\" = CAST(x'80ff' AS TEXT) WHERE {last}"
-            _altered(halfway, copy, text)
-            with pytest.raises(AfirError, match=r"copy .*go back to a copy of it"):
-                _read_all(copy)
-
-
-def test_a_row_that_vanished_is_noticed(halfway: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    for table in _tables(halfway):
-        _altered(
-            halfway, copy, f"DELETE FROM {table} WHERE rowid = (SELECT max(rowid) FROM {table})"
-        )
-        with pytest.raises(AfirError, match=r"copy (is damaged|must be a run)"):
-            _read_all(copy)
-
-
-def test_damage_anywhere_is_noticed_or_does_no_harm(halfway: Path, tmp_path: Path) -> None:
-    content, copy = halfway.read_bytes(), tmp_path / "copy"
-    expected = snapshot(halfway)
-    rng = np.random.default_rng(6)
-    noticed = 0
-    for case in range(150):
-        damaged = bytearray(content)
-        at = int(rng.integers(len(content)))
-        if case % 3 == 0:
-            damaged[at] ^= 1 << int(rng.integers(8))
-        elif case % 3 == 1:
-            # Where there is most to go wrong: the heads of pages.
-            at = 4096 * int(rng.integers(len(content) // 4096)) + int(rng.integers(40))
-            damaged[at] ^= 1 << int(rng.integers(8))
-        elif case % 2:
-            del damaged[at:]
-        else:
-            damaged[at : at + 200] = rng.bytes(len(damaged[at : at + 200]))
-        copy.write_bytes(damaged)
-        said = _said_of(copy)
-        if said is None:
-            assert snapshot(copy) == expected
-        else:
-            assert "copy" in said
-            assert "\n" not in said
-            noticed += 1
-        for left in tmp_path.glob("copy-*"):
-            left.unlink()
-    assert noticed > 50
-
-
-def test_a_copy_over_what_was_killed_is_noticed(halfway: Path, tmp_path: Path, whole: Path) -> None:
-    """What the killed run had not yet in its file would be laid over the copy."""
-    path = tmp_path / "run"
-
-    def begin() -> None:
-        events = _run(path)
-        for event in events:
-            if isinstance(event, RoundDone) and event.number == 1:
-                break
-        next(events)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    assert _in_a_child(begin) == -signal.SIGKILL
-    shutil.copy(whole, path)
-    assert (tmp_path / "run-wal").stat().st_size
-    with pytest.raises(AfirError, match=r"run (is damaged|must be).*without the run-wal"):
-        _read_all(path)
-
-
-@pytest.mark.parametrize("shape", ["(1000000000000, 3)", "(3, -3)", "(99999999999999999999,)"])
-def test_no_memory_is_asked_for_what_a_header_says(shape: str) -> None:
-    blob = pack(np.ones((2, 3)))
-    head = blob[:-48].rstrip(b" \n").replace(b"(2, 3)", shape.encode())
-    forged = head.ljust(len(blob) - 49)[: len(blob) - 49] + b"\n" + blob[-48:]
-    with pytest.raises(ValueError, match="stored array must hold"):
-        unpack(forged)
 
 
 # -- names, disks, and what is told ----------------------------------------------------------
@@ -551,7 +380,7 @@ def test_a_disk_that_is_full_when_a_round_ends_costs_nothing(
             connection.exec_driver_sql("PRAGMA max_page_count=1000000")
 
     monkeypatch.setattr(Database, "settle", limited)
-    list(_run(tmp_path / "run"))
+    list(toy_run(tmp_path / "run"))
     assert snapshot(tmp_path / "run") == snapshot(whole)
 
 
@@ -559,7 +388,7 @@ def test_what_is_done_of_a_round_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "run.db"
-    events = _run(path)
+    events = toy_run(path)
     pushed = 0
     for event in events:
         pushed += isinstance(event, TaskDone) and event.kind == "push"
