@@ -52,6 +52,7 @@ class Job:
     surface: Surface
     gradients: Counter[str]
     where: str
+    """The surface with its options."""
 
     @property
     def name(self) -> str:

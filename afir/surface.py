@@ -276,13 +276,13 @@ def described(name: str, options: Mapping[str, Any]) -> str:
 def is_foreign(name: str) -> bool:
     """Whether a surface runs code from outside: another package's, or what its name imports.
 
-    Raises
-    ------
-    InputError
-        For an unknown name.
+    One that is not registered runs nothing.
     """
-    point = _registered(name.partition(":")[0])
-    return point.name in _IMPORTING or point.dist is None or point.dist.name != _OURS
+    base = name.partition(":")[0]
+    if base not in surface_names():
+        return False
+    point = _registered(base)
+    return base in _IMPORTING or point.dist is None or point.dist.name != _OURS
 
 
 def _registered(base: str) -> EntryPoint:

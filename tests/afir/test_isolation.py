@@ -100,8 +100,7 @@ def processes() -> set[int]:
 def test_code_from_outside_is_told_from_ours() -> None:
     assert is_foreign("ase:ase.calculators.emt.EMT")
     assert not any(is_foreign(name) for name in ("gfn2", "delta:a.model", "double-well", "dft"))
-    with pytest.raises(InputError, match=r"`surface` must be one of .*, got 'gfn3'"):
-        is_foreign("gfn3")
+    assert not is_foreign("gfn3")
 
 
 def test_an_isolated_surface_keeps_the_contract() -> None:
