@@ -91,14 +91,12 @@ class Reader:
             self.molecule = Molecule(tuple(json.loads(run.numbers)), run.charge, run.multiplicity)
             self.start = unpack(run.start)
             known = json.loads(run.settings)
-        # Before there was a choice, runs learned with networks.
-        before = {"learner": "delta"} if known.get("learn") else {}
         # A model may have been moved together with its run.
         for key in ("surface", "reference"):
             if key in known:
                 here = located(known[key], Path())
                 known[key] = located(here, self.path.absolute().parent, moved=True)
-        self.settings = Settings.from_dict(before | known)
+        self.settings = Settings.from_dict(known)
         self.job = run.job
 
     @contextmanager

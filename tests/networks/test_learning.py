@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -320,18 +317,6 @@ def test_limits_count_gradients_of_the_reference(tmp_path: Path) -> None:
     with open_run(path) as store:
         gradients = store.summary().gradients
         assert 20 <= reference_gradients(gradients) < 100 < sum(gradients.values())
-
-
-def test_a_run_from_before_there_was_a_choice_learns_with_networks(tmp_path: Path) -> None:
-    path = tmp_path / "hcn.db"
-    run(path, replace(LEARNING, max_trials=1))
-    with closing(sqlite3.connect(path)) as connection, connection:
-        (text,) = connection.execute("SELECT settings FROM run").fetchone()
-        held = json.loads(text)
-        assert held.pop("learner") == "auto"
-        connection.execute("UPDATE run SET settings = ?", (json.dumps(held),))
-    with open_run(path) as store:
-        assert store.settings.learner == "delta"
 
 
 def test_models_that_are_gone_are_missed(tmp_path: Path) -> None:
