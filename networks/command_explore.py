@@ -268,6 +268,9 @@ def resume(
         "reference": reference,
         "reference_options": reference_options,
     }
+    for kind in ("surface", "reference"):
+        if given[f"{kind}_options"] and not given[kind]:
+            raise InputError(f"--{kind}-option must go with --{kind} here")
     trusted = _named(given)
     check_same(before.settings, trusted, run)
     check_trusted(before.settings, trusted, run)
@@ -309,8 +312,6 @@ def _named(flags: dict[str, Any]) -> list[Named]:
         options = option_values(flags[f"{kind}_options"], f"--{kind}-option")
         if flags[kind]:
             named.append(Named(located(flags[kind], Path()), options))
-        elif options:
-            raise InputError(f"--{kind}-option must go with --{kind} here")
     return named
 
 

