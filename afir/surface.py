@@ -18,8 +18,8 @@ from afir.options import check_options, options_of
 ENTRY_POINT_GROUP = "afir.surfaces"
 """Packages register a surface under this entry-point group; see `load_surface`."""
 
-_OURS = "afir"  # the distribution whose surfaces are known not to run anything else
-_IMPORTING = frozenset({"ase"})  # those of it that import what they are told to
+_OURS = ("afir", "mlpot")  # packages whose surfaces are known not to run anything else
+_IMPORTING = "afir.surfaces.ase:from_import_path"  # but for this, which imports what it is told to
 
 ARGUMENT = "argument"
 """The argument of a factory that gets what follows a colon in the name of a surface."""
@@ -281,8 +281,12 @@ def is_foreign(name: str) -> bool:
     base = name.partition(":")[0]
     if base not in surface_names():
         return False
-    point = _registered(base)
-    return base in _IMPORTING or point.dist is None or point.dist.name != _OURS
+    return not _is_ours(_registered(base))
+
+
+def _is_ours(point: EntryPoint) -> bool:
+    package = point.module.partition(".")[0]
+    return package in _OURS and point.value != _IMPORTING
 
 
 def _registered(base: str) -> EntryPoint:
@@ -290,7 +294,7 @@ def _registered(base: str) -> EntryPoint:
     points = [point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name == base]
     if not points:
         raise InputError(f"`surface` must be one of {', '.join(surface_names())}, got {base!r}")
-    return min(points, key=lambda point: point.dist is None or point.dist.name != _OURS)
+    return max(points, key=_is_ours)
 
 
 def load_surface(name: str, molecule: Molecule, /, **options: Any) -> Surface:

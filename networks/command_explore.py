@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
@@ -22,13 +21,13 @@ from afir.terminal import (
     state_options,
     surface_option_option,
 )
+from networks.arguments import limit_of, merged_values, named_surfaces
 from networks.summary import print_end, print_sections
 
 if TYPE_CHECKING:  # numpy is not needed for --help
     from collections.abc import Iterator
 
     from afir.molecule import Molecule, Positions
-    from afir.named import Named
     from networks.display import Tally
     from networks.events import Event
     from networks.jobfile import Job
@@ -181,9 +180,9 @@ def explore(job: Path | None, **flags: Any) -> int:
 
     if flags.get("reference") == "":
         raise InputError("--reference must be the name of a surface, got ''")
-    asked = job_from(_merged(read_job_file(job) if job is not None else {}, flags))
+    asked = job_from(merged_values(read_job_file(job) if job is not None else {}, flags))
     if job is not None:
-        check_trusted(asked.settings, _named(flags), job)
+        check_trusted(asked.settings, named_surfaces(flags), job)
     output = asked.output or Path(f"{asked.input.stem}.db")
     if output.suffix.lower() in _STRUCTURES:
         raise InputError(
@@ -259,7 +258,7 @@ def resume(
     from networks.trusted import check_same, check_trusted
 
     def changed(key: str, text: str | None) -> Any:
-        return KEEP if text is None else _limit(key, text)
+        return KEEP if text is None else limit_of(key, text)
 
     before = load_run(run)
     given = {
@@ -271,7 +270,7 @@ def resume(
     for kind in ("surface", "reference"):
         if given[f"{kind}_options"] and not given[kind]:
             raise InputError(f"--{kind}-option must go with --{kind} here")
-    trusted = _named(given)
+    trusted = named_surfaces(given)
     check_same(before.settings, trusted, run)
     check_trusted(before.settings, trusted, run)
     _try_surfaces(before.settings, before.molecule)
@@ -302,19 +301,6 @@ def resume(
     return _follow(events, run, before.settings, tally, before)
 
 
-def _named(flags: dict[str, Any]) -> list[Named]:
-    """The surfaces that flags name, with their options."""
-    from afir.named import Named
-    from networks.settings import located
-
-    named = []
-    for kind in ("surface", "reference"):
-        options = option_values(flags[f"{kind}_options"], f"--{kind}-option")
-        if flags[kind]:
-            named.append(Named(located(flags[kind], Path()), options))
-    return named
-
-
 def _try_surfaces(settings: Settings, molecule: Molecule) -> None:
     """Load the surfaces of a run once: what is wrong is said early, and so is what is doubtful."""
     from afir.surface import doubt_of, load_surface
@@ -337,70 +323,6 @@ def _surfaces(settings: Settings) -> str:
         return settings.surface
     learned = " and what is learned" if settings.learn else ""
     return f"{settings.reference}, searching on {settings.surface}{learned},"
-
-
-def _merged(values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
-    """The values of a job file with the flags that were given laid over them."""
-    merged = dict(values)
-    for key, value in flags.items():
-        if value is None or value == ():
-            continue
-        if key in _KINDS:
-            merged[key] = _limit(key, value)
-        elif key in ("surface_options", "reference_options", "policy_options"):
-            flag = "--" + key.removesuffix("s").replace("_", "-")
-            before = values.get(key, {})
-            given = option_values(value, flag)
-            merged[key] = {**before, **given} if isinstance(before, dict) else given
-        elif key == "target_atoms":
-            merged[key] = _atoms(value)
-        else:
-            merged[key] = value
-    return merged
-
-
-_KINDS: dict[str, type[int] | type[float]] = {
-    "window": float,
-    "bond_depth": int,
-    "max_trials": int,
-    "max_gradients": int,
-    "max_seconds": float,
-    "patience": int,
-    "task_seconds": float,
-}
-
-
-def _limit(key: str, text: str) -> Any:
-    """A limit as it was typed: a number, or None for ``none``."""
-    if text.lower() == "none":
-        if key == "task_seconds":
-            raise InputError("`task_seconds` must be a number of seconds, got 'none'")
-        return None
-    kind = _KINDS[key]
-    try:
-        return kind(text)
-    except ValueError:
-        what = "a whole number" if kind is int else "a number"
-        raise InputError(
-            f"--{key.replace('_', '-')} must be {what} or none, got {text!r}"
-        ) from None
-
-
-_LONGEST = 5  # digits: no molecule that can be explored has 100 000 atoms
-
-
-def _atoms(text: str) -> list[int]:
-    """Atom numbers from a list such as ``0,2,5-8``."""
-    atoms: list[int] = []
-    for part in text.split(","):
-        found = re.fullmatch(r"\s*0*(\d+)(?:\s*-\s*0*(\d+))?\s*", part, re.ASCII)
-        first, last = (found[1], found[2] or found[1]) if found is not None else ("1", "0")
-        if max(len(first), len(last)) > _LONGEST:
-            raise InputError(f"--target-atoms must name atoms of the molecule, got {part.strip()}")
-        if int(last) < int(first):
-            raise InputError(f"--target-atoms must look like 0,2,5-8, got {text!r}")
-        atoms += range(int(first), int(last) + 1)
-    return atoms
 
 
 def _read(job: Job) -> tuple[Molecule, Positions, Settings]:

@@ -26,9 +26,9 @@ _PATIENCE = 30.0
 """Seconds to wait while another process holds the file: with a rollback journal readers keep the
 writer out, and the other way round."""
 
-_NO_TEXT = "a text in it is none"
+_NO_TEXT = "a text in it is not UTF-8"
 
-_BESIDE = ("-wal", "-journal", "-shm", "-lock", "-new")
+_BESIDE = ("-wal", "-journal", "-shm", "-lock")
 """Ends of the names of files that SQLite and this package keep beside a run."""
 
 
@@ -53,11 +53,11 @@ def check_name(path: Path) -> None:
     """Raise InputError if a run file cannot have such a name."""
     name = path.name
     if str(path) == ":memory:" or str(path).startswith("file:") or "\0" in name:
-        raise InputError(f"the run file must be a file, got {str(path)!r}, which names none")
+        raise InputError(f"the run file must be a file, got {str(path)!r}, which is no file name")
     if name.endswith(_BESIDE):
         raise InputError(
-            f"the run file must not end in {name[name.rindex('-') :]}, got {path}: files beside a "
-            f"run are called so"
+            f"the run file must not end in {name[name.rindex('-') :]}, got {path}: that ending is "
+            f"reserved for files beside a run"
         )
 
 
@@ -235,13 +235,8 @@ class Database:
                     self._asking = None
                 lost = None if self._lock is None else self._lock.lost()
                 if lost is not None:
-                    raise StoreError(
-                        self.path,
-                        f"{lost} while the run was going on",
-                        "which has stopped",
-                        "; a file that was moved holds all that was done and is resumed where it "
-                        "is now, one that was deleted is lost",
-                    )
+                    failure, reason, advice = lost
+                    raise StoreError(self.path, failure, reason, advice)
         except SQLAlchemyError as error:
             advice = (
                 "; everything up to the last finished task is in it: mend the cause, then resume"
@@ -276,7 +271,7 @@ def _engine(name: str, *, uri: bool = False) -> sa.Engine:
 
 
 def _draft(path: Path) -> Path:
-    return path.with_name(path.name + "-new")
+    return path.with_name(f".{path.name}.unfinished")
 
 
 def _put(draft: Path, path: Path) -> None:

@@ -142,7 +142,7 @@ def resume(
     store = Store.open(output, writing=True)
     try:
         old = store.settings
-        if policy is not KEEP and policy_options is KEEP:
+        if policy not in (KEEP, old.policy) and policy_options is KEEP:
             policy_options = {}  # those of another policy mean nothing
         settings = replace(
             old,

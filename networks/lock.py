@@ -15,6 +15,9 @@ from typing import BinaryIO, cast
 from afir.errors import InputError
 from networks.mounts import is_shared
 
+_RETRIES = (0.0, 0.2, 1.0)
+"""Seconds to wait before each look at a file that cannot be seen."""
+
 _LOOKS = 0.1
 """Seconds: far longer than `writer` takes."""
 
@@ -93,7 +96,7 @@ class Lock:
         claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             claim.bind(address)
-            claim.listen(1)
+            claim.listen(1000)  # nobody accepts; each refused writer stays in the queue
         except OSError as error:
             claim.close()
             if error.errno == errno.EADDRINUSE:
@@ -111,16 +114,24 @@ class Lock:
         shared = is_shared(self._run)
         self._identity = None if shared else (status.st_dev, status.st_ino)
 
-    def lost(self) -> str | None:
-        """What has become of the claimed file, in words; None when it is where it was."""
-        try:
-            status = self._run.stat()
-        except OSError as error:
-            gone = isinstance(error, FileNotFoundError | NotADirectoryError)
-            return "was moved or deleted" if gone else f"cannot be seen ({error.strerror})"
-        if self._identity not in (None, (status.st_dev, status.st_ino)):
-            return "was replaced by another file"
-        return None
+    def lost(self) -> tuple[str, str, str] | None:
+        """What has become of the claimed file: what, why and what to do; None if nothing has."""
+        moved = (
+            "; if it was moved, resume it where it is now: it holds everything up to the last round"
+        )
+        for wait in _RETRIES:
+            time.sleep(wait)
+            try:
+                status = self._run.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return "was moved or deleted during the run", "the run has ended", moved
+            except OSError as error:
+                reason = error.strerror or str(error)
+                continue  # file systems over a network have hiccups
+            if self._identity not in (None, (status.st_dev, status.st_ino)):
+                return "was replaced by another file during the run", "the run has ended", moved
+            return None
+        return "cannot be accessed", reason, "; restore the access, then resume the run"
 
     def release(self) -> None:
         """Let others have it."""

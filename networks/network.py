@@ -180,7 +180,6 @@ class ReactionNetwork:
         if known is not None:
             return known, False
         path = confirmation.irc_positions
-        self._take_in()
         labels = [self._label(end, x) for end, x in zip(ends, (path[0], path[-1]), strict=True)]
         proof: Proof = {
             **proof_of(confirmation),

@@ -279,9 +279,10 @@ class Reader:
         """The frames of finished rounds, or of one of them, task by task, in order."""
         columns = schema.FRAMES.c
         with self._database.reading():
-            owners = dict(self._records(schema.ROUNDS, rows.owners_of))
-            conditions = () if round is None else (columns.round == round,)
-            for row in self._rows(schema.FRAMES, *conditions):
+            one = round is not None
+            chosen = (schema.ROUNDS.c.number == round,) if one else ()
+            owners = dict(self._records(schema.ROUNDS, rows.owners_of, *chosen))
+            for row in self._rows(schema.FRAMES, *((columns.round == round,) if one else ())):
                 key = Key(row.phase, row.position)
                 trial = owners.get(row.round, {}).get(key)
                 if trial is not None:
@@ -349,7 +350,6 @@ class Reader:
             ArithmeticError,
             AttributeError,
             LookupError,
-            MemoryError,
             RecursionError,
             TypeError,
             ValueError,

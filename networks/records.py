@@ -364,7 +364,7 @@ class Examined:
     Attributes
     ----------
     surface
-        Its name.
+        Its name and options, for people.
     deviation, ratio, drift
         As in `afir.stationary.Consistency`.
     doubt

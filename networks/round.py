@@ -29,7 +29,7 @@ from networks.note import Note
 from networks.records import DC, EQ, TS, Absorbed, Dismissed, Key, Plan, Trial
 from networks.stage import Question
 from networks.tasks import Characterise, Confirm, Label, Labelled, Push, TaskResult
-from networks.unchanged import PROBE, again, check_again, check_works, probe
+from networks.unchanged import AGAIN, PROBE, again, changed, check_again, check_works, probe
 
 _MORE = 0.7  # eV: surfaces differ more in energies of fragments than in others
 
@@ -73,6 +73,7 @@ class Round:
         self._network = network
         self._dismissals = dismissals
         self._answers: dict[Key, TaskResult] = {}
+        self._probed = False
         # New in this round, in the order of the trials; a trial owns what it met first.
         self._candidates: list[Candidate] = []
         self._minima: list[Minimum] = []
@@ -96,8 +97,10 @@ class Round:
     def take(self, key: Key, result: TaskResult) -> list[Question]:
         """Proofs of candidates, refinements of minima, comparisons of those; see `Stage.take`."""
         self._answers[key] = result
-        if key.phase == "push" and self._none_began():
-            # The surface is dead, or these structures are too much for it: try one it could do.
+        # The surface is dead, or these structures are too much for it: try one it could do.
+        dead = key.phase == "push" and self._none_began()
+        if (dead or (key == AGAIN and changed(result, self._network))) and not self._probed:
+            self._probed = True
             return [probe(self._network)]
         return [*self._scan_candidates(), *self._scan_minima(), *self._scan_refined()]
 

@@ -40,7 +40,10 @@ def rows_of(absorbed: Absorbed, dismissed: int) -> list[tuple[sa.Table, list[Row
             [_dismissed_row(*item) for item in enumerate(absorbed.dismissed, dismissed)],
         ),
         (schema.ROUNDS, [_round_row(absorbed)]),
-        (schema.EXAMINED, [asdict(record) for record in absorbed.examined]),
+        (
+            schema.EXAMINED,
+            [{"number": k, **asdict(record)} for k, record in enumerate(absorbed.examined)],
+        ),
     ]
 
 

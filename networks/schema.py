@@ -166,7 +166,9 @@ MODELS = sa.Table(
 EXAMINED = sa.Table(
     "examined",
     METADATA,
-    sa.Column("surface", sa.Text, primary_key=True),
+    # 0 is the surface that is searched, 1 the reference.
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("surface", sa.Text, nullable=False),
     sa.Column("deviation", sa.Float, nullable=False),
     sa.Column("ratio", sa.Float, nullable=False),
     sa.Column("drift", sa.Float, nullable=False),

@@ -54,6 +54,8 @@ def _stored(kind: type, value: Any) -> Any:
     """A value as SQLite will give it back."""
     if value is None:
         return None
+    if kind is str:  # what programs say may be no UTF-8
+        return str(value).encode(errors="backslashreplace").decode()
     # SQLite knows no negative zero.
     return float(value) + 0.0 if kind is float else kind(value)
 

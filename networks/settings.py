@@ -239,6 +239,11 @@ class Settings:
             return self.reference, self.reference_options
         return self.searched
 
+    @property
+    def surfaces(self) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+        """Name and options of the searched surface, then of the reference if there is one."""
+        return (self.searched, self.reported) if self.reference else (self.searched,)
+
     def counted(self, gradients: Mapping[str, int]) -> int:
         """How many of the gradients by stage count: those of the reference, where there is one."""
         return reference_gradients(gradients) if self.reference else sum(gradients.values())

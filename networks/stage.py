@@ -60,7 +60,7 @@ class Start:
     wanted
         (n, 3) in Å, or None.
     surfaces
-        The name of the surface that is searched, and of the reference if there is one.
+        The surface that is searched, and the reference if there is one: names and options.
     seed
         What random numbers are made from.
     """

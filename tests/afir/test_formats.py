@@ -104,6 +104,9 @@ def test_no_command_writes_into_a_database(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if command == "train":
+        pytest.importorskip("torch", reason="torch is not installed")
+        pytest.importorskip("schnetpack", reason="schnetpack is not installed")
     monkeypatch.chdir(tmp_path)
     connect("mine.db").write(ase_molecule("H2O"))
     _file(tmp_path, "in.xyz", f"3\n\n{WATER}")

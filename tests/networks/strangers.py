@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -86,13 +87,16 @@ class Wrong:
 
     ``half`` of the gradient; ``missing``, that of the first atom; ``flat``, neither energy nor
     gradient; ``state``, the energies of another state; ``drift``, an energy that rises with every
-    geometry by `size`; ``rough``, gradients a few per cent off; ``right``.
+    geometry by `size`; ``solutions``, an energy `size` higher in the first geometries of a search,
+    as of an SCF that finds the lower solution from another one only; ``rough``, gradients a few
+    per cent off; ``right``.
     """
 
     right: Surface
     how: str
     size: float
     asked: list[int] = field(default_factory=list)
+    known: WeakSet[object] = field(default_factory=WeakSet)
 
     @property
     def molecule(self) -> Molecule:
@@ -116,6 +120,10 @@ class Wrong:
             energies += 3.0 - 2.0 * apart
         elif self.how == "drift":
             energies += self.size * (sum(self.asked) + np.arange(len(positions)))
+        elif self.how == "solutions":
+            known = [owner in self.known for owner in owners or [None] * len(positions)]
+            energies += np.where(known, 0.0, self.size)
+            self.known.update(filter(None, owners or ()))
         self.asked.append(len(positions))
         return replace(said, energies=energies, gradients=gradients)
 

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -20,13 +21,15 @@ from toyworld import MOLECULE, SETTINGS, ToyBench, structure
 
 from afir.cli import main
 from afir.errors import InputError
+from afir.stationary import Outcome
 from networks import Store, open_run, resume
 from networks.database import Database, StoreError
 from networks.events import Event, RoundDone, TaskDone
 from networks.executor import SerialExecutor
 from networks.mounts import is_shared
-from networks.records import Item, Plan
+from networks.records import Item, Key, Plan
 from networks.report import load_run
+from networks.tasks import TaskResult
 
 
 def _resumed(path: Path) -> dict[str, Any]:
@@ -88,7 +91,7 @@ def _killed_at_line(number: int, work: Callable[[], object]) -> bool:
 def test_killed_anywhere_while_it_is_made_a_run_is_there_or_not(tmp_path: Path) -> None:
     path, there, linked, line = tmp_path / "run", 0, 0, 0
     while True:
-        line += 3
+        line += 2
         for file in tmp_path.iterdir():
             file.unlink()
 
@@ -97,7 +100,7 @@ def test_killed_anywhere_while_it_is_made_a_run_is_there_or_not(tmp_path: Path) 
 
         if not _killed_at_line(line, make):
             break
-        linked += (tmp_path / "run-new").exists() and path.exists()
+        linked += (tmp_path / ".run.unfinished").exists() and path.exists()
         if path.exists():
             there += 1
             assert load_run(path).molecule == MOLECULE
@@ -107,7 +110,7 @@ def test_killed_anywhere_while_it_is_made_a_run_is_there_or_not(tmp_path: Path) 
         # Nothing of the one that was killed is left, and nothing hinders.
         assert [file.name for file in tmp_path.iterdir()] == ["run"]
     assert linked  # when it had both names
-    assert 5 < there < line / 3 - 5
+    assert 5 < there < line / 2 - 5
 
 
 def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +142,24 @@ def test_what_another_run_left_is_not_mixed_in(tmp_path: Path, whole: Path) -> N
 # -- alone -----------------------------------------------------------------------------------
 
 
-def test_after_every_round_the_file_alone_is_thetoy_run(tmp_path: Path) -> None:
+def test_files_of_others_beside_a_run_stay(tmp_path: Path) -> None:
+    run, copy = tmp_path / "run", tmp_path / "run-new"
+    copy.write_text("notes")
+    Store.create(run, MOLECULE, structure(0), SETTINGS).close()
+    Store.open(run, writing=True).close()
+    assert copy.read_text() == "notes"
+
+
+def test_a_text_that_is_no_utf_8_is_kept_as_escapes(tmp_path: Path) -> None:
+    result = TaskResult(None, Outcome.SURFACE_FAILED, "said \udcff", Counter(), 0.0)
+    with Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS) as store:
+        store.add_result(0, Key("characterise", 0), result, 1.0)
+    with Store.open(tmp_path / "run") as store:
+        (kept,) = store.results(0).values()
+    assert kept.error == r"said \udcff"
+
+
+def test_after_every_round_the_file_alone_is_the_run(tmp_path: Path) -> None:
     path, copy = tmp_path / "run", tmp_path / "copy"
     events = toy_run(path)
     shutil.copy(path, copy)  # before anything is done
@@ -212,7 +232,7 @@ def test_a_file_that_is_lost_while_the_run_goes_on_stops_it(
     if fate == "replaced":
         shutil.copy(whole, path)
     what = "was replaced by another file" if fate == "replaced" else "was moved or deleted"
-    with pytest.raises(StoreError, match=f"run file .*run {what} while the run was going on"):
+    with pytest.raises(StoreError, match=f"run file .*run {what} during the run"):
         next(events)
     if fate == "replaced":
         assert snapshot(path) == snapshot(whole)

@@ -94,6 +94,16 @@ def test_a_run_goes_on_with_another_policy_as_if_it_had_begun_with_it(tmp_path: 
     assert snapshot(tmp_path / "two") == snapshot(tmp_path / "one")
 
 
+def test_a_policy_that_is_named_again_keeps_its_options(tmp_path: Path) -> None:
+    hot = replace(SETTINGS, policy="stochastic", policy_options={"temperature": 3000}, max_trials=2)
+    executor = SerialExecutor(ToyBench())
+    list(explore(MOLECULE, structure(0), hot, tmp_path / "run", executor=executor))
+    for policy, options in (("stochastic", {"temperature": 3000}), ("productive", {})):
+        list(resume(tmp_path / "run", policy=policy, executor=executor))
+        with open_run(tmp_path / "run") as store:
+            assert (store.settings.policy, store.settings.policy_options) == (policy, options)
+
+
 def test_a_policy_that_cannot_be_built_is_named() -> None:
     with pytest.raises(
         InputError, match=r"^the policy 'strange' cannot be loaded: RuntimeError: no licence$"

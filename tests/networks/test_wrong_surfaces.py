@@ -45,7 +45,9 @@ def settings(how: str, size: float = 2e-3, **changes: object) -> Settings:
 
 @pytest.mark.parametrize("how", PROBLEMS)
 def test_a_run_does_not_begin_on_a_wrong_surface(how: str, tmp_path: Path) -> None:
-    words = f"^the surface wrong must give one energy .*, but {PROBLEMS[how]}; mend it"
+    words = (
+        rf"^the surface wrong \(how={how}.*\) must give one energy .*, but {PROBLEMS[how]}; mend it"
+    )
     with pytest.raises(InputError, match=words):
         list(explore(HCN, HCN_START, settings(how), tmp_path / "run"))
     assert not (tmp_path / "run").exists()  # its name is wanted for the next attempt
@@ -54,7 +56,7 @@ def test_a_run_does_not_begin_on_a_wrong_surface(how: str, tmp_path: Path) -> No
 def test_the_command_says_so_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explore", "hnc.xyz", "--surface", "wrong", "--surface-option", "how=half"]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("Error: the surface wrong must give one energy for one geometry")
+    assert last.startswith("Error: the surface wrong (how=")
     assert not Path("hnc.db").exists()
 
 
@@ -71,9 +73,9 @@ def test_a_rough_surface_is_used_and_the_doubt_stays_in_the_run(
     path = tmp_path / "run"
     events = list(explore(HCN, HCN_START, settings("rough"), path))
     told = [event for event in events if isinstance(event, Doubted)]
-    assert [event.surface for event in told] == ["wrong"]
+    assert [event.surface for event in told] == ["wrong (how=rough, size=0.002)"]
     (doubt,) = show_object(load_run(path))["doubts"]
-    assert doubt == f"the surface wrong: {told[0].doubt}"
+    assert doubt == f"the surface wrong (how=rough, size=0.002): {told[0].doubt}"
     assert main(["show", str(path)]) == 0
     assert f"Warning: {doubt}." in " ".join(capsys.readouterr().out.split())
 
@@ -85,7 +87,7 @@ def test_a_right_surface_costs_eight_gradients_and_leaves_no_doubt(tmp_path: Pat
         runs[name] = snapshot(tmp_path / name)
         with open_run(tmp_path / name) as store:
             (examined,) = store.examined()
-        assert (examined.surface, examined.doubt) == ("wrong", "")
+        assert (examined.surface, examined.doubt) == ("wrong (how=right, size=0.002)", "")
         assert examined.ratio == pytest.approx(1.0, abs=0.02)
     assert runs["one"] == runs["two"]
     assert runs["one"]["gradients"]["consistency"] == 8
@@ -105,6 +107,26 @@ def test_an_energy_that_drifts_slowly_ends_the_run(tmp_path: Path) -> None:
     trusted = [Named(slow.surface, slow.surface_options)]
     with pytest.raises(AfirError, match=r"the energy of EQ0 is .* kJ/mol off"):
         list(resume(tmp_path / "run", trusted=trusted))
+
+
+def test_a_surface_with_two_solutions_is_no_other_surface(tmp_path: Path) -> None:
+    two = settings("solutions", 0.01)
+    assert list(explore(HCN, HCN_START, two, tmp_path / "run"))
+    with open_run(tmp_path / "run") as store:
+        gradients, trials = store.summary().gradients, len(list(store.trials()))
+    assert gradients["again"] == 2
+    trusted = [Named(two.surface, two.surface_options)]
+    list(resume(tmp_path / "run", max_trials=trials + 2, trusted=trusted))
+    with open_run(tmp_path / "run") as store:
+        assert len(list(store.trials())) == trials + 2
+
+
+def test_a_reference_may_be_the_same_method_with_other_options(tmp_path: Path) -> None:
+    water = {"solvent": "water"}
+    both = Settings(reference="gfn2", reference_options=water, max_trials=0)
+    list(explore(HCN, HCN_START, both, tmp_path / "run"))
+    with open_run(tmp_path / "run") as store:
+        assert [e.surface for e in store.examined()] == ["gfn2", "gfn2 (solvent=water)"]
 
 
 @pytest.mark.parametrize("how", ["half", "missing", "flat", "drift"])
