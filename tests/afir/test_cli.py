@@ -252,7 +252,7 @@ def test_every_peak_can_be_written(folder: Path, capsys: pytest.CaptureFixture[s
     np.testing.assert_array_equal(ase.io.read("one.xyz").positions, places[other])
     capsys.readouterr()
     assert main([*command, "--peak", "none.xyz", "--which", "99"]) == 0
-    assert "Not written: none.xyz; the path has" in capsys.readouterr().err
+    assert "no peak 99" in capsys.readouterr().err
     assert not Path("none.xyz").exists()
 
 
@@ -350,8 +350,8 @@ WRONG = [
     (["relax", "in.xyz", "-o", "precious.xyz"], "precious.xyz exists already"),
     (["relax", "in.xyz", "-o", "no/such/folder.xyz"], "does not exist"),
     (["relax", "in.xyz", "-o", "."], "must be a file"),
-    (["relax", "in.xyz", "-o", "a.pdb"], "--output is extended xyz and must end in .xyz"),
-    (["push", "in.xyz", "--push", "0|1", "--peak", "a.mol"], "--peak is extended xyz"),
+    (["relax", "in.xyz", "-o", "a.pdb"], "--output must end in .xyz or .extxyz"),
+    (["push", "in.xyz", "--push", "0|1", "--peak", "a.mol"], "--peak must end in .xyz"),
     (["relax"], "missing argument"),
     (["push", "in.xyz"], "--push or --pull"),
     (["push", "in.xyz", "--push", "0-1"], '--push must look like "0,1|4", got'),
@@ -369,7 +369,7 @@ WRONG = [
         "the number of a peak",
     ),
     (["ts", "overlap.xyz"], "overlap"),
-    (["irc", "in.xyz"], "is no stationary point"),
+    (["irc", "in.xyz"], "is not a stationary point"),
     (["surfaces", "gfn9"], "`surface` must be one of"),
     (["no-such-command"], "no such command"),
 ]

@@ -324,7 +324,7 @@ def test_a_question_about_separated_atoms_may_be_asked(
         read_structure(_file(tmp_path, "hg.xyz", "3\n\nHg 0 0 0\nHg 0 0 3.7\nHg 0 3.7 0\n"))
         assert caplog.text == ""
         read_structure(_methane(tmp_path, 4.0 * METHANE))
-    assert "no two atoms are near enough to be bonded; check that the coordinates" in caplog.text
+    assert "no two atoms are close enough to be bonded; check that the coordinates" in caplog.text
 
 
 def test_atoms_very_far_away_are_refused(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_molecule_that_was_not_learned_is_doubted(
     assert "trained on C4H6 only, its error for CH4 is unknown" in capsys.readouterr().err
     reference = ["--reference", f"learned:{model}", "--max-trials", "0"]
     main(["explore", path, "-o", str(tmp_path / "o.db"), *reference])
-    assert "learned from C4H6 only" in capsys.readouterr().err
+    assert "trained on C4H6 only" in capsys.readouterr().err
 
 
 def test_the_spread_is_that_of_the_networks() -> None:
