@@ -207,7 +207,9 @@ def test_elements_of_a_pdb_file_without_their_column(
 
 def test_alternative_places_of_atoms_are_refused(tmp_path: Path) -> None:
     one, other = (_pdb((" O  ", "HOH", z), place=p) for z, p in ((0.0, "A"), (0.6, "B")))
-    with pytest.raises(InputError, match=r"column 17 names alternative locations of atoms \(A, B\)"):
+    with pytest.raises(
+        InputError, match=r"column 17 names alternative locations of atoms \(A, B\)"
+    ):
         read_structure(_file(tmp_path, "in.pdb", one + other))
 
 
