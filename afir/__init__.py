@@ -1,5 +1,5 @@
 """One potential energy surface, one structure at a time: surfaces, forces and searches.
 
-`afir.molecule` says what stays fixed while atoms move, `afir.surface` gives energies,
-`afir.searches` asks for them, and `afir.driver` brings the two together.
+`afir.molecule` holds elements, charge and multiplicity, `afir.surface` gives energies,
+`afir.searches` requests them, and `afir.driver` connects the two.
 """

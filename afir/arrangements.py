@@ -1,6 +1,6 @@
-"""Geometries drawn at random: atoms arranged anew, a hydrogen moved, structures displaced.
+"""Random geometries: atoms rearranged, a hydrogen moved, structures displaced.
 
-Where no push and no mode leads, chance does, as long as the molecule is small.
+For small molecules they lead to structures that no push and no mode reaches.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from afir.bonds import distances
 from afir.molecule import Molecule, Positions
 
-# Of the sum of the radii: how near an atom of an arrangement comes to any other, and how far it is
-# from one at most.
+# In units of the sum of the radii: the least distance of an atom of an arrangement from all
+# others, and the largest from one of them.
 _CLOSEST, _FARTHEST = 0.75, 1.5
 _DRAWS = 200
 
@@ -22,11 +22,11 @@ _DRAWS = 200
 _LOOSE, _GONE = 1.0, 2.2
 
 CLASH = 0.55
-"""Of the sum of the radii: how near two atoms of a displaced structure may come."""
+"""In units of the sum of the radii: the least distance of two atoms of a displaced structure."""
 
 
 def arrangement(molecule: Molecule, rng: np.random.Generator) -> Positions:
-    """All atoms at random places, one after the other beside one that has its place already.
+    """All atoms at random places, each beside an atom that is already placed.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def arrangement(molecule: Molecule, rng: np.random.Generator) -> Positions:
 
 
 def shaken(molecule: Molecule, x: Positions, size: float, rng: np.random.Generator) -> Positions:
-    """A structure displaced by `size` Å (root mean square of an atom), without clashes if it can.
+    """A structure displaced by `size` Å (root mean square of an atom), if possible without clashes.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def shaken(molecule: Molecule, x: Positions, size: float, rng: np.random.Generat
 
 
 def hydrogen_moved(molecule: Molecule, x: Positions, rng: np.random.Generator) -> Positions:
-    """A structure with one hydrogen somewhere else; with another atom where there is none.
+    """A structure with one hydrogen moved, or another atom if there is no hydrogen.
 
     Returns
     -------
@@ -81,9 +81,9 @@ def _beside(
     bounds: tuple[float, float],
     rng: np.random.Generator,
 ) -> Positions:
-    """A random place (3,) beside one of some atoms (k, 3) and too close to none, if there is one.
+    """A random place (3,) beside one of some atoms (k, 3), if possible too close to none.
 
-    How far it is from that one, and how near it may come to any, is told in units of `reach` (k,).
+    Its largest distance from that atom and its least from all are in units of `reach` (k,).
     """
     for _ in range(_DRAWS):
         atom = rng.integers(len(x))

@@ -1,10 +1,9 @@
 """Distances between atoms, and which of them are bonds.
 
-A distance is judged in units of the usual length of a single bond between the two elements
-(`relative_distances`). All limits on it stand here, side by side, and what is said of them was
-counted in `tests/data` on GFN2-xTB: among 647 bonds and 3155 other pairs of atoms of equilibrium
-structures, and among the 104 pairs whose bonds the 36 reference reactions make or break, in their
-transition states.
+Distances are in units of the usual length of a single bond between the two elements
+(`relative_distances`). All limits are here, side by side. Their statistics are from `tests/data` on
+GFN2-xTB: 647 bonds and 3155 other pairs of atoms of equilibrium structures, and the 104 pairs
+whose bonds the 36 reference reactions make or break, in their transition states.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from afir.molecule import Molecule, Positions
 
 OVERLAP_FACTOR = 0.3
-"""Atoms nearer than this were put there by mistake: no bond is a third of its usual length."""
+"""Atoms nearer than this overlap, which is an error: no bond has a third of its usual length."""
 
 STRETCHED_FACTOR = 1.1
 """Bonds longer than this react: 5 of the 647 bonds are longer, and 82 % of the pairs in transition
@@ -28,8 +27,8 @@ CLEAR_FACTOR = 1.25
 or broken, and pairs that are pulled and never pushed."""
 
 BOND_FACTOR = 1.3
-"""Atoms nearer than this are bonded: in fragments, names, the network and for people. It lies in
-the gap between the longest bond, 1.25, and the nearest other pair, 1.39."""
+"""Atoms nearer than this are bonded: in fragments, names, the network and reports. It lies in the
+gap between the longest bond, 1.25, and the nearest other pair, 1.39."""
 
 BREAKING_FACTOR = 1.5
 """Up to this a reacting bond has a force of its own: three quarters of the pairs in transition
@@ -104,7 +103,7 @@ def _reach(molecule: Molecule, factor: float) -> NDArray[np.float64]:
 
 
 def bonds_changed(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> int:
-    """How many bonds one adjacency matrix (n, n) has that the other has not."""
+    """The number of bonds that one adjacency matrix (n, n) has and the other has not."""
     return int(np.triu(first ^ second).sum())
 
 
@@ -137,7 +136,7 @@ def clear_changes(molecule: Molecule, first: Positions, second: Positions) -> tu
 
 
 def bond_changes(molecule: Molecule, first: Positions, second: Positions) -> tuple[str, ...]:
-    """The bonds that were made or broken between two geometries, for people.
+    """The bonds that were made or broken between two geometries, as text.
 
     Parameters
     ----------
@@ -169,7 +168,7 @@ def components(
 
 @lru_cache(maxsize=8)
 def _components(molecule: Molecule, place: bytes, factor: float) -> tuple[tuple[int, ...], ...]:
-    """`components` of positions as bytes: every step asks twice for those of its place."""
+    """`components` of positions as bytes, cached: every step needs them twice."""
     adjacency = bonds(molecule, np.frombuffer(place).reshape(-1, 3), factor)
     # Sets of atoms as the bits of integers.
     packed = np.packbits(adjacency, axis=1, bitorder="little")
@@ -231,7 +230,7 @@ def dissociated(molecule: Molecule, positions: Positions, limit: float) -> bool:
 
 @lru_cache(maxsize=8)
 def _room(molecule: Molecule, limit: float) -> NDArray[np.float64]:
-    """(n, n) how many times `limit` atoms may be apart."""
+    """(n, n) distances of atoms that count as far apart, in units of `limit`."""
     room = np.maximum(_ROOM_FACTOR * bond_lengths(molecule) / limit, 1.0)
     room.setflags(write=False)
     return room

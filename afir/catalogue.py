@@ -1,7 +1,7 @@
-"""What surfaces there are: names, options and whether they can be used here.
+"""The registered surfaces: names, options and whether they can be used here.
 
-Everything is read from the factories themselves: options from the signature, their meaning
-from the ``Parameters`` section of the docstring, so that the list can never be out of date.
+All is read from the factories: options from the signature, their meaning from the ``Parameters``
+section of the docstring, so that the list is never out of date.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class SurfaceEntry:
         For each option ``name``, ``default`` (as on the command line, ``required`` if there is
         none) and ``help``.
     argument
-        What follows the name behind a colon; empty if nothing does.
+        The argument behind the colon of the name; empty if it takes none.
     missing
-        Empty if the surface can be used, else one sentence that says what is missing.
+        Empty if the surface can be used, else one sentence that names what is missing.
     """
 
     name: str
@@ -51,16 +51,16 @@ class SurfaceEntry:
 
 
 def surface_catalogue() -> list[SurfaceEntry]:
-    """All registered surfaces, sorted by name; one that is broken is listed with its reason."""
+    """All registered surfaces, sorted by name; a broken one is listed with the reason."""
     points = entry_points(group=ENTRY_POINT_GROUP)
     return [_entry(point) for point in sorted(points, key=lambda point: point.name)]
 
 
 def _entry(point: EntryPoint) -> SurfaceEntry:
-    """Load one factory and read what it says about itself."""
+    """The entry of one factory, from its signature and docstring."""
     try:
         factory = point.load()
-    except Exception as error:  # someone else's package: the list must still be shown
+    except Exception as error:  # another package: the list must still be shown
         reason = " ".join(str(error).split()) or type(error).__name__
         return SurfaceEntry(point.name, "", (), "", f"no: {reason}")
     text = inspect.getdoc(factory) or ""
@@ -74,7 +74,7 @@ def _entry(point: EntryPoint) -> SurfaceEntry:
 def _options(
     factory: Callable[..., Any], meanings: Mapping[str, str]
 ) -> tuple[Mapping[str, str], ...]:
-    """The options of a factory: what it takes besides the molecule and the argument."""
+    """The options of a factory: its parameters except the molecule and the argument."""
     return tuple(
         {
             "name": parameter.name,
@@ -112,12 +112,12 @@ def _documented(text: str) -> dict[str, str]:
 
 
 def _missing(factory: Callable[..., Any]) -> str:
-    """Why a factory cannot work here; empty if it can. Tried on a hydrogen molecule."""
+    """The reason why a factory fails here, tried on a hydrogen molecule; empty if it works."""
     given = {ARGUMENT: ""} if ARGUMENT in options_of(factory, 1) else {}
     try:
         factory(Molecule((1, 1)), **given)
     except MissingPackageError as error:
         return f"no: {error}"
     except (AfirError, TypeError):
-        pass  # it wants options or another molecule, but it is there
+        pass  # it needs options or another molecule, but is installed
     return ""

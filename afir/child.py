@@ -1,4 +1,4 @@
-"""A process that computes for this one: a fresh interpreter in a folder of its own."""
+"""A child process that computes for this one: a fresh interpreter in its own folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from weakref import finalize
 from afir.errors import AfirError
 
 START_SECONDS = 120.0
-"""How long it may take to get ready: packages on a cold disk take their time."""
+"""Seconds for the start: packages on a cold disk load slowly."""
 
 _ONE_THREAD = (
     "OMP_NUM_THREADS",
@@ -29,12 +29,12 @@ _ONE_THREAD = (
     "MKL_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-_LAST_WORDS = 200  # characters quoted of what it printed
+_LAST_WORDS = 200  # characters of its output that are quoted
 _TRIES = 5
 
 
 class Opening(Protocol):
-    """What a child is given once; it must be picklable."""
+    """The first message to a child; it must be picklable."""
 
     def open(self) -> Callable[[Any], Any]:
         """Prepare, and return the function that answers requests."""
@@ -47,7 +47,7 @@ def _absolute_path() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Place:
-    """Where children are started: as this process is now, whatever becomes of it.
+    """Where children are started: the present state of this process, whatever changes later.
 
     Attributes
     ----------
@@ -64,18 +64,18 @@ class Place:
 class Child:
     """A process that runs `afir.worker`.
 
-    It has one numerical thread, leads a process group of its own, which holds all that it starts,
-    and computes in a new folder below that for temporary files. All three end with this object and
+    It has one numerical thread, leads a process group with all processes that it starts, and
+    computes in a new folder below the one for temporary files. All three end with this object and
     with this process, however it ends. SIGINT and SIGTERM do not end it.
 
     Parameters
     ----------
     opening
-        Sent to it at once.
+        The first message.
     place
-        Where it is started and what it prepares is prepared, before it goes to its folder.
+        Where it is started and prepared, before it changes to its folder.
     quiet
-        Whether what it prints is kept from the terminal.
+        Whether to hide its output from the terminal.
 
     Raises
     ------
@@ -119,7 +119,7 @@ class Child:
         return self._process.pid
 
     def send(self, message: object) -> None:
-        """Send a message; that it has died is noticed by who reads next."""
+        """Send a message; the next `receive` notices if the process has died."""
         with contextlib.suppress(OSError):
             self.connection.send(message)
 
@@ -129,12 +129,12 @@ class Child:
         Raises
         ------
         EOFError, OSError
-            When it is gone.
+            If the process has ended.
         """
         return self.connection.recv()
 
     def last_words(self) -> str:
-        """The end of what it printed, where that is kept from the terminal; at most a line."""
+        """The last line of its hidden output, shortened."""
         try:
             with (self._folder / "output").open("rb") as output:
                 output.seek(max(0, output.seek(0, os.SEEK_END) - 4 * _LAST_WORDS))
@@ -144,9 +144,9 @@ class Child:
         return " ".join(text.split())[-_LAST_WORDS:]
 
     def kill(self) -> int:
-        """End it now, with all that it has started and with its folder; its exit code.
+        """End the process with its children and its folder; returns its exit code.
 
-        That of a process that a signal ended is the number of the signal, negative.
+        For a process that a signal ended it is the negative number of the signal.
         """
         self._give_back()
         return self._process.wait()
@@ -166,7 +166,7 @@ def _give_back(
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     connection.close()
-    for _ in range(_TRIES):  # what it had started may still be dying, and write
+    for _ in range(_TRIES):  # its own children may still be ending, and write
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             return

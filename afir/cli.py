@@ -38,12 +38,12 @@ MISUSE = 2
 """Exit code when the input or the command line is wrong."""
 
 UNREAD = 1
-"""Exit code when whoever reads the output has gone."""
+"""Exit code when the reader of the output has closed it."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
-_LONGEST_END = 500  # characters of an error, from its beginning and its end
+_LONGEST_END = 500  # characters kept of the beginning and the end of an error
 
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -64,7 +64,7 @@ class _Unwritten(Exception):  # noqa: N818  # no OSError: click and rich have th
 
 
 class _Output:
-    """A stream whose failures can be told from those of all other files."""
+    """A stream whose failures are distinguished from those of other files."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -98,8 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 when all is well, 1 when nobody reads the output to its end, 2 for wrong input, 130
-        after Ctrl-C; a command may return others.
+        0 for success, 1 if the output was closed early, 2 for wrong input, 130 after Ctrl-C; a
+        command may return others.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     for argument in arguments:  # it would have to be printed, and kept in files
@@ -148,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _guarded_output() -> Iterator[None]:
-    """Meanwhile stdout raises `_Unwritten` when it fails; at the end it is flushed."""
+    """Make stdout raise `_Unwritten` when it fails; flush it at the end."""
     if sys.stdout is None:  # closed by the caller, as in `afir show RUN >&-`
         yield
         return
@@ -160,7 +160,7 @@ def _guarded_output() -> Iterator[None]:
 
 @contextmanager
 def _told_warnings() -> Iterator[None]:
-    """Meanwhile what libraries warn of is one line on stderr, as warnings of afir are."""
+    """Print warnings of libraries as one line on stderr, like warnings of afir."""
 
     def tell(
         message: Warning | str,
@@ -178,7 +178,7 @@ def _told_warnings() -> Iterator[None]:
 
 
 def _say(sentence: str, what: str = "Error") -> None:
-    """One line on stderr that tells what is wrong, cut where somebody gave a book."""
+    """Print one line on stderr that says what is wrong, shortened if it is very long."""
     line = " ".join(sentence.split())
     if len(line) > 2 * _LONGEST_END:
         line = f"{line[:_LONGEST_END]} … {line[-_LONGEST_END:]}"
@@ -186,22 +186,22 @@ def _say(sentence: str, what: str = "Error") -> None:
 
 
 def _trace() -> None:
-    """Where the exception that is being handled was raised, on stderr."""
+    """Print on stderr where the exception that is being handled was raised."""
     click.echo(printable(traceback.format_exc(), keep="\n"), err=True, nl=False)
 
 
 def _accept_any_text() -> None:
-    """Let a terminal that knows few letters show `?` for the others."""
+    """Let a terminal with a small character set show `?` for other characters."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
 def _leave_at_once() -> None:
-    """Let Ctrl-C end the program wherever no work is done that `interruptible` guards.
+    """Let Ctrl-C end the program outside of work that `interruptible` guards.
 
-    An exception would be lost in the middle of an import, which may take it for a failure of a
-    package that can be done without.
+    During an import an exception may be lost: the import may take it for the failure of an optional
+    package.
     """
 
     def leave(number: int, frame: object) -> None:
@@ -209,22 +209,22 @@ def _leave_at_once() -> None:
         os._exit(INTERRUPTED)
 
     main_thread = threading.current_thread() is threading.main_thread()
-    # Another handler is somebody else's, or Ctrl-C is to be ignored.
+    # Another handler belongs to the caller, or Ctrl-C is ignored.
     if main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, leave)
 
 
 def _drop_output() -> None:
-    """Forget what stdout could not take, so that Python does not try again at its exit.
+    """Discard unwritten output, so that Python does not try again at its exit.
 
-    Only for the program itself: whoever calls `main` from Python goes on to use its stdout.
+    Only for the program itself: a caller of `main` from Python goes on to use its stdout.
     """
     with suppress(OSError), Path(os.devnull).open("w") as nowhere:  # stdout may be no file
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 class _Commands(click.Group):
-    """Commands in which a broken pipe is an error; click takes any for an output nobody reads."""
+    """Commands in which a broken pipe is an error; click takes any for a closed output."""
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command."""
@@ -254,7 +254,7 @@ def build() -> click.Group:
     for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
         try:
             commands: list[click.Command] = point.load()()
-        except Exception as error:  # someone else's package: the other commands must still work
+        except Exception as error:  # another package: the other commands must still work
             reason = str(error) or type(error).__name__
             _say(f"no commands from {point.value}: {reason}", "Warning")
             continue
@@ -267,7 +267,7 @@ def build() -> click.Group:
 
 
 def _naming_flags(callback: Callable[..., Any] | None) -> Callable[..., Any] | None:
-    """A command's function whose errors call an argument by the flag that gave it."""
+    """A command's function whose errors name an argument by its flag."""
     if callback is None:
         return None
 
@@ -292,24 +292,24 @@ def _naming_flags(callback: Callable[..., Any] | None) -> Callable[..., Any] | N
 
 @click.pass_context
 def _start(context: click.Context) -> None:
-    """What ``afir`` alone does: show the help."""
+    """Show the help, for ``afir`` without a command."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
 def _verbose_option() -> click.Option:
-    """The option ``-v``, which counts and never reaches the command itself."""
+    """The option ``-v``, which is counted and never reaches the command itself."""
     return click.Option(
         ["-v", "--verbose"],
         count=True,
         expose_value=False,
         callback=_listen,
-        help="Tell each step that is taken; twice for every gradient or task, and for tracebacks.",
+        help="Log each step; -vv also logs every gradient or task, and tracebacks.",
     )
 
 
 def _listen(context: click.Context, option: click.Parameter, count: int) -> None:
-    """Let the libraries' loggers be heard on stderr."""
+    """Show the libraries' log on stderr."""
     verbosity = context.ensure_object(Verbosity)
     verbosity.level += count
     level = _LEVELS[min(verbosity.level, len(_LEVELS) - 1)]

@@ -32,12 +32,12 @@ if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.searches.path import Peak
 
 _ALL = 0  # instead of the number of a peak
-_AT = 0.001  # Å: a peak so near to a point of the path is that point
+_AT = 0.001  # Å: a peak this close to a point of the path is that point
 
 
 @click.command(
     epilog='Example: afir push h2co.xyz --push "1|2" --gamma 1000 --peak peak.xyz',
-    short_help="Follow one path of the artificial force.",
+    short_help="Push fragments together or apart and report the path (AFIR).",
 )
 @structure_options
 @click.option(
@@ -59,26 +59,26 @@ _AT = 0.001  # Å: a peak so near to a point of the path is that point
     type=float,
     default=1000.0,
     show_default=True,
-    help="The hardest push, γ in kJ/mol: about 2.5 times the barrier to be crossed.",
+    help="Collision energy parameter γ (maximum) in kJ/mol: about 2.5 times the barrier to cross.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="For the small displacement that breaks the symmetry.",
+    help="Random seed, for the small displacement that breaks the symmetry.",
 )
 @click.option(
     "--peak",
     type=click.Path(path_type=Path),
-    help="Also write a peak of the path here, a guess for `afir ts`: the highest, or that of "
+    help="Write a peak of the path, a guess for `afir ts`, to this file: the highest, or that of "
     "--which.",
 )
 @click.option(
     "--which",
     metavar="N|all",
-    help="The peak to write, as they are numbered in the table; all: each into a file of its own, "
-    "with its number in the name.",
+    help="Peak to write, by its number in the table; all: each to its own file, with its number in "
+    "the name.",
 )
 @output_options("the path", "-path")
 def push(
@@ -97,12 +97,12 @@ def push(
     output: Path | None,
     force: bool,
 ) -> int:
-    """Drive the structure IN with an artificial force and report the energy along the path.
+    """Push the structure IN with an artificial force and report the energy along the path.
 
-    The force grows up to --gamma until bonds change; then it is taken away and the end is
-    relaxed and, if bonds have changed, so is the path. All energies are those of the surface,
-    without the force, relative to the structure IN as it is in its file. The path begins beside
-    it, since IN is displaced at random by about 0.02 Å to break its symmetry.
+    The force grows up to --gamma until bonds change. Then the end is optimised without the force
+    and, if bonds have changed, the path is relaxed. Energies are those of the surface, without the
+    force, relative to the structure in the file IN. The path starts from IN displaced at random by
+    about 0.02 Å, to break its symmetry.
     """
     import numpy as np
 
@@ -131,7 +131,7 @@ def push(
     if len(set(sides)) < len(sides):
         raise InputError("--push and --pull must name each pair of fragments once")
     if not terms:
-        raise InputError('nothing to do without --push or --pull; give e.g. --push "0,1|4"')
+        raise InputError('--push or --pull must be given, e.g. --push "0,1|4"')
     settings = StepSettings(gamma=gamma)
     job = job_for(source, surface, surface_options, charge, multiplicity)
     ArtificialForce(job.molecule, terms, gamma)  # refuses atoms that do not exist
@@ -182,7 +182,7 @@ def push(
         labels=[{"kind": kind} for kind in kinds],
         overwrite=force,
     )
-    # Peaks of the path as it was pushed are interpolated: once it is relaxed they mean little.
+    # Peaks of the unrelaxed path are interpolated: after the relaxation they mean little.
     listed = relaxed or tops
     files = _files(listed, peak, chosen)
     for index, file in files.items():
@@ -205,12 +205,12 @@ def push(
         ]
         if relaxed and tops:
             high = max(kj_mol(top.energy, zero) for top in tops)
-            peak_rows.append(("", f"as it was pushed: {len(tops)}, up to", f"{high:.1f}", ""))
+            peak_rows.append(("", f"before relaxation: {len(tops)}, up to", f"{high:.1f}", ""))
         if peak_rows:
-            print_table(results(), "Its peaks", ["peak", "<", "kJ/mol", "<"], peak_rows)
+            print_table(results(), "Peaks of the path", ["peak", "<", "kJ/mol", "<"], peak_rows)
     changes = bond_changes(job.molecule, job.positions, end.positions)
     back = displacement(job.positions, end.positions) <= SAME_PLACE
-    unchanged = "it is the start again" if back else "no bond is made or broken"
+    unchanged = "none, back at the start" if back else "none"
     bonds_say = "bonds changed" if path.rebonded else "no bonds changed"
     heights, relaxed_heights = (
         [kj_mol(top.energy, zero) for top in found] for found in (tops, relaxed)
@@ -218,11 +218,11 @@ def push(
     summary: list[tuple[str, object]] = [
         ("force terms", " ".join(map(str, terms))),
         ("γ reached / kJ/mol", f"{path.gamma:.0f}"),
-        ("how the push ended", f"{path.end.ending}, {bonds_say}"),
-        ("end, relaxed without force", named(job.molecule, end.positions)),
-        ("its energy / kJ/mol", f"{relative[-1]:.1f}"),
-        ("how the relaxation ended", end.ending),
-        ("from the start to that end", changes or unchanged),
+        ("push", f"{path.end.ending}, {bonds_say}"),
+        ("end, optimised without force", named(job.molecule, end.positions)),
+        ("energy of the end / kJ/mol", f"{relative[-1]:.1f}"),
+        ("optimisation of the end", end.ending),
+        ("bond changes from the start", changes or unchanged),
     ]
     facts = facts_of(
         job,
@@ -261,18 +261,18 @@ def _chosen(which: str | None, peak: Path | None) -> int | None:
 
 
 def _files(listed: Sequence[Peak], peak: Path | None, chosen: int | None) -> dict[int, Path]:
-    """Which of the peaks are written where; says so where there is none."""
+    """The files of the peaks to write, by index; a remark if there is no such peak."""
     if peak is None:
         return {}
     if not listed:
-        remark(f"The path has no peak, so {peak} is not written.")
+        remark(f"Not written: {peak}; the path has no peak.")
         return {}
     if chosen is None:
         return {max(range(len(listed)), key=lambda index: listed[index].energy): peak}
     if chosen == _ALL:
         return {index: _numbered(peak, index + 1) for index in range(len(listed))}
     if chosen > len(listed):
-        remark(f"The path has {len(listed)} peaks and no peak {chosen}: {peak} is not written.")
+        remark(f"Not written: {peak}; the path has {len(listed)} peaks, no peak {chosen}.")
         return {}
     return {chosen - 1: peak}
 
@@ -283,12 +283,12 @@ def _numbered(peak: Path, number: int) -> Path:
 
 
 def _told(file: Path | None) -> str:
-    """Where a peak was written."""
+    """The file of a peak, for the table."""
     return "" if file is None else f"in {file}"
 
 
 def _place(points: Sequence[PathPoint], x: Positions) -> str:
-    """Where a peak lies among the points of the path that it was interpolated from."""
+    """The position of a peak on the path: at a point or between two."""
     import numpy as np
 
     path = np.array([point.positions for point in points])
@@ -302,13 +302,13 @@ def _place(points: Sequence[PathPoint], x: Positions) -> str:
 
 
 def _bar(value: float, values: Sequence[float], width: int = 40) -> str:
-    """A bar whose length shows where a value lies among others."""
+    """A bar whose length shows a value relative to the range of all."""
     low, high = min(values), max(values)
     return "█" * round(width * (value - low) / ((high - low) or 1.0))
 
 
 def _term(flag: str, text: str, direction: int) -> ForceTerm:
-    """The term that a flag asks for."""
+    """The force term of a flag."""
     from afir.force import ForceTerm
 
     try:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.stationary import Confirmation
 
 FAILED = 1
-"""Exit code of a search that ran well and did not find what was asked for."""
+"""Exit code of a search that ran without error but found nothing."""
 
 
 def commands() -> list[click.Command]:
@@ -43,14 +43,14 @@ def commands() -> list[click.Command]:
 
 @click.command(
     epilog="Example: afir relax h2co.xyz -o minimum.xyz --frequencies",
-    short_help="Relax a structure to a minimum.",
+    short_help="Optimise a structure to a minimum.",
 )
 @structure_options
 @click.option(
     "--frequencies",
     is_flag=True,
-    help="Prove by an exact Hessian that it is a minimum, leaving a saddle point downhill, "
-    "and print its wavenumbers.",
+    help="Compute the exact Hessian, prove the minimum and print its wavenumbers; a saddle point "
+    "is followed downhill.",
 )
 @output_options("the minimum", "-relaxed")
 def relax(
@@ -64,7 +64,7 @@ def relax(
     output: Path | None,
     force: bool,
 ) -> int:
-    """Relax the structure IN to the nearest minimum of the surface."""
+    """Optimise the structure IN to the nearest minimum of the surface."""
     from afir.bonds import bond_changes
     from afir.searches.characterise import NotAMinimum, characterise
     from afir.searches.minimum import PathPoint, minimise
@@ -95,18 +95,18 @@ def relax(
     changes = bond_changes(job.molecule, job.positions, positions)
     if changes:
         remark(
-            f"Warning: the minimum is not the molecule in {source}: bonds changed while it was "
-            f"relaxed: {', '.join(changes)}"
+            f"Warning: bonds changed during the optimisation, so the minimum is not the molecule "
+            f"in {source}: {', '.join(changes)}"
         )
     fall = kj_mol(energy, trace[0].energy)
     name = named(job.molecule, positions)
     rows: list[tuple[str, object]] = [
         ("molecules", name),
         ("energy / hartree", f"{hartree(energy):.8f}"),
-        ("relative to IN / kJ/mol", f"{fall:.2f}"),
+        ("energy relative to IN / kJ/mol", f"{fall:.2f}"),
     ]
     if wavenumbers is None:
-        rows.append(("a minimum", "not proven; add --frequencies"))
+        rows.append(("minimum", "not proven; add --frequencies"))
     else:
         rows.append(("wavenumbers / cm⁻¹", wavenumber_lines(wavenumbers)))
     facts = facts_of(
@@ -118,7 +118,7 @@ def relax(
         bonds_changed=changes,
         output=str(target),
     )
-    # Without its Hessian a stationary point may be a saddle: say no more than is known.
+    # Without its Hessian a stationary point may be a saddle point.
     what = "Relaxed structure" if wavenumbers is None else "Minimum"
     tell(job, f"{what} of {job.name}, written to {target}", rows, as_json, facts)
     return 0
@@ -126,7 +126,7 @@ def relax(
 
 @click.command(
     epilog="Example: afir ts peak.xyz -o ts.xyz",
-    short_help="Find and prove a transition state.",
+    short_help="Optimise and prove a transition state.",
 )
 @structure_options
 @output_options("the transition state", "-ts")
@@ -140,10 +140,10 @@ def ts(
     output: Path | None,
     force: bool,
 ) -> int:
-    """Search a transition state from the guess IN and prove it.
+    """Optimise a transition state from the guess IN and prove it.
 
-    The proof: exactly one negative eigenvalue of the exact Hessian, and an intrinsic reaction
-    coordinate that leads down to a minimum on both sides.
+    Proof: exactly one negative eigenvalue of the exact Hessian, and an intrinsic reaction
+    coordinate (IRC) that leads down to a minimum on both sides.
     """
     from afir.driver import stage
     from afir.searches.confirm import confirm
@@ -153,10 +153,10 @@ def ts(
     from afir.structures import write_xyz
 
     target = target_file(source, output, "-ts", force)
-    settings = StepSettings(saddle_steps=300)  # one search, no other peak to turn to
+    settings = StepSettings(saddle_steps=300)  # one search, without other peaks to try
     job = job_for(source, surface, surface_options, charge, multiplicity)
     if job.molecule.n_atoms < 2:
-        raise InputError(f"{source} holds one atom; there is no transition state to look for")
+        raise InputError(f"{source} must hold two atoms or more for a transition state, got one")
     job.examine()
     found = job.run("climbing", stage("saddle", saddle(job.molecule, job.positions, settings)))
     if found.outcome is not Outcome.CONVERGED:
@@ -191,7 +191,7 @@ def ts(
 
 
 def _lower_end_first(proof: Confirmation) -> Confirmation:
-    """The same proof turned round if need be: which way a mode points is nobody's choice."""
+    """The same proof with the lower end first: the sign of a mode is arbitrary."""
     if len(proof.ends) < 2 or proof.ends[0].energy <= proof.ends[1].energy:
         return proof
     return replace(
@@ -205,7 +205,7 @@ def _lower_end_first(proof: Confirmation) -> Confirmation:
 def _saddle_facts(
     molecule: Molecule, proof: Confirmation
 ) -> tuple[list[tuple[str, object]], dict[str, object]]:
-    """What is known of a saddle point: as rows for people and as plain JSON."""
+    """The properties of a saddle point: as rows of a table and as plain JSON."""
     from afir.bonds import bond_changes
 
     point = proof.point
@@ -230,16 +230,16 @@ def _saddle_facts(
             }
         )
         rows.append((f"{name} end{lower}", molecules))
-        rows.append((f"barrier from the {name} end / kJ/mol", f"{barrier:.1f}"))
-        rows.append((f"how the {name} end ended", end.ending))
+        way = "forward" if name == "first" else "reverse"
+        rows.append((f"{way} barrier (from the {name} end) / kJ/mol", f"{barrier:.1f}"))
+        rows.append((f"optimisation of the {name} end", end.ending))
         if end.ridges:
             met = " ".join(f"{-value:.0f}i" for value in end.ridges)
-            rows.append((f"saddle points passed to the {name} end / cm⁻¹", met))
+            rows.append((f"saddle points on the way to the {name} end / cm⁻¹", met))
     changes: tuple[str, ...] | None = None
     if len(proof.ends) == 2:
         changes = bond_changes(molecule, *(end.positions for end in proof.ends))
-        told = changes or "no bond is made or broken"
-        rows.append(("from the first end to the second", told))
+        rows.append(("bond changes, first to second end", changes or "none"))
     if proof.ends:
         rows.append(("energy along the IRC", "monotone" if proof.monotone else "not monotone"))
     return rows, {
@@ -256,7 +256,7 @@ def _saddle_facts(
 
 @click.command(
     epilog="Example: afir irc ts.xyz -o irc.xyz",
-    short_help="Follow the reaction path from a transition state.",
+    short_help="Follow the IRC from a transition state.",
 )
 @structure_options
 @output_options("the path, from one end to the other", "-irc")
@@ -270,9 +270,9 @@ def irc(
     output: Path | None,
     force: bool,
 ) -> int:
-    """Follow the intrinsic reaction coordinate from the transition state IN to both ends.
+    """Follow the intrinsic reaction coordinate (IRC) from the transition state IN to both ends.
 
-    The path begins at the end of lower energy.
+    The path starts at the end of lower energy.
     """
     from afir.quadratic import model_hessian
     from afir.searches.confirm import confirm
@@ -315,11 +315,11 @@ def irc(
 
 
 def _energy_on_top(job: Job, source: Path) -> float:
-    """The energy in eV of a stationary point; InputError if the structure is none."""
+    """The energy in eV of a stationary point; InputError for any other structure."""
     energy, largest = job.at_start()
     if largest > FLAT:
         raise InputError(
-            f"{source} is no stationary point of this surface (largest gradient component "
+            f"{source} is not a stationary point of this surface (largest gradient component "
             f"{largest:.2f} eV/Å); run {shell_command('afir', 'ts', source)} first"
         )
     return energy
@@ -345,7 +345,7 @@ def surfaces(name: str | None, as_json: bool) -> None:
     rows = [(entry.name, entry.summary, entry.missing or "yes") for entry in entries]
     print_table(console, "Surfaces", ["<name", "<what", "<installed"], rows, prose=True)
     if name is None:
-        echo("`afir surfaces NAME` lists the options of one.")
+        echo("`afir surfaces NAME` lists the options of a surface.")
         return
     if entries[0].argument:
         title = f"--surface {name}:ARGUMENT"

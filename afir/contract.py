@@ -1,4 +1,4 @@
-"""The contract every surface keeps, as a check that anyone can run on a surface of their own.
+"""The contract of every surface, as a check for any implementation.
 
 A test of a new surface is one line::
 
@@ -24,7 +24,7 @@ from afir.units import BOHR, HARTREE
 STEP = 1e-3
 """Å, the step of the finite differences: their error is far below the tolerance."""
 
-# What a wrong unit or sign multiplies a right gradient by.
+# The factor of a wrong unit or sign in an otherwise correct gradient.
 _SLIPS = {
     -1.0: "minus the derivative, so forces were returned",
     1.0 / HARTREE: "the derivative in hartree/Å",
@@ -40,7 +40,7 @@ class ContractError(AfirError):
     Attributes
     ----------
     problems
-        One sentence for each thing that is wrong.
+        One sentence for each violation.
     """
 
     def __init__(self, problems: tuple[str, ...]) -> None:
@@ -50,7 +50,7 @@ class ContractError(AfirError):
 
 @dataclass(frozen=True)
 class Report:
-    """The largest deviations `check_surface` saw on a surface that passed.
+    """The largest deviations of a surface that passed `check_surface`.
 
     Attributes
     ----------
@@ -85,13 +85,12 @@ def check_surface(
     energy_tolerance: float = 1e-6,
     gradient_tolerance: float = 1e-3,
 ) -> Report:
-    """Check that a surface does what `afir.surface.Surface` promises.
+    """Check that a surface keeps the contract of `afir.surface.Surface`.
 
-    Shapes and types, inputs left alone, energies that change as atoms move and gradients that are
-    their derivative, invariance, batches that equal single geometries, failures kept to their own
-    geometry, a memory that is held weakly and does not change energies, and the same answers in the
-    end as in the beginning. About (12·n + 40)·k geometries are
-    evaluated.
+    Checked are shapes and types, unchanged inputs, energies that change as atoms move, gradients
+    that are their derivative, invariance, batches that equal single geometries, failures that
+    affect no other geometry, a memory that is held weakly and does not change energies, and the
+    same results at the end as at the beginning. About (12·n + 40)·k geometries are evaluated.
 
     Parameters
     ----------
@@ -118,7 +117,7 @@ def check_surface(
     Raises
     ------
     ContractError
-        If the surface breaks its contract; the message lists everything that is wrong.
+        If the surface breaks its contract; the message lists all violations.
     InputError
         If `positions` does not have the shape of the surface's molecule.
     """
@@ -132,7 +131,7 @@ def check_surface(
             f"got {np.shape(positions)}"
         )
     check = _Check(surface, geometries, rng, energy_tolerance, gradient_tolerance)
-    # What follows means nothing while the shapes are wrong or plain geometries fail.
+    # The other checks are meaningless if shapes are wrong or plain geometries fail.
     check.run("answers", check.answers)
     if not check.problems:
         check.run("gradient", check.gradient)
@@ -156,11 +155,11 @@ def check_surface(
 
 
 class _Owner:
-    """Something that can own geometries and be referenced weakly."""
+    """An owner of geometries that can be referenced weakly."""
 
 
 class _Check:
-    """One run of the checks: what they share, the problems and the deviations found."""
+    """One run of the checks: their shared data, the problems and deviations found."""
 
     def __init__(
         self,
@@ -181,11 +180,11 @@ class _Check:
         self.alone: Evaluation
 
     def run(self, name: str, check: Callable[[], Iterator[str]]) -> None:
-        """Collect the problems one check finds; an exception is one of them."""
+        """Collect the problems of one check; an exception is one of them."""
         self.deviations[name] = 0.0
         try:
             self.problems.extend(check())
-        # The code under test is somebody else's: whatever it raises is a finding.
+        # The code under test is foreign: any exception is a finding.
         except Exception as error:
             self.problems.append(
                 f"an exception came out while checking {name}: {type(error).__name__}: {error}"
@@ -268,7 +267,7 @@ class _Check:
             yield from self._same("batch", name, answer, energies[order], gradients[order])
 
     def failures(self) -> Iterator[str]:
-        """A hopeless geometry is reported as failed, and only that one."""
+        """An impossible geometry is reported as failed, and only that one."""
         hopeless = np.full((1, self.molecule.n_atoms, 3), np.nan)
         batch = np.concatenate([self.geometries, hopeless, self.geometries])
         count = len(self.geometries)
@@ -300,7 +299,7 @@ class _Check:
             walk = geometry + np.linspace(0.0, 0.1, 4)[:, None, None] * self._direction()
             fresh = self.surface.evaluate(walk)
             for index, point in enumerate(walk):
-                # Two searches side by side, one walking back while the other walks on.
+                # Two searches side by side, one going back while the other goes on.
                 opposite = len(walk) - 1 - index
                 answer = self.surface.evaluate(np.stack([point, walk[opposite]]), [first, second])
                 rows = [index, opposite]
@@ -318,7 +317,7 @@ class _Check:
             yield "the surface keeps an owner alive: it must reference owners weakly"
 
     def drift(self) -> Iterator[str]:
-        """The answers in the end are those of the beginning."""
+        """The results at the end are those of the beginning."""
         last = self.surface.evaluate(self.geometries.copy())
         expected = self.alone.energies, self.alone.gradients
         yield from self._same("drift", "asking again in the end", last, *expected)
@@ -355,7 +354,7 @@ class _Check:
         energies: NDArray[np.float64],
         gradients: NDArray[np.float64],
     ) -> Iterator[str]:
-        """Compare an answer with what it must be and note the deviation."""
+        """Compare an evaluation with the expected one and record the deviation."""
         if answer.energies.shape != energies.shape or answer.gradients.shape != gradients.shape:
             yield f"{cause} changes the shape of the answer"
             return
@@ -388,7 +387,7 @@ class _Check:
 
 
 def _shape_problems(answer: Evaluation, asked: Positions) -> Iterator[str]:
-    """What is wrong with the arrays of an answer."""
+    """The problems with the arrays of an evaluation."""
     for name, array, shape in (
         ("energies", answer.energies, asked.shape[:1]),
         ("gradients", answer.gradients, asked.shape),
@@ -404,7 +403,7 @@ def _shape_problems(answer: Evaluation, asked: Positions) -> Iterator[str]:
 
 
 def _slip(given: NDArray[np.float64], numeric: NDArray[np.float64]) -> str:
-    """A guess at the unit or sign that went wrong, from the ratio of the two gradients."""
+    """The likely error of unit or sign, from the ratio of the two gradients."""
     ratio = float(given @ numeric) / float(numeric @ numeric or 1.0)
     for factor, name in _SLIPS.items():
         if np.abs(given - factor * numeric).max() < 0.01 * np.abs(numeric).max() * abs(factor):

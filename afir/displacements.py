@@ -1,8 +1,8 @@
-"""What is tried on a structure besides pushing it.
+"""Displacements of a structure from which saddle searches start, besides pushes.
 
 Pushes need bonds to change. Internal rotations, inversions and many rearrangements of a small
-molecule are found more cheaply by a saddle search that begins close to the structure: up a mode,
-half way through an inversion (`afir.inversions`), or at random.
+molecule cost less by a saddle search that starts close to the structure: up a mode, half way
+through an inversion (`afir.inversions`), or at random.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from afir.quadratic import longest, vibrations
 from afir.stationary import StationaryPoint
 
 UPHILL = 0.15
-"""Å (norm): how far up a mode a search begins."""
+"""Å (norm): displacement along a mode from which a search starts."""
 
 FEWEST_ATOMS = 3
 """Two atoms have no saddle point."""
@@ -32,7 +32,7 @@ _ALIKE = 2e-3  # Å⁻¹: both ways of a mode are equivalent when no inverse dis
 
 @dataclass(frozen=True)
 class Uphill:
-    """Up along a normal mode.
+    """A climb along a normal mode.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Uphill:
 
 @dataclass(frozen=True)
 class Inversion:
-    """Inverting an atom: through the plane of its three neighbours, or the line between two.
+    """The inversion of an atom, through the plane of its three neighbours or the line between two.
 
     Attributes
     ----------
@@ -74,24 +74,24 @@ class Kick:
     Attributes
     ----------
     number
-        Which one, from 0: each is another.
+        Number of the displacement, from 0; each is different.
     """
 
     number: int
 
     @property
     def arranged(self) -> bool:
-        """Whether all atoms are arranged anew; every second one keeps something of the start."""
+        """Whether all atoms are rearranged; every second displacement keeps part of the start."""
         return self.number % 2 == 1
 
     @property
     def moved(self) -> bool:
-        """Whether one atom is moved, and nothing else: a hydrogen if there is one."""
+        """Whether one atom alone is moved: a hydrogen if there is one."""
         return self.number % 4 == 2
 
     @property
     def relaxed(self) -> bool:
-        """Whether the arrangement is relaxed, and no saddle point searched."""
+        """Whether the arrangement is minimised, without a saddle search."""
         return self.number % 4 == 3
 
     def __str__(self) -> str:
@@ -105,7 +105,7 @@ Term: TypeAlias = ForceTerm | Displacement
 
 @lru_cache(maxsize=1 << 14)
 def parse_term(text: str) -> Term:
-    """Read what ``str`` writes of a force or a displacement; InputError for anything else."""
+    """A force term or a displacement from its text (``str``); InputError for any other text."""
     if found := re.fullmatch(r"~(\d+)([+-])", text):
         return Uphill(int(found[1]), 1 if found[2] == "+" else -1)
     if found := re.fullmatch(r"\^(\d+)", text):
@@ -136,7 +136,7 @@ def climbs(molecule: Molecule, point: StationaryPoint, most: int) -> list[Uphill
     if molecule.n_atoms < FEWEST_ATOMS:
         return []
     found = []
-    # One diagonalisation for all modes; the way back is the way there turned round.
+    # One diagonalisation for all modes; the reverse direction has the opposite sign.
     for mode, way in enumerate(motions(molecule, point)[:most]):
         both = [Uphill(mode, direction) for direction in (1, -1)]
         # As far in large molecules as in small ones.
@@ -159,7 +159,7 @@ def motions(molecule: Molecule, point: StationaryPoint) -> list[Positions]:
     found = []
     for vector in vectors.T:
         mode = vector.reshape(point.positions.shape) / weights[:, None]
-        # Which way an eigenvector points is nobody's choice: its largest component decides.
+        # The sign of an eigenvector is arbitrary: its largest component decides.
         largest = mode.ravel()[int(np.argmax(np.abs(mode)))]
         found.append(mode * (np.sign(largest) / np.linalg.norm(mode)))
     return found

@@ -1,8 +1,8 @@
-"""Running searches: a search asks for energies, a surface answers in batches.
+"""Running searches: a search requests energies, a surface evaluates them in batches.
 
-A search is a generator that yields the geometries it wants evaluated, (k, n, 3) in Å, is sent
-their `Evaluation`, and returns its result. It knows no backend. `solve` runs one search;
-`drive` keeps many in flight and gathers what they ask for into one batch.
+A search is a generator that yields geometries to evaluate, (k, n, 3) in Å, is sent their
+`Evaluation`, and returns its result. It knows no backend. `solve` runs one search; `drive` keeps
+many in flight and gathers their requests into one batch.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ T = TypeVar("T")
 
 
 class Level(Enum):
-    """How good the energies must be."""
+    """The accuracy level of an evaluation."""
 
     PATH = "path"
-    """Far from stationary points: smooth matters, the last digit does not."""
+    """Far from stationary points: smooth rather than accurate."""
     POINT = "point"
-    """For everything that is reported."""
+    """Full accuracy, for all reported numbers."""
     BASE = "base"
-    """Where a learned difference is part of the surface, without it (`afir.surface.Based`)."""
+    """The base surface, without a learned difference (`afir.surface.Based`)."""
     REFERENCE = "reference"
-    """Where there are two surfaces, on the one that has the last word (`afir.surface.Checked`)."""
+    """The reference calculation, of two surfaces (`afir.surface.Checked`)."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """Geometries labelled with the stage that asked; see `stage`."""
+    """Geometries to evaluate, labelled with a stage; see `stage`."""
 
     positions: Positions
     stage: str
@@ -51,12 +51,12 @@ Search: TypeAlias = Generator[Asked, Evaluation, T]
 
 
 def geometries(asked: Asked) -> Positions:
-    """The geometries (k, n, 3) that are asked for."""
+    """The requested geometries (k, n, 3)."""
     return asked.positions if isinstance(asked, Request) else asked
 
 
 def stage(name: str, search: Search[T], level: Level = Level.POINT) -> Search[T]:
-    """Label what `search` asks for with a stage name and a level.
+    """Label the requests of `search` with a stage name and a level.
 
     The stage is the unit of accounting (gradients by stage) and of SCF memory: a surface
     that remembers densities forgets them when the stage ends. Stages inside `search` keep
@@ -70,7 +70,7 @@ def stage(name: str, search: Search[T], level: Level = Level.POINT) -> Search[T]
 
 
 def referred(search: Search[T]) -> Search[T]:
-    """Have the surface with the last word answer all that `search` asks for.
+    """Have the reference surface answer all requests of `search`.
 
     The stages are counted apart: ``"saddle"`` becomes ``"reference saddle"``.
     """
@@ -83,7 +83,7 @@ def referred(search: Search[T]) -> Search[T]:
 
 
 def unlearned(search: Search[T]) -> Search[T]:
-    """Have the surface answer what `search` asks for without what was learned."""
+    """Have the base surface, without the learned difference, answer the requests of `search`."""
 
     def handed_on(asked: Asked) -> Asked:
         return replace(_request(asked, search), level=Level.BASE)
@@ -92,17 +92,17 @@ def unlearned(search: Search[T]) -> Search[T]:
 
 
 def _request(asked: Asked, owner: object) -> Request:
-    """What is asked for with a stage, one of no name if it has none."""
+    """The request with a stage, one without a name if it has none."""
     return asked if isinstance(asked, Request) else Request(asked, "other", Level.POINT, owner)
 
 
 def reference_stage(name: str) -> str:
-    """The name under which gradients of the reference are counted."""
+    """The stage name under which gradients of the reference are counted."""
     return f"reference {name}"
 
 
 def reference_gradients(gradients: Mapping[str, int]) -> int:
-    """How many of the gradients, counted by stage, were those of the reference."""
+    """The number of reference gradients among gradients counted by stage."""
     first = reference_stage("")
     return sum(count for name, count in gradients.items() if name.startswith(first))
 
@@ -112,10 +112,9 @@ def relayed(
     handle: Callable[[Asked], Asked] = lambda asked: asked,
     heard: Callable[[Asked, Evaluation], Evaluation] = lambda _, evaluation: evaluation,
 ) -> Search[T]:
-    """Run `search` with each of its requests replaced by what `handle` makes of it.
+    """Run `search` with each of its requests transformed by `handle`.
 
-    What `handle` raises ends the search. The search is sent what `heard` makes of the answer to a
-    request of its own.
+    An exception in `handle` ends the search. Answers to the search pass through `heard`.
     """
     try:
         asked = next(search)
@@ -133,18 +132,18 @@ def relayed(
 
 @dataclass(frozen=True)
 class Finished(Generic[T]):
-    """One search that ended.
+    """The result of one search that ended.
 
     Attributes
     ----------
     key
         The key it was submitted with.
     value
-        What it returned; None when it failed.
+        Its return value; None if it failed.
     error
-        The surface error that ended it; None when it returned.
+        The surface error that ended it; None if it returned.
     gradients
-        Gradient evaluations it asked for, by stage.
+        Gradient evaluations it requested, by stage.
     """
 
     key: object
@@ -154,7 +153,7 @@ class Finished(Generic[T]):
 
 
 class _Flight(Generic[T]):
-    """A search in flight and the request it waits for."""
+    """A search in flight and its pending request."""
 
     def __init__(self, key: object, search: Search[T]) -> None:
         self.key = key
@@ -200,7 +199,7 @@ def _answer(
 def drive(
     searches: Iterable[tuple[object, Search[T]]], surface: Surface, *, width: int = 64
 ) -> Iterator[Finished[T]]:
-    """Run many searches on one surface, batching what they ask for.
+    """Run many searches on one surface, with their requests in batches.
 
     Parameters
     ----------
@@ -210,7 +209,7 @@ def drive(
         The surface; its `for_paths` answers requests of level PATH, its `base` and `reference`,
         if it has them, those of level BASE and REFERENCE.
     width
-        How many searches are kept in flight.
+        Number of searches in flight.
 
     Yields
     ------
@@ -221,9 +220,9 @@ def drive(
     Raises
     ------
     BrokenSurfaceError
-        When the surface raises something else than an AfirError, or returns arrays of wrong
-        shapes. It too is raised inside the search that asked: one that turns it into a value
-        stops no other.
+        If the surface raises an error other than an AfirError, or returns arrays of wrong shapes.
+        It too is raised inside the search that asked: one that turns it into a value stops no
+        other.
     """
     surfaces = {
         Level.PATH: surface.for_paths(),
@@ -264,7 +263,7 @@ def _serve(asking: list[_Flight[T]], surface: Surface) -> None:
         if len(asking) == 1:
             asking[0].advance(_as_fault(error))
         else:
-            # One of them is to blame and the error does not say which: each is asked alone.
+            # The error does not say which request caused it: each is evaluated alone.
             for flight in asking:
                 _serve([flight], surface)
         return
@@ -277,7 +276,7 @@ def _serve(asking: list[_Flight[T]], surface: Surface) -> None:
 
 
 def _evaluated(requests: list[Request], surface: Surface) -> Evaluation:
-    """What a surface says to all these requests at once."""
+    """The evaluation of all these requests in one batch."""
     positions = (
         requests[0].positions
         if len(requests) == 1
@@ -295,7 +294,7 @@ def _evaluated(requests: list[Request], surface: Surface) -> Evaluation:
 
 
 def _as_fault(error: Exception) -> AfirError:
-    """What is raised inside the search whose request made the surface raise `error`."""
+    """The error to raise inside the search whose request made the surface raise `error`."""
     if isinstance(error, AfirError):
         return error
     fault = BrokenSurfaceError(f"the surface failed with {type(error).__name__}: {error}")
@@ -313,7 +312,7 @@ def solve(search: Search[T], surface: Surface, *, gradients: Counter[str] | None
     surface
         The surface.
     gradients
-        Where to add the gradient evaluations by stage, if wanted.
+        Counter to which the gradient evaluations by stage are added, if given.
 
     Raises
     ------

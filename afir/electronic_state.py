@@ -1,4 +1,4 @@
-"""What a structure file says of charge and multiplicity, and what is made of it."""
+"""Charge and multiplicity from a structure file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from afir.errors import InputError
 from afir.molecule import Molecule
 
 Statement = tuple[str, object]
-"""Something said of the state: its name as the file has it, and a value."""
+"""One statement of the state: its name as in the file, and a value."""
 
 _KEYS = {
     "charge": "charge",
@@ -33,7 +33,7 @@ _KEYS = {
     "spin": "spin",
     "totalspin": "spin",
 }
-"""Names without dashes and underscores, in small letters, and what they tell."""
+"""Names, lower-case and without dashes and underscores, and the quantity that they give."""
 
 _PAIR = re.compile(
     r"""(?<![\w.-]) (?P<key>[A-Za-z_][\w-]*) \s* [=:] \s*
@@ -47,23 +47,23 @@ _PROSE = re.compile(
 )
 _BARE = re.compile(r"\s*[+-]?\d{1,2}\s+[1-9]\s*", re.ASCII)
 _WHOLE = re.compile(r"([+-]?)(\d{1,18})(?:\.0*)?([+-]?)", re.ASCII)  # 2-, as chemists write it, too
-_ROUNDED = 0.02  # e: what the charges of the atoms may lack to a whole number
+_ROUNDED = 0.02  # e: largest deviation of the sum of the atomic charges from a whole number
 
 
 @dataclass(frozen=True)
 class Stated:
-    """What one structure of a file says of its electronic state.
+    """The electronic state as stated by one structure of a file.
 
     Attributes
     ----------
     charge, multiplicity
-        What is said without doubt; None where nothing is.
+        The unambiguous values; None if not stated.
     spin
-        What is said as a spin, which may be S, 2S or 2S + 1: the words, and the value.
+        A statement of spin, which may be S, 2S or 2S + 1: the words, and the value.
     doubts
-        For ``"charge"`` and ``"multiplicity"``: why what is said cannot be used.
+        For ``"charge"`` and ``"multiplicity"``: why a statement cannot be used.
     remark
-        What was assumed, for whoever does not give charge and multiplicity; else empty.
+        The assumption made if charge and multiplicity are not given; else empty.
     """
 
     charge: int | None = None
@@ -81,7 +81,7 @@ class Stated:
         multiplicity: int | None = None,
         advice: str = "correct the file",
     ) -> Molecule:
-        """The molecule of these atoms in the state that is given, else stated, else 0 and 1.
+        """The molecule of these atoms in the given state, else the stated one, else 0 and 1.
 
         Parameters
         ----------
@@ -90,16 +90,15 @@ class Stated:
         source
             The file, for messages.
         charge, multiplicity
-            What is given by the caller, and wins; None where nothing is.
+            The state given by the caller, which takes precedence; None if not given.
         advice
-            What to do about a state that cannot be used; ``{name}`` in it is ``charge`` or
+            Remedy for a state that cannot be used; ``{name}`` in it is ``charge`` or
             ``multiplicity``.
 
         Raises
         ------
         InputError
-            For a statement that is needed and cannot be used, and a state that the atoms cannot
-            have.
+            For a statement that is needed and cannot be used, and an impossible state.
         """
         numbers = tuple(numbers)
         for name, value in (("charge", charge), ("multiplicity", multiplicity)):
@@ -126,11 +125,11 @@ UNREADABLE = Stated(
         for name in ("charge", "multiplicity")
     }
 )
-"""Of a file that may tell a state in a way that is not understood."""
+"""The statement of a file format whose charge and multiplicity are not read."""
 
 
 def _of_spin(electrons: int, spin: float) -> int | None:
-    """The only multiplicity that so many electrons can have with this S, 2S or 2S + 1; or None."""
+    """The only multiplicity possible for the electrons and this S, 2S or 2S + 1; or None."""
     possible = {
         int(value)
         for value in (2 * spin + 1, spin + 1, spin)
@@ -140,7 +139,7 @@ def _of_spin(electrons: int, spin: float) -> int | None:
 
 
 def stated(statements: Iterable[Statement]) -> Stated:
-    """What statements say together; names that tell nothing of the state are passed over."""
+    """The combined statements; names that do not concern the state are ignored."""
     said: dict[str, dict[int, str]] = {"charge": {}, "multiplicity": {}}
     spins: dict[float, str] = {}
     doubts: dict[str, str] = {}
@@ -176,9 +175,9 @@ def _contradiction(what: str, words: Iterable[str]) -> str:
 
 
 def in_comment(comment: str) -> Stated:
-    """What a comment line says: by keys such as ``charge=1``, or in words: charge 1 mult 2.
+    """The state in a comment line, by keys such as ``charge=1`` or in words: charge 1 mult 2.
 
-    Two numbers alone, as in ``1 2``, may be anything: they are only remarked.
+    Two numbers alone, as in ``1 2``, are ambiguous: they only give a remark.
     """
     if _BARE.fullmatch(comment) and comment.split() != ["0", "1"]:
         charge, multiplicity = comment.split()
@@ -202,12 +201,13 @@ def in_comment(comment: str) -> Stated:
 
 
 def completed(said: Stated, charges: Any, moments: Any) -> Stated:
-    """What is said, and where nothing is what the atoms add up to.
+    """The stated values, else the sums over the atoms.
 
     Parameters
     ----------
     said
-        What is said of the whole structure, which wins: those of atoms may be partial charges.
+        The statement for the whole structure; it takes precedence, since atoms may have partial
+        charges.
     charges, moments
         (n,) charges in e and magnetic moments in Bohr magnetons of the atoms, or None.
     """
@@ -230,7 +230,7 @@ def completed(said: Stated, charges: Any, moments: Any) -> Stated:
 
 
 def _total(values: Any) -> float:
-    """The sum of the values of the atoms; 0 where there are none, or no numbers."""
+    """The sum of the values of the atoms; 0 if there are none, or they are not numbers."""
     numbers = np.asarray(0.0 if values is None else values)
     if numbers.dtype.kind not in "if" or numbers.ndim > 1 or not np.isfinite(numbers).all():
         return 0.0
@@ -239,7 +239,7 @@ def _total(values: Any) -> float:
 
 
 def _whole(value: object) -> int | None:
-    """A whole number, however it is written; None if it is none."""
+    """The whole number of a value; None if it is not one."""
     match = _WHOLE.fullmatch(str(value).strip())
     if match is None or (match[1] and match[3]):
         return None

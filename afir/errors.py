@@ -1,35 +1,35 @@
-"""What can go wrong, as exceptions.
+"""The exceptions of the project.
 
-Misuse raises `InputError` in one grammar: "`gamma` must be …, got …". A surface that cannot
-give an energy for a geometry raises `SurfaceError`, which ends that search, never its
-neighbours. A search that runs well and finds nothing raises nothing: it returns an outcome.
+Misuse raises `InputError` in one grammar: "`gamma` must be …, got …". A surface that fails on a
+geometry raises `SurfaceError`, which ends that search and no other. A search that runs without
+error but finds nothing raises nothing: it returns an outcome.
 """
 
 from __future__ import annotations
 
 
 class AfirError(Exception):
-    """The parent of every error this project raises on purpose."""
+    """Base class of all errors that this project raises on purpose."""
 
 
 class InputError(AfirError, ValueError):
-    """The caller gave something unusable; the message says what, where and what to do."""
+    """Invalid input; the message says what, where and what to do."""
 
 
 class MissingPackageError(InputError):
-    """An optional package is not installed; the message names it and the extra that brings it."""
+    """An optional package is not installed; the message names it and its extra."""
 
 
 class SurfaceError(AfirError):
-    """A surface found no energy for one geometry, e.g. its SCF did not converge."""
+    """A surface failed on one geometry, e.g. its SCF did not converge."""
 
 
 class BrokenSurfaceError(AfirError):
-    """A surface did what no surface may; searches do not step back from it, they end."""
+    """A surface broke its contract; searches end and do not retry."""
 
 
 class LostSurfaceError(BrokenSurfaceError):
-    """The process of a surface ended or was given up, and the answer is lost.
+    """The process of a surface ended or was given up without an answer.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Saving drawings."""
+"""Saving figures."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DPI = 150.0
-"""Dots an inch of a drawing in dots, unless others are wanted."""
+"""Default resolution of a PNG figure, in dots an inch."""
 
 _FEWEST_DPI, _MOST_DPI = 20.0, 2400.0
-_MOST_DOTS = 20_000  # of either side: more are no drawing but a full memory
+_MOST_DOTS = 20_000  # of either side: more would exhaust the memory
 
 FORMATS: tuple[str, ...] = (".png", ".svg", ".pdf")
-"""What a drawing can be saved as, by suffix."""
+"""File formats of figures, by suffix."""
 
 
 class Drawing(Protocol):
@@ -35,25 +35,25 @@ class Drawing(Protocol):
 
 
 def save(figure: Drawing, output: Path, dpi: float = DPI) -> None:
-    """Save a drawing; the suffix decides between PNG, SVG and PDF.
+    """Save a figure; the suffix decides between PNG, SVG and PDF.
 
-    What is written in an SVG file stays text, which can be searched and edited.
+    Text in an SVG file stays text, which can be searched and edited.
 
     Parameters
     ----------
     figure
-        The drawing.
+        The figure.
     output
         The file.
     dpi
-        Dots an inch, of PNG only.
+        Resolution in dots an inch, of PNG only.
 
     Raises
     ------
     InputError
         For another suffix, a file that exists or cannot be written, or too few or too many dots.
     """
-    from matplotlib import rc_context  # takes 0.3 s, so only where something is drawn
+    from matplotlib import rc_context  # takes 0.3 s, so only for figures
 
     if output.suffix.lower() not in FORMATS:
         kinds = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"

@@ -1,4 +1,4 @@
-"""Files to be written: refused early where that cannot work, named when it fails after all."""
+"""Output files: checked before the calculation, written as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def new_file(
     force
         Whether an existing file may be replaced.
     remedy
-        What to do with an existing file, for the message.
+        Remedy for an existing file, for the message.
 
     Raises
     ------
@@ -60,19 +60,19 @@ def new_file(
 
 @contextmanager
 def writing(*paths: Path) -> Iterator[list[Path]]:
-    """Where to write these files: beside them, so that all are replaced at the end or none.
+    """Temporary paths to write files to, so that all are replaced at the end or none.
 
     Yields
     ------
     list of Path
-        What to write instead of each path, with the same suffix; the path itself where it is no
-        regular file (a device, a pipe).
+        A path to write instead of each path, with the same suffix; the path itself for a device or
+        a pipe.
 
     Raises
     ------
     InputError
-        When the writing inside raises OSError. Whatever ends it, nothing half written is left and
-        a file that was there before is as it was.
+        If the writing inside raises OSError. However it ends, no partial file is left and an
+        existing file is unchanged.
     """
     targets = [Path(os.path.realpath(path)) for path in paths]  # what a link leads to
     drafts = [
@@ -99,5 +99,5 @@ def writing(*paths: Path) -> Iterator[list[Path]]:
 
 
 def _reason(error: OSError) -> str:
-    """What the system said."""
+    """The error message of the operating system."""
     return error.strerror or str(error) or type(error).__name__

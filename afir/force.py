@@ -30,7 +30,7 @@ def alpha(gamma: float) -> float:
     Parameters
     ----------
     gamma
-        γ in kJ/mol, 0 or more: roughly the highest barrier the force carries over.
+        γ in kJ/mol, 0 or more: roughly the highest barrier that the force overcomes.
     """
     if not gamma >= 0.0:
         raise InputError(f"`gamma` must be 0 kJ/mol or more, got {gamma}")
@@ -42,7 +42,7 @@ def alpha(gamma: float) -> float:
 
 @dataclass(frozen=True)
 class ForceTerm:
-    """Two fragments and whether they are pushed together or pulled apart.
+    """A force term: two fragments that are pushed together or pulled apart.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class ForceTerm:
 
     @classmethod
     def parse(cls, text: str) -> ForceTerm:
-        """Read what ``str`` writes; raises InputError for anything else."""
+        """A term from its text (``str``); InputError for any other text."""
         try:
             direction = {"+": 1, "-": -1}[text[0]]
             left, right = text[1:].split("|")
@@ -91,7 +91,7 @@ class ForceTerm:
 
 
 def _atom(text: str) -> int:
-    """The number of an atom; ValueError for what `int` takes for a number and people do not."""
+    """The index of an atom from ASCII digits; ValueError for other text that `int` accepts."""
     text = text.strip()
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
         raise ValueError(text)

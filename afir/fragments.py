@@ -1,6 +1,6 @@
-"""Which fragments to push together or pull apart.
+"""The fragments to push together or pull apart.
 
-Inside one structure every pair of atoms in reach becomes a force term between two fragments
+Inside one structure every pair of atoms in range becomes a force term between two fragments
 that grow around the pair (SC-AFIR, 10.1002/jcc.23481), bonded pairs are pulled, and terms
 are combined (SC-AFIR2).
 """
@@ -21,12 +21,12 @@ from afir.molecule import Molecule, Positions
 from afir.symmetry import automorphisms
 
 REACH_FACTOR = 5.0
-"""Pairs farther apart than this times the sum of their radii are left alone."""
+"""Pairs farther apart than this times the sum of their radii are not pushed."""
 
 SYMMETRY_TOLERANCE = 0.03
 """Å. Tighter than for telling structures apart: a near-symmetry may still matter to a push."""
 
-_ROUNDS = 2  # how many bonds a fragment grows away from its core atom
+_ROUNDS = 2  # bonds that a fragment grows away from its core atom
 _TIE = 1.0017  # distances this close are equal by symmetry, and noise must not decide
 
 Push = tuple[ForceTerm, ...]
@@ -53,7 +53,7 @@ def pushes(
     unlike: bool = True,
     rng: np.random.Generator,
 ) -> list[Push]:
-    """Everything worth trying on one structure.
+    """All pushes and pulls to try on one structure.
 
     Single terms come first: pushes from the nearest pair (relative to its radii) to the
     farthest, then pulls from the weakest bond to the tightest. Then pairs of terms:
@@ -82,12 +82,12 @@ def pushes(
         Whether a push and a pull that share no atom are paired too: the pairs that bring least for
         their gradients.
     rng
-        Used only where the cap leaves something out.
+        Used only if the cap is exceeded.
 
     Raises
     ------
     InputError
-        If `targets`, `terms` or `cap` make no sense.
+        If `targets`, `terms` or `cap` are invalid.
     """
     if terms not in (1, 2):
         raise InputError(f"`terms` must be 1 or 2, got {terms}")
@@ -171,12 +171,12 @@ def _targets(molecule: Molecule, targets: Sequence[int] | None) -> frozenset[int
 
 
 def _between(targets: frozenset[int], atoms: tuple[int, ...]) -> bool:
-    """Whether two of the atoms are targets, or one where there is but one target."""
+    """Whether two of the atoms are targets, or one if there is only one target."""
     return len(targets.intersection(atoms)) >= min(len(targets), 2)
 
 
 def _grow(molecule: Molecule, targets: frozenset[int]) -> bool:
-    """Whether fragments grow around the atoms of a pair: not where the atoms were named."""
+    """Whether fragments grow around the atoms of a pair: not around named targets."""
     return len(targets) in (1, molecule.n_atoms)
 
 
@@ -189,14 +189,14 @@ def _pushed(
     *,
     grow: bool,
 ) -> ForceTerm:
-    """The push of two atoms, perhaps with what moves with them."""
+    """The push of two atoms, perhaps with the fragments around them."""
     if not grow:
         return ForceTerm((m,), (n,), 1)
     return ForceTerm(*grown_fragments(positions, molecule.radii, bonded, m, n), 1)
 
 
 def _ratios(molecule: Molecule, positions: Positions) -> NDArray[np.float64]:
-    """(n, n) distances in units of the sums of the covalent radii: what the force goes by."""
+    """(n, n) distances in units of the sums of the covalent radii, as in the force."""
     radii = molecule.radii
     ratios: NDArray[np.float64] = distances(positions) / (radii[:, None] + radii[None])
     return ratios
@@ -238,8 +238,8 @@ def _eliminations(
 def _transfers(molecule: Molecule, positions: Positions, targets: frozenset[int]) -> Iterator[Push]:
     """An atom leaves a neighbour for another atom: shifts along and across a molecule.
 
-    Pushed only, it drags its neighbour with it; pulled only, it goes anywhere. Atoms that move by
-    the shortest ways come first. None goes to a hydrogen, which takes no second bond.
+    A push alone moves its neighbour too; a pull alone has no target. The shortest transfers come
+    first. None goes to a hydrogen, which takes no second bond.
     """
     ratios = _ratios(molecule, positions)
     bonded = bonds(molecule, positions, CLEAR_FACTOR)

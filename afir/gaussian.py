@@ -1,16 +1,16 @@
 """Gaussian-process regression of energies and gradients on inverse distances.
 
-The energy is taken for a random function of q, the inverse distances 1/r_ij of all pairs of atoms,
+The energy is modelled as a random function of q, the inverse distances 1/r_ij of all atom pairs,
 
     E ~ GP(m, σ²·k),    k(q, q') = (1 + u + u²/3) exp(−u),    u = √5 |q − q'| / l,
 
-with a Matérn kernel. In q all bonds break and form alike, fragments far apart hardly know of each
-other, and nothing depends on where the molecule lies or how it is turned (10.1063/5.0009347). A
-gradient tells 3n numbers of the same function, whose covariances are derivatives of the kernel
-(10.1063/1.4986787); with them a few dozen points describe a whole reaction path.
+with a Matérn kernel. In q all bonds break and form alike, distant fragments hardly interact, and
+the model is invariant to translation and rotation (10.1063/5.0009347). A gradient adds 3n values of
+the same function, whose covariances are derivatives of the kernel (10.1063/1.4986787); with
+gradients a few dozen points describe a whole reaction path.
 
-Where like atoms may change places the kernel is summed over all ways to do so, k(q, q') + k(q, Pq')
-+ …, and so is every function drawn from it the same for each of them (10.1038/s41467-018-06169-2).
+For permutations of like atoms the kernel is summed over all of them, k(q, q') + k(q, Pq') + …, so
+that every function drawn from it is invariant to them (10.1038/s41467-018-06169-2).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TINY = 1e-12
 
 
 class GaussianProcess:
-    """What some energies and gradients of a molecule say of all other geometries.
+    """A Gaussian process fitted to energies and gradients of a molecule.
 
     The scale σ follows from the fit in closed form.
 
@@ -44,15 +44,15 @@ class GaussianProcess:
     gradients
         (k, n, 3) in eV/Å.
     mean
-        m in eV, what is expected far from all that is known. Without it, the highest of the
-        energies: unknown places do not look inviting.
+        Prior mean m in eV, the prediction far from all data. By default the highest of the
+        energies, so that unknown regions are not attractive.
     exchanges
-        (g, n) orders of the atoms in which the energy is the same: a whole group, with the given
-        order. Without them no two atoms are alike.
+        (g, n) permutations of the atoms that leave the energy unchanged: a whole group, with the
+        identity. By default only the identity.
     length
-        l in Å⁻¹.
+        Length scale l in Å⁻¹.
     noise
-        Of energies, in units of σ, and of gradients, in Å⁻¹ times σ.
+        Noise of energies, in units of σ, and of gradients, in Å⁻¹ times σ.
     """
 
     def __init__(
@@ -88,10 +88,10 @@ class GaussianProcess:
         return float(np.sqrt(self._variance))
 
     def learn(self, positions: Positions, energies: Array, gradients: Array) -> None:
-        """Add what is known of more geometries; the arguments are those of the class."""
+        """Add data of more geometries; the arguments are those of the class."""
         q, slopes = self._features(positions)
         new = np.column_stack([energies - self._mean, gradients.reshape(len(q), -1)])
-        # The Cholesky factor of what was known stays as it is and gets more rows.
+        # The Cholesky factor of the old data is kept and gets more rows.
         across = self._covariance(self._q, self._slopes, q, slopes)
         across = across.reshape(len(self._factor), new.size)
         within = self._covariance(q, slopes, q, slopes).reshape(new.size, new.size)
@@ -110,13 +110,13 @@ class GaussianProcess:
         self._variance = max(float(known @ weights) / known.size, _TINY)
         table = weights.reshape(self._known.shape)
         beta = np.einsum("api,ai->ap", self._slopes, table[:, 1:])
-        # What is known of a geometry is known of it with its like atoms exchanged.
+        # Data of a geometry hold for it with like atoms permuted, too.
         self._points = np.concatenate([self._q[:, order] for order in self._orders])
         self._alpha = np.tile(table[:, 0], len(self._orders))
         self._beta = np.concatenate([beta[:, order] for order in self._orders])
 
     def predict(self, positions: Positions) -> Evaluation:
-        """The most likely energies (k,) in eV and gradients (k, n, 3) of geometries (k, n, 3)."""
+        """Predicted energies (k,) in eV and gradients (k, n, 3) in eV/Å of geometries (k, n, 3)."""
         q, slopes = self._features(positions)
         apart, (value, first, second, _) = self._apart(q)
         along = np.einsum("abp,bp->ab", apart, self._beta)
@@ -138,7 +138,7 @@ class GaussianProcess:
         return result
 
     def hessians(self, positions: Positions) -> Array:
-        """Second derivatives (k, 3n, 3n) in eV/Å² of the predicted energies."""
+        """Hessians (k, 3n, 3n) in eV/Å² of the predicted energies."""
         q, slopes = self._features(positions)
         apart, (_, first, second, third) = self._apart(q)
         along = np.einsum("abp,bp->ab", apart, self._beta)
@@ -166,7 +166,7 @@ class GaussianProcess:
         return q / self._length, slopes / self._length
 
     def _apart(self, q: Array) -> tuple[Array, tuple[Array, Array, Array, Array]]:
-        """Steps q − q' (k, N, p) from all that is known; kernel and derivatives there (k, N)."""
+        """Steps q − q' (k, N, p) from all data; kernel and derivatives there (k, N)."""
         apart = q[:, None] - self._points
         return apart, _kernel((apart**2).sum(axis=2))
 
@@ -208,9 +208,9 @@ def _bent(positions: Positions, slope: Array) -> Array:
 
 
 def _factor(matrix: Array, size: float) -> Array:
-    """The Cholesky factor (m, m) of what is left of covariances of some size.
+    """The Cholesky factor (m, m) of conditional covariances of some size.
 
-    With more noise where the last digits do not let it be.
+    With more noise if rounding errors require it.
     """
     for noise in (0.0, 1e-12, 1e-10, 1e-8):
         more = matrix + noise * size * np.eye(len(matrix))
@@ -219,7 +219,7 @@ def _factor(matrix: Array, size: float) -> Array:
         except LinAlgError:
             continue
         return factor
-    raise LinAlgError("the covariances of what is known are not positive definite")
+    raise LinAlgError("the covariances of the data are not positive definite")
 
 
 def _kernel(squares: Array) -> tuple[Array, Array, Array, Array]:
@@ -230,7 +230,7 @@ def _kernel(squares: Array) -> tuple[Array, Array, Array, Array]:
         (1.0 + u + u * u / 3.0) * decay,
         -5.0 / 6.0 * (1.0 + u) * decay,
         25.0 / 12.0 * decay,
-        # Infinite where both are the same, but always met with a third power of what is 0 there.
+        # Infinite for equal points, but always multiplied by a third power that is 0 there.
         -125.0 / 24.0 * decay / np.maximum(u, _TINY),
     )
 

@@ -1,4 +1,4 @@
-"""Geometry of a set of points: superposition, rigid motions and what turns with them."""
+"""Geometry of a set of points: superposition, rigid motions, rotation of local quantities."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CROSS[(2, 1, 2, 0, 1, 0), (1, 2, 3, 5, 6, 7)] = (1.0, -1.0, -1.0, 1.0, 1.0, -1.
 """``(x @ _CROSS).reshape(3, 3)[:, k]`` is the cross product of axis k with x."""
 
 _UNIT = np.eye(3)
-_AXIS = 1e-9  # of the spread: what it takes to turn a linear fragment about its axis
+_AXIS = 1e-9  # of the spread: moment that a linear fragment gets about its axis
 _UNTURNED = 0.02  # Å²
 _STRAIGHT = 0.02  # Å: root mean square distance from an axis below which it is a linear molecule
 
@@ -43,7 +43,7 @@ def superpose(reference: Positions, moving: Positions) -> Positions:
 
 
 def displacement(before: Positions, after: Positions) -> float:
-    """The longest way of one atom in Å between two structures (n, 3), after superposition."""
+    """The largest displacement of an atom in Å between two structures (n, 3), superposed."""
     return float(np.linalg.norm(superpose(before, after) - before, axis=1).max())
 
 
@@ -56,7 +56,7 @@ def rmsd(first: Positions, second: Positions) -> float:
 def linear(positions: Positions) -> bool:
     """Whether all atoms lie on a line, to within a root mean square distance of 0.02 Å.
 
-    A relaxed linear molecule is seldom straighter: its bends are soft. One atom is no line.
+    A relaxed linear molecule is rarely straighter: its bends are soft. One atom is not linear.
     """
     if len(positions) < 3:
         return len(positions) == 2
@@ -84,8 +84,8 @@ def rigid_motions(
     Returns
     -------
     (3n, m)
-        m is 6, or 5 for a linear geometry. A single atom can only feel an external field,
-        which it may move in freely: m is 0. Not to be written to: the last results are kept.
+        m is 6, or 5 for a linear geometry. It is 0 for a single atom, whose energy can only depend
+        on an external field. Read only: the last results are cached.
     """
     if len(positions) == 1:
         return np.empty((3, 0))
@@ -95,7 +95,7 @@ def rigid_motions(
 
 @lru_cache(maxsize=8)
 def _rigid_motions(place: bytes, roots: bytes | None) -> NDArray[np.float64]:
-    """`rigid_motions` of arrays as bytes: every step asks several times for those of its place."""
+    """`rigid_motions` of arrays as bytes, cached: every step needs them several times."""
     positions = np.frombuffer(place).reshape(-1, 3)
     n = len(positions)
     if roots is None:
@@ -136,11 +136,10 @@ def internal_motions(positions: Positions) -> NDArray[np.float64]:
 
 
 def internal_part(positions: Positions, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The gradient (n, 3) without what would only move or turn the whole molecule.
+    """The gradient (n, 3) without its translational and rotational parts.
 
-    It is the whole gradient of a surface that does not know where the molecule is. Surfaces
-    summed on a grid (density functionals, implicit solvents) do, a little, and no search within
-    the molecule can relax that part.
+    On an invariant surface these are zero. Surfaces summed on a grid (density functionals, implicit
+    solvents) are not quite invariant, and no internal step can relax those parts.
     """
     rigid = rigid_motions(positions)
     flat = gradient.ravel()
@@ -215,7 +214,7 @@ def _spin(
 def local_turns(
     weights: NDArray[np.float64], before: Positions, after: Positions
 ) -> NDArray[np.float64]:
-    """How the surroundings of each atom have turned.
+    """The rotation of the surroundings of each atom.
 
     Parameters
     ----------
@@ -227,13 +226,12 @@ def local_turns(
     Returns
     -------
     (n, 3, 3)
-        The rotation of each atom's arms to the others that fits best; none where there is
-        nothing to turn. What was known of an atom (its gradient, its rows of a Hessian) turns
-        with it.
+        The best-fit rotation of each atom's vectors to the others; the identity if there are none.
+        Quantities of an atom (its gradient, its rows of a Hessian) turn with it.
     """
     old = before[:, None] - before[None]
     new = after[:, None] - after[None]
-    # A little of no rotation at all decides about turns that cannot be seen, as of an axis.
+    # A small part of the identity decides undetermined rotations, such as about an axis.
     overlap = (weights[:, :, None] * new).transpose(0, 2, 1) @ old + _UNTURNED * _UNIT
     left, _, right = np.linalg.svd(overlap)
     left[:, :, 2] *= np.linalg.det(left @ right)[:, None]
@@ -259,20 +257,20 @@ def turned_hessian(turns: NDArray[np.float64], hessian: NDArray[np.float64]) -> 
 
 
 def far_apart(marks: NDArray[np.float64], first: int, most: int, *, nearest: float) -> list[int]:
-    """Indices of points that are as different as possible: farthest-point sampling.
+    """Indices of the most different points, by farthest-point sampling.
 
-    Each next one is farthest from all that were chosen, by the largest difference of coordinates.
+    Each next one is farthest from all chosen ones, by the largest difference of coordinates.
 
     Parameters
     ----------
     marks
         (m, p) the points.
     first
-        Index to begin with.
+        Index of the first point.
     most
-        How many at most.
+        Largest number of points.
     nearest
-        Where no point is farther from those chosen than this, it ends.
+        It ends when no point is farther from the chosen ones than this.
     """
     chosen = [first]
     gaps = np.full(len(marks), np.inf)

@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do while something is at work that must be left in order."""
+"""Ctrl-C and SIGTERM during work that needs a clean end."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any
 
 
 class Terminated(KeyboardInterrupt):
-    """The end that was asked for by SIGTERM, as batch systems do when the time is over."""
+    """Raised for SIGTERM, which batch systems send at the time limit."""
 
 
 def exit_code(stop: KeyboardInterrupt) -> int:
-    """The exit code of a command that was asked to end: 128 and the signal, as shells have it."""
+    """The exit code of a command that a signal stopped: 128 plus the signal, as in shells."""
     return 143 if isinstance(stop, Terminated) else 130
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Meanwhile Ctrl-C raises KeyboardInterrupt, if it does not go unheeded."""
+    """Let Ctrl-C raise KeyboardInterrupt, unless it is ignored."""
     with _handling(signal.SIGINT, signal.default_int_handler):
         yield
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Meanwhile SIGTERM does what Ctrl-C does, by raising `Terminated`."""
+    """Let SIGTERM act as Ctrl-C does, by raising `Terminated`."""
 
     def stop(number: int, frame: object) -> None:
         raise Terminated
@@ -38,11 +38,11 @@ def terminable() -> Iterator[None]:
 
 @contextmanager
 def _handling(number: signal.Signals, handler: Callable[[int, Any], object]) -> Iterator[None]:
-    """Meanwhile a signal is answered by `handler`, unless it is ignored."""
+    """Handle a signal by `handler`, unless it is ignored."""
     before = signal.getsignal(number)
     ours = threading.current_thread() is threading.main_thread()
     if not ours or before is None or before is signal.SIG_IGN:
-        yield  # signals are not ours
+        yield  # only the main thread may handle signals
         return
     signal.signal(number, handler)
     try:

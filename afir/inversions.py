@@ -1,9 +1,9 @@
-"""Inversions: a pyramidal atom turned inside out, a bent one taken through the straight line.
+"""Inversions: of a pyramidal atom through its plane, of a bent one through the straight line.
 
-Amines and sulfoxides invert so, and imines and nitrous acid, whose isomers also interconvert
-without turning a bond. Neither a push nor a normal mode leads far along such a motion, but where
-its transition state must be is plain: with the atom in the plane of its three neighbours, or on
-the line between two.
+Amines and sulfoxides invert in this way, and so do imines and nitrous acid, whose isomers
+interconvert without rotation about a bond. Neither a push nor a normal mode leads far along such a
+motion, but its transition state has a known geometry: the atom is in the plane of its three
+neighbours, or on the line between two.
 """
 
 from __future__ import annotations
@@ -21,18 +21,17 @@ from afir.fragments import SYMMETRY_TOLERANCE
 from afir.molecule import Molecule, Positions
 from afir.symmetry import automorphisms
 
-_FLAT = 0.1  # Å: an atom nearer to the plane, or the line, has nothing to invert
+_FLAT = 0.1  # Å: an atom nearer to the plane, or the line, is not inverted
 _TINY = 1e-9
 
 
 def inversions(
     molecule: Molecule, positions: Positions, targets: Sequence[int] | None = None
 ) -> list[Inversion]:
-    """The atoms of a structure that can be inverted, one of those that symmetry makes equivalent.
+    """The possible inversions of a structure, one of those that symmetry makes equivalent.
 
-    They have three neighbours and are not in their plane, or two that are not in line with them.
-    In a ring an atom with two neighbours has no room for it, nor has one between three that are
-    bonded to each other.
+    The atoms have three neighbours and are out of their plane, or two and are out of their line.
+    Excluded are atoms with two neighbours in a ring and atoms whose three neighbours form a cage.
 
     Parameters
     ----------
@@ -59,7 +58,7 @@ def inversions(
 def inverted(
     molecule: Molecule, positions: Positions, inversion: Inversion
 ) -> tuple[Positions, Positions]:
-    """Half way through an inversion.
+    """The geometry half way through an inversion.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Surfaces computed in a process of their own, as all are that run code from outside.
+"""Surfaces in a process of their own: all that run code from outside.
 
-A calculator that dies, ends the program, hangs or prints then costs one evaluation and not the
-run, and one that works through files has a working directory that no other shares.
+A calculator that crashes, exits, hangs or prints then costs one evaluation and not the run, and one
+that works through files has its own working directory.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from afir.surface import (
 
 logger = logging.getLogger(__name__)
 
-_POINT, _PATH, _BASE = "point", "path", "base"  # the surface, on paths, and what it corrects
+_POINT, _PATH, _BASE = "point", "path", "base"  # the surface, its form for paths, and its base
 
 
 @dataclass(frozen=True)
 class _Traits:
-    """What a surface says of itself, and which of its forms are others."""
+    """The properties of a surface, and which of its forms differ."""
 
     batch: int
     expensive: bool
@@ -54,14 +54,14 @@ class _Request:
 
 @dataclass(frozen=True)
 class _Fault:
-    """What a surface raised that no surface may raise."""
+    """An error of a surface that breaks its contract."""
 
     words: str
     trace: str
 
 
 class _Owner:
-    """Stands for the owner of geometries."""
+    """Stand-in for the owner of geometries."""
 
 
 class _Host:
@@ -75,7 +75,7 @@ class _Host:
         self._owners: dict[int, _Owner] = {}
 
     def __call__(self, request: _Request | None) -> _Traits | Evaluation | AfirError | _Fault:
-        """What the surface says of itself, of geometries, or why it says nothing."""
+        """The properties of the surface, an evaluation, or an error."""
         try:
             if request is None:
                 surface = self._forms[_POINT]
@@ -97,13 +97,13 @@ class _Host:
                 for number in request.owners
             ]
         said = self._forms[request.form].evaluate(request.positions, owners)
-        # Another package's errors may not survive the way back.
+        # Errors of other packages may not be picklable.
         return replace(said, failures={k: SurfaceError(str(e)) for k, e in said.failures.items()})
 
 
 @dataclass(frozen=True)
 class _Opening:
-    """What the process of a surface is given; see `afir.child.Opening`."""
+    """The first message to the process of a surface; see `afir.child.Opening`."""
 
     molecule: Molecule
     name: str
@@ -115,7 +115,7 @@ class _Opening:
 
 
 class _Remote:
-    """The process of a surface, replaced by another when it is gone."""
+    """The process of a surface, which is restarted when it has ended."""
 
     def __init__(self, opening: _Opening) -> None:
         self.molecule = opening.molecule
@@ -134,7 +134,7 @@ class _Remote:
     def evaluate(
         self, form: str, positions: Positions, owners: Sequence[object] | None
     ) -> Evaluation:
-        """What a form of the surface says of geometries."""
+        """The evaluation of geometries on a form of the surface."""
         numbers = None if owners is None else tuple(map(self._number, owners))
         forgotten = tuple(self._forgotten.pop() for _ in range(len(self._forgotten)))
         answer: Evaluation = self._ask(_Request(form, positions, numbers, forgotten))
@@ -158,12 +158,12 @@ class _Remote:
         return number
 
     def _ask(self, request: _Request | None) -> Any:
-        """The answer of the process, started if need be.
+        """The answer of the process, which is started if necessary.
 
         Raises
         ------
         AfirError
-            What the surface raised; LostSurfaceError if its process is gone or late.
+            The error of the surface; LostSurfaceError if its process has ended or is late.
         """
         if self._child is None:
             self._child = Child(self._opening, self._place, quiet=True)
@@ -178,7 +178,7 @@ class _Remote:
         return answer
 
     def _receive(self, seconds: float, what: str) -> Any:
-        """The next message; whatever prevents it ends the process, which would answer too late."""
+        """The next message; any error ends the process, since its answer would come too late."""
         child = self._child
         assert child is not None
         try:
@@ -209,7 +209,7 @@ class _Remote:
 class IsolatedSurface:
     """A surface that another process computes.
 
-    Its process is started anew when it is gone, and then remembers no owner.
+    The process is restarted when it has ended, and then remembers no owner.
 
     Parameters
     ----------
@@ -233,30 +233,30 @@ class IsolatedSurface:
 
     @property
     def batch(self) -> int:
-        """What it says of itself; see `afir.surface.Batching`."""
+        """The number of searches to keep in flight; see `afir.surface.Batching`."""
         return self._remote.traits.batch
 
     @property
     def expensive(self) -> bool:
-        """What it says of itself; see `afir.surface.Expensive`."""
+        """Whether gradients are costly; see `afir.surface.Expensive`."""
         return self._remote.traits.expensive
 
     @property
     def doubt(self) -> str:
-        """What it says of itself; see `afir.surface.Doubtful`."""
+        """Why it may be wrong about its molecule; see `afir.surface.Doubtful`."""
         return self._remote.traits.doubt
 
     @property
     def base(self) -> Surface | None:
-        """What it corrects, if it says so; see `afir.surface.Based`."""
+        """The base surface of a correction; see `afir.surface.Based`."""
         return self._as(_BASE) if self._form == _POINT else None
 
     def limit(self, seconds: float) -> None:
-        """Give an evaluation up that takes longer; it then raises LostSurfaceError."""
+        """Set a time limit for evaluations; longer ones raise LostSurfaceError."""
         self._remote.seconds = seconds
 
     def for_paths(self) -> Surface:
-        """The same surface as it is on paths."""
+        """The form of the surface for paths."""
         return (self._as(_PATH) if self._form == _POINT else None) or self
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
@@ -265,14 +265,14 @@ class IsolatedSurface:
         Raises
         ------
         LostSurfaceError
-            If the process ended meanwhile or took too long.
+            If the process ended or took too long.
         BrokenSurfaceError
-            If the surface raised something else than an AfirError.
+            If the surface raised an error other than an AfirError.
         """
         return self._remote.evaluate(self._form, positions, owners)
 
     def _as(self, form: str) -> IsolatedSurface | None:
-        """The same process asked for another form of the surface, if that is another."""
+        """Another form of the surface in the same process, if it differs."""
         if form not in self._remote.traits.forms:
             return None
         other = object.__new__(IsolatedSurface)

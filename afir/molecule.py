@@ -1,4 +1,4 @@
-"""What stays fixed while atoms move: elements, charge and multiplicity."""
+"""The composition and electronic state: elements, charge and multiplicity."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Molecule:
     Raises
     ------
     InputError
-        If there are no atoms, an element is unknown, the charge is beyond reason, or charge and
-        multiplicity cannot go together.
+        If there are no atoms, an element is unknown, the charge is impossible, or charge and
+        multiplicity are incompatible.
     """
 
     numbers: tuple[int, ...]

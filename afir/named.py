@@ -1,7 +1,7 @@
 """Surfaces that a file names: one that runs code from outside must be named by a person as well.
 
-Anybody can write a run file, a model or a job file. None of them may run a program of its own
-choice on the machine of who opens it.
+Run files, models and job files may come from anybody. None of them may choose a program to run on
+the machine of the person who opens it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from afir.molecule import Molecule
 from afir.surface import Surface, is_foreign, load_surface
 
 BASE = ("base", "base_options")
-"""The options of a model that name the surface which it corrects."""
+"""The options of a model that name its base surface."""
 
 
 @dataclass(frozen=True)
 class Named:
-    """A surface as somebody names it.
+    """A surface by name and options.
 
     Attributes
     ----------
@@ -37,12 +37,12 @@ class Named:
 
     @property
     def foreign(self) -> bool:
-        """Whether it, or what it says that it corrects, runs code from outside."""
+        """Whether the surface, or its base surface, runs code from outside."""
         base = base_named(self.options).name
         return is_foreign(self.name) or (bool(base) and is_foreign(base))
 
     def flags(self, flag: str) -> list[str]:
-        """The words with which the command line names it, e.g. for the flag ``surface``."""
+        """The command-line arguments that name it, e.g. for the flag ``surface``."""
         words = [f"--{flag}", self.name]
         for key, value in self.options.items():
             words += [f"--{flag}-option", f"{key}={_written(value)}"]
@@ -60,18 +60,18 @@ def _written(value: object) -> str:
 
 
 def check_named(found: Named, trusted: Sequence[Named], *, where: str, how: Sequence[str]) -> None:
-    """Raise InputError if a file names a surface that runs code from outside and nobody else does.
+    """Raise InputError if only a file, and no person, names a surface with code from outside.
 
     Parameters
     ----------
     found
-        What the file names.
+        The surface that the file names.
     trusted
-        What a person has named, each with its options.
+        The surfaces that a person has named, each with its options.
     where
         The file, for the message.
     how
-        The words that a person would add to the command, for the message.
+        The command-line arguments to add, for the message.
     """
     if found.foreign and found not in trusted:
         options = f" with {json.dumps(dict(found.options))}" if found.options else ""
@@ -84,25 +84,25 @@ def check_named(found: Named, trusted: Sequence[Named], *, where: str, how: Sequ
 def load_base(
     found: Named, given: Named, molecule: Molecule, *, where: str, how: Sequence[str] = ()
 ) -> Surface:
-    """The surface that a model corrects, as its file names it.
+    """The base surface of a model, as its file names it.
 
     Parameters
     ----------
     found
-        What the file names.
+        The surface that the file names.
     given
-        What a person has named; must be that, if anything.
+        The surface that a person has named; if any, it must be the same.
     molecule
         The molecule.
     where
         The file, for messages.
     how
-        The words that a person would add; options of the model if none are told.
+        The command-line arguments to add; by default the options of the model.
 
     Raises
     ------
     InputError
-        If it may not be loaded, or cannot be.
+        If it may not or cannot be loaded.
     """
     if given.name and found != given:
         raise InputError(
@@ -117,7 +117,7 @@ def load_base(
 
 
 def as_options(base: Named) -> list[str]:
-    """The words that name a surface among the options of the one that corrects it."""
+    """The command-line arguments that name a base surface as an option of its correction."""
     words = ["--surface-option", f"base={base.name}"]
     if base.options:
         words += ["--surface-option", f"base_options={json.dumps(dict(base.options))}"]
@@ -125,9 +125,9 @@ def as_options(base: Named) -> list[str]:
 
 
 def named_base(surface: Named) -> dict[str, Any]:
-    """The options with which a model that corrects a surface names it, if that must be said.
+    """The options with which a model names its base surface, if they are required.
 
-    Where the surface is a model itself, what that corrects is handed on.
+    If the base is a model itself, its own base is passed on.
     """
     if not surface.foreign:
         return {}
@@ -137,12 +137,12 @@ def named_base(surface: Named) -> dict[str, Any]:
 
 
 def base_named(options: Mapping[str, Any]) -> Named:
-    """The surface that the options of a model name as the one it corrects.
+    """The base surface that the options of a model name.
 
     Raises
     ------
     InputError
-        If they are no name and no table of options.
+        If they are not a name and a table of options.
     """
     name, values = options.get("base") or "", options.get("base_options") or {}
     if not isinstance(name, str):

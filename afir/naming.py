@@ -1,4 +1,4 @@
-"""Names that tell isomers apart: what is bonded to what, on one line."""
+"""Names that distinguish isomers: condensed structural formulas on one line."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def names(molecule: Molecule, positions: Positions) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1 << 16)
 def _names(symbols: tuple[str, ...], bits: bytes) -> tuple[str, ...]:
-    """The names for an adjacency matrix as bits: tables, graphs and drawings ask for the same."""
+    """The names for an adjacency matrix as bits, cached for tables, graphs and drawings."""
     n = len(symbols)
     adjacency = np.unpackbits(np.frombuffer(bits, np.uint8), count=n * n).reshape(n, n)
     whole: Graph = nx.Graph()
@@ -53,7 +53,7 @@ def _names(symbols: tuple[str, ...], bits: bytes) -> tuple[str, ...]:
 
 
 def _name(part: Graph) -> str:
-    """The name of one molecule: of all ways to write it the one with the fewest branches."""
+    """The name of one molecule: the possible one with the fewest branches."""
     elements = part.nodes(data="element")
     if set(dict(elements).values()) == {"H"} and len(part) <= 2:
         return "H2" if len(part) == 2 else "H"
@@ -91,7 +91,7 @@ def _ranks(skeleton: Graph, labels: dict[str, str]) -> dict[str, int]:
 
 
 def _line(skeleton: Graph, labels: dict[str, str], ranks: dict[str, int], start: str) -> str:
-    """One way to write a molecule, from a given atom on."""
+    """One name of a molecule, starting from a given atom."""
     children: dict[str, list[str]] = {}
     rings: dict[str, list[str]] = {atom: [] for atom in skeleton}
     closed: set[frozenset[str]] = set()

@@ -1,4 +1,4 @@
-"""Options of what is chosen by name (surfaces, policies), checked before they are used."""
+"""Checks of the options of surfaces and policies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DEEPEST = 16  # levels of lists and tables in a value
 def options_of(
     factory: Callable[..., Any], given: int, *, without: Container[str] = ()
 ) -> dict[str, inspect.Parameter]:
-    """The options of a factory: what it takes besides its first `given` arguments.
+    """The options of a factory: its parameters after the first `given` ones.
 
     Those named in ``without`` are left out.
     """
@@ -31,7 +31,7 @@ def options_of(
 
 
 def check_value(name: str, value: object, *, depth: int = _DEEPEST) -> None:
-    """Raise InputError for a value that breaks whoever computes with it or stores it.
+    """Raise InputError for a value that cannot be computed with or stored.
 
     Numbers must be finite, whole ones fit into 64 bits, and lists and tables be nested less than
     `depth` deep.
@@ -57,20 +57,20 @@ def check_options(
     given: int,
     without: Container[str] = (),
 ) -> None:
-    """Raise InputError when a factory lacks an option that it needs or gets one it cannot have.
+    """Raise InputError for a missing or unknown option of a factory.
 
     Parameters
     ----------
     what
         For the message, e.g. ``"the surface 'gfn2'"``.
     factory
-        Its signature tells the options.
+        The factory, whose signature gives the options.
     options
-        What is to be handed to it.
+        The options to check.
     given
-        How many arguments it gets besides, in front.
+        Number of leading parameters that are not options.
     without
-        Names of arguments that it gets in another way: no options.
+        Names of other parameters that are not options.
     """
     for name, value in options.items():
         check_value(name, value)

@@ -1,8 +1,7 @@
-"""Text from outside, made safe to be shown and written.
+"""Foreign text, escaped before it is printed, logged, drawn or exported.
 
-File names, texts in files, and what libraries say in their errors may hold anything: escape codes
-that drive a terminal, characters that XML does not allow, bytes of a name that are no UTF-8. All
-that is printed, logged, drawn or exported goes through here.
+File names, texts in files and error messages of libraries may hold escape codes of terminals,
+characters that XML does not allow, or bytes that are not UTF-8.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ _JSON = re.compile(r"[^ -~]")
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""The same text with everything that is no visible character written as an escape.
+    r"""The text with all invisible characters written as escapes.
 
     Control characters, marks that turn the direction of writing, separators of lines and halves of
     surrogate pairs become ``\x1b``, ``\u202e``, ``\n`` …, as in the source of a program.
@@ -35,7 +34,7 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def printable_json(text: str) -> str:
-    r"""The text of a JSON value with the same characters as JSON escapes, ``\u001b``.
+    r"""JSON text with all invisible characters as JSON escapes, ``\u001b``.
 
     Only line ends stay: in JSON text a bare one is never part of a string.
     """

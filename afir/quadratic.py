@@ -29,7 +29,7 @@ from afir.units import BOHR, HARTREE
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
-_LOOSE = 1e-3  # how much any atom belongs to the surroundings of any other
+_LOOSE = 1e-3  # least weight of any atom in the surroundings of any other
 _SOFTEST = 0.02  # eV/Å²: the least curvature a saddle step divides by
 _RIGID_EIGENVALUE = 1e6  # eV/Å²: parks translation and rotation above every real mode
 
@@ -39,7 +39,7 @@ _LINDH_ALPHA = np.array(
     [[1.0000, 0.3949, 0.3949], [0.3949, 0.2800, 0.2800], [0.3949, 0.2800, 0.2800]]
 )
 _LINDH_LENGTH = np.array([[1.35, 2.10, 2.53], [2.10, 2.87, 3.40], [2.53, 3.40, 3.40]])
-_SINGULAR = 1e-4  # of the largest eigenvalue: less is no independent bond
+_SINGULAR = 1e-4  # of the largest eigenvalue: less is not an independent bond
 _MORSE = 3.0  # Å⁻¹: steepness of the Morse curve of such a bond
 _STRETCH = 0.45 * HARTREE / BOHR**2
 # Beyond the third row, which argon ends. The slope is published, in a₀⁻¹; a free fit to GFN2-xTB's
@@ -50,13 +50,13 @@ _THIRD_ROW = 18
 _HEAVY_SLOPE = 1.944
 _HEAVY_STRETCH = 0.13 * HARTREE / BOHR**2
 _BEND = 0.15 * HARTREE
-_STRONGEST = 1.5  # single bonds: what a stretch or a bend counts for at most
+_STRONGEST = 1.5  # single bonds: largest weight of a stretch or a bend
 
 _upper = lru_cache(maxsize=8)(np.triu_indices)
 
 
 def closeness(molecule: Molecule, positions: Positions) -> Matrix:
-    """How strongly the model binds each pair of atoms: (n, n), about 1 for a single bond.
+    """The bond strength of each pair of atoms in the model: (n, n), about 1 for a single bond.
 
     Lindh's Gaussians of the distance up to the third row. For a pair with an atom beyond it
     ``exp(−1.944·(r − R_i − R_j)/a₀)``, the law of Fischer and Almlöf (10.1021/j100203a036).
@@ -69,10 +69,10 @@ def closeness(molecule: Molecule, positions: Positions) -> Matrix:
 
 
 class _Binding(NamedTuple):
-    """What the model knows of each pair of atoms, (n, n) each.
+    """The parameters of the model for each pair of atoms, (n, n) each.
 
-    The exponent of the strength at distance 0, how it falls with the distance, in Å⁻¹, and with
-    its square, in Å⁻²; and what a stretch costs where the strength is 1, in eV/Å².
+    The exponent of the strength at distance 0, its decrease with the distance, in Å⁻¹, and with
+    its square, in Å⁻²; and the stretch force constant at strength 1, in eV/Å².
     """
 
     height: Matrix
@@ -99,18 +99,18 @@ def _binding(molecule: Molecule) -> _Binding:
 
 
 def surroundings(molecule: Molecule, positions: Positions) -> Matrix:
-    """How much each atom belongs to what surrounds another, (n, n): most its neighbours."""
+    """The weight of each atom in the surroundings of another, (n, n): largest for neighbours."""
     return closeness(molecule, positions) + _LOOSE
 
 
 def model_hessian(molecule: Molecule, positions: Positions) -> Matrix:
-    """A guess of the Hessian from the geometry alone: stretches and bends after Lindh.
+    """The model Hessian from the geometry alone: stretches and bends after Lindh.
 
     Returns
     -------
     (3n, 3n)
-        Positive semidefinite, in eV/Å². Rough by a factor of three, but it knows stiff
-        directions from soft ones; torsions and out-of-plane bends cost nothing.
+        Positive semidefinite, in eV/Å². Accurate within a factor of three, which separates stiff
+        from soft directions; torsions and out-of-plane bends have no force constant.
     """
     n = molecule.n_atoms
     if n == 1:
@@ -174,12 +174,12 @@ def _bends(
 
 
 def loosened(molecule: Molecule, positions: Positions) -> Matrix:
-    """What reacting bonds change in `model_hessian`: past its inflection a bond is concave.
+    """The correction of `model_hessian` for reacting bonds, concave beyond their inflection.
 
-    Lindh's model takes every pair of atoms for a spring. A pair that is stretched, yet nearer
-    than atoms that are not bonded, is more likely a bond that forms or breaks: its spring is
-    replaced by the curvature of a Morse curve, k·(2ξ² − ξ) with ξ = exp(−a·(r − r₀)), so that
-    the model's lowest mode is a reaction and not the softest torsion.
+    Lindh's model treats every pair of atoms as a spring. A pair that is stretched, yet nearer than
+    non-bonded atoms, is more likely a bond that forms or breaks: its force constant is replaced by
+    the curvature of a Morse curve, k·(2ξ² − ξ) with ξ = exp(−a·(r − r₀)), so that the lowest mode
+    of the model is a reaction and not the softest torsion.
 
     Returns
     -------
@@ -206,13 +206,13 @@ def loosened(molecule: Molecule, positions: Positions) -> Matrix:
 
 
 def bond_tension(molecule: Molecule, positions: Positions, gradient: Vector) -> Matrix:
-    """The part of a Cartesian Hessian that only says that strained bonds turn on circles.
+    """The geometric part of a Cartesian Hessian that comes from the tension of the bonds.
 
-    A bond of length r under tension f adds f/r to the curvature across itself, although
-    nothing about the surface is concave or convex there: far from equilibrium compressed bonds
-    look like directions of negative curvature. It is the second term of H = Bᵀ·H_q·B + B'·g_q
-    in bond lengths q (10.1002/(SICI)1096-987X(19960115)17:1<49::AID-JCC5>3.0.CO;2-0), the
-    tensions g_q being the least ones that explain the gradient.
+    A bond of length r under tension f adds f/r to the curvature across itself. So far from
+    equilibrium compressed bonds look like directions of negative curvature, without a concave
+    surface. It is the second term of H = Bᵀ·H_q·B + B'·g_q in bond lengths q
+    (10.1002/(SICI)1096-987X(19960115)17:1<49::AID-JCC5>3.0.CO;2-0), with the least tensions g_q
+    that explain the gradient.
 
     Parameters
     ----------
@@ -226,12 +226,12 @@ def bond_tension(molecule: Molecule, positions: Positions, gradient: Vector) -> 
     Returns
     -------
     (3n, 3n)
-        In eV/Å²; without it a Hessian tells the reaction from the strain.
+        In eV/Å². Without it the lowest mode of a Hessian is the reaction and not the strain.
     """
     n = molecule.n_atoms
     i, j = _chosen(bonds(molecule, positions))
     ends, units, r = _stretches(positions, i, j)
-    # A short bond is the likelier one to carry the strain.
+    # Short bonds are more likely to carry the strain.
     weights = (bond_lengths(molecule)[i, j] / r) ** 3
     rows = (ends[:, :, None] * (weights[:, None] * units)[:, None, :]).reshape(-1, 3 * n)
     tension = weights * _tensions(rows, gradient)
@@ -246,8 +246,7 @@ def bond_tension(molecule: Molecule, positions: Positions, gradient: Vector) -> 
 def reacting_part(molecule: Molecule, positions: Positions, gradient: Vector) -> Vector:
     """The part of a gradient (3n,) that stretches reacting bonds.
 
-    Where bonds form and break the energy is meant to change. The rest of a large gradient is
-    strain.
+    Forming and breaking bonds belong to the reaction. The rest of a large gradient is strain.
 
     Parameters
     ----------
@@ -261,7 +260,7 @@ def reacting_part(molecule: Molecule, positions: Positions, gradient: Vector) ->
     Returns
     -------
     (3n,)
-        In eV/Å, zero when no pair of atoms is longer than usual and still close.
+        In eV/Å; zero if no bond reacts, i.e. no pair of atoms is stretched but still close.
     """
     ratio = relative_distances(molecule, positions)
     i, j = _chosen(ratio < BREAKING_FACTOR)
@@ -295,7 +294,7 @@ def _stretches(
 
 def _tensions(rows: Matrix, gradient: Vector) -> Vector:
     """The least tensions (m,) along rows (m, 3n) that explain a gradient best."""
-    # From the normal equations: a combination of bonds that is none by itself carries nothing.
+    # From the normal equations: dependent combinations of bonds carry no tension.
     values, vectors = np.linalg.eigh(rows @ rows.T)
     slopes = vectors.T @ (rows @ gradient)
     carried = values > _SINGULAR * values.max(initial=0.0)
@@ -415,7 +414,7 @@ def vibrations(
 
 
 def agreeing(estimate: Matrix, directions: Matrix, products: Matrix) -> Matrix:
-    """A symmetric matrix (m, m) that agrees with what was measured, least changed to do so.
+    """The symmetric matrix (m, m) nearest to an estimate that agrees with measured products.
 
     Parameters
     ----------
@@ -424,8 +423,8 @@ def agreeing(estimate: Matrix, directions: Matrix, products: Matrix) -> Matrix:
     directions
         (m, k) orthonormal.
     products
-        (m, k) what the true matrix makes of them; where these contradict each other
-        (a measured curvature is not quite symmetric), the mean is kept.
+        (m, k) products of the true matrix with them; if these are not quite symmetric, the mean is
+        used.
     """
     error = products - estimate @ directions
     outer = error @ directions.T

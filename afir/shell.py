@@ -1,4 +1,4 @@
-"""Commands that messages suggest."""
+"""Shell commands for messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands for single structures share: reading, solving, telling."""
+"""Shared parts of the commands for single structures: reading, solving, reporting."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ if TYPE_CHECKING:  # numpy is not needed for --help
 logger = logging.getLogger(__name__)
 
 _FORCE = "add --force"
-_IN_A_ROW = 6  # wavenumbers of a table
+_IN_A_ROW = 6  # wavenumbers a line of a table
 FLAT = 0.05
-"""eV/Å: a larger gradient component is no rounding of a converged structure."""
+"""eV/Å: a larger gradient component is more than the rounding of a converged structure."""
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,7 +45,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Job:
-    """One structure on its surface and what has been spent on it."""
+    """One structure on its surface and its gradient count."""
 
     molecule: Molecule
     positions: Positions
@@ -60,7 +60,7 @@ class Job:
         return f"{self.molecule.name} on {self.where}"
 
     def run(self, what: str, search: Search[T]) -> T:
-        """Solve a search, telling on stderr how it goes."""
+        """Solve a search, with progress on stderr."""
         from afir.driver import solve
 
         with interruptible(), LiveLine(messages(), f"{what} …") as line:
@@ -86,12 +86,12 @@ class Job:
     def examine(self) -> None:
         """Compare the energies of the surface with its gradients, near the structure.
 
-        Nothing is proven on a surface where they do not belong together. Eight gradients.
+        Nothing is proven on a surface where they disagree. Costs eight gradients.
 
         Raises
         ------
         InputError
-            When they do not; small differences are told.
+            If they disagree; small differences give a warning.
         SurfaceError
             When the surface has no energy there.
         """
@@ -109,7 +109,7 @@ class Job:
 
 
 class _Watched:
-    """A surface that says on a live line what is asked of it."""
+    """A surface that shows its evaluations on a live line."""
 
     def __init__(self, surface: Surface, line: LiveLine, what: str) -> None:
         self._surface = surface
@@ -123,7 +123,7 @@ class _Watched:
         return self._surface.molecule
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Ask the surface and show what it said."""
+        """Evaluate the surface and show the result."""
         evaluation = self._surface.evaluate(positions, owners)
         self.count += len(positions)
         last = len(positions) - 1
@@ -139,7 +139,7 @@ class _Watched:
         return evaluation
 
     def for_paths(self) -> Surface:
-        """The watched surface itself: a command reports every number it computes."""
+        """The same surface: a command reports every number it computes."""
         return self
 
 
@@ -165,14 +165,14 @@ def job_for(
 def structure_options(command: F) -> F:
     """The argument and the options every command on one structure takes."""
     command = json_option(state_options(surface_option_option(command)))
-    command = click.option("--surface", default="gfn2", show_default=True, help="The surface.")(
-        command
-    )
+    command = click.option(
+        "--surface", default="gfn2", show_default=True, help="Surface (level of theory)."
+    )(command)
     return click.argument("source", metavar="IN", type=click.Path(path_type=Path))(command)
 
 
 def output_options(what: str, suffix: str) -> Callable[[F], F]:
-    """``--output`` and ``--force`` of a command that writes ``what``."""
+    """Give a command that writes ``what`` the options ``--output`` and ``--force``."""
 
     def decorate(command: F) -> F:
         command = click.option("--force", is_flag=True, help="Replace an existing output file.")(
@@ -182,7 +182,7 @@ def output_options(what: str, suffix: str) -> Callable[[F], F]:
             "-o",
             "--output",
             type=click.Path(path_type=Path),
-            help=f"Where to write {what} (extended XYZ, eV).  [default: IN{suffix}.xyz]",
+            help=f"File to write {what} to (extended XYZ, eV).  [default: IN{suffix}.xyz]",
         )(command)
 
     return decorate
@@ -194,11 +194,11 @@ def target_file(source: Path, output: Path | None, suffix: str, force: bool) -> 
 
 
 def xyz_file(path: Path, option: str, force: bool) -> Path:
-    """A file for structures, whose suffix must not promise another format."""
+    """A file for structures, with the suffix of extended XYZ."""
     from afir.structures import XYZ_SUFFIXES
 
     if path.suffix and path.suffix.lower() not in XYZ_SUFFIXES:
-        raise InputError(f"{option} is extended XYZ and must end in .xyz or .extxyz, got {path}")
+        raise InputError(f"{option} must end in .xyz or .extxyz (extended XYZ), got {path}")
     return new_file(path, option=option, force=force, remedy=_FORCE)
 
 
@@ -217,7 +217,7 @@ def hartree(energy: float) -> float:
 
 
 def facts_of(job: Job, **more: object) -> dict[str, object]:
-    """The part of the JSON result all commands share."""
+    """The part of the JSON result that all commands share."""
     return {
         "formula": job.molecule.formula,
         "charge": job.molecule.charge,

@@ -1,4 +1,4 @@
-"""Results of searches on one surface: minima, stationary points, and what became of a search."""
+"""Results of searches on one surface: minima, stationary points, and outcomes."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class Outcome(Enum):
 
 
 def ending(outcome: Outcome, error: str) -> str:
-    """How a search ended, for people, with what the surface said where it failed."""
+    """The outcome of a search as text, with the error of the surface if it failed."""
     return f"{outcome.value}: {error}" if error else outcome.value
 
 
 @dataclass(frozen=True)
 class Minimum:
-    """Where a minimisation ended.
+    """The result of a minimisation.
 
     Attributes
     ----------
@@ -55,19 +55,18 @@ class Minimum:
     positions
         (n, 3) in Å.
     energy
-        The true energy in eV, without any bias.
+        Energy in eV, without any bias.
     gradient
-        (n, 3) true gradient in eV/Å.
+        (n, 3) gradient in eV/Å, without any bias.
     hessian
-        (3n, 3n) quasi-Newton estimate of the true Hessian in eV/Å².
+        (3n, 3n) quasi-Newton estimate of the Hessian in eV/Å².
     dissociated
-        Whether it is two or more fragments far apart, so no equilibrium structure.
+        Whether two or more fragments are far apart: not an equilibrium structure.
     error
-        What the surface said where the outcome is SURFACE_FAILED.
+        Error message of the surface if the outcome is SURFACE_FAILED.
     ridges
-        At the end of a reaction path: the imaginary wavenumbers, in cm⁻¹ and negative, of the
-        saddle points that the path ran into and was followed down from, in order. One that keeps a
-        symmetry may.
+        Imaginary wavenumbers, in cm⁻¹ and negative, of saddle points that a reaction path ran into
+        and was followed down from, in order. Paths that keep a symmetry may have some.
     """
 
     outcome: Outcome
@@ -81,7 +80,7 @@ class Minimum:
 
     @property
     def ending(self) -> str:
-        """How it ended, for people, with what the surface said where it failed."""
+        """The outcome as text, with the error of the surface if it failed."""
         return ending(self.outcome, self.error)
 
 
@@ -130,8 +129,8 @@ class Candidate:
     hessian
         (3n, 3n) quasi-Newton estimate in eV/Å².
     source
-        Where the guess came from: ``"path"`` (a peak of the relaxed path) or ``"raw"`` (the
-        path as it was pushed), or a name of the caller's own.
+        Origin of the guess: ``"path"`` (a peak of the relaxed path), ``"raw"`` (the unrelaxed
+        path), or another name given by the caller.
     """
 
     positions: Positions
@@ -142,20 +141,20 @@ class Candidate:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What one push brought: the value of the task ``try_push``.
+    """The result of one push: the value of the task ``try_push``.
 
     Attributes
     ----------
     outcome
-        FOUND, or why there is nothing.
+        FOUND, or why no candidate was found.
     candidates
         Converged saddle points in the order of the path.
     minima
-        The minimised end of the push, if it is not where it began.
+        The minimised end of the push, if it differs from the start.
     crossed
-        Whether the artificial force alone carried the structure out of its basin.
+        Whether the artificial force alone moved the structure out of its basin.
     gamma
-        γ in kJ/mol at which it did; 0 if it did not.
+        γ in kJ/mol at which it did; else 0.
     """
 
     outcome: Outcome
@@ -172,22 +171,21 @@ class Confirmation:
     Attributes
     ----------
     outcome
-        CONFIRMED, or what is wrong with it.
+        CONFIRMED, or why the proof failed.
     point
-        The stationary point with its exact modes; of a refuted one stiff modes may be those of a
+        The stationary point with its exact modes; of a refuted one stiff modes may be from a
         model.
     ends
-        The two minimised ends, backward and forward; empty when the IRC was not followed, or the
-        energy of a reference falls along none.
+        The two minimised ends, backward and forward; empty if the IRC was not followed, or the
+        reference energy does not fall along it.
     monotone
-        Whether the energy fell all the way down on both sides, on one solution of the SCF.
+        Whether the energy falls monotonically on both sides, on one SCF solution.
     irc_positions, irc_energies
         (m, n, 3) in Å and (m,) in eV: the path from one end through the TS to the other;
         empty arrays where there are no ends.
     checked_at
-        At how many points of the path, and of those followed before it, the reference was asked,
-        where the path was followed on another surface; 0 where it was followed on the one that is
-        reported.
+        Number of reference calculations on points of the path and of earlier ones, if the path was
+        followed on another surface; 0 if on the reported one.
     """
 
     outcome: Outcome
@@ -201,14 +199,14 @@ class Confirmation:
 
 @dataclass(frozen=True)
 class Sameness:
-    """Whether a minimum is one structure with another: the value of the task ``compare``.
+    """Whether two minima are one structure: the value of the task ``compare``.
 
     Attributes
     ----------
     number
-        The place of that other among those it was compared with; None when it is none of them.
+        Index of the equal one among the minima compared with; None if there is none.
     rise
-        How far, in eV, the turn that joins both rises above the higher one; None as well.
+        Height in eV of the rotation that joins both above the higher one; None if there is none.
     """
 
     number: int | None
@@ -217,21 +215,21 @@ class Sameness:
 
 @dataclass(frozen=True)
 class Consistency:
-    """How well the energies and gradients of a surface belong together: of the task ``examine``.
+    """The consistency of energies and gradients of a surface: the value of the task ``examine``.
 
     Attributes
     ----------
     deviation
-        The difference between the change of the energy along a line and the integral of the
-        gradient, as a part of the larger of both; that of the worst line, noise taken off.
+        Difference between the change of the energy along a line and the integral of the gradient,
+        relative to the larger of both; of the worst line, with noise subtracted.
     ratio
-        The integral of the gradient over the change of the energy, all lines together.
+        Integral of the gradient over the change of the energy, for all lines together.
     drift
-        By how much, in eV, the energy of one geometry changed meanwhile.
+        Change in eV of the energy of one geometry between two evaluations.
     problem
-        Why the surface must not be used; empty if nothing is wrong.
+        Why the surface must not be used; empty if it passed.
     doubt
-        What is to be known about it, where it may be used; empty if nothing is.
+        Warning about a surface that may be used; empty if there is none.
     """
 
     deviation: float
@@ -242,8 +240,8 @@ class Consistency:
 
 
 def unusable(surface: str, problem: str) -> str:
-    """Why a surface with such a problem (`Consistency.problem`) is not used, for people."""
+    """The message about a surface with such a problem (`Consistency.problem`)."""
     return (
         f"the surface {surface} must give one energy for one geometry and its slope as the "
-        f"gradient, in eV and eV/Å, but {problem}; mend it: `afir.contract.check_surface` says more"
+        f"gradient, in eV and eV/Å, but {problem}; correct it, see `afir.contract.check_surface`"
     )

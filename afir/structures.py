@@ -1,4 +1,4 @@
-"""Structures in files: reading and checking one, writing the ones that were found.
+"""Structure files: read and check a structure, write structures.
 
 Most formats that ASE reads can be read (`afir.formats`); what is written is extended XYZ, which
 carries energy, charge and multiplicity along, so that the output of one command is the input of
@@ -30,8 +30,8 @@ if TYPE_CHECKING:  # takes 0.2 s
 logger = logging.getLogger(__name__)
 
 XYZ_SUFFIXES = (".xyz", ".extxyz")
-_OVERLAP_DISTANCE = 0.3  # Å: nothing but a mistake, and electronic structure breaks down
-_FARTHEST = 1e5  # Å: what is left of a bond length beyond loses digits that matter
+_OVERLAP_DISTANCE = 0.3  # Å: closer atoms are an error, and electronic structure fails
+_FARTHEST = 1e5  # Å: larger coordinates lose significant digits of bond lengths
 _COVALENT = (1, 5, 6, 7, 8, 9, 14, 15, 16, 17, 32, 33, 34, 35, 52, 53)
 _USUAL = (0.65, BOND_FACTOR)  # of the distance to the nearest atom, in units of a single bond
 _UNITS = {
@@ -40,13 +40,13 @@ _UNITS = {
     "coordinates in Å that are taken for bohr": BOHR,
     "coordinates in nm": 0.1,
 }
-"""What may be wrong with coordinates, and how many times too long it makes distances."""
+"""Possible errors of units, and the factor by which they lengthen distances."""
 
 
 def read_structure(
     path: Path | str, *, charge: int | None = None, multiplicity: int | None = None
 ) -> tuple[Molecule, Positions]:
-    """Read one structure and make sure that a search can start from it.
+    """Read one structure and check that a search can start from it.
 
     Parameters
     ----------
@@ -155,9 +155,9 @@ def check_positions(molecule: Molecule, positions: Positions, *, source: str) ->
 def _check_unit(molecule: Molecule, positions: Positions, *, source: str) -> None:
     """Raise InputError for distances that are those of a molecule in another unit than Å.
 
-    Told by the atoms of elements that are always bonded: noble gases and metals hold together at
-    distances that would be long for a bond. Where none of them is near another atom, and no unit
-    explains it, that is a question about separated atoms: there is a warning.
+    Only elements that are always bonded decide: noble gases and metals have longer distances. If
+    none of their atoms is near another one, and no unit explains it, the atoms are taken as
+    separated, with a warning.
     """
     bonded = np.flatnonzero(np.isin(molecule.numbers, _COVALENT))
     if molecule.n_atoms < 3 or len(bonded) < 2:
@@ -176,7 +176,7 @@ def _check_unit(molecule: Molecule, positions: Positions, *, source: str) -> Non
             )
     if nearest.min() > high:
         logger.warning(
-            "%s: no two atoms are near enough to be bonded; check that the coordinates are in Å",
+            "%s: no two atoms are close enough to be bonded; check that the coordinates are in Å",
             source,
         )
 

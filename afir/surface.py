@@ -1,4 +1,4 @@
-"""The potential energy surface: what every backend must offer, and how to get one by name."""
+"""The potential energy surface: the protocol of all backends, and loading one by name."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from afir.options import check_options, options_of
 ENTRY_POINT_GROUP = "afir.surfaces"
 """Packages register a surface under this entry-point group; see `load_surface`."""
 
-_OURS = ("afir", "mlpot")  # packages whose surfaces are known not to run anything else
-_IMPORTING = "afir.surfaces.ase:from_import_path"  # but for this, which imports what it is told to
+_OURS = ("afir", "mlpot")  # packages whose surfaces run no other code
+_IMPORTING = "afir.surfaces.ase:from_import_path"  # except this one, which imports by name
 
 ARGUMENT = "argument"
-"""The argument of a factory that gets what follows a colon in the name of a surface."""
+"""The parameter of a factory for the text behind the colon of a surface name."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Evaluation:
     gradients
         (k, n, 3), dE/dx in eV/Å (never forces); NaN where the surface failed.
     failures
-        Batch index → why there is no energy. Searches never see these: the driver raises
-        them inside the search that asked.
+        Batch index → error message. Searches never see these: the driver raises them inside the
+        search that asked.
     spread
-        (k,) in eV/Å: the error to be expected of the gradient on the worst atom, from a surface
-        that knows what it does not know; None from all others.
+        (k,) expected error in eV/Å of the gradient on the worst atom, from a surface that estimates
+        its error; else None.
     limit
-        The `spread` in eV/Å above which the surface is not to be trusted.
+        The `spread` in eV/Å above which the surface is not trusted.
     """
 
     energies: NDArray[np.float64]
@@ -79,10 +79,9 @@ class Surface(Protocol):
         positions
             (k, n, 3) in Å. Never changed.
         owners
-            One object a geometry, naming the search it belongs to. A surface with a memory
-            (an SCF density) may start from what it last computed for the same owner and must
-            forget it with the owner (hold it weakly); it never shares memory between owners.
-            Without owners nothing is remembered.
+            One object a geometry that identifies its search. A surface with a memory (an SCF
+            density) may start from its last result for the same owner and must forget it with the
+            owner (hold it weakly); owners never share memory. Without owners nothing is kept.
 
         Returns
         -------
@@ -93,103 +92,103 @@ class Surface(Protocol):
         ...
 
     def for_paths(self) -> Surface:
-        """The same surface made smoother or cheaper far from stationary points.
+        """A smoother or cheaper form of the surface, for use far from stationary points.
 
-        Used while pushing and relaxing paths, never for a reported number. A surface with
-        nothing to gain returns itself.
+        It is used for pushes and path relaxation, never for a reported number. A surface without
+        such a form returns itself.
         """
         ...
 
 
 @runtime_checkable
 class Batching(Protocol):
-    """What a surface offers besides when many geometries at once cost it less than one by one.
+    """Optional protocol of a surface for which batches cost less than single geometries.
 
-    Nothing else has to: who explores keeps one search in flight then.
+    For other surfaces one search is kept in flight.
     """
 
     @property
     def batch(self) -> int:
-        """How many searches to keep in flight, 1 or more."""
+        """Number of searches to keep in flight, 1 or more."""
         ...
 
 
 def batch_of(surface: Surface) -> int:
-    """How many searches to keep in flight on a surface: what it says itself, or 1."""
+    """The number of searches to keep in flight on a surface: its `batch`, or 1."""
     return surface.batch if isinstance(surface, Batching) else 1
 
 
 @runtime_checkable
 class Expensive(Protocol):
-    """What a surface offers besides when a gradient may cost it more than about half a second.
+    """Optional protocol of a surface whose gradients may take more than about half a second.
 
-    Searches then think for seconds to save a few gradients. It is said, not measured: what is
-    found must not depend on how fast a machine is.
+    Searches then compute for seconds to save a few gradients. It is declared, not measured: results
+    must not depend on the speed of a machine.
     """
 
     @property
     def expensive(self) -> bool:
-        """Whether gradients are dear."""
+        """Whether gradients are costly."""
         ...
 
 
 def is_expensive(surface: Surface) -> bool:
-    """Whether gradients of a surface are dear: what it says itself, or not."""
+    """Whether gradients of a surface are costly: its `expensive`, or False."""
     return surface.expensive if isinstance(surface, Expensive) else False
 
 
 @runtime_checkable
 class Doubtful(Protocol):
-    """What a surface offers besides that was not made for every molecule it can be asked about."""
+    """Optional protocol of a surface that may be wrong about some molecules."""
 
     @property
     def doubt(self) -> str:
-        """Why it may be wrong about its molecule, as a sentence; empty when it was made for it."""
+        """A sentence on why it may be wrong about its molecule; empty if it is made for it."""
         ...
 
 
 def doubt_of(surface: Surface) -> str:
-    """Why a surface may be wrong about its molecule; empty when it says nothing."""
+    """Why a surface may be wrong about its molecule: its `doubt`, or empty."""
     return surface.doubt if isinstance(surface, Doubtful) else ""
 
 
 @runtime_checkable
 class Based(Protocol):
-    """A surface that corrects another."""
+    """Optional protocol of a surface that corrects another (Δ-learning)."""
 
     @property
     def base(self) -> Surface | None:
-        """The one that is corrected, if there is one."""
+        """The base surface, if there is one."""
         ...
 
 
 def base_of(surface: Surface) -> Surface:
-    """What a surface corrects; itself where it corrects nothing."""
+    """The base surface of a correction; of others the surface itself."""
     base = surface.base if isinstance(surface, Based) else None
     return surface if base is None else base
 
 
 @runtime_checkable
 class Composed(Protocol):
-    """A surface made of others."""
+    """Optional protocol of a surface that is composed of others."""
 
     @property
     def parts(self) -> tuple[Surface, ...]:
-        """The others."""
+        """The component surfaces."""
         ...
 
 
 @runtime_checkable
 class Limited(Protocol):
-    """A surface that can give up an evaluation that takes too long."""
+    """Optional protocol of a surface with a time limit for evaluations."""
 
     def limit(self, seconds: float) -> None:
-        """Give up any that takes longer, from now on."""
+        """Set the time limit of all later evaluations."""
         ...
 
 
 def limit(surface: Surface, seconds: float) -> None:
-    """Have an evaluation given up that takes longer, wherever a surface or its parts can do so."""
+    """Set the time limit for evaluations of a surface and its parts, if they support one."""
     if isinstance(surface, Limited):
         surface.limit(seconds)
     if isinstance(surface, Composed):
@@ -199,24 +198,24 @@ def limit(surface: Surface, seconds: float) -> None:
 
 @runtime_checkable
 class Referenced(Protocol):
-    """A surface to search on whose finds are examined on a better one."""
+    """A search surface with a reference surface, on which results are examined."""
 
     @property
     def reference(self) -> Surface:
-        """The better one: it answers requests of the level REFERENCE (`afir.driver.Level`)."""
+        """The reference, which answers requests of level REFERENCE (`afir.driver.Level`)."""
         ...
 
 
 @final
 class Checked:
-    """A cheap surface to search on, together with the one that has the last word.
+    """A cheap search surface together with the reference surface.
 
     Parameters
     ----------
     surface
-        Answers everything but requests of the level REFERENCE.
+        The search surface; answers all requests but those of level REFERENCE.
     reference
-        Answers those.
+        The reference; answers those.
     """
 
     def __init__(self, surface: Surface, reference: Surface) -> None:
@@ -230,12 +229,12 @@ class Checked:
 
     @property
     def reference(self) -> Surface:
-        """The surface that has the last word."""
+        """The reference surface."""
         return self._reference
 
     @property
     def base(self) -> Surface:
-        """What the cheap surface corrects, if it does."""
+        """The base of the search surface, if it is a correction."""
         return base_of(self._surface)
 
     @property
@@ -245,20 +244,20 @@ class Checked:
 
     @property
     def batch(self) -> int:
-        """How many searches to keep in flight: one where they would wait for a dear reference."""
+        """Number of searches to keep in flight: one if they would wait for a costly reference."""
         return 1 if is_expensive(self._reference) else batch_of(self._surface)
 
     @property
     def expensive(self) -> bool:
-        """Whether gradients of the cheap surface are dear, after all."""
+        """Whether gradients of the search surface are costly."""
         return is_expensive(self._surface)
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """What the cheap surface says; see `Surface.evaluate`."""
+        """The evaluation of the search surface; see `Surface.evaluate`."""
         return self._surface.evaluate(positions, owners)
 
     def for_paths(self) -> Surface:
-        """The cheap surface as it is on paths."""
+        """The search surface in its form for paths."""
         return self._surface.for_paths()
 
 
@@ -268,15 +267,15 @@ def surface_names() -> tuple[str, ...]:
 
 
 def described(name: str, options: Mapping[str, Any]) -> str:
-    """A surface for people: its name and the options that were given, ``gfn2 (solvent=water)``."""
+    """A surface as text: its name and the given options, ``gfn2 (solvent=water)``."""
     given = ", ".join(f"{key}={value}" for key, value in options.items())
     return f"{name} ({given})" if given else name
 
 
 def is_foreign(name: str) -> bool:
-    """Whether a surface runs code from outside: another package's, or what its name imports.
+    """Whether a surface runs code from outside: another package, or a module named in its name.
 
-    One that is not registered runs nothing.
+    An unregistered surface runs nothing.
     """
     base = name.partition(":")[0]
     if base not in surface_names():
@@ -290,7 +289,7 @@ def _is_ours(point: EntryPoint) -> bool:
 
 
 def _registered(base: str) -> EntryPoint:
-    """The entry point of a surface; ours where another package has taken the name too."""
+    """The entry point of a surface; that of afir if another package has the same name."""
     points = [point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name == base]
     if not points:
         raise InputError(f"`surface` must be one of {', '.join(surface_names())}, got {base!r}")
@@ -321,7 +320,7 @@ def load_surface(name: str, molecule: Molecule, /, **options: Any) -> Surface:
         When the package behind the surface is not installed.
     """
     if is_foreign(name):
-        from afir.isolation import IsolatedSurface  # most runs need no other process
+        from afir.isolation import IsolatedSurface  # most runs need no process for a surface
 
         return IsolatedSurface(name, molecule, options)
     return build_surface(name, molecule, options)
@@ -351,7 +350,7 @@ def build_surface(name: str, molecule: Molecule, options: Mapping[str, Any]) -> 
         surface: Surface = factory(molecule, **options)
     except TypeError as error:
         if not options:
-            raise  # nothing that was given can be the reason
+            raise  # no given option can be the reason
         values = ", ".join(f"{key}={value!r}" for key, value in options.items())
         raise InputError(
             f"the surface {base!r} cannot use an option as it is given ({values}); see "

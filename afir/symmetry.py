@@ -1,4 +1,4 @@
-"""Permutations of like atoms: do two structures coincide, and which atoms are equivalent?
+"""Permutations of like atoms: congruence of two structures, and equivalent atoms.
 
 Two structures are congruent when some permutation of like atoms, a rotation and perhaps an
 inversion bring one onto the other. The search is exact in what it rejects: an atom may only
@@ -21,7 +21,7 @@ from afir.errors import InputError
 from afir.geometry import superpose
 from afir.molecule import Positions
 
-_GOOD_ENOUGH = 0.1  # of the tolerance: no better permutation is looked for below this
+_GOOD_ENOUGH = 0.1  # of the tolerance: below this no better permutation is searched
 _REACH = 5.0  # tolerances: how far atoms may be off before a superposition is polished
 _CHUNK = 64  # superpositions tried at once
 _THIN = 3.0  # tolerances: below this the axis alone nearly fixes the orientation
@@ -31,7 +31,7 @@ _REFERENCES = 3  # pairs of reference atoms tried before giving up
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """How one structure maps onto another.
+    """The mapping of one structure onto another.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ def congruence(
     Raises
     ------
     InputError
-        If shapes or tolerance make no sense.
+        If shapes or tolerance are invalid.
     """
     z, x, y = _checked(numbers, first, second, tolerance)
     compatible = _compatible(z, x, y, tolerance)
@@ -130,7 +130,7 @@ def automorphisms(
     Raises
     ------
     InputError
-        If shapes or tolerance make no sense.
+        If shapes or tolerance are invalid.
     """
     z, x, _ = _checked(numbers, positions, positions, tolerance)
     identity = tuple(range(len(z)))
@@ -245,7 +245,7 @@ def _mappings(
     anchor: _Anchor | None,
     tolerance: float,
 ) -> Iterator[tuple[NDArray[np.intp], float]]:
-    """Distinct permutations of y within the tolerance of x, with their distances."""
+    """Distinct permutations of y within the tolerance of x, with their RMSD."""
     seen: set[bytes] = set()
     if anchor is None:
         yield from _polished(z, x, _along_axis(x, y), tolerance, seen)

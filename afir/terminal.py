@@ -1,4 +1,4 @@
-"""What all commands share: consoles, tables, live progress, common options."""
+"""Shared parts of all commands: consoles, tables, live progress, common options."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PATIENCE = 10.0  # seconds between lines of progress where there is no terminal
 def results() -> Console:
     """The console for results: stdout, wide enough for every table when it is not a terminal.
 
-    So a file or a pipe gets each row of a table as one line, whole.
+    A file or a pipe gets each row of a table as one whole line.
     """
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_ENDLESS)
@@ -43,7 +43,7 @@ def results() -> Console:
 def messages() -> Console:
     """The console for progress and remarks: stderr, so that stdout holds results only.
 
-    The same one for everybody, since only one that knows of a live line prints above it.
+    It is shared, since only the console of a live line prints above that line.
     """
     return _messages(getattr(sys.stderr, "rich_proxied_file", sys.stderr))
 
@@ -56,7 +56,7 @@ def _messages(stream: object) -> Console:
 
 
 def echo(*lines: str, err: bool = False) -> None:
-    """Print lines on stdout, or on stderr, as they are but for characters that cannot be seen."""
+    """Print lines on stdout, or on stderr, with invisible characters escaped."""
     click.echo("\n".join(map(printable, lines)), err=err)
 
 
@@ -66,12 +66,12 @@ def remark(text: str) -> None:
 
 
 def _tell(console: Console, text: str) -> None:
-    """Print a sentence: wrapped on a terminal, elsewhere as one line that can be searched for."""
+    """Print a sentence: wrapped on a terminal, elsewhere as one searchable line."""
     console.print(_plain(text), soft_wrap=not console.is_terminal)
 
 
 def _plain(text: str) -> str:
-    """Text in which rich finds no markup and a terminal no orders."""
+    """Text without markup of rich and without escape codes of terminals."""
     return escape(printable(text))
 
 
@@ -86,9 +86,8 @@ def print_table(
     """Print a plain table below its title.
 
     Columns whose name starts with ``<`` are aligned left, others right. A cell that is a tuple of
-    texts has a line for each. Where the output is no
-    terminal each row is one line, as wide as its columns need. With ``prose`` a table of sentences
-    is wrapped as text is, there too.
+    texts has a line for each. If the output is not a terminal, each row is one line, as wide as its
+    columns need. With ``prose`` a table of sentences is wrapped there too.
     """
     if not (console.is_terminal or prose):
         _write(console, [printable(title), "", *_aligned(columns, rows), ""])
@@ -98,7 +97,7 @@ def print_table(
         made.add_column(
             _plain(name.removeprefix("<")),
             justify="left" if name.startswith("<") else "right",
-            overflow="fold",  # where a terminal is too narrow no digit is lost
+            overflow="fold",  # no digit is lost on a narrow terminal
         )
     for row in rows:
         made.add_row(*("\n".join(map(_plain, _lines_of(cell))) for cell in row))
@@ -117,7 +116,7 @@ def _lines_of(cell: object) -> tuple[str, ...]:
 
 
 def _write(console: Console, lines: Iterable[str]) -> None:
-    """Write lines where a console does, none with blanks at its end."""
+    """Write lines to the file of a console, without trailing blanks."""
     click.echo("\n".join(line.rstrip() for line in lines), file=console.file)
 
 
@@ -131,7 +130,7 @@ def _aligned(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterat
         body += zip_longest(*cells, fillvalue="")
     widths = [max(map(cell_len, cells)) for cells in zip(header, *body, strict=True)]
 
-    used = [place for place, width in enumerate(widths) if width]  # some have nothing in them
+    used = [place for place, width in enumerate(widths) if width]  # others are empty
 
     def line(cells: Sequence[str]) -> str:
         padded = []
@@ -152,7 +151,7 @@ def print_json(value: object) -> None:
 
 
 def _finite(value: object) -> object:
-    """The same without infinities and NaN, which JSON does not have."""
+    """The value with None for infinities and NaN, which JSON does not have."""
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -161,7 +160,7 @@ def _finite(value: object) -> object:
 
 
 class _Printed(logging.Formatter):
-    """Records of the log without characters that cannot be seen."""
+    """Formatter of log records that escapes invisible characters."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """The line of a record."""
@@ -173,7 +172,7 @@ class _Printed(logging.Formatter):
 
 
 class _Lines(logging.Handler):
-    """A log of which each record is a line of its own, to be searched."""
+    """Log handler that writes each record as one searchable line."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""
@@ -184,7 +183,7 @@ class _Lines(logging.Handler):
 
 
 def log_handler(*, times: bool) -> logging.Handler:
-    """What shows log records on stderr: wrapped on a terminal, elsewhere one line each.
+    """The log handler for stderr: records wrapped on a terminal, elsewhere one line each.
 
     Parameters
     ----------
@@ -208,7 +207,7 @@ def log_handler(*, times: bool) -> logging.Handler:
 
 
 class LiveLine:
-    """One line that says what is going on.
+    """One line that shows the progress.
 
     On a terminal it is redrawn in place; elsewhere a line is printed every ten seconds.
 
@@ -244,7 +243,7 @@ class LiveLine:
         _tell(self._console, text)
 
     def show(self, text: str) -> None:
-        """Replace the line, or print it when it is time."""
+        """Replace the line, or print it if ten seconds have passed."""
         if self._status is not None:
             self._status.update(_plain(text))
         elif time.monotonic() - self._last > _PATIENCE:
@@ -276,10 +275,12 @@ def option_values(pairs: Sequence[str], flag: str = "--surface-option") -> dict[
 def state_options(command: F) -> F:
     """Give a command ``--charge`` and ``--multiplicity``; None where not given."""
     command = click.option(
-        "--multiplicity", type=int, help="2S + 1.  [default: what the file says, else 1]"
+        "--multiplicity",
+        type=int,
+        help="Spin multiplicity, 2S + 1.  [default: as in the file, else 1]",
     )(command)
     return click.option(
-        "--charge", type=int, help="Total charge.  [default: what the file says, else 0]"
+        "--charge", type=int, help="Total charge.  [default: as in the file, else 0]"
     )(command)
 
 
@@ -290,7 +291,7 @@ def surface_option_option(command: F) -> F:
         "surface_options",
         multiple=True,
         metavar="KEY=VALUE",
-        help="An option of the surface, see `afir surfaces`. Repeatable.",
+        help="Option of the surface, see `afir surfaces`. Repeatable.",
     )(command)
 
 

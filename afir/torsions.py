@@ -1,4 +1,4 @@
-"""Internal rotations: what turns about the bonds of a structure that are in no ring."""
+"""Internal rotations about the acyclic bonds of a structure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LEVER = 0.3  # Å: an end whose atoms lie no further from the axis does not tur
 
 
 class Halves(NamedTuple):
-    """A bond in no ring, its atoms a and b, and all atoms on the side of either, sorted."""
+    """An acyclic bond: its atoms a and b, and all atoms on either side, sorted."""
 
     a: int
     b: int
@@ -24,7 +24,7 @@ class Halves(NamedTuple):
 
 
 def halves(adjacency: NDArray[np.bool_]) -> Iterator[Halves]:
-    """The bonds (n, n) that are in no ring and have more than an atom on both sides."""
+    """The acyclic bonds (n, n) with more than one atom on both sides."""
     for a, b in np.argwhere(np.triu(adjacency)).tolist():
         here, there = _side(adjacency, a, b), _side(adjacency, b, a)
         if len(here) > 1 and len(there) > 1 and b not in here:

@@ -1,8 +1,8 @@
-"""From one structure to another of the same bonding by turns alone.
+"""Paths between structures of the same bonding by rotations.
 
-A straight line between two places of a rotor stretches its bonds. Here the parts of a molecule turn
-about the bonds that join them, and the molecules of a complex move and turn as a whole; only what
-these motions leave over is taken in a straight line.
+A straight line between two positions of a rotor stretches its bonds. Here the parts of a molecule
+turn about the bonds that join them, and the molecules of a complex move and turn as a whole; only
+the rest of the displacement is linear.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from afir.geometry import linear, superpose, turn
 from afir.molecule import Molecule, Positions
 from afir.torsions import Halves, halves
 
-_MOST = 4000  # ways to map one structure onto another that are looked at
-_SWEEPS = 8  # over all bonds: a turn about one changes the others
+_MOST = 4000  # mappings of one structure onto another that are tried
+_SWEEPS = 8  # sweeps over all bonds: a rotation about one changes the others
 _THICK = 0.1  # Å: a part whose atoms are all nearer to the axis than this does not turn
-_NEARER = 1e-4  # Å²: of maps that are equally near but for this the first is taken
+_NEARER = 1e-4  # Å²: of mappings that agree within this the first is used
 
 Permutation = NDArray[np.intp]
 Adjacency = NDArray[np.bool_]
@@ -70,7 +70,7 @@ def bonded_alike(
 
 
 def _colours(numbers: Sequence[int], first: Adjacency, second: Adjacency) -> list[int]:
-    """(2n,) numbers that tell the atoms of both apart by what they are bonded to."""
+    """(2n,) numbers that distinguish the atoms of both by their bonding."""
     n = len(numbers)
     neighbours = [[int(j) for j in np.flatnonzero(row)] for row in first]
     neighbours += [[n + int(j) for j in np.flatnonzero(row)] for row in second]
@@ -103,7 +103,7 @@ def _outwards(adjacency: Adjacency, colours: Sequence[int]) -> list[int]:
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """A way from one structure to another of the same bonding.
+    """A path from one structure to another of the same bonding.
 
     Make one with `motion`.
 
@@ -112,7 +112,7 @@ class Motion:
     first, last
         (n, 3) in Å, the ends; the last as it is mapped and superposed onto the first.
     length
-        The longest way of an atom in Å.
+        The longest path of an atom in Å.
     """
 
     first: Positions
@@ -123,16 +123,16 @@ class Motion:
     _angles: NDArray[np.float64]
 
     def at(self, share: float) -> Positions:
-        """(n, 3) in Å at a share of the way, 0 to 1."""
+        """The geometry (n, 3) in Å at a fraction of the path, 0 to 1."""
         begun = _twisted(self.first, self._axes, share * self._angles)
         ended = _twisted(self.last, self._axes, (share - 1.0) * self._angles)
         return _between(begun, ended, self._parts, share)
 
 
 def motion(molecule: Molecule, first: Positions, last: Positions) -> Motion | None:
-    """The way from one structure to another that turns no more than it must.
+    """The path from one structure to another with the least rotation.
 
-    Like atoms may change places and the last structure may be taken as its mirror image.
+    Like atoms may be permuted, and the last structure may be replaced by its mirror image.
 
     Parameters
     ----------
@@ -144,8 +144,7 @@ def motion(molecule: Molecule, first: Positions, last: Positions) -> Motion | No
     Returns
     -------
     Motion or None
-        None where bonds cannot be mapped onto bonds, and for one atom, which can only be where an
-        external field has it.
+        None if bonds cannot be mapped onto bonds, and for one atom.
     """
     if molecule.n_atoms == 1:
         return None
@@ -164,7 +163,7 @@ def motion(molecule: Molecule, first: Positions, last: Positions) -> Motion | No
 
 
 def _nearest(first: Positions, last: Positions, maps: NDArray[np.intp]) -> Positions:
-    """The last structure with the order of atoms and the hand that bring it nearest, superposed."""
+    """The last structure, superposed, with the nearest order of atoms and handedness."""
     x, y = first - first.mean(axis=0), last - last.mean(axis=0)
     overlaps = np.einsum("kni,nj->kij", y[maps], x)
     values = np.linalg.svd(overlaps, compute_uv=False)
@@ -268,7 +267,7 @@ def _turned(x: Positions, y: Positions) -> Rotation:
 
 
 def _least(first: NDArray[np.float64], second: NDArray[np.float64]) -> Rotation:
-    """The least rotation that brings one direction onto another."""
+    """The smallest rotation that brings one direction onto another."""
     u, v = first / np.linalg.norm(first), second / np.linalg.norm(second)
     axis, cosine = np.cross(u, v), float(u @ v)
     sine = float(np.linalg.norm(axis))

@@ -1,7 +1,7 @@
 """The project's only unit conversions.
 
 Inside the code every energy is in eV, every length in Å, every mass in amu and every
-gradient in eV/Å. Other units appear only at the edge: kJ/mol for people, hartree and
+gradient in eV/Å. Other units appear only at the interfaces: kJ/mol in reports, hartree and
 bohr for the electronic-structure libraries, cm⁻¹ for vibrations.
 
 The hartree and the bohr are the CODATA 2018 values.

@@ -1,9 +1,9 @@
 """The program of a process that computes for another: ``python -m afir.worker FD FOLDER``.
 
-It reads what it is to prepare and then requests from the connection at that file descriptor and
-answers each. It ends at once when the connection does, with all that it has started and with its
-folder, so that nothing outlives the process that it works for. Signals that ask a run to end are
-for the process that leads it: a worker that obeyed them would look as if its task had killed it.
+It reads its preparation and then requests from the connection at that file descriptor and answers
+each. It ends at once with the connection, with its own children and its folder, so that nothing
+outlives the parent process. Signals that end a run are for the leading process: a worker that
+obeyed them would look as if its task had killed it.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from typing import Any
 
 from afir.errors import AfirError
 
-_MOST_OUTPUT = 1_000_000  # bytes that are kept of what a calculator prints
+_MOST_OUTPUT = 1_000_000  # bytes kept of the output of a calculator
 
 
 def serve(connection: Connection[Any, Any], folder: Path) -> None:
-    """Answer requests until the other side goes away.
+    """Answer requests until the connection ends.
 
     The first message has a method ``open()``, which makes the function that answers requests; the
-    answer is None when that is ready, else an AfirError or a sentence that says why it cannot be.
-    Then every ``(number, request)`` is answered by ``(number, answer)``. Requests are answered in
-    ``folder / "work"``, what is prepared is prepared where the program was started.
+    answer is None when it is ready, else an AfirError or a sentence with the reason. Then every
+    ``(number, request)`` is answered by ``(number, answer)``. Requests are answered in
+    ``folder / "work"``; the preparation runs where the program was started.
     """
     try:
         opening = connection.recv()
-    except (EOFError, OSError):  # the other side ended before this had begun
+    except (EOFError, OSError):  # the parent ended before the start
         shutil.rmtree(folder, ignore_errors=True)
         return
     inbox: SimpleQueue[tuple[int, Any]] = SimpleQueue()
-    # Requests are read beside the work: the end of the other side is noticed in the middle of one.
+    # Requests are read in parallel: the end of the parent is noticed in the middle of one.
     Thread(target=_listen, args=(connection, inbox, folder), daemon=True).start()
     try:
         answer = opening.open()
@@ -63,7 +63,7 @@ def _listen(
     try:
         while True:
             inbox.put(connection.recv())
-    finally:  # also for a request that cannot be read: die rather than wait for another
+    finally:  # also for a request that cannot be read: end rather than wait for another
         shutil.rmtree(folder, ignore_errors=True)
         os.killpg(0, signal.SIGKILL)
 

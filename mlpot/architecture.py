@@ -1,4 +1,4 @@
-"""What a learned potential is made of, as plain data: no torch is needed to read it."""
+"""The network architecture of a learned potential, as plain data that needs no torch."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from afir.errors import InputError
 REPRESENTATIONS = ("painn", "schnet")
 """PaiNN (2102.03150) and SchNet (10.1063/1.5019779), as schnetpack builds them."""
 
-# Ten times what is in use: with the largest a network takes a GB, not all the memory there is.
+# Ten times the usual values: even the largest network takes no more than about 1 GB.
 _BOUNDS = {"features": (2, 1024), "interactions": (1, 16), "radial": (2, 1024)}
 _FARTHEST = 1000.0  # Å
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The shape of a network.
+    """The hyperparameters of a network.
 
     Attributes
     ----------
     representation
         ``"painn"`` or ``"schnet"``.
     features
-        Numbers that describe an atom.
+        Features per atom.
     interactions
-        How many times atoms hear of their neighbours.
+        Number of interaction layers (message passing).
     cutoff
-        Å beyond which they do not.
+        Cutoff radius in Å.
     radial
-        Gaussians that a distance is expanded in.
+        Number of radial basis functions (Gaussians).
     """
 
     representation: str = "painn"
@@ -69,7 +69,7 @@ class Architecture:
         Raises
         ------
         InputError
-            For an unknown name or a value that makes no sense.
+            For an unknown name or an invalid value.
         """
         known = [field.name for field in fields(cls)]
         for name in data:
@@ -79,10 +79,10 @@ class Architecture:
 
 
 WHOLE = Architecture()
-"""What learns the whole energy, unless told otherwise."""
+"""Default architecture for total energies."""
 
 CORRECTION = Architecture(cutoff=3.5, radial=8)
-"""What learns the difference of two surfaces: it is smooth and of short range.
+"""Default architecture for the difference of two surfaces, which is smooth and short-ranged.
 
-With the shape of `WHOLE` 100 frames of pushes of C4H6 leave 2.4 instead of 1.9 kcal/mol.
+With 100 push frames of C4H6 the error is 1.9 kcal/mol; with `WHOLE` it is 2.4 kcal/mol.
 """

@@ -1,4 +1,4 @@
-"""Commands for learned surfaces: train, test."""
+"""The commands for learned surfaces: train, test."""
 
 from __future__ import annotations
 
@@ -42,77 +42,84 @@ def commands() -> list[click.Command]:
     short_help="Train a potential on labelled geometries.",
 )
 @click.argument("data", metavar="DATA", type=_FILE)
-@click.option("-o", "--output", type=_FILE, required=True, help="The file of the potential.")
-@click.option("--base", default="", help="Learn the difference from this surface.")
+@click.option("-o", "--output", type=_FILE, required=True, help="File to write the potential to.")
+@click.option(
+    "--base", default="", help="Base surface: train on the difference from it (Δ-learning)."
+)
 @click.option(
     "--base-option",
     "base_options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="An option of the base, see `afir surfaces`. Repeatable.",
+    help="Option of the base surface, see `afir surfaces`. Repeatable.",
 )
 @click.option(
     "--start",
     type=_FILE,
-    help="A potential to train further, with its architecture. Where it learned another surface, "
-    "also a cheap one with many frames, fewer labels are needed.",
+    help="Pretrained potential to fine-tune; its architecture is kept. It may be of another level "
+    "of theory: one pretrained on many cheap labels needs fewer new ones.",
 )
-@click.option("--representation", help="painn or schnet.  [default: painn]")
-@click.option("--features", type=int, help="Numbers an atom.  [default: 64]")
-@click.option("--interactions", type=int, help="Rounds of messages.  [default: 3]")
+@click.option("--representation", help="Network architecture: painn or schnet.  [default: painn]")
+@click.option("--features", type=int, help="Features per atom.  [default: 64]")
+@click.option("--interactions", type=int, help="Interaction layers.  [default: 3]")
 @click.option(
     "--cutoff",
     type=float,
-    help="Reach in Å.  [default: 5, with --base 3.5]",
+    help="Cutoff radius in Å.  [default: 5, with --base 3.5]",
 )
-@click.option("--radial", type=int, help="Gaussians for a distance.  [default: 20, with --base 8]")
+@click.option("--radial", type=int, help="Radial basis functions.  [default: 20, with --base 8]")
 @click.option(
     "--networks",
     type=int,
-    help="How many; their spread tells how far each is to be trusted.  [default: 1, or those of "
-    "--start]",
+    help="Number of networks in the committee (ensemble); their spread estimates the error.  "
+    "[default: 1, or as in --start]",
 )
 @click.option(
     "--share",
     type=float,
     default=1.0,
     show_default=True,
-    help="Share of the trials that each of several networks learns from, drawn for it alone: below "
-    "1 their spread ranks errors better.",
+    help="Fraction of the trials that each network of a committee trains on, drawn at random for "
+    "each. Below 1 the spread ranks errors better.",
 )
 @click.option(
     "--epochs",
     type=int,
     default=80,
     show_default=True,
-    help="Times that all frames are seen, or more if --fewest-steps are.",
+    help="Epochs (passes over the training set), more if --fewest-steps requires it.",
 )
 @click.option(
     "--fewest-steps",
     type=int,
     default=4000,
     show_default=True,
-    help="Steps at least, however few frames there are.",
+    help="Minimum number of optimiser steps.",
 )
 @click.option(
     "--rate",
     type=float,
     default=5e-3,
     show_default=True,
-    help="Highest learning rate.",
+    help="Learning rate: the maximum of the one-cycle schedule.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="For every random choice.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
 @click.option(
     "--validation",
     type=float,
     default=0.1,
     show_default=True,
-    help="Share that tells when to stop.",
+    help="Validation fraction, for early stopping.",
 )
 @click.option(
-    "--test", "held_out", type=float, default=0.1, show_default=True, help="Share that judges."
+    "--test",
+    "held_out",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="Test fraction, for the reported errors.",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--device", default="cpu", show_default=True, help="Device: cpu or cuda.")
 @json_option
 def train(
     data: Path,
@@ -138,8 +145,8 @@ def train(
 ) -> int:
     """Train a potential on the labelled geometries in DATA, as `afir collect` writes them.
 
-    Frames are split by trial: what judges comes from trials that were not learned from. The
-    surface is then called learned:MODEL, or delta:MODEL with --base.
+    Frames are split by trial: training, validation and test frames share no trial. The trained
+    surface is learned:MODEL, or delta:MODEL with --base.
     """
     from mlpot.packages import require
 
@@ -165,7 +172,7 @@ def train(
     }
     given = {name: value for name, value in asked.items() if value is not None}
     if before is not None and given:
-        raise InputError(f"--start comes with its architecture, got --{next(iter(given))} too")
+        raise InputError(f"--start keeps its architecture, got --{next(iter(given))} too")
     usual = before.description.architecture if before else CORRECTION if base else WHOLE
     recipe = Recipe(
         Architecture.from_dict(usual.to_dict() | given),
@@ -180,19 +187,19 @@ def train(
     frames = read_dataset(data)
     below = base, recipe.base_options
     if base and below == (frames.surface, frames.surface_options):
-        raise InputError(f"--base must be another surface than the one that labelled, got {base!r}")
+        raise InputError(f"--base must differ from the level of theory of the labels, got {base!r}")
     if before is not None and before.description.base and not base:
         remark(
-            f"Warning: {start} corrects {before.description.base}; without --base "
-            f"{before.description.base} the whole energy is learned from here"
+            f"Warning: {start} is a correction of {before.description.base}; without --base "
+            f"{before.description.base} the training goes on with total energies"
         )
     if base and (doubt := doubt_of(load_surface(base, frames.molecule, **recipe.base_options))):
-        remark(f"Warning: the base: {doubt}")
+        remark(f"Warning: base surface: {doubt}")
     line = LiveLine(messages(), f"{len(frames)} frames of {frames.molecule.name}")
 
     def tell(progress: Progress) -> None:
         line.show(
-            f"step {progress.step} of {progress.steps}: validation "
+            f"step {progress.step} of {progress.steps}: validation error "
             f"{_MEV * progress.energy_error:.1f} meV, {_MEV * progress.gradient_error:.1f} meV/Å"
         )
 
@@ -228,31 +235,30 @@ def train(
     kind = "delta" if base else "learned"
     echo(f"Written: {output}")
     written = shell_command("afir", "explore", "IN.xyz", "--surface", f"{kind}:{output}")
-    echo(f"{written} explores on it.")
+    echo(f"Explore with it: {written}")
     return 0
 
 
 @click.command(
     epilog="Example: afir test h2co.model more.extxyz --plot h2co.png",
-    short_help="Judge a potential by labelled geometries.",
+    short_help="Test a potential on labelled geometries.",
 )
 @click.argument("model", metavar="MODEL", type=_FILE)
 @click.argument("data", metavar="DATA", type=_FILE)
 @click.option(
     "--base",
     default="",
-    help="The surface that MODEL corrects; needed where it runs code from outside.  "
-    "[default: what MODEL says]",
+    help="Base surface of MODEL; required if it runs code from outside.  [default: as MODEL says]",
 )
 @click.option(
     "--base-option",
     "base_options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="An option of the base, as MODEL says. Repeatable.",
+    help="Option of the base surface, as in MODEL. Repeatable.",
 )
-@click.option("--plot", "figure", type=_FILE, help="Draw errors into a .png, .svg or .pdf file.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--plot", "figure", type=_FILE, help="Plot the errors to a .png, .svg or .pdf file.")
+@click.option("--device", default="cpu", show_default=True, help="Device: cpu or cuda.")
 @json_option
 def test(
     model: Path,
@@ -265,8 +271,8 @@ def test(
 ) -> int:
     """Compare the potential MODEL with the labels in DATA.
 
-    Errors are told over all frames and by the stage they come from. All frames of DATA are used:
-    give frames that were not learned from.
+    The errors are those of all frames and of each search stage. All frames of DATA are used:
+    give frames outside the training set.
     """
     from mlpot.packages import require
 
@@ -286,7 +292,8 @@ def test(
     about = potential.description
     if "" not in (about.target, frames.surface) and about.target != frames.surface:
         remark(
-            f"Warning: {model} learned {about.target}, the labels in {data} are of {frames.surface}"
+            f"Warning: {model} was trained on {about.target}, the labels in {data} are of "
+            f"{frames.surface}"
         )
     if about.base:
         given = Named(base, option_values(base_options, "--base-option"))
@@ -321,7 +328,14 @@ def _print_errors(title: str, rows: list[Errors]) -> None:
     print_table(
         results(),
         title,
-        ("<origin", "frames", "energy / meV", "less the mean", "gradient / meV/Å", "worst / meV"),
+        (
+            "<stage",
+            "frames",
+            "energy MAE / meV",
+            "without mean error / meV",
+            "gradient MAE / meV/Å",
+            "max. energy error / meV",
+        ),
         [
             (
                 row.origin,
@@ -340,9 +354,10 @@ def _print_calibration(calibration: Any, networks: int) -> None:
     if networks < 2:
         return
     echo(
-        f"Validation, spread of the {networks} networks: errors are {calibration.factor:.2f} times "
-        f"as large, {100 * calibration.coverage:.0f} % within twice the calibrated spread, rank "
-        f"correlation {calibration.ranking:.2f}; trusted up to {calibration.limit:.2f} eV/Å."
+        f"Validation, committee of {networks}: calibration factor {calibration.factor:.2f}; "
+        f"{100 * calibration.coverage:.0f} % of the errors within twice the calibrated spread; "
+        f"rank correlation {calibration.ranking:.2f}; trusted up to a spread of "
+        f"{calibration.limit:.2f} eV/Å."
     )
 
 
@@ -350,9 +365,9 @@ def _print_trust(trusted: Trust, potential: Potential) -> None:
     if len(potential) < 2:
         return
     echo(
-        f"Held out, spread of the {len(potential)} networks: "
-        f"{100 * trusted.coverage:.0f} % of the errors within twice the calibrated spread, rank "
+        f"Test, committee of {len(potential)}: "
+        f"{100 * trusted.coverage:.0f} % of the errors within twice the calibrated spread; rank "
         f"correlation {trusted.ranking:.2f}; {100 * trusted.trusted:.0f} % of the frames trusted "
-        f"(up to {potential.description.limit:.2f} eV/Å); {trusted.caught} of {trusted.bad} that "
-        "err by more than 10 kcal/mol are not."
+        f"(spread up to {potential.description.limit:.2f} eV/Å); {trusted.caught} of {trusted.bad} "
+        "frames with an energy error above 10 kcal/mol not trusted."
     )

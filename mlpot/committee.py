@@ -1,4 +1,4 @@
-"""How far the networks of a committee disagree, and what that says about the error."""
+"""The spread of a committee of networks, calibrated against the error."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from mlpot.dataset import Dataset
 from mlpot.potential import Potential, Prediction
 
 CAUGHT = 0.98
-"""Share of the bad frames that the limit must catch: more than 95 %, which is what is wanted on
-frames to come, for those differ more from what was learned than the ones held back."""
+"""Fraction of the bad frames that the limit must catch. It exceeds the target of 95 %, since new
+frames differ more from the training set than those held out."""
 
 BAD = 10.0 * KCAL_PER_MOL
-"""eV: a frame whose energy errs by more than this (10 kcal/mol) is bad."""
+"""eV: a frame with a larger energy error (10 kcal/mol) is bad."""
 
-_ENOUGH = 20  # bad frames to go by
-_BEYOND = 2.0  # times the spreads that were met, nothing is known of the errors
+_ENOUGH = 20  # bad frames that determine a limit
+_BEYOND = 2.0  # times the largest spread met: beyond it the errors are unknown
 _TINY = 1e-12
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the spread of a committee is worth, from frames that were not learned from.
+    """Calibration of the spread of a committee, from frames outside the training set.
 
     Attributes
     ----------
     factor
-        From the spread of the gradient on an atom to the error to be expected there: the ratio of
-        their root mean squares.
+        Calibration factor: the root mean square of the errors over that of the spreads of the
+        gradient on an atom.
     coverage
-        Share of the atoms whose error is within twice the calibrated spread.
+        Fraction of the atoms whose error is within twice the calibrated spread.
     ranking
-        Spearman's correlation between the largest spread of a frame and its largest error.
+        Spearman correlation between the largest spread and the largest error of a frame.
     limit
-        Largest calibrated spread (eV/Å) of a frame that is trusted: `CAUGHT` of the frames whose
-        energy errs by more than 10 kcal/mol have more. Where too few do, it follows from the
-        errors of the others, as if all errors grew in proportion to the spread, and is twice what
-        `CAUGHT` of all frames stay below at most.
+        Largest calibrated spread (eV/Å) of a trusted frame. Of the frames with an energy error
+        above 10 kcal/mol, `CAUGHT` exceed it. With too few of these the limit follows from the
+        errors of the others, which are taken to grow in proportion to the spread; it is then at
+        most twice the spread that `CAUGHT` of all frames stay below.
     """
 
     factor: float
@@ -50,7 +50,7 @@ class Calibration:
     limit: float
 
     def plain(self) -> dict[str, float]:
-        """The same by names that hold the units."""
+        """The values as a dict, with units in the names."""
         return {
             "factor": self.factor,
             "coverage": self.coverage,
@@ -61,20 +61,20 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Trust:
-    """How far the calibrated spread of a committee and its limit hold on other frames.
+    """How well the calibrated spread of a committee and its limit hold on other frames.
 
     Attributes
     ----------
     coverage
-        Share of the atoms whose error is within twice the calibrated spread.
+        Fraction of the atoms whose error is within twice the calibrated spread.
     ranking
-        Spearman's correlation between the largest spread of a frame and its largest error.
+        Spearman correlation between the largest spread and the largest error of a frame.
     trusted
-        Share of the frames whose largest calibrated spread is within the limit.
+        Fraction of the frames whose largest calibrated spread is within the limit.
     bad
-        How many frames have an energy that errs by more than 10 kcal/mol.
+        Number of frames with an energy error above 10 kcal/mol.
     caught
-        How many of these are not trusted.
+        Number of these that are not trusted.
     """
 
     coverage: float
@@ -85,9 +85,9 @@ class Trust:
 
 
 def trust(potential: Potential, data: Dataset) -> Trust:
-    """Judge the calibration and the limit that a potential has, on frames without the base.
+    """Test the calibration and the limit of a potential on frames without the base energy.
 
-    Of a single network, which has no spread, only what is bad is told.
+    A single network has no spread: only its bad frames are counted.
     """
     said = potential.predict(data.molecule, data.positions)
     bad = np.abs(said.energies - data.energies) > BAD
@@ -113,14 +113,14 @@ def atom_errors(said: Prediction, data: Dataset) -> NDArray[np.float64]:
 
 
 def calibrate(potential: Potential, data: Dataset) -> Calibration:
-    """Compare spread and error on frames that were not learned from.
+    """Calibrate the spread on frames outside the training set.
 
     Parameters
     ----------
     potential
         Two networks or more; with one there is no spread, and the limit is infinite.
     data
-        Frames without what the base says.
+        Frames with the base surface subtracted.
     """
     if len(potential) < 2 or not len(data):
         return Calibration(1.0, float("nan"), float("nan"), float("inf"))
@@ -145,7 +145,7 @@ def calibrate(potential: Potential, data: Dataset) -> Calibration:
 
 
 def spearman(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Spearman's rank correlation of two samples; NaN if one of them is constant."""
+    """Spearman rank correlation of two samples; NaN if one of them is constant."""
     a, b = rankdata(first), rankdata(second)
     if np.ptp(a) == 0.0 or np.ptp(b) == 0.0:
         return float("nan")

@@ -1,4 +1,4 @@
-"""Labelled geometries of one molecule, and how they are split."""
+"""Labelled geometries of one molecule, and their split into training, validation and test."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Dataset:
     Attributes
     ----------
     molecule
-        The molecule of all.
+        The molecule of all frames.
     positions
         (m, n, 3) in Å.
     energies
@@ -38,11 +38,11 @@ class Dataset:
     gradients
         (m, n, 3) in eV/Å.
     groups
-        What each belongs together with: frames of one trial are never split.
+        Group of each frame: frames of one group (trial) are never split.
     stages
-        Where each comes from, e.g. ``"push"``.
+        Search stage of each frame, e.g. ``"push"``.
     surface, surface_options
-        What labelled them; "" when that is not known.
+        Level of theory of the labels; "" if unknown.
     """
 
     molecule: Molecule
@@ -80,7 +80,7 @@ class Split:
 
 
 def read_dataset(path: Path) -> Dataset:
-    """Read what `afir collect` writes, or any file that is read with energies and forces.
+    """Read labelled frames: a file of `afir collect`, or any other with energies and forces.
 
     Without ``group`` in it, every frame is a group of its own.
 
@@ -91,7 +91,7 @@ def read_dataset(path: Path) -> Dataset:
         they are not all of one molecule with its atoms in one order, labelled by one surface.
     """
     if not path.is_file():
-        raise InputError(f"the data must be a file, got {path}, which is none")
+        raise InputError(f"the data must be a file, got {path}, which is not one")
     frames = read_frames(path)
     numbers = elements_of(frames[0].atoms, source=f"{path}, frame 0")
     origin = _origin(path, 0, frames[0], numbers)
@@ -158,7 +158,7 @@ def _origin(
 
 
 def _refuse_nonsense(path: Path, data: Dataset) -> None:
-    """Raise InputError for frames that nothing can be learned from, and that spoil all others."""
+    """Raise InputError for invalid frames, which would spoil the training on all others."""
     for index in range(len(data)):
         x = data.positions[index]
         values = np.concatenate([x.ravel(), data.gradients[index].ravel(), data.energies[[index]]])
@@ -172,26 +172,26 @@ def _refuse_nonsense(path: Path, data: Dataset) -> None:
 def split(
     data: Dataset, rng: np.random.Generator, *, validation: float = 0.1, test: float = 0.1
 ) -> Split:
-    """Split by group, so that no part holds frames of a trial that another part has seen.
+    """Split by group: no two parts hold frames of one trial.
 
     Parameters
     ----------
     data
-        To be split.
+        The frames to split.
     rng
         Draws the groups.
     validation, test
-        Shares of the frames. Groups are taken in a random order as long as each brings a part
-        closer to its share; each part gets a group at least, unless its share is 0.
+        Fractions of the frames. Groups are taken in random order as long as each brings a part
+        closer to its fraction; each part gets at least one group, unless its fraction is 0.
 
     Raises
     ------
     InputError
-        For shares that make no sense or too few groups.
+        For invalid fractions or too few groups.
     """
     if not (0.0 < validation < 1.0 and 0.0 <= test < 1.0 and validation + test < 1.0):
         raise InputError(
-            "`validation` and `test` must be shares that leave something to train on, got "
+            "`validation` and `test` must be fractions that leave a training set, got "
             f"{validation} and {test}"
         )
     groups = sorted(set(data.groups))
@@ -209,7 +209,7 @@ def split(
         for group in reversed(order):
             if len(order) - len(chosen) <= parts - len(taken) - 1 and chosen:
                 break
-            if share > 0.0 and sizes[group] < 2.0 * missing:  # closer to the share than without
+            if share > 0.0 and sizes[group] < 2.0 * missing:  # closer to the fraction than without
                 chosen.add(group)
                 missing -= sizes[group]
         if share > 0.0 and not chosen:
@@ -223,10 +223,10 @@ def split(
 
 
 def steady_split(data: Dataset, seed: int, *, validation: float) -> Split:
-    """Split by group so that frames keep their sides when others are added; no test part.
+    """Split by group, so that frames keep their part when others are added; no test part.
 
-    Each group draws its lot from its own name, so the share is only reached on average. Where that
-    would leave one side empty, the group with the lowest lot alone validates.
+    The name of a group decides its part, so the fraction is only reached on average. If one part
+    would be empty, the group with the lowest number alone is the validation part.
 
     Raises
     ------
@@ -247,14 +247,14 @@ def steady_split(data: Dataset, seed: int, *, validation: float) -> Split:
 
 
 def above(data: Dataset, base: Surface) -> Dataset:
-    """What a base surface leaves to be learned: its energies and gradients subtracted.
+    """The frames with the energies and gradients of a base surface subtracted.
 
-    Frames for which the base has no energy are left out.
+    Frames on which the base surface fails are left out.
 
     Raises
     ------
     InputError
-        If it has none for any.
+        If it fails on all frames.
     """
     below = base.evaluate(data.positions)
     good = [index for index in range(len(data)) if index not in below.failures]

@@ -1,9 +1,9 @@
 """PaiNN and SchNet for batches of small molecules of one composition.
 
-Schnetpack's own passes run over lists of pairs, so that molecules of any size fit in one batch.
-Here all have the same few atoms and every pair of them is a neighbour. So a sum over neighbours is
-a sum over one axis of an array and nothing is scattered, what depends only on a distance is worked
-out once for both atoms of a pair, and the networks of a committee go side by side.
+Schnetpack evaluates lists of pairs, so that molecules of any size fit in one batch. Here all
+molecules have the same few atoms and every pair is a neighbour. So a sum over neighbours is a sum
+over one axis of an array, without scattering; functions of a distance are computed once for both
+atoms of a pair; and the networks of a committee are evaluated side by side.
 
 Throughout m is the number of networks, k that of geometries, n that of atoms, p = n(n − 1)/2 that
 of pairs, and F that of features.
@@ -26,7 +26,7 @@ Weights = Mapping[str, torch.Tensor]
 
 _REGISTER = 8  # products of matrices whose widths are no multiple of this are slower
 _EPSILON = 1e-8  # under the root of PaiNN's norms
-_HALF = math.log(2.0)  # what SchNet takes off every softplus, so that 0 gives 0
+_HALF = math.log(2.0)  # subtracted from every softplus of SchNet, so that 0 gives 0
 
 
 def arranged(architecture: Architecture, states: Sequence[Weights]) -> Weights:
@@ -61,19 +61,19 @@ def arranged(architecture: Architecture, states: Sequence[Weights]) -> Weights:
 def energies(
     architecture: Architecture, weights: Weights, numbers: torch.Tensor, positions: torch.Tensor
 ) -> torch.Tensor:
-    """What each network says of its geometries, without the energies of the elements.
+    """The energies of each network for its geometries, without the atomic energies.
 
     Parameters
     ----------
     architecture
-        The shape of all networks.
+        The architecture of all networks.
     weights
         From `arranged`.
     numbers
         (n,) atomic numbers.
     positions
-        (m, k, n, 3) in Å: each network has its own. May be more exact than the weights: where
-        the molecule lies costs no digits then.
+        (m, k, n, 3) in Å: each network has its own. With a higher precision than the weights no
+        digits are lost to where the molecule lies.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def energies(
     pairs = _pairs(n, positions.device)
     arms = positions.index_select(2, pairs.second) - positions.index_select(2, pairs.first)
     arms = arms.to(weights["centres"].dtype)
-    # An atom and itself are a pair too, the last one: beyond the cutoff, so that it counts nothing.
+    # An atom and itself are a pair too, the last one: beyond the cutoff, so it contributes nothing.
     beyond = 2.0 * architecture.cutoff
     distances = pad((arms * arms).sum(dim=3).sqrt(), (0, 1), value=beyond)
     gaussians = torch.exp(weights["exponents"] * (distances[..., None] - weights["centres"]) ** 2)
@@ -135,7 +135,7 @@ def _linear(weights: Weights, layer: str, x: torch.Tensor) -> torch.Tensor:
 
 
 def _heard(filters: torch.Tensor, atoms: torch.Tensor) -> torch.Tensor:
-    """What atoms hear of their neighbours: (m, k, n, n, F) and (m, k, n, F) to the latter."""
+    """Messages from neighbours: (m, k, n, n, F) and (m, k, n, F) to the latter."""
     return (filters * atoms.unsqueeze(2)).sum(dim=3)
 
 
@@ -195,7 +195,7 @@ def _painn(
         values = torch.bmm(basis, weights[f"filters.{number}"])
         return pairs.square(values.reshape(m, k, ordered, -1))
 
-    atoms = atoms[:, None]  # the same in all geometries until they have heard of each other
+    atoms = atoms[:, None]  # the same in all geometries before the first interaction
     vectors = None
     for i in range(architecture.interactions):
         layer = f"interactions.{i}.interatomic_context_net"
@@ -217,7 +217,7 @@ def _painn(
         said = _linear(weights, f"{layer}.1", said)
         scalar, along, product = said.split(architecture.features, dim=-1)
         atoms = torch.addcmul(atoms + scalar, product, (left * right).sum(dim=3))
-        if i < architecture.interactions - 1:  # nothing looks at the last ones
+        if i < architecture.interactions - 1:  # the last ones are not used
             vectors = torch.addcmul(vectors, along.unsqueeze(3), right)
     return atoms
 
@@ -236,7 +236,7 @@ def _schnet(
     """
     m, k, ordered, radial = gaussians.shape
     basis = gaussians.reshape(m, -1, radial)
-    atoms = atoms[:, None]  # the same in all geometries until they have heard of each other
+    atoms = atoms[:, None]  # the same in all geometries before the first interaction
     for i in range(architecture.interactions):
         layer = f"interactions.{i}"
         values = softplus(torch.bmm(basis, weights[f"filters.{i}"]))

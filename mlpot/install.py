@@ -1,8 +1,8 @@
-"""Install what learned surfaces need on Python 3.11: ``python -m mlpot.install``.
+"""Install the packages of learned surfaces on Python 3.11: ``python -m mlpot.install``.
 
-schnetpack 2.2 declares Python 3.12, but runs on 3.11 too; left to itself, pip would take an older
-schnetpack there, whose requirements replace torch by one of years ago. From Python 3.12 on the
-extra ``afir[ml]`` is all there is to it.
+schnetpack 2.2 declares Python 3.12, but also runs on 3.11. By itself pip would install an older
+schnetpack there, which requires a torch that is years old. From Python 3.12 on the extra
+``afir[ml]`` suffices.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BESIDE = (
     "torch-ema==0.3",
     "pytorch-lightning==2.6.6",
 )
-"""What schnetpack imports besides torch, in the versions that were tested together."""
+"""Imports of schnetpack besides torch, in the versions that were tested together."""
 
 
 def commands(version: tuple[int, int]) -> list[list[str]]:
@@ -45,8 +45,8 @@ def main() -> int:
         done = subprocess.run([sys.executable, "-m", "pip", *arguments], check=False)
         if done.returncode:
             return done.returncode
-    print("Installed. What pip says of requirements of schnetpack that are missing is expected:")
-    print("they are for its own way of training, which is not used here.")
+    print("Installed. Messages of pip about missing requirements of schnetpack are expected:")
+    print("its own training code needs them, which is not used here.")
     return 0
 
 

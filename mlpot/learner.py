@@ -1,6 +1,6 @@
-"""Learning while a run goes on, again and again: a Gaussian process, or committees of networks.
+"""Learning on the fly during a run: a Gaussian process, or committees of networks.
 
-Loading this module loads no torch: that is done when networks are trained.
+Loading this module loads no torch: training networks does.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _MEV = 1000.0
 
 
 def automatic(molecule: Molecule) -> Gaussian | Delta:
-    """A Gaussian process where the molecule is small enough, else networks."""
+    """The default learner: a Gaussian process if the molecule is small enough, else networks."""
     return Gaussian(molecule) if suits(molecule) else Delta(molecule)
 
 
 @final
 class Gaussian:
-    """Learns what separates a surface from its labels: a Gaussian process of all labels.
+    """Learner of the difference between a surface and its labels: a Gaussian process.
 
     Parameters
     ----------
     molecule
-        A small one.
+        A small molecule.
 
     Raises
     ------
@@ -51,11 +51,11 @@ class Gaussian:
     """
 
     samples = 0
-    """Geometries of pushes to be labelled first: none, for it changes nothing far from labels."""
+    """Push geometries to label first: none, since it changes nothing far from labels."""
     attempts = 2
-    """How often each push is to be tried: again with what the first time has brought."""
+    """Attempts at each push: a second one uses the labels of the first."""
     share = 0.0
-    """Of the labels that must be new for another model, which takes seconds."""
+    """Fraction of the labels that must be new for another model, which takes seconds."""
 
     def __init__(self, molecule: Molecule) -> None:
         if not suits(molecule):
@@ -65,7 +65,7 @@ class Gaussian:
             )
 
     def surface(self, model: Path) -> str:
-        """The name of the surface that a model makes."""
+        """The name of the surface of a model."""
         return f"gaussian:{model}"
 
     def __call__(
@@ -78,13 +78,13 @@ class Gaussian:
         start: Path | None,
         seed: int,
     ) -> dict[str, float]:
-        """Make a model of all labels; see `Delta.__call__`. Where one began makes no difference.
+        """Make a model of all labels; see `Delta.__call__`. The model to start from has no effect.
 
         Returns
         -------
         dict
-            Mean errors in meV and meV/Å of what is said of some tasks without their own labels;
-            empty where all labels come from one.
+            Mean errors in meV and meV/Å on the labels of some tasks that are left out; empty if
+            all labels come from one task.
         """
         data = read_dataset(labels)
         data = above(data, load_surface(surface, data.molecule, **options))
@@ -106,12 +106,12 @@ class Gaussian:
 
 @final
 class Delta:
-    """Learns what separates a surface from its labels: four small PaiNNs.
+    """Learner of the difference between a surface and its labels: four small PaiNNs.
 
     Parameters
     ----------
     molecule
-        Any.
+        Any molecule.
 
     Raises
     ------
@@ -120,22 +120,22 @@ class Delta:
     """
 
     samples = 16
-    """Geometries of pushes to be labelled first."""
+    """Push geometries to label first."""
     attempts = 1
-    """How often each push is to be tried."""
+    """Attempts at each push."""
     share = 0.25
-    """Of the labels that must be new for a model to be trained further."""
+    """Fraction of the labels that must be new for a model to be trained further."""
 
     def __init__(self, molecule: Molecule) -> None:
         try:
             require()
         except MissingPackageError as error:
             raise MissingPackageError(
-                f"learning from {molecule.name} takes networks, and {error}"
+                f"learning {molecule.name} needs networks, and {error}"
             ) from error
 
     def surface(self, model: Path) -> str:
-        """The name of the surface that a model makes."""
+        """The name of the surface of a model."""
         return f"{_PREFIX}{model}"
 
     def __call__(
@@ -148,7 +148,7 @@ class Delta:
         start: Path | None,
         seed: int,
     ) -> dict[str, float]:
-        """Train a model, or train one further with old and new labels together.
+        """Train a model, or fine-tune one with old and new labels together.
 
         Parameters
         ----------
@@ -157,18 +157,18 @@ class Delta:
         output
             The model to write.
         surface, options
-            The surface whose difference from the labels is learned; ``delta:MODEL`` is a potential
-            to begin with.
+            The base surface, whose difference from the labels is learned; ``delta:MODEL`` is a
+            potential to start from.
         start
-            The model to begin with.
+            The model to start from.
         seed
-            For every random choice.
+            The random seed.
 
         Returns
         -------
         dict
-            Mean errors on frames that were not learned from, in meV and meV/Å, and the limit of
-            the spread in eV/Å.
+            Mean absolute errors on the validation frames, in meV and meV/Å, and the limit of the
+            spread in eV/Å.
         """
         from threadpoolctl import threadpool_limits
 
@@ -191,7 +191,9 @@ class Delta:
             below = Named(base, base_options)
             check_named(below, trusted, where=str(start), how=as_options(below))
             if not base:
-                raise InputError(f"{start} must be a correction of a surface, it corrects none")
+                raise InputError(
+                    f"{start} must be a correction of a surface, it has no base surface"
+                )
         steps, rate = (_FIRST_STEPS, _FIRST_RATE) if before is None else (_NEXT_STEPS, _NEXT_RATE)
         recipe = Recipe(
             before.description.architecture if before else replace(CORRECTION, features=_FEATURES),

@@ -1,7 +1,7 @@
-"""Networks of whole batches of geometries of one composition: one to train, several to evaluate.
+"""Networks for batches of geometries of one composition: one to train, several to evaluate.
 
-With `mlpot.dense` and `mlpot.training` the only user of torch and schnetpack; imported when a
-learned surface is asked for, not before.
+With `mlpot.dense` and `mlpot.training` the only user of torch and schnetpack; imported only when
+a learned surface is needed.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from mlpot.architecture import Architecture
 from mlpot.dense import arranged, energies
 
 _PASS = {"cpu": 6400}
-"""Ordered pairs of atoms in one pass: with more, what is worked on leaves the processor's cache."""
+"""Ordered pairs of atoms in one pass: more do not fit into the processor's cache."""
 _LARGE_PASS = 400_000
-"""The same on other devices, which want much to do at once."""
+"""The same on other devices, which need large batches."""
 _BLOCK = 4
 
 
@@ -30,22 +30,21 @@ _BLOCK = 4
 def _keep_memory() -> None:
     """Make the C library of Linux keep memory from pass to pass, for the rest of the process.
 
-    A pass makes and drops arrays of megabytes. Once a block of the size here was dropped, the
-    memory of smaller ones is kept, instead of being fetched anew each time, page by page.
+    A pass allocates and frees arrays of megabytes. Once a block of the size here was freed, the
+    memory of smaller ones is kept instead of being requested again each time, page by page.
     """
     torch.empty(31 << 20, dtype=torch.uint8)
 
 
 class Network(torch.nn.Module):
-    """The weights of one network from positions to energies, without those of the elements.
+    """The weights of one network from positions to energies, without the atomic energies.
 
-    Schnetpack makes the weights, names them and gives them their first values;
-    `mlpot.dense.energies` is what they stand for.
+    Schnetpack creates, names and initialises the weights; `mlpot.dense.energies` evaluates them.
 
     Parameters
     ----------
     architecture
-        Its shape.
+        Its architecture.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -96,13 +95,13 @@ class Committee:
     Parameters
     ----------
     architecture
-        Their shape.
+        Their architecture.
     states
         The weights of each.
     device
-        Where they are evaluated.
+        The device to evaluate on.
     dtype
-        What they reckon with; differences of positions are always taken in float64.
+        Precision of the evaluation; differences of positions are always taken in float64.
 
     Raises
     ------
@@ -161,10 +160,10 @@ class Committee:
         return said, slopes
 
     def _filled(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The geometries and perhaps the last one some times more.
+        """The geometries, padded to whole blocks with copies of the last one.
 
-        Matrix products treat the last rows that fill no block in another way. With whole blocks
-        an energy hardly ever depends on what other geometries there are, not even in its last bit.
+        Matrix products treat rows that do not fill a block in another way. With whole blocks an
+        energy hardly ever depends on the other geometries, not even in its last bit.
         """
         k, n, _ = positions.shape
         whole = self._dtype == torch.float32 and n >= _BLOCK and k * n >= 2 * _BLOCK

@@ -1,4 +1,4 @@
-"""What learned surfaces need: the optional packages and how to install them, and a file."""
+"""The requirements of learned surfaces: optional packages, their installation, and a model file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NEEDED = ("torch", "schnetpack")
 
 
 def require() -> None:
-    """Check that learned surfaces can be used here.
+    """Check that the packages of learned surfaces are installed.
 
     Raises
     ------
     MissingPackageError
-        When a package is not installed; the message names it and what installs it.
+        If a package is not installed; the message names it and the command that installs it.
     """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
@@ -28,16 +28,15 @@ def require() -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raise InputError when there is no such file to read a potential or a correction from."""
+    """Raise InputError if the file of a potential or a correction does not exist."""
     if not path.is_file():
-        raise InputError(f"the model must be a file, got {path}, which is none")
+        raise InputError(f"the model must be a file, got {path}, which is not one")
 
 
 def is_plain_archive(path: Path) -> bool:
-    """Whether a file is a zip archive none of whose parts is packed.
+    """Whether a file is an uncompressed zip archive.
 
-    Models are written like this. What is packed may unpack to any size, and so may parts that lie
-    on top of each other.
+    Models are written like this. Compressed or overlapping parts may unpack to any size.
     """
     try:
         with ZipFile(path) as archive:
@@ -49,7 +48,7 @@ def is_plain_archive(path: Path) -> bool:
 
 
 def command() -> str:
-    """What installs the packages into this environment."""
+    """The command that installs the packages into this environment."""
     if sys.version_info >= (3, 12):
         return 'pip install "afir[ml]"'
     return "python -m mlpot.install"

@@ -1,4 +1,4 @@
-"""Drawings of how well a potential does: parity, and error against spread.
+"""Plots of the errors of a potential: parity plots, and error against spread.
 
 With `networks.plot` the only module that imports matplotlib.
 """
@@ -20,14 +20,14 @@ _COLOURS = ("#1f4e79", "#d9730d", "#3d8bc4", "#b03a3a", "#6b6b6b", "#2e7d4f")
 
 
 def error_figure(potential: Potential, data: Dataset) -> Figure:
-    """Energies and gradients against the labels; with a committee, error against spread.
+    """Parity plots of energies and gradients; with a committee also error against spread.
 
     Parameters
     ----------
     potential
         The potential.
     data
-        Labelled frames, without what the base says.
+        Labelled frames with the base surface subtracted.
     """
     said = potential.predict(data.molecule, data.positions)
     committee = len(potential) > 1
@@ -86,7 +86,7 @@ def _parity(
 def _by_stage(
     axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], stages: tuple[str, ...]
 ) -> None:
-    """Points in a colour for each stage; rows of x and y belong to one frame."""
+    """Plot points in one colour a stage; each row of x and y is one frame."""
     for index, stage in enumerate(sorted(set(stages))):
         chosen = np.array([name == stage for name in stages])
         colour = _COLOURS[index % len(_COLOURS)]

@@ -1,4 +1,4 @@
-"""A trained potential: networks, what they were made for, and the file they are kept in."""
+"""A trained potential: its networks, their description, and the file of both."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ _FORMULA = re.compile(r"([A-Z][a-z]?[0-9]*)+")
 
 @dataclass(frozen=True)
 class Description:
-    """What a potential is, in plain data that is kept beside the weights as JSON.
+    """The description of a potential, stored beside the weights as JSON.
 
     Attributes
     ----------
     architecture
-        Of each network.
+        The architecture of each network.
     references
-        Energies in eV of the elements by atomic number, added to what the networks say.
+        Atomic reference energies in eV by atomic number, added to the output of the networks.
     scale
-        eV that 1 in the output of a network stands for.
+        eV per unit of the network output.
     base, base_options
-        The surface whose energy is added (Δ-learning), or "" when there is none.
+        The base surface, whose energy is added (Δ-learning), or "" for none.
     target
-        The surface whose labels it learned.
+        Level of theory of the labels.
     formulas
-        Of the molecules it learned from; empty where nobody knows any more.
+        Formulas of the molecules in the training set; empty if unknown.
     charge, multiplicity
-        Of these molecules.
+        Charge and multiplicity of these molecules.
     calibration
-        Factor from the spread of the networks to the error to be expected.
+        Calibration factor: expected error over the spread of the networks.
     limit
-        Largest calibrated spread of the gradient on an atom in eV/Å at which it is to be trusted.
+        Largest calibrated spread of the gradient on an atom, in eV/Å, of a trusted geometry.
     notes
-        How it was trained: counts, seeds, errors.
+        Notes on the training: counts, seeds, errors.
     """
 
     architecture: Architecture
@@ -95,7 +95,7 @@ class Description:
         Raises
         ------
         InputError
-            If it is something else.
+            If the text is not such a description.
         """
         try:
             data = dict(json.loads(text))
@@ -113,7 +113,7 @@ class Description:
         return about
 
     def _check(self) -> None:
-        """Raise TypeError or ValueError for values that mean nothing, as a file may hold them."""
+        """Raise TypeError or ValueError for invalid values, as a file may hold them."""
         for name in ("base", "target"):
             if not isinstance(getattr(self, name), str):
                 raise TypeError(f"`{name}` must be a name, got {getattr(self, name)!r}")
@@ -134,7 +134,7 @@ class Description:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a potential says of a batch of k geometries of n atoms.
+    """The prediction of a potential for a batch of k geometries of n atoms.
 
     Attributes
     ----------
@@ -156,23 +156,23 @@ class Prediction:
 
 
 class Potential:
-    """One or more networks that were trained for the same thing.
+    """One or more networks (a committee) trained on the same data.
 
     Parameters
     ----------
     description
-        What they are.
+        Their description.
     states
         The weights of each.
     device
-        Where they are evaluated, as torch names it: ``"cpu"``, ``"cuda"``.
+        The torch device to evaluate on: ``"cpu"``, ``"cuda"``.
     dtype
-        ``"float32"``, which they were trained in, or ``"float64"``.
+        ``"float32"``, the precision of the training, or ``"float64"``.
 
     Raises
     ------
     InputError
-        If there are no networks, the weights do not fit, or the device is not there.
+        If there are no networks, the weights do not fit, or the device is not available.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class Potential:
             self._networks = Committee(
                 description.architecture, self._states, place, getattr(torch, dtype)
             )
-        # Of weights from a file anything may be wrong: what is missing, shapes, types.
+        # Weights from a file may have anything wrong: missing names, shapes, types.
         except (RuntimeError, KeyError, TypeError, AttributeError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"the weights must fit the architecture: {reason}") from error
@@ -208,7 +208,7 @@ class Potential:
         return len(self._networks)
 
     def check(self, molecule: Molecule) -> None:
-        """Raise InputError when the potential cannot say anything about a molecule."""
+        """Raise InputError if the potential was not trained for the elements or state."""
         unknown = sorted(set(molecule.numbers) - set(self.description.references))
         if unknown:
             symbols = [
@@ -278,12 +278,12 @@ class Potential:
 
 
 def torch_device(name: str) -> torch.device:
-    """A device by its name in torch; InputError if there is none here."""
+    """A torch device by its name; InputError if it is not available."""
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"`device` must be one that is here, such as cpu, got {name!r}") from error
+        raise InputError(f"`device` must be available here, such as cpu, got {name!r}") from error
     return device
 
 
@@ -293,14 +293,14 @@ def load_potential(path: Path, *, device: str = "cpu", dtype: str = "float32") -
     Raises
     ------
     InputError
-        If there is no such file, it is no potential, it was changed since it was written, or
-        `device` or `dtype` cannot be had.
+        If the file does not exist, is not a potential or was changed since it was written, or
+        `device` or `dtype` is not available.
     """
     check_file(path)
     try:
         text, states, known = _parts(path)
         intact = known == digest(text, states)
-    # A file from somewhere may break the reader in any way; weights_only runs none of its code.
+    # A foreign file may break the reader in any way; weights_only runs none of its code.
     except Exception as error:
         raise InputError(
             f"{path} must be a potential of afir, as `afir train` writes it; it is something else "
@@ -316,14 +316,14 @@ def load_potential(path: Path, *, device: str = "cpu", dtype: str = "float32") -
 
 
 def _parts(path: Path) -> tuple[str, list[dict[str, torch.Tensor]], str]:
-    """Description, weights and checksum in a file; raises anything where it holds none."""
+    """Description, weights and checksum in a file; raises any error if it holds none."""
     if not is_plain_archive(path):
         raise ValueError("it is no archive as torch writes it")
     content = torch.load(path, map_location="cpu", weights_only=True)
     if content["format"] != FORMAT:
         raise ValueError(f"its format is {content['format']}, not {FORMAT}")
     states = content["states"]
-    # A tensor may be a view that repeats the little that is stored as often as it likes.
+    # A tensor may be a view that repeats few stored numbers any number of times.
     size = sum(value.nbytes for state in states for value in state.values())
     if size > path.stat().st_size:
         raise ValueError("its weights are more than it stores")
@@ -331,7 +331,7 @@ def _parts(path: Path) -> tuple[str, list[dict[str, torch.Tensor]], str]:
 
 
 def digest(description: str, states: Sequence[Mapping[str, torch.Tensor]]) -> str:
-    """A checksum of all that a potential is made of."""
+    """A checksum of the description and the weights."""
     result = hashlib.sha256(description.encode())
     for state in states:
         for key in sorted(state):

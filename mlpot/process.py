@@ -1,9 +1,9 @@
-"""A Gaussian process as a correction of a surface: what few labels of a small molecule say.
+"""A Gaussian process as a correction of a surface, from few labels of a small molecule.
 
-It knows how like atoms may be exchanged and follows every label, so some hundred of them correct
-a surface around all that was examined, complexes a few kJ/mol deep included, and leave it alone
-elsewhere. Its matrix grows with the labels times the atoms, and its cost with the exchanges, which
-is why it is for small molecules; networks (`mlpot.potential`) are for all others.
+It is invariant to permutations of like atoms and fits every label. Some hundred labels correct a
+surface around all examined structures, also complexes a few kJ/mol deep, and leave it unchanged
+elsewhere. Its matrix grows with the labels times the atoms, and its cost with the permutations, so
+it is for small molecules; networks (`mlpot.potential`) are for all others.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ FORMAT = "afir process 1"
 """First entry of every file; another number is another layout."""
 
 MOST_EXCHANGES = 24
-"""Ways to exchange like atoms of a molecule, at most."""
+"""Largest number of permutations of the like atoms of a molecule."""
 
 MOST_NUMBERS = 4000
-"""Energies and components of gradients that are learned from, at most: a quarter of a minute."""
+"""Largest number of energies and gradient components in a fit, which take 15 s."""
 
-# With 1 Å⁻¹ as for whole energies errors on tasks held out are the same, but σ is three times as
-# large, and so is what is made up where nothing is known.
+# With 1 Å⁻¹, as for total energies, errors on held-out tasks are the same, but σ is three times as
+# large, and so is the spurious correction far from all labels.
 _LENGTH = 0.5
 _NOISE = (1e-4, 3e-4)  # of energies and gradients; times some 3 eV
 _TWIN = 1e-5  # Å⁻¹: geometries that differ less, in any inverse distance, are one
 
 
 def exchanges(molecule: Molecule) -> NDArray[np.intp]:
-    """All (g, n) orders of the atoms in which like atoms have changed places."""
+    """All (g, n) permutations of the like atoms."""
     numbers = np.array(molecule.numbers)
     kinds = [np.flatnonzero(numbers == z) for z in dict.fromkeys(molecule.numbers)]
     result = []
@@ -86,7 +86,7 @@ class Correction:
     def process(self) -> GaussianProcess:
         """The Gaussian process that follows these labels."""
         data = self.data
-        # As many threads anywhere: the last digits of a factor depend on them.
+        # The same number of threads everywhere: the last digits of a factor depend on it.
         with threadpool_limits(limits=1):
             return GaussianProcess(
                 data.positions,
@@ -135,12 +135,12 @@ class Correction:
 
 
 def load_correction(path: Path) -> Correction:
-    """Read what `Correction.save` wrote. No code in the file is ever run.
+    """Read a correction from its file (`Correction.save`). No code in the file is ever run.
 
     Raises
     ------
     InputError
-        If there is no such file, it is something else, or it was changed since it was written.
+        If the file does not exist, is not a correction, or was changed since it was written.
     """
     check_file(path)
     if not is_plain_archive(path):  # as numpy writes arrays that have names
@@ -169,7 +169,7 @@ def load_correction(path: Path) -> Correction:
         if energies.size + gradients.size > MOST_NUMBERS:
             raise ValueError(f"it must hold {MOST_NUMBERS} energies and derivatives at most")
         if not all(np.isfinite(array).all() for array in arrays):
-            raise ValueError("it holds numbers that are not finite")
+            raise ValueError("its numbers must be finite")
         nothing = ("",) * count
         data = Dataset(
             molecule, positions, energies, gradients, nothing, nothing, str(what["target"])
@@ -180,7 +180,7 @@ def load_correction(path: Path) -> Correction:
             f"{path} must be a correction by a Gaussian process, as a run that learns leaves it; a "
             "potential that `afir train` wrote is learned: or delta:"
         ) from error
-    # A file from somewhere may break the reader in any way.
+    # A foreign file may break the reader in any way.
     except Exception as error:
         raise InputError(
             f"{path} must be a correction by a Gaussian process: {type(error).__name__}: {error}"
@@ -191,7 +191,7 @@ def load_correction(path: Path) -> Correction:
 
 
 def digest(about: str, arrays: Sequence[NDArray[np.float64]]) -> str:
-    """A checksum of all that a correction is made of."""
+    """A checksum of all parts of a correction."""
     result = hashlib.sha256(about.encode())
     for array in arrays:
         result.update(f"{array.dtype} {array.shape}".encode())
@@ -200,10 +200,10 @@ def digest(about: str, arrays: Sequence[NDArray[np.float64]]) -> str:
 
 
 def apart(data: Dataset) -> Dataset:
-    """The frames without those that repeat another, the most different of them if they are many.
+    """The frames without duplicates; of too many the most different ones.
 
-    The last of repeated frames is kept. Where more are left than `MOST_NUMBERS` allows, each next
-    one is that which is farthest from all chosen before, by inverse distances.
+    The last of duplicate frames is kept. If more are left than `MOST_NUMBERS` allows, they are
+    chosen by farthest-point sampling over inverse distances.
     """
     one, other = np.triu_indices(data.molecule.n_atoms, 1)
     marks = 1.0 / np.linalg.norm(data.positions[:, one] - data.positions[:, other], axis=2)
@@ -220,25 +220,24 @@ def gaussian(
     base: str = "",
     base_options: dict[str, Any] | None = None,
 ) -> GaussianSurface:
-    """A cheap surface plus what a Gaussian process has learned of the difference from a better one.
+    """A cheap surface plus a Gaussian process of its difference from a better level of theory.
 
     Parameters
     ----------
     molecule
         The molecule.
     argument
-        The file of the correction, which a run that learns has left: what follows the colon of
+        File of the correction, written by a run with ``--learn``: what follows the colon of
         ``gaussian:MODEL``.
     base
-        The surface that it corrects, which the file names; needed where that runs code from
-        outside.
+        The base surface, which the file names; required if that runs code from outside.
     base_options
         Its options, in JSON.
 
     Raises
     ------
     InputError
-        If the file is no correction, it does not fit the molecule, or what it corrects runs code
+        If the file is not a correction or does not fit the molecule, or the base surface runs code
         from outside and is not named.
     """
     correction = load_correction(Path(argument))
@@ -261,18 +260,18 @@ def gaussian(
 class GaussianSurface:
     """A surface with a Gaussian process added.
 
-    It does not say that it corrects another (`afir.surface.Based`): what is examined on a reference
-    had better be refined on this one, which is smooth and follows all labels, than on that.
+    It is not `afir.surface.Based`: structures are better refined on this surface, which is smooth
+    and fits all labels, than on the one below.
 
-    Searches go one after the other on it, also where the surface below would have batches: sums
-    over a batch differ in their last bits with who is in it, and so would the networks found.
+    Its searches run one after the other, also if the surface below takes batches: sums over a batch
+    differ in their last bits with its members, and so would the networks found.
 
     Parameters
     ----------
     below
         The surface.
     process
-        What is added.
+        The Gaussian process.
     """
 
     def __init__(self, below: Surface, process: GaussianProcess) -> None:
@@ -292,11 +291,11 @@ class GaussianSurface:
 
     @property
     def expensive(self) -> bool:
-        """Whether gradients of the surface below are dear."""
+        """Whether gradients of the surface below are costly."""
         return is_expensive(self._below)
 
     def for_paths(self) -> GaussianSurface:
-        """The same correction of the surface below as it is on paths."""
+        """The same correction of the surface for paths."""
         if self._paths is None:
             below = self._below.for_paths()
             same = below is self._below

@@ -16,27 +16,27 @@ from mlpot.dataset import Dataset, Split, above, split, steady_split
 from mlpot.potential import Description, Potential, torch_device
 from mlpot.training import Progress, State, Training, references, train, typical_gradient
 
-_ELSEWHERE = 10.0  # Å times a typical gradient: so far off are the energies of another surface
+_ELSEWHERE = 10.0  # Å times a typical gradient: the error of energies of another level of theory
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides what is trained.
+    """All settings of a training.
 
     Attributes
     ----------
     architecture
-        Of each network.
+        The architecture of each network.
     training
-        How each is trained.
+        The training settings of each.
     networks
-        How many, with different first weights.
+        Number of networks in the committee, with different initial weights.
     base, base_options
-        The surface that is corrected; "" to learn the whole energy.
+        The base surface; "" to learn the total energy.
     seed
-        For the split, the weights and the order of the frames.
+        Random seed of the split, the weights and the order of the frames.
     validation, test
-        Shares of the frames that are held out, by trial.
+        Fractions of the frames held out, by trial.
     """
 
     architecture: Architecture = field(default_factory=Architecture)
@@ -54,23 +54,23 @@ class Recipe:
                 f"`networks` must be a whole number of 1 or more, got {self.networks!r}"
             )
         if self.training.share < 1.0 and self.networks == 1:
-            raise InputError("`share` must be 1 for a single network, which learns from all trials")
+            raise InputError("`share` must be 1 for a single network, which trains on all trials")
         if not isinstance(self.seed, int) or self.seed < 0:
             raise InputError(f"`seed` must be a whole number of 0 or more, got {self.seed!r}")
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A new potential and what it was judged by.
+    """A new potential with its validation data.
 
     Attributes
     ----------
     potential
         The potential.
     parts
-        The frames, without what the base says.
+        The frames with the base surface subtracted.
     calibration
-        Of its spread, on the validation frames.
+        Calibration of its spread, on the validation frames.
     """
 
     potential: Potential
@@ -94,23 +94,22 @@ def make(
     data
         Labelled frames.
     recipe
-        What to do with them.
+        The settings.
     start
-        A potential of the same architecture to train further, perhaps of another surface. From one
-        with another base the networks take what they know of geometries and learn anew what
-        follows from it.
+        A potential of the same architecture to fine-tune, perhaps of another level of theory. If
+        its base differs, the representation is kept and the readout is trained anew.
     steady
-        Whether frames are split in a way that stays the same when there are more of them, see
-        `mlpot.dataset.steady_split`; there is no test part then.
+        Whether frames keep their part when others are added (`mlpot.dataset.steady_split`); there
+        is no test part then.
     device
-        As torch names it.
+        Device by its name in torch.
     tell
         Called with the progress now and then.
 
     Raises
     ------
     InputError
-        If the data cannot be split or the base has no energies of it.
+        If the data cannot be split or the base surface fails on all frames.
     """
     torch_device(device)
     if start is not None:
@@ -123,13 +122,13 @@ def make(
     else:
         rng = np.random.default_rng([recipe.seed, 0])
         parts = split(data, rng, validation=recipe.validation, test=recipe.test)
-    # What its weights were trained for, a potential must stay with.
+    # A potential keeps the atomic energies and the scale that its weights were trained with.
     before = None if start is None or not _goes_on(recipe, start) else start.description
     known = references(parts.train)
     if start is not None and before is not None:
         known = dict(before.references)
         moved, off = _moved(start, parts.train)
-        # One name may stand for several functionals, or for none.
+        # One name may stand for several levels of theory, or for none.
         if before.target != data.surface or off > _ELSEWHERE * before.scale:
             known = moved
     scale = typical_gradient(parts.train) if before is None else before.scale
@@ -149,7 +148,7 @@ def make(
         tell=tell,
     )
     formulas: tuple[str, ...] = (data.molecule.formula,)
-    if start is not None:  # which may not say what it learned from: then nobody knows
+    if start is not None:  # which may not name its molecules: then they stay unknown
         earlier = start.description.formulas
         formulas = tuple(sorted({*formulas, *earlier})) if earlier else ()
     about = Description(
@@ -174,13 +173,13 @@ def make(
 
 
 def _goes_on(recipe: Recipe, start: Potential) -> bool:
-    """Whether what is learned is what a potential has begun to learn."""
+    """Whether a recipe has the base surface of the potential to start from."""
     about = start.description
     return (recipe.base, dict(recipe.base_options)) == (about.base, dict(about.base_options))
 
 
 def _first_weights(recipe: Recipe, start: Potential) -> list[State]:
-    """Of each network, from a potential with one network or as many.
+    """The initial weights of each network, from a potential with one network or as many.
 
     Raises
     ------
@@ -190,12 +189,12 @@ def _first_weights(recipe: Recipe, start: Potential) -> list[State]:
     about = start.description
     if about.architecture != recipe.architecture:
         raise InputError(
-            f"`architecture` must be that of the potential to begin with, {about.architecture}, "
+            f"`architecture` must be that of the potential to start from, {about.architecture}, "
             f"got {recipe.architecture}"
         )
     if len(start) not in (1, recipe.networks):
         raise InputError(
-            f"`networks` must be as many as the potential to begin with has, {len(start)}, got "
+            f"`networks` must be as many as the potential to start from has, {len(start)}, got "
             f"{recipe.networks}"
         )
     states = start.states * (recipe.networks // len(start))
@@ -207,9 +206,9 @@ def _first_weights(recipe: Recipe, start: Potential) -> list[State]:
 
 
 def _moved(start: Potential, data: Dataset) -> tuple[dict[int, float], float]:
-    """Energies of the elements with which a potential meets the mean energy of other labels.
+    """Atomic reference energies that fit a potential to the mean energy of other labels.
 
-    And by how many eV it misses it without.
+    Also the mean error in eV without them.
     """
     wrong = data.energies - start.predict(data.molecule, data.positions).energies
     extra = references(replace(data, energies=wrong))

@@ -1,4 +1,4 @@
-"""How well a potential does on frames it has not seen."""
+"""Errors of a potential on test frames."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Errors:
     Attributes
     ----------
     origin
-        The stage they come from, or ``"all"``.
+        The search stage of the frames, or ``"all"``.
     frames
-        How many.
+        Number of frames.
     energy
         Mean absolute error of the energy in eV.
     relative_energy
-        The same without the mean error: what matters for barriers, in eV.
+        The same without the mean error, in eV, as barriers depend on it.
     gradient
-        Mean absolute error of a component of the gradient in eV/Å.
+        Mean absolute error of the gradient components in eV/Å.
     worst_energy
         Largest error of the energy in eV.
     spread
@@ -41,7 +41,7 @@ class Errors:
     spread: float
 
     def plain(self) -> dict[str, str | int | float]:
-        """The same by names that hold the units."""
+        """The values as a dict, with units in the names."""
         return {
             "origin": self.origin,
             "frames": self.frames,
@@ -54,7 +54,7 @@ class Errors:
 
 
 def judge(potential: Potential, data: Dataset) -> list[Errors]:
-    """Errors on all frames of a dataset and by origin, without what the base says."""
+    """Errors on all frames of a dataset and by stage, with the base surface subtracted."""
     said = potential.predict(data.molecule, data.positions)
     wrong = said.energies - data.energies
     components = np.abs(said.gradients - data.gradients).mean(axis=(1, 2))

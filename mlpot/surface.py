@@ -1,6 +1,6 @@
 """Learned potentials as surfaces: by themselves, and as a correction of another surface.
 
-Loading this module loads no torch: that is done when a surface is built.
+Loading this module loads no torch: building a surface does.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from mlpot.potential import Potential
 
 SMALLEST_DISTANCE = 0.5
-"""Å. Closer atoms are refused: nothing was learned there."""
+"""Å. Closer atoms are refused: no training set has them."""
 
 BATCH = 64
-"""Searches to keep in flight: with more, a geometry costs hardly less."""
+"""Searches to keep in flight: more hardly reduce the cost of a geometry."""
 
 
 def learned(
@@ -44,19 +44,19 @@ def learned(
     molecule
         The molecule.
     argument
-        The file of the potential: what follows the colon of ``learned:MODEL``.
+        File of the potential: what follows the colon of ``learned:MODEL``.
     device
-        Where it is evaluated: cpu, cuda.
+        Device to evaluate on: cpu, cuda.
     dtype
-        float32, whose gradients are good to about 1e-5 eV/Å, or float64, which takes up to twice
-        the time.
+        Precision: float32, with gradients good to about 1e-5 eV/Å, or float64, which takes up to
+        twice the time.
 
     Raises
     ------
     MissingPackageError
         If torch or schnetpack is not installed.
     InputError
-        If the file is no potential, it is one of a difference, or it does not fit the molecule.
+        If the file is not a potential, is a correction, or does not fit the molecule.
     """
     potential = _load(argument, device, dtype)
     if potential.description.base:
@@ -83,16 +83,15 @@ def delta(
     molecule
         The molecule.
     argument
-        The file of the correction: what follows the colon of ``delta:MODEL``. It says of which
+        File of the correction: what follows the colon of ``delta:MODEL``. It names the base
         surface.
     device
-        Where it is evaluated: cpu, cuda.
+        Device to evaluate on: cpu, cuda.
     dtype
-        float32, whose gradients are good to about 1e-5 eV/Å, or float64, which takes up to twice
-        the time.
+        Precision: float32, with gradients good to about 1e-5 eV/Å, or float64, which takes up to
+        twice the time.
     base
-        The surface that it corrects, which the file names; needed where that runs code from
-        outside.
+        The base surface, which the file names; required if that runs code from outside.
     base_options
         Its options, in JSON.
 
@@ -101,8 +100,8 @@ def delta(
     MissingPackageError
         If torch or schnetpack is not installed.
     InputError
-        If the file is no potential, it is no correction, it does not fit the molecule, or what it
-        corrects runs code from outside and is not named.
+        If the file is not a potential or not a correction or does not fit the molecule, or the
+        base surface runs code from outside and is not named.
     """
     potential = _load(argument, device, dtype)
     about = potential.description
@@ -128,7 +127,7 @@ def _load(argument: str, device: str, dtype: str) -> Potential:
 
 @final
 class LearnedSurface:
-    """A learned potential as a surface, with what it is a correction of, if anything.
+    """A learned potential as a surface, alone or as a correction of a base surface.
 
     Parameters
     ----------
@@ -175,17 +174,17 @@ class LearnedSurface:
 
     @property
     def expensive(self) -> bool:
-        """Whether its base is; see `afir.surface.Expensive`."""
+        """Whether its base is costly; see `afir.surface.Expensive`."""
         return self.base is not None and is_expensive(self.base)
 
     @property
     def doubt(self) -> str:
-        """Said of a molecule that was not learned from; see `afir.surface.Doubtful`."""
+        """The warning for a molecule outside the training set; see `afir.surface.Doubtful`."""
         learned, asked = self.potential.description.formulas, self._molecule.formula
         if learned and asked not in learned:
             return (
-                f"the potential learned from {', '.join(learned)} only, how far it is off for "
-                f"{asked} nobody has measured; `afir test` judges it by labelled geometries"
+                f"the potential was trained on {', '.join(learned)} only, its error for {asked} "
+                "is unknown; `afir test` measures it on labelled geometries"
             )
         return "" if self._base is None else doubt_of(self._base)
 
@@ -229,5 +228,5 @@ class LearnedSurface:
         return evaluation, spread
 
     def hessians(self, positions: Positions) -> NDArray[np.float64]:
-        """Exact second derivatives (k, 3n, 3n) in eV/Å² of what was learned, without the base."""
+        """Exact Hessians (k, 3n, 3n) in eV/Å² of the learned part, without the base."""
         return self.potential.hessians(self._molecule, as_batch(self._molecule, positions))

@@ -1,4 +1,4 @@
-"""Training: a plain loop over batches of one composition.
+"""The training loop, over batches of one composition.
 
 With `mlpot.model` and `mlpot.potential` the only user of torch and schnetpack.
 """
@@ -22,37 +22,36 @@ from mlpot.model import Network, energies_and_gradients
 State = dict[str, torch.Tensor]
 
 _SLOWER = 0.2
-"""Rate of the second round in that of the first."""
+"""Learning rate of the second round in units of that of the first."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """How a network is trained.
+    """The training settings of a network.
 
     Attributes
     ----------
     epochs
-        Times that every frame is seen, at most.
+        Epochs (passes over the training set), if they make at least `fewest_steps`.
     fewest_steps
-        Steps of the optimiser at least, however few frames there are.
+        Minimum number of optimiser steps.
     batch
-        Frames in a step.
+        Batch size in frames.
     rate
-        The highest learning rate; it rises to this and falls again (one cycle, 1708.07120).
+        Maximum learning rate of the one-cycle schedule (1708.07120).
     energy_weight
-        Share of the energies in the loss; the rest is that of the gradients.
+        Weight of the energies in the loss; the gradients have the rest.
     average
-        Decay of the moving average of the weights, which is what is kept.
+        Decay of the moving average of the weights; the averaged weights are kept.
     patience
-        Looks at the validation frames in a row without a gain before the end.
+        Early stopping after so many validations in a row without improvement.
     share
-        Share of the trials that each network learns from, others for each; 1 for all.
+        Fraction of the trials that each network trains on, drawn for each; 1 for all.
     closing
-        Steps of a second round as a share of those of the first, from its best weights and at a
-        fifth of its rate; 0 for none. Gradients teach a network its shape, energies then its
-        height.
+        Steps of a second round as a fraction of those of the first, from its best weights and at a
+        fifth of its learning rate; 0 for none. The first round fits gradients, the second energies.
     closing_energy_weight
-        Share of the energies in the loss of that round.
+        Weight of the energies in the loss of the second round.
     """
 
     epochs: int = 80
@@ -80,7 +79,7 @@ class Training:
                 raise InputError(f"`{name}` must be from 0 to below 1, got {getattr(self, name)}")
 
     def rounds(self) -> list[Training]:
-        """What is done one after the other."""
+        """The training rounds, in order."""
         if not self.closing:
             return [self]
         second = replace(
@@ -93,22 +92,22 @@ class Training:
         return [self, second]
 
     def steps(self, frames: int) -> int:
-        """Steps of one round at most."""
+        """The maximum number of steps of one round."""
         return max(self.epochs * math.ceil(frames / self.batch), self.fewest_steps)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is.
+    """The progress of a training.
 
     Attributes
     ----------
     step, steps
-        Steps done and to be done at most.
+        Steps done, and the maximum.
     energy_error, gradient_error
         Mean absolute errors of the networks on the validation frames, in eV and eV/Å.
     best
-        Whether it is the best so far for one of them.
+        Whether one of the networks has its smallest error so far.
     """
 
     step: int
@@ -119,10 +118,10 @@ class Progress:
 
 
 def references(data: Dataset) -> dict[int, float]:
-    """Energies in eV of the elements that come nearest to the mean energy of the frames."""
+    """Atomic reference energies in eV, fitted to the mean energy of the frames."""
     numbers = sorted(set(data.molecule.numbers))
     counts = np.array([data.molecule.numbers.count(z) for z in numbers], dtype=float)
-    # One equation: of all solutions the one of least norm.
+    # One equation: the solution of least norm.
     energies = float(data.energies.mean()) * counts / float(counts @ counts)
     return {z: float(energy) for z, energy in zip(numbers, energies, strict=True)}
 
@@ -144,32 +143,32 @@ def train(
     device: str = "cpu",
     tell: Callable[[Progress], None] = lambda progress: None,
 ) -> list[State]:
-    """Train networks side by side, each with frames in an order of its own.
+    """Train networks side by side, each with its own order of frames.
 
     Parameters
     ----------
     architecture
-        Their shape.
+        Their architecture.
     training
-        How.
+        The training settings.
     data, validation
-        Frames to learn from and frames that tell when to stop, without the energies of the
-        elements (`references`) and what a base surface says (`mlpot.dataset.above`).
+        Training frames and validation frames, with the atomic energies (`references`) and the base
+        surface (`mlpot.dataset.above`) subtracted.
     scale
-        eV that 1 in their output stands for.
+        eV per unit of the network output.
     seeds
-        One a network, for its first weights and the order of the frames.
+        Random seeds, one a network, for its initial weights and the order of the frames.
     starts
-        Weights to begin with, or some of them.
+        Initial weights, or some of them.
     device
-        As torch names it.
+        Device by its name in torch.
     tell
-        Called after each look at the validation frames.
+        Called after each validation.
 
     Returns
     -------
     list of dict
-        The weights of each network, averaged over the last steps, of its best look.
+        The averaged weights of each network at its smallest validation error.
     """
     rounds = training.rounds()
     total, before = sum(each.steps(len(data)) for each in rounds), 0
@@ -195,7 +194,7 @@ def _round(
     device: str,
     tell: Callable[[Progress], None],
 ) -> list[State]:
-    """One cycle of the learning rate; see `train`."""
+    """One round with one learning-rate cycle; see `train`."""
     count = len(seeds)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     networks = []
@@ -245,7 +244,7 @@ def _round(
             del order[:size]
         picked = torch.tensor(chosen, device=device)
         said, slopes = energies_and_gradients(networks, numbers, x[picked], train=True)
-        # The networks have no weight in common: the sum is for each its own loss.
+        # The networks share no weights: the gradient of the sum is that of each one's own loss.
         loss = count * (
             training.energy_weight * ((said - energies[picked]) ** 2).mean()
             + (1.0 - training.energy_weight) * ((slopes - gradients[picked]) ** 2).mean()
@@ -273,8 +272,8 @@ def _round(
                 break
     if starts is None and not (improved | np.isfinite(measure)).all():  # they learned nothing
         raise InputError(
-            "training must come to finite errors, it diverged from the start; lower the rate "
-            f"({training.rate:g}) or look for labels that are wrong"
+            "training must reach finite errors, it diverged from the start; lower the learning "
+            f"rate ({training.rate:g}) or look for wrong labels"
         )
     return kept
 
@@ -300,7 +299,7 @@ def errors(
 
 
 def _own_frames(groups: Sequence[str], share: float, seed: int) -> torch.Tensor:
-    """Indices of the frames of a share of the groups, drawn by the seed."""
+    """Indices of the frames of a fraction of the groups, drawn by the seed."""
     names = sorted(set(groups))
     count = max(1, round(share * len(names)))
     drawn = np.random.default_rng([seed, 1]).permutation(len(names))[:count]

@@ -1,1 +1,1 @@
-"""Structure files: what is in them, by format, and nothing that reading them could change."""
+"""Readers of structure files, by format; reading changes no file."""

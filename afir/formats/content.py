@@ -20,7 +20,7 @@ _UNPACKERS: dict[str, Callable[[Path], Any]] = {
     ".bz2": bz2.open,
     ".xz": lzma.open,
 }
-_MOST_BYTES = 1 << 30  # of one file, unpacked: a small archive may hold what no memory does
+_MOST_BYTES = 1 << 30  # of one file, unpacked: a small archive may unpack to more than the memory
 
 _DATABASES = (b"SQLite format 3\x00", b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")  # and their logs
 _MARKS = (
@@ -30,7 +30,7 @@ _MARKS = (
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
 )
-"""Byte order marks, longer ones before those that they begin with."""
+"""Byte order marks, longer ones before their own prefixes."""
 
 _BY_SUFFIX = {
     ".xyz": "extxyz",
@@ -48,7 +48,7 @@ _BY_SUFFIX = {
     ".cif": "cif",
     ".traj": "traj",
 }
-"""Suffixes that leave no doubt; of others the content decides first."""
+"""Unambiguous suffixes; for others the content decides first."""
 
 
 def read_bytes(path: Path) -> bytes:
@@ -57,7 +57,8 @@ def read_bytes(path: Path) -> bytes:
     Raises
     ------
     InputError
-        If there is no such file, it is no ordinary one, cannot be read, is empty, or is a database.
+        If the file does not exist, is not an ordinary file, cannot be read, is empty, or is a
+        database.
     """
     try:
         if not path.exists():
@@ -87,7 +88,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def as_text(data: bytes) -> str | None:
-    r"""The text of a file, with line ends ``\n``; None if it is none.
+    r"""The text of a file, with line ends ``\n``; None for binary content.
 
     A byte order mark decides; without one it is UTF-8, or else Latin-1, which differs in comments
     only: elements and numbers are ASCII.
@@ -105,7 +106,7 @@ def as_text(data: bytes) -> str | None:
 
 
 def format_of(path: Path, data: bytes, text: str | None) -> str | None:
-    """The name in ASE of the format of a file; None where nothing tells.
+    """The name in ASE of the format of a file; None if unknown.
 
     ASE is shown name and content, never the file.
     """
@@ -118,7 +119,7 @@ def format_of(path: Path, data: bytes, text: str | None) -> str | None:
     from ase.io.formats import UnknownFileTypeError, filetype
 
     shown = BytesIO(data)
-    # ASE takes some names for addresses of database servers, none of which begins with a slash.
+    # ASE takes some names as addresses of database servers, none of which begins with a slash.
     shown.name = f"/{name.name}"
     try:
         return str(filetype(shown))

@@ -34,13 +34,13 @@ _READERS: dict[str, tuple[str, Callable[[str], list[Frame]]]] = {
     "gaussian-in": ("a Gaussian input file", gaussian_frames),
     "turbomole": ("a Turbomole file", turbomole_frames),
 }
-"""By the name in ASE: formats that are read here, as people call them."""
+"""Common names of the formats that are read here, by their name in ASE."""
 
 _STATELESS = ("cif", "cube", "gen", "vasp", "xsd", "xsf")
-"""Formats of ASE that have no place for a charge or a multiplicity of the whole."""
+"""Formats of ASE without a charge or multiplicity of the whole structure."""
 
 _OF_ATOMS = ("aims", "json", "traj")
-"""Those in which ASE finds the state as charges and magnetic moments of the atoms."""
+"""Formats in which ASE reads charges and magnetic moments of the atoms."""
 
 _UNSAID = (
     "aims-output",
@@ -60,11 +60,11 @@ _UNSAID = (
     "vasp-xdatcar",
     "vasp-xml",
 )
-"""Those that may tell a state which is not understood."""
+"""Formats that may hold a charge and multiplicity that are not read."""
 
 _FROM_ASE = (*_STATELESS, *_OF_ATOMS, *_UNSAID, *STATED_OUTPUTS, "cjson")
-"""All that is left to ASE. Others are refused: some of its readers guess elements from the names
-of atoms, write into what they read, start programs, or open what a name says that is no file."""
+"""All formats that ASE reads. Others are refused: some of its readers guess elements from atom
+names, write into the file, start programs, or open addresses that are not files."""
 
 _BINARY = ("traj",)
 
@@ -95,11 +95,11 @@ def read_frames(path: Path) -> list[Frame]:
     what, reader = _READERS.get(name, (f"a file of the format {name}", None))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of ASE's readers, about what is not used here
+            warnings.simplefilter("ignore")  # of ASE's readers, about unused data
             frames = reader(text or "") if reader else _by_ase(name, data, text)
     except FormatError as error:
         raise InputError(f"{path} is not {what}: {error}") from error
-    except Exception as error:  # ASE's readers raise whatever their parsing trips over
+    except Exception as error:  # ASE's readers raise any kind of error
         said = " ".join(str(error).split()) or "its content breaks the format"
         if len(said) > 120:
             said = f"{said[:117]}..."

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # takes 0.2 s
 
 
 class FormatError(ValueError):
-    """What is wrong with the content of a file, to be said after its name."""
+    """An error in the content of a file; the message follows the file name."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Frame:
     atoms
         Elements, coordinates in Å and, where there are some, a cell and labels.
     stated
-        What is said of its charge and multiplicity.
+        The stated charge and multiplicity.
     remark
-        What is doubtful about its geometry; empty where nothing is.
+        A warning about its geometry; else empty.
     """
 
     atoms: Atoms
@@ -59,7 +59,7 @@ def read_by_ase(text: str, name: str) -> Atoms:
 
 
 def told_by(atoms: Atoms, said: Stated | None = None) -> Stated:
-    """What atoms that ASE has read tell of their state, besides what is said of it elsewhere."""
+    """The stated charge and multiplicity, with those of the atoms as read by ASE."""
     if said is None:
         said = stated((str(name), value) for name, value in atoms.info.items())
     results: dict[str, Any] = getattr(atoms.calc, "results", None) or {}
@@ -69,7 +69,7 @@ def told_by(atoms: Atoms, said: Stated | None = None) -> Stated:
 
 
 def number(text: str) -> float:
-    """A number as files have it, with an exponent of Fortran too; FormatError for anything else."""
+    """A number of a file, also with a Fortran exponent; FormatError for other text."""
     try:
         if text.isascii() and "_" not in text:
             return float(text.replace("D", "E").replace("d", "e"))

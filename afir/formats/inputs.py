@@ -1,4 +1,4 @@
-"""Inputs of Gaussian and Turbomole, and outputs that tell charge and multiplicity in words."""
+"""Inputs of Gaussian and Turbomole; charge and multiplicity in outputs of programs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OUTPUTS = {
         r"^\s*Multiplicity\s+Mult\s+\.+\s+(\d+)\s*$",
     ),
 }
-"""How outputs of programs, by their name in ASE, tell charge and multiplicity; the last counts."""
+"""Patterns of charge and multiplicity in outputs, by their name in ASE; the last match counts."""
 
 
 def gaussian_frames(text: str) -> list[Frame]:
@@ -104,7 +104,7 @@ def _turbomole_state(lines: Sequence[str]) -> Stated:
 
 
 def output_state(name: str, text: str) -> Stated:
-    """What the output of a program says of its state; ``name`` is a key of `STATED_OUTPUTS`."""
+    """The state in the output of a program; ``name`` is a key of `STATED_OUTPUTS`."""
     said: list[Statement] = []
     for kind, pattern in zip(("charge", "multiplicity"), _OUTPUTS[name], strict=True):
         found = re.findall(pattern, text, re.MULTILINE | re.ASCII)
@@ -113,11 +113,11 @@ def output_state(name: str, text: str) -> Stated:
 
 
 STATED_OUTPUTS = tuple(_OUTPUTS)
-"""Outputs of programs of which charge and multiplicity can be read, by their name in ASE."""
+"""Outputs of programs whose charge and multiplicity are read, by their name in ASE."""
 
 
 def cjson_state(text: str) -> Stated:
-    """What a Chemical JSON file says of its state."""
+    """The state in a Chemical JSON file."""
     properties = json.loads(text).get("properties")
     if not isinstance(properties, dict):
         return Stated()

@@ -17,7 +17,7 @@ _COUNTS = 3  # the line of a record with the number of its atoms, counted from 0
 
 @dataclass
 class _Record:
-    """What is read of one record."""
+    """The data of one record."""
 
     symbols: list[str] = field(default_factory=list)
     positions: list[list[float]] = field(default_factory=list)
@@ -48,7 +48,7 @@ def mdl_frames(text: str) -> list[Frame]:
 
 
 def _refuse_more(lines: Sequence[str], start: int, end: int) -> None:
-    """FormatError where another structure follows in what should be one record."""
+    """Raise FormatError if a record holds another structure."""
     ended = next((i for i in range(start, end) if re.match(r"M  END\s*$", lines[i])), end)
     for row in range(ended + 1, end):
         if lines[row].startswith("M  "):

@@ -26,8 +26,8 @@ def pdb_frames(text: str) -> list[Frame]:
     Raises
     ------
     FormatError
-        For the first line that breaks the format, atoms whose element cannot be told, and
-        alternative places of atoms.
+        For the first line that breaks the format, atoms without a clear element, and alternative
+        locations of atoms.
     """
     lines = text.split("\n")
     periodic = any(_is_cell(line) for line in lines)
@@ -110,9 +110,9 @@ def _is_ion(name: str, text: str) -> bool:
 
 
 def _refuse_alternatives(model: Sequence[_Line]) -> None:
-    """FormatError where atoms have more than one place."""
+    """Raise FormatError if atoms have more than one location."""
     places = sorted({text[16] for _, text in model if len(text) > 16} - {" "})
     if len(places) > 1:
         raise FormatError(
-            f"column 17 names alternative places of atoms ({', '.join(places)}); keep one of them"
+            f"column 17 names alternative locations of atoms ({', '.join(places)}); keep one"
         )

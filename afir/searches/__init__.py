@@ -1,1 +1,1 @@
-"""Search algorithms, one a file, each a coroutine that asks for energies and returns a result."""
+"""Search algorithms, one a file: coroutines that request energies and return a result."""

@@ -1,12 +1,12 @@
-"""Where two surfaces come to agree: stationary points of the dear one, searched on the cheap one.
+"""Stationary points of a costly reference, searched on a cheap surface.
 
-The cheap surface gives the shape of the surroundings, the reference (`afir.driver.referred`) what
-is wrong with it: where the reference was asked, a Gaussian process (`afir.gaussian`) takes up the
-difference, and the search goes on on the sum of both until the reference agrees.
+The cheap surface gives the shape of the surroundings, the reference (`afir.driver.referred`) its
+error. A Gaussian process (`afir.gaussian`) learns the difference at the reference calculations, and
+the search continues on the sum of both until the reference agrees.
 
-What networks learned before, for the whole surface, gives the structures to begin with. The
-difference is then one from the surface below (`afir.driver.unlearned`), which is smoother; from one
-that a Gaussian process has corrected it is the difference from that.
+Networks that corrected the surface before give the initial structures. The difference is then
+that from their base surface (`afir.driver.unlearned`), which is smoother; on a surface corrected by
+a Gaussian process it is the difference from the corrected surface.
 """
 
 from __future__ import annotations
@@ -45,25 +45,28 @@ from afir.symmetry import congruence
 T = TypeVar("T")
 P = TypeVar("P", Minimum, Saddle)
 
-_NEARER, _PATIENCE = 0.7, 3  # gradients fall to that share of themselves, within so many tries
-_APART = 2  # searches in a row that may end with the fragments apart
-_CLOSE, _STUCK = 0.1, 0.01  # eV/Å and Å: a gradient so small where a search hardly goes on
-_STEPS = 6  # of a search on the reference itself from there
+_NEARER, _PATIENCE = 0.7, 3  # required decrease of the gradient, within so many tries
+_APART = 2  # searches in a row that may end in dissociation
+_CLOSE, _STUCK = 0.1, 0.01  # eV/Å and Å: a small gradient where a search hardly moves
+_STEPS = 6  # steps on the reference itself from there
 _OFF, _GAIN = 0.1, 1e-4  # Å (norm) and eV: how far from stationary; grids make 5e-5 eV of noise
-_FARTHEST = 0.4  # Å: the longest way of an atom before the reference is asked again
+_FARTHEST = 0.4  # Å: the largest displacement of an atom between reference calculations
 _NOISE = 1e-3  # Å⁻¹ times the scale of the difference: of gradients, to begin with
-_SHARP, _SHARPEST = 0.1, 1e-6  # share of a gradient that is left to noise; the least noise
-_NEAR, _AS_LOW = 0.06, 0.05  # Å (root mean square) and eV: what may belong to a known point
-_EXPLAINED, _ALIKE = 0.5, 2e-3  # share of the energy, and eV, that its Hessian may not explain
+_SHARP, _SHARPEST = 0.1, 1e-6  # fraction of a gradient taken as noise; the least noise
+_NEAR, _AS_LOW = 0.06, 0.05  # Å (root mean square) and eV: tolerances of a known point
+_EXPLAINED, _ALIKE = (
+    0.5,
+    2e-3,
+)  # fraction of the energy, and eV, that its Hessian may leave unexplained
 
 
 class KnownError(Exception):
-    """A search on the reference has come to what is known already.
+    """A search on the reference has reached a known stationary point.
 
     Attributes
     ----------
     point
-        That.
+        The known point.
     """
 
     def __init__(self, point: StationaryPoint) -> None:
@@ -71,14 +74,14 @@ class KnownError(Exception):
 
 
 class _LeftError(Exception):
-    """A search has gone where the difference is a guess: to these positions (n, 3)."""
+    """A search has left the region where the difference is known, at these positions (n, 3)."""
 
     def __init__(self, positions: Positions) -> None:
         self.positions = positions
 
 
 class Difference:
-    """What the reference says beyond the cheap surface, as far as it was asked."""
+    """The difference between the reference and the cheap surface, as a Gaussian process."""
 
     def __init__(self) -> None:
         self._told: list[tuple[Positions, Evaluation]] = []
@@ -86,24 +89,24 @@ class Difference:
         self._noise = _NOISE
 
     def deviation(self, positions: Positions) -> float:
-        """How far, in eV, it may be from the truth at one geometry (n, 3)."""
-        assert self._learned is not None  # it has been asked at a stationary point before
+        """Its standard deviation in eV at one geometry (n, 3)."""
+        assert self._learned is not None  # it was evaluated at a stationary point before
         return float(self._learned.deviations(positions[None])[0])
 
     def ask(self, positions: Positions, name: str) -> Search[Evaluation]:
-        """What the reference says of one geometry (n, 3) in a stage; it is learned."""
+        """The reference evaluation of one geometry (n, 3) in a stage; the difference learns it."""
         truth = yield from referred(self._single(positions, name))
         cheap = yield from unlearned(self._single(positions, name))
         self.learn(positions[None], cheap, truth)
         return truth
 
     def energy(self, positions: Positions) -> Search[float]:
-        """What the cheap surface with the difference added says of one geometry (n, 3), in eV."""
+        """The energy in eV of one geometry (n, 3) on the cheap surface plus the difference."""
         said = yield from self.added(self._single(positions, "irc"))
         return float(said.energies[0])
 
     def learn(self, positions: Positions, cheap: Evaluation, truth: Evaluation) -> None:
-        """Take note of geometries (k, n, 3) that both surfaces have evaluated."""
+        """Learn geometries (k, n, 3) that both surfaces have evaluated."""
         energies, gradients = truth.energies - cheap.energies, truth.gradients - cheap.gradients
         self._told.append((positions, Evaluation(energies, gradients)))
         if self._learned is None:
@@ -112,9 +115,9 @@ class Difference:
             self._learned.learn(positions, energies, gradients)
 
     def sharpen(self, gradient: float) -> None:
-        """Have it follow what was told so closely that a gradient of this size (eV/Å) is seen.
+        """Lower the noise so that a gradient of this size (eV/Å) is resolved.
 
-        From the beginning that would make it bend too much where it knows little.
+        With low noise from the beginning it would overfit far from its few data.
         """
         assert self._learned is not None
         wanted = max(_SHARPEST, _SHARP * gradient / self._learned.scale)
@@ -123,12 +126,12 @@ class Difference:
             self._process()
 
     def added(self, search: Search[T], *, around: Positions | None = None) -> Search[T]:
-        """Run `search` on the cheap surface with the difference added.
+        """Run `search` on the cheap surface plus the difference.
 
         Raises
         ------
         _LeftError
-            When it leaves the surroundings of `around` (n, 3), if that is given.
+            If it leaves the surroundings of `around` (n, 3), if that is given.
         """
 
         def near(asked: Asked) -> Asked:
@@ -140,7 +143,7 @@ class Difference:
         return relayed(unlearned(search), near, self._corrected)
 
     def _single(self, positions: Positions, name: str) -> Search[Evaluation]:
-        """One geometry (n, 3), evaluated for an owner from whose last density an SCF may start."""
+        """The evaluation of a geometry (n, 3); its SCF may start from the owner's last density."""
         evaluation = yield Request(positions[None], name, Level.POINT, self)
         return evaluation
 
@@ -170,16 +173,16 @@ class Agreement:
     molecule
         The molecule.
     limits
-        Of steps on the cheap surface.
+        Step limits on the cheap surface.
     known
-        Stationary points of the reference that it may come to.
+        Stationary points of the reference that it may reach.
     ceiling
-        Energy of the reference in eV; what climbs on above it is of no interest.
+        Reference energy in eV; a search that climbs above it is given up.
 
     Attributes
     ----------
     difference
-        What the reference was found to say beyond the cheap surface.
+        The difference between the reference and the cheap surface.
     """
 
     def __init__(
@@ -196,7 +199,7 @@ class Agreement:
         self.difference = Difference()
 
     def minimum(self, start: Minimum, gradient_limit: float) -> Search[Minimum]:
-        """A minimum that both agree on; see `_reached`."""
+        """A minimum of the reference; see `_reached`."""
 
         def search(place: Positions, matrix: Matrix, steps: StepSettings) -> Search[Minimum]:
             return stage("minimum", minimise(self._molecule, place, steps, hessian=matrix))
@@ -204,7 +207,7 @@ class Agreement:
         return self._reached(start, search, gradient_limit)
 
     def saddle(self, start: Saddle, mode: Positions, gradient_limit: float) -> Search[Saddle]:
-        """A saddle point that both agree on, uphill along a mode (n, 3); see `_reached`."""
+        """A saddle point of the reference, uphill along a mode (n, 3); see `_reached`."""
 
         def search(place: Positions, matrix: Matrix, steps: StepSettings) -> Search[Saddle]:
             climb = saddle(self._molecule, place, steps, direction=mode, hessian=matrix)
@@ -215,8 +218,8 @@ class Agreement:
     def measured(self, found: Minimum | Saddle) -> Search[StationaryPoint]:
         """A stationary point of the reference with its softest modes measured there.
 
-        Which those are, the cheap surface with the difference added tells: what a search has made
-        of its Hessian is not good enough where all modes are soft.
+        The cheap surface plus the difference selects them: the quasi-Newton Hessian of a search is
+        too inaccurate if all modes are soft.
         """
         x, estimate = found.positions, found.hessian
         try:
@@ -234,17 +237,17 @@ class Agreement:
         search: Callable[[Positions, Matrix, StepSettings], Search[P]],
         gradient_limit: float,
     ) -> Search[P]:
-        """A stationary point of the cheap surface with the difference added, once both agree.
+        """A stationary point of the cheap surface plus the difference, once the reference agrees.
 
-        Where they do not come to agree, though they are near it, a few steps are taken on the
-        reference alone, from where its gradient was least.
+        If they do not agree although they are close, a few steps are taken on the reference alone,
+        from the point of its smallest gradient.
 
         Parameters
         ----------
         start
-            Where to begin.
+            The start of the search.
         search
-            What is searched, from positions (n, 3) and a Hessian (3n, 3n), with step limits.
+            The search, from positions (n, 3) and a Hessian (3n, 3n), with step limits.
         gradient_limit
             Largest component in eV/Å of the gradient of the reference.
 
@@ -252,15 +255,15 @@ class Agreement:
         -------
         Minimum or Saddle
             Energy and gradient are those of the reference if it has CONVERGED. Else the outcome is
-            OUTSIDE_WINDOW, with its energy, or DISSOCIATED or STEPS, where only the positions mean
-            something.
+            OUTSIDE_WINDOW, with its energy, or DISSOCIATED or STEPS, where only the positions are
+            valid.
 
         Raises
         ------
         KnownError
-            When it comes to a point that is known.
+            If it reaches a known point.
         """
-        # A surface so flat that the reference has to be met better must be searched better, too.
+        # On a flat surface a tighter limit for the reference needs a tighter search, too.
         tight = 0.5 * gradient_limit
         limits = replace(
             self._limits,
@@ -268,8 +271,8 @@ class Agreement:
             saddle_gradient=min(self._limits.saddle_gradient, tight),
         )
         here, nearest, least, before, way = start, start, np.inf, np.inf, np.inf
-        nearer = 0  # times that it has come nearer
-        stale = apart = 0  # times in a row that it has not come nearer, that fragments went apart
+        nearer = 0  # times that the gradient has decreased
+        stale = apart = 0  # times in a row without a decrease, and with dissociation
         while stale < _PATIENCE and apart < _APART:
             x = here.positions
             try:
@@ -315,14 +318,14 @@ class Agreement:
 
 
 def settled(point: StationaryPoint, found: Minimum | Saddle) -> bool:
-    """Whether a point is where its Hessian says, as far as the noise of a reference lets it be."""
+    """Whether a point is stationary by its Hessian, within the noise of a reference."""
     return arrived(point, found.gradient, farthest=_OFF, most=_GAIN)
 
 
 def _belongs(molecule: Molecule, x: Positions, energy: float, point: StationaryPoint) -> bool:
     """Whether a geometry lies beside a stationary point, whose Hessian explains its energy in eV.
 
-    Like atoms may have changed places, and the geometry may be a mirror image.
+    Up to permutations of like atoms and mirror images.
     """
     above = energy - point.energy
     if abs(above) > _AS_LOW:

@@ -14,12 +14,12 @@ from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, StationaryPoint
 
 _TRIES = 4
-_ASIDE = 0.3  # Å: along the mode (norm) off a saddle point
+_ASIDE = 0.3  # Å: displacement (norm) along the mode off a saddle point
 _TIGHTER = 0.03  # of the gradient limit, where the surface is flat
 
 
 class NotAMinimum(SurfaceError):  # noqa: N818 - it names the outcome, as StopIteration does
-    """No equilibrium structure was found near the given one; the message says why."""
+    """No equilibrium structure was found near the given one; the message gives the reason."""
 
 
 def characterise(
@@ -72,7 +72,7 @@ def characterise(
         flat = point.order == 0 or left
         if point.order > 0:
             left = True
-            # Far enough for a slope: close to a flat saddle point there is hardly any.
+            # Far enough for a gradient: close to a flat saddle point there is hardly any.
             uphill = float((found.gradient * point.mode).sum()) > 0.0
             x = x + (-_ASIDE if uphill else _ASIDE) * point.mode
         if flat and point.gradient_max <= 2.0 * limits.minimum_gradient:

@@ -43,14 +43,14 @@ def confirm(
     limits = settings or StepSettings()
 
     def settled(point: StationaryPoint, gradient: Positions) -> bool:
-        # Of order 0 it cannot be made better.
+        # A point of order 0 cannot be improved.
         close = point.gradient_max <= limits.saddle_gradient and arrived(point, gradient)
         return point.order == 0 or (point.order == 1 and close)
 
     known = yield from stage("hessian", measure(molecule, candidate.positions, settled))
     if not settled(known.point, known.gradient):
         if known.point.order == 1 and known.point.gradient_max <= limits.saddle_gradient:
-            # So flat a surface that the saddle point is still some way off.
+            # The surface is so flat that the saddle point is still some distance away.
             limits = replace(limits, saddle_gradient=_TIGHTER * limits.saddle_gradient)
         known = yield from _improved(molecule, known, limits)
     point = known.point
@@ -68,7 +68,7 @@ def confirm(
 def followed(
     molecule: Molecule, point: StationaryPoint, limits: StepSettings
 ) -> Search[Confirmation]:
-    """The IRC both ways from a first-order saddle point, and whether it proves it."""
+    """The IRC both ways from a first-order saddle point, and its verdict."""
     backward, forward = yield from irc(molecule, point, limits)
     path: list[PathPoint | StationaryPoint] = [
         *reversed(backward.points),
@@ -112,6 +112,6 @@ def _improved(molecule: Molecule, known: Measured, settings: StepSettings) -> Se
 
 
 def refuted(outcome: Outcome, point: StationaryPoint) -> Confirmation:
-    """What is said of a point whose IRC need not be followed."""
+    """The result for a point whose IRC need not be followed."""
     nothing = np.empty((0, *point.positions.shape))
     return Confirmation(outcome, point, (), False, nothing, np.empty(0))

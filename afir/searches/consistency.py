@@ -1,9 +1,9 @@
-"""Whether the gradients of a surface are the slope of its energies, and whether both stay the same.
+"""Consistency of the energies and gradients of a surface, and its reproducibility.
 
-Energies and gradients along short straight lines are compared, a third of the atoms moving on each,
-and the energy of one geometry is asked again in the end. Nothing that a search finds is worth
-anything where they disagree, and no search notices: one follows the gradients, and the energies of
-what it finds are those of something else.
+Energies and gradients are compared along short straight lines, with a third of the atoms moving on
+each, and the energy of one geometry is evaluated again at the end. If they disagree, all results
+are worthless and no search notices: it follows the gradients to points that are not stationary
+points of the energy.
 """
 
 from __future__ import annotations
@@ -24,25 +24,27 @@ from afir.stationary import Consistency
 from afir.surface import Evaluation
 
 DRIFT = 1e-3
-"""eV: far more than any surface differs from itself, be it on another machine."""
+"""eV: far above the reproducibility of any surface, also between machines."""
 
 WRONG = 0.15
-"""Of the energy along a line: with a larger difference a surface is not to be used."""
+"""Relative to the energy along a line: a surface with a larger difference is refused."""
 
 ROUGH = 0.03
-"""Of the energy along a line: a larger difference is worth telling."""
+"""Relative to the energy along a line: a larger difference gives a warning."""
 
 _APART, _BESIDES = 0.25, 0.02
-"""Of the fall along one side of a path, and eV: more is no error of the integral over its steps."""
+"""Relative to the fall along one side of a path, and eV: more is not an integration error."""
 
-_LINES = 3  # on each another part of the atoms moves: one that is wrong hides among few others
-_ACROSS = 0.5  # of an atom's direction: at random, not away from the nearest atom
-_STEP = 0.03  # Å that each atom moves to either side; bonds are harmonic within half a per cent
+_LINES = 3  # each moves another part of the atoms: one wrong atom is not hidden among many
+_ACROSS = 0.5  # random part of an atom's direction, which is away from the nearest atom
+_STEP = (
+    0.03  # Å: displacement of each atom to either side; bonds are harmonic within half a per cent
+)
 _ENOUGH = 2e-3  # eV: a smaller change on all lines is too near to noise
 _FARTHEST = 0.36  # Å: the step where atoms move more easily
 _NOISE = 3e-4  # eV: of energies in single precision; those of tight binding have a hundredth of it
 _FLAT = 1e-8  # eV: less is no change at all
-_EVENLY = 0.1  # of the difference: what is left of it when all gradients are multiplied by a number
+_EVENLY = 0.1  # of the difference: the rest after scaling all gradients by one factor
 
 Floats = NDArray[np.float64]
 
@@ -75,7 +77,7 @@ def consistency(positions: Positions, rng: np.random.Generator) -> Search[Consis
             step = min(float(longer), _FARTHEST)
             compared = yield from _along(positions, centre, step * lines)
         elif compared.deviations.max() > ROUGH and compared.largest > 4.0 * _ENOUGH:
-            # What is left out of the integral falls with the square of the way, a fault does not.
+            # The integration error falls with the square of the displacement, a fault does not.
             step *= 0.5
             compared = yield from _along(positions, centre, step * lines)
     except SurfaceError as failure:
@@ -92,14 +94,14 @@ def consistency(positions: Positions, rng: np.random.Generator) -> Search[Consis
 
 @dataclass(frozen=True)
 class _Compared:
-    """Energies along lines, and what gradients say of them.
+    """Energy changes along lines, from the energies and from the gradients.
 
     Attributes
     ----------
     rises
-        (k, 2) by how much the energy rises to both ends of each line, in eV.
+        (k, 2) rise of the energy in eV to both ends of each line.
     foretold
-        (k, 2) the same by the gradients.
+        (k, 2) the same from the gradients.
     """
 
     rises: Floats
@@ -120,7 +122,7 @@ class _Compared:
 
 
 def falls_as_foretold(path: Sequence[PathPoint]) -> bool:
-    """Whether the energy falls along one side of a path by what its gradients add up to.
+    """Whether the fall of the energy along one side of a path agrees with its gradients.
 
     It costs nothing, but tells less than `consistency`: only gross faults, and those of atoms that
     move. Between neighbouring points the slope counts as even: of 74 sides of paths on GFN2-xTB all
@@ -145,9 +147,9 @@ def _answers(positions: Positions) -> Search[Evaluation]:
 
 
 def _lines(positions: Positions, rng: np.random.Generator) -> Positions:
-    """Directions (k, n, 3), on each of which another part of the atoms moves by 1 Å.
+    """Directions (k, n, 3), each of which moves another part of the atoms by 1 Å.
 
-    Away from the nearest atom, more or less: across a bond an energy hardly changes.
+    Roughly away from the nearest atom: across a bond the energy hardly changes.
     """
     count = len(positions)
     apart = distances(positions) + np.diag(np.full(count, np.inf))
@@ -181,7 +183,7 @@ def _along(positions: Positions, centre: Evaluation, shifts: Positions) -> Searc
 
 
 def _judged(lines: Positions, compared: _Compared, drift: float) -> Consistency:
-    """What is to be thought of a surface."""
+    """The verdict on a surface."""
     rises, foretold = compared.rises, compared.foretold
     worst = int(np.argmax(compared.deviations))
     deviation = float(compared.deviations[worst])

@@ -1,8 +1,8 @@
-"""Searches that begin close to a minimum: up a mode, in mid-inversion, or somewhere at random.
+"""Searches that start close to a minimum: up a mode, half way through an inversion, or at random.
 
-Following an eigenvector uphill from a minimum finds internal rotations and those rearrangements
-that begin along a mode (10.1063/1.442352), and atoms invert through a place that is known. A
-random geometry leads to what no mode and no push leads to, as long as the molecule is small.
+Following an eigenvector uphill from a minimum finds internal rotations and rearrangements that
+begin along a mode (10.1063/1.442352); inversions have a known transition geometry. For small
+molecules random geometries lead to structures that no mode and no push reaches.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from afir.stationary import Candidate, Outcome, StationaryPoint, TrialResult
 # minima whose barriers are too high for a push. 0.3 to 1.2 Å were tried on H2CO, H2O2, HNCO, HONO
 # and NH2OH.
 _SHAKE = 0.6
-# Gradients of one search: another is cheaper than a long one. Of 340 climbs on five molecules those
-# that took 70 and more brought nothing; arrangements of ten atoms take 80 on the average.
+# Gradients of one search: a new search costs less than a long one. Of 340 climbs on five molecules
+# those of 70 gradients and more found nothing; arrangements of ten atoms take 80 on average.
 _KICK_STEPS, _CLIMB_STEPS, _RELAX_STEPS = 50, 70, 150
 
 
@@ -79,7 +79,7 @@ def try_displacement(
         limits = replace(limits, minimum_steps=min(limits.minimum_steps, _RELAX_STEPS))
         relaxing = minimise(molecule, arrangement(molecule, rng), limits)
         end = yield from stage("minimum", relaxing)
-        # Fragments that went apart were never together: they are no channel of the structure.
+        # Dissociated random fragments were never bonded: they are no channel of the structure.
         minima = (end,) if end.outcome is Outcome.CONVERGED and not end.dissociated else ()
         return TrialResult(Outcome.RELAXED, (), minima, False)
     if displacement.arranged:
@@ -106,7 +106,7 @@ def _found(search: Search[Saddle], source: str, ceiling: float | None) -> Search
 def _up(
     molecule: Molecule, start: StationaryPoint, uphill: Uphill, settings: StepSettings
 ) -> Search[Saddle]:
-    """The search from a place a little up a mode, which it follows."""
+    """The saddle search from a small displacement up a mode, which it follows."""
     mode = motion(molecule, start, uphill)
     guess = start.positions + UPHILL * mode
     return saddle(molecule, guess, settings, direction=mode, hessian=start.hessian)

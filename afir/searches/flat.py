@@ -1,9 +1,9 @@
-"""Are two minima one structure, because a turn without a barrier leads from one to the other?
+"""Whether two minima are one structure, joined by a rotation without a barrier.
 
-The methyl groups of 2-butyne turn freely, and so do molecules that hardly hold together. A
-minimisation ends anywhere on such a turn, each time at another structure that passes for a minimum
-of its own. That two of them are one is not guessed from their energies: the way between them
-(`afir.turns`) is walked, and nowhere may the energy rise.
+The methyl groups of 2-butyne rotate freely, and so do weakly bound molecules. A minimisation ends
+anywhere on such a rotation, each time at another apparent minimum. Energies alone do not prove that
+two of them are one: the path between them (`afir.turns`) is evaluated, and its energy must not
+rise.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ from afir.turns import Motion, motion
 from afir.units import KJ_PER_MOL
 
 RISE = 0.2 * KJ_PER_MOL
-"""eV. A way that rises no more than this above the higher of its ends is flat. That is less than
-the zero-point energy of the turn itself, so that no molecule stays on one side of it: a methyl
-group in a threefold barrier of 0.2 kJ/mol vibrates with some 40 cm⁻¹, half of which is 0.24 kJ/mol.
-It is also k·T at 24 K, and far more than the noise of GFN2-xTB, some 1e-4 kJ/mol."""
+"""eV. A path that rises no more than this above the higher of its ends is flat. That is less than
+the zero-point energy of the rotation, so that no molecule stays on one side: a methyl group in a
+threefold barrier of 0.2 kJ/mol vibrates with some 40 cm⁻¹, half of which is 0.24 kJ/mol. It is also
+k·T at 24 K, and far more than the noise of GFN2-xTB, some 1e-4 kJ/mol."""
 
 LEVEL = 0.3 * KJ_PER_MOL
 """eV. Minima further apart in energy are not compared."""
 
 SOFT = 60.0
-"""cm⁻¹. Nor are minima of which neither has a softer mode. The lightest rotor there is, H₂,
-vibrates with some 60 cm⁻¹ in a barrier of `RISE`, every other one more softly."""
+"""cm⁻¹. Minima without a softer mode are not compared either. The lightest rotor, H₂, vibrates with
+some 60 cm⁻¹ in a barrier of `RISE`, all others more softly."""
 
 STAGE = "same structure"
-"""Under which gradients are counted."""
+"""The stage name of its gradients."""
 
 Walk = Callable[[Molecule, StationaryPoint, StationaryPoint, Motion], "Search[float | None]"]
 
-_SPACING = 0.25  # Å: points of a way are no further apart than this
+_SPACING = 0.25  # Å: largest distance between points of a path
 _FEWEST, _MOST = 3, 9  # of them between both ends
 _GRADIENTS = 20  # for one way, at most
 _STEPS = 4  # downhill from one point
 _LONGEST = 0.15  # Å: of such a step
 _FLOOR = 0.02  # eV/Å²: the least curvature it divides by
-_HOPE = 3.0  # times the gain that the model foretells: a point that is still too high is given up
-_APART = 0.4  # Å: neighbours that moved further from each other are not on one way
-_SLOPE = 0.01  # of the way: for its direction
-_ROOM = 10.0  # times `RISE`: what a cheap surface may err by
-_LOOKS = (0.5, 0.25, 0.75)  # where the reference is asked
+_HOPE = 3.0  # times the predicted gain: a point that is still too high is given up
+_APART = 0.4  # Å: neighbours that moved further from each other are not on one path
+_SLOPE = 0.01  # of the path: finite difference for its direction
+_ROOM = 10.0  # times `RISE`: tolerated error of a cheap surface
+_LOOKS = (0.5, 0.25, 0.75)  # of the path, for reference calculations
 
 
 def flat_turn(
@@ -61,11 +61,10 @@ def flat_turn(
 ) -> Search[Sameness]:
     """Compare a minimum with others of the same bonding, the nearest first.
 
-    Points of the way between two are evaluated, three or more; those that are too high are moved
-    downhill across it. Both count as one structure when neither a point nor the cubic curve through
-    energies and slopes of neighbouring points is more than `RISE` above the higher of both. Three
-    gradients for most that is flat, often one for what is not, never more than 20 for each of those
-    it is compared with.
+    Three or more points of the path between two minima are evaluated; points that are too high are
+    moved downhill across it. The minima are one structure if neither a point nor the cubic curve
+    through energies and slopes of neighbouring points is more than `RISE` above the higher one.
+    Most flat paths cost three gradients, others often one, and no comparison more than 20.
 
     Parameters
     ----------
@@ -83,7 +82,7 @@ def flat_turn(
 def flat_turn_by_reference(
     molecule: Molecule, point: StationaryPoint, known: Sequence[StationaryPoint]
 ) -> Search[Sameness]:
-    """Compare minima of a reference: three gradients of it where the cheap surface lets pass.
+    """Compare minima of a reference: three reference gradients if the cheap surface is flat.
 
     Parameters and result as for `flat_turn`; points are not moved.
     """
@@ -114,7 +113,7 @@ def _compared(
 
 @dataclass
 class _Point:
-    """A point of a way: at which share of it, how far moved off it, its energy and gradient."""
+    """A point of a path: its fraction, its displacement off the path, energy and gradient."""
 
     share: float
     positions: Positions
@@ -124,7 +123,7 @@ class _Point:
 
 
 class _Way:
-    """The points of a way that were evaluated."""
+    """The evaluated points of a path."""
 
     def __init__(
         self, molecule: Molecule, first: StationaryPoint, last: StationaryPoint, way: Motion
@@ -142,18 +141,18 @@ class _Way:
 
     @property
     def top(self) -> float:
-        """The energy in eV that nothing may exceed."""
+        """The largest allowed energy in eV."""
         return self.higher + RISE
 
     def keeps_bonds(self, shares: Sequence[float]) -> bool:
-        """Whether all that is bonded, and nothing else, is so at these points too."""
+        """Whether these points have the same bonds."""
         bonded = bonds(self._molecule, self._way.first)
         return all(
             np.array_equal(bonds(self._molecule, self._way.at(share)), bonded) for share in shares
         )
 
     def add(self, share: float, evaluation: Evaluation, index: int) -> _Point:
-        """Take in a point that was evaluated."""
+        """Add an evaluated point."""
         x = self._way.at(share)
         point = _Point(
             share,
@@ -167,15 +166,15 @@ class _Way:
         return point
 
     def direction(self, share: float) -> Positions:
-        """(n, 3) how the atoms move for each unit of the way."""
+        """The direction (n, 3) of the path: displacement of the atoms for each unit of it."""
         low, high = max(share - _SLOPE, 0.0), min(share + _SLOPE, 1.0)
         result: Positions = (self._way.at(high) - self._way.at(low)) / (high - low)
         return result
 
     def lowered(self, point: _Point, steps: int) -> Search[int]:
-        """Move a point downhill across the way until it is low enough; the gradients used.
+        """Move a point downhill across the path until it is low enough; the gradients used.
 
-        It stays too high when there is no hope or no step left.
+        It stays too high if the model predicts no success or no step is left.
         """
         x = point.positions
         along = internal_part(x, self.direction(point.share)).ravel()
@@ -190,7 +189,7 @@ class _Way:
             across = np.eye(len(along)) - np.outer(along, along)
             slope = across @ point.gradient.ravel()
             values, vectors = vibrations(across @ matrix @ across, point.positions)
-            # What is left of the way itself has no curvature.
+            # The direction of the path itself has no curvature.
             keep = np.abs(vectors.T @ along) < 0.5
             values, vectors = np.maximum(values[keep], _FLOOR), vectors[:, keep]
             gain = 0.5 * float(((vectors.T @ slope) ** 2 / values).sum())
@@ -212,7 +211,7 @@ class _Way:
         return used
 
     def highest(self) -> tuple[float, float]:
-        """The share and the energy in eV of the highest place, points and curves between them."""
+        """Fraction and energy in eV of the maximum of the points and the curves between them."""
         best = max(self.points, key=lambda item: item.energy)
         share, energy = best.share, best.energy
         for before, after in zip(self.points[:-1], self.points[1:], strict=True):
@@ -237,7 +236,7 @@ class _Way:
 
 
 def _top(first: float, last: float, up: float, down: float) -> tuple[float, float]:
-    """Where the cubic through two values with these slopes is highest, 0 to 1, and how high."""
+    """Position (0 to 1) and height of the maximum of a cubic with these values and slopes."""
     t = np.linspace(0.0, 1.0, 33)
     curve: NDArray[np.float64] = (
         first * (1.0 + 2.0 * t) * (1.0 - t) ** 2
@@ -252,7 +251,7 @@ def _top(first: float, last: float, up: float, down: float) -> tuple[float, floa
 def _walked(
     molecule: Molecule, first: StationaryPoint, last: StationaryPoint, way: Motion
 ) -> Search[float | None]:
-    """How far in eV a way rises above the higher of its ends; None where it is not flat."""
+    """The rise in eV of a path above the higher of its ends; None if it is not flat."""
     found = _Way(molecule, first, last, way)
     count = int(np.clip(np.ceil(way.length / _SPACING) - 1, _FEWEST, _MOST)) | 1
     shares = [float(share) for share in np.linspace(0.0, 1.0, count + 2)[1:-1]]
@@ -282,7 +281,7 @@ def _walked(
 def _looked_at(
     molecule: Molecule, first: StationaryPoint, last: StationaryPoint, way: Motion
 ) -> Search[float | None]:
-    """The same on a reference, at three points, if the cheap surface is flat enough there."""
+    """The rise on a reference, at three points, if the cheap surface is flat enough there."""
     found = _Way(molecule, first, last, way)
     if not found.keeps_bonds(_LOOKS):
         return None
@@ -300,6 +299,6 @@ def _looked_at(
 
 
 def _asked(x: Positions) -> Search[Evaluation]:
-    """What the surface says of one geometry (n, 3) in Å."""
+    """The evaluation of one geometry (n, 3) in Å."""
     evaluation = yield x[None]
     return evaluation

@@ -23,13 +23,13 @@ NOISE = 10.0
 """An imaginary wavenumber below this (cm⁻¹) is taken for zero when the order is counted."""
 
 _STIFF = 5.0  # eV/Å²: directions that are stiffer in the model are displaced last
-_FEWEST = 5  # stiff directions for which it pays to ask whether one way is enough
-_SMALL_STEP = 1e-4  # Å: of their displacement one way; a longer one bends too much
-_STIFF_ERROR = 0.02  # eV/Å²: what noise may do to a curvature then
+_FEWEST = 5  # stiff directions for which a test of one-sided differences pays
+_SMALL_STEP = 1e-4  # Å: their one-sided displacement; a longer one is too anharmonic
+_STIFF_ERROR = 0.02  # eV/Å²: largest error of a curvature by noise then
 
-_FLATTEST = 1e-4  # eV/Å²: curvatures below this are as good as none
-_FARTHEST = 0.05  # Å: how far the stationary point of the quadratic model may be (norm)
-_GAIN = 1e-5  # eV: and how much lower
+_FLATTEST = 1e-4  # eV/Å²: curvatures below this count as zero
+_FARTHEST = 0.05  # Å: largest distance (norm) of the stationary point of the quadratic model
+_GAIN = 1e-5  # eV: and its largest energy difference
 
 
 def hessian(molecule: Molecule, positions: Positions) -> Search[StationaryPoint]:
@@ -59,7 +59,7 @@ def hessian(molecule: Molecule, positions: Positions) -> Search[StationaryPoint]
 
 @dataclass(frozen=True)
 class Measured:
-    """What displacing a structure told.
+    """A stationary point from displaced gradients.
 
     Attributes
     ----------
@@ -81,16 +81,16 @@ def measure(
     positions: Positions,
     worthwhile: Callable[[StationaryPoint, Positions], bool] | None = None,
 ) -> Search[Measured]:
-    """The Hessian of `hessian`, given up when its soft part says enough.
+    """The Hessian of `hessian`, stopped early if its soft part suffices.
 
     Parameters
     ----------
     molecule, positions
         As for `hessian`.
     worthwhile
-        Asked, with the point and its gradient, when the soft directions have been displaced,
-        which tell how flat the surface is and some of what is concave. If it says no, the stiff
-        ones are left as the model has them. Without it the Hessian is always whole.
+        Called with the point and its gradient after the soft directions, which show how flat the
+        surface is and most negative curvatures. If it returns False, the stiff directions keep the
+        curvature of the model. Without it the Hessian is always complete.
     """
     evaluation = yield positions[None]
     energy = float(evaluation.energies[0])
@@ -109,8 +109,7 @@ def measure(
     soft = int((values < _STIFF).sum())
     columns = yield from _central(molecule, positions, basis[:, :soft])
     if worthwhile is not None and soft < len(values):
-        # What soft directions have to do with stiff ones is left out: the model is too rough to
-        # say how much that softens them.
+        # The coupling of soft and stiff directions is left out: the model is too rough for it.
         half = np.diag(values)
         half[:soft, :soft] = basis[:, :soft].T @ columns
         part = described(half, False)
@@ -118,7 +117,7 @@ def measure(
             return part
     stiff = yield from _stiff(molecule, positions, basis[:, soft:], evaluation.gradients[0])
     whole = basis.T @ np.concatenate([columns, stiff], axis=1)
-    # What soft and stiff directions have to do with each other the soft ones tell better.
+    # The coupling of soft and stiff directions is more accurate from the soft ones.
     whole[:soft, soft:] = whole[soft:, :soft].T
     return described(whole, True)
 
@@ -128,8 +127,8 @@ def _stiff(
 ) -> Search[Matrix]:
     """The Hessian times stiff directions (3n, m), one way from the centre if it is exact enough.
 
-    The first direction tells, displaced both ways: what its two changes of the gradient do not
-    cancel to is noise, or an SCF that converged less well at the centre.
+    The first direction is displaced both ways as a test: the sum of its two gradient changes is
+    noise, or an SCF that converged less well at the centre.
     """
     if directions.shape[1] < _FEWEST:
         result = yield from _central(molecule, positions, directions)
@@ -185,8 +184,8 @@ def arrived(
 def displaced(molecule: Molecule, positions: Positions, shifts: Positions) -> Positions:
     """A structure (n, 3) displaced by small shifts (k, n, 3), its fragments turned, not stretched.
 
-    Straight ones of 0.01 Å that turn H₂ stretch it so much that a mode of 36 cm⁻¹ looks like one of
-    66, and those of `STEP` that one of 5 cm⁻¹ looks like one of 11.
+    Straight shifts of 0.01 Å that turn H₂ also stretch it, so that a mode of 36 cm⁻¹ appears at 66;
+    with shifts of `STEP` one of 5 cm⁻¹ appears at 11.
     """
     parts = components(molecule, positions)
     if len(parts) == 1:

@@ -1,9 +1,9 @@
 """The intrinsic reaction coordinate: steepest descent in mass-weighted coordinates.
 
 Local quadratic approximation (`afir.searches.lqa`) from the exact Hessian of the transition state,
-carried along by TS-BFGS updates and turned with the atoms. How far a step ended beside the true
-line decides how long the next one is. Close to the end a minimisation takes over, and gives back
-when more energy falls than the model said: then it was no basin yet.
+carried along by TS-BFGS updates and turned with the atoms. The deviation of a step from the true
+line decides the length of the next one. Close to the end a minimisation takes over; if the energy
+falls by more than the model predicts, the basin was not reached and the IRC continues.
 """
 
 from __future__ import annotations
@@ -33,25 +33,28 @@ from afir.searches.settings import StepSettings
 from afir.stationary import Minimum, Outcome, StationaryPoint
 from afir.units import BOHR, HARTREE_PER_BOHR, KJ_PER_MOL, WAVENUMBER
 
-_FALL = 1.0 * KJ_PER_MOL  # eV: what the energy is to fall by in the first displacement
+_FALL = 1.0 * KJ_PER_MOL  # eV: intended fall of the energy in the first displacement
 _SHORTEST_FIRST, _LONGEST_FIRST = 0.05, 0.3  # amu^½ Å: its length
-_FIRST_ATOM = 0.15  # Å: and the most that one atom moves in it
-_NEAREST = 0.01 * BOHR  # amu^½ Å: a path that does not fall this close to its top is none
+_FIRST_ATOM = 0.15  # Å: and its largest displacement of one atom
+_NEAREST = 0.01 * BOHR  # amu^½ Å: a path must fall this close to its top
 _START_STEP, _SHORTEST, _LONGEST = 0.15 * BOHR, 0.03 * BOHR, 0.5 * BOHR  # amu^½ Å
 _LONGEST_ATOM = 0.25  # Å: no atom moves more in a step
 _ASTRAY, _CLOSELY = 0.2, 0.08  # of a step's length, beside the line: the next is shorter, longer
 _SHORTER, _LONGER = 0.6, 1.4
 _REFUSED = 0.4  # of a step that rose or crossed: the length of the next attempt
 _PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
-_RISE = 1e-5  # eV: an energy rise that is more than noise
+_RISE = 1e-5  # eV: a larger rise of the energy is more than noise
 _FOOT = 2e-3 * HARTREE_PER_BOHR  # eV/Å: where noise may lift a point of the path
 _CONVEX = 3  # convex steps in a row before a minimisation may take over
 _CLOSE = 0.10  # Å: the model's minimum is near when no atom is further from it
-_CONCAVE = 0.05  # of the slope: less of it along concave modes does not matter
+_CONCAVE = 0.05  # of the slope: a smaller part along concave modes is ignored
 _SOFTEST = 1e-3  # eV/Å²/amu: softer modes count as this when the minimum is judged
-_FORETOLD, _MORE = 1.5, 0.15 * KJ_PER_MOL  # times what was foretold, plus eV: no more may fall
-_CLOSER, _WAIT = 0.5, 4  # how much nearer the minimum must be then, and steps to be walked first
-_SLID = 0.01  # eV: a path that lies this far off a fresh density has slid to another solution
+_FORETOLD, _MORE = (
+    1.5,
+    0.15 * KJ_PER_MOL,
+)  # times the predicted fall, plus eV: largest fall of the energy
+_CLOSER, _WAIT = 0.5, 4  # factor by which the minimum must be nearer then, and steps to take first
+_SLID = 0.01  # eV: a path this far from a fresh SCF has moved to another SCF solution
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Branch:
     points
         From the first point off the transition state downhill, the minimisation included.
     monotone
-        Whether the energy fell from point to point all the way, on one solution of the SCF.
+        Whether the energy falls from point to point, on one SCF solution.
     end
         The minimised end; outcome CONVERGED or DISSOCIATED when the side is proven.
     """
@@ -90,7 +93,7 @@ def irc(
     Returns
     -------
     (Branch, Branch)
-        Against and along `point.mode`. Ends are as found, never as intended.
+        Against and along `point.mode`, with the ends as found.
     """
     limits = settings or StepSettings()
     # Each side is a stage of its own: no density of one end leaks into the other.
@@ -118,16 +121,16 @@ def branch(
 
 @dataclass(frozen=True)
 class _Tried:
-    """What became of a step.
+    """The result of a step.
 
     Attributes
     ----------
     fell
         Whether it was taken.
     missed
-        (3n,) what the model did not foretell of the gradient, in eV/Å; means nothing with an error.
+        (3n,) error of the predicted gradient, in eV/Å; undefined with an error.
     error
-        What the surface said where it failed.
+        Error message of the surface if it failed.
     """
 
     fell: bool
@@ -141,7 +144,7 @@ class _Walk:
     Attributes
     ----------
     points
-        Those that were taken.
+        The accepted points.
     monotone
         As in `Branch`.
     """
@@ -165,8 +168,8 @@ class _Walk:
 
     def take(self, tail: Sequence[PathPoint]) -> None:
         """Go on along a minimisation from the last place, by its points that lie lower."""
-        # It starts from a fresh density: had the path slid to another solution of the SCF on its
-        # way, the energy would jump here, and the path proves nothing.
+        # It starts from a fresh density: if the path had moved to another SCF solution, the energy
+        # would jump here, and the path would prove nothing.
         if tail and abs(tail[0].energy - self._energy) > _SLID:
             self.monotone = False
         for item in tail[1:]:
@@ -176,7 +179,7 @@ class _Walk:
                 self._energy = min(item.energy, self._energy)
 
     def down(self) -> Search[Minimum]:
-        """Walk to the foot of the path.
+        """Follow the path to its foot.
 
         Returns
         -------
@@ -196,7 +199,7 @@ class _Walk:
             if refused > _PATIENCE:
                 return self._foot(Outcome.SURFACE_FAILED, tried.error)
             if not self.points:
-                # Off the saddle point there is no slope to follow yet, only its mode.
+                # At the saddle point there is no gradient to follow, only its mode.
                 step = 0.5 * step
                 if self._size(step) < _NEAREST:
                     failed = Outcome.SURFACE_FAILED if tried.error else Outcome.IRC_FAILED
@@ -209,7 +212,7 @@ class _Walk:
                 if line is not None:
                     length = _paced(length, line.beside(tried.missed, time) / size)
             elif size <= 1.01 * _SHORTEST and not tried.error:
-                # At the foot of the path noise may lift a point; on a slope it is no path.
+                # At the foot of the path noise may raise a point; on a slope the path has failed.
                 self.monotone = bool(np.abs(self._gradient).max() < _FOOT)
                 return self._foot(Outcome.CONVERGED)
             else:
@@ -224,15 +227,15 @@ class _Walk:
         return self._foot(Outcome.STEPS)
 
     def _ended(self) -> Outcome | None:
-        """How the path ends where it is; None when it goes on."""
+        """The outcome if the path ends here; None if it continues."""
         if dissociated(self._molecule, self._x, self._settings.dissociation):
             return Outcome.DISSOCIATED
         flat = np.abs(self._gradient).max() < self._settings.minimum_gradient
-        # Where the slope still grows, it is flat because the top is near.
+        # While the gradient still grows, it is small because the top is near.
         return Outcome.CONVERGED if self._convex and flat else None
 
     def _first(self) -> Vector:
-        """The displacement off the top: so far that the energy falls by what can be told."""
+        """The displacement off the top, large enough for a measurable fall of the energy."""
         direction: Vector = self._mode / self._root
         curvature = (float(self._top.wavenumbers[0]) / WAVENUMBER) ** 2
         size = float(np.clip(np.sqrt(2.0 * _FALL / curvature), _SHORTEST_FIRST, _LONGEST_FIRST))
@@ -251,7 +254,7 @@ class _Walk:
             return _Tried(False, step, str(failure))
         energy = float(evaluation.energies[0])
         gradient = internal_part(trial, evaluation.gradients[0])
-        # What was learnt of an atom turns with its surroundings.
+        # The Hessian of an atom turns with its surroundings.
         turns = local_turns(surroundings(molecule, x), x, trial)
         change = turned_back(turns, gradient).ravel() - self._gradient
         missed: Vector = change - self._hessian @ step
@@ -269,15 +272,15 @@ class _Walk:
         """The Hessian after a step and the change of the gradient that it made."""
         hessian = ts_bfgs(self._hessian, step, change, vibrations(self._hessian, self._x))
         if np.linalg.eigvalsh(hessian)[-1] > STIFFEST:
-            # Steps along a valley whose walls answer may stiffen it without end.
+            # Steps along a valley that couple to its walls may stiffen it without limit.
             hessian = bofill(self._hessian, step, change)
         return hessian
 
     def _ahead(self, x: Positions, step: Vector) -> bool:
         """Whether a step stays on its side of the plane that divides both at the top.
 
-        Near the top no point of it lies lower than that, so a path that comes back through it has
-        jumped across. Far away it may: a step too short to jump may cross.
+        Near the top no point of it lies lower than the top, so a path that comes back through it
+        has jumped across. Further away a step that is too short for a jump may cross it.
         """
         if self._size(step) <= 1.01 * _SHORTEST:
             return True
@@ -286,10 +289,10 @@ class _Walk:
         return float((there - top).ravel() * self._root @ self._mode) > 0.0
 
     def _taken_over(self, line: Line) -> Search[Minimum | None]:
-        """The minimum next to the last place; None if the path was not in its basin yet.
+        """The minimum next to the last point; None if the path was not in its basin yet.
 
-        The basin is one if no more energy falls than the model foretells: else the minimisation
-        would have left the path for a lower one.
+        The basin is reached if the energy falls by no more than the model predicts: else the
+        minimisation may have left the path for a lower minimum.
         """
         settings = self._settings
         tail: list[PathPoint] = []
@@ -316,7 +319,7 @@ class _Walk:
         try:
             found = yield from stage("irc ends", taking_over)
         except SurfaceError:
-            return None  # a fresh density fails here: the path goes on with its own
+            return None  # a fresh SCF fails here: the path continues with its own density
         if found.outcome is not Outcome.CONVERGED:
             return None
         self.take(tail)
@@ -332,7 +335,7 @@ class _Walk:
 
 
 def _paced(length: float, astray: float) -> float:
-    """The length of the next step, after one that ended so far astray, in parts of its own."""
+    """The length of the next step relative to the last, from the deviation of the last."""
     if astray > _ASTRAY:
         return max(_SHORTER * length, _SHORTEST)
     return min(_LONGER * length, _LONGEST) if astray < _CLOSELY else length
@@ -341,7 +344,7 @@ def _paced(length: float, astray: float) -> float:
 def _in_basin(line: Line, near: float) -> bool:
     """Whether the model is convex where it slopes, and its minimum within `near` Å.
 
-    Soft modes of a large molecule may stay slightly concave to the end; what counts is the slope.
+    Soft modes of a large molecule may stay slightly concave; only modes with a slope count.
     """
     if float(line.slopes**2 @ line.values) <= 0.0:
         return False

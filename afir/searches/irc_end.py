@@ -1,4 +1,4 @@
-"""From the foot of a reaction path to its end, a minimum by its softest modes."""
+"""The end of a reaction path from its foot: a minimum, proven by its softest modes."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from afir.stationary import Minimum, Outcome
 from afir.units import WAVENUMBER
 
 LONGEST_MOVE = 0.1
-"""Å: of one atom in a step. A minimisation at the end of a path must not leave its basin."""
+"""Å: largest step of one atom. A minimisation at the end of a path must not leave its basin."""
 
 LARGEST_RISE = 1e-4
-"""eV: no step of it may rise by more, since steps that do may cross shallow barriers."""
+"""eV: largest rise in a step of it, since larger ones may cross shallow barriers."""
 
-_ROUNDS = 6  # times that an end is looked at
+_ROUNDS = 6  # tests of an end
 _TIGHTER = 0.2  # of the gradient limit, where the surface is flat
 _FAR = 0.03  # Å: no atom is further from the minimum when an end has arrived
-_GAIN = 5e-4  # eV: and no more is to be gained
-_ASIDE = 5e-3  # eV: what the energy is to fall by, aside of a ridge
-_ASIDE_ATOM = 0.15  # Å: and the most that one atom moves
+_GAIN = 5e-4  # eV: and the largest gain left
+_ASIDE = 5e-3  # eV: intended fall of the energy beside a ridge
+_ASIDE_ATOM = 0.15  # Å: and the largest displacement of one atom
 _EQUAL = 1e-4  # eV: both sides of a ridge are alike
-_EQUAL_PLACES = 3e-3  # Å: by how much weighted mean distances of mirror images may differ
+_EQUAL_PLACES = 3e-3  # Å: tolerance of the weighted mean distances of mirror images
 _SHORTER, _ATTEMPTS = 0.4, 4  # steps aside, each shorter
 
 
@@ -42,9 +42,9 @@ def finished(
     """The end of a path from its foot.
 
     A path that keeps a symmetry may run into a saddle point, and one on a flat surface may stop
-    short of its minimum. So the softest modes of the end are measured. Along a concave one both
-    sides are tried and the lower is followed down; where the minimum is still some way off, the
-    minimisation goes on with a tighter limit.
+    short of its minimum. So the softest modes of the end are computed. Along a concave one both
+    sides are tried and the lower is followed down; if the minimum is still some distance away, the
+    minimisation continues with a tighter limit.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def finished(
     Returns
     -------
     Minimum
-        With the `ridges` that were met on the way.
+        With the `ridges` met on the way.
     """
     end = yield from _lower(molecule, foot, foot.positions, settings, trace)
     ridges: list[float] = []
@@ -106,7 +106,7 @@ def _lower(
     settings: StepSettings,
     trace: list[PathPoint],
 ) -> Search[Minimum]:
-    """The minimum below a place, or the fragments that went apart there, relaxed."""
+    """The minimum below a point, or the relaxed fragments of a dissociation."""
     search = settle if last.outcome is Outcome.DISSOCIATED else minimise
     found = yield from stage(
         "irc ends",
@@ -132,10 +132,10 @@ def _arrived(molecule: Molecule, end: Minimum) -> bool:
 
 
 def _beside(molecule: Molecule, end: Minimum, soft: Loosest) -> Search[Positions | None]:
-    """A place aside of a ridge on its lower side; None if there is none that is lower.
+    """A point beside a ridge on its lower side; None if neither side is lower.
 
-    Of two sides that are alike it is the one that the order of the atoms names, which does not
-    depend on how the molecule lies in space.
+    Of two equivalent sides the order of the atoms decides, which does not depend on the
+    orientation.
     """
     x = end.positions
     size = np.sqrt(2.0 * _ASIDE) / (abs(soft.wavenumber) / WAVENUMBER)
@@ -159,9 +159,9 @@ def _beside(molecule: Molecule, end: Minimum, soft: Loosest) -> Search[Positions
 
 
 def _comes_first(first: Positions, second: Positions) -> bool:
-    """Whether of two equivalent structures the first is the one that the order of atoms names.
+    """Whether the order of the atoms selects the first of two equivalent structures.
 
-    By their distances, or, where they are mirror images, by their handedness.
+    By their distances or, for mirror images, by their handedness.
     """
     number = np.arange(1.0, len(first) + 1.0)
     pairs = np.outer(number, number**2)

@@ -1,8 +1,8 @@
 """Steepest descent on a quadratic model: the local quadratic approximation.
 
 In mass-weighted coordinates the line of steepest descent of a quadratic model is known in closed
-form (10.1063/1.454172). How far a step ends beside the true line follows from the part of the new
-gradient that the model did not foretell.
+form (10.1063/1.454172). The deviation of a step from the true line follows from the error of the
+predicted gradient.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 from afir.molecule import Positions
 from afir.quadratic import Matrix, Vector, longest, vibrations
 
-_STRAIGHT = 1e-4  # λt below this: the mode has no curvature to speak of
+_STRAIGHT = 1e-4  # λt below this: the curvature of the mode is negligible
 _FASTEST, _STEEPEST = 50.0, 30.0  # λt and −λt at most, against overflow
 
 
 @dataclass(frozen=True)
 class Line:
-    """The line of steepest descent of a quadratic model, from one place.
+    """The line of steepest descent of a quadratic model, from one point.
 
     Attributes
     ----------
@@ -48,8 +48,8 @@ class Line:
     def step(self, length: float, atom: float) -> tuple[Vector, float]:
         """The step (3n,) in Å of mass-weighted `length`, no atom moving more than `atom` Å.
 
-        With it the time t at which the line dq/dt = −g is there. Both are shorter where the
-        minimum of the model is nearer.
+        Also the time t at which the line dq/dt = −g is there. Both are shorter if the minimum of
+        the model is nearer.
         """
         amounts, time = self._reach(length)
         step: Vector = self.vectors @ amounts / self.root
@@ -60,12 +60,12 @@ class Line:
         return step, time
 
     def beside(self, missed: Vector, time: float) -> float:
-        """How far from the true line a step has ended, in Å·amu^½.
+        """The deviation of a step from the true line, in Å·amu^½.
 
         Parameters
         ----------
         missed
-            (3n,) what the model did not foretell of the gradient there, in eV/Å.
+            (3n,) error of the predicted gradient there, in eV/Å.
         time
             As `step` gave it.
 
@@ -85,7 +85,7 @@ class Line:
         return float(np.linalg.norm((self.vectors.T @ (missed / self.root)) * weights))
 
     def minimum(self, softest: float) -> tuple[Vector, float]:
-        """The step (3n,) in Å to the stationary point of the model, and what it gains in eV.
+        """The step (3n,) in Å to the stationary point of the model, and its energy gain in eV.
 
         Curvatures count by their absolute value, at least `softest` (eV/Å²/amu).
         """
@@ -94,14 +94,14 @@ class Line:
         return step, 0.5 * float((self.slopes**2 / stiffness).sum())
 
     def _at(self, time: float) -> Vector:
-        """Where the line is at a time, along each mode: dq/dt = −(g + λq)."""
+        """The point of the line at a time, along each mode: dq/dt = −(g + λq)."""
         product = np.clip(-self.values * time, -_FASTEST, _FASTEST)
         with np.errstate(divide="ignore", invalid="ignore"):
             amounts = np.where(np.abs(product) > 1e-8, np.expm1(product) / self.values, -time)
         return self.slopes * amounts
 
     def _reach(self, length: float) -> tuple[Vector, float]:
-        """The place at this distance on the line and its time, the last if it ends before."""
+        """The point at this distance on the line and its time; the last one if the line ends."""
         low, high = 0.0, length / max(float(np.linalg.norm(self.slopes)), 1e-12)
         for _ in range(60):
             if np.linalg.norm(self._at(high)) >= length:

@@ -1,4 +1,4 @@
-"""Downhill to a minimum, with or without an artificial force."""
+"""Optimisation to a minimum, with or without an artificial force."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ STIFFEST = 400.0
 """eV/Å²: stiffer than any bond, whose stretch has at most some 240."""
 
 _SETTLE_STEPS = 100  # gradients to relax fragments that went apart
-_CHANGES = 4  # times that fragments may part or meet in one minimisation, and begin
+_CHANGES = 4  # changes between one minimum and fragments in one minimisation, and the first
 _PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
-_SHORTEST_STEP = 1e-6  # Å: a trust radius below this is a numerical dead end
-_RISE = 0.02  # eV: the largest rise of a step that is taken for what it teaches
+_SHORTEST_STEP = 1e-6  # Å: a trust radius below this cannot make progress
+_RISE = 0.02  # eV: the largest rise of a step that is accepted for its curvature
 
 
 @dataclass(frozen=True)
 class PathPoint:
-    """A point of a path with its true energy in eV and true gradient (n, 3) in eV/Å."""
+    """A point of a path with its energy in eV and gradient (n, 3) in eV/Å, without any bias."""
 
     positions: Positions
     energy: float
@@ -72,25 +72,25 @@ def descend(
     hessian
         (3n, 3n) estimate at the start in eV/Å².
     steps
-        The most gradients to spend.
+        Largest number of gradients.
     gradient_limit
         Converged when no component of the biased gradient exceeds this, in eV/Å.
     max_step
-        Longest move of one atom a step in Å.
+        Largest displacement of one atom in a step, in Å.
     bias
-        Added inside: the surface and the result know only the true energy.
+        Added internally: the result has energies without it.
     trace
         Receives every accepted point, the start included.
     stop
-        Asked after every accepted step; an outcome ends the search.
+        Called after every accepted step; an outcome ends the search.
     largest_rise
-        eV: a step that rises by more is taken back. A smaller rise is accepted where the gradient
-        falls, for the curvature that it teaches; such steps may cross shallow barriers.
+        eV: a step that rises by more is rejected. A smaller rise is accepted if the gradient
+        decreases, for the curvature; such steps may cross shallow barriers.
 
     Returns
     -------
     Minimum
-        CONVERGED, STEPS, SURFACE_FAILED (with the last good point), or what `stop` said.
+        CONVERGED, STEPS, SURFACE_FAILED (with the last good point), or the outcome of `stop`.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def descend(
             break
         values, vectors = vibrations(hessian, x)
         if values[-1] > STIFFEST:
-            # A gradient that jumped (two electronic states cross) has spoilt the model.
+            # A gradient that jumped (two electronic states cross) has ruined the model.
             hessian = positive(model_hessian(molecule, x))
             values, vectors = vibrations(hessian, x)
         step = downhill_step(values, vectors, slope.ravel(), limit)
@@ -149,21 +149,21 @@ def descend(
         new_gradient = internal_part(trial, evaluation.gradients[0])
         new_total, new_slope = biased(trial, new_energy, new_gradient)
         predicted = float(slope.ravel() @ step + 0.5 * step @ hessian @ step)
-        # What was learnt of an atom turns with its surroundings.
+        # The Hessian of an atom turns with its surroundings.
         turns = local_turns(surroundings(molecule, x), x, trial)
         seen = turned_back(turns, new_slope)
         hessian = bfgs(hessian, step, (seen - slope).ravel())
         rise = new_total - total
         size = longest(step)
         ratio = rise / predicted if predicted < -1e-12 else 1.0
-        # The energy itself is only good to some 1e-7 eV: a smaller rise is no rise.
+        # Energies are only good to some 1e-7 eV: a smaller rise is ignored.
         if rise > 1e-6 + 1e-3 * abs(predicted):
             limit = 0.35 * size
             if limit < _SHORTEST_STEP:
                 break
             if rise > largest_rise:
                 continue
-            # A small rise: taking the point keeps its curvature, the next step is shorter.
+            # A small rise: the point is accepted for its curvature, the next step is shorter.
             if np.abs(new_slope).max() > np.abs(slope).max():
                 continue
         elif ratio < 0.25:
@@ -192,7 +192,7 @@ def minimise(
     trace: list[PathPoint] | None = None,
     largest_rise: float = _RISE,
 ) -> Search[Minimum]:
-    """Relax a structure to the nearest minimum of the true energy.
+    """Optimise a structure to the nearest minimum, without any bias.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def minimise(
     hessian
         (3n, 3n) estimate at the start in eV/Å²; Lindh's model if not given.
     max_step
-        Longest move of one atom a step in Å, if other than in the settings.
+        Largest displacement of one atom in a step, in Å; by default that of the settings.
     trace
         Receives every accepted point.
     largest_rise
@@ -214,8 +214,8 @@ def minimise(
     Returns
     -------
     Minimum
-        With outcome DISSOCIATED when fragments came to be further apart than
-        `settings.dissociation`; they are relaxed then, see `settle`.
+        With outcome DISSOCIATED if fragments are further apart than `settings.dissociation`; they
+        are relaxed then, see `settle`.
     """
     limits = settings or StepSettings()
     estimate = model_hessian(molecule, start) if hessian is None else hessian
@@ -235,10 +235,10 @@ def settle(
     trace: list[PathPoint] | None = None,
     largest_rise: float = _RISE,
 ) -> Search[Minimum]:
-    """What fragments that went apart become: relaxed where they are, or one minimum again.
+    """Relax the fragments of a dissociation, or minimise them if they come together again.
 
-    The fragments hardly attract each other any more, so a full minimisation would creep; a
-    few steps relax each of them. If they come together after all, it goes on to the minimum.
+    The fragments hardly attract each other, so a full minimisation would converge slowly; a few
+    steps relax each of them. If they come together again, the minimisation continues.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ def settle(
     Returns
     -------
     Minimum
-        Outcome DISSOCIATED when the fragments are relaxed and still apart, else why not.
+        Outcome DISSOCIATED if the fragments are relaxed and still apart, else another.
     """
     result = yield from _relaxed(
         molecule, start, settings, hessian, max_step, trace, largest_rise, apart=True
@@ -267,7 +267,7 @@ def _relaxed(
     *,
     apart: bool,
 ) -> Search[Minimum]:
-    """One minimum, or fragments relaxed `apart`, changing over as they part and meet again."""
+    """A minimum or relaxed fragments (`apart`), with changes between the two on the way."""
 
     def stop(x: Positions) -> Outcome | None:
         gone = molecule.n_atoms > 1 and dissociated(molecule, x, settings.dissociation)

@@ -1,10 +1,10 @@
-"""Relaxing a path between two minima, and its peaks.
+"""Relaxation of a path between two minima, and its peaks.
 
-A push gives a path that lies too high: the force that carries it over the barrier also bends
-it. Locally updated planes (10.1016/0009-2614(91)90057-S) relax images of it perpendicular to
-the path. Each image carries its own Hessian, handed down from the push, updated by every
-gradient paid for and turned with its atoms. The whole path moves a few times; from then on only
-its peaks do, each as a new image: saddle searches begin there, and nowhere else.
+The path of a push lies too high, since the force distorts it. Locally updated planes
+(10.1016/0009-2614(91)90057-S) relax images of it perpendicular to the path. Each image has its own
+Hessian, inherited from the push, updated by every gradient and turned with its atoms. The whole
+path moves a few times; then only its peaks do, each as a new image: saddle searches start only
+there.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from afir.searches.settings import StepSettings
 from afir.units import KJ_PER_MOL
 
 _FEWEST, _MOST = 5, 9  # free images
-_IMAGE_STEP = 0.15  # Å: longest perpendicular move of one atom a round
-_NEIGHBOUR = 0.6  # Å (Euclidean norm): images closer than this teach each other's Hessian
+_IMAGE_STEP = 0.15  # Å: largest perpendicular displacement of one atom in a round
+_NEIGHBOUR = 0.6  # Å (Euclidean norm): images closer than this update each other's Hessian
 _RELAXED = 0.35  # eV/Å: perpendicular gradient at the peaks below which a saddle search takes over
 # Fitted on pushes of butadiene, cyclobutene, fluoroethane, hydroxyacetone and allyl phenyl ether:
 # after one round of the whole path the peaks of 20 atoms are still far from transition states.
@@ -73,7 +73,7 @@ class Peak:
 
 @dataclass(frozen=True)
 class _Image:
-    """A point of a path, and its Hessian (3n, 3n) in eV/Å² as far as it is known."""
+    """A point of a path with an estimate of its Hessian (3n, 3n) in eV/Å²."""
 
     point: PathPoint
     hessian: Matrix
@@ -82,8 +82,8 @@ class _Image:
 def path_hessians(molecule: Molecule, points: Sequence[PathPoint], hessian: Matrix) -> list[Matrix]:
     """Hessian estimates (3n, 3n) along a path, from that of its first point.
 
-    Bofill updates with the gradients that were paid for on the way. What is known of an atom
-    turns with its surroundings.
+    Bofill updates with the gradients of the path. The Hessian of an atom turns with its
+    surroundings.
     """
     hessians = [hessian]
     for first, second in pairwise(points):
@@ -92,12 +92,12 @@ def path_hessians(molecule: Molecule, points: Sequence[PathPoint], hessian: Matr
 
 
 def _carried(molecule: Molecule, hessian: Matrix, first: PathPoint, second: PathPoint) -> Matrix:
-    """The Hessian (3n, 3n) of a point of a path at another one."""
+    """The Hessian (3n, 3n) of a point of a path, carried to another one."""
     before, after = first.positions, second.positions
     turns = local_turns(surroundings(molecule, before), before, after)
     change = turned_back(turns, second.gradient) - first.gradient
     learnt = bofill(hessian, (after - before).ravel(), change.ravel())
-    # What the tension of the bonds adds is known at both ends; the rest turns.
+    # The tension part is known at both points; the rest turns.
     rest = learnt - bond_tension(molecule, before, first.gradient.ravel())
     return turned_hessian(turns, rest) + bond_tension(molecule, after, second.gradient.ravel())
 
@@ -114,14 +114,14 @@ def peaks(
     hessians
         An estimate for each point.
     height
-        A maximum counts when the energy falls by more than this on both sides before it
-        rises above it, in kJ/mol.
+        A maximum counts if the energy falls by more than this on both sides before it rises above
+        it, in kJ/mol.
 
     Returns
     -------
     tuple of Peak
-        In the order of the path; energy, place and tangent from a cubic interpolation that
-        honours the gradients.
+        In the order of the path; energy, position and tangent from a cubic interpolation of
+        energies and gradients.
     """
     path = np.array([point.positions for point in points])
     lengths = cumulative_length(path)
@@ -162,8 +162,8 @@ def peaks(
 def _prominent(values: Vector, height: float) -> list[int]:
     """Indices of the inner maxima that stand `height` above the valleys on both sides.
 
-    A valley reaches to the next higher point. (SciPy's ``find_peaks`` does the same, but to
-    import ``scipy.signal`` takes a worker a second.)
+    A valley reaches to the next higher point. (SciPy's ``find_peaks`` does the same, but importing
+    ``scipy.signal`` takes a second in each worker.)
     """
     tops = []
     for top in range(1, len(values) - 1):
@@ -239,9 +239,9 @@ def _positions(chain: Sequence[_Image]) -> Positions:
 
 
 def _is_relaxed(chain: Sequence[_Image], top: Peak) -> bool:
-    """Whether an image close to a peak feels but little across the path.
+    """Whether an image close to a peak has a small gradient across the path.
 
-    The ends say nothing of it: they are minima, and stay.
+    The ends do not count: they are fixed minima.
     """
     images = _positions(chain)
     near = nearest_image(images, top.positions)
@@ -264,7 +264,7 @@ def _all_moved(molecule: Molecule, chain: Sequence[_Image]) -> Search[list[_Imag
     ):
         point = PathPoint(x, float(energy), gradient)
         inner.append(_Image(point, _carried(molecule, before.hessian, before.point, point)))
-    # The far end turns with the path, and what is known of it.
+    # The far end turns with the path, and so does its Hessian.
     last = chain[-1]
     way = turn(moved[-1], last.point.positions)
     point = PathPoint(moved[-1], last.point.energy, last.point.gradient @ way)
@@ -353,7 +353,7 @@ def _between(lengths: Vector, slopes: Positions, places: Vector) -> Positions:
 
 
 def nearest_image(images: Positions, x: Positions) -> int:
-    """Which of some images (m, n, 3) is nearest to a geometry (n, 3), as they lie."""
+    """Index of the image (m, n, 3) nearest to a geometry (n, 3), without superposition."""
     return int(np.argmin(((images - x) ** 2).sum(axis=(1, 2))))
 
 
@@ -389,7 +389,7 @@ def moved_images(images: Positions, gradients: Positions, hessians: Sequence[Mat
 def _perpendicular_step(
     x: Positions, hessian: Matrix, gradient: Positions, tangent: Positions
 ) -> Positions:
-    """A limited Newton step (n, 3) that leaves the tangent alone."""
+    """A limited Newton step (n, 3) perpendicular to the tangent."""
     along, slope = tangent.ravel(), gradient.ravel()
     slope = slope - (slope @ along) * along
     product = hessian @ along

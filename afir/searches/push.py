@@ -1,4 +1,4 @@
-"""One AFIR path: a structure driven by an artificial force until it arrives or falls apart."""
+"""One AFIR path: minimisation with an artificial force."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class PushPath:
     Attributes
     ----------
     points
-        Every accepted point with its true energy and gradient, the start first.
+        Every accepted point with its energy and gradient without the force, the start first.
     end
         The last point; its Hessian includes the bias.
     terms
-        The force that drove it.
+        The force terms.
     gamma
         The γ in kJ/mol of the last point.
     rebonded
@@ -52,21 +52,21 @@ def push(
     hessian: Matrix,
     rng: np.random.Generator,
 ) -> Search[PushPath]:
-    """Minimise the energy plus the artificial force, harder and harder until bonds change.
+    """Minimise the energy plus the artificial force, with increasing γ until bonds change.
 
     Parameters
     ----------
     molecule
         The molecule.
     start
-        (n, 3) in Å; displaced at random before the push, since a force cannot break a
-        symmetry by itself.
+        (n, 3) in Å; displaced at random before the push, since the force alone cannot break a
+        symmetry.
     terms
         The fragments and directions.
     settings
         γ_max and its ladder, limits.
     hessian
-        (3n, 3n) of the true energy at the start, in eV/Å².
+        (3n, 3n) at the start without the force, in eV/Å².
     rng
         For the displacement.
 

@@ -1,7 +1,7 @@
-"""What was found on a cheap surface, examined on the one that has the last word.
+"""Reference calculations on the stationary points of a cheap surface.
 
 A few gradients of the reference converge a stationary point (`afir.searches.agreement`), some more
-prove its order by the softest modes, and for a transition state some along the path say that the
+prove its order by the softest modes, and for a transition state some along the path show that the
 energy falls.
 """
 
@@ -28,13 +28,13 @@ from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Confirmation, Minimum, Outcome, StationaryPoint
 
 _TRIES = 3
-_ASIDE = 0.15  # Å: along the mode (norm) off a point of too high an order
+_ASIDE = 0.15  # Å: displacement (norm) along the mode off a point of too high an order
 _TIGHTER = 0.1  # of the gradient limit, where the surface is flat
-_LOOSER = 4.0  # times the gradient limit of saddle points: the Newton step judges those besides
-_LOOKS = (1.0 / 3.0, 2.0 / 3.0, 1.0)  # of each side of a path, where the reference is asked
-_ROOM = 0.3  # eV: so far above the ceiling the order of a point does not matter
-_SURE = 0.015  # eV: what is expected this well on a path like the one before is not asked again
-_PATHS = 4  # paths that are followed at most, each with what was learned on those before
+_LOOSER = 4.0  # times the gradient limit of saddle points: their Newton step is limited, too
+_LOOKS = (1.0 / 3.0, 2.0 / 3.0, 1.0)  # of each side of a path, for reference calculations
+_ROOM = 0.3  # eV: this far above the ceiling the order of a point does not matter
+_SURE = 0.015  # eV: no new reference calculation below this standard deviation on a similar path
+_PATHS = 4  # largest number of paths, each with the data of those before
 _SAME = 0.3  # Å: an end that moves no more than this is the same on both surfaces
 _LEVEL = 0.01  # eV: so is one with the same bonds and this much higher or lower
 
@@ -49,9 +49,9 @@ def characterise_by_reference(
 ) -> Search[StationaryPoint]:
     """Refine a minimum on the cheap surface, then on the reference, and prove it there.
 
-    Parameters and errors as for `afir.searches.characterise.characterise`; of the Hessian only
-    what belongs to the softest modes is measured on the reference (`softest`). If it comes to one
-    of the minima that are `known`, that one is returned and nothing is measured.
+    Parameters and errors as for `afir.searches.characterise.characterise`; only the softest modes
+    of the Hessian are computed on the reference (`softest`). If it reaches one of the `known`
+    minima, that one is returned without a Hessian calculation.
     """
     limits = settings or StepSettings()
     estimate = model_hessian(molecule, positions) if hessian is None else hessian
@@ -59,7 +59,7 @@ def characterise_by_reference(
     try:
         cheap = yield from characterise(molecule, positions, limits, hessian=hessian)
     except NotAMinimum:
-        pass  # the reference may have one all the same
+        pass  # the reference may still have one
     else:
         start = replace(start, positions=cheap.positions, hessian=cheap.hessian)
     examined = Agreement(molecule, limits, known)
@@ -94,17 +94,18 @@ def confirm_by_reference(
 ) -> Search[Confirmation]:
     """Converge a candidate on the reference and prove it there.
 
-    The two softest modes are measured on the reference. The path is followed on the cheap surface
-    with the difference added, and the reference is asked at three points of each side: its energy
-    must fall from each to the next. What it says there is learned, and the path followed anew. A
-    path followed anew is asked only where the deviation of the difference is above 15 meV. It ends
-    when a path leads where the one before did, when nothing was asked, or after four paths; the
-    last that fell counts; where none did the outcome is IRC_FAILED. No path is followed from a
-    saddle point above the `ceiling`, an energy of the reference in eV. If it comes to one of the
-    transition states that are `known`, the outcome is CONVERGED, and the point that one.
+    The two softest modes are computed on the reference. The path is followed on the cheap surface
+    plus the difference, with reference calculations at three points of each side, along which the
+    energy must fall. The difference learns these points, and the path is followed again, now with
+    reference calculations only where the standard deviation of the difference is above 15 meV. It
+    ends when a path leads to the same ends as the one before, without a new reference calculation,
+    or after four paths. The last path along which the energy falls counts; without one the outcome
+    is IRC_FAILED. No path is followed from a saddle point above the `ceiling`, a reference energy
+    in eV. If it reaches one of the `known` transition states, the outcome is CONVERGED with that
+    point.
 
     Parameters and result as for `afir.searches.confirm.confirm`; the ends are those of the cheap
-    surface, where it has them too.
+    surface, if it has them too.
     """
     limits = settings or StepSettings()
     found = yield from stage("hessian", measure(molecule, candidate.positions))
@@ -146,7 +147,7 @@ def _converged(
     limits: StepSettings,
     ceiling: float | None,
 ) -> Search[tuple[Outcome, StationaryPoint]]:
-    """The saddle point of the reference that is nearest, and CONVERGED or what is wrong with it."""
+    """The nearest saddle point of the reference, and CONVERGED or why it failed."""
     point = start
     x = point.positions
     gradient_limit = _LOOSER * limits.saddle_gradient
@@ -180,9 +181,9 @@ def _converged(
 def _followed(
     molecule: Molecule, point: StationaryPoint, difference: Difference, limits: StepSettings
 ) -> Search[Confirmation]:
-    """The path on the cheap surface with the difference added, from the energy it has there.
+    """The path on the cheap surface plus the difference, with the top at its energy there.
 
-    Else a small error of that would hide how little the energy falls at first.
+    The reference energy of the top would hide the small initial fall of the energy.
     """
     level = yield from difference.energy(point.positions)
     start = replace(point, energy=level)
@@ -193,17 +194,16 @@ def _followed(
 
 
 def _falls(found: Confirmation, difference: Difference, *, again: bool) -> Search[tuple[bool, int]]:
-    """Whether the energy of the reference falls along a path, and at how many points it was asked.
+    """Whether the reference energy falls along a path, and the number of reference calculations.
 
-    The difference has learned of it then. When a path is looked at `again`, the reference is asked
-    only where the difference is not sure yet. Points where it fails are left out, if others of that
-    side are left.
+    The difference learns these. If a path is tested `again`, the reference is evaluated only where
+    the difference is uncertain. Points where it fails are left out, if others of that side remain.
     """
     path, energies = found.irc_positions, found.irc_energies
     middle = int(np.argmax(energies))
     back = [middle - k for k in _looked_at(path[middle::-1])]
     forth = [middle + k for k in _looked_at(path[middle:])]
-    # Before anything is learned here: the energies of the path are from before, too.
+    # Before the difference learns anything here, as for the energies of the path.
     sure = {k for k in (*back, *forth) if again and difference.deviation(path[k]) < _SURE}
     falls, count = True, 0
     for side in (back, forth):
@@ -230,7 +230,7 @@ def _same_ends(molecule: Molecule, first: Confirmation, second: Confirmation) ->
         if one.dissociated is not other.dissociated:
             return False
         alike = bool((bonds(molecule, one.positions) == bonds(molecule, other.positions)).all())
-        # Molecules that hardly hold together lie anywhere, at the same energy.
+        # Weakly bound molecules may have any orientation, at the same energy.
         level = one.dissociated or abs(one.energy - other.energy) < _LEVEL
         return (alike and level) or displacement(one.positions, other.positions) < _SAME
 
@@ -238,14 +238,14 @@ def _same_ends(molecule: Molecule, first: Confirmation, second: Confirmation) ->
 
 
 def _looked_at(side: Positions) -> list[int]:
-    """The points of one side of a path (m, n, 3), from the top down, at which to look."""
+    """The points (m, n, 3) of one side of a path for reference calculations, from the top down."""
     steps = np.linalg.norm(np.diff(side, axis=0), axis=(1, 2))
     way = np.concatenate([[0.0], np.cumsum(steps)])
     return sorted({int(np.argmin(np.abs(way - share * way[-1]))) for share in _LOOKS} - {0})
 
 
 def _on_cheap(molecule: Molecule, end: Minimum, limits: StepSettings) -> Search[Minimum]:
-    """The end of a path as the cheap surface alone has it, so that it is recognised."""
+    """The end of a path on the cheap surface alone, for recognition of known structures."""
     if end.outcome is not Outcome.CONVERGED:
         return end
     search = minimise(molecule, end.positions, limits, hessian=end.hessian)

@@ -1,9 +1,9 @@
-"""To a first-order saddle point from a guess and a direction.
+"""Search for a first-order saddle point from a guess and a direction.
 
 One mode is climbed, the others are descended (10.1021/j100247a015), in steps that minimise the
-image of the surface within a trust radius (10.1016/0009-2614(91)90115-P). Instead of
-a whole Hessian a model is corrected by the true curvature along its softest modes until the mode
-to climb is known, then by TS-BFGS updates, and it turns with the surroundings of each atom.
+image of the surface within a trust radius (10.1016/0009-2614(91)90115-P). Instead of a whole
+Hessian a model Hessian is corrected by the curvature along its softest modes until the mode to
+climb is known, then by TS-BFGS updates, and it turns with the surroundings of each atom.
 """
 
 from __future__ import annotations
@@ -48,26 +48,26 @@ from afir.surface import Evaluation
 _PROBE = 0.01  # Å: displacement of a measured curvature, largest atom
 _PROBES, _FEWEST_PROBES = 6, 3  # measured curvatures of a new Hessian
 _KNOWN = 0.15  # a mode of which less than this lies outside the measured directions is known
-_FLOOR = 2.0  # eV/Å²: added to the model, to which torsions cost nothing
+_FLOOR = 2.0  # eV/Å²: added to the model, which has no force constants of torsions
 _STIFF = 25.0  # eV/Å²: curvatures of the model above this belong to bonds
-_STRAIN = 2.0  # eV/Å: gradients along stiff directions below this are no strain
+_STRAIN = 2.0  # eV/Å: gradients along stiff directions below this are not strain
 _RELIEF_STEPS, _LONGEST_RELIEF = 2, 0.4  # steps, and Å (Euclidean norm) of one
 _START_RADIUS = 0.1  # Å, Euclidean norm of the step
 _SMALLEST_RADIUS, _LARGEST_RADIUS = 0.01, 0.3
 _RENEWALS = 3  # Hessians measured anew in one climb, at most
-_ROUGH = 0.05  # eV/Å: a bad prediction of a smaller gradient is no reason for a new Hessian
+_ROUGH = 0.05  # eV/Å: a bad prediction of a smaller gradient needs no new Hessian
 _PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
 
 
 @dataclass(frozen=True)
 class Saddle:
-    """Where a saddle search ended.
+    """The result of a saddle search.
 
     Attributes
     ----------
     outcome
-        CONVERGED (gradient below the limit and one negative curvature in the model), or why
-        not. Proof that it is a transition state needs `afir.searches.confirm`.
+        CONVERGED (gradient below the limit and one negative curvature in the model), or why not.
+        `afir.searches.confirm` proves that it is a transition state.
     positions
         (n, 3) in Å.
     energy
@@ -77,7 +77,7 @@ class Saddle:
     hessian
         (3n, 3n) quasi-Newton estimate in eV/Å².
     error
-        What the surface said where the outcome is SURFACE_FAILED.
+        Error message of the surface if the outcome is SURFACE_FAILED.
     """
 
     outcome: Outcome
@@ -89,7 +89,7 @@ class Saddle:
 
     @property
     def ending(self) -> str:
-        """How it ended, for people, with what the surface said where it failed."""
+        """The outcome as text, with the error of the surface if it failed."""
         return ending(self.outcome, self.error)
 
 
@@ -115,9 +115,9 @@ def saddle(
         (n, 3) the direction to climb, e.g. the tangent of a path. Without one it is the lowest
         mode of the Hessian.
     hessian
-        (3n, 3n) estimate at the guess in eV/Å². If not given it is a model measured along its
-        softest modes, and the guess is taken for a rough one, whose strain is relieved first.
-        Should that lead nowhere, the search begins again with a Hessian measured as a whole.
+        (3n, 3n) estimate at the guess in eV/Å². By default a model corrected along its softest
+        modes; the guess is then taken as rough, and its strain is relieved first. If that fails,
+        the search starts again with a complete finite-difference Hessian.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def saddle(
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a search is: (n, 3) in Å, eV, and the internal gradient (3n,) in eV/Å."""
+    """The state of a search: (n, 3) in Å, eV, and the internal gradient (3n,) in eV/Å."""
 
     x: Positions
     energy: float
@@ -187,19 +187,19 @@ def _climb(
     direction
         (3n,) the first mode to climb; the lowest one if not given.
     used
-        Gradients spent already; returned with what the climb has spent added.
+        Gradients used before; returned plus those of the climb.
     """
     shape = here.x.shape
     followed = direction
     radius = _START_RADIUS
-    failures = lost = renewed = 0  # lost: steps in a row that the Hessian foretold badly
+    failures = lost = renewed = 0  # lost: steps in a row with a bad prediction of the Hessian
     outcome, error = Outcome.STEPS, ""
     measured = -9  # the gradient count when a curvature was last measured
     tension = bond_tension(molecule, here.x, here.gradient)
     try:
         while used < limits.saddle_steps:
             modes = values, vectors = vibrations(estimate, here.x)
-            # A second negative curvature is often the model's mistake: measure before acting.
+            # A second negative curvature is often an error of the model: measure first.
             doubt = 1 if (values[1:2] < 0.0).any() else 0 if values[0] > 0.0 else None
             if doubt is not None and used - measured > 2:
                 along = vectors[:, doubt]
@@ -238,7 +238,7 @@ def _climb(
                 continue
             failures = 0
             there = _place(trial, evaluation)
-            # Seen from here: what was bonded to an atom has turned with its surroundings.
+            # Rotated to this point: the bonds of an atom have turned with its surroundings.
             turns = local_turns(surroundings(molecule, here.x), here.x, trial)
             seen = turned_back(turns, there.gradient.reshape(shape)).ravel()
             foretold = here.gradient + estimate @ step
@@ -247,7 +247,7 @@ def _climb(
             ratio = (there.energy - here.energy) / predicted if abs(predicted) > 1e-6 else 1.0
             wrong = ratio < 0.0 or ratio > 2.5
             estimate = ts_bfgs(estimate, step, seen - here.gradient, modes)
-            # A step that doubles the gradient against the model's word is not taken.
+            # A step that doubles the gradient against the prediction is rejected.
             doubled = float(np.linalg.norm(there.gradient)) > 2.0 * size > 1.0
             if wrong and doubled and radius > 2.0 * _SMALLEST_RADIUS:
                 radius = max(0.4 * length, _SMALLEST_RADIUS)
@@ -257,7 +257,7 @@ def _climb(
             elif 0.5 < ratio < 1.5 and length > 0.8 * radius and miss < 0.7:
                 radius = min(1.5 * radius, _LARGEST_RADIUS)
             lost = lost + 1 if miss > 1.0 and np.abs(seen).max() > _ROUGH else 0
-            # What the tension of the bonds adds is known at both ends; the rest turns.
+            # The tension part is known at both points; the rest turns.
             estimate = turned_hessian(turns, estimate - tension)
             tension = bond_tension(molecule, trial, there.gradient)
             estimate += tension
@@ -266,7 +266,7 @@ def _climb(
             if dissociated(molecule, here.x, limits.dissociation):
                 outcome = Outcome.DISSOCIATED
                 break
-            # Far from the saddle the softest mode may be the wrong one: look again nearby.
+            # Far from the saddle the softest mode may be the wrong one: measure again nearby.
             if lost >= 2 and renewed < _RENEWALS and used + _PROBES < limits.saddle_steps:
                 followed = followed if direction is not None else None
                 estimate, cost = yield from _probed_hessian(molecule, here, followed, _PROBES)
@@ -280,18 +280,17 @@ def _climb(
 
 
 def _springs(molecule: Molecule, x: Positions) -> Matrix:
-    """The model that tells a reaction from a torsion, (3n, 3n) in eV/Å²."""
+    """The model Hessian with reacting bonds and torsions, (3n, 3n) in eV/Å²."""
     result: Matrix = model_hessian(molecule, x) + loosened(molecule, x) + _FLOOR * np.eye(x.size)
     return result
 
 
 def _relieved(molecule: Molecule, here: _Place, most: int) -> Search[tuple[_Place, int]]:
-    """A guess without its strain, and what it cost.
+    """A guess without its strain, and the number of gradients used.
 
-    Where bonds are strained the steepest concave directions are theirs, and a search that climbs
-    them goes astray. Steps along the stiff directions of the model take the strain away before
-    the mode to climb is chosen, except along bonds that react: relieved of theirs, a guess is one
-    no more.
+    Strained bonds have the steepest concave directions, and a search that climbs them fails. Steps
+    along the stiff directions of the model relieve the strain before the mode to climb is chosen,
+    except along reacting bonds, which define the guess.
     """
     hessian = _springs(molecule, here.x)
     cost = 0
@@ -319,7 +318,7 @@ def _relieved(molecule: Molecule, here: _Place, most: int) -> Search[tuple[_Plac
 def _probed_hessian(
     molecule: Molecule, here: _Place, direction: Vector | None, most: int
 ) -> Search[tuple[Matrix, int]]:
-    """A model of the Hessian (3n, 3n) whose lowest mode has been measured, and what it cost.
+    """A model Hessian (3n, 3n) with measured lowest mode, and the number of gradients used.
 
     The softest mode of the model is displaced and the model made to agree, until its softest
     mode lies among the directions measured: Davidson's method (10.1016/0021-9991(75)90065-0)
@@ -328,11 +327,11 @@ def _probed_hessian(
     Parameters
     ----------
     direction
-        (3n,) where to look first; the model's lowest mode if not given.
+        (3n,) first direction to measure; by default the lowest mode of the model.
     most
-        How many directions are measured at most, one gradient each.
+        Largest number of measured directions, one gradient each.
     """
-    # Strained bonds look concave across themselves; the model is one of what they would be.
+    # Strained bonds appear concave across themselves; the model is that of unstrained ones.
     tension = bond_tension(molecule, here.x, here.gradient)
     estimate = _springs(molecule, here.x)
     known = np.empty((here.x.size, 0))
@@ -376,7 +375,7 @@ def _measured(here: _Place, along: Vector) -> Search[Vector]:
 
 
 def _follow(values: Vector, vectors: Matrix, followed: Vector | None) -> int:
-    """The mode to climb: the one most like the last; a concave one where that one is convex."""
+    """The mode to climb: the most similar to the last one; a concave one if that is convex."""
     if followed is None:
         return 0
     best = int(np.argmax(np.abs(vectors.T @ followed)))

@@ -1,4 +1,4 @@
-"""How one elementary step is searched: thresholds and limits, all plain numbers."""
+"""Settings of the search for one elementary step: thresholds and limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from afir.errors import InputError
 from afir.surface import Surface, is_expensive
 from afir.units import HARTREE_PER_BOHR
 
-_LARGEST = 1e9  # of any setting: nothing overflows yet, and nobody means more
+_LARGEST = 1e9  # of any setting: below any overflow, and above any useful value
 
 
 @dataclass(frozen=True)
@@ -19,39 +19,39 @@ class StepSettings:
     Attributes
     ----------
     gamma
-        γ_max in kJ/mol: the hardest push.
+        γ_max in kJ/mol, the largest collision energy parameter.
     ladder
-        Fractions of γ_max tried one after the other until the push crosses.
+        Fractions of γ_max, tried in order until the push crosses a barrier.
     push_steps, minimum_steps, saddle_steps, irc_steps
-        Step limits (gradient calls) of each search; for the IRC, a side.
+        Step limits (gradient calls) of each search; for the IRC, of each side.
     push_gradient
-        A push has arrived when no component of its gradient exceeds this, in eV/Å.
+        Convergence of a push: largest gradient component in eV/Å.
     minimum_gradient
         The same for a minimum.
     saddle_gradient
         The same for a saddle point.
     max_step
-        Longest move of one atom in a step downhill, in Å.
+        Largest displacement of one atom in a minimisation step, in Å.
     displacement
-        Every push starts from a structure displaced by this much at random, in Å, because
-        a force cannot break a symmetry by itself.
+        Random displacement of the start of every push in Å, since the force alone cannot break a
+        symmetry.
     dissociation
-        Fragments further apart than this are a dissociation channel, in Å.
+        Distance between fragments in Å above which they are a dissociation channel.
     path_spacing
         Distance between neighbouring images of a path in Å.
     path_rounds
-        Relaxations of a path at most: three of the whole, then of its peaks.
+        Largest number of relaxations of a path: three of the whole, then of its peaks.
     surrogate
-        Whether paths relax on a Gaussian process that asks for few gradients but takes seconds of
-        its own. None: where the surface says that it is expensive (`suited`).
+        Whether paths relax on a Gaussian process, which needs few gradients but takes seconds.
+        None: if the surface is costly (`suited`).
     path_gradients
-        The most gradients of such a path.
+        Largest number of gradients of such a path.
     peak_height
-        Peaks lower than this above both sides are ignored, in kJ/mol.
+        Smallest height of a peak above both sides, in kJ/mol.
     peaks
-        The most peaks of one path that are followed to a saddle point, the highest first.
+        Largest number of peaks of one path that are followed to a saddle point, the highest first.
     softest_imaginary
-        A transition state needs an imaginary wavenumber above this, in cm⁻¹.
+        Smallest imaginary wavenumber of a transition state, in cm⁻¹.
     """
 
     gamma: float = 1000.0
@@ -99,7 +99,7 @@ class StepSettings:
                 )
 
     def suited(self, surface: Surface) -> StepSettings:
-        """These settings with what they leave to the surface decided."""
+        """These settings, with defaults that depend on the surface filled in."""
         if self.surrogate is not None:
             return self
         return replace(self, surrogate=is_expensive(surface))

@@ -1,8 +1,8 @@
 """The order of a stationary point from its softest modes alone.
 
-A good estimate of the Hessian, as that of a similar surface, is displaced along its softest normal
-modes only, and corrected until they lie in what was measured: Davidson's method
-(10.1016/0021-9991(75)90065-0) with the estimate for its preconditioner. Some four gradients
+A good estimate of the Hessian, such as that of a similar surface, is corrected by displacements
+along its softest normal modes until these lie in the measured directions: Davidson's method
+(10.1016/0021-9991(75)90065-0) with the estimate as preconditioner. It takes some four gradients
 instead of six an atom.
 """
 
@@ -25,17 +25,17 @@ from afir.units import WAVENUMBER
 
 _STEP = 0.01  # Å: displacement, largest atom
 _KNOWN = 0.2  # a mode of which less than this lies outside the measured directions is known
-_MODES = 2  # how many of the softest are measured: that proves order 0 and 1
-_VAGUE = 60.0  # cm⁻¹: all that are softer are, since any of them may be concave
+_MODES = 2  # softest modes that are measured: enough to prove order 0 and 1
+_VAGUE = 60.0  # cm⁻¹: all softer ones are measured, since any may be concave
 _MOST = 8  # directions that are measured at most
 _SOFT = 30.0  # cm⁻¹: softer directions are displaced both ways; others err by 1 or 2 cm⁻¹
-_RELATIVE = 12  # motions of fragments against each other that are measured, the softest
-_ROTATIONS = 3  # internal rotations that are
-_FIRST = 1  # modes of the estimate that are
-_CORRECTIONS = 2  # directions added for what the softest mode still errs by
-_INDEPENDENT = 1e-3  # of the largest singular value: less is no motion of its own
-_NEW = 0.3  # a direction of which less than this is new teaches little
-_RESIDUAL = 0.05  # eV/Å²/amu: a mode that errs by less is one
+_RELATIVE = 12  # fragment motions that are measured, the softest
+_ROTATIONS = 3  # internal rotations that are measured
+_FIRST = 1  # modes of the estimate that are measured
+_CORRECTIONS = 2  # directions added for the residual of the softest mode
+_INDEPENDENT = 1e-3  # of the largest singular value: less is not independent
+_NEW = 0.3  # a direction of which less than this is new is skipped
+_RESIDUAL = 0.05  # eV/Å²/amu: residual of a converged mode
 _STIFFNESS = 0.02  # eV/Å²/amu: the least that a residual is divided by
 
 
@@ -57,12 +57,12 @@ def softest(
     energy, gradient
         In eV and (n, 3) in eV/Å, there.
     estimate
-        (3n, 3n) in eV/Å², of a surface that is much the same.
+        (3n, 3n) in eV/Å², of a similar surface.
 
     Returns
     -------
     StationaryPoint
-        With the estimate made to agree with what was measured; stiffer modes are those of the
+        With the estimate corrected by the measured curvatures; stiffer modes are those of the
         estimate.
     """
     root = np.sqrt(molecule.masses)
@@ -113,7 +113,7 @@ def _product(
 
 
 def _slope(molecule: Molecule, positions: Positions, size: float, along: Vector) -> Search[Vector]:
-    """The gradient (3n,) so far along a direction (3n,)."""
+    """The gradient (3n,) displaced along a direction (3n,)."""
     there = displaced(molecule, positions, size * along.reshape(1, *positions.shape))
     evaluation = yield there
     slope: Vector = internal_part(there[0], evaluation.gradients[0]).ravel()
@@ -122,7 +122,7 @@ def _slope(molecule: Molecule, positions: Positions, size: float, along: Vector)
 
 @dataclass(frozen=True)
 class Loosest:
-    """The softest normal mode of a structure, as far as it was looked for.
+    """The softest normal mode of a structure, as found.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ class Loosest:
     mode
         (n, 3), of unit length in mass-weighted coordinates: in amu^−½.
     hessian
-        (3n, 3n) in eV/Å²: the estimate made to agree with what was measured.
+        (3n, 3n) in eV/Å²: the estimate corrected by the measured curvatures.
     """
 
     wavenumber: float
@@ -142,12 +142,12 @@ class Loosest:
 def loosest(
     molecule: Molecule, positions: Positions, gradient: Positions, estimate: Matrix
 ) -> Search[Loosest]:
-    """The softest mode of a structure whose estimated Hessian knows little of soft ones.
+    """The softest mode of a structure whose estimated Hessian is poor for soft modes.
 
-    A quasi-Newton estimate misses the soft modes of complexes and of rotations, and a model invents
-    some. So the motions of fragments against each other and the softest internal rotations are
-    measured besides the softest mode of the estimate. The lowest combination is taken (Rayleigh and
-    Ritz) and corrected by its residual.
+    A quasi-Newton estimate misses the soft modes of complexes and of rotations, and a model may
+    have spurious ones. So fragment motions and the softest internal rotations are measured besides
+    the softest mode of the estimate. The lowest combination (Rayleigh–Ritz) is corrected by its
+    residual.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def loosest(
 
 
 class _Basis:
-    """Orthonormal directions (3n, k) and what the Hessian makes of them, mass-weighted."""
+    """Orthonormal directions (3n, k) and their products with the Hessian, mass-weighted."""
 
     def __init__(self, size: int) -> None:
         self.directions = np.empty((size, 0))
@@ -210,7 +210,7 @@ class _Basis:
         self.products = np.column_stack([self.products, product])
 
     def lowest(self) -> tuple[float, Vector, Vector]:
-        """The lowest Ritz value, its vector and what the Hessian makes of that."""
+        """The lowest Ritz value, its vector and the product of the Hessian with it."""
         inner = self.directions.T @ self.products
         values, vectors = np.linalg.eigh(0.5 * (inner + inner.T))
         return float(values[0]), self.directions @ vectors[:, 0], self.products @ vectors[:, 0]

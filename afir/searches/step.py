@@ -1,7 +1,7 @@
 """One trial: from an equilibrium structure and a push to transition state candidates.
 
-push → minimum behind it → relaxed path → peaks → saddle search. Nothing here knows of a
-network: the same trial gives the same result wherever it runs.
+push → minimum behind it → relaxed path → peaks → saddle search. It is independent of the network:
+the same trial gives the same result wherever it runs.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from afir.searches.surrogate import relax_on_surrogate
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
 
 SAME_PLACE = 0.3
-"""Å: when no atom ends further from its start, the push fell back."""
+"""Å: if no atom ends further from its start, the push has fallen back."""
 
-_PARTED = 2.5  # Å: of ten climbs between molecules further apart than this nine lead nowhere
+_PARTED = 2.5  # Å: nine of ten climbs between molecules further apart than this fail
 _SLACK = 1.0  # eV: how far a peak may lie above the ceiling and still lead below it
 
 
@@ -95,8 +95,8 @@ def try_push(
     candidates: list[Candidate] = []
     missed = outside = False
     unrelaxed = _fallback(molecule, path, raw, start, limits, crossed)
-    # Peaks between parted molecules are for when there is nothing else. The raw path is for peaks
-    # that the relaxed one has lost, not for those known too high.
+    # Peaks between separated molecules are used only if there are no others. The raw path is for
+    # peaks that the relaxed one has lost, not for those known to be too high.
     for parted, source, guesses in (
         (False, "path", tops),
         (False, "raw", unrelaxed),
@@ -145,7 +145,7 @@ def _settle(
     """The minimum behind a push; separated fragments are relaxed where they are."""
     if path.end.outcome is Outcome.SURFACE_FAILED:
         return None
-    # Of the push, with its force in it: that one has been kept positive definite all the way.
+    # The Hessian of the push, with the force: it was kept positive definite.
     estimate = path.end.hessian
     if path.end.outcome is Outcome.DISSOCIATED:
         apart = yield from stage(
@@ -175,7 +175,7 @@ def _fallback(
     settings: StepSettings,
     crossed: bool,
 ) -> tuple[Peak, ...]:
-    """Guesses from the unrelaxed path: its top, or the far end of a push that fell back."""
+    """Guesses from the unrelaxed path: its maximum, or the far end of a push that fell back."""
     hessians = path_hessians(molecule, raw, start.hessian)
     if crossed:
         return peaks(raw, hessians, settings.peak_height)
@@ -187,7 +187,7 @@ def _fallback(
 def _climb(
     molecule: Molecule, top: Peak, settings: StepSettings, source: str
 ) -> Search[Candidate | None]:
-    """A saddle search from a peak; None when it found none."""
+    """A saddle search from a peak; None if it found no saddle point."""
     try:
         found = yield from stage(
             "saddle",

@@ -1,10 +1,10 @@
-"""Relaxing a path on a Gaussian process, where every gradient of the surface is dear.
+"""Relaxation of a path on a Gaussian process, for surfaces with costly gradients.
 
-The points of a push were paid for: a Gaussian process (`afir.gaussian`) learns them first. On it
-the path relaxes for nothing, and its peaks climb to the saddle points of the process. Then the
-surface is asked once, at the highest peak that is not certain yet, or where the path is least
-known; the process learns the answer, and all begins again from the path of the push, until every
-peak is one on the surface too (10.1063/1.4986787).
+A Gaussian process (`afir.gaussian`) first learns the points of the push. The path relaxes on it
+without further gradients, and its peaks climb to the saddle points of the process. Then the surface
+is evaluated once, at the highest uncertain peak or where the path is most uncertain, the process
+learns the result, and the relaxation starts again from the path of the push, until every peak is
+one on the surface too (10.1063/1.4986787).
 """
 
 from __future__ import annotations
@@ -31,15 +31,18 @@ from afir.searches.path import (
 )
 from afir.searches.settings import StepSettings
 
-_LEARNT, _GAP = 60, 0.12  # points of a push that are learnt at most, and Å between them at least
-_UNSURE = 0.25  # eV: the path does not move where its energy is less certain than this
-_CLEAR = 0.1  # eV: how certain its energy must be where peaks are known
-_SURE = 0.02  # eV: the same where none is known
+_LEARNT, _GAP = (
+    60,
+    0.12,
+)  # largest number of learned points of a push, and least distance in Å between them
+_UNSURE = 0.25  # eV: the path does not move where its standard deviation is larger
+_CLEAR = 0.1  # eV: largest standard deviation of its energy if peaks are known
+_SURE = 0.02  # eV: the same if none is known
 _ROUNDS, _RELAXED = 20, 0.05  # of a path on the process; eV/Å perpendicular to it
 _CLIMBS, _RADIUS, _FLAT = 30, 0.1, 0.01  # of a peak on it; Å a step; eV/Å at its end
 _REACH = 0.6  # Å: no atom of a peak climbs further
 _FOUND = 0.3  # eV/Å: gradient of the surface at a peak below which a saddle search takes over
-_NEAR, _SAME = 0.1, 0.01  # Å an atom: an answer there holds here; the same place
+_NEAR, _SAME = 0.1, 0.01  # Å an atom: an evaluation there holds here; the same place
 
 
 def relax_on_surrogate(
@@ -90,7 +93,7 @@ def relax_on_surrogate(
 
 
 def _thinned(points: Sequence[PathPoint]) -> list[PathPoint]:
-    """Points of a path that lie some way apart, both ends included."""
+    """Points of a path at some distance from each other, both ends included."""
     lengths = cumulative_length(np.array([point.positions for point in points]))
     gap = max(_GAP, lengths[-1] / _LEARNT)
     kept = [0]
@@ -101,7 +104,7 @@ def _thinned(points: Sequence[PathPoint]) -> list[PathPoint]:
 
 
 def _relaxed(process: GaussianProcess, images: Positions) -> Positions:
-    """The images (m, n, 3) relaxed on the process as far as it is to be trusted."""
+    """The images (m, n, 3) relaxed on the process where it is certain enough."""
     every = range(1, len(images) - 1)
     unsure = process.deviations(images)
     for _ in range(_ROUNDS):
@@ -120,7 +123,7 @@ def _relaxed(process: GaussianProcess, images: Positions) -> Positions:
 
 
 def _tops(process: GaussianProcess, images: Positions, height: float) -> tuple[Peak, ...]:
-    """The peaks of a path on the process, climbed to its saddle points, each place once."""
+    """The peaks of a path on the process, climbed to its saddle points, without duplicates."""
     said = process.predict(images)
     path = [PathPoint(*item) for item in zip(images, said.energies, said.gradients, strict=True)]
     found: list[Peak] = []
@@ -132,10 +135,10 @@ def _tops(process: GaussianProcess, images: Positions, height: float) -> tuple[P
 
 
 def _climbed(process: GaussianProcess, images: Positions, top: Peak) -> Peak:
-    """A peak after a saddle search on the process, which ends where that is not to be trusted."""
+    """A peak after a saddle search on the process, which ends where the process is uncertain."""
     x, direction = top.positions, top.tangent.ravel()
     if process.deviations(x[None])[0] > _UNSURE:
-        x = images[nearest_image(images, x)]  # interpolation has gone astray
+        x = images[nearest_image(images, x)]  # the interpolation has failed
     start = x
     for _ in range(_CLIMBS):
         gradient = process.predict(x[None]).gradients[0]
@@ -162,7 +165,7 @@ def _asked(
     tops: Sequence[Peak],
     answers: Sequence[PathPoint],
 ) -> Positions | None:
-    """Where the surface is to be asked next, (n, 3); None when enough is known."""
+    """The next geometry (n, 3) to evaluate on the surface; None if the process is certain."""
     for top in sorted(tops, key=lambda top: -top.energy):
         away = [displacement(point.positions, top.positions) for point in answers]
         flat = [np.abs(point.gradient).max() < _FOUND for point in answers]

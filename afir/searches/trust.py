@@ -1,4 +1,4 @@
-"""Searches on a surface that knows what it does not know: where they must not go on."""
+"""Searches on a surface that estimates its error: they end where it is too large."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ _LESS = 0.7  # of a steep slope, after one more step
 
 
 class DoubtError(SurfaceError):
-    """A surface was not to be trusted where a search went; the reference said so."""
+    """The reference has shown a large error of the surface in a search."""
 
 
 def trusting(search: Search[T], tolerated: float = 0.0) -> Search[T]:
-    """Run `search` for as long as its surface can be trusted.
+    """Run `search` while its surface is accurate enough.
 
-    Where the surface expects an error above its limit (`afir.surface.Evaluation.spread`), the
-    reference is asked for that geometry. If the error is as large as was feared, the search ends;
-    if it was a false alarm, the search goes on, and the next alarm has to be twice as loud.
+    If the surface expects an error above its limit (`afir.surface.Evaluation.spread`), the
+    reference evaluates that geometry. If the actual error is as large as expected, the search ends;
+    else it continues, and the threshold for the next reference calculation is doubled.
 
     Parameters
     ----------
     search
         The search.
     tolerated
-        Error of the gradient on an atom, in eV/Å, that does not matter, low as the limit may be.
+        Error of the gradient on an atom, in eV/Å, that is tolerated even with a lower limit.
 
     Raises
     ------
     DoubtError
-        When the surface is wrong.
+        If the surface is wrong.
     """
     louder = 1.0
     try:
@@ -57,7 +57,7 @@ def trusting(search: Search[T], tolerated: float = 0.0) -> Search[T]:
                     )
                 except SurfaceError as error:
                     raise DoubtError(
-                        f"nothing is known of a geometry on the way: {error}"
+                        f"the reference failed on a geometry of the search: {error}"
                     ) from error
                 wrong = np.linalg.norm(truth.gradients[0] - evaluation.gradients[worst], axis=1)
                 if float(wrong.max()) > limit:
@@ -73,11 +73,10 @@ def trusting(search: Search[T], tolerated: float = 0.0) -> Search[T]:
 
 
 def doubting(search: Search[T], tolerated: float, *, at_once: bool = False) -> Search[T]:
-    """Run `search`, which examines a stationary point of a learned surface, if there is any sense.
+    """Run `search`, which examines a stationary point of a learned surface, if that is accurate.
 
-    Where the reference says that it lies on a steep slope, what was learned is wrong there. A
-    search for a minimum may go down if it gets off the slope at once; else what was said is worth
-    its label, but no search for what may be nearby.
+    If the reference gradient there is large, the learned surface is wrong. A search for a minimum
+    may continue if the gradient falls at once; else the evaluation is used as a label only.
 
     Parameters
     ----------
@@ -86,13 +85,12 @@ def doubting(search: Search[T], tolerated: float, *, at_once: bool = False) -> S
     tolerated
         Largest component of the gradient of the reference, in eV/Å.
     at_once
-        Whether the slope where it begins is enough: from there a saddle point is not found by going
-        down.
+        Whether the first gradient decides: a saddle point is not found by going downhill.
 
     Raises
     ------
     DoubtError
-        When the slope is steeper twice in a row, and hardly less the second time; or `at_once`.
+        If the gradient is larger twice in a row and hardly decreases; or once, with `at_once`.
     """
     before = 0.0 if at_once else np.inf
 
@@ -102,10 +100,10 @@ def doubting(search: Search[T], tolerated: float, *, at_once: bool = False) -> S
             slope = float(np.abs(evaluation.gradients).max())
             if tolerated < slope and slope > _LESS * before:
                 raise DoubtError(
-                    f"the learned surface is stationary where the reference has a slope of "
+                    f"the learned surface is stationary where the reference has a gradient of "
                     f"{slope:.1f} eV/Å"
                 )
-            # What goes too far in one step from a gentle slope is not on a steep one itself.
+            # A step that goes too far from a small gradient does not start from a large one.
             before = slope if slope > tolerated else np.inf
         return evaluation
 

@@ -1,1 +1,1 @@
-"""The surfaces that come with afir; each module is the only importer of its library."""
+"""The built-in surfaces; each module is the only importer of its library."""

@@ -1,7 +1,7 @@
-"""Surfaces in closed form whose stationary points are known: the truth that tests need.
+"""Surfaces in closed form with known stationary points, for tests.
 
-Their energies cost microseconds and are exact to rounding, so that a wrong answer of an
-algorithm is the algorithm's. None of them is a model of the molecule it is built for.
+Their energies take microseconds and are exact to rounding, so that a wrong result is an error of
+the algorithm. They are not models of the molecule that they are built for.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BatchFunction = Callable[[Positions], tuple[NDArray[np.float64], NDArray[np.floa
 
 @dataclass(frozen=True)
 class KnownPoint:
-    """A stationary point known beforehand.
+    """A known stationary point.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class AnalyticSurface:
         return Evaluation(energies, gradients, failures)
 
     def for_paths(self) -> AnalyticSurface:
-        """The surface itself: there is nothing to smooth."""
+        """The surface itself, which is smooth."""
         return self
 
 
@@ -238,7 +238,7 @@ def lennard_jones(
     epsilon
         ε in eV.
     sigma
-        σ in Å; a pair is at its best at 2^(1/6) σ.
+        σ in Å; the minimum of a pair is at 2^(1/6) σ.
 
     Raises
     ------

@@ -1,7 +1,6 @@
-"""Any calculator of the Atomic Simulation Environment as a surface.
+"""Any calculator of the Atomic Simulation Environment (ASE) as a surface.
 
-The door to everything else that computes energies and forces: force fields, learned
-potentials, quantum-chemistry programs.
+For example force fields, learned potentials and quantum-chemistry programs.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ def from_import_path(
     options: dict[str, Any] | None = None,
     expensive: bool = False,
 ) -> AseSurface:
-    """Import an ASE calculator and make a surface of it.
+    """A surface of any ASE calculator, imported by its path.
 
     Parameters
     ----------
     molecule
         The molecule.
     argument
-        Where the calculator's class is, or a function that makes one, e.g.
+        Import path of the calculator class, or of a function that makes one, e.g.
         ``"ase.calculators.emt.EMT"``: what follows the colon of the surface name
         ``ase:ase.calculators.emt.EMT``.
     options
@@ -49,7 +48,7 @@ def from_import_path(
     Raises
     ------
     InputError
-        If nothing can be imported from there, the options do not fit, or it is no calculator.
+        If the import fails, the options do not fit, or it is not a calculator.
     """
     module_name, dot, name = argument.rpartition(".")
     if not (dot and module_name and name):
@@ -72,12 +71,12 @@ def from_import_path(
         raise InputError(
             f"the surface 'ase' finds no ASE calculator at {argument!r}: {error}"
         ) from error
-    # Models and runs of others name surfaces, too: nothing is called that cannot be meant.
+    # Models and runs of others name surfaces, too: only plausible objects are called.
     if not callable(kind) or (isinstance(kind, type) and not issubclass(kind, BaseCalculator)):
         raise InputError(f"{refusal}, which is {kind!r}")
     try:
         calculator = kind(**(options or {}))
-    # A constructor of somebody else's may raise anything; all of it is about the options.
+    # A foreign constructor may raise any error; all are attributed to the options.
     except (Exception, SystemExit) as error:
         raise InputError(
             f"`options` must be what {argument} takes, got {options or {}}: "
@@ -95,10 +94,10 @@ def from_import_path(
 class AseSurface:
     """A surface computed by an ASE calculator.
 
-    Charge and unpaired electrons are put on the `Atoms` as initial charges and magnetic moments,
-    spread evenly, where they are not zero; whether the calculator heeds them is its own affair.
-    Energies are the ones that belong to the forces: the free energy where a calculator has one.
-    The calculator is reset between owners, so that none starts from another's results.
+    Charge and unpaired electrons, if not zero, are set on the `Atoms` as initial charges and
+    magnetic moments, spread evenly; some calculators ignore them. Energies are consistent with the
+    forces: the free energy if a calculator has one. The calculator is reset between owners, so that
+    none starts from the results of another.
 
     Parameters
     ----------
@@ -112,7 +111,7 @@ class AseSurface:
     Raises
     ------
     InputError
-        If it is no ASE calculator, or gives no energies or forces.
+        If it is not an ASE calculator, or gives no energies or forces.
     """
 
     def __init__(
@@ -145,11 +144,11 @@ class AseSurface:
 
     @property
     def expensive(self) -> bool:
-        """What was said of it; see `afir.surface.Expensive`."""
+        """Whether gradients are costly, as given; see `afir.surface.Expensive`."""
         return self._expensive
 
     def for_paths(self) -> AseSurface:
-        """The surface itself: how to make a calculator smoother is not known here."""
+        """The surface itself: a calculator has no smoother form."""
         return self
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
@@ -178,7 +177,7 @@ class AseSurface:
             self._reset()
         self._atoms.positions = positions
         try:
-            with np.errstate(all="ignore"):  # what is not finite is reported as a failure
+            with np.errstate(all="ignore"):  # non-finite values are reported as a failure
                 energy = self._atoms.get_potential_energy(force_consistent=self._free)
                 forces = self._atoms.get_forces()
         except NotImplementedError as error:
@@ -187,7 +186,7 @@ class AseSurface:
             if not isinstance(error, PropertyNotImplementedError):
                 lacking = self._molecule.formula
             raise InputError(f"`calculator` must support {lacking}, got {kind}: {error}") from error
-        # Calculators raise what their programs do: files, processes, linear algebra, anything.
+        # Calculators raise any error of their programs: files, processes, linear algebra.
         except Exception as error:
             self._reset()
             raise SurfaceError(f"{type(error).__name__}: {error}") from error
@@ -196,7 +195,7 @@ class AseSurface:
         return float(energy), -np.asarray(forces, dtype=np.float64)
 
     def _remember(self, owner: object) -> None:
-        """Note whose results the calculator holds."""
+        """Record the owner of the results in the calculator."""
         try:
             self._last = ref(owner)
         except TypeError:
@@ -206,12 +205,12 @@ class AseSurface:
             ) from None
 
     def _forget(self, owner: object | None) -> None:
-        """Drop what the calculator holds of an owner whose geometry failed."""
+        """Drop the results of an owner whose geometry failed."""
         if self._last is not None and self._last() is owner:
             self._reset()
 
     def _reset(self) -> None:
-        """Make the calculator forget what it last computed."""
+        """Clear the last results of the calculator."""
         self._last = None
         calculator: Any = self._calculator
         if isinstance(self._calculator, Calculator):

@@ -1,6 +1,6 @@
 """Density functional theory, and Hartree–Fock, by PySCF.
 
-Optional: a thousand times and more as expensive as GFN2-xTB, to check and refine what that found.
+Optional: costs at least a thousand times as much as GFN2-xTB, whose results it checks and refines.
 PySCF: 10.1063/5.0006074; B3LYP: 10.1021/j100096a001. The only module that imports pyscf, and
 only when a surface is built.
 """
@@ -29,18 +29,18 @@ from afir.units import BOHR, HARTREE, HARTREE_PER_BOHR
 _log = logging.getLogger(__name__)
 
 _Density: TypeAlias = NDArray[np.float64]  # (m, m), or (2, m, m) of an open shell
-_Field: TypeAlias = Any  # PySCF's object of one SCF: how it is done, then its orbitals
+_Field: TypeAlias = Any  # PySCF's object of one SCF: its settings, then its orbitals
 
 _COARSER = 2  # grid levels; level 1 is good to 1e-5 hartree where 3 is good to 1e-6
 _PATH_CONVERGENCE = 1e-5  # hartree
 
 _CYCLES = 50
 _PATIENT_CYCLES = 60
-_LEVEL_SHIFT = 0.1  # hartree; of 0 to 0.5 what converged most of random clashing geometries
+_LEVEL_SHIFT = 0.1  # hartree; of 0 to 0.5 the value that converged most random clashing geometries
 
-# Basis sets made for core potentials that go by another name.
+# Basis sets for core potentials of another name.
 _FOREIGN_CORES = ("bfd", "ccecp", "gth")
-# Names that promise a correction for dispersion, which is no part of the functional itself.
+# Names with a dispersion correction, which is not part of the functional itself.
 _CORRECTED = re.compile(r"[-_]d(\d\w*)?$|-3c$|^cf22d$", re.IGNORECASE)
 
 
@@ -67,13 +67,13 @@ def dft(
         Name of a basis set in PySCF; where it comes with a core potential of the same name,
         that is used. d functions are spherical (5D), those of Gaussian's 6-31G* Cartesian.
     grid
-        Level of the integration grid, 1 to 9. The grid does not turn with the molecule: turning
+        Level of the integration grid, 1 to 9. The grid does not rotate with the molecule: rotating
         H2CO changes the energy by up to 5e-5 eV and the gradient by 5e-4 eV/Å on level 3, and
         ten times less on level 4. Some functionals of the kinetic-energy density, such as
         m06-2x, need finer grids.
     density_fitting
-        Whether Coulomb and exchange integrals are fitted: faster from about ten atoms, and
-        some 1e-5 hartree off.
+        Whether Coulomb and exchange integrals are fitted: faster from about ten atoms, with an
+        error of some 1e-5 hartree.
     convergence
         Norm of the orbital gradient in hartree at which the SCF is converged. 1e-6 gives
         gradients to 1e-5 eV/Å.
@@ -103,7 +103,7 @@ def dft(
 
 @dataclass(frozen=True)
 class _Settings:
-    """Everything but the molecule that decides an energy."""
+    """All settings of the level of theory."""
 
     functional: str
     basis: str
@@ -133,7 +133,7 @@ class DFTSurface:
         self._pyscf.lib.num_threads(1)
         self._pyscf.scf.hf.MUTE_CHKFILE = True
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about names; what matters here is refused
+            warnings.simplefilter("ignore")  # about names; relevant cases are refused
             self._gridless = _kind(self._pyscf, settings.functional) == "HF"
             self._template = _template(self._pyscf, molecule, settings.basis)
 
@@ -185,7 +185,7 @@ class DFTSurface:
             # of the energy, and the molecule would be pushed as a whole.
             method.grid_response = not self._gridless
             gradient = np.asarray(method.kernel(), dtype=np.float64)
-        # Numerical libraries below PySCF raise what they like when a geometry is beyond them.
+        # Numerical libraries below PySCF raise any error on an impossible geometry.
         except (ArithmeticError, RuntimeError, ValueError) as error:
             raise SurfaceError(f"PySCF: {' '.join(str(error).split())}") from error
         if not shared:
@@ -193,12 +193,12 @@ class DFTSurface:
         return float(field.e_tot) * HARTREE, gradient * HARTREE_PER_BOHR
 
     def _converged(self, positions: Positions, stored: _Density | None) -> _Field:
-        """An SCF that has converged on the geometry (n, 3) in Å; a failed one is tried again.
+        """The converged SCF of a geometry (n, 3) in Å; a failed one is tried again.
 
         Raises
         ------
         SurfaceError
-            When all tries have failed.
+            If all attempts fail.
         """
         for density in (None,) if stored is None else (stored, None):
             field = self._field(positions)
@@ -213,14 +213,14 @@ class DFTSurface:
         return field
 
     def _field(self, positions: Positions) -> _Field:
-        """An SCF of the geometry (n, 3) in Å, not yet begun."""
+        """An SCF of the geometry (n, 3) in Å, not yet started."""
         settings = self._settings
         shape = self._template.set_geom_(positions / BOHR, unit="Bohr", inplace=False)
         restricted = self._molecule.multiplicity == 1
         kind = self._pyscf.dft.RKS if restricted else self._pyscf.dft.UKS
         field = kind(shape, xc=settings.functional)
         field.grids.level = settings.grid
-        field.small_rho_cutoff = 0.0  # points that come and go would make steps in the energy
+        field.small_rho_cutoff = 0.0  # changing grid points would make steps in the energy
         field.conv_tol_grad = settings.convergence
         # The energy is off by the square of the orbital gradient: this never decides.
         field.conv_tol = 1e-3 * settings.convergence
@@ -239,7 +239,7 @@ def _persevere(field: _Field) -> None:
     newton.level_shift = 0.0
     newton.max_cycle = _CYCLES
     newton.kernel(dm0=field.make_rdm1())
-    # It may have ended in an excited state; from there, but not from the lowest, this runs away.
+    # It may have ended in an excited state; from there, but not from the lowest, this diverges.
     field.kernel(dm0=newton.make_rdm1())
 
 
@@ -255,7 +255,7 @@ def _library() -> Any:
 
 
 def _kind(library: Any, functional: str) -> str:
-    """What a functional depends on: ``"HF"`` (orbitals only), ``"LDA"``, ``"GGA"`` or ``"MGGA"``.
+    """The type of a functional: ``"HF"`` (orbitals only), ``"LDA"``, ``"GGA"`` or ``"MGGA"``.
 
     Raises
     ------
@@ -269,7 +269,7 @@ def _kind(library: Any, functional: str) -> str:
     try:
         kind: str = libxc.xc_type(functional)
         nonlocal_part, laplacian = libxc.is_nlc(functional), libxc.needs_laplacian(functional)
-    # The parser lets out whatever goes wrong in it: KeyError, ValueError, IndexError …
+    # The parser may raise any error: KeyError, ValueError, IndexError …
     except Exception as error:
         raise InputError(
             f"{wanted} the name of a functional in PySCF, such as b3lyp or pbe0, got {functional!r}"
@@ -293,7 +293,7 @@ def _template(library: Any, molecule: Molecule, basis: str) -> Any:
         raise InputError(
             f"`basis` must have no core potential or one of the same name, got {basis!r}"
         )
-    # PySCF takes a text or a file for the basis set itself, and evaluates expressions in it.
+    # PySCF accepts a text or a file as the basis set itself, and evaluates expressions in it.
     if len(basis.splitlines()) > 1 or os.path.isfile(basis):  # noqa: PTH113 - any text
         raise InputError(
             f"`basis` must be the name of a basis set in PySCF, got a text or a file: {basis!r}"
@@ -305,7 +305,7 @@ def _template(library: Any, molecule: Molecule, basis: str) -> Any:
     for symbol in dict.fromkeys(molecule.symbols):
         try:
             functions = known.load(basis, symbol)
-        # As for functionals: whatever is raised is about the name.
+        # As for functionals: any error is about the name.
         except Exception as error:
             raise InputError(
                 f"`basis` must be the name of a basis set in PySCF that covers {symbol}, "

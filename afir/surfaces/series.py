@@ -1,7 +1,7 @@
-"""Batches: for libraries that take one geometry at a time, and for models that take all at once.
+"""Batches, for libraries that take one geometry at a time and for models that take many.
 
-What their adapters share: refusing geometries no library should see, keeping the failure of one
-geometry from the others, and one electronic state per search to start the next SCF from.
+Shared by their adapters: refusing impossible geometries, confining a failure to its geometry, and
+one electronic state per search to start the next SCF from.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ HEAVIEST = 86
 _CORES = (0, 2, 10, 18, 36, 54)  # electrons of the noble gases
 
 ANNEALING = (5000.0, 3000.0, 2000.0, 1000.0, 600.0)
-"""Electronic temperatures in K from which to cool a difficult SCF down, step by step."""
+"""Electronic temperatures in K for annealing a difficult SCF."""
 
 _PATH_TEMPERATURE = 1000.0  # K
 _PATH_ACCURACY = 0.1  # gradients good to about 1e-5 eV/Å for ten atoms
 
 SMALLEST_DISTANCE = 0.3
-"""Å. Atoms closer than this are refused: semiempirical models have no meaning there."""
+"""Å. Atoms closer than this are refused: semiempirical models are invalid there."""
 
 LARGEST_GRADIENT = 1e4
-"""eV/Å. A gradient of a larger norm is taken for a failure."""
+"""eV/Å. A gradient of a larger norm counts as a failure."""
 
 
 def as_batch(molecule: Molecule, positions: Positions) -> Positions:
@@ -54,13 +54,13 @@ def as_batch(molecule: Molecule, positions: Positions) -> Positions:
 def check_options(
     method: str, molecule: Molecule, temperature: float, accuracy: float, solvent: str | None
 ) -> None:
-    """Check what every implementation of the xTB methods is given.
+    """Check the molecule and the options of an xTB method.
 
     Raises
     ------
     InputError
         For an element beyond radon, a state that the valence electrons cannot have, a temperature
-        in K or an accuracy that is no number above 0, or a solvent that is no name.
+        in K or an accuracy that is not a number above 0, or a solvent that is not a name.
     """
     for name, unit, value in (("temperature", " K", temperature), ("accuracy", "", accuracy)):
         if not isinstance(value, int | float) or isinstance(value, bool):
@@ -87,9 +87,9 @@ def check_options(
 
 
 def on_paths(temperature: float, accuracy: float) -> tuple[float, float]:
-    """Electronic temperature in K and SCF accuracy on paths, from those for stationary points.
+    """Electronic temperature in K and SCF accuracy on paths, from those of stationary points.
 
-    1000 K or more, since stretched bonds have several SCF solutions below it, and an accuracy of
+    At least 1000 K, since stretched bonds have several SCF solutions below it, and an accuracy of
     0.1 or coarser.
     """
     return max(_PATH_TEMPERATURE, temperature), max(_PATH_ACCURACY, accuracy)
@@ -102,7 +102,7 @@ class Memory(Generic[State]):
         self._states: WeakKeyDictionary[object, State] = WeakKeyDictionary()
 
     def recall(self, owner: object | None) -> State | None:
-        """The owner's state, None if there is none or nobody owns the geometry.
+        """The owner's state; None if there is none, or the geometry has no owner.
 
         Raises
         ------
@@ -120,7 +120,7 @@ class Memory(Generic[State]):
             ) from None
 
     def keep(self, owner: object | None, state: State) -> None:
-        """Remember the state for the owner; nothing if nobody owns it."""
+        """Store the state of the owner, if there is an owner."""
         if owner is not None:
             self._states[owner] = state
 
@@ -186,7 +186,7 @@ def in_series(
         energies[index] = energy
         gradients[index] = gradient
         norm = math.sqrt(np.vdot(gradient, gradient))
-        # Written so that a NaN fails too.
+        # In this form a NaN fails, too.
         if not (math.isfinite(energy) and norm < LARGEST_GRADIENT):
             failures[index] = SurfaceError(
                 f"the energy must be finite and the gradient below {LARGEST_GRADIENT:.0f} eV/Å, "
@@ -233,9 +233,9 @@ def at_once(
 
 
 def added(first: Evaluation, second: Evaluation) -> Evaluation:
-    """The sum of what two surfaces say of the same geometries; it fails where one of them does.
+    """The sum of two evaluations of the same geometries; it fails where one of them fails.
 
-    What the second says of how far it is to be trusted is said of the sum.
+    Spread and limit are those of the second.
     """
     return replace(
         second,
@@ -246,11 +246,11 @@ def added(first: Evaluation, second: Evaluation) -> Evaluation:
 
 
 def unusable(positions: Positions, smallest_distance: float) -> dict[int, SurfaceError]:
-    """Batch index → why the library must not see this geometry."""
+    """Batch index → why this geometry is refused."""
     first, second = _pairs(positions.shape[1])
     difference = positions.take(first, 1) - positions.take(second, 1)
     squares = np.vecdot(difference, difference)
-    # One test for the whole batch is all that a usual call pays; a NaN fails both halves.
+    # One test for the whole batch suffices for a usual call; a NaN fails both halves.
     nearest = squares.min(initial=np.inf)
     if nearest >= smallest_distance**2 and math.isfinite(positions.sum()):
         return {}

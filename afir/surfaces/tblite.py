@@ -27,7 +27,10 @@ _log = logging.getLogger(__name__)
 
 library: Any = _library  # its functions carry no types
 
-_USUAL = (10, 250)  # mixer memory and SCF cycles; the library's own memory is slow when it is hard
+_USUAL = (
+    10,
+    250,
+)  # mixer memory and SCF cycles; the library's default memory is slow in difficult cases
 _PATIENT = (20, 1000)
 _METHODS = {  # how to build the calculator, and the number of its ALPB parameters
     "GFN1-xTB": (library.new_gfn1_calculator, 1),
@@ -59,7 +62,7 @@ def gfn2(
         summed on a fixed grid, so turning the molecule changes the energy by about 1e-4 eV and
         the gradient by 5e-3 eV/Å.
     spin_polarization
-        Whether energies depend on the spin density; matters for open shells only.
+        Whether energies depend on the spin density; for open shells only.
 
     Raises
     ------
@@ -99,7 +102,7 @@ def _surface(
 
 @dataclass(frozen=True)
 class _Settings:
-    """Everything but the molecule that decides an energy."""
+    """All settings of the level of theory."""
 
     method: str
     temperature: float
@@ -110,14 +113,14 @@ class _Settings:
 
 @final
 class TBLiteSurface:
-    """A semiempirical surface with an SCF that may remember; build it with `gfn2` or `gfn1`.
+    """A semiempirical surface with one remembered density per owner; see `gfn2` and `gfn1`.
 
-    The SCF of an owner starts from the density last found for that owner. An owner that asks
-    for several geometries in one batch, as for a Hessian, has each of them start from a copy
-    of what was stored before the batch, so that the order within a batch never matters.
+    The SCF of an owner starts from the density last found for that owner. If an owner has several
+    geometries in one batch, as for a Hessian, each starts from a copy of the density stored before
+    the batch, so that the order within a batch never matters.
 
-    Building one limits OpenMP and BLAS to one thread in this process: the molecules are small
-    and threads only fight for the processor.
+    Building one limits OpenMP and BLAS to one thread in this process: the molecules are too small
+    for more.
     """
 
     def __init__(self, molecule: Molecule, settings: _Settings) -> None:
@@ -175,14 +178,14 @@ class TBLiteSurface:
         return energy * HARTREE, gradient
 
     def _retry(self, fresh_failed: bool) -> _Result:
-        """Try ever more patient SCFs on the geometry the engine holds.
+        """Try the SCF of the current geometry again, each time with more cycles.
 
-        None of them starts from a failed density: what a failed SCF leaves behind is wrong.
+        No attempt starts from the density of a failed SCF.
 
         Raises
         ------
         SurfaceError
-            When all have failed.
+            If all attempts fail.
         """
         engine = self._engine
         try:
@@ -195,7 +198,7 @@ class TBLiteSurface:
                     _log.debug("the SCF failed again: %s", error)
                 else:
                     return result
-            # Converge hot, where it is easy, and cool down from density to density.
+            # Anneal: converge at a high temperature first, and cool down from density to density.
             last = self._settings.temperature
             result = library.new_result()
             for temperature in (*(t for t in ANNEALING if t > last), last):
@@ -275,10 +278,10 @@ class _Engine:
         library.set_calculator_temperature(self._context, self._calculator, energy)
 
     def restore(self, temperature: float) -> None:
-        """Go back to the usual mixer and a temperature in K, whatever has just happened.
+        """Restore the default mixer and a temperature in K, also after an error.
 
-        An interrupt between an SCF that fails and the look at its error leaves the error behind for
-        the next call to trip over, which must not take the place of the interrupt.
+        An interrupt between a failed SCF and the check of its error leaves the error to the next
+        call, where it must not replace the interrupt.
         """
         try:
             self.set_mixer(*_USUAL)
@@ -291,12 +294,12 @@ class _Engine:
         library.update_structure_geometry(self._structure, _pointer(bohr), library.ffi.NULL)
 
     def converge(self, result: _Result) -> None:
-        """Run the SCF and the gradient, starting from what `result` holds and updating it.
+        """Run the SCF and the gradient, starting from the density in `result` and updating it.
 
         Raises
         ------
         TBLiteRuntimeError
-            When it fails; `result` is then worthless, though it can still be read.
+            If it fails; `result` is then invalid, although it can still be read.
         """
         library.get_singlepoint(self._context, self._structure, self._calculator, result)
 

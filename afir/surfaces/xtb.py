@@ -1,7 +1,7 @@
 """GFN2-xTB from the xtb-python package, the reference implementation.
 
-Optional: its energies agree with those of `afir.surfaces.tblite` to 1e-7 Eh, so it serves to
-check them. The package has no wheels beyond Python 3.11; its solvent model is GBSA, not ALPB.
+Optional: its energies agree with those of `afir.surfaces.tblite` to 1e-7 Eh, as a check. The
+package has no wheels beyond Python 3.11; its solvent model is GBSA, not ALPB.
 The only module that imports xtb.
 """
 
@@ -152,7 +152,7 @@ class XTBSurface:
         return energy * HARTREE, gradient * HARTREE_PER_BOHR
 
     def _anneal(self) -> Any:
-        """A result converged hot, where it is easy, and cooled down from density to density."""
+        """The result of an annealed SCF: converged at a high temperature, cooled in steps."""
         result = None
         try:
             for temperature in (t for t in ANNEALING if t > self._temperature):

@@ -210,7 +210,9 @@ def test_elements_of_a_pdb_file_without_their_column(
 
 def test_alternative_places_of_atoms_are_refused(tmp_path: Path) -> None:
     one, other = (_pdb((" O  ", "HOH", z), place=p) for z, p in ((0.0, "A"), (0.6, "B")))
-    with pytest.raises(InputError, match=r"column 17 names alternative places of atoms \(A, B\)"):
+    with pytest.raises(
+        InputError, match=r"column 17 names alternative locations of atoms \(A, B\)"
+    ):
         read_structure(_file(tmp_path, "in.pdb", one + other))
 
 
@@ -327,7 +329,7 @@ def test_a_question_about_separated_atoms_may_be_asked(
         read_structure(_file(tmp_path, "hg.xyz", "3\n\nHg 0 0 0\nHg 0 0 3.7\nHg 0 3.7 0\n"))
         assert caplog.text == ""
         read_structure(_methane(tmp_path, 4.0 * METHANE))
-    assert "no two atoms are near enough to be bonded; check that the coordinates" in caplog.text
+    assert "no two atoms are close enough to be bonded; check that the coordinates" in caplog.text
 
 
 def test_atoms_very_far_away_are_refused(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_no_trial_is_in_two_parts(data: Dataset) -> None:
     few = data.part(range(20))
     with pytest.raises(InputError, match="3 trials or more"):
         split(few, np.random.default_rng(0))
-    with pytest.raises(InputError, match="`validation` and `test` must be shares"):
+    with pytest.raises(InputError, match="`validation` and `test` must be fractions"):
         split(data, np.random.default_rng(0), validation=0.6, test=0.5)
 
 
@@ -177,7 +177,7 @@ def test_what_a_base_leaves(data: Dataset) -> None:
 
 
 def test_data_that_is_none(tmp_path: Path, data: Dataset) -> None:
-    with pytest.raises(InputError, match="which is none"):
+    with pytest.raises(InputError, match="which is not one"):
         read_dataset(tmp_path / "missing.extxyz")
     (tmp_path / "empty.extxyz").write_text("")
     with pytest.raises(InputError, match="must"):

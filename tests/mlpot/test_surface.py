@@ -75,10 +75,10 @@ def test_a_molecule_that_was_not_learned_is_doubted(
     write_xyz(tmp_path / "ch4.xyz", METHANE, METHANE_AT[None])
     path = str(tmp_path / "ch4.xyz")
     main(["relax", path, "--surface", f"learned:{model}", "-o", str(tmp_path / "o.xyz")])
-    assert "learned from C4H6 only, how far it is off for CH4" in capsys.readouterr().err
+    assert "trained on C4H6 only, its error for CH4 is unknown" in capsys.readouterr().err
     reference = ["--reference", f"learned:{model}", "--max-trials", "0"]
     main(["explore", path, "-o", str(tmp_path / "o.db"), *reference])
-    assert "learned from C4H6 only" in capsys.readouterr().err
+    assert "trained on C4H6 only" in capsys.readouterr().err
 
 
 def test_the_spread_is_that_of_the_networks() -> None:
@@ -179,11 +179,11 @@ def test_misuse_is_one_sentence(tmp_path: Path) -> None:
         load_surface(f"learned:{direct}", Molecule.from_symbols(["C", "O"]))
     with pytest.raises(InputError, match="charge"):
         load_surface(f"learned:{direct}", Molecule(BUTADIENE.numbers, 1, 2))
-    with pytest.raises(InputError, match="`device` must be one that is here"):
+    with pytest.raises(InputError, match="`device` must be available here"):
         load_surface(f"learned:{direct}", BUTADIENE, device="nowhere")
     with pytest.raises(InputError, match="`dtype` must be"):
         load_surface(f"learned:{direct}", BUTADIENE, dtype="float16")
-    with pytest.raises(InputError, match="which is none"):
+    with pytest.raises(InputError, match="which is not one"):
         load_surface(f"learned:{tmp_path / 'missing'}", BUTADIENE)
     with pytest.raises(InputError, match="at least one network"):
         Potential(description("painn"), [])

@@ -298,7 +298,7 @@ def test_from_the_command_line(
     # Further, from what there is: a correction for a whole energy, with two networks as before.
     further = [str(frames), "-o", str(tmp_path / "further.model"), "--start", str(model)]
     assert main(["train", *further, "--share", "0.5", "--epochs", "1", "--fewest-steps", "5"]) == 0
-    assert "without --base gfn1 the whole energy is learned from here" in capsys.readouterr().err
+    assert "without --base gfn1 the training goes on with total energies" in capsys.readouterr().err
     begun = potential.load_potential(tmp_path / "further.model")
     assert (len(begun), begun.description.architecture) == (2, correction)
     assert begun.description.base == ""
@@ -306,7 +306,7 @@ def test_from_the_command_line(
     refused = [str(frames), "-o", str(tmp_path / "b"), "--start", str(model), "--features", "8"]
     capsys.readouterr()
     assert main(["train", *refused]) == 2
-    assert "--start comes with its architecture" in capsys.readouterr().err
+    assert "--start keeps its architecture" in capsys.readouterr().err
     figure = tmp_path / "errors.png"
     assert main(["test", str(model), str(frames), "--plot", str(figure)]) == 0
     assert "rank correlation" in " ".join(capsys.readouterr().out.split())
@@ -314,7 +314,7 @@ def test_from_the_command_line(
     write_data(other, replace(data, surface="gfn1"))
     assert main(["test", str(model), str(other), "--json"]) == 0
     captured = capsys.readouterr()
-    assert f"{model} learned gfn2, the labels in {other} are of gfn1" in captured.err
+    assert f"{model} was trained on gfn2, the labels in {other} are of gfn1" in captured.err
     about = potential.load_potential(model).description
     assert json.loads(captured.out)["calibration"] == about.calibration
     assert figure.stat().st_size > 10_000
@@ -328,8 +328,8 @@ def test_from_the_command_line(
     assert "weights_only" not in told_off
     more = [str(frames), "-o", str(tmp_path / "c")]
     assert main(["train", *more, "--device", "nowhere"]) == 2
-    assert "--device must be one that is here, such as cpu, got 'nowhere'" in (
+    assert "--device must be available here, such as cpu, got 'nowhere'" in (
         capsys.readouterr().err
     )
     assert main(["train", *more, "--base", data.surface]) == 2
-    assert "--base must be another surface" in capsys.readouterr().err
+    assert "--base must differ from the level of theory of the labels" in capsys.readouterr().err

@@ -45,9 +45,7 @@ def settings(how: str, size: float = 2e-3, **changes: object) -> Settings:
 
 @pytest.mark.parametrize("how", PROBLEMS)
 def test_a_run_does_not_begin_on_a_wrong_surface(how: str, tmp_path: Path) -> None:
-    words = (
-        rf"^the surface wrong \(how={how}.*\) must give one energy .*, but {PROBLEMS[how]}; mend it"
-    )
+    words = rf"^the surface wrong \(how={how}.*\) must give one energy .*, but {PROBLEMS[how]}; correct it"
     with pytest.raises(InputError, match=words):
         list(explore(HCN, HCN_START, settings(how), tmp_path / "run"))
     assert not (tmp_path / "run").exists()  # its name is wanted for the next attempt
