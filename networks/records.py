@@ -311,8 +311,8 @@ class StoppedBy(Enum):
     TRIALS = "the trial limit was reached"
     GRADIENTS = "the gradient limit was reached"
     SECONDS = "the time limit was reached"
-    PATIENCE = "the last trials brought nothing new"
-    INTERRUPTED = "it was interrupted"
+    PATIENCE = "the last trials found nothing new"
+    INTERRUPTED = "the run was interrupted"
 
 
 @dataclass(frozen=True)
