@@ -1,8 +1,8 @@
-"""Are two structures the same? A quick filter on numbers, then a proof by superposition.
+"""Identity of structures: a quick filter on numbers, then superposition.
 
-Like atoms may change places and a structure may be its own mirror image, as is the habit for
-reaction route maps: enantiomers are one node. The labelled comparison at the end keeps the
-order of the atoms, for reactions whose atoms are mapped.
+Like atoms may be exchanged and mirror images are the same, as is usual for reaction route maps:
+enantiomers are one node. The labelled comparison keeps the order of the atoms, for reactions with
+mapped atoms.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ON_TOP = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """What two equal structures must have in common.
+    """Energy and sorted inverse distances, which two equal structures have in common.
 
     Attributes
     ----------
@@ -108,16 +108,16 @@ def _rmsd_limit(a: Fingerprint, b: Fingerprint) -> float:
 def _rmsd_limits(
     apart: NDArray[np.float64], known: NDArray[np.float64], signature: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """How closely structures must superpose on one to be it, in Å; NaN if they cannot be.
+    """(k,) largest RMSD in Å with which structures are the same as one; NaN if they cannot be.
 
     Parameters
     ----------
     apart
-        (k,) how far they are from it in energy, in eV.
+        (k,) their energy differences from it, in eV.
     known
         (k, m) their signatures.
     signature
-        (m,) its own.
+        (m,) its own signature.
     """
     share = np.where(apart < ENERGY_TOLERANCE, 1.0, ON_TOP)
     worst = np.abs(known - signature).max(axis=1, initial=0.0)
@@ -130,7 +130,7 @@ def same_structure(
     first: tuple[Positions, float],
     second: tuple[Positions, float],
 ) -> bool:
-    """Whether two structures are one, up to rigid motion, order of like atoms and inversion.
+    """Whether two structures are the same, up to rigid motion, order of like atoms and inversion.
 
     Parameters
     ----------
@@ -152,10 +152,10 @@ def same_structure(
 
 
 def same_labelled(first: Positions, second: Positions) -> bool:
-    """Whether two structures (n, 3) in Å are one with every atom in its own place.
+    """Whether two structures (n, 3) in Å are the same with every atom in its place.
 
     Only rigid motions are allowed: no exchange of like atoms, no inversion. Energies are not
-    asked for, so compare structures that are known to be one node.
+    compared, so use it for structures that are known to be one node.
     """
     return rmsd(first, second) < RMSD_TOLERANCE
 
