@@ -169,11 +169,11 @@ class _Entry:
 
 
 class IdentityIndex:
-    """The structures known so far, found again by energy first.
+    """The known structures, searched by energy first.
 
-    The energies are kept in order. Among the structures within the tolerance, one number of each
-    signature tells which whole signatures to compare, so that looking up among a hundred thousand
-    structures costs hardly more than among a hundred.
+    Energies are kept in order. Among structures within the tolerance one number of each signature
+    selects the signatures to compare, so that a search among a hundred thousand structures costs
+    hardly more than among a hundred.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ class IdentityIndex:
         self.molecule = molecule
         self._entries: dict[str, _Entry] = {}
         self._ids: list[str] = []
-        # Energies in order; the number and one entry of the signature of the structure with each.
+        # Energies in order; for each the number of its structure and one entry of its signature.
         self._energies, self._numbers, self._middles = array("d"), array("q"), array("d")
         n = molecule.n_atoms
         self._signatures = np.empty((16, n * (n - 1) // 2))
@@ -194,7 +194,7 @@ class IdentityIndex:
         return len(self._entries)
 
     def add(self, id: str, fingerprint: Fingerprint, positions: Positions) -> None:
-        """Register a structure without looking for equal ones.
+        """Add a structure without a search for equal ones.
 
         Raises
         ------
@@ -219,7 +219,7 @@ class IdentityIndex:
     def find(self, fingerprint: Fingerprint, positions: Positions) -> str | None:
         """The id of the structure that is the same, or None.
 
-        Of several, the one nearest in energy.
+        If there are several, the one nearest in energy.
         """
         energy = fingerprint.energy
         start = bisect_left(self._energies, energy - NOISE_TOLERANCE)
@@ -241,17 +241,17 @@ class IdentityIndex:
         return None
 
     def label(self, id: str, positions: Positions) -> str:
-        """The labelled id of one appearance of a known structure, e.g. ``EQ3.1``.
+        """The labelled id of one atom arrangement of a known structure, e.g. ``EQ3.1``.
 
-        Appearances that agree atom by atom share it; ``.0`` is the one that was added, and
-        the others are numbered as they come.
+        Geometries that agree atom by atom share it; ``.0`` is the one that was added, and the
+        others are numbered as they come.
 
         Parameters
         ----------
         id
             The structure, as `find` or `add` named it.
         positions
-            (n, 3) in Å of the appearance.
+            (n, 3) in Å of the geometry.
 
         Raises
         ------
@@ -261,7 +261,7 @@ class IdentityIndex:
         if id not in self._entries:
             raise InputError(f"`id` must be known to the index, got {id!r}")
         entry = self._entries[id]
-        # Two atoms cannot move further from each other than this while the whole stays in place.
+        # No distance between two atoms changes by more than this within the RMSD tolerance.
         most = RMSD_TOLERANCE * np.sqrt(2.0 * len(positions))
         gaps = distances(positions)
         entry.gaps.extend(map(distances, entry.versions[len(entry.gaps) :]))

@@ -99,7 +99,7 @@ def test_an_energy_that_drifts_slowly_ends_the_run(tmp_path: Path) -> None:
         AfirError, match=r"^the surface gave another energy for EQ0 in round \d"
     ) as e:
         list(explore(HCN, HCN_START, slow, tmp_path / "run"))
-    assert "nothing of this round was kept: mend the surface, then resume the run" in str(e.value)
+    assert "nothing of this round was kept: fix the surface, then resume the run" in str(e.value)
     with open_run(tmp_path / "run") as store:
         assert store.results(store.rounds) == {}  # done again by who resumes
     trusted = [Named(slow.surface, slow.surface_options)]
