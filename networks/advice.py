@@ -67,7 +67,7 @@ _LIMITS = {
 
 
 def _raised(run: Run) -> list[str]:
-    """Options that lift every limit a run has reached: twice what it was and what was used."""
+    """Options that double every limit that a run has reached, or what was used of it."""
     settings, summary = run.settings, run.summary
     limits: list[tuple[StoppedBy, float | None, float]] = [
         (StoppedBy.TRIALS, settings.max_trials, sum(summary.trials.values())),

@@ -37,7 +37,7 @@ _STRAIGHT = 24  # boxes that stand for a line when labels are placed
 
 
 class Spot(NamedTuple):
-    """Where a label may be written.
+    """A place for a label.
 
     The middle of its lower edge, or of its upper edge if it hangs below, and a mark that needs
     room, too.
@@ -51,7 +51,7 @@ class Spot(NamedTuple):
 
 @dataclass
 class Canvas:
-    """What the parts of a drawing share.
+    """The common state of the parts of a drawing.
 
     Attributes
     ----------
@@ -154,7 +154,7 @@ class Canvas:
         return spot
 
     def write(self, x: float, y: float, text: str, **style: Any) -> None:
-        """Write in the axes, text as it is: no mathematics, nothing that cannot be seen."""
+        """Write plain text in the axes: no mathematics, no control characters."""
         shown = printable(text, keep="\n")
         self.axes.text(x, y, shown, bbox=_BEHIND, zorder=5, parse_math=False, **style)
 

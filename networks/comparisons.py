@@ -68,7 +68,7 @@ class Comparisons:
         self._others: dict[int, tuple[_Other, ...]] = {}
 
     def __len__(self) -> int:
-        """How many minima have been taken in."""
+        """Number of minima so far."""
         return len(self._points)
 
     def take(self, result: TaskResult) -> list[Question]:

@@ -107,7 +107,7 @@ def make(path: Path, fill: Callable[[sa.Connection], None]) -> None:
         _put(draft, place)
     except FileExistsError:
         raise InputError(
-            f"`output` must be a new file, got {path}, which exists; resume goes on with it"
+            f"`output` must be a new file, got {path}, which exists; resume continues it"
         ) from None
     except SQLAlchemyError as error:
         raise StoreError(path, "cannot be written", _reason(error)) from error

@@ -8,7 +8,7 @@ from networks.identity import IdentityIndex, fingerprint
 from networks.records import Dismissed
 
 ZERO = "it is EQ0 on the searched surface"
-"""Reason of the record that tells how the energies of two surfaces compare."""
+"""Reason of the record with the energy of EQ0 on the searched surface."""
 
 
 class Dismissals:
@@ -42,7 +42,7 @@ class Dismissals:
         return None if id is None else self._records[id]
 
     def node(self, positions: Positions, energy: float) -> str | None:
-        """The id of the EQ that a minimum turned out to be when it was found before."""
+        """The id of the EQ that a minimum is, from when it was found before; None if none."""
         before = self.find("EQ", positions, energy)
         return None if before is None else before.node
 

@@ -144,7 +144,7 @@ def watch(events: Iterable[Event], line: LiveLine, tally: Tally) -> Stopped | No
     line
         Where to show them.
     tally
-        Counts, brought up to date.
+        The counts, updated.
     """
     stopped = None
     with line:

@@ -59,7 +59,7 @@ class Lock:
             except BlockingIOError:
                 holder = _holder(self._file)
                 self._file.close()
-                if time.monotonic() < give_up:  # another process may only be checking who writes
+                if time.monotonic() < give_up:  # another process may only be looking
                     time.sleep(0.01)
                     continue
                 raise _taken(path, holder) from None

@@ -155,11 +155,11 @@ class Outlook:
         return frontier.take(item)
 
     def never_tried(self, eq: str) -> int:
-        """How many pushes of an EQ were never tried."""
+        """Number of pushes of an EQ that were never tried."""
         return self._first.count(eq)
 
     def all_never_tried(self) -> int:
-        """How many pushes were never tried."""
+        """Number of pushes that were never tried."""
         return sum(self.never_tried(id) for id in list(self._first.eqs))
 
     def pushes(self, eq: EQ) -> list[PushTerms]:

@@ -70,7 +70,7 @@ class Store(Reader):
         check_name(path)
         if path.exists():
             raise InputError(
-                f"`output` must be a new file, got {path}, which exists; resume goes on with it"
+                f"`output` must be a new file, got {path}, which exists; resume continues it"
             )
         run = {
             "schema_version": schema.SCHEMA_VERSION,
