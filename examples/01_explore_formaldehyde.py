@@ -1,7 +1,7 @@
 """Explore the reaction paths of formaldehyde from Python.
 
-A few seconds: the run stops after eight pushes. Without ``max_trials`` it goes on until nothing
-is left to try. The run file can be looked at with ``afir show 01.db`` and continued with
+Takes a few seconds: the run stops after eight trials. Without ``max_trials`` it continues until
+nothing is left to try. The run file can be shown with ``afir show 01.db`` and continued with
 ``afir resume 01.db --max-trials none``.
 """
 

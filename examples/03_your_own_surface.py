@@ -1,7 +1,7 @@
 """Any ASE calculator as a surface: the isomers of a small metal cluster.
 
-The effective medium theory of ASE stands for your own calculator. ``check_surface`` tells
-whether it keeps the contract of a surface before a search depends on it.
+The effective medium theory of ASE stands for your own calculator. ``check_surface`` checks
+that it fulfils the contract of a surface before a search depends on it.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from afir.surface import load_surface
 from afir.units import KJ_PER_MOL
 from networks import Settings, explore, open_run
 
-# A calculator is named by where it can be imported from.
+# A calculator is named by its import path.
 NAME = "ase:ase.calculators.emt.EMT"
 
 # Four copper atoms and one of aluminium, as a trigonal bipyramid with bonds of 2.5 Å.
@@ -27,9 +27,9 @@ start = np.vstack([ring, [[0.0, 0.0, 2.0], [0.0, 0.0, -2.0]]])
 surface = load_surface(NAME, molecule)
 rng = np.random.default_rng(0)
 report = check_surface(surface, start + 0.1 * rng.normal(size=start.shape), rng=rng)
-print(f"the gradient is right to {report.gradient:.1e} eV/Å")
+print(f"the gradient is accurate to {report.gradient:.1e} eV/Å")
 
-# Barriers are low here, so a soft push does: γ = 300 kJ/mol.
+# Barriers are low here, so a weak push is enough: γ = 300 kJ/mol.
 settings = Settings(surface=NAME, step=StepSettings(gamma=300.0), seed=7, terms=1)
 for _ in explore(molecule, start, settings, Path("03.db")):
     pass

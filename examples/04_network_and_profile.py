@@ -1,4 +1,4 @@
-"""Hand a network on: graph files, tables, figures and the way of lowest barrier.
+"""Export a network: graph files, tables, figures and the route of lowest barrier.
 
 The commands ``afir export`` and ``afir plot`` do the same from the shell.
 """
@@ -15,7 +15,7 @@ from networks.report import load_run
 from networks.routes import lowest_route
 
 molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))
-# A few trials, in the order of the list: up the softest modes first.
+# A few trials, in the order of the list: climbs of the softest modes first.
 settings = Settings(seed=7, policy="lowest-energy", max_trials=4)
 for _ in explore(molecule, start, settings, Path("04.db")):
     pass
@@ -26,13 +26,13 @@ for name in ("04.graphml", "04.csv", "04.extxyz"):
     for file in export(run, Path(name)):
         print(f"written: {file}")
 
-# The network as a graph of networkx: nodes are structures, edges transition states, or what joins
-# a complex and the channel of its molecules without a barrier.
+# The network as a graph of networkx: nodes are structures, edges transition states, or
+# barrierless steps between a complex and the channel of its molecules.
 graph = run.network.graph
 print(f"{graph.number_of_nodes()} nodes, {graph.number_of_edges()} edges")
 
-# From the start, which is the lowest, to the next above it, over the lowest barriers. Names go by
-# discovery, which rounding decides, so the energy says which structure is meant.
+# The route of lowest barrier from the start, which is lowest, to the next structure above it. Ids
+# follow the order of discovery, which depends on rounding, so structures are chosen by energy.
 first, second = sorted(run.network.eqs.values(), key=lambda eq: eq.energy)[:2]
 route = lowest_route(run.network, first.id, second.id)
 height = (route.top - first.energy) / KJ_PER_MOL

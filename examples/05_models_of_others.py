@@ -1,8 +1,8 @@
-"""Screen with somebody else's potential, then let a better surface decide.
+"""Screen with a published potential, then optimise on a better surface.
 
-ANI-1ccx explores formaldehyde through its calculator for ASE (``ani.py``). It learned molecules
-near their minima, so that barriers may be wrong and minima may be none: each structure is a guess,
-from which GFN2-xTB (or ``dft``) starts anew. Needs the extra ``ani``.
+ANI-1ccx explores formaldehyde through its ASE calculator (``ani.py``). It was trained on molecules
+near their minima, so barriers may be wrong and minima spurious: each structure is a guess, which
+is optimised on GFN2-xTB (or ``dft``). Needs the extra ``ani``.
 """
 
 from pathlib import Path
@@ -26,7 +26,7 @@ for _ in explore(molecule, start, settings, Path("05.db")):
     pass
 screened = open_run(Path("05.db")).load_network()
 
-# The decision: every structure again on GFN2-xTB.
+# Then every structure is optimised on GFN2-xTB.
 surface = load_surface("gfn2", molecule)
 lowest = solve(characterise(molecule, start), surface).energy
 zero = screened.eqs["EQ0"].energy

@@ -1,7 +1,7 @@
 """Search on a cheap surface, report on a better one.
 
-GFN1-xTB searches and GFN2-xTB has the last word, so that this runs in seconds. With ``"dft"`` for
-the reference it is B3LYP/6-31G*, and with ``learn=True`` the difference is learned on the way
+GFN1-xTB searches and GFN2-xTB verifies, so that this runs in seconds. With ``"dft"`` the reference
+is B3LYP/6-31G*, and with ``learn=True`` the difference is learned during the run
 (docs/learned.md).
 """
 

@@ -1,4 +1,4 @@
-"""What to do next with a run."""
+"""Advice on what to do next with a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from networks.trusted import repeated
 
 
 def advice(run: Run, path: Path) -> list[str]:
-    """What to do next with a run: sentences with commands that can be copied.
+    """Advice on what to do next with a run: sentences with commands to copy.
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ def advice(run: Run, path: Path) -> list[str]:
     resume = ("afir", "resume", path, *repeated(settings))
     found: list[str] = []
     if stopped is StoppedBy.INTERRUPTED:
-        found.append(f"Nothing is lost; {shell_command(*resume)} goes on.")
+        found.append(f"Nothing is lost; {shell_command(*resume)} continues the run.")
     elif stopped in _LIMITS:
-        found.append(f"{shell_command(*resume, *_raised(run))} goes on.")
+        found.append(f"{shell_command(*resume, *_raised(run))} continues the run.")
     elif stopped is StoppedBy.WANTED:
         found += _way_to_wanted(run, path)
     else:
@@ -48,13 +48,13 @@ def advice(run: Run, path: Path) -> list[str]:
             choices.insert(0, "other --target-atoms")
         if settings.terms == 1:
             choices.append("--terms 2")
-        # The four that are likeliest to bring something: a line holds no more.
+        # The four that are likeliest to find something: a line holds no more.
         found.append(f"A new run with {_either(choices[:4])} may find more.")
     return [
         *found,
-        f"{shell_command('afir', 'show', path)} lists everything.",
-        f"{shell_command('afir', 'plot', path, '--output', 'network.png')} draws it.",
-        f"{shell_command('afir', 'export', path, '--output', 'network.graphml')} hands it on.",
+        f"{shell_command('afir', 'show', path)} lists all results.",
+        f"{shell_command('afir', 'plot', path, '--output', 'network.png')} draws the network.",
+        f"{shell_command('afir', 'export', path, '--output', 'network.graphml')} exports it.",
     ]
 
 
@@ -67,7 +67,7 @@ _LIMITS = {
 
 
 def _raised(run: Run) -> list[str]:
-    """Options that lift every limit a run has reached: twice what it was and what was used."""
+    """Options that double every limit that a run has reached, or what was used of it."""
     settings, summary = run.settings, run.summary
     limits: list[tuple[StoppedBy, float | None, float]] = [
         (StoppedBy.TRIALS, settings.max_trials, sum(summary.trials.values())),
@@ -85,15 +85,15 @@ def _raised(run: Run) -> list[str]:
 
 
 def _way_to_wanted(run: Run, path: Path) -> list[str]:
-    """What to do with a wanted product that was found, if it can be reached."""
+    """Advice on a wanted product that was found: how to draw the route to it, if there is one."""
     if run.wanted == "EQ0":
         return ["The wanted product is the start itself, EQ0."]
     try:
         lowest_route(run.network, "EQ0", run.wanted or "")
     except InputError:
-        return []  # e.g. fragments met again, to which no transition states lead
+        return []  # e.g. fragments that no transition state connects to
     way = ("--output", "profile.png", "--from", "EQ0", "--to", run.wanted)
-    return [f"{shell_command('afir', 'plot', path, *way)} draws the way to it."]
+    return [f"{shell_command('afir', 'plot', path, *way)} draws the route to it."]
 
 
 def _either(choices: list[str]) -> str:

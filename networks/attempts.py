@@ -1,4 +1,4 @@
-"""What is tried again: pushes that found no saddle point, harder ones, random geometries."""
+"""Repeated trials: pushes that found no saddle point, stronger pushes, random geometries."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def further_attempts(
 ) -> Frontier:
     """The pushes that are due for another attempt, from another displacement.
 
-    They are numbered behind those of the attempts before. Pushes are worked out only of the EQs
-    that have one due, if it can be told without.
+    Their numbers follow those of earlier attempts. The pushes of an EQ are worked out only if one
+    of them is due, as far as that is known beforehand.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ def further_attempts(
     pushes
         Works out all pushes of an EQ.
     due
-        Whether a push that went so in the attempt before is tried again in this one.
+        Whether a push with this result in the attempt before is repeated in this one.
     """
     missed: dict[str, set[int]] = {}
     used: dict[str, list[int]] = {}
-    counts: dict[str, int] = {}  # how many pushes an EQ has, where its last trial tells
+    counts: dict[str, int] = {}  # number of pushes of an EQ, if its last trial tells
     for (id, push), left, result in tried:
         if push >= KICKS:
             continue
@@ -68,7 +68,7 @@ def further_attempts(
 
 
 def further_kicks(tried: Iterable[Used], eqs: Iterable[EQ]) -> Frontier:
-    """The next random geometries: a few of each EQ, those with fewest so far first.
+    """The next random geometries: a few of each EQ, starting with EQs that had the fewest.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is bonded to what in the molecules of a geometry, whatever the order of like atoms."""
+"""The bonding graphs of the molecules in a geometry, whatever the order of like atoms."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Bonding:
     """The bonding graphs of the molecules of a geometry; made by `bonding`."""
 
     signature: Signature
-    """What is the same for equal molecules, sorted."""
+    """Element and bonded neighbours of each atom, sorted: the same for equal molecules."""
     _graphs: tuple[Graph, ...]
 
     def same(self, other: Bonding) -> bool:
-        """Whether the molecules of two can be paired so that bonds map onto bonds."""
+        """Whether the molecules of both can be paired so that bonds map onto bonds."""
         if self.signature != other.signature:
             return False
         left = list(other._graphs)

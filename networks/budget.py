@@ -1,4 +1,4 @@
-"""What a run has used up of what its settings allow."""
+"""The limits of a run and how much of them is used."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import time
 from networks.records import Absorbed, StoppedBy
 from networks.settings import Settings
 
-_GRADIENTS_A_TRIAL = 600  # a guess for as long as nothing is known
-_REFERENCED_A_TRIAL = 30  # the same of a reference
+_GRADIENTS_A_TRIAL = 600  # a guess before the first trial
+_REFERENCED_A_TRIAL = 30  # the same with a reference
 
 
 class Budget:
-    """Trials, gradients, time and patience: what is spent and what is left.
+    """Trials, gradients, time and patience: used and left.
 
     Parameters
     ----------
     settings
         The limits.
     trials, gradients, barren, seconds
-        What was spent before; `barren` trials have passed since one last added a node.
+        Used before; `barren` is the number of trials since one last added a node.
 
     Attributes
     ----------
     trials, gradients
-        What has been spent; gradients of the reference only, where there is one.
+        Used so far; with a reference, only its gradients count.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Budget:
         return time.monotonic() - self._began
 
     def spend(self, absorbed: Absorbed) -> None:
-        """Count what a round has cost."""
+        """Add the cost of a round."""
         self.trials += len(absorbed.trials)
         self.gradients += self._settings.counted(absorbed.gradients)
         for trial in absorbed.trials:
@@ -50,7 +50,7 @@ class Budget:
             self._barren = 0 if trial.found else self._barren + 1
 
     def used_up(self) -> StoppedBy | None:
-        """The limit that is reached, if one is."""
+        """The limit that is reached; None if none is."""
         settings = self._settings
         if settings.max_trials is not None and self.trials >= settings.max_trials:
             return StoppedBy.TRIALS
@@ -63,7 +63,7 @@ class Budget:
         return None
 
     def room(self) -> int:
-        """How many trials the next round may have without going far past a limit."""
+        """Number of trials for the next round, so that it does not go far past a limit."""
         settings, room = self._settings, self._settings.round_size
         done = self.trials
         if settings.max_trials is not None:

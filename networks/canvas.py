@@ -25,21 +25,21 @@ from networks.layout import Box, Point, free_spot
 
 GREY = "#6b6b6b"
 LETTERS = 8.5
-"""Points of what is written."""
+"""Font size in points."""
 
-# Hides what is behind; a halo would make letters of an SVG file to outlines.
+# Hides what is behind; a halo would turn the letters of an SVG file into outlines.
 _BEHIND = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}
 _LEFT, _RIGHT = 0.8, 0.15  # inches beside the axes
 BESIDE = _LEFT + _RIGHT
 """Inches beside the axes in all."""
 _UNIT = 10.0
-_STRAIGHT = 24  # pieces in which a line is kept clear of
+_STRAIGHT = 24  # boxes that stand for a line when labels are placed
 
 
 class Spot(NamedTuple):
-    """Where a label may be written.
+    """A place for a label.
 
-    The middle of its lower edge, or of the upper one where it hangs, and a mark that is to have
+    The middle of its lower edge, or of its upper edge if it hangs below, and a mark that needs
     room, too.
     """
 
@@ -51,7 +51,7 @@ class Spot(NamedTuple):
 
 @dataclass
 class Canvas:
-    """What the parts of a drawing share.
+    """The common state of the parts of a drawing.
 
     Attributes
     ----------
@@ -62,13 +62,13 @@ class Canvas:
     lowest
         The lowest height.
     levels
-        Where the level of an id begins and ends.
+        The left and right end of the level of each id.
     taken
-        Where a level or a mark is, or something is written.
+        Boxes of levels, marks and text.
     lines
-        Where lines run, which are better not written over.
+        Boxes of lines; labels avoid them if they can.
     silent
-        How many labels found no room.
+        Number of labels that found no room.
     """
 
     figure: Figure
@@ -95,7 +95,7 @@ class Canvas:
             self.lines.append(Box(float(left), low - flat, float(right), high + flat))
 
     def mark(self, x: float, y: float) -> Box:
-        """The room of a mark."""
+        """The box of a mark."""
         return Box(x - 0.06, y - 0.02 * self.scale, x + 0.06, y + 0.02 * self.scale)
 
     def label(
@@ -118,9 +118,9 @@ class Canvas:
         text, color, size, turned
             What is written, and how.
         spots
-            Where it may be written, what is best first.
+            Where it may be written, the best first.
         needed
-            Whether to write at the first spot where there is room nowhere.
+            Whether to write at the first spot if there is no room anywhere.
         """
         wide, high = extent(text, size)
         if turned:
@@ -154,28 +154,28 @@ class Canvas:
         return spot
 
     def write(self, x: float, y: float, text: str, **style: Any) -> None:
-        """Write in the axes, text as it is: no mathematics, nothing that cannot be seen."""
+        """Write plain text in the axes: no mathematics, no control characters."""
         shown = printable(text, keep="\n")
         self.axes.text(x, y, shown, bbox=_BEHIND, zorder=5, parse_math=False, **style)
 
     def finish(self, wide: float, heading: str, note: str, axis: str, width: float | None) -> None:
-        """Title, energy axis, and nothing that distracts.
+        """Add the title and the energy axis, and set the size.
 
         Parameters
         ----------
         wide
-            Inches of the axes that were drawn in.
+            Inches of the axes that are used.
         heading, note
-            What stands above.
+            The text above the axes.
         axis
-            What the energies are.
+            The label of the energy axis.
         width
-            Inches of the whole; None for as wide as it needs to be.
+            Inches of the figure; None for as many as needed.
 
         Raises
         ------
         InputError
-            If the whole is wider.
+            If the drawing is wider.
         """
         wide = max(wide, 2.5)
         if width is not None:

@@ -1,4 +1,4 @@
-"""What is written in the drawings of a network."""
+"""The texts in the drawings of a network."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def title(run: Run) -> str:
 
 
 def level_lines(run: Run, node: EQ | DC, zero: EQ | DC) -> list[str]:
-    """What stands at a level: id, structural formulas, kJ/mol above `zero`.
+    """The label of a level: id, structural formulas, kJ/mol above `zero`.
 
-    A channel says where it was first reached from when nothing that is known leads there from it.
+    A channel has a line with the EQ that first reached it, if no known edge connects the two.
     """
     molecules = (" + " if isinstance(node, DC) else "···").join(
         (f"{count} " if count > 1 else "") + name.translate(_SUBSCRIPTS)
@@ -45,24 +45,24 @@ def level_lines(run: Run, node: EQ | DC, zero: EQ | DC) -> list[str]:
 
 
 def top_label(ts: TS, zero: EQ | DC) -> str:
-    """What stands at a transition state: its id with its marks, and kJ/mol above `zero`."""
+    """The label of a transition state: its id with its marks, and kJ/mol above `zero`."""
     return f"{marked_id(ts)} {_whole(height(ts, zero))}"
 
 
 def _whole(value: float) -> str:
-    """A whole number, none of them −0."""
+    """The value rounded to a whole number, never −0."""
     return f"{round(value):d}"
 
 
 def known_so_far(run: Run) -> str:
-    """What is to be said of a route through what is known."""
+    """The note on a route through the known part of a network."""
     if run.summary.complete.anything_left:
         return "lowest route known so far, the run is not finished"
     return "lowest route known"
 
 
 MARKS = {CUSP: "*", SAME_ENDS: "?"}
-"""What stands behind the id of a transition state that something is wrong with."""
+"""The mark behind the id of a transition state with this flag."""
 
 
 def marked_id(ts: TS) -> str:
@@ -71,5 +71,5 @@ def marked_id(ts: TS) -> str:
 
 
 def unconnected(run: Run, dc: DC) -> bool:
-    """Whether neither a transition state nor a complex of the same molecules leads to a channel."""
+    """Whether neither a transition state nor a complex of the same molecules connects a channel."""
     return dc.no_ts_known and not run.network.joined_to(dc.id)

@@ -1,7 +1,7 @@
-"""What a policy says, checked before anything is done about it.
+"""The choices of a policy, checked before they are used.
 
-Policies come from anywhere. What one answers goes into the run file as the plan of a round: a plan
-that cannot be carried out would fail whoever resumes the run, for good.
+A policy may come from another package. Its choice is written to the run file as the plan of a
+round: with an invalid plan the run could never be resumed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from networks.records import Item, Trial
 
 
 class Choice:
-    """A policy by name, asked and taught.
+    """A policy whose answers are checked.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Choice:
         return tuple(items)
 
     def learn(self, trials: Iterable[Trial], network: ReactionNetwork) -> None:
-        """Tell the policy what became of trials; see `networks.policy.Policy.learn`.
+        """Tell the policy the outcome of trials; see `networks.policy.Policy.learn`.
 
         Raises
         ------
@@ -76,7 +76,7 @@ class Choice:
             raise self._failed("learning", error) from error
 
     def _item(self, given: object) -> Item:
-        """An item with plain values, which can be written."""
+        """The item with plain values, which can be stored."""
         if not isinstance(given, Item):
             raise self._wrong(f"must choose `networks.records.Item`s, got {given!r}")
         try:
@@ -91,9 +91,9 @@ class Choice:
         return AfirError(f"the policy {self._name!r} {what}; {_REMEDY}")
 
     def _failed(self, doing: str, error: Exception) -> AfirError:
-        """What is raised for an exception of the policy; its own words, where it chose them."""
+        """The error for an exception of the policy, with its own message if it chose one."""
         said = str(error) if isinstance(error, AfirError) else f"{type(error).__name__}: {error}"
         return AfirError(f"the policy {self._name!r} failed while {doing}: {said}; {_REMEDY}")
 
 
-_REMEDY = "mend it or take another (resume has `policy`), then resume the run"
+_REMEDY = "fix it or choose another (resume has `policy`), then resume the run"

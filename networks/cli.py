@@ -1,4 +1,4 @@
-"""Commands for reaction-route networks; here those that look at a run: show, export, plot."""
+"""The commands that read a run: show, export, plot; and the list of all network commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command(
-    epilog="Example: afir show h2co.db --json > h2co.json", short_help="Tell what a run found."
+    epilog="Example: afir show h2co.db --json > h2co.json", short_help="Show what a run found."
 )
 @_RUN
 @json_option
@@ -35,12 +35,12 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--loops",
     is_flag=True,
-    help="List conformational transition states from a structure to itself, too.",
+    help="Also list conformational transition states from a structure to itself.",
 )
 def show(run: Path, as_json: bool, job: bool, limit: int | None, loops: bool) -> None:
     """Show the structures, the network and the costs of the run RUN.
 
-    Works while the run is going on. The JSON object is described in docs/show-json.md.
+    Works during a run, too. The JSON object is described in docs/show-json.md.
     """
     from networks.jobfile import current_job, write_toml
     from networks.report import load_run, show_object
@@ -72,14 +72,14 @@ def show(run: Path, as_json: bool, job: bool, limit: int | None, loops: bool) ->
     "--format",
     "kind",
     type=click.Choice(["graphml", "json", "csv", "extxyz", "ase-db"]),
-    help="The format.  [default: by the suffix of --output]",
+    help="File format.  [default: by the suffix of --output]",
 )
 @click.option(
     "-o",
     "--output",
     type=_FILE,
     required=True,
-    help="The file to write; csv makes four: NAME.csv gives NAME_eq.csv, NAME_ts.csv, "
+    help="File to write; csv writes four: NAME.csv gives NAME_eq.csv, NAME_ts.csv, "
     "NAME_dc.csv and NAME_barrierless.csv.",
 )
 def export(run: Path, kind: str | None, output: Path) -> None:
@@ -100,19 +100,23 @@ def export(run: Path, kind: str | None, output: Path) -> None:
     short_help="Draw a network or a reaction profile.",
 )
 @_RUN
-@click.option("-o", "--output", type=_FILE, required=True, help="A .png, .svg or .pdf file.")
-@click.option("--from", "start", metavar="ID", help="Where the route starts, e.g. EQ0.")
-@click.option("--to", "end", metavar="ID", help="Where the route ends, e.g. EQ3 or DC0.")
 @click.option(
-    "--mark", is_flag=True, help="Draw the whole network and mark the route instead of a profile."
+    "-o", "--output", type=_FILE, required=True, help="File to write: .png, .svg or .pdf."
+)
+@click.option("--from", "start", metavar="ID", help="First structure of the route, e.g. EQ0.")
+@click.option("--to", "end", metavar="ID", help="Last structure of the route, e.g. EQ3 or DC0.")
+@click.option(
+    "--mark", is_flag=True, help="Mark the route in the whole network instead of drawing a profile."
 )
 @click.option(
     "--width",
     metavar="LENGTH",
-    help="How wide the drawing is, e.g. 17cm or 7in; letters keep their size.  [default: as wide "
-    "as it needs to be]",
+    help="Width of the drawing, e.g. 17cm or 7in; the font size is fixed.  [default: as wide as "
+    "needed]",
 )
-@click.option("--dpi", type=float, default=150.0, show_default=True, help="Dots an inch, of .png.")
+@click.option(
+    "--dpi", type=float, default=150.0, show_default=True, help="Dots per inch, for .png."
+)
 def plot(
     run: Path,
     output: Path,
@@ -149,7 +153,7 @@ def plot(
 
 
 def _inches(text: str) -> float:
-    """A length that was given in cm or inches."""
+    """The inches of a length given in cm or inches."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(cm|in)\s*", text)
     inches = 0.0 if found is None else float(found[1]) / (2.54 if found[2] == "cm" else 1.0)
     if not _NARROWEST <= inches <= _WIDEST:

@@ -104,7 +104,7 @@ def decode(text: str, blob: bytes) -> Result:
 
     value = build(json.loads(text))
     if not isinstance(value, Result):
-        raise ValueError(f"a stored result must be of a known kind, got {type(value).__name__}")
+        raise ValueError(f"a stored result must be of a known type, got {type(value).__name__}")
     return value
 
 
@@ -116,7 +116,7 @@ def _join(arrays: list[NDArray[np.float64]]) -> bytes:
 
 
 def _load(stream: BytesIO) -> NDArray[np.float64]:
-    """The next array of a stream; raises ValueError if it is none that `_join` wrote."""
+    """The next array of a stream; raises ValueError if `_join` did not write it."""
     start = stream.read(len(_MAGIC) + 2)
     if not start.startswith(_MAGIC):
         raise ValueError("a stored array must be an .npy file of version 1")
@@ -131,7 +131,7 @@ def _load(stream: BytesIO) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=1024)
 def _shape(header: bytes) -> tuple[int, ...]:
-    """The shape a header tells. The same few stand before all arrays of a run."""
+    """The shape in a header. A run has only a few different ones."""
     known = re.fullmatch(_HEADER, header)
     if known is None:
         raise ValueError(f"a stored array must hold float64 row by row, got {header!r}")

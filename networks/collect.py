@@ -1,7 +1,7 @@
-"""From the geometries that runs kept to a set of labelled data: chosen, evaluated, written.
+"""Labelled data from the geometries that runs kept: chosen, evaluated, written.
 
-What is chosen covers the structures as evenly as it can (farthest-point sampling), so that a
-few hundred labels of an expensive surface say as much as possible.
+The choice covers the structures as evenly as possible (farthest-point sampling), so that a few
+hundred labels of an expensive surface hold as much information as possible.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Pool:
     energies
         (m,) in eV, of the surface of their run.
     groups
-        What each belongs together with: the run and the trial. Never split a group.
+        The run and the trial of each. Never split a group.
     stages
         The stage of the search that asked for each.
     """
@@ -123,18 +123,18 @@ def pool(
 
 
 def spread_out(pool: Pool, count: int) -> list[int]:
-    """Choose geometries that are as different as possible: farthest-point sampling.
+    """Indices of geometries that are as different as possible (farthest-point sampling).
 
-    The first is the one of lowest energy; each next one is farthest from all that were chosen, by
+    The first is the one of lowest energy; each next one is farthest from all chosen before, by
     the largest difference of sorted inverse distances. Mirror images and exchanges of like atoms
-    are no difference.
+    do not count as different.
 
     Parameters
     ----------
     pool
         To choose from.
     count
-        How many at most; fewer when the rest is too much alike.
+        Maximum number; fewer if the rest is too similar.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def _check_count(count: int) -> None:
 
 
 def random_choice(pool: Pool, count: int, seed: int) -> list[int]:
-    """Choose geometries at random, as often of a kind as they were met.
+    """Indices of geometries chosen at random.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def random_choice(pool: Pool, count: int, seed: int) -> list[int]:
     count
         How many at most.
     seed
-        The same gives the same.
+        Seed of the choice.
 
     Returns
     -------
@@ -182,7 +182,7 @@ def label(
     surface: str,
     options: Mapping[str, Any],
 ) -> Iterator[tuple[int, Labelled | str]]:
-    """Evaluate chosen geometries; labels from before, of a run that was stopped, are read.
+    """The labels of chosen geometries; those in `partial`, from a run that stopped, are read.
 
     Parameters
     ----------
@@ -191,14 +191,14 @@ def label(
     executor
         Does the tasks.
     partial
-        Where labels are kept until all are there.
+        The file that keeps labels until all are there.
     surface, options
-        What the executor's surface is, to tell labels of another one.
+        The executor's surface, to recognise labels of another one.
 
     Returns
     -------
     Iterator
-        Index in the pool and its label, or what the surface said where it failed; in any order.
+        Index in the pool and its label, or the error if the surface failed; in any order.
 
     Raises
     ------
@@ -221,7 +221,7 @@ def label(
         tasks = [Label(pool.positions[index]) for index in left]
         for number, result in executor.run(tasks):
             value = result.value if isinstance(result.value, Labelled) else result.error
-            if isinstance(value, Labelled):  # a failure may have had a cause that will be gone
+            if isinstance(value, Labelled):  # a failure is not kept: it may not happen again
                 row = {"of": names[left[number]], "energy": value.energy}
                 stream.write(json.dumps(row | {"gradient": value.gradient.tolist()}) + "\n")
                 stream.flush()
@@ -237,8 +237,8 @@ def write_frames(
 ) -> None:
     """Write labelled geometries as extended XYZ: energies in eV, forces in eV/Å.
 
-    ``group`` and ``stage`` of each frame say where it comes from, ``surface`` and, as JSON,
-    ``surface_options`` what labelled it.
+    ``group`` and ``stage`` of each frame are its origin, ``surface`` and, as JSON,
+    ``surface_options`` the surface of its label.
     """
     frames = []
     untyped: Any = Atoms
@@ -263,12 +263,12 @@ def write_frames(
 
 
 def _name(positions: Positions) -> str:
-    """A name for a geometry that no other has."""
+    """A unique name for a geometry."""
     return hashlib.sha256(positions.tobytes()).hexdigest()[:32]
 
 
 def _read_partial(path: Path, mark: str) -> dict[str, Labelled]:
-    """The labels of earlier runs by the name of their geometry; nothing if there was none."""
+    """The labels of earlier runs by the name of their geometry; empty if there was none."""
     if not path.exists():
         return {}
     wrong = (
@@ -286,5 +286,5 @@ def _read_partial(path: Path, mark: str) -> dict[str, Labelled]:
 
 
 def _whole(path: Path) -> int:
-    """How many bytes of a file are whole lines: a run may be killed while it writes one."""
+    """Number of bytes in complete lines: a run may be killed while it writes one."""
     return path.read_bytes().rfind(b"\n") + 1

@@ -22,7 +22,7 @@ from afir.terminal import (
 
 @click.command(
     epilog="Example: afir collect h2co.db --surface gfn2 --count 400 --output h2co.extxyz",
-    short_help="Label geometries that runs kept, to train a potential.",
+    short_help="Label geometries of runs, to train a potential.",
 )
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
@@ -30,32 +30,37 @@ from afir.terminal import (
     "--output",
     type=click.Path(path_type=Path),
     required=True,
-    help="The extended XYZ file to make.",
+    help="Extended XYZ file to write.",
 )
 @click.option(
-    "--surface", help="The surface that labels, see `afir surfaces`.  [default: that of the runs]"
+    "--surface",
+    help="Level of theory of the labels, see `afir surfaces`.  [default: that of the runs]",
 )
 @surface_option_option
-@click.option("--count", type=int, default=400, show_default=True, help="How many to label.")
+@click.option(
+    "--count", type=int, default=400, show_default=True, help="Number of geometries to label."
+)
 @click.option(
     "--stages",
     metavar="LIST",
-    help="Only geometries of these stages, e.g. push,path,saddle,irc.  [default: all]",
+    help="Use only geometries of these stages, e.g. push,path,saddle,irc.  [default: all]",
 )
 @click.option(
     "--ceiling",
     type=float,
     default=1500.0,
     show_default=True,
-    help="Only geometries up to this above the lowest, in kJ/mol.",
+    help="Use only geometries up to this energy above the lowest, in kJ/mol.",
 )
 @click.option(
     "--by-chance",
     type=int,
     metavar="SEED",
-    help="Choose at random instead of the most different ones.",
+    help="Choose geometries at random instead of the most different ones.",
 )
-@click.option("--workers", type=int, default=1, show_default=True, help="Worker processes.")
+@click.option(
+    "--workers", type=int, default=1, show_default=True, help="Number of worker processes."
+)
 def collect(
     runs: tuple[Path, ...],
     output: Path,
@@ -67,11 +72,11 @@ def collect(
     by_chance: int | None,
     workers: int,
 ) -> int:
-    """Choose geometries that the runs RUN... kept, label them, and write extended XYZ.
+    """Choose geometries from the runs RUN..., label them, and write extended XYZ.
 
     The runs must have been made with --keep-frames, all of one molecule. Geometries are chosen to
-    be as different as possible, or at random with --by-chance. Labels are kept as they come: a
-    command that was stopped goes on where it was when it is given again.
+    be as different as possible, or at random with --by-chance. Labels are saved as they come:
+    repeat a command that was stopped to continue it.
     """
     from afir.files import new_file
     from afir.named import Named, check_named
@@ -103,7 +108,7 @@ def collect(
             )
         if store.settings.learn:
             raise InputError(
-                f"{run} learned on the way, its labels are in {folder_of(run) / 'labels.extxyz'}"
+                f"{run} was made with --learn, its labels are in {folder_of(run) / 'labels.extxyz'}"
             )
         if not store.settings.keep_frames:
             raise InputError(f"{run} must hold frames; make it with `afir explore --keep-frames`")
@@ -113,7 +118,7 @@ def collect(
         options = {**first.settings.surface_options, **options}
         labelling = Named(surface, options)
         check_named(labelling, [], where=str(runs[0]), how=labelling.flags("surface"))
-    if doubt := doubt_of(load_surface(surface, first.molecule, **options)):  # complains early
+    if doubt := doubt_of(load_surface(surface, first.molecule, **options)):  # errors come early
         remark(f"Warning: {doubt}")
     names = [run.stem for run in runs]
     if len(set(names)) < len(names):
@@ -131,10 +136,10 @@ def collect(
     else:
         chosen = random_choice(found, count, by_chance)
     sources = len({found.groups[index] for index in chosen})
-    fewer = "" if len(chosen) in (count, len(found)) else "; the others repeat these"
+    fewer = "" if len(chosen) in (count, len(found)) else "; the others are too similar"
     echo(
-        f"{len(chosen)} of {len(found)} geometries of {first.molecule.name} from {sources} trials "
-        f"(the start counts as one), to be labelled on {surface}{fewer}",
+        f"Labelling {len(chosen)} of {len(found)} geometries of {first.molecule.name} from "
+        f"{sources} trials (the start counts as one) on {surface}{fewer}",
         err=True,
     )
     bench = Bench(first.molecule, surface, options)
@@ -153,25 +158,25 @@ def collect(
                     labels[index] = value
                 line.show(f"{done} of {len(chosen)} labelled")
     except KeyboardInterrupt as stop:
-        remark(f"Stopped: the labels so far are in {partial}; the same command again goes on.")
+        remark(f"Stopped: the labels so far are in {partial}; repeat the command to continue.")
         return exit_code(stop)
     finally:
         executor.close()
     if not labels:
         raise InputError(
-            f"the surface {surface} labelled none of the geometries; it said first: {failures[0]}"
+            f"the surface {surface} labelled none of the geometries; first error: {failures[0]}"
         )
     write_frames(output, found, labels, surface, options)
     partial.unlink()
     echo(f"Written: {output} ({len(labels)} frames)")
     if failures:
         remark(
-            f"Left out are {len(failures)} geometries where the surface failed; it said first: "
+            f"The surface failed for {len(failures)} geometries, which are left out; first error: "
             f"{failures[0]}"
         )
     training = shell_command("afir", "train", output, "--output", "MODEL")
     echo(
-        f"{training} trains a potential on it, with --base SURFACE a correction of a cheaper "
+        f"{training} trains a potential on it; --base SURFACE trains a correction of a cheaper "
         "surface, which needs fewer labels."
     )
     return 0

@@ -42,22 +42,25 @@ _FILE = click.Path(path_type=Path)
 
 
 def _limits(command: F) -> F:
-    """The options of `explore` and `resume` that say when to stop; ``none`` takes one away."""
+    """The command with the options that say when to stop; ``none`` removes a limit."""
     for flag, meaning in (
-        ("--task-seconds", "Give a task up after this long.  [default: 1800]"),
-        ("--patience", "Stop after so many trials in a row that brought nothing new."),
-        ("--max-seconds", "Stop after this wall time."),
-        ("--max-gradients", "Stop after so many gradients; of the reference, where there is one."),
-        ("--max-trials", "Stop after so many trials."),
+        ("--task-seconds", "Abort a task after N seconds.  [default: 1800]"),
+        ("--patience", "Stop after N trials in a row that found nothing new."),
+        ("--max-seconds", "Stop after N seconds of wall time."),
+        (
+            "--max-gradients",
+            "Stop after N gradients; with --reference, only gradients of the reference count.",
+        ),
+        ("--max-trials", "Stop after N trials."),
         (
             "--bond-depth",
-            "Do not push structures that differ from the start by more bonds than this.",
+            "Do not push structures that differ from the start by more than N bonds.",
         ),
         (
             "--window",
-            "Do not push structures higher than this above the start, and ignore transition "
-            "states above it, in kJ/mol. With --reference, what pushes lead to above it is left "
-            "alone too, judged on --surface with 30 to spare: choose it wider by what both differ.",
+            "Energy window in kJ/mol above the start: do not push structures above it, and ignore "
+            "transition states above it. With --reference, products of pushes above it are ignored "
+            "too, judged on --surface with a margin of 30: allow for the difference between both.",
         ),
     ):
         command = click.option(flag, metavar="N", help=meaning)(command)
@@ -69,7 +72,7 @@ _reference_options = click.option(
     "reference_options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="An option of the reference. Repeatable.",
+    help="Set an option of the reference. Repeatable.",
 )
 
 
@@ -79,41 +82,41 @@ _reference_options = click.option(
     short_help="Explore the reaction paths of a molecule.",
 )
 @click.argument("input", metavar="[IN]", required=False)
-@click.option("--job", type=_FILE, help="A TOML file with any of these options; flags win.")
-@click.option("-o", "--output", help="The run file to make.  [default: IN with .db]")
-@click.option("--surface", help="The surface, see `afir surfaces`.  [default: gfn2]")
+@click.option("--job", type=_FILE, help="Read options from a TOML file; flags override it.")
+@click.option("-o", "--output", help="Run file to create.  [default: IN with .db]")
+@click.option("--surface", help="Level of theory, see `afir surfaces`.  [default: gfn2]")
 @surface_option_option
 @click.option(
     "--reference",
     metavar="SURFACE",
-    help="The surface to examine and report everything on that was found on --surface, e.g. dft."
-    "  [default: --surface itself]",
+    help="Level of theory to verify and report what --surface finds, e.g. dft.  "
+    "[default: that of --surface]",
 )
 @_reference_options
 @click.option(
     "--learn/--no-learn",
     default=None,
-    help="Learn on the way what separates --surface from the reference, and search with it.  "
+    help="Learn the difference between --surface and --reference, and search with it.  "
     "[default: do not]",
 )
 @click.option(
     "--learner",
     metavar="NAME",
-    help="What learns: gaussian (a Gaussian process, for small molecules), delta (networks, for "
-    "any) or auto (gaussian where it can).  [default: auto]",
+    help="Model for --learn: gaussian (Gaussian process, for small molecules), delta (neural "
+    "networks, for any) or auto (gaussian where possible).  [default: auto]",
 )
 @state_options
 @click.option(
     "--gamma",
     type=float,
-    help="The hardest push, γ in kJ/mol: about 2.5 times the highest barrier of interest.  "
+    help="Strongest push, γ in kJ/mol: about 2.5 times the highest barrier of interest.  "
     "[default: 2.5 times --window, at most 1000]",
 )
-@click.option("--seed", type=int, help="For every random choice.  [default: 0]")
-@click.option("--workers", type=int, help="Worker processes.  [default: 1]")
+@click.option("--seed", type=int, help="Seed of the random numbers.  [default: 0]")
+@click.option("--workers", type=int, help="Number of worker processes.  [default: 1]")
 @click.option(
     "--policy",
-    help="What to push next: productive (what has brought most for its gradients so far), "
+    help="Order of the pushes: productive (those expected to find most per gradient), "
     "lowest-energy, exhaustive (in the order of discovery) or stochastic (EQs drawn with "
     "exp(-E/kT)).  [default: productive]",
 )
@@ -122,15 +125,15 @@ _reference_options = click.option(
     "policy_options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="An option of the policy; stochastic has temperature=2000 (K). Repeatable.",
+    help="Set an option of the policy; stochastic has temperature=2000 (K). Repeatable.",
 )
 @click.option(
     "--target-atoms",
     metavar="LIST",
-    help="Push and pull these atoms among themselves, e.g. 0,2,5-8 (counting from 0); a single one "
-    "with all others.  [default: all]",
+    help="Push and pull only these atoms against each other, e.g. 0,2,5-8 (counted from 0); a "
+    "single atom against all others.  [default: all]",
 )
-@click.option("--terms", type=int, help="The most forces at once in a push.  [default: 2]")
+@click.option("--terms", type=int, help="Maximum number of forces in a push.  [default: 2]")
 @_limits
 @click.option(
     "--wanted", metavar="FILE", help="Stop when the structure in this file has been found."
@@ -138,39 +141,40 @@ _reference_options = click.option(
 @click.option(
     "--expand-complexes/--keep-complexes",
     default=None,
-    help="Push complexes of several molecules too.  [default: keep them as they are]",
+    help="Push complexes of several molecules too.  [default: do not]",
 )
 @click.option(
     "--effort",
-    help="How much is tried before the run ends by itself: quick, normal or thorough.  "
+    help="How much to try before the run ends by itself: quick, normal or thorough.  "
     "[default: normal]",
 )
 @click.option(
     "--attempts",
     type=int,
-    help="How often a push that crosses a barrier without a saddle point is tried at most, once "
-    "nothing new is left; with --reference every push is, and again on what --learn has learned.  "
+    help="Maximum attempts at a push that crosses a barrier but finds no saddle point; with "
+    "--reference at any push, and more after learning. Repeats come when nothing new is left.  "
     "[default: by effort 1, 1, 3; 3 with --reference]",
 )
 @click.option(
     "--gamma-max",
     type=float,
-    help="In the end pushes that crossed nothing are tried again, twice as hard each time, up to "
-    "this γ in kJ/mol.  [default: by effort 1, 2, 4 times --gamma]",
+    help="At the end, repeat pushes that crossed no barrier, with γ doubled each time up to this "
+    "value in kJ/mol.  [default: by effort 1, 2, 4 times --gamma]",
 )
 @click.option(
     "--keep-frames/--no-frames",
     default=None,
-    help="Keep every geometry that is evaluated, for `afir collect`.  [default: do not]",
+    help="Keep every evaluated geometry, for `afir collect`.  [default: do not]",
 )
 def explore(job: Path | None, **flags: Any) -> int:
     """Explore the reaction paths that start from the structure IN.
 
-    Everything found goes into one run file at once: a run may be stopped or killed at any time,
-    and `afir resume` goes on. The same seed gives the same network with any number of workers.
+    All results are written to one run file as they come: a run may be stopped or killed at any
+    time, and `afir resume` continues it. The same seed gives the same network with any number of
+    worker processes.
 
-    Limits are looked at between rounds of 16 pushes, so a run may go past one by up to a round;
-    --max-trials is kept to.
+    Limits are checked between rounds of 16 pushes, so a run may exceed one by up to a round.
+    --max-trials is exact.
     """
     from afir.files import new_file
     from networks.display import Tally
@@ -189,41 +193,39 @@ def explore(job: Path | None, **flags: Any) -> int:
             f"--output must be a run file such as {output.with_suffix('.db')}, got {output}; "
             f"`afir export` writes structures of a run"
         )
-    new_file(output, remedy=f"go on with it by {shell_command('afir', 'resume', output)}")
+    new_file(output, remedy=f"continue it with {shell_command('afir', 'resume', output)}")
     molecule, positions, settings = _read(asked)
     _try_surfaces(settings, molecule)
     resolved = write_toml(resolved_job(asked, molecule))
     events = exploration(molecule, positions, settings, output, workers=asked.workers, job=resolved)
     gamma, factor = settings.step.gamma, settings.tried.gamma_factor
-    harder = f" and in the end {factor * gamma:g}" if factor > 1.0 else ""
+    harder = f" ({factor * gamma:g} at the end)" if factor > 1.0 else ""
     echo(
-        f"Exploring {molecule.name} on {_surfaces(settings)} with γ up to {gamma:g}{harder} "
-        f"kJ/mol, into {output}",
+        f"Exploring {molecule.name} on {_surfaces(settings)} with γ up to {gamma:g} kJ/mol{harder}"
+        f", run file {output}",
         err=True,
     )
     return _follow(events, output, settings, Tally(molecule, None, settings.reference))
 
 
-@click.command(
-    epilog="Example: afir resume h2co.db --max-trials 500", short_help="Go on with a run."
-)
+@click.command(epilog="Example: afir resume h2co.db --max-trials 500", short_help="Continue a run.")
 @click.argument("run", metavar="RUN", type=_FILE)
-@click.option("--workers", type=int, help="Worker processes.  [default: as before]")
+@click.option("--workers", type=int, help="Number of worker processes.  [default: as before]")
 @click.option(
     "--surface",
-    help="The surface of the run; needed where it runs code from outside, as `ase:` does.  "
-    "[default: what RUN says]",
+    help="Level of theory of the run; required if it runs code from outside, as `ase:` does.  "
+    "[default: from RUN]",
 )
 @surface_option_option
-@click.option("--reference", metavar="SURFACE", help="The same of the reference of the run.")
+@click.option("--reference", metavar="SURFACE", help="The same for the reference of the run.")
 @_reference_options
-@click.option("--policy", help="Another policy to go on with, see `afir explore --help`.")
+@click.option("--policy", help="Continue with another policy, see `afir explore --help`.")
 @click.option(
     "--policy-option",
     "policy_options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="An option of the policy. Repeatable.",
+    help="Set an option of the policy. Repeatable.",
 )
 @_limits
 def resume(
@@ -243,11 +245,11 @@ def resume(
     policy: str | None,
     policy_options: tuple[str, ...],
 ) -> int:
-    """Go on with the run RUN that was stopped, interrupted or killed.
+    """Continue the run RUN after it was stopped, interrupted or killed.
 
-    Limits replace the old ones and count from the beginning of the run; `none` takes one away.
-    They are looked at between rounds of 16 pushes. What was pushed below a narrower window is not
-    pushed again: a new run with the wider one finds more. Another policy chooses from the next
+    New limits replace the old ones and count from the beginning of the run; `none` removes one.
+    They are checked between rounds of 16 pushes. Pushes made with a narrower window are not
+    repeated: a new run with the wider window finds more. A new policy applies from the next
     round on.
     """
     from networks.display import Tally
@@ -277,7 +279,7 @@ def resume(
     start = before.network.eqs.get("EQ0")
     as_before = stored_job(before.job).get("workers", 1)
     try:
-        with terminable(), LiveLine(messages(), "asking the surface for EQ0 once more"):
+        with terminable(), LiveLine(messages(), "rechecking the energy of EQ0"):
             events = resumption(
                 run,
                 workers=as_before if workers is None else workers,
@@ -302,7 +304,7 @@ def resume(
 
 
 def _try_surfaces(settings: Settings, molecule: Molecule) -> None:
-    """Load the surfaces of a run once: what is wrong is said early, and so is what is doubtful."""
+    """Load the surfaces of a run once, so that errors and doubts are reported before the run."""
     from afir.surface import doubt_of, load_surface
 
     name, options = settings.searched
@@ -318,10 +320,10 @@ def _try_surfaces(settings: Settings, molecule: Molecule) -> None:
 
 
 def _surfaces(settings: Settings) -> str:
-    """What is searched on, and what examines what is found."""
+    """The surfaces of a run in words: the reported one first."""
     if not settings.reference:
         return settings.surface
-    learned = " and what is learned" if settings.learn else ""
+    learned = " with a learned correction" if settings.learn else ""
     return f"{settings.reference}, searching on {settings.surface}{learned},"
 
 
@@ -333,7 +335,7 @@ def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
         job.input, charge=job.charge, multiplicity=job.multiplicity
     )
     if molecule.n_atoms < 2:
-        raise InputError(f"{job.input} holds one atom; there is no reaction to look for")
+        raise InputError(f"{job.input} holds one atom; it has no reactions to explore")
     if job.wanted is None:
         return molecule, positions, job.settings
     product, found = read_structure(
@@ -344,7 +346,7 @@ def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
             f"`wanted` must have the atoms of {molecule.formula}, got {product.formula} in "
             f"{job.wanted}"
         )
-    # Identity does not depend on which like atom is which, only the elements must line up.
+    # Structures are compared whatever the order of like atoms: only the elements must line up.
     left = list(range(product.n_atoms))
     order = []
     for number in molecule.numbers:
@@ -355,13 +357,14 @@ def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
 
 
 def _stopped(run: Path, settings: Settings, stop: KeyboardInterrupt) -> int:
-    """Say that a run can go on; the exit code."""
+    """Print how to continue a run; returns the exit code."""
     from networks.trusted import repeated
 
     again = shell_command("afir", "resume", run, *repeated(settings))
     found = shell_command("afir", "show", run)
     echo(
-        f"Stopped. Nothing is lost: {again} goes on, {found} tells what was found so far.", err=True
+        f"Stopped. Nothing is lost: {again} continues, {found} lists what was found so far.",
+        err=True,
     )
     return exit_code(stop)
 
@@ -373,9 +376,10 @@ def _follow(
     tally: Tally,
     before: Run | None = None,
 ) -> int:
-    """Show a run until it ends, then sum up; Ctrl-C and SIGTERM lose nothing and say so.
+    """Show a run until it ends, then print its results; returns the exit code.
 
-    Where it is the run it was `before`, that is said.
+    Ctrl-C and SIGTERM lose nothing. `before` is the run as it was: if nothing changed, a line
+    says so.
     """
     from networks.display import watch
     from networks.report import load_run
@@ -393,7 +397,7 @@ def _follow(
         loaded.summary, seconds=0.0
     ):
         left = loaded.summary.complete.anything_left
-        more = "" if left else ", and other limits leave nothing more to try"
-        echo(f"Nothing was done: the run had ended like this before{more}.")
+        more = "" if left else ", and the limits leave nothing more to try"
+        echo(f"Nothing was done: the run had already ended here{more}.")
     print_end(loaded, path)
     return 0

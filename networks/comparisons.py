@@ -1,8 +1,8 @@
-"""Which refined minima of a round may be one structure with another, and what came of it.
+"""Comparisons of the refined minima of a round with others that may be the same structure.
 
-Two that a turn without a barrier connects are one node (`afir.searches.flat`), though they do not
-lie on top of each other. Whom a minimum is compared with depends on the refined minima before it
-alone, in the order of the round.
+Two minima that a rotation without a barrier connects are one node (`afir.searches.flat`), though
+they do not superpose. The structures to compare a minimum with depend only on the refined minima
+before it, in the order of the round.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from networks.stage import Question
 from networks.tasks import Compare, TaskResult
 
 COMPARE, WANTED = "compare", "wanted"
-"""The phases of its questions: whether a minimum is a known one, and whether the wanted one."""
+"""The phases of its tasks: comparison with known minima, and with the wanted structure."""
 
 _MOST = 3  # others that a minimum is compared with
 
@@ -53,7 +53,7 @@ class Comparisons:
     network, dismissals
         What is known before the round; read only.
     wanted
-        A structure that is looked for, as long as it has not been found.
+        The wanted structure, until it is found.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class Comparisons:
         self._others: dict[int, tuple[_Other, ...]] = {}
 
     def __len__(self) -> int:
-        """How many minima have been taken in."""
+        """Number of minima so far."""
         return len(self._points)
 
     def take(self, result: TaskResult) -> list[Question]:
-        """Take in the next refined minimum of the round; whom to compare it with."""
+        """The comparisons to make for the next refined minimum of the round."""
         number = len(self._points)
         point = result.value
         if not isinstance(point, StationaryPoint):
@@ -95,14 +95,14 @@ class Comparisons:
     def node(
         self, number: int, answers: Mapping[Key, TaskResult], placed: Mapping[int, str]
     ) -> str | None:
-        """The id of the node that a minimum of the round is, though it lies elsewhere.
+        """The id of the node that a minimum of the round proved to be by rotation; None if none.
 
         Parameters
         ----------
         number
             Which minimum.
         answers
-            To the questions of the round.
+            The results of the tasks of the round.
         placed
             The nodes of the minima before it.
         """
@@ -120,7 +120,7 @@ class Comparisons:
         return None if _proven(answers, Key(WANTED, number)) is None else self._wanted
 
     def _known(self, point: StationaryPoint) -> bool:
-        """Whether it lies on top of something whose node is known, or is asked for already."""
+        """Whether it superposes on a known node, or on a minimum that is compared already."""
         x, energy = point.positions, point.energy
         if self._network.find_eq(x, energy) is not None:
             return True
@@ -129,7 +129,7 @@ class Comparisons:
         return self._index.find(self._mark(point), x) is not None
 
     def _alike(self, point: StationaryPoint) -> dict[_Other, StationaryPoint]:
-        """Whom to compare it with: of the same bonding, nearest in energy, one of both soft."""
+        """The structures to compare it with: same bonding, nearest in energy, one of both soft."""
         known: list[tuple[_Other, StationaryPoint]] = [
             (eq.id, eq.point())
             for eq in self._network.eqs.values()
@@ -151,7 +151,7 @@ class Comparisons:
         return found
 
     def _may_be(self, wanted: Wanted, point: StationaryPoint) -> bool:
-        """Whether a turn may lead from a minimum to the wanted structure; it does not lie on it."""
+        """Whether a rotation may connect a minimum and the wanted structure, which differ."""
         x, energy = wanted
         molecule = self._network.molecule
         return (
@@ -170,18 +170,18 @@ class Comparisons:
 
 
 def _proven(answers: Mapping[Key, TaskResult], key: Key) -> int | None:
-    """Which of those that were asked for it is; None if it is none, or nothing was asked."""
+    """The number of the structure it proved to be; None if none, or not compared."""
     answer = answers.get(key)
     value = None if answer is None else answer.value
     return value.number if isinstance(value, Sameness) else None
 
 
 def _soft(point: StationaryPoint) -> bool:
-    """Whether something turns or moves so easily that it may do so without a barrier."""
+    """Whether its lowest mode is so soft that it may have no barrier."""
     return bool(len(point.wavenumbers)) and float(point.wavenumbers[0]) < SOFT
 
 
 def _bare(x: Positions, energy: float) -> StationaryPoint:
-    """A minimum of which nothing else is known."""
+    """A minimum with positions and energy only."""
     none = np.empty(0)
     return StationaryPoint(x, energy, 0.0, np.empty((0, 0)), none, np.empty((0, 3)), 0)

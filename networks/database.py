@@ -1,6 +1,6 @@
-"""The file of a run as a database: one writer, any number of readers, all or nothing.
+"""The run file as a database: one writer, any number of readers, all or nothing.
 
-What is in it is the business of `networks.store`.
+Its content is defined in `networks.store`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class StoreError(AfirError):
     reason
         Why: what SQLite or the system said.
     advice
-        What to do, as the end of a sentence; may be empty.
+        What to do, to be added to a sentence; may be empty.
     """
 
     def __init__(self, path: Path, failure: str, reason: str, advice: str = "") -> None:
@@ -62,21 +62,21 @@ def check_name(path: Path) -> None:
 
 
 def go_back(path: Path) -> str:
-    """What to do with a file that is damaged."""
+    """Advice for a damaged file."""
     return f"; go back to a copy of it, without the {path.name}-wal that may lie beside this one"
 
 
 def make(path: Path, fill: Callable[[sa.Connection], None]) -> None:
-    """Make a database as a whole: whatever ends this process, there is all of it or none.
+    """Make a complete database: if this process ends early, there is no file.
 
-    To be called with its lock held.
+    Call it with the lock held.
 
     Parameters
     ----------
     path
         The file.
     fill
-        Writes what is to be in it.
+        Writes its content.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def make(path: Path, fill: Callable[[sa.Connection], None]) -> None:
         draft.unlink(missing_ok=True)
         engine = _engine(str(draft))
         with engine.begin() as connection:
-            # Where a draft is not finished, nobody wants it back as it was.
+            # An unfinished draft is deleted, so it needs no journal.
             connection.exec_driver_sql("PRAGMA journal_mode=OFF")
             connection.exec_driver_sql("BEGIN")
             fill(connection)
@@ -107,7 +107,7 @@ def make(path: Path, fill: Callable[[sa.Connection], None]) -> None:
         _put(draft, place)
     except FileExistsError:
         raise InputError(
-            f"`output` must be a new file, got {path}, which exists; resume goes on with it"
+            f"`output` must be a new file, got {path}, which exists; resume continues it"
         ) from None
     except SQLAlchemyError as error:
         raise StoreError(path, "cannot be written", _reason(error)) from error
@@ -118,21 +118,21 @@ def make(path: Path, fill: Callable[[sa.Connection], None]) -> None:
 
 
 def sweep(path: Path) -> None:
-    """Remove the draft of a run file, if one is left. To be called with its lock held."""
+    """Remove the draft of a run file, if one is left. Call it with the lock held."""
     with suppress(OSError):
         _draft(_real(path)).unlink(missing_ok=True)
 
 
 class Database:
-    """A SQLite file, closed at the latest when nobody holds this any more.
+    """A SQLite file, closed at the latest when this object is deleted.
 
     Parameters
     ----------
     path
         The file.
     lock
-        The right to write it, claimed; given back when the file is closed. None to read only:
-        the file as it is at any time, or, where machines share it, as it is now.
+        The claimed right to write it, released when the file is closed. None to read only: the
+        current state at any time or, on shared file systems, the state of now.
 
     Raises
     ------
@@ -150,7 +150,7 @@ class Database:
         name = f"file:{quote(str(self._place))}?mode=ro&immutable=1" if still else str(self._place)
         self._engine = _engine(name, uri=still)
         if lock is None and is_shared(self._place):
-            self._engine = self._copied()  # whoever reads such a file keeps its writer waiting
+            self._engine = self._copied()  # a reader of such a file blocks its writer
         self._asking: sa.Connection | None = None
         self._close = finalize(self, _give_back, self._engine, lock, os.getpid())
 
@@ -196,10 +196,10 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A connection to ask; raises StoreError when the file cannot be read.
+        """A connection to read from; raises StoreError when the file cannot be read.
 
-        All that is asked on it, also by calls within, is answered from one state of the file,
-        whoever writes it meanwhile.
+        All reads on it, also in nested calls, see one state of the file, even while another
+        process writes.
         """
         if self._asking is not None:
             yield self._asking
@@ -221,9 +221,9 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction, committed at its end; raises StoreError when that is not possible.
+        """A transaction, committed at its end; raises StoreError if that fails.
 
-        Nor is it where the file is no longer the one that its path leads to.
+        It also fails if the path no longer leads to the same file.
         """
         try:
             with self._engine.begin() as connection:
@@ -239,21 +239,21 @@ class Database:
                     raise StoreError(self.path, failure, reason, advice)
         except SQLAlchemyError as error:
             advice = (
-                "; everything up to the last finished task is in it: mend the cause, then resume"
+                "; everything up to the last finished task is in it: fix the cause, then resume"
             )
             raise StoreError(self.path, "could not be written", _reason(error), advice) from error
 
     def settle(self) -> None:
-        """Bring all that was committed into the file itself, so that it is whole without others.
+        """Write all that was committed into the file itself, so that it is complete alone.
 
-        Where that cannot be done now, e.g. because somebody reads an older state or a disk is
-        full, the log beside the file keeps it.
+        If that is not possible now, e.g. because another process reads an older state or the
+        disk is full, the log beside the file keeps the data.
         """
         with suppress(SQLAlchemyError), self._engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
     def still_there(self) -> bool:
-        """Whether its path leads to the file that is being written."""
+        """Whether its path still leads to the file that is being written."""
         return self._lock is not None and self._lock.lost() is None
 
 
@@ -287,16 +287,16 @@ def _put(draft: Path, path: Path) -> None:
 
 
 def _choose_journal(connection: sa.Connection, *, shared: bool) -> None:
-    """How commits become all or nothing: a write-ahead log, where machines do not share files.
+    """Choose the journal: a write-ahead log, unless machines share the file.
 
-    With the log readers see the last commit while the next one is made. It needs memory that all
-    who have the file open share; SQLite stays with a rollback journal where it cannot have that.
+    With the log, readers see the last commit while the next one is written. It needs memory that
+    all processes with the file open share; without it SQLite keeps a rollback journal.
     """
     if not shared:
         with suppress(SQLAlchemyError):
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         return
-    # A log that was left from elsewhere can be read without such memory by one who is alone.
+    # A log that another machine left can be read without such memory by a single process.
     connection.exec_driver_sql("PRAGMA locking_mode=EXCLUSIVE")
     connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
     connection.exec_driver_sql("PRAGMA locking_mode=NORMAL")
@@ -304,9 +304,9 @@ def _choose_journal(connection: sa.Connection, *, shared: bool) -> None:
 
 
 def _nobody_can_write(path: Path) -> bool:
-    """Whether a file was left in write-ahead mode without its log, where none can be made.
+    """Whether a file in write-ahead mode has no log and the folder cannot be written.
 
-    SQLite would have to make one even to read.
+    SQLite would have to create the log even to read.
     """
     if (
         os.access(path.parent, os.W_OK, effective_ids=True)
@@ -321,11 +321,11 @@ def _nobody_can_write(path: Path) -> bool:
 
 
 def _reason(error: SQLAlchemyError) -> str:
-    """What SQLite said; Python's driver would add the bytes that it takes for text."""
+    """The message of SQLite, without the raw bytes that Python's driver would add."""
     text = str(getattr(error, "orig", None) or error)
     if text.startswith("Could not decode"):
         return _NO_TEXT
-    # It may quote what stands in a damaged file.
+    # It may quote the content of a damaged file.
     return "".join(character if character.isprintable() else "?" for character in text)
 
 

@@ -1,4 +1,4 @@
-"""What was met before and is no node of its own, so that it is not examined twice."""
+"""Structures found before that are no nodes of their own, so that none is examined twice."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from networks.identity import IdentityIndex, fingerprint
 from networks.records import Dismissed
 
 ZERO = "it is EQ0 on the searched surface"
-"""Reason of the record that tells how the energies of two surfaces compare."""
+"""Reason of the record with the energy of EQ0 on the searched surface."""
 
 
 class Dismissals:
-    """Structures that were met before and are no nodes of their own."""
+    """Structures found before that are no nodes of their own."""
 
     def __init__(self, molecule: Molecule) -> None:
         self._molecule = molecule
@@ -33,25 +33,25 @@ class Dismissals:
         indices[record.kind].add(id, mark, record.positions)
 
     def find(self, kind: str, positions: Positions, energy: float) -> Dismissed | None:
-        """What became of a structure of that kind when it was met before.
+        """The record of a structure of that kind from when it was found before; None if it is new.
 
-        That it was doubted is the answer only where nothing else is known of it.
+        A record with the outcome DOUBTED is returned only if there is no other.
         """
         mark = fingerprint(self._molecule, positions, energy)
         id = self._indices[kind].find(mark, positions) or self._doubtful[kind].find(mark, positions)
         return None if id is None else self._records[id]
 
     def node(self, positions: Positions, energy: float) -> str | None:
-        """The id of the EQ that a minimum turned out to be when it was met before."""
+        """The id of the EQ that a minimum is, from when it was found before; None if none."""
         before = self.find("EQ", positions, energy)
         return None if before is None else before.node
 
     @property
     def zero(self) -> float | None:
-        """The energy in eV of EQ0 on the surface that is searched, if that is another."""
+        """The energy in eV of EQ0 on the searched surface; None without a reference."""
         return self._zero
 
 
 def zero_record(positions: Positions, energy: float, trials: int) -> Dismissed:
-    """What notes the energy in eV of EQ0 on the surface that is searched."""
+    """The record that keeps the energy in eV of EQ0 on the searched surface."""
     return Dismissed("EQ", positions, energy, Outcome.CONVERGED, ZERO, "EQ0", trials)

@@ -1,7 +1,6 @@
-"""A running exploration on the screen: one line that lives, and one line for every find.
+"""The progress of a run on the screen: one live line, and one line for every new structure.
 
-What was tried and what became of it goes to the log: ``-v`` shows each trial and each structure
-that was rejected, ``-vv`` each task too.
+The log has the rest: ``-v`` shows each trial and each rejected structure, ``-vv`` each task too.
 """
 
 from __future__ import annotations
@@ -38,22 +37,22 @@ logger = logging.getLogger(__name__)
 
 _DOING = {
     "push": "pushing",
-    "confirm": "proving transition states",
+    "confirm": "verifying transition states",
     "characterise": "refining minima",
-    "compare": "turning minima into known ones",
-    "wanted": "turning minima into the wanted product",
+    "compare": "comparing minima with known ones",
+    "wanted": "comparing minima with the wanted product",
     "examine": "comparing energies with gradients",
-    "again": "asking for EQ0 once more",
-    "probe": "trying the surface",
+    "again": "rechecking the energy of EQ0",
+    "probe": "testing the surface",
     "label": "labelling",
     "sample": "labelling geometries of pushes",
-    "recall": "finding known structures on the new model",
+    "recall": "locating known structures on the new model",
 }
 
 
 @dataclass
 class Tally:
-    """What has been found and spent so far.
+    """The numbers of structures, trials and gradients so far.
 
     Attributes
     ----------
@@ -66,9 +65,9 @@ class Tally:
     eqs, tss, dcs, trials, gradients
         Numbers.
     doing
-        What is going on, in words.
+        What the run is doing, in words.
     began
-        When, by `time.monotonic`, the run would have begun if it had never been interrupted.
+        Start of the run by `time.monotonic`, without the time between its parts.
     """
 
     molecule: Molecule
@@ -94,7 +93,7 @@ class Tally:
             self.gradients += event.gradients
             self.doing = f"round {event.round}: {_DOING.get(event.kind, event.kind)}"
             if event.open:
-                self.doing += f", {event.open} to go"
+                self.doing += f", {event.open} left"
         elif isinstance(event, Found):
             record = event.record
             self.eqs += isinstance(record, EQ)
@@ -105,14 +104,14 @@ class Tally:
         elif isinstance(event, TrialDone):
             self.trials += 1
         elif isinstance(event, Training):
-            self.doing = f"learning model {event.number} from {event.labels} labels"
+            self.doing = f"training model {event.number} on {event.labels} labels"
         elif isinstance(event, RoundDone):
             self.eqs, self.tss, self.dcs = event.eqs, event.tss, event.dcs
             self.trials, self.gradients = event.trials, event.gradients
             self.began = time.monotonic() - event.seconds
 
     def line(self) -> str:
-        """The line that lives."""
+        """The live line."""
         of = f" on {self.reference}" if self.reference else ""
         return (
             f"{self.eqs} EQ  {self.tss} TS  {self.dcs} DC  {self.trials} trials  "
@@ -124,14 +123,14 @@ class Tally:
         return 0.0 if self.zero is None else (energy - self.zero) / KJ_PER_MOL
 
     def find(self, found: Found) -> str:
-        """The line about a find, energies relative to EQ0."""
+        """The line about a new structure, energies relative to EQ0."""
         record = found.record
         text = f"{record.id:<6}{self.height(record.energy):8.1f} kJ/mol relative to EQ0  "
         if isinstance(record, TS):
             text += f"{record.ends[0]} – {record.ends[1]}, {record.imaginary_cm1:.0f}i cm⁻¹"
         else:
             text += " + ".join(names(self.molecule, record.positions))
-            text += ", a complex" if isinstance(record, EQ) and COMPLEX in record.flags else ""
+            text += " (complex)" if isinstance(record, EQ) and COMPLEX in record.flags else ""
         return text + ("  (the start)" if found.trial is None else f"  (trial {found.trial})")
 
 
@@ -145,7 +144,7 @@ def watch(events: Iterable[Event], line: LiveLine, tally: Tally) -> Stopped | No
     line
         Where to show them.
     tally
-        Counts, brought up to date.
+        The counts, updated.
     """
     stopped = None
     with line:
@@ -163,7 +162,7 @@ def watch(events: Iterable[Event], line: LiveLine, tally: Tally) -> Stopped | No
                 line.say(f"Warning: the surface {event.surface}: {event.doubt}")
             elif isinstance(event, Training):
                 line.say(
-                    f"Model {event.number}: learning from {event.labels} labels, seconds to minutes"
+                    f"Model {event.number}: training on {event.labels} labels, seconds to minutes"
                 )
             elif isinstance(event, Trained):
                 line.say(_learned(event.model))
@@ -180,7 +179,7 @@ def _learned(model: Model) -> str:
 
 
 def _log(event: Event, tally: Tally) -> None:
-    """What an event has to say to who wants to know more."""
+    """Log an event."""
     if isinstance(event, RoundStarted):
         logger.info("round %d: %d trials", event.number, event.trials)
     elif isinstance(event, TaskDone):
@@ -195,10 +194,10 @@ def _log(event: Event, tally: Tally) -> None:
     elif isinstance(event, Rejected):
         dismissed = event.dismissed
         logger.info(
-            "trial %d: a structure at %.1f kJ/mol is no %s: %s",
+            "trial %d: rejected %s candidate at %.1f kJ/mol: %s",
             dismissed.trial,
-            tally.height(dismissed.energy),
             dismissed.kind,
+            tally.height(dismissed.energy),
             dismissed.reason,
         )
     elif isinstance(event, TrialDone):
@@ -206,34 +205,34 @@ def _log(event: Event, tally: Tally) -> None:
         logger.info("trial %d: %s %s: %s", trial.number, trial.eq, _tried(trial.terms), _end(trial))
         for before in event.again:
             logger.info(
-                "trial %d: met the structure at %.1f kJ/mol again that is no %s, see trial %d: %s",
+                "trial %d: %s candidate at %.1f kJ/mol was rejected before, in trial %d: %s",
                 trial.number,
-                tally.height(before.energy),
                 before.kind,
+                tally.height(before.energy),
                 before.trial,
                 before.reason,
             )
 
 
 def _end(trial: Trial) -> str:
-    """What became of a trial, what it found and what it took."""
+    """The outcome of a trial, what it found and its gradients, in words."""
     known = [id for id in trial.met if id not in trial.found]
     told = []
     if trial.error or trial.outcome is not Outcome.FOUND:
         told.append(trial.error or trial.outcome.value)
     elif not any(id.startswith("TS") for id in (*trial.found, *known)):
-        told.append("no candidate proved to be a transition state")
+        told.append("no candidate was verified as a transition state")
     if trial.found:
         told.append(f"found {' '.join(trial.found)}")
     if known:
-        told.append(f"led to known {' '.join(known)}")
+        told.append(f"reached known {' '.join(known)}")
     if trial.crossed:
-        told.append(f"the force alone crossed a barrier at γ = {trial.gamma:g} kJ/mol")
+        told.append(f"the artificial force alone crossed a barrier at γ = {trial.gamma:g} kJ/mol")
     return "; ".join([*told, f"{sum(trial.gradients.values())} gradients"])
 
 
 def _tried(terms: Sequence[Term]) -> str:
-    """What a trial did to its structure, for people, with how it is written in files."""
+    """What a trial did to its structure, in words and in the notation of files."""
     first = terms[0] if terms else None
     if isinstance(first, Uphill):
         way = "along" if first.direction > 0 else "against"

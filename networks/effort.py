@@ -1,4 +1,4 @@
-"""How much is tried before a run calls itself finished."""
+"""How much is tried before a run ends by itself."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from afir.errors import InputError
 
 @dataclass(frozen=True)
 class Effort:
-    """What is tried on every structure, and how often.
+    """The trials on every structure, and their number.
 
     Attributes
     ----------
     modes
-        How many normal modes are climbed, the softest, each both ways.
+        Number of normal modes that are climbed, the softest first, each both ways.
     unlike
-        Whether a push and a pull that share no atom act together, too. On five small molecules
-        such pairs brought 0.65 new structures for 1,000 gradients, all pushes 2.1.
+        Whether a push and a pull without a common atom are combined, too. On five small molecules
+        such pairs found 0.65 new structures per 1,000 gradients, all pushes 2.1.
     attempts
-        How often a push that crosses a barrier without a saddle point being found is tried.
+        Maximum attempts at a push that crosses a barrier but finds no saddle point.
     gamma_factor
-        How much harder than γ a push that crosses nothing is pushed in the end.
+        Largest multiple of γ for repeats of a push that crosses no barrier.
     kicks
-        Random geometries go on until so many for each structure, in a row, have brought nothing
-        new, and `fewest_kicks` at least.
+        Random geometries end after so many in a row per structure that found nothing new.
     fewest_kicks
-        See there: few structures are known at first.
+        Minimum for that number in all, since few structures are known at first.
     """
 
     modes: int

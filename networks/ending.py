@@ -1,4 +1,4 @@
-"""How a run ended, in sentences: what is left, what its window cut off, what is still unseen."""
+"""How complete a run is, in sentences: pushes left, the energy window, unseen structures."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from networks.report import Run
 
 
 def ending(run: Run) -> list[str]:
-    """How complete a run is: sentences, without those that have nothing to tell."""
+    """Sentences on how complete a run is; those that do not apply are left out."""
     doubts = [f"Warning: {doubt}." for doubt in run.doubts]
     sentences = [*doubts, _pushes(run), _window(run), _left_alone(run), _unseen(run)]
     return [sentence for sentence in sentences if sentence]
 
 
 def _pushes(run: Run) -> str:
-    """How many pushes there are, and how many are left."""
+    """The sentence on pushes: how many there are, and how many are left."""
     remains, summary = run.remains, run.summary
     complete = summary.complete
     count, left = remains.pushes, remains.pushes_left
@@ -27,7 +27,7 @@ def _pushes(run: Run) -> str:
     if complete.stopped_by is StoppedBy.NOTHING_LEFT:
         trials = sum(summary.trials.values())
         failed = summary.trials.get(Outcome.SURFACE_FAILED, 0)
-        but = f", but in {failed} of {trials} trials the surface gave no energy" if failed else ""
+        but = f", but in {failed} of {trials} trials the surface failed" if failed else ""
         return f"{every}{but}."
     if not count and remains.eqs_untried > MOST_UNTRIED:
         return (
@@ -37,40 +37,40 @@ def _pushes(run: Run) -> str:
     if not count:
         return ""
     if left:
-        return f"{left} of the {count} pushes of the structures so far are left and may find more."
+        return f"{left} of {count} pushes of the structures so far are untried and may find more."
     return f"{every}; further attempts are left." if complete.anything_left else f"{every}."
 
 
 def _window(run: Run) -> str:
-    """What lies above the window."""
+    """The sentence on what lies above the energy window."""
     window = run.settings.window_kj_mol
     if window is None:
         return ""
     trials = run.summary.trials.get(Outcome.OUTSIDE_WINDOW, 0)
     eqs = run.remains.eqs_above
-    where = f"the window, {window:g} kJ/mol above the start"
+    where = f"the energy window ({window:g} kJ/mol above the start)"
     ended = f"{trials} trial{'s' * (trials != 1)} ended"
     if trials and stored_job(run.job).get("window", window) != window:
-        # What a trial led to is not kept, so it cannot be said where that lies now.
+        # Products above the window are not kept, so they cannot be compared with the new one.
         above = f"; {_counted(eqs, 'EQ')} not pushed above {where}" if eqs else ""
-        return f"{ended} above the window as it was before it was changed{above}."
+        return f"{ended} above the energy window that was set before{above}."
     if not trials and not eqs:
-        return f"No trial ended above {where}, and no EQ lies there."
+        return f"No trial ended and no EQ lies above {where}."
     left = f" and {_counted(eqs, 'EQ')} not pushed" if eqs else ""
     return f"Above {where}, {ended}{left}."
 
 
 def _left_alone(run: Run) -> str:
-    """What was left alone for other reasons than its energy."""
+    """The sentence on what was not tried for other reasons than its energy."""
     remains, told = run.remains, []
     if remains.complexes:
         told.append(
             f"{_counted(remains.complexes, 'complex', 'complexes')} not pushed (--expand-complexes)"
         )
     if remains.eqs_deeper:
-        told.append(f"{_counted(remains.eqs_deeper, 'EQ')} not pushed for --bond-depth")
+        told.append(f"{_counted(remains.eqs_deeper, 'EQ')} not pushed because of --bond-depth")
     if run.settings.targets is not None:
-        told.append("only what moves the target atoms was tried, and no random geometries were")
+        told.append("only target atoms were moved, and no random geometries were tried")
     sentence = "; ".join(told)
     return f"{sentence[:1].upper()}{sentence[1:]}." if told else ""
 
@@ -81,20 +81,21 @@ def _counted(count: int, one: str, several: str = "") -> str:
 
 
 def _unseen(run: Run) -> str:
-    """How many transition states are still unseen."""
+    """The sentence on how many transition states are still unseen."""
     unseen = run.remains.unseen
     done = run.summary.complete.stopped_by is StoppedBy.NOTHING_LEFT
     left = run.remains.pushes_left or run.remains.eqs_untried > MOST_UNTRIED
     if not unseen.trials or (left and not done):
-        return ""  # too early to tell: what is left may lead anywhere
+        return ""  # too early: the pushes that are left may find any number
     if unseen.estimate is None or unseen.low is None or unseen.high is None:
         return (
-            "No transition state between two structures was met: how many are unseen is not known."
+            "No transition state between two structures was found, so the number of unseen ones "
+            "cannot be estimated."
         )
     low, high, number = floor(unseen.low), round(unseen.high), round(unseen.estimate)
     many = f"about {number} ({low} to {high})" if number else "hardly any"
     most = f", {high} at most" if high and not number else ""
     return (
-        f"Chao's estimate: such trials can find {many} transition states besides the "
-        f"{unseen.observed} known{most}."
+        f"Chao's estimate: more such trials may find {many} new transition states{most} "
+        f"({unseen.observed} known)."
     )

@@ -1,4 +1,4 @@
-"""What an exploration reports while it runs."""
+"""The events of an exploration while it runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from networks.records import DC, EQ, TS, Dismissed, Model, StoppedBy, Trial
 
 @dataclass(frozen=True)
 class Opened:
-    """The run file is open; with what is already in it when it is resumed."""
+    """The run file is open; the numbers are of what it holds already when it is resumed."""
 
     eqs: int
     tss: int
@@ -22,7 +22,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class RoundStarted:
-    """A round of `trials` pushes was chosen."""
+    """A round of `trials` trials was chosen."""
 
     number: int
     trials: int
@@ -30,7 +30,7 @@ class RoundStarted:
 
 @dataclass(frozen=True)
 class TaskDone:
-    """One task came back; `open` more of this round are known to be still to come.
+    """One task is done; at least `open` more of this round follow.
 
     `kind` is ``"push"``, ``"confirm"``, ``"characterise"``, ``"examine"``, ``"again"``,
     ``"probe"``, ``"label"``, ``"sample"`` or ``"recall"``; `gradients` are those that count
@@ -55,9 +55,9 @@ class Found:
 
 @dataclass(frozen=True)
 class Rebonded:
-    """A structure that was given reacted while it was relaxed.
+    """Bonds of a given structure changed while it was relaxed.
 
-    `what` is ``"start"`` or ``"wanted product"``; `changes` tells each bond that was made or
+    `what` is ``"start"`` or ``"wanted product"``; `changes` describes each bond that was formed or
     broken.
     """
 
@@ -67,7 +67,7 @@ class Rebonded:
 
 @dataclass(frozen=True)
 class Doubted:
-    """A surface of the run is not all that it should be; `doubt` says why, as half a sentence."""
+    """A surface of the run may be unreliable; `doubt` says why, as half a sentence."""
 
     surface: str
     doubt: str
@@ -75,14 +75,14 @@ class Doubted:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A structure that was examined and is not what it seemed."""
+    """A candidate structure was examined and rejected."""
 
     dismissed: Dismissed
 
 
 @dataclass(frozen=True)
 class TrialDone:
-    """A trial is finished and in the run file; with what it met that was rejected before."""
+    """A trial is finished and in the run file; `again` are its candidates rejected before."""
 
     trial: Trial
     again: tuple[Dismissed, ...] = ()
@@ -103,7 +103,7 @@ class RoundDone:
 
 @dataclass(frozen=True)
 class Training:
-    """A model is being trained, on so many labels."""
+    """A model is being trained on `labels` labels."""
 
     number: int
     labels: int

@@ -1,4 +1,4 @@
-"""Where tasks are done: in this process or in worker processes."""
+"""Execution of tasks: in this process or in worker processes."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from networks.tasks import Bench, Failure, Task, TaskResult, Value, as_result
 logger = logging.getLogger(__name__)
 
 GRACE = 2.0
-"""Seconds a worker gets to notice by itself that its time is over, before it is killed."""
+"""Seconds for a worker to end by itself after its time limit, before it is killed."""
 
 _START_TRIES = 3
 _LONGEST_WAIT = 3600.0  # seconds: the system counts milliseconds in 32 bits
 
 
 class Executor(Protocol):
-    """Does tasks, in whatever order and place."""
+    """Does tasks, in any order and place."""
 
     @property
     def bench(self) -> Opening:
-        """What tasks are done on: a run compares its attributes with those of a bench of its own.
+        """The bench that tasks run on: a run compares it with the bench that it needs.
 
         See `networks.hands.check_executor`.
         """
@@ -44,26 +44,26 @@ class Executor(Protocol):
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """Do tasks and yield each index with its result, in the order of completion.
 
-        `tasks` may grow while the results are read: what is appended is done too. A task
-        that cannot be finished has a result that says so; it stops nothing.
+        `tasks` may grow while the results are read: appended tasks are done too. A task that
+        cannot be finished has a result that says so; the others continue.
         """
         ...
 
     def close(self) -> None:
-        """Give everything back; unfinished tasks are dropped."""
+        """Release all resources; unfinished tasks are dropped."""
         ...
 
 
 class SerialExecutor:
     """Does one task after the other in this process.
 
-    Numerical libraries are held to one thread meanwhile, as in a worker, so that the results
-    are the same to the last digit.
+    Numerical libraries use one thread, as in a worker, so that results are the same to the last
+    digit.
 
     Parameters
     ----------
     bench
-        Prepared when the first task is done.
+        Opened for the first task.
     """
 
     def __init__(self, bench: Opening) -> None:
@@ -72,7 +72,7 @@ class SerialExecutor:
 
     @property
     def bench(self) -> Opening:
-        """What tasks are done on."""
+        """The bench that tasks run on."""
         return self._bench
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
@@ -88,22 +88,22 @@ class SerialExecutor:
             index += 1
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
 
 class BatchedExecutor:
-    """Does many tasks at once in this process, gathering what they ask for into batches.
+    """Does many tasks side by side in this process and evaluates their geometries in batches.
 
-    For surfaces that answer many geometries faster than one by one, as learned ones do.
-    Numerical libraries are held to one thread meanwhile.
+    For surfaces that are faster with batches, as learned ones are. Numerical libraries use one
+    thread.
 
     Parameters
     ----------
     bench
         What the tasks have in common.
     width
-        How many tasks are kept in flight; None leaves it to the surface (`afir.surface.batch_of`),
-        and most want one task after the other.
+        Number of tasks in flight; None leaves it to the surface (`afir.surface.batch_of`), which
+        mostly wants one.
     """
 
     def __init__(self, bench: Bench, width: int | None = None) -> None:
@@ -116,14 +116,14 @@ class BatchedExecutor:
 
     @property
     def bench(self) -> Opening:
-        """What tasks are done on."""
+        """The bench that tasks run on."""
         return self._bench
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """Do the tasks side by side; see `Executor.run`.
 
-        The processor time of one task among others cannot be told: each result has what was used
-        since the one before.
+        The processor time of one task among others is not known: each result has the time since
+        the result before.
         """
         if self._surface is None:
             self._surface = self._bench.load()
@@ -145,7 +145,7 @@ class BatchedExecutor:
             yield index, as_result(finished.value, finished.gradients, used, recorder)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
 
 class _Searches:
@@ -187,7 +187,7 @@ class ProcessExecutor:
     workers
         How many, 1 or more.
     seconds
-        A task that takes longer than this, and `GRACE` more, is given up.
+        A task that takes longer than this plus `GRACE` is aborted.
     """
 
     def __init__(self, bench: Opening, workers: int, seconds: float = float("inf")) -> None:
@@ -197,12 +197,12 @@ class ProcessExecutor:
         self._count = workers
         self._seconds = seconds
         self._place = Place()
-        # Started now, they get ready while the caller is still preparing.
+        # Started now, so that they get ready while the caller prepares.
         self._workers = [_Worker(bench, self._place) for _ in range(workers)]
 
     @property
     def bench(self) -> Opening:
-        """What tasks are done on."""
+        """The bench that tasks run on."""
         return self._bench
 
     def __enter__(self) -> Self:
@@ -235,7 +235,7 @@ class ProcessExecutor:
                 else:
                     return
         finally:
-            # Left early: an answer to this run must not be taken for one to the next.
+            # Left early: an answer to this run must not count for the next.
             for worker in self._workers:
                 if worker.number is not None:
                     worker.kill()
@@ -248,7 +248,7 @@ class ProcessExecutor:
         self._workers = []
 
     def _collect(self) -> Iterator[tuple[int, TaskResult]]:
-        """Wait until a worker has something to say or is late, and see to it."""
+        """The results of workers that answered, died or ran out of time; waits for the first."""
         now = time.monotonic()
         pause = min(worker.deadline for worker in self._workers) - now
         ready = wait(
@@ -278,7 +278,7 @@ class ProcessExecutor:
                     yield number, _lost(Outcome.TIMED_OUT, error)
 
     def _replace(self, index: int, why: str) -> None:
-        """A new worker in place of one that is gone."""
+        """Start a new worker in place of one that ended."""
         old = self._workers[index]
         tries = 0 if old.ready else old.tries + 1
         if tries >= _START_TRIES:
@@ -288,7 +288,7 @@ class ProcessExecutor:
 
 
 class _Worker:
-    """One worker process and what it is doing."""
+    """One worker process and its task."""
 
     def __init__(self, bench: Opening, place: Place, tries: int = 0) -> None:
         self.tries = tries
@@ -299,7 +299,7 @@ class _Worker:
 
     @property
     def connection(self) -> Connection[Any, Any]:
-        """Where its answers come from."""
+        """The connection that its answers come from."""
         return self.child.connection
 
     @property
@@ -308,15 +308,15 @@ class _Worker:
         return self.ready and self.number is None
 
     def give(self, number: int, task: Task, seconds: float) -> None:
-        """Hand over a task."""
+        """Send it a task."""
         self.number = number
         self.deadline = time.monotonic() + seconds + GRACE
         self.child.send((number, task))
 
     def receive(self) -> TaskResult | None:
-        """Read what it has to say: None when it has just become ready.
+        """Its next result; None when it has just become ready.
 
-        Raises EOFError or OSError when it is gone.
+        Raises EOFError or OSError when it has ended.
         """
         message = self.child.receive()
         self.deadline = float("inf")
@@ -333,10 +333,10 @@ class _Worker:
         return answer
 
     def kill(self) -> int:
-        """End it now; its exit code."""
+        """Kill it; returns its exit code."""
         return self.child.kill()
 
 
 def _lost(outcome: Outcome, error: str) -> TaskResult:
-    """The result of a task whose worker is gone."""
+    """The result of a task whose worker ended."""
     return TaskResult(None, outcome, error, Counter(), 0.0)

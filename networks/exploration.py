@@ -1,8 +1,8 @@
-"""The state of a run and its rounds: choose pushes, do them, keep what they found.
+"""The state of a run and its rounds: choose pushes, do them, store what they found.
 
-The exploration alone decides and writes. It works in rounds of a fixed number of trials; a round's
-plan is committed before it begins and every answer as it comes, so that a run can be killed at
-any moment and, resumed, ends with the network it would have found undisturbed.
+Only the exploration decides and writes. It works in rounds of a fixed number of trials. The plan
+of a round is committed before it begins and every answer as it comes, so a run that is killed at
+any moment and resumed ends with the same network as an undisturbed one.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Exploration:
         self._choice.learn(store.trials(), self._network)
 
     def run(self) -> Iterator[Event]:
-        """Go on until something says stop."""
+        """The events of the run, until nothing is left to try or a limit is reached."""
         store, network = self._store, self._network
         store.stopped(Complete(True, StoppedBy.INTERRUPTED), self._budget.seconds)
         yield Opened(
@@ -103,9 +103,9 @@ class Exploration:
             plan = None
 
     def _prepare(self) -> Iterator[Event]:
-        """See to the surface that is searched: train a model if one is due, find EQs again on it.
+        """Prepare the searched surface: train a model if one is due, locate known structures on it.
 
-        What is to be done follows from what is written, so that a resumed run goes on with it.
+        The steps follow from the run file, so that a resumed run continues with them.
         """
         learning, store = self._learning, self._store
         if learning is None:
@@ -136,7 +136,7 @@ class Exploration:
         )
 
     def _rebonded(self) -> Iterator[Event]:
-        """Tell when the start or the wanted product turned out to be another molecule."""
+        """Events for a start or wanted product whose bonds changed while it was relaxed."""
         given = [("start", self._store.start, self._network.eqs["EQ0"].positions)]
         wanted, relaxed = self._settings.wanted_positions(), self._store.wanted()
         if wanted is not None and relaxed is not None:
@@ -149,14 +149,14 @@ class Exploration:
     # -- one round ---------------------------------------------------------------------------
 
     def _do(self, stage: Stage) -> Iterator[Event]:
-        """Ask until all is answered, then take in what was found."""
+        """Do all tasks of a stage, then add its results to the network."""
         store = self._store
         kept = store.results(stage.number)
         keys: list[Key] = []
         tasks: list[Task] = []
 
         def ask(questions: list[Question]) -> None:
-            """Line the questions up, and go on at once with answers that were kept."""
+            """Queue the tasks; results that were kept are used at once."""
             waiting = deque(questions)
             while waiting:
                 key, task = waiting.popleft()
@@ -191,11 +191,11 @@ class Exploration:
         yield from self._absorb(stage)
 
     def _absorb(self, stage: Stage) -> Iterator[Event]:
-        """Take in what a round found, commit it, and tell."""
+        """Add the results of a stage to the network, commit them, and report them."""
         try:
             absorbed = stage.absorb(self._network, self._dismissals, self._budget.trials)
         except AfirError:
-            # Kept, these answers would fail whoever resumes after the cause is mended.
+            # If these answers were kept, a resumed run would fail on them again.
             self._store.forget_results()
             raise
         self._store.absorb(absorbed, self._budget.seconds)
@@ -233,7 +233,7 @@ class Exploration:
         return Plan(number, self._outlook.searched_ceiling, items)
 
     def _round(self, plan: Plan) -> Round:
-        """The tasks of a plan; its pushes are used up."""
+        """The round for a plan; its pushes are used up."""
         tasks: list[Push] = []
         left: list[int | None] = []
         frontier = self._frontier()
@@ -280,7 +280,7 @@ class Exploration:
         return self._budget.used_up()
 
     def _anything_left(self) -> bool:
-        """Whether there are pushes left, or would be with a model that a limit kept from being."""
+        """Whether pushes are left, or would be after a training that a limit prevented."""
         learning = self._learning
         kept = learning is not None and self._stopped_early() and learning.to_come
         return kept or self._frontier().anything_left()

@@ -1,7 +1,4 @@
-"""Explorations as they are begun and gone on with: until nothing is left, or something says stop.
-
-What happens meanwhile is an `networks.exploration.Exploration`'s.
-"""
+"""Starting, resuming and opening explorations; `networks.exploration` runs them."""
 
 from __future__ import annotations
 
@@ -49,30 +46,30 @@ def explore(
     positions
         (n, 3) the start in Å.
     settings
-        Everything that decides which network is found.
+        The settings of the exploration.
     output
-        The run file to be made.
+        The run file to create.
     workers
-        Processes to do the searches in; with 1 they are done in this one, many side by side if
-        the surface gains from that.
+        Number of worker processes; with 1 the searches run in this process, side by side if the
+        surface gains from that.
     job
-        A text that is kept in the run file, e.g. the job file.
+        A text to keep in the run file, e.g. the job file.
     executor
-        Does the tasks in place of the workers; it stays open. What it says by its `bench` that it
-        computes on must be what the settings say.
+        Does the tasks instead of the workers; it stays open. Its `bench` must agree with the
+        settings.
 
     Returns
     -------
     Iterator of Event
-        What happens, as it happens. The exploration goes on only while it is iterated.
+        The events of the run. The exploration runs only while it is iterated.
 
     Raises
     ------
     InputError
         At once, if anything given makes no sense or `output` exists.
     AfirError
-        On the way, if the start is no minimum of the surface, the surface stops working or the
-        file cannot be written.
+        Later, if the start is no minimum of the surface, the surface stops working or the file
+        cannot be written.
     """
     x = np.array(positions, dtype=np.float64)
     if x.shape != (molecule.n_atoms, 3) or not np.isfinite(x).all():
@@ -86,7 +83,7 @@ def explore(
         )
     settings.check(molecule)
     if settings.targets is not None and len(settings.targets) == molecule.n_atoms:
-        settings = replace(settings, targets=None)  # who names all atoms names none
+        settings = replace(settings, targets=None)  # all atoms is the same as no choice
     _check_workers(workers)
     if settings.learn:
         load_learner(settings.learner, molecule)
@@ -113,7 +110,7 @@ def resume(
     policy_options: Mapping[str, Any] | Keep = KEEP,
     executor: Executor | None = None,
 ) -> Iterator[Event]:
-    """Go on with a run that was stopped, interrupted or killed.
+    """Continue a run that was stopped, interrupted or killed.
 
     Parameters
     ----------
@@ -123,12 +120,12 @@ def resume(
         As for `explore`; any number gives the same network.
     window_kj_mol, bond_depth, max_trials, max_gradients, max_seconds, patience, task_seconds
         New limits in place of the old ones; see `networks.settings.Settings`. They count
-        from the beginning of the run. KEEP leaves one as it is, None takes it away.
+        from the beginning of the run. KEEP leaves one as it is, None removes it.
     trusted
         The surfaces of the run that run code from outside, e.g. ``[Named("ase:my.Calculator")]``,
-        with their options: that a file names them is not enough.
+        with their options: a name in the run file alone is not enough.
     policy, policy_options
-        Another policy to go on with, by name; its options are forgotten when it changes.
+        The name of another policy to continue with; a change drops the old options.
 
     Raises
     ------
@@ -136,7 +133,7 @@ def resume(
         At once, if the file is no run, another process is writing it, a limit makes no sense,
         the surface is no longer what it was, or it runs code from outside and is not trusted.
     AfirError
-        On the way, if the surface stops working or the file cannot be written.
+        Later, if the surface stops working or the file cannot be written.
     """
     _check_workers(workers)
     store = Store.open(output, writing=True)
@@ -158,7 +155,7 @@ def resume(
         )
         chosen = load_policy(settings.policy, settings.policy_options)
         _check_executor(executor, store.molecule, settings)
-        if executor is None:  # which would have the surface already
+        if executor is None:  # a given executor has the surface already
             check_trusted(old, trusted, output)
             check_unchanged(store)
         if settings != old:
@@ -186,7 +183,7 @@ def _check_workers(workers: int) -> None:
 
 
 def _check_executor(executor: Executor | None, molecule: Molecule, settings: Settings) -> None:
-    """InputError if an executor that was handed in, if one was, cannot do the run."""
+    """Raise InputError if a given executor cannot do the run."""
     if executor is None:
         return
     if settings.learn:
@@ -195,7 +192,7 @@ def _check_executor(executor: Executor | None, molecule: Molecule, settings: Set
 
 
 def _begun(store: Store, events: Iterator[Event]) -> Iterator[Event]:
-    """The events of a new run, whose file is deleted when there is nothing to go on with."""
+    """The events of a new run; its file is deleted if the run fails before its first round."""
     try:
         yield from events
     except StoreError:
@@ -204,14 +201,14 @@ def _begun(store: Store, events: Iterator[Event]) -> Iterator[Event]:
         with Store.open(store.path) as run:
             empty = run.rounds == 0
         if empty:
-            store.discard()  # its name is wanted for the next attempt
+            store.discard()  # so that the next attempt can use its name
         raise
 
 
 def _unless_idle(store: Store, old: Settings, events: Iterator[Event]) -> Iterator[Event]:
-    """The events of a resumed run; one that was complete stays so where nothing was done.
+    """The events of a resumed run; a complete run to which nothing is added keeps its window.
 
-    What is told of it would else be measured against a window that it never had.
+    Its report would otherwise refer to a window that it never had.
     """
     complete, rounds = store.summary().complete, store.rounds
     yield from events
@@ -227,7 +224,7 @@ def _unless_idle(store: Store, old: Settings, events: Iterator[Event]) -> Iterat
 def _events(
     store: Store, policy: Policy, workers: int, executor: Executor | None
 ) -> Iterator[Event]:
-    """Run with all that must be given back at the end."""
+    """The events of a run; its resources are released at the end."""
     hands = Hands(store, workers, executor)
     try:
         yield from Exploration(store, policy, hands).run()

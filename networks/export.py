@@ -1,10 +1,10 @@
-"""A network in the formats of other programs.
+"""Export of a network to the formats of other programs.
 
 ========  ===============================================================================
-format    what is written
+format    content
 ========  ===============================================================================
-graphml   one graph for Gephi, Cytoscape, yEd …: EQs and DCs as nodes, TSs and what joins
-          complexes to channels without a barrier as edges
+graphml   one graph for Gephi, Cytoscape, yEd …: EQs and DCs as nodes, TSs and the
+          barrierless links of complexes to channels as edges
 json      the same graph as node-link JSON (`networkx.node_link_graph` reads it), with
           coordinates
 csv       four tables: ``NAME.csv`` gives ``NAME_eq.csv``, ``NAME_ts.csv``, ``NAME_dc.csv`` and
@@ -47,13 +47,13 @@ SUFFIXES: Mapping[str, str] = {
     ".xyz": "extxyz",
     ".db": "ase-db",
 }
-"""The format a file name asks for."""
+"""The format of each file suffix."""
 
 Value = str | int | float | bool
 
 
 def export(run: Run, output: Path, format: str | None = None) -> list[Path]:
-    """Write the network of a run for another program.
+    """Write the network of a run for another program; returns the files.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def export(run: Run, output: Path, format: str | None = None) -> list[Path]:
 
 
 def plain_graph(run: Run) -> Graph:
-    """The network as a graph with nothing but plain numbers and text in it.
+    """The network as a graph whose attributes are plain numbers and text.
 
     Nodes have ``kind``, ``energy_hartree``, ``relative_kj_mol``, ``flags``, ``fragments`` (Hill
     formulas) and ``name`` (see `afir.naming`); edges have ``kind`` (``TS`` or
@@ -138,7 +138,7 @@ def _energies(run: Run, record: EQ | TS | DC | Barrierless) -> dict[str, Value]:
 
 
 def _node_facts(run: Run, node: EQ | DC) -> dict[str, Value]:
-    """What is known of a node, as plain values."""
+    """The attributes of a node, as plain values."""
     parts = node.fragments if isinstance(node, DC) else fragments(run.molecule, node.positions)
     return {
         "kind": node.id[:2],
@@ -150,7 +150,7 @@ def _node_facts(run: Run, node: EQ | DC) -> dict[str, Value]:
 
 
 def _ts_facts(run: Run, ts: TS) -> dict[str, Value]:
-    """What is known of a transition state, as plain values."""
+    """The attributes of a transition state, as plain values."""
     return {
         **_edge_facts(run, ts),
         "imaginary_cm1": float(ts.imaginary_cm1),
@@ -159,7 +159,7 @@ def _ts_facts(run: Run, ts: TS) -> dict[str, Value]:
 
 
 def _edge_facts(run: Run, edge: TS | Barrierless) -> dict[str, Value]:
-    """What is known of any edge, as plain values."""
+    """The attributes of any edge, as plain values."""
     first, second = (run.network.node(end).energy for end in edge.ends)
     return {
         "id": edge.id,
@@ -227,7 +227,7 @@ def _csv(run: Run, files: list[Path]) -> None:
 
 
 def _structures(run: Run) -> list[tuple[EQ | TS | DC, dict[str, str | int | float]]]:
-    """All structures with what is known of each, as plain values ASE accepts."""
+    """All structures, each with its attributes as plain values that ASE accepts."""
     network = run.network
     found: list[tuple[EQ | TS | DC, dict[str, str | int | float]]] = []
     records: list[EQ | TS | DC] = [
@@ -269,7 +269,7 @@ def _ase_db(run: Run, files: list[Path]) -> None:
     from ase.db import connect
 
     try:
-        # No lock file: nobody else knows the new file, and one left over is waited for forever.
+        # No lock file: no other process knows the new file, and ASE waits forever for a stale lock.
         with connect(files[0], type="db", use_lock_file=False) as database:
             for record, facts in _structures(run):
                 atoms = Atoms(list(run.molecule.symbols), positions=record.positions)

@@ -1,4 +1,4 @@
-"""What is said of a node or a transition state besides its numbers."""
+"""Flags of nodes and transition states."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from afir.molecule import Molecule
 from networks.records import COMPLEX, DC, EQ, TS
 
 NO_TS_KNOWN = "no_ts_known"
-"""Flag of a DC that no known transition state leads to."""
+"""Flag of a DC that no known transition state connects to."""
 
 LOOP = "loop"
-"""Flag of a TS that leads from a structure to itself, with like atoms exchanged or turned round."""
+"""Flag of a TS from a structure to itself, with like atoms exchanged or after a rotation."""
 
 CUSP = "cusp"
 """Flag of a TS with an imaginary wavenumber above `STEEPEST`."""
@@ -21,13 +21,13 @@ SAME_ENDS = "same_ends"
 """Flag of a TS both of whose ends have the same atoms at the same places."""
 
 END_ABOVE = "end_above"
-"""Flag of a TS of whose path an end lies noticeably above the EQ that it was given to."""
+"""Flag of a TS whose path has an end noticeably above the EQ that it is assigned to."""
 
 BARRIERLESS = "barrierless"
-"""What is said of the step between a complex and the channel of its molecules."""
+"""The word for the step between a complex and the channel of its molecules."""
 
 STEEPEST = 3500.0
-"""cm⁻¹. Hardly a bond vibrates faster: a larger imaginary wavenumber is that of a cusp, where two
+"""cm⁻¹. Hardly any bond vibrates faster: a larger imaginary wavenumber indicates a cusp, where two
 electronic states cross on a surface that keeps electrons paired."""
 
 WORDS: Mapping[str, str] = {
@@ -38,14 +38,14 @@ WORDS: Mapping[str, str] = {
     SAME_ENDS: "same ends",
     END_ABOVE: "end above",
 }
-"""Flags for people."""
+"""Flags in words."""
 
 MEANINGS: Mapping[str, str] = {
     CUSP: f"imaginary wavenumber above {STEEPEST:.0f}i: the surface may have a cusp there",
     SAME_ENDS: "both ends are the same structure in the same labelling: the path may be wrong",
     END_ABOVE: "an end of the path lies more than 0.5 kJ/mol above the structure it was relaxed to",
 }
-"""What flags warn of."""
+"""The warnings behind flags."""
 
 
 def flags_of(record: EQ | TS | DC) -> list[str]:
@@ -68,21 +68,21 @@ def flags_of(record: EQ | TS | DC) -> list[str]:
 
 
 def in_words(flags: Iterable[str]) -> str:
-    """Flags for people, on one line."""
+    """Flags in words, on one line."""
     return ", ".join(WORDS.get(flag, flag) for flag in flags)
 
 
 def plain_loop(molecule: Molecule, ts: TS) -> bool:
-    """Whether a TS turns a structure into itself, no bond changes and nothing is wrong with it.
+    """Whether a TS connects a structure with itself, without bond changes and without warnings.
 
-    Where bonds change it is a reaction, as the Cope rearrangement of 1,5-hexadiene.
+    With bond changes it is a reaction, as the Cope rearrangement of 1,5-hexadiene.
     """
     first, last = ts.irc_positions[0], ts.irc_positions[-1]
     return flags_of(ts) == [LOOP] and not rebonded(molecule, first, last)
 
 
 def _same_ends(ts: TS) -> bool:
-    """Whether both ends are one arrangement of the atoms of an EQ; channels have none."""
+    """Whether both ends are the same atom arrangement of an EQ; channels have none."""
     labels = ts.proof.get("labelled_ends")
     if not isinstance(labels, list) or len(labels) != 2:
         return False

@@ -1,4 +1,4 @@
-"""The geometries a task evaluated, with their energies and gradients: what potentials learn."""
+"""The geometries that a task evaluated, with energies and gradients, to train potentials."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 LEFT_OUT = frozenset(
     ["hessian", "consistency", "again", *map(reference_stage, ("consistency", "again"))]
 )
-"""The stages that are not kept: their geometries hardly differ from each other, or from EQ0."""
+"""The stages that are not kept: their geometries are nearly the same, or nearly EQ0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +49,11 @@ class Frames:
         return len(self.energies)
 
     def of_level(self, level: str) -> Frames:
-        """Those of one level."""
+        """The frames of one level."""
         return self._part([name == level for name in self.levels])
 
     def but_level(self, level: str) -> Frames:
-        """Those of all other levels."""
+        """The frames of all other levels."""
         return self._part([name != level for name in self.levels])
 
     def _part(self, wanted: list[bool]) -> Frames:
@@ -68,14 +68,14 @@ class Frames:
 
 
 class Recorder:
-    """Keeps what the surface says to searches that run through it.
+    """Keeps the evaluations of searches that run through it.
 
     Parameters
     ----------
     n_atoms
         Of the molecule.
     only_reference
-        Whether to keep nothing but what the reference says, where there is one.
+        Whether to keep only evaluations of the reference.
     """
 
     def __init__(self, n_atoms: int, *, only_reference: bool = False) -> None:
@@ -87,7 +87,7 @@ class Recorder:
         self._origins: list[tuple[str, str]] = []
 
     def listen(self, search: Search[T]) -> Search[T]:
-        """Run `search`; what is asked for without a stage is kept under the stage ``""``."""
+        """The search, recorded; evaluations without a stage are kept under the stage ``""``."""
         return relayed(search, heard=self._keep)
 
     def _keep(self, asked: Asked, evaluation: Evaluation) -> Evaluation:
@@ -103,7 +103,7 @@ class Recorder:
         return evaluation
 
     def frames(self) -> Frames:
-        """What was kept."""
+        """The frames that were kept."""
         empty = np.empty(self._shape)
         return Frames(
             np.concatenate([empty, *self._positions]),
@@ -123,7 +123,7 @@ class Kept:
     trial
         The number of the trial it belonged to; 0 for the start.
     frames
-        What it evaluated.
+        The evaluated geometries.
     """
 
     trial: int

@@ -1,7 +1,6 @@
-"""What is still to be tried: the pushes of every EQ that is worth expanding.
+"""The pushes that are still to be tried, of every EQ that is worth expanding.
 
-EQs are kept sorted, and the pushes of one are worked out when it is first looked at: how many a
-policy looks at is its own affair.
+EQs are kept sorted. The pushes of an EQ are worked out when a policy first asks for them.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ _REMEMBERED = 1000  # EQs whose pushes are kept in memory
 
 
 class Frontier:
-    """The EQs that are open and the pushes each of them has left.
+    """The open EQs and the pushes that each has left.
 
     Parameters
     ----------
     pushes
-        Works out all pushes of an EQ by number. Must always give the same for the same EQ; called
-        again when so many others were looked at meanwhile that they were forgotten.
+        Works out all pushes of an EQ by number. Must always give the same for the same EQ, since
+        only the last EQs are kept in memory.
     late
-        Whether a push waits until those of its EQ that do not are used up; none does if not given.
+        Whether a push waits until all other pushes of its EQ are used up; by default none does.
     """
 
     def __init__(
@@ -46,9 +45,9 @@ class Frontier:
         self._by_energy: list[tuple[float, int, str]] = []
 
     def add(self, eq: EQ, used: Iterable[int] = (), left: int | None = None) -> None:
-        """Open an EQ, some of whose pushes may have been used before; not if all of them were.
+        """Open an EQ, unless all its pushes were used before.
 
-        `left` says how many were not, if that is known: then none need be worked out to tell.
+        `left` is the number of unused pushes, if known; without it they are worked out.
         """
         if eq.id in self._eqs:
             raise InputError(f"`eq` must not be open yet, got {eq.id} again")
@@ -61,18 +60,18 @@ class Frontier:
 
     @property
     def eqs(self) -> Mapping[str, EQ]:
-        """The open EQs by id, in the order of discovery. One may prove to have no push left."""
+        """The open EQs by id, in the order of discovery. Some may have no push left."""
         return MappingProxyType(self._eqs)
 
     def by_energy(self) -> Iterator[EQ]:
-        """The open EQs, lowest energy first; may be abandoned early."""
+        """The open EQs, lowest energy first; iteration may stop early."""
         for _, _, id in self._by_energy:
             yield self._eqs[id]
 
     def left(self, id: str) -> Mapping[int, PushTerms]:
         """The pushes an EQ has left, by number and in order; empty for one that is not open.
 
-        Late ones are among them only where there are no others.
+        Late pushes are included only if there are no others.
         """
         every, late = self._all(id), self._late
         if late is None:
@@ -81,7 +80,7 @@ class Frontier:
         return MappingProxyType(early or every)
 
     def count(self, id: str) -> int:
-        """How many pushes an EQ has left, late ones included."""
+        """Number of pushes an EQ has left, late ones included."""
         return len(self._all(id))
 
     def _all(self, id: str) -> dict[int, PushTerms]:
@@ -105,12 +104,12 @@ class Frontier:
         return item.eq in self._eqs and item.push not in self._used[item.eq]
 
     def take(self, item: Item) -> PushTerms:
-        """Use up a push; an EQ whose last push this was is open no longer.
+        """The terms of a push, which is used up; an EQ without further pushes is closed.
 
         Raises
         ------
         InputError
-            When that push is not there.
+            If that push is not left.
         """
         if item.push not in self._all(item.eq):
             raise InputError(f"`item` must be a push that is left, got {item.eq} {item.push}")
@@ -128,7 +127,7 @@ class Frontier:
         del self._used[id]
 
     def anything_left(self) -> bool:
-        """Whether any push is left; EQs that prove to have none are closed on the way."""
+        """Whether any push is left; EQs without any are closed."""
         while self._eqs:
             id = next(iter(self._eqs))
             if self.left(id):

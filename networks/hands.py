@@ -1,4 +1,4 @@
-"""Who does the tasks of a run, on the surface of the moment."""
+"""The executor of a run, for the surface that is searched now."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from networks.tasks import Bench
 
 
 def bench_of(molecule: Molecule, settings: Settings) -> Bench:
-    """What the tasks of a run are done on as long as nothing has been learned."""
+    """The bench for the tasks of a run before anything has been learned."""
     return Bench(
         molecule,
         settings.surface,
@@ -38,24 +38,24 @@ _DECISIVE = {
     "reference_options": "options of the reference",
     "keep_frames": "keep_frames",
 }
-"""What decides the answers to tasks, of the attributes of a bench, and what people call it."""
+"""The attributes of a bench that decide the results of tasks, with their names in messages."""
 
 
 def check_executor(executor: Executor, molecule: Molecule, settings: Settings) -> None:
-    """Compare what an executor that was handed in computes on with what a run needs.
+    """Check that the bench of a given executor is the one that a run needs.
 
     Parameters
     ----------
     executor
-        Its `bench` must have the attributes of a `networks.tasks.Bench` that decide answers. Of
-        step settings those that were left to the surface need not have been.
+        Its `bench` must have the attributes of a `networks.tasks.Bench` that decide results. Step
+        settings that the run leaves to the surface may be decided.
     molecule, settings
         Of the run.
 
     Raises
     ------
     InputError
-        If anything differs, or the executor does not say.
+        If anything differs or is missing.
     """
     bench, needed = getattr(executor, "bench", None), bench_of(molecule, settings)
     for name, what in _DECISIVE.items():
@@ -72,7 +72,7 @@ def check_executor(executor: Executor, molecule: Molecule, settings: Settings) -
 
 
 class Hands:
-    """Who does the tasks; replaced when they are to be done on another surface.
+    """Provides the executor, a new one for each surface.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Hands:
     workers
         Processes.
     executor
-        Does everything if given.
+        Does all tasks if given.
     """
 
     def __init__(self, store: Store, workers: int, executor: Executor | None) -> None:
@@ -92,9 +92,9 @@ class Hands:
         self._surface = ""
 
     def on(self, surface: str, options: Mapping[str, Any], *, sampling: bool) -> Executor:
-        """Who does tasks on a surface with these options.
+        """The executor for a surface with these options.
 
-        With `sampling`, which stays the same for a surface, all geometries are kept, to choose
+        With `sampling`, which must stay the same for a surface, all geometries are kept to choose
         labels from.
         """
         if self._given is not None:
@@ -117,7 +117,7 @@ class Hands:
         return self._own
 
     def close(self) -> None:
-        """Give back what was not given."""
+        """Close the executor, unless it was given."""
         if self._own is not None:
             self._own.close()
             self._own = None

@@ -1,8 +1,8 @@
-"""Are two structures the same? A quick filter on numbers, then a proof by superposition.
+"""Identity of structures: a quick filter on numbers, then superposition.
 
-Like atoms may change places and a structure may be its own mirror image, as is the habit for
-reaction route maps: enantiomers are one node. The labelled comparison at the end keeps the
-order of the atoms, for reactions whose atoms are mapped.
+Like atoms may be exchanged and mirror images are the same, as is usual for reaction route maps:
+enantiomers are one node. The labelled comparison keeps the order of the atoms, for reactions with
+mapped atoms.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ON_TOP = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """What two equal structures must have in common.
+    """Energy and sorted inverse distances, which two equal structures have in common.
 
     Attributes
     ----------
@@ -108,16 +108,16 @@ def _rmsd_limit(a: Fingerprint, b: Fingerprint) -> float:
 def _rmsd_limits(
     apart: NDArray[np.float64], known: NDArray[np.float64], signature: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """How closely structures must superpose on one to be it, in Å; NaN if they cannot be.
+    """(k,) largest RMSD in Å with which structures are the same as one; NaN if they cannot be.
 
     Parameters
     ----------
     apart
-        (k,) how far they are from it in energy, in eV.
+        (k,) their energy differences from it, in eV.
     known
         (k, m) their signatures.
     signature
-        (m,) its own.
+        (m,) its own signature.
     """
     share = np.where(apart < ENERGY_TOLERANCE, 1.0, ON_TOP)
     worst = np.abs(known - signature).max(axis=1, initial=0.0)
@@ -130,7 +130,7 @@ def same_structure(
     first: tuple[Positions, float],
     second: tuple[Positions, float],
 ) -> bool:
-    """Whether two structures are one, up to rigid motion, order of like atoms and inversion.
+    """Whether two structures are the same, up to rigid motion, order of like atoms and inversion.
 
     Parameters
     ----------
@@ -152,10 +152,10 @@ def same_structure(
 
 
 def same_labelled(first: Positions, second: Positions) -> bool:
-    """Whether two structures (n, 3) in Å are one with every atom in its own place.
+    """Whether two structures (n, 3) in Å are the same with every atom in its place.
 
     Only rigid motions are allowed: no exchange of like atoms, no inversion. Energies are not
-    asked for, so compare structures that are known to be one node.
+    compared, so use it for structures that are known to be one node.
     """
     return rmsd(first, second) < RMSD_TOLERANCE
 
@@ -169,11 +169,11 @@ class _Entry:
 
 
 class IdentityIndex:
-    """The structures known so far, found again by energy first.
+    """The known structures, searched by energy first.
 
-    The energies are kept in order. Among the structures within the tolerance, one number of each
-    signature tells which whole signatures to compare, so that looking up among a hundred thousand
-    structures costs hardly more than among a hundred.
+    Energies are kept in order. Among structures within the tolerance one number of each signature
+    selects the signatures to compare, so that a search among a hundred thousand structures costs
+    hardly more than among a hundred.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ class IdentityIndex:
         self.molecule = molecule
         self._entries: dict[str, _Entry] = {}
         self._ids: list[str] = []
-        # Energies in order; the number and one entry of the signature of the structure with each.
+        # Energies in order; for each the number of its structure and one entry of its signature.
         self._energies, self._numbers, self._middles = array("d"), array("q"), array("d")
         n = molecule.n_atoms
         self._signatures = np.empty((16, n * (n - 1) // 2))
@@ -194,7 +194,7 @@ class IdentityIndex:
         return len(self._entries)
 
     def add(self, id: str, fingerprint: Fingerprint, positions: Positions) -> None:
-        """Register a structure without looking for equal ones.
+        """Add a structure without a search for equal ones.
 
         Raises
         ------
@@ -219,7 +219,7 @@ class IdentityIndex:
     def find(self, fingerprint: Fingerprint, positions: Positions) -> str | None:
         """The id of the structure that is the same, or None.
 
-        Of several, the one nearest in energy.
+        If there are several, the one nearest in energy.
         """
         energy = fingerprint.energy
         start = bisect_left(self._energies, energy - NOISE_TOLERANCE)
@@ -241,17 +241,17 @@ class IdentityIndex:
         return None
 
     def label(self, id: str, positions: Positions) -> str:
-        """The labelled id of one appearance of a known structure, e.g. ``EQ3.1``.
+        """The labelled id of one atom arrangement of a known structure, e.g. ``EQ3.1``.
 
-        Appearances that agree atom by atom share it; ``.0`` is the one that was added, and
-        the others are numbered as they come.
+        Geometries that agree atom by atom share it; ``.0`` is the one that was added, and the
+        others are numbered as they come.
 
         Parameters
         ----------
         id
             The structure, as `find` or `add` named it.
         positions
-            (n, 3) in Å of the appearance.
+            (n, 3) in Å of the geometry.
 
         Raises
         ------
@@ -261,7 +261,7 @@ class IdentityIndex:
         if id not in self._entries:
             raise InputError(f"`id` must be known to the index, got {id!r}")
         entry = self._entries[id]
-        # Two atoms cannot move further from each other than this while the whole stays in place.
+        # No distance between two atoms changes by more than this within the RMSD tolerance.
         most = RMSD_TOLERANCE * np.sqrt(2.0 * len(positions))
         gaps = distances(positions)
         entry.gaps.extend(map(distances, entry.versions[len(entry.gaps) :]))

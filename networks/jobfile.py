@@ -1,4 +1,4 @@
-"""Jobs: what ``afir explore`` is asked to do, from flags, from a TOML file, or from both.
+"""Jobs: the input of ``afir explore``, from flags, from a TOML file, or from both.
 
 A job file has the names of the flags, with underscores::
 
@@ -17,7 +17,7 @@ A job file has the names of the flags, with underscores::
 
 ``[step]`` holds the fields of `afir.searches.settings.StepSettings`, γ excepted. Without
 ``gamma`` γ follows ``window`` (`networks.settings.default_gamma`). Paths in a
-job file are relative to the folder it lies in.
+job file are relative to its folder.
 """
 
 from __future__ import annotations
@@ -71,22 +71,22 @@ KEYS: tuple[str, ...] = (*_PATHS, *_STATE, "gamma", *_SETTINGS, "step")
 
 @dataclass(frozen=True)
 class Job:
-    """One exploration as it was asked for.
+    """The input of one exploration.
 
     Attributes
     ----------
     input
         The file with the structure to start from.
     output
-        The run file to make; None means it is named after the input.
+        The run file to create; None means it is named after the input.
     charge, multiplicity
         The electronic state; None leaves it to the input file.
     workers
         Worker processes.
     wanted
-        A file with a product at which to stop.
+        A file with a product; the run stops when it is found.
     settings
-        Everything else; ``wanted`` is still unset in them, since nothing has been read yet.
+        Everything else; ``wanted`` is unset in them, since that file has not been read yet.
     """
 
     input: Path
@@ -99,7 +99,7 @@ class Job:
 
 
 def read_job_file(path: Path) -> dict[str, Any]:
-    """The values of a job file, keys checked, paths made relative to its folder.
+    """The values of a job file, with keys checked and paths relative to its folder.
 
     Raises
     ------
@@ -127,12 +127,12 @@ def read_job_file(path: Path) -> dict[str, Any]:
 
 
 def job_from(values: Mapping[str, Any]) -> Job:
-    """The job that a mapping of job keys describes.
+    """The job described by a mapping of job keys.
 
     Parameters
     ----------
     values
-        Job keys and plain values; None is the same as a key that is not there.
+        Job keys and plain values; None counts as a missing key.
 
     Raises
     ------
@@ -188,9 +188,9 @@ def job_values(job: Job) -> dict[str, Any]:
 
 
 def resolved_job(job: Job, molecule: Molecule) -> dict[str, Any]:
-    """The job as it is kept with its run: absolute paths, the state that was read, no output.
+    """The job to keep with its run: absolute paths, the electronic state, no output.
 
-    A new run of it needs a new output, and may be started from any folder.
+    A new run of it needs a new output, and can be started from any folder.
     """
     return job_values(
         replace(
@@ -205,7 +205,7 @@ def resolved_job(job: Job, molecule: Molecule) -> dict[str, Any]:
 
 
 def stored_job(text: str) -> dict[str, Any]:
-    """The job text of a run as values; empty when the library was given some other text."""
+    """The job text of a run as values; empty if it is no TOML."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
@@ -213,12 +213,12 @@ def stored_job(text: str) -> dict[str, Any]:
 
 
 def current_job(text: str, molecule: Molecule, settings: Settings) -> dict[str, Any]:
-    """The job a run file holds, with the settings as they are now.
+    """The job of a run file, with its current settings.
 
     Parameters
     ----------
     text
-        The job text of the run; may be empty when no job was given to the library.
+        The job text of the run; may be empty.
     molecule, settings
         Those of the run.
     """
@@ -241,7 +241,7 @@ def write_toml(values: Mapping[str, Any]) -> str:
     Raises
     ------
     InputError
-        For a value TOML has no words for. None is left out, since TOML has no null.
+        For a value that TOML cannot hold. None is left out, since TOML has no null.
     """
     lines = [
         f"{_key(name)} = {_value(value)}"
@@ -280,7 +280,7 @@ def _value(value: object) -> str:
 
 
 def _string(text: str) -> str:
-    """A basic string: quotes, backslashes and what cannot be seen escaped."""
+    """A basic string: quotes, backslashes and non-printable characters escaped."""
     if any("\ud800" <= c <= "\udfff" for c in text):  # of a folder whose name is no UTF-8
         raise InputError(f"a job must hold names in UTF-8, got {text!r}; rename the folder or file")
     escaped = "".join(
@@ -290,7 +290,7 @@ def _string(text: str) -> str:
 
 
 def _check_keys(values: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
-    """InputError for a key that does not exist, with the closest that does."""
+    """Raise InputError for an unknown key, with the closest known one."""
     for key in values:
         if key not in known:
             close = difflib.get_close_matches(key, known, 1, 0.5)
@@ -299,7 +299,7 @@ def _check_keys(values: Mapping[str, Any], known: tuple[str, ...], where: str) -
 
 
 def _settings(values: Mapping[str, Any]) -> Settings:
-    """Settings whose complaints use the names of the flags."""
+    """The settings; errors use the names of the flags."""
     try:
         return Settings.from_dict(values)
     except InputError as error:
@@ -310,7 +310,7 @@ def _settings(values: Mapping[str, Any]) -> Settings:
 
 
 def _refuse_repeated(atoms: object) -> None:
-    """InputError where a list names an atom twice: another was probably meant."""
+    """Raise InputError for an atom that is named twice: probably another was meant."""
     if isinstance(atoms, list) and all(isinstance(atom, int) for atom in atoms):
         for atom, following in pairwise(sorted(atoms)):
             if atom == following:

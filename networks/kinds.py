@@ -1,7 +1,7 @@
-"""Pushes of one kind: the same atoms of the same bonding, whatever the geometry.
+"""Equivalent pushes: the same atoms in the same bonding graph, whatever the geometry.
 
-Conformers and structures with freely turning groups offer the same pushes again and again, and
-what one of them has brought the others seldom add to.
+Conformers and structures with freely rotating groups have the same pushes again and again; after
+one of them the others seldom find anything new.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from afir.displacements import Inversion, Kick, Term, Uphill
 from afir.molecule import Molecule, Positions
 
 _LARGEST = 2**64 - 1
-# Where their numbers begin, apart from those of forces.
+# First numbers of displacements, apart from those of forces.
 _KICK, _INVERSION, _CLIMB = 2**62, 2**62 + 2**61, 2**63
-_ROUNDS = 5  # of looking at neighbours: as far as environments are told apart, in bonds
+_ROUNDS = 5  # of refinement: the distance in bonds up to which environments are distinguished
 
 Colours = NDArray[np.uint64]
 
@@ -26,7 +26,7 @@ Colours = NDArray[np.uint64]
 def push_kinds(
     molecule: Molecule, positions: Positions, pushes: Sequence[Sequence[Term]]
 ) -> list[int]:
-    """A number for the kind of each push of a structure.
+    """A number for each push of a structure, the same for equivalent pushes.
 
     Two pushes have the same number when an isomorphism of the bonding graphs carries the forces
     of one into those of the other. Colours are refined by those of bonded neighbours
@@ -53,7 +53,7 @@ def push_kinds(
 
 
 def _parts(bare: list[int], push: Sequence[Term]) -> list[int]:
-    """What each atom (n,) takes part in; the sides of a force and the forces have no order."""
+    """A number (n,) for the part of each atom in a push; forces and their sides have no order."""
     result = [0] * len(bare)
     for term in push:
         if isinstance(term, Uphill | Kick):
@@ -74,7 +74,7 @@ def _parts(bare: list[int], push: Sequence[Term]) -> list[int]:
 
 
 def _refined(colours: Colours, adjacency: Colours) -> Colours:
-    """The colours (k, n) of atoms after looking at their neighbours."""
+    """The colours (k, n) of atoms, refined by those of their neighbours."""
     for _ in range(_ROUNDS):
         colours = _mixed(colours + _mixed(colours * np.uint64(3)) @ adjacency)
     return colours

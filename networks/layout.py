@@ -1,4 +1,4 @@
-"""Where things go in a drawing of a network: connected structures side by side, labels apart."""
+"""The layout of a drawing of a network: connected structures side by side, labels apart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from networks.network import ReactionNetwork
 from networks.records import TS, Barrierless
 
 Link: TypeAlias = "tuple[str, str, float]"
-"""Two ids and the energy of what joins them."""
+"""Two ids and the energy of the step between them."""
 
 Point: TypeAlias = "tuple[float, float]"
 
@@ -45,22 +45,22 @@ class Box:
 def free_spot(
     candidates: Sequence[Sequence[Box]], taken: Sequence[Box], lines: Sequence[Box] = ()
 ) -> int | None:
-    """Where there is room.
+    """The index of the first spot with room.
 
     Parameters
     ----------
     candidates
-        What a spot needs: one or more boxes each.
+        The boxes that each spot needs, one or more.
     taken
-        What must not be met.
+        Boxes that it must not overlap.
     lines
-        What is met only where every spot meets something.
+        Boxes to overlap only if every spot overlaps something.
 
     Returns
     -------
     int or None
-        The index of the first spot that meets nothing, else of the first that meets lines only;
-        None if all meet what is taken.
+        The first spot that overlaps nothing, else the first that overlaps lines only; None if all
+        overlap `taken`.
     """
     free = [
         index
@@ -85,7 +85,7 @@ def spread(wanted: Sequence[float], apart: float, low: float, high: float) -> li
     apart
         The smallest distance between two.
     low, high
-        Nothing goes below or above, as long as there is room for all.
+        Limits, kept as long as there is room for all.
     """
     if not wanted:
         return []
@@ -100,7 +100,7 @@ def hills(
     heights: Mapping[str, float],
     reach: float,
 ) -> dict[str, tuple[Point, Point, Point, Point]]:
-    """Where the curves of transition states begin, reach their top, leave it and end.
+    """The start, both ends of the flat top, and the end of the curve of each transition state.
 
     A curve rises and falls between two columns and passes over those between its ends at the
     height of its top. A loop stands with both feet on its own level, the higher around the lower.
@@ -108,7 +108,7 @@ def hills(
     Parameters
     ----------
     ends
-        What each transition state joins.
+        The two nodes of each transition state.
     levels
         Left and right end of the level of every node.
     heights
@@ -148,7 +148,7 @@ def connected(network: ReactionNetwork) -> list[str]:
 
 
 def lowest_links(network: ReactionNetwork) -> list[Link]:
-    """Which nodes are joined, each pair once with the lowest step between them; no loops."""
+    """The joined pairs of nodes, each once with the lowest step between them; no loops."""
     lowest: dict[tuple[str, str], float] = {}
     steps: list[TS | Barrierless] = [*network.tss.values(), *network.barrierless.values()]
     for step in steps:
@@ -170,7 +170,7 @@ def arrangement(nodes: Sequence[str], links: Sequence[Link]) -> list[list[str]]:
     nodes
         Ids; the first is drawn to the left.
     links
-        What is joined. An id that is not among the nodes stands at the right end.
+        The joined pairs. An id that is not among the nodes stands at the right end.
 
     Returns
     -------
@@ -238,7 +238,7 @@ def _cost(
     that do not has the higher top.
     """
     k, n = rows.shape
-    ranks = np.full((k, n + 1), n)  # what is not in the row stands at its right end
+    ranks = np.full((k, n + 1), n)  # other nodes stand at the right end
     np.put_along_axis(ranks, rows, np.arange(n)[None], axis=1)
     a, b = ranks[:, ends[:, 0]], ranks[:, ends[:, 1]]
     left, right = np.minimum(a, b), np.maximum(a, b)  # (k, m) each

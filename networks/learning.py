@@ -1,12 +1,12 @@
-"""Learning while exploring: what separates the searched surface from the reference.
+"""Learning the difference between the searched surface and the reference during a run.
 
-Every gradient of the reference that a run needs to examine what it found is a label. When they are
-many enough, or nothing is left to try on the cheap surface, a first model of the difference is
-made; some learners want the most different of all geometries that pushes have met labelled first.
-From then on searches go on the cheap surface with the model added, also where they have been
-before. Where a model says itself that it is not to be trusted the reference is asked, and the next
-model is made when there are enough new labels. The models and the labels lie in a folder beside
-the run file, in which all labels are kept as well.
+Every gradient of the reference that a run needs to verify a structure is a label. When there are
+enough labels, or nothing is left to try on the cheap surface, a first model of the difference is
+trained; some learners first need labels of the most different geometries of all pushes. Then
+searches run on the cheap surface plus the model, and repeat earlier trials too. Where a model
+reports that it is unreliable, the reference is used. The next model is trained when there are
+enough new labels. Models and labels are in a folder beside the run file, which holds all labels as
+well.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from networks.tasks import Label, Labelled, Recall, TaskResult
 ENTRY_POINT_GROUP = "afir.learners"
 """Packages register a learner under this entry-point group; see `Learner`."""
 
-_ENOUGH = 300  # labels with which a first model is trained, though something is left to try
-_CEILING = 800.0 * KJ_PER_MOL  # above the lowest: geometries beyond are not worth a label
-_FEWEST_TASKS = 4  # that labels come from, to train a first model
-_FEWEST_NEW = 12  # labels that are new before the next model is made
-_SAME = 0.15  # Å: a structure that moved further on the way to another surface is another
+_ENOUGH = 300  # labels for a first model while trials are left
+_CEILING = 800.0 * KJ_PER_MOL  # above the lowest: geometries beyond get no label
+_FEWEST_TASKS = 4  # with labels, to train a first model
+_FEWEST_NEW = 12  # new labels, to train the next model
+_SAME = 0.15  # Å: a structure that moves further on another surface is a different one
 
 
 SAMPLE = "sample"
 """The phase of tasks that label geometries of pushes."""
 
 STAGES = ("push", "path")
-"""Where those geometries come from."""
+"""The stages of those geometries."""
 
 
 class Learner(Protocol):
@@ -58,17 +58,17 @@ class Learner(Protocol):
 
     @property
     def samples(self) -> int:
-        """How many geometries of pushes are labelled for the first model, 0 or more."""
+        """Number of geometries of pushes to label for the first model, 0 or more."""
         ...
 
     @property
     def attempts(self) -> int:
-        """How often each push is to be tried on what was learned, 1 or more."""
+        """Number of attempts at each push on the learned surface, 1 or more."""
         ...
 
     @property
     def share(self) -> float:
-        """How large a share of the labels must be new before the next model is made."""
+        """Share of new labels that is needed before the next model is trained."""
         ...
 
     def __call__(
@@ -81,7 +81,7 @@ class Learner(Protocol):
         start: Path | None,
         seed: int,
     ) -> dict[str, float]:
-        """Train a model.
+        """Train a model; returns its errors.
 
         Parameters
         ----------
@@ -94,12 +94,12 @@ class Learner(Protocol):
         start
             The model to begin with.
         seed
-            For every random choice.
+            Seed of the random numbers.
 
         Returns
         -------
         dict
-            What is known of its errors, by name.
+            The errors by name.
         """
         ...
 
@@ -126,16 +126,16 @@ def check_folder(run: Path) -> None:
     """Raise InputError if models could not be kept beside a new run file."""
     folder = folder_of(run)
     if folder == run:
-        raise InputError(f"`output` must not end in .models, got {run}: models will lie there")
+        raise InputError(f"`output` must not end in .models, got {run}: its models need that name")
     if folder.exists():
         raise InputError(
-            f"{folder} must not exist: the models of this run will lie there; delete it or choose "
+            f"{folder} must not exist: the models of this run go there; delete it or choose "
             "another output"
         )
 
 
 class Learning:
-    """The models of a run: which one is in use, when the next is due.
+    """The models of a run: the current one, and when the next is due.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class Learning:
     Raises
     ------
     InputError
-        If models are missing that the run was made with, or packages to train them.
+        If models of the run are missing, or packages to train them.
     """
 
     def __init__(self, store: Store) -> None:
@@ -166,7 +166,7 @@ class Learning:
 
     @property
     def surface(self) -> tuple[str, Mapping[str, Any]]:
-        """Name and options of the surface that searches go on now."""
+        """Name and options of the surface that is searched now."""
         surface = Named(*self._settings.searched)
         if not self.models:
             return surface.name, surface.options
@@ -174,38 +174,38 @@ class Learning:
 
     @property
     def labels(self) -> int:
-        """How many labels there are."""
+        """Number of labels."""
         return sum(number for _, number in self._store.label_counts())
 
     @property
     def sampled(self) -> bool:
-        """Whether geometries of pushes have been labelled for the first model, if any need be."""
+        """Whether the geometries of pushes for the first model are labelled, if it needs any."""
         if not self._learner.samples:
             return True
         return any(phase == SAMPLE for phase, _ in self._store.label_counts())
 
     def attempts(self, wanted: int) -> int:
-        """How often a push is tried at most as things are, of `wanted` times without learning."""
+        """Maximum attempts at a push now; `wanted` is their number without learning."""
         return wanted + self._learner.attempts if self.models else wanted
 
     @property
     def sampling(self) -> bool:
-        """Whether geometries of pushes are to be kept, to choose from them what is labelled."""
+        """Whether to keep geometries of pushes, to choose those to label."""
         return bool(self._learner.samples) and not self.models
 
     def ready(self, anything_left: bool) -> bool:
-        """Whether it is time for the first model, if there is enough to train it on.
+        """Whether it is time for the first model, if there are enough labels.
 
         Parameters
         ----------
         anything_left
-            Whether anything is left to try as things are.
+            Whether anything is left to try now.
         """
         return not self.models and (not anything_left or self.labels >= _ENOUGH)
 
     @property
     def to_come(self) -> bool:
-        """Whether a first model would be made, if nothing were left to try."""
+        """Whether a first model would be trained if nothing were left to try."""
         return self.ready(False) and (not self.sampled or self.due(False))
 
     def due(self, anything_left: bool) -> bool:
@@ -229,7 +229,7 @@ class Learning:
         return [Label(found.positions[index]) for index in spread_out(found, self._learner.samples)]
 
     def train(self) -> Model:
-        """Train the next model with all labels there are."""
+        """Train the next model with all labels; returns it."""
         store, settings = self._store, self._settings
         self._folder.mkdir(exist_ok=True)
         labels = self._folder / "labels.extxyz"
@@ -254,7 +254,7 @@ class Learning:
         return model
 
     def _write(self, path: Path) -> int:
-        """Write all labels there are; how many."""
+        """Write all labels; returns their number."""
         parts, groups = [], []
         for number, (where, frames) in enumerate(self._store.labels()):
             parts.append(frames)
@@ -273,14 +273,14 @@ class Learning:
 
 
 class Sampled:
-    """The stage of a run that labels geometries before anything is learned.
+    """The stage that labels geometries of pushes for the first model.
 
     Parameters
     ----------
     number
         Its number among the rounds.
     tasks
-        What to label.
+        The geometries to label.
     """
 
     def __init__(self, number: int, tasks: list[Label]) -> None:
@@ -289,7 +289,7 @@ class Sampled:
         self._answers: dict[Key, TaskResult] = {}
 
     def begin(self) -> list[Question]:
-        """Label them all."""
+        """The tasks that label them all."""
         return [(Key(SAMPLE, index), task) for index, task in enumerate(self._tasks)]
 
     def take(self, key: Key, result: TaskResult) -> list[Question]:
@@ -298,7 +298,7 @@ class Sampled:
         return []
 
     def absorb(self, network: ReactionNetwork, dismissals: Dismissals, trials: int) -> Absorbed:
-        """Nothing for the network; the labels are among the frames."""
+        """Add nothing to the network; the labels are among the frames."""
         if not any(isinstance(answer.value, Labelled) for answer in self._answers.values()):
             errors = {answer.error for answer in self._answers.values()}
             raise AfirError(
@@ -308,16 +308,16 @@ class Sampled:
 
 
 class Recalled:
-    """The stage of a run that finds all known structures again on a new model.
+    """The stage that locates all known structures on a new model.
 
-    What searches on the new model will meet is then known for what it is.
+    Searches on the new model then recognise them.
 
     Parameters
     ----------
     number
         Its number among the rounds.
     network
-        What is known.
+        The known structures.
     """
 
     def __init__(self, number: int, network: ReactionNetwork) -> None:
@@ -331,7 +331,7 @@ class Recalled:
         self._answers: dict[Key, TaskResult] = {}
 
     def begin(self) -> list[Question]:
-        """Ask for every structure."""
+        """The tasks that locate every structure."""
         return [
             (Key("recall", index), Recall("here" if id == ZERO else id[:2], point))
             for index, (id, point) in enumerate(self._points)
@@ -343,7 +343,7 @@ class Recalled:
         return []
 
     def absorb(self, network: ReactionNetwork, dismissals: Dismissals, trials: int) -> Absorbed:
-        """Note where each structure lies now, unless it has become another."""
+        """Record each structure as it is on the new model, unless it became another."""
         noted: list[Dismissed] = []
         for index, (id, point) in enumerate(self._points):
             value = self._answers[Key("recall", index)].value

@@ -1,4 +1,4 @@
-"""One writer a run file, whatever names the file has."""
+"""Locks: one writer per run file, whatever names the file has."""
 
 from __future__ import annotations
 
@@ -25,12 +25,11 @@ _LOOKS = 0.1
 class Lock:
     """The right to write a run file, held until `release` or the end of the process.
 
-    There are two locks, both the operating system's, so that none is ever left over by its
-    holder. One is on a file beside the run and holds for all names that lead to its place
-    (SQLite's own locks would keep readers out). The other, which `claim` takes, is on the file
-    itself, which may have been moved or may have another name elsewhere. It is the address of a
-    socket: a lock on the file would be at odds with those of SQLite, which a process loses with
-    the first of its descriptors of a file that is closed.
+    There are two locks, both of the operating system, so that none outlives its holder. One is on
+    a file beside the run and holds for all paths to it (SQLite's own locks would keep readers
+    out). The other, which `claim` takes, is on the file itself, which may have been moved or may
+    have another name elsewhere. It is the address of a socket: a lock on the file would conflict
+    with those of SQLite, which a process loses when it closes any descriptor of the file.
 
     Parameters
     ----------
@@ -63,7 +62,7 @@ class Lock:
             except BlockingIOError:
                 holder = _holder(self._file)
                 self._file.close()
-                if time.monotonic() < give_up:  # somebody may only be looking who writes
+                if time.monotonic() < give_up:  # another process may only be looking
                     time.sleep(0.01)
                     continue
                 raise _taken(path, holder) from None
@@ -79,7 +78,7 @@ class Lock:
             raise self._failed(path, error) from error
 
     def claim(self) -> None:
-        """Take the file itself, which must exist, and keep in mind which one it is.
+        """Lock the file itself, which must exist, and remember which one it is.
 
         Raises
         ------
@@ -101,14 +100,14 @@ class Lock:
             claim.close()
             if error.errno == errno.EADDRINUSE:
                 raise _taken(self._name, _owner(address)) from None
-            # Not everywhere are there such addresses; the lock beside the file is held.
+            # Not every system has such addresses; the lock beside the file is held.
         else:
             self._claim = claim
         if status.st_nlink > 1:
             raise InputError(
                 f"{self._name} must be the only name of its file, which has {status.st_nlink} "
                 f"(hard links): what is being written lies beside one of them, and is not seen "
-                f"from the others; go on with a copy of the file"
+                f"from the others; continue with a copy of the file"
             )
         # On shared file systems the number of a file may change while it is open.
         shared = is_shared(self._run)
@@ -134,7 +133,7 @@ class Lock:
         return "cannot be accessed", reason, "; restore the access, then resume the run"
 
     def release(self) -> None:
-        """Let others have it."""
+        """Release both locks."""
         if self._claim is not None:
             self._claim.close()
         if not self._file.closed:
@@ -143,7 +142,7 @@ class Lock:
             self._file.close()
 
     def _failed(self, path: Path, error: OSError) -> InputError:
-        """Leave nothing behind when the system refuses the lock; returns what to say."""
+        """Release the lock after a failure; returns the error to raise."""
         self.release()
         return InputError(
             f"{path} must be where files can be locked and written, got: "
@@ -151,7 +150,7 @@ class Lock:
         )
 
     def _current(self) -> bool:
-        """Whether the locked file is still the one that others would find."""
+        """Whether the locked file is still the one at its path."""
         try:
             return os.fstat(self._file.fileno()).st_ino == self._path.stat().st_ino
         except FileNotFoundError:

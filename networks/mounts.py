@@ -1,4 +1,4 @@
-"""What kind of file system a file is on."""
+"""The type of file system that a file is on."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def is_shared(path: Path, mounts: Path = _MOUNTS) -> bool:
         The file, absolute and without links.
     mounts
         The table of mounts, in the format of ``/proc/self/mountinfo``. Where there is none, a
-        file counts as this machine's own.
+        file counts as local.
     """
     kind = _kind(path, mounts)
     # FUSE is sshfs and the like; fuseblk is a disk of this machine.
@@ -60,7 +60,7 @@ def _kind(path: Path, mounts: Path) -> str:
             continue
         point = Path(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), fields[4]))
         depth = len(point.parts)
-        # The last one that was mounted at a place hides those before.
+        # The last mount at a place hides those before.
         if depth >= deepest and path.is_relative_to(point):
             deepest, kind = depth, types[0]
     return kind

@@ -1,7 +1,7 @@
-"""The reaction-route network: equilibrium structures and what connects them.
+"""The reaction-route network: equilibrium structures and their connections.
 
-Nodes are EQs and DCs, edges are TSs. A structure that is added twice is one node; ids are
-given in the order of discovery and never used again.
+Nodes are EQs and DCs, edges are TSs. A structure that is added twice is one node; ids follow the
+order of discovery and are never reused.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 
 Node: TypeAlias = EQ | DC
 _ByBonding: TypeAlias = dict[Signature, list[tuple[str, Bonding]]]
-_ABOVE = 0.5  # kJ/mol: an end so far above its EQ was no minimum of its own
+_ABOVE = 0.5  # kJ/mol: an end more than this above its EQ is reported
 
 
 class ReactionNetwork:
@@ -49,7 +49,7 @@ class ReactionNetwork:
     Parameters
     ----------
     molecule
-        What all structures have in common.
+        The molecule of all structures.
     """
 
     def __init__(self, molecule: Molecule) -> None:
@@ -60,9 +60,9 @@ class ReactionNetwork:
         self._dcs: dict[str, DC] = {}
         self._minima = IdentityIndex(molecule)
         self._saddles = IdentityIndex(molecule)
-        # Records that are in no index yet: reports look nothing up, and a look takes time.
+        # Records that are in no index yet: indexing takes time, and reports need none.
         self._waiting: list[EQ | TS] = []
-        # Channels and complexes by what they consist of, and what joins the two.
+        # Channels and complexes by their bonding, and the edges between them.
         self._apart: _ByBonding = {}
         self._loose: _ByBonding = {}
         self._barrierless: dict[str, Barrierless] = {}
@@ -86,9 +86,9 @@ class ReactionNetwork:
 
     @property
     def barrierless(self) -> Mapping[str, Barrierless]:
-        """What joins each complex to the channel of the same molecules, by id.
+        """The barrierless edges between each complex and the channel of its molecules, by id.
 
-        It follows from the nodes: molecules that hold together come from afar without a barrier.
+        They follow from the nodes: the molecules of a complex associate without a barrier.
         """
         order = sorted(self._barrierless.values(), key=lambda edge: [int(e[2:]) for e in edge.ends])
         return {edge.id: edge for edge in order}
@@ -100,7 +100,7 @@ class ReactionNetwork:
 
     @property
     def graph(self) -> Graph:
-        """The graph itself, to be read only.
+        """The graph; do not change it.
 
         A node has the attributes ``kind`` (``"EQ"`` or ``"DC"``) and ``energy`` (eV); an edge
         has the TS id as its key and the attributes ``energy`` and ``barrierless`` (False). A
@@ -124,28 +124,28 @@ class ReactionNetwork:
         return found
 
     def neighbours(self, id: str) -> dict[str, tuple[str, ...]]:
-        """What is one step away from a node: node id → ids of the edges that lead there.
+        """The neighbours of a node: node id → ids of the edges that connect both.
 
-        These are transition states, and where both are one `barrierless`.
+        These are transition states and `barrierless` edges.
         """
         self.node(id)
         return {other: tuple(edges) for other, edges in self._graph.adj[id].items()}
 
     def find_eq(self, positions: Positions, energy: float) -> str | None:
-        """The id of the EQ with this structure (n, 3) in Å and energy in eV, if it is known."""
+        """The id of the EQ with this structure (n, 3) in Å and energy in eV; None if it is new."""
         self._take_in()
         return self._minima.find(fingerprint(self.molecule, positions, energy), positions)
 
     def find_ts(self, positions: Positions, energy: float) -> str | None:
-        """The id of the TS with this structure (n, 3) in Å and energy in eV, if it is known."""
+        """The id of the TS with this structure (n, 3) in Å and energy in eV; None if it is new."""
         self._take_in()
         return self._saddles.find(fingerprint(self.molecule, positions, energy), positions)
 
     def find_dc(self, positions: Positions) -> str | None:
-        """The id of the channel with these fragments, if it is known.
+        """The id of the channel with these fragments; None if it is new.
 
-        Channels are the same when their fragments have the same atoms bonded in the same way:
-        how far apart they were when the search stopped means nothing.
+        Channels are the same when their fragments have the same atoms bonded in the same way,
+        whatever the distance between them.
         """
         found = bonding(self.molecule, positions)
         alike = self._apart.get(found.signature, [])
@@ -171,9 +171,9 @@ class ReactionNetwork:
         return record.id, True
 
     def add_ts(self, confirmation: Confirmation, ends: tuple[str, str]) -> tuple[str, bool]:
-        """Add a proven transition state between two nodes; its id and whether it is new.
+        """Add a verified transition state between two nodes; its id and whether it is new.
 
-        A channel it ends in is no longer one without a known TS.
+        A channel at one of its ends loses the flag that no TS is known.
         """
         point = confirmation.point
         known = self.find_ts(point.positions, point.energy)
@@ -204,9 +204,9 @@ class ReactionNetwork:
         return record.id, True
 
     def _above(self, confirmation: Confirmation, ends: tuple[str, str]) -> dict[str, list[float]]:
-        """How far the ends of a path lie above their EQs in kJ/mol, if one does noticeably.
+        """The energies of the ends of a path above their EQs in kJ/mol, if one is noticeable.
 
-        Not told where the path was followed on another surface than that of the EQs.
+        Empty if the path was followed on another surface than that of the EQs.
         """
         if confirmation.checked_at:
             return {}
@@ -233,7 +233,7 @@ class ReactionNetwork:
         return record.id, True
 
     def insert(self, record: EQ | TS | DC) -> None:
-        """Take a record as it is, e.g. from a run file; ids must be new and ends known.
+        """Add a record unchanged, e.g. from a run file; ids must be new and ends known.
 
         Raises
         ------
@@ -278,7 +278,7 @@ class ReactionNetwork:
             raise InputError(f"the energy of {record.id} must be finite, got {record.energy}")
 
     def _take_in(self) -> None:
-        """Make all records known to the indices, in the order in which they came."""
+        """Add all waiting records to the indices, in the order in which they came."""
         waiting, self._waiting = self._waiting, []
         for record in waiting:
             if isinstance(record, EQ):
@@ -303,7 +303,7 @@ class ReactionNetwork:
                 self._graph.add_edge(eq, dc, key=edge.id, energy=energy, barrierless=True)
 
     def _label(self, end: str, positions: Positions) -> str:
-        """The labelled id of an end: which atoms sit where, `EQ3.1`; a DC keeps its id."""
+        """The labelled id of an end, with its atom arrangement (`EQ3.1`); a DC keeps its id."""
         return self._minima.label(end, positions) if end in self._eqs else end
 
     def _index(self, index: IdentityIndex, record: EQ | TS) -> None:
@@ -312,7 +312,7 @@ class ReactionNetwork:
 
 
 def proof_of(confirmation: Confirmation) -> Proof:
-    """Why a confirmed transition state counts, as plain JSON; see `TS.proof`."""
+    """The verification of a transition state as plain JSON; see `TS.proof`."""
     point = confirmation.point
     more: dict[str, int | list[list[float]]] = {}
     if confirmation.checked_at:
@@ -338,13 +338,13 @@ def fragments(molecule: Molecule, positions: Positions) -> tuple[str, ...]:
 
 
 def origin_alone(network: ReactionNetwork, channel: DC) -> bool:
-    """Whether nothing that is known leads to a channel from where it was first reached."""
+    """Whether no known edge connects a channel with the EQ that first reached it."""
     reached = channel.no_ts_known and channel.origin in network.eqs
     return reached and channel.origin not in network.joined_to(channel.id)
 
 
 def _reached(channel: DC) -> DC:
-    """The channel once a transition state is known that leads there."""
+    """The channel without the flag that no transition state is known."""
     return DC(
         channel.id,
         channel.positions,

@@ -1,4 +1,4 @@
-"""Where the findings of one trial are written down."""
+"""Recording the results of one trial."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from networks.records import DC, EQ, TS, Dismissed
 
 
 class Note:
-    """Where the findings of one trial are written down.
+    """Records the results of one trial.
 
     Parameters
     ----------
     network, dismissals
-        What is known, brought up to date.
+        The known structures; updated.
     dismissed
-        Receives what is no node of its own.
+        Receives structures that are no nodes of their own.
     new
         The nodes that were added, by id.
     trial
@@ -49,7 +49,7 @@ class Note:
         reason: str,
         node: str | None,
     ) -> None:
-        """Remember that a structure is no node of its own."""
+        """Record that a structure is no node of its own."""
         record = Dismissed(
             kind, structure.positions, structure.energy, outcome, reason, node, self.trial
         )
@@ -57,14 +57,14 @@ class Note:
         self.dismissed.append(record)
 
     def saddle(self, candidate: Candidate) -> str | None:
-        """The id of the node that a transition state candidate is known to be."""
+        """The id of the known TS that a candidate is; None if it is new."""
         x, energy = candidate.positions, candidate.energy
         id = self.network.find_ts(x, energy)
         before = None if id else self.dismissals.find("TS", x, energy)
         return before.node if before else id
 
     def is_node(self, structure: Minimum | StationaryPoint, node: str) -> None:
-        """Remember which node a minimum is, unless that is known without."""
+        """Record the node of a minimum, unless the network finds it anyway."""
         x, energy = structure.positions, structure.energy
         if self.network.find_eq(x, energy) == node:
             return

@@ -1,4 +1,4 @@
-"""What can be tried on a structure: climbs of its modes, inversions, pushes, random geometries."""
+"""The trials on a structure: climbs of its modes, inversions, pushes, random geometries."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from networks.records import EQ
 from networks.settings import Settings
 
 KICKS = 1_000_000
-"""The number of the first random geometry of an EQ, behind those of all attempts."""
+"""The number of the first random geometry of an EQ, after those of all attempts."""
 
-_SHARE = 0.3  # of a mode: target atoms that take so much part in it, mass-weighted, are its atoms
+_SHARE = 0.3  # of a mode, mass-weighted: target atoms with more than this take part in it
 
 
 def offers(
     molecule: Molecule, eq: EQ, settings: Settings, rng: np.random.Generator
 ) -> list[PushTerms]:
-    """All that is tried on an EQ but random geometries, in the order of its numbers.
+    """All trials on an EQ except random geometries, in the order of their numbers.
 
-    Climbs and inversions come first, which cost least, then pushes.
+    Climbs and inversions come first, since they cost least, then pushes.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def offers(
     settings
         Of the run.
     rng
-        Used only where there are more pairs of forces than are taken.
+        Used only if there are more pairs of forces than are tried.
     """
     point = eq.point()
     climbing = climbs(molecule, point, settings.tried.modes)
@@ -59,7 +59,7 @@ def offers(
 
 
 def offered(listed: Sequence[PushTerms], number: int) -> PushTerms:
-    """What a number means, given what `offers` lists."""
+    """The trial with a number, given the list of `offers`."""
     if number >= KICKS:
         return (Kick(number - KICKS),)
     return listed[number % len(listed)]

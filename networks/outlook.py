@@ -1,4 +1,4 @@
-"""What is worth trying: which pushes there are, of which EQs, how often, up to which energy."""
+"""The trials of a run: which pushes, of which EQs, how often, up to which energy."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from networks.records import COMPLEX, EQ, Item, Result
 from networks.store import Store
 
 CHOICE, PUSHES, TRIAL, LINES = 1, 2, 3, 4
-"""What random numbers are made from, after the seed: each purpose has its own stream."""
+"""The streams of random numbers: each purpose has its own, beside the seed."""
 
-_SLACK = 0.3  # eV: what an energy may change by from one surface to another
+_SLACK = 0.3  # eV: allowed change of an energy from one surface to another
 
 
 class KeptBack(Enum):
@@ -35,14 +35,14 @@ class KeptBack(Enum):
 
 
 class Outlook:
-    """What is left to try in a run; follows from what is written and the settings.
+    """The trials that are left in a run; they follow from the run file and the settings.
 
     Parameters
     ----------
     store
         The run.
     network, dismissals
-        What is known, kept up to date by others.
+        The known structures, updated by the exploration.
     """
 
     def __init__(self, store: Store, network: ReactionNetwork, dismissals: Dismissals) -> None:
@@ -55,13 +55,13 @@ class Outlook:
             lambda eq: dict(enumerate(self.pushes(eq))),
             late=(lambda terms: len(terms) > 1) if self._several else None,
         )
-        self._ahead = Frontier(self._forces)  # of those, what comes before all others
+        self._ahead = Frontier(self._forces)  # of those, the pushes that come before all others
         self._again: Frontier | None = None
-        self._kicking = False  # whether that holds random geometries
+        self._kicking = False  # whether `_again` holds random geometries
         self._exhausted = False
 
     def read(self) -> None:
-        """Take in what has been tried so far."""
+        """Read the trials so far."""
         used: dict[str, list[int]] = {}
         left: dict[str, int | None] = {}
         for item, others, _ in self._store.used():
@@ -71,22 +71,22 @@ class Outlook:
             self._expand(eq, used.get(eq.id, ()), left.get(eq.id))
 
     def take(self, eqs: Iterable[EQ]) -> None:
-        """A round is over and has brought these EQs."""
+        """Add the new EQs of a round."""
         self._exhausted = False
         for eq in eqs:
             self._expand(eq)
 
     def frontier(self, attempts: int) -> Frontier:
-        """What is chosen from: pushes never tried, then what is tried once more, and again.
+        """The pushes to choose from: those never tried, then further attempts.
 
-        Single forces between several named atoms of the start come before all others, and pairs
-        wait for all else of their EQ: what was named is meant to react. Which of them there are
-        follows from what is written, so that a resumed run chooses from the same.
+        With several target atoms, single forces between them on the start come before all others,
+        and pairs of forces come last on each EQ: the target atoms are meant to react. All of this
+        follows from the run file, so that a resumed run chooses from the same pushes.
 
         Parameters
         ----------
         attempts
-            How often a push is tried at most, as things are.
+            Maximum attempts at a push now.
         """
         if self._ahead.anything_left():
             return self._ahead
@@ -95,7 +95,7 @@ class Outlook:
             return self._first
         kicking = self._wants_kicks()
         over = self._again is None or not self._again.anything_left()
-        # A resumed run asks this too, so what is in memory must not decide.
+        # A resumed run must decide the same, so nothing may depend on memory.
         if over or kicking is not self._kicking:
             further = (f for f in self._further(attempts, kicking) if f.anything_left())
             self._again, self._kicking = next(further, None), kicking
@@ -113,7 +113,7 @@ class Outlook:
         return self._store.barren_kicks(KICKS, self._dull()) < enough
 
     def _dull(self) -> set[str]:
-        """What leads no further: EQs that are not worth expanding, loops."""
+        """Ids that do not count as new: EQs that are not worth expanding, loops."""
         eqs, tss = self._network.eqs.values(), self._network.tss.values()
         return {
             *(eq.id for eq in eqs if not self.worth_expanding(eq)),
@@ -121,17 +121,17 @@ class Outlook:
         }
 
     def _further(self, attempts: int, kicking: bool) -> Iterator[Frontier]:
-        """What there may be when everything was tried once, worked out as it is asked for."""
+        """The frontiers of further attempts, in order, worked out one by one."""
         effort = self._settings.tried
         if kicking:
             yield further_kicks(self._store.used(), self._expanded())
-        # Searches cost no gradient that counts where there is a reference.
+        # With a reference the gradients of searches do not count.
         every = bool(self._settings.reference)
         attempt = 1
         while attempt < attempts or 2.0 ** (attempt - 1) < effort.gamma_factor:
 
             def due(result: Result, attempt: int = attempt) -> bool:
-                # A climb begins at the same place again; what was learned may make it another.
+                # A climb starts from the same geometry; only a learned surface makes it different.
                 same = result is Result.DISPLACED and not self._settings.learn
                 again = result is Result.MISSED or (every and not same)
                 harder = result is Result.UNMOVED and 2.0 ** (attempt - 1) < effort.gamma_factor
@@ -149,21 +149,21 @@ class Outlook:
         return frontier is self._first or frontier is self._ahead
 
     def use(self, frontier: Frontier, item: Item) -> PushTerms:
-        """Use up what was chosen from a frontier."""
+        """The terms of a chosen push, which is used up."""
         if frontier is self._ahead:
             self._first.take(item)
         return frontier.take(item)
 
     def never_tried(self, eq: str) -> int:
-        """How many pushes of an EQ were never tried."""
+        """Number of pushes of an EQ that were never tried."""
         return self._first.count(eq)
 
     def all_never_tried(self) -> int:
-        """How many pushes were never tried."""
+        """Number of pushes that were never tried."""
         return sum(self.never_tried(id) for id in list(self._first.eqs))
 
     def pushes(self, eq: EQ) -> list[PushTerms]:
-        """All pushes of an EQ, the same whenever they are worked out."""
+        """All pushes of an EQ, the same each time."""
         settings = self._settings
         return offers(
             self._network.molecule,
@@ -173,10 +173,9 @@ class Outlook:
         )
 
     def gamma(self, item: Item) -> float | None:
-        """γ in kJ/mol of an item, where it is not that of the settings.
+        """γ in kJ/mol of a push; None if it is that of the settings.
 
-        What crossed nothing in the attempt before is pushed twice as hard, and what crossed as
-        hard as then.
+        It is doubled if the attempt before crossed no barrier, and stays the same if it did.
         """
         if item.push >= KICKS:
             return None
@@ -202,7 +201,7 @@ class Outlook:
 
     @property
     def searched_ceiling(self) -> float | None:
-        """The ceiling as energies are on the surface that is searched, with room for its errors."""
+        """The ceiling on the searched surface, with a margin for its errors."""
         ceiling = self.ceiling
         if ceiling is None or not self._settings.reference:
             return ceiling
@@ -227,12 +226,12 @@ class Outlook:
         return next(self._reasons(eq), None) is None
 
     def kept_back(self, eq: EQ) -> KeptBack | None:
-        """Why an EQ is not worth expanding; None if it is, or for more than one reason."""
+        """The only reason not to expand an EQ; None if there is none or more than one."""
         reasons = list(self._reasons(eq))
         return reasons[0] if len(reasons) == 1 else None
 
     def _reasons(self, eq: EQ) -> Iterator[KeptBack]:
-        """What speaks against expanding an EQ."""
+        """All reasons not to expand an EQ."""
         if eq.id == "EQ0":
             return
         if COMPLEX in eq.flags and not self._settings.expand_complexes:

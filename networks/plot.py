@@ -30,8 +30,8 @@ from networks.report import Run
 from networks.routes import Route
 
 MOST_DRAWN = 500
-"""Structures and transition states of a drawing: of more, most labels find no room. From a
-thousand on a drawing takes minutes, and from ten thousand on gigabytes of memory."""
+"""Maximum number of structures and transition states in a drawing: with more, most labels find no
+room. A thousand take minutes, and ten thousand gigabytes of memory."""
 
 _BLUE, _LIGHT, _RED, _ORANGE = "#1f4e79", "#3d8bc4", "#b03a3a", "#d9730d"
 _DARK = "#444444"
@@ -39,7 +39,7 @@ _CROWDED = 40  # with more transition states only the lowest of each pair is dra
 _FEW = 16  # with more structures in the row their labels are turned
 _WIDEST = 15.0  # inches the row may take
 _UPRIGHT = 0.6  # inches a column must have for labels that are not turned
-_APART = 0.4  # columns between parts that nothing connects
+_APART = 0.4  # columns between unconnected parts
 _NARROWEST = 0.13  # inches a column must have at least
 _SMALL = 7.0  # points
 _LEVEL = 0.33  # inches a level beside its text is long
@@ -51,9 +51,9 @@ _Curve: TypeAlias = "tuple[NDArray[np.float64], NDArray[np.float64]]"
 class _Diagram:
     """A drawing of a run.
 
-    ``zero`` is what energies are relative to, ``reach`` the inches in which a hill rises,
-    ``column`` those that a structure of the row may take, ``few`` whether there is room for labels
-    that are not turned.
+    ``zero`` is the zero of energies, ``reach`` the inches in which a hill rises, ``column`` the
+    inches for each structure of the row, ``few`` whether there is room for labels that are not
+    turned.
     """
 
     run: Run
@@ -68,7 +68,7 @@ class _Diagram:
         return height(record, self.zero)
 
     def lines(self, node: EQ | DC) -> list[str]:
-        """What stands at a level."""
+        """The label of a level."""
         return level_lines(self.run, node, self.zero)
 
     def level(self, node: EQ | DC, left: float, right: float) -> None:
@@ -78,34 +78,32 @@ class _Diagram:
 
     @property
     def axis(self) -> str:
-        """What the energies are."""
+        """The label of the energy axis."""
         return f"energy relative to {self.zero.id} / kJ mol⁻¹"
 
 
 def network_figure(run: Run, route: Route | None = None, width: float | None = None) -> Figure:
     """The network as an energy diagram.
 
-    From left to right: the structures that are connected, linked ones side by side; the
-    dissociation channels, dashed; the structures that nothing connects to another one. A
-    transition state is a hill between two levels, or an arch over one when it leads back to the
-    same structure. A dotted line joins a complex and the channel of its molecules. Of more than 40
-    transition states only the lowest between two structures is drawn, and a label is left out
-    where there is no room; a line below the title says so.
+    From left to right: connected structures, linked ones side by side; dissociation channels,
+    dashed; structures without a connection. A transition state is a hill between two levels, or an
+    arch over one for a loop. A dotted line joins a complex and the channel of its molecules. Of
+    more than 40 transition states only the lowest between two structures is drawn, and labels
+    without room are left out; a line below the title says so.
 
     Parameters
     ----------
     run
         The run.
     route
-        A route to be marked.
+        A route to mark.
     width
-        Inches; None for as many as are needed.
+        Inches; None for as many as needed.
 
     Raises
     ------
     InputError
-        If the network holds no structure yet, more than can be drawn, or more than can be read in
-        that width.
+        If the network holds no structure yet, too many to draw, or too many for the width.
     """
     figure, row = _network(run, route, _WIDEST, None)
     wide = float(figure.get_size_inches()[0])
@@ -117,7 +115,7 @@ def network_figure(run: Run, route: Route | None = None, width: float | None = N
 def _network(
     run: Run, route: Route | None, room: float, width: float | None
 ) -> tuple[Figure, float]:
-    """The drawing with so many inches for the row of structures, and what they take of them."""
+    """The drawing with `room` inches for the row of structures, and the inches that it takes."""
     network = run.network
     if not network.eqs:
         raise InputError("there is nothing to draw: the run has found no structure yet")
@@ -129,7 +127,7 @@ def _network(
         raise InputError(
             f"a drawing must be of {MOST_DRAWN} structures and transition states at most, got "
             f"{len(drawn)}; draw one route (--from and --to), explore with a lower --window, or "
-            "hand the network on to a program for large graphs (afir export)"
+            "export the network to a program for large graphs (afir export)"
         )
     few = len(linked) <= _FEW and room / len(linked) >= _UPRIGHT
     tall = 4.0 if len(drawn) <= 30 else 5.5
@@ -153,14 +151,14 @@ def _network(
     if len(tss) < len(network.tss):
         notes.append(
             "only the lowest transition state between two structures is drawn, "
-            f"{len(network.tss) - len(tss)} others are not"
+            f"{len(network.tss) - len(tss)} are left out"
         )
     if diagram.canvas.silent:
         notes.append(f"labels left out: {diagram.canvas.silent}")
     if any(COMPLEX in eq.flags for eq in network.eqs.values()):
         notes.append("light blue: complexes of several molecules")
     if any(origin_alone(network, dc) for dc in network.dcs.values()):
-        notes.append("from: first reached from there, no transition state known")
+        notes.append("from: EQ that first reached the channel, no transition state known")
     diagram.canvas.finish(x, title(run), "; ".join(notes), diagram.axis, width)
     return diagram.canvas.figure, row
 
@@ -168,7 +166,7 @@ def _network(
 def profile_figure(run: Run, route: Route, width: float | None = None) -> Figure:
     """The energy along one route, from level to level over its transition states.
 
-    Energies count from where the route starts.
+    Energies are relative to the first structure of the route.
 
     Parameters
     ----------
@@ -177,12 +175,12 @@ def profile_figure(run: Run, route: Route, width: float | None = None) -> Figure
     route
         The route.
     width
-        Inches; None for as many as are needed.
+        Inches; None for as many as needed.
 
     Raises
     ------
     InputError
-        If the route is longer than can be read in that width.
+        If the route is too long for the width.
     """
     network = run.network
     nodes = [network.node(id) for id in route.nodes]
@@ -206,7 +204,7 @@ def profile_figure(run: Run, route: Route, width: float | None = None) -> Figure
     for node, text in zip(nodes, texts, strict=True):
         _label_level(diagram, node, text, needed=True)
     _label_tss(diagram, tops, set(route.steps))
-    # On level terms a transition state is the higher one: an end of a barrierless step is no pass.
+    # If energies are equal the transition state counts as the highest point.
     highest = max([*tss, *nodes], key=lambda record: record.energy)
     above = diagram.height(highest)
     notes = [
@@ -220,16 +218,16 @@ def profile_figure(run: Run, route: Route, width: float | None = None) -> Figure
 
 
 def _legend(tss: Sequence[TS], barrierless: Sequence[Barrierless]) -> list[str]:
-    """What lines and marks stand for, as far as there are any."""
+    """The meaning of the lines and marks in the drawing."""
     flags = {flag for ts in tss for flag in flags_of(ts)}
-    found = ["dotted: a complex falls apart, without a barrier"] if barrierless else []
+    found = ["dotted: barrierless dissociation of a complex"] if barrierless else []
     if LOOP in flags:
         found.append("arch: a loop, back to the same structure")
     return found + [f"{MARKS[flag]}: {text}" for flag, text in MEANINGS.items() if flag in flags]
 
 
 def _drawn(tss: Iterable[TS], marked: Set[str]) -> list[TS]:
-    """The transition states to be drawn: all, or the lowest of each pair when there are many."""
+    """The transition states to draw: all, or the lowest of each pair if there are many."""
     every = sorted(tss, key=lambda ts: (ts.id not in marked, ts.energy))
     if len(every) <= _CROWDED:
         return every
@@ -241,9 +239,9 @@ def _drawn(tss: Iterable[TS], marked: Set[str]) -> list[TS]:
 
 
 def _place_row(diagram: _Diagram, ids: Sequence[str], room: float, *, fill: bool) -> float:
-    """Draw the levels of the structures that are connected; returns where they end.
+    """Draw the levels of the connected structures; returns the x where they end.
 
-    With `fill` they take all the room, as long as columns do not get wider than for upright labels.
+    With `fill` they take all the room, up to the column width of upright labels.
     """
     network = diagram.run.network
     rows = arrangement(ids, lowest_links(network))
@@ -268,7 +266,7 @@ def _place_row(diagram: _Diagram, ids: Sequence[str], room: float, *, fill: bool
 
 
 def _row_texts(diagram: _Diagram, ids: Sequence[str]) -> dict[str, str]:
-    """What stands at the levels of a row."""
+    """The labels of the levels of a row."""
     lines = {id: diagram.lines(diagram.run.network.eqs[id]) for id in ids}
     if diagram.few:
         return {id: fitting(text, diagram.column - 0.1) for id, text in lines.items()}
@@ -277,14 +275,14 @@ def _row_texts(diagram: _Diagram, ids: Sequence[str]) -> dict[str, str]:
 
 
 def _label_row(diagram: _Diagram, ids: Sequence[str]) -> None:
-    """Write at the levels of a row, the lowest first."""
+    """Write the labels of a row, the lowest first."""
     eqs = diagram.run.network.eqs
     for id, text in sorted(_row_texts(diagram, ids).items(), key=lambda item: eqs[item[0]].energy):
         _label_level(diagram, eqs[id], text)
 
 
 def _label_level(diagram: _Diagram, node: EQ | DC, text: str, *, needed: bool = False) -> None:
-    """Write below a level or, where lines run there only, above it."""
+    """Write the label below a level, or above it if lines run below."""
     left, right = diagram.canvas.levels[node.id]
     x, y, gap = 0.5 * (left + right), diagram.height(node), 0.05 * diagram.canvas.scale
     diagram.canvas.label(
@@ -298,7 +296,7 @@ def _label_level(diagram: _Diagram, node: EQ | DC, text: str, *, needed: bool = 
 
 
 def _draw_list(diagram: _Diagram, nodes: Sequence[EQ | DC], heading: str, x: float) -> float:
-    """Nodes above each other under a heading, their labels beside them; returns where they end."""
+    """Draw a list of nodes under a heading, labels beside them; returns the x where it ends."""
     if not nodes:
         return x
     run, drawn = diagram.run, diagram.canvas
@@ -309,7 +307,7 @@ def _draw_list(diagram: _Diagram, nodes: Sequence[EQ | DC], heading: str, x: flo
     apart = 0.155 * scale
     high -= 2.5 * apart
     room = max(int((high - low) / apart), 1)
-    # What something leads to comes first, so that its curve meets no other level.
+    # Connected nodes come first, so that their curves cross no other level.
     queue = sorted(
         nodes, key=lambda node: (isinstance(node, DC) and unconnected(run, node), node.energy)
     )
@@ -332,7 +330,7 @@ def _draw_list(diagram: _Diagram, nodes: Sequence[EQ | DC], heading: str, x: flo
 
 
 def _draw_barrierless(diagram: _Diagram, edges: Sequence[Barrierless], passed: Set[str]) -> None:
-    """A dotted line between two levels: there is no top to draw."""
+    """Draw barrierless edges as dotted lines between two levels."""
     network, levels = diagram.run.network, diagram.canvas.levels
     for edge in edges:
         first, second = sorted(edge.ends, key=levels.__getitem__)
@@ -353,7 +351,7 @@ def _draw_barrierless(diagram: _Diagram, edges: Sequence[Barrierless], passed: S
 def _draw_tss(
     diagram: _Diagram, tss: Sequence[TS], marked: Set[str]
 ) -> dict[str, tuple[Point, Point]]:
-    """Hills between two levels and arches over one; returns where the top of each runs."""
+    """Draw hills between two levels and arches over one; returns both ends of each top."""
     network, drawn = diagram.run.network, diagram.canvas
     records: list[EQ | DC | TS] = [*network.eqs.values(), *network.dcs.values(), *tss]
     heights = {record.id: diagram.height(record) for record in records}
@@ -378,19 +376,19 @@ def _draw_tss(
 
 
 def _sharp(up: Point, down: Point) -> bool:
-    """Whether a hill has no room on its top for its mark to be moved."""
+    """Whether the top of a hill is too short to move its mark."""
     return down[0] - up[0] < 0.1
 
 
 def _label_tss(diagram: _Diagram, tops: dict[str, tuple[Point, Point]], marked: Set[str]) -> None:
-    """A mark at the top of each hill, and the label above or beside it where there is room."""
-    # Those that can be moved least come first.
+    """Draw a mark at the top of each hill, and the label above or beside it if there is room."""
+    # The shortest tops come first: their labels can be moved least.
     for id in sorted(tops, key=lambda id: (id not in marked, tops[id][1][0] - tops[id][0][0])):
         _label_ts(diagram, id, *tops[id], marked=id in marked)
 
 
 def _label_ts(diagram: _Diagram, id: str, up: Point, down: Point, *, marked: bool) -> None:
-    """The mark at the top of a hill and its label."""
+    """Draw the mark at the top of a hill and its label."""
     drawn, ts = diagram.canvas, diagram.run.network.tss[id]
     text, size = (top_label(ts, diagram.zero), 7.5) if diagram.few else (marked_id(ts), 6.0)
     (left, y), (right, _) = up, down
@@ -406,7 +404,7 @@ def _label_ts(diagram: _Diagram, id: str, up: Point, down: Point, *, marked: boo
         *((middle, y + lift + lines * high) for lines in ((1, 2, 3) if diagram.few else ())),
     ]
     places = [min(max(x, left), right) for x, _ in spots]
-    sharp = _sharp(up, down)  # its mark is where it is, and has been noted
+    sharp = _sharp(up, down)  # its mark is fixed and has its box already
     color = _ORANGE if marked else GREY
     spot = drawn.label(
         text,
@@ -425,7 +423,7 @@ def _label_ts(diagram: _Diagram, id: str, up: Point, down: Point, *, marked: boo
 
 
 def _rise(first: Point, second: Point) -> _Curve:
-    """A curve that leaves and arrives level, as energy profiles are drawn."""
+    """A curve that is horizontal at both ends, as in energy profiles."""
     (x1, y1), (x2, y2) = first, second
     t = np.linspace(0.0, 1.0, 40)
     return x1 + t * (x2 - x1), y1 + t * t * (3.0 - 2.0 * t) * (y2 - y1)

@@ -1,4 +1,4 @@
-"""Which pushes come next.
+"""Policies: the choice of the next pushes.
 
 Policies register a factory ``factory(**options) -> Policy`` as an entry point of the group
 ``afir.policies``.
@@ -25,7 +25,7 @@ ENTRY_POINT_GROUP = "afir.policies"
 
 
 class Policy(Protocol):
-    """Chooses pushes; everything it may know is handed to it."""
+    """Chooses pushes, from its arguments alone."""
 
     def choose(
         self,
@@ -34,44 +34,44 @@ class Policy(Protocol):
         n: int,
         rng: np.random.Generator,
     ) -> list[Item]:
-        """Choose up to `n` different pushes that are left, in the order to try them.
+        """Up to `n` different pushes that are left, in the order to try them.
 
         Parameters
         ----------
         frontier
-            What is left; not to be changed.
+            The pushes that are left; not to be changed.
         network
-            What is known; not to be changed.
+            The known structures; not to be changed.
         n
-            How many, 1 or more. Fewer are chosen only when the frontier has fewer left: pushes
+            Maximum number, 1 or more. Choose fewer only if the frontier has fewer left: pushes
             that wait for others (`Frontier.left`) come in another round.
         rng
-            The only source of chance.
+            The only source of random numbers.
         """
         ...
 
     def learn(self, trials: Iterable[Trial], network: ReactionNetwork) -> None:
-        """Hear what became of trials.
+        """Take the results of trials into account.
 
         Parameters
         ----------
         trials
             In order, each once: all so far when a run is opened, then those of each round.
         network
-            What is known, with all that the trials found; not to be changed.
+            The known structures, those of the trials included; not to be changed.
         """
         ...
 
 
 class _Unlearned:
-    """A policy that does not look back."""
+    """A policy that does not learn from trials."""
 
     def learn(self, trials: Iterable[Trial], network: ReactionNetwork) -> None:
-        """See `Policy.learn`: nothing."""
+        """Do nothing; see `Policy.learn`."""
 
 
 class LowestEnergy(_Unlearned):
-    """The pushes that are left of the EQ of lowest energy, then those of the next."""
+    """Chooses the pushes of the EQ of lowest energy, then those of the next."""
 
     def choose(
         self,
@@ -85,7 +85,7 @@ class LowestEnergy(_Unlearned):
 
 
 class Exhaustive(_Unlearned):
-    """The pushes that are left of each EQ in the order of discovery."""
+    """Chooses the pushes of each EQ in the order of discovery."""
 
     def choose(
         self,
@@ -99,7 +99,7 @@ class Exhaustive(_Unlearned):
 
 
 class Stochastic(_Unlearned):
-    """EQs drawn with p ∝ exp(−E/k_B·T), of each the next push.
+    """Chooses the next push of EQs drawn with p ∝ exp(−E/k_B·T).
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def _shares(exponents: NDArray[np.float64]) -> NDArray[np.float64] | None:
     largest = exponents.max(initial=-np.inf)
     if not np.isfinite(largest):
         return None
-    # Relative to the likeliest that is left, so that no sum of weights vanishes.
+    # Relative to the most probable one, so that the sum of weights does not vanish.
     sums: NDArray[np.float64] = np.exp(exponents - largest).cumsum()
     sums /= sums[-1]
     return sums
@@ -189,7 +189,7 @@ def load_policy(name: str, options: Mapping[str, Any] | None = None) -> Policy:
 
 
 def _built(name: str, make: Callable[[], Any]) -> Any:
-    """What `make` returns for a policy; InputError for whatever a foreign one raises."""
+    """The value of `make` for a policy; InputError for any exception of an external one."""
     try:
         return make()
     except AfirError:

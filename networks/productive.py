@@ -1,4 +1,4 @@
-"""The policy that learns on the way which pushes bring most for what they cost."""
+"""The policy that learns during the run which pushes find most per gradient."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from networks.records import EQ, Item, Trial
 
 _DIRECTIONS = ((1,), (-1,), (1, 1), (-1, 1), (-1, -1))  # which forces act together
 _WAYS = len(_DIRECTIONS) + 2  # those, climbs and inversions, and leaving at random
-_REPEATS = 3  # a kind tried so often before, or oftener
-# Climbs and inversions cost little: twice as much for a gradient is expected of them at first.
+_REPEATS = 3  # earlier trials of equivalent pushes: 1, 2, and 3 or more
+# Climbs and inversions are cheap: at first twice as many finds per gradient are expected.
 _CLIMB = 0.7
-# Terms of the logarithm of what a gradient brings: a constant, what is done, how often
-# the kind was tried, doublings of the trials on the species, eV above the start.
-# Before anything is known: a find for a thousand gradients, less the oftener tried and the higher.
+# Terms of the logarithm of finds per gradient: a constant, the type of trial, earlier trials of
+# equivalent pushes, doublings of the trials on the species, eV above the start.
+# Prior: one find per thousand gradients, fewer with each repeat and with energy.
 _PRIOR = np.array(
     [np.log(1e-3), *[0.0] * len(_DIRECTIONS), _CLIMB, 0.0, -0.5, -1.0, -1.5, -0.2, -0.2]
 )
 _WIDTHS = np.array([3.0, *[0.7] * _WAYS, *[0.5] * _REPEATS, 0.2, 0.2])
-_RECORD = 3.0  # finds: how slowly a species' own record replaces what is expected of it
+_RECORD = 3.0  # finds: weight of the expectation against a species' own record
 _FIT_STEPS = 200
-_EQS = 1000  # of those that are open so many are looked at, the lowest
-_SHORTLIST = 64  # pushes looked at closely for each that is chosen
+_EQS = 1000  # open EQs that are considered, the lowest
+_SHORTLIST = 64  # pushes that are ranked again for each that is chosen
 
 T = TypeVar("T", bound=np.generic)
 Floats = NDArray[np.float64]
@@ -40,31 +40,30 @@ Ints = NDArray[np.int64]
 
 
 class Productive:
-    """The pushes that are expected to bring most for a gradient, judged by the trials so far.
+    """Chooses the pushes that are expected to find most per gradient, judged by the trials so far.
 
-    How many TSs and EQs a gradient brings is a log-linear model (Poisson regression) of which
-    forces act together, how often a push of the same kind has been tried on any structure (see
-    `networks.kinds`), how often structures of the same bonding have been pushed, and their
-    energy. It is fitted anew for every round, and its coefficients are drawn from their
-    posterior (Thompson sampling), so that nothing is given up for a bad start. Species that
-    brought more than the model expects of them are preferred. Of very many open EQs only the
-    thousand of lowest energy that have pushes left are considered. Pushes must be used up only by
-    taking what was chosen.
+    The number of TSs and EQs per gradient is a log-linear model (Poisson regression) of the forces
+    that act together, the number of equivalent pushes tried on any structure (see
+    `networks.kinds`), the number of pushes of structures with the same bonding, and their energy.
+    It is fitted anew for every round, and its coefficients are drawn from their posterior
+    (Thompson sampling), so that a bad start excludes nothing. Species that found more than the
+    model expects are preferred. Only the thousand open EQs of lowest energy are considered. Pushes
+    must be used up only by taking what was chosen.
     """
 
     def __init__(self) -> None:
-        # What was tried: the terms of the model, the species, finds and gradients.
+        # The trials: terms of the model, species, finds and gradients.
         self._terms = np.zeros((0, len(_WIDTHS)))
         self._species_tried: Ints = np.zeros(0, dtype=np.int64)
         self._results = np.zeros((0, 2))
         self._count = 0
-        # Kinds and species are numbered as they come; how often each was tried.
+        # Equivalent pushes and species, numbered as they come, with the number of their trials.
         self._kinds, self._species = _Tally(), _Tally()
-        self._about: dict[str, tuple[int, float]] = {}  # of an EQ: species, eV above the start
-        # The pushes an EQ has left, a row each: number, directions, kind.
+        self._about: dict[str, tuple[int, float]] = {}  # by EQ: species, eV above the start
+        # The pushes that each EQ has left, as rows: number, directions, kind.
         self._offers: dict[str, Ints] = {}
-        self._chosen: list[Item] = []  # may be used up by now
-        self._frontier: Frontier | None = None  # that these belong to
+        self._chosen: list[Item] = []  # perhaps used up since
+        self._frontier: Frontier | None = None  # of these offers
 
     def learn(self, trials: Iterable[Trial], network: ReactionNetwork) -> None:
         """See `Policy.learn`."""
@@ -100,7 +99,7 @@ class Productive:
         drawn = fitted + np.linalg.solve(root.T, rng.normal(size=len(root)))
         record = self._records(fitted)
         kinds, species = self._kinds.tries.copy(), self._species.tries.copy()
-        # Neighbours in the list of pushes are alike: among equals chance makes the wider choice.
+        # Neighbours in the list are similar: ties are broken at random for a wider choice.
         luck = rng.random(len(offers.rows))
 
         def best(rows: Ints, count: int) -> Ints:
@@ -109,8 +108,8 @@ class Productive:
             terms = _model_terms(direction, kinds[kind], species[of], offers.heights[rows])
             return _best_first(rows, _values(terms, drawn) + record[of], luck[rows], count)
 
-        # A choice makes others of its kind and species less promising; where the model says more,
-        # the shortlist may lack one or another.
+        # A choice makes equivalent pushes and its species less promising. The shortlist may lack a
+        # push whose rank rises meanwhile.
         shortlist = best(np.arange(len(offers.rows)), _SHORTLIST * n)
         self._chosen = []
         while len(self._chosen) < n and len(shortlist):
@@ -123,7 +122,7 @@ class Productive:
         return list(self._chosen)
 
     def _records(self, fitted: Floats) -> Floats:
-        """By how much each species is better than the model expects, as a logarithm."""
+        """The finds of each species relative to the expected ones, as a logarithm."""
         terms, (found, spent) = self._terms[: self._count], self._results[: self._count].T
         species, count = self._species_tried[: self._count], len(self._species.tries)
         expected = np.bincount(species, spent * np.exp(_values(terms, fitted)), count)
@@ -133,7 +132,7 @@ class Productive:
         return result
 
     def _offered(self, frontier: Frontier, network: ReactionNetwork) -> _Offers:
-        """What can be chosen: the pushes that are left of the lowest EQs."""
+        """The pushes that can be chosen: those left of the lowest EQs."""
         if frontier is not self._frontier:
             self._frontier, self._offers, self._chosen = frontier, {}, []
         for item in self._chosen:
@@ -193,7 +192,7 @@ class _Offers:
 
 
 class _Tally:
-    """Numbers for things as they come, and how often each was tried."""
+    """Numbers for things as they come, and the number of trials of each."""
 
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}
@@ -207,17 +206,17 @@ class _Tally:
 
 
 def fit_rates(terms: Floats, found: Floats, spent: Floats) -> tuple[Floats, Floats]:
-    """Poisson regression of what a gradient brings, with a normal prior, by Newton's method.
+    """Poisson regression of finds per gradient, with a normal prior, by Newton's method.
 
-    Always from the prior and without the threads of a BLAS: a resumed run must fit the same
-    numbers to the last bit.
+    Starts from the prior and uses no BLAS threads: a resumed run must fit the same numbers to the
+    last bit.
 
     Parameters
     ----------
     terms
         (m, k) the terms of the model for each trial.
     found, spent
-        (m,) what each found, and the gradients it took.
+        (m,) finds and gradients of each trial.
 
     Returns
     -------
@@ -240,7 +239,7 @@ def fit_rates(terms: Floats, found: Floats, spent: Floats) -> tuple[Floats, Floa
         largest = float(np.abs(step).max())
         if not np.isfinite(largest):
             break
-        # The logarithm is concave: short steps arrive, however far it is.
+        # The log-likelihood is concave: short steps converge from any distance.
         beta = beta - step / max(1.0, largest)
         if largest < 1e-9:
             return beta, curvature
@@ -249,7 +248,7 @@ def fit_rates(terms: Floats, found: Floats, spent: Floats) -> tuple[Floats, Floa
 
 def _best_first(rows: Ints, scores: Floats, luck: Floats, count: int) -> Ints:
     """Those of the `rows` with the highest scores in order, `count` of them."""
-    if len(rows) > count:  # only the best need be sorted
+    if len(rows) > count:  # sort only the best
         good = np.flatnonzero(scores >= -np.partition(-scores, count - 1)[count - 1])
         rows, scores, luck = rows[good], scores[good], luck[good]
     result: Ints = rows[np.lexsort((luck, -scores))][:count]
@@ -268,7 +267,7 @@ def productive() -> Productive:
 
 
 def _direction(terms: PushTerms) -> int:
-    """Which way of trying it is: of more than two forces the extremes count, nothing is a kick."""
+    """The type of a trial as an index; of more than two forces the extremes count."""
     forces = sorted(term.direction for term in terms if isinstance(term, ForceTerm))
     if forces:
         return _DIRECTIONS.index((forces[0], forces[-1])[: len(forces)])
@@ -290,7 +289,7 @@ def _model_terms(directions: Ints, kinds: Ints, species: Ints, heights: Floats) 
 
 
 def _longer(array: NDArray[T], least: int) -> NDArray[T]:
-    """The same with zeros behind it, when it is shorter than needed."""
+    """The array, extended by zeros if it is shorter than `least`."""
     if len(array) >= least:
         return array
     more = np.zeros((max(least, 2 * len(array)) - len(array), *array.shape[1:]), array.dtype)

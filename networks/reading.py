@@ -1,4 +1,4 @@
-"""What a run file says: every row is checked as it is read, here and nowhere else."""
+"""Reading a run file; every row is checked as it is read, here and nowhere else."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ from networks.tried import Tried
 T = TypeVar("T")
 
 _PUSH = "push"
-"""The phase of a round that a trial begins with."""
+"""The first phase of each trial in a round."""
 
 
 class Reader:
-    """A run file that is read.
+    """A run file, opened to read.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Reader:
     InputError
         If it is no run, or its schema version is another one.
     StoreError
-        If it is damaged; everything that reads raises this.
+        If it is damaged; every method that reads raises this.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Reader:
     molecule
         The molecule of the run.
     start
-        (n, 3) the structure the run was given, in Å.
+        (n, 3) the start structure as it was given, in Å.
     settings
         The settings.
     job
@@ -101,7 +101,7 @@ class Reader:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """All that is read within is of one commit, also while another process writes."""
+        """Reads within see one commit, even while another process writes."""
         with self._database.reading():
             yield
 
@@ -118,7 +118,7 @@ class Reader:
         return network
 
     def first_eq(self) -> EQ | None:
-        """EQ0, which the start led to; None as long as there is none."""
+        """EQ0, the relaxed start; None if there is none yet."""
         return next(self._records(schema.EQS, rows.eq_record, schema.EQS.c.number == 0), None)
 
     def trials(self) -> Iterator[Trial]:
@@ -128,25 +128,22 @@ class Reader:
     def frames(self) -> Iterator[Kept]:
         """The geometries that were evaluated in finished rounds, task by task.
 
-        Nothing for a run that does not keep them; of one with a reference only what that said,
-        unless it keeps them all.
+        Empty for a run that does not keep them; with a reference only its evaluations, unless the
+        run keeps all.
         """
         if self.settings.records:
             for _, kept in self._kept():
                 yield kept
 
     def labels(self) -> Iterator[tuple[str, Frames]]:
-        """What the reference said in finished rounds, task by task, in order.
-
-        With each the phase of the task.
-        """
+        """The phase and the reference evaluations of each task of finished rounds, in order."""
         for key, kept in self._kept():
             frames = kept.frames.of_level(Level.REFERENCE.value)
             if len(frames):
                 yield key.phase, frames
 
     def label_counts(self) -> list[tuple[str, int]]:
-        """How many geometries `labels` gives for each task; each is read once only."""
+        """The phase and the number of labels of each task; every task is read only once."""
         with self._database.reading():
             counts = self._labels_by_round
             first = max(counts, default=-1) + 1
@@ -163,35 +160,35 @@ class Reader:
         return list(self._records(schema.MODELS, rows.model_record))
 
     def examined(self) -> tuple[Examined, ...]:
-        """The surfaces as they were found to be at the start."""
+        """The surfaces with the result of their check at the start."""
         return tuple(self._records(schema.EXAMINED, rows.examined_record))
 
     def dismissed(self) -> Iterator[Dismissed]:
-        """All structures that were met and are no nodes of their own, in order."""
+        """All structures that were found and are no nodes of their own, in order."""
         return iter(list(self._records(schema.DISMISSED, rows.dismissed_record)))
 
     def used(self) -> Iterator[Used]:
-        """What has been tried, in order."""
+        """All trials in short form, in order."""
         return self._tried().used()
 
     def last_attempt(self, item: Item) -> tuple[Result, float] | None:
-        """How a push went, and the γ in kJ/mol at which it crossed; None if it was not tried."""
+        """The result of a push and the γ in kJ/mol at which it crossed; None if never tried."""
         return self._tried().last(item)
 
     def barren_kicks(self, first: int, dull: Collection[str]) -> int:
-        """How many trials numbered `first` or later have passed without anything new.
+        """Number of random geometries since anything new was last found.
 
         Parameters
         ----------
         first
-            The first of the numbers.
+            The number of the first random geometry of an EQ.
         dull
-            The ids of EQs and TSs that do not count as anything new; no DC does.
+            The ids of EQs and TSs that do not count as new; no DC does.
         """
         return self._tried().barren_kicks(first, dull)
 
     def barren_trials(self) -> int:
-        """How many trials have passed since one last added a node."""
+        """Number of trials since one last added a node."""
         return self._tried().barren()
 
     def plan(self) -> Plan | None:
@@ -214,7 +211,7 @@ class Reader:
 
     @property
     def rounds(self) -> int:
-        """How many rounds are finished, the start being the first."""
+        """Number of finished rounds, the start included."""
         return int(self._run().rounds)
 
     @property
@@ -223,7 +220,7 @@ class Reader:
         return float(self._run().seconds)
 
     def gradients(self) -> int:
-        """Gradient evaluations of all finished rounds that count (`Settings.counted`)."""
+        """Counted gradient evaluations of all finished rounds (`Settings.counted`)."""
         with self._database.reading():
             counts = Counter(self._tried().gradients)
             for gradients, _ in self._records(schema.ROUNDS, rows.costs_of):
@@ -266,7 +263,7 @@ class Reader:
     # -- rows ----------------------------------------------------------------------------
 
     def _tried(self) -> Tried:
-        """All trials so far; only those that are not known yet are read."""
+        """All trials so far; only new ones are read."""
         tried = self._tried_so_far
         with self._database.reading(), self._sense():
             for row in self._rows(schema.TRIALS, schema.TRIALS.c.number > len(tried)):
@@ -298,7 +295,7 @@ class Reader:
         return found[0]
 
     def _counts(self) -> dict[str, int]:
-        """How many rows there are of each table but that of the run."""
+        """Number of rows of each table except that of the run."""
         with self._sense():
             return {str(name): int(count) for name, count in json.loads(self._run().counts).items()}
 
@@ -308,14 +305,14 @@ class Reader:
         record: Callable[[sa.Row[Any]], T],
         *conditions: sa.ColumnElement[bool],
     ) -> Iterator[T]:
-        """What the rows of a table say."""
+        """The records of the rows of a table."""
         for row in self._rows(table, *conditions):
             with self._sense():
                 made = record(row)
             yield made
 
     def _rows(self, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> Iterator[sa.Row[Any]]:
-        """The rows of a table in the order of its keys; without a condition all there must be."""
+        """The rows of a table by key; without a condition their number is checked."""
         keys = list(table.primary_key.columns)
         query = sa.select(table).where(*conditions).order_by(*keys)
         with self._database.reading() as connection:
@@ -334,13 +331,13 @@ class Reader:
                 raise self._damaged(f"rows of {table.name} are missing")
 
     def _insert(self, network: ReactionNetwork, record: Any) -> None:
-        """Put a record into the network, where its id must be new and its ends known."""
+        """Add a record to the network; its id must be new and its ends known."""
         with self._sense():
             network.insert(record)
 
     @contextmanager
     def _sense(self) -> Iterator[None]:
-        """Whatever goes wrong within goes wrong because the file does not make sense."""
+        """Errors within mean that the file is damaged."""
         try:
             yield
         except StoreError:
@@ -360,7 +357,7 @@ class Reader:
         return StoreError(self.path, "is damaged", reason, go_back(self.path))
 
     def _check_version(self) -> None:
-        """InputError if this is no run, or one of another version."""
+        """Raise InputError if this is no run, or has another version."""
         path = self.path
         try:
             with self._database.reading() as connection:
@@ -374,7 +371,7 @@ class Reader:
                 query = sa.select(schema.RUN.c.schema_version).limit(2)
                 versions = connection.execute(query).scalars().all()
         except StoreError as error:
-            # What SQLite says of tables means nothing to who named the wrong file.
+            # Messages of SQLite on tables do not help someone who named the wrong file.
             of_tables = error.reason.startswith(("no such table", "no such column"))
             reason = "it holds no run" if of_tables else f"{error.reason}{error.advice}"
             raise InputError(f"{path} must be a run of afir that can be read: {reason}") from error

@@ -1,4 +1,4 @@
-"""What a network is made of, and what was tried: plain frozen records."""
+"""Records of a network and of its trials: plain frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from afir.molecule import Positions
 from afir.stationary import Outcome, StationaryPoint
 
 Proof: TypeAlias = "Mapping[str, int | float | str | list[str] | list[float] | list[list[float]]]"
-"""Why a transition state counts: plain JSON, see `TS.proof`."""
+"""The verification of a transition state: plain JSON, see `TS.proof`."""
 
 COMPLEX = "complex"
 """Flag of an EQ made of two or more molecules that hold together."""
@@ -78,7 +78,7 @@ class EQ:
 
 @dataclass(frozen=True, eq=False)
 class TS:
-    """A transition state that has been proven.
+    """A verified transition state.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class TS:
     ends
         Ids of the EQs or DCs that the path reaches against and along `mode`.
     verified
-        True: only proven transition states become nodes.
+        True: only verified transition states become edges.
     proof
         ``negative_eigenvalues``, ``imaginary_cm1``, ``gradient_max`` (eV/Å), ``irc``
         (``"monotone"`` or ``"not monotone"``), ``ends`` (how both minimisations ended) and
@@ -108,8 +108,8 @@ class TS:
         by atom. ``ridges_cm1``, where there are any: for each end the saddle points that the path
         ran into and was followed down from. ``ends_above_kj_mol``, where an end lies more than
         0.5 kJ/mol above its EQ: how far each does. With a reference
-        ``irc_checked_at``, at how many points of the path, and of those followed before it, that
-        was asked.
+        ``irc_checked_at``: the number of points, of this path and of those followed before it,
+        that the reference evaluated.
     irc_positions, irc_energies
         (m, n, 3) in Å and (m,) in eV, from the first end through the TS to the second.
     """
@@ -170,7 +170,7 @@ class DC:
 
 @dataclass(frozen=True)
 class Barrierless:
-    """A complex falls apart into the molecules of a channel, and they meet, without a barrier.
+    """An edge between a complex and the channel of its molecules, without a barrier.
 
     Attributes
     ----------
@@ -189,7 +189,7 @@ class Barrierless:
 
 @dataclass(frozen=True)
 class Trial:
-    """One row of what was tried.
+    """One trial: what was tried and what it found.
 
     Attributes
     ----------
@@ -200,34 +200,34 @@ class Trial:
     eq
         The EQ that was pushed.
     push
-        Which push of that EQ, in the order of `networks.offers.offers`, from 0. Numbers behind
-        the last begin again: they are further attempts.
+        Which push of that EQ, in the order of `networks.offers.offers`, from 0. Numbers beyond
+        the last start again: they are further attempts.
     terms
-        The force terms, or the displacement that was tried.
+        The force terms, or the displacement.
     seed
-        What the random numbers of this trial were made from.
+        The seed of its random numbers.
     outcome
-        What became of it.
+        The outcome.
     crossed
         Whether the artificial force alone carried the structure out of its basin.
     gamma
-        γ in kJ/mol at which it did, of those on the ladder of the step; 0 if it did not.
+        γ in kJ/mol at which it did, a value of the ladder of the step; 0 if it did not.
     gradients
-        Gradient evaluations by stage, its own and those it caused: proofs of its transition
-        states, refinements of its minima.
+        Gradient evaluations by stage, its own and those it caused: verification of its transition
+        states, optimisation of its minima.
     cpu_seconds
         Processor time of the same.
     found
         Ids of the nodes it added.
     met
-        Ids of all proven structures that it met, known before or not: the TSs that its candidates
-        turned out to be, then the ends of those that it proved itself, then what lies behind the
-        push. Those in `found` are among them.
+        Ids of all verified structures that it reached, new or known: the TSs of its candidates,
+        then the ends of its own new TSs, then the products of the push. Those in `found` are
+        among them.
     error
         Why the push itself has no result, in words; empty when it has one.
     pushes_left
-        How many first attempts of the EQ were left after this one; None when that is not known,
-        because a limit had closed the EQ meanwhile.
+        Number of first attempts of the EQ left after this one; None if not known, because a limit
+        had closed the EQ meanwhile.
     """
 
     number: int
@@ -249,7 +249,7 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class Dismissed:
-    """A structure that was met and is no node of its own, so that it is not examined twice.
+    """A structure that was found and is no node of its own, so that it is not examined twice.
 
     Attributes
     ----------
@@ -260,13 +260,13 @@ class Dismissed:
     energy
         eV.
     outcome
-        Why it did not become a node; CONFIRMED or CONVERGED when it turned out to be `node`.
+        Why it did not become a node; CONFIRMED or CONVERGED if it is `node`.
     reason
-        The same in words, with what the search had to say.
+        The same in words, with the message of the search.
     node
-        The id of the node it turned out to be, or None when it was rejected.
+        The id of the node that it is, or None if it was rejected.
     trial
-        The number of the trial that met it.
+        The number of the trial that found it.
     """
 
     kind: str
@@ -286,7 +286,7 @@ class Item(NamedTuple):
 
 
 class Result(Enum):
-    """What a trial says of trying the same again."""
+    """The result of a trial, which decides on another attempt."""
 
     MISSED = "it crossed a barrier and no saddle point was found"
     MOVED = "it crossed a barrier, and a saddle point was found or none is of interest"
@@ -296,7 +296,7 @@ class Result(Enum):
 
 
 class Used(NamedTuple):
-    """What was tried: the item, `Trial.pushes_left` after it, and how it went."""
+    """A trial in short form: the item, `Trial.pushes_left` after it, and the result."""
 
     item: Item
     left: int | None
@@ -304,20 +304,20 @@ class Used(NamedTuple):
 
 
 class StoppedBy(Enum):
-    """Why an exploration is not running; the value is a sentence for people."""
+    """Why an exploration is not running; the value says it in words."""
 
     NOTHING_LEFT = "nothing is left to try"
     WANTED = "the wanted product was found"
     TRIALS = "the trial limit was reached"
     GRADIENTS = "the gradient limit was reached"
     SECONDS = "the time limit was reached"
-    PATIENCE = "the last trials brought nothing new"
-    INTERRUPTED = "it was interrupted"
+    PATIENCE = "the last trials found nothing new"
+    INTERRUPTED = "the run was interrupted"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The pushes of a round, decided before any of them is done."""
+    """The pushes of a round, chosen before any of them is done."""
 
     round: int
     ceiling: float | None
@@ -326,7 +326,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Key:
-    """Which task of a round: a phase and a number within the phase."""
+    """The key of a task in a round: a phase and a number within the phase."""
 
     phase: str
     index: int
@@ -341,13 +341,13 @@ class Model:
     number
         1, 2, …; its file is named after it.
     round
-        How many rounds were finished when it was trained.
+        Number of finished rounds when it was trained.
     labels
-        How many geometries it was trained on: the first so many of the run.
+        Number of geometries it was trained on: the first ones of the run.
     seconds
         Wall time of the training.
     errors
-        What the learner has to say of it, plain numbers by name.
+        Its errors as the learner reports them, plain numbers by name.
     """
 
     number: int
@@ -368,7 +368,7 @@ class Examined:
     deviation, ratio, drift
         As in `afir.stationary.Consistency`.
     doubt
-        What is to be known about it; empty if nothing is.
+        A warning about it; may be empty.
     """
 
     surface: str
@@ -399,11 +399,11 @@ class RunSummary:
     gradients
         Gradient evaluations by stage, those of unfinished rounds included.
     seconds, cpu_seconds
-        Wall time of the run, all its parts added up; processor time of its tasks.
+        Wall time of all parts of the run; processor time of its tasks.
     complete
         Whether anything is left.
     under_way
-        Number of pushes that were done in a round that is not finished.
+        Number of pushes done in an unfinished round.
     """
 
     trials: Mapping[Outcome, int]
@@ -417,7 +417,7 @@ class RunSummary:
 
 @dataclass(frozen=True, eq=False)
 class Absorbed:
-    """What a finished round adds to the run, committed as one."""
+    """The results of a finished round, committed together."""
 
     round: int
     eqs: tuple[EQ, ...]
@@ -426,12 +426,12 @@ class Absorbed:
     trials: tuple[Trial, ...]
     dismissed: tuple[Dismissed, ...]
     gradients: Mapping[str, int]
-    """By stage, of what is no trial: the start, labels, what is recalled or asked again."""
+    """By stage, of tasks outside trials: the start, labels, recalled structures, rechecks."""
     cpu_seconds: float
     wanted: tuple[Positions, float] | None = None
     owners: Mapping[Key, int] = field(default_factory=dict)
     """The number of the trial that each task belonged to."""
     examined: tuple[Examined, ...] = ()
-    """The surfaces, as they were found to be at the start."""
+    """The surfaces with the result of their check at the start."""
     again: Mapping[int, tuple[Dismissed, ...]] = field(default_factory=dict)
-    """By trial what it met that was rejected before: told to who listens, not written."""
+    """By trial its candidates that were rejected before: reported as events, not stored."""

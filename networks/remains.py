@@ -1,4 +1,4 @@
-"""What a run has left: pushes, what lies above its window, transition states that are unseen."""
+"""The remains of a run: untried pushes, EQs above the window, unseen transition states."""
 
 from __future__ import annotations
 
@@ -16,29 +16,27 @@ from networks.store import Store
 from networks.unseen import Unseen, unseen
 
 MOST_UNTRIED = 100
-"""Of more EQs that were not pushed yet their pushes are not counted: each takes up to 0.05 s."""
+"""With more EQs that were not pushed, pushes are not counted: each EQ takes up to 0.05 s."""
 
 
 @dataclass(frozen=True)
 class Remains:
-    """What a run has left.
+    """The remains of a run.
 
     Attributes
     ----------
     unseen
-        How many transition states are still to be met, as far as can be told from how often each
-        of the others was.
+        Estimate of the transition states that are still unseen.
     eqs_above
-        How many EQs were not pushed only because they lie above the window.
+        Number of EQs that were not pushed only because they lie above the window.
     pushes, pushes_left
-        How many pushes there are of the EQs so far that are worth it, and how many of them were
-        never tried; random geometries, of which there is no end, are none. None where they
-        were not counted.
+        Number of pushes of the EQs that are worth expanding, and how many of them were never
+        tried, without random geometries. None if they were not counted.
     eqs_untried
-        How many EQs that are worth it have not been pushed at all.
+        Number of EQs that are worth expanding and were not pushed at all.
     eqs_deeper, complexes
-        How many EQs were not pushed only because of ``bond_depth``, or only because they are
-        complexes.
+        Number of EQs that were not pushed only because of ``bond_depth``, or only because they
+        are complexes.
     """
 
     unseen: Unseen = field(default_factory=Unseen)
@@ -51,7 +49,7 @@ class Remains:
 
 
 def remains_of(store: Store, network: ReactionNetwork, *, count_pushes: bool) -> Remains:
-    """What a run has left.
+    """The remains of a run.
 
     Parameters
     ----------
@@ -60,14 +58,14 @@ def remains_of(store: Store, network: ReactionNetwork, *, count_pushes: bool) ->
     network
         What is known.
     count_pushes
-        Whether to count pushes: those of each EQ that was not pushed yet must be worked out. Of
-        more than `MOST_UNTRIED` EQs they are not.
+        Whether to count pushes, which must be worked out for each EQ that was not pushed yet; not
+        done for more than `MOST_UNTRIED` EQs.
     """
     trials = list(store.trials())
     outlook = Outlook(store, network, Dismissals(store.molecule))
     ceiling = outlook.ceiling if network.eqs else None
     tss = network.tss.values()
-    # A loop leads nowhere else, and the tables leave it out; a saddle point on a flat turn is
+    # Loops connect nothing, and the tables leave them out; a saddle point on a flat rotation is
     # no transition state.
     wanted = {
         ts.id
@@ -97,10 +95,10 @@ def remains_of(store: Store, network: ReactionNetwork, *, count_pushes: bool) ->
 
 
 def incidence(trials: Iterable[Trial], wanted: Collection[str]) -> tuple[Mapping[str, int], int]:
-    """In how many pushes each of the wanted transition states was met, and how many there were.
+    """The number of pushes that reached each wanted transition state, and of all pushes.
 
-    Further attempts of the same push count as one with it: what one has met the next meets again,
-    which would make all look better known than they are.
+    Further attempts of a push count as one with it: they reach the same transition states again,
+    which would make the network look more complete than it is.
     """
     met: dict[tuple[str, tuple[Term, ...]], set[str]] = {}
     for trial in trials:
@@ -109,5 +107,5 @@ def incidence(trials: Iterable[Trial], wanted: Collection[str]) -> tuple[Mapping
 
 
 def _push(trial: Trial) -> tuple[str, tuple[Term, ...]]:
-    """What was tried on which EQ."""
+    """The EQ and the terms of a trial."""
     return trial.eq, trial.terms

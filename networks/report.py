@@ -1,4 +1,4 @@
-"""What a run found: read from its file, and as one JSON object for scripts.
+"""The results of a run: read from its file, and as one JSON object for scripts.
 
 The object of ``afir show RUN --json`` has the keys below; ``docs/show-json.md`` describes each.
 A key is never renamed or removed without a new ``schema_version``.
@@ -54,15 +54,15 @@ class Run:
     job
         The job text as it was resolved when the run was created.
     barren
-        How many trials have passed since one last added a node.
+        Number of trials since one last added a node.
     wanted
         The id of the wanted product, if it has been found.
     models
-        What was learned on the way.
+        The models that were trained.
     remains
         What is left.
     doubts
-        What is to be known about the surfaces, as sentences without an end.
+        Warnings about the surfaces, as sentences without a full stop.
     """
 
     molecule: Molecule
@@ -85,8 +85,8 @@ def load_run(path: Path, *, count_pushes: bool = False) -> Run:
     path
         The file.
     count_pushes
-        Whether to count the pushes that are left, which takes some 0.05 s for each EQ that was not
-        pushed yet; see `networks.remains.remains_of`.
+        Whether to count the pushes that are left: about 0.05 s for each EQ that was not pushed
+        yet; see `networks.remains.remains_of`.
 
     Raises
     ------
@@ -212,22 +212,22 @@ def show_object(run: Run) -> dict[str, Any]:
 
 
 def node_name(run: Run, id: str) -> str:
-    """A node for people: its id, and its molecules by name, with dots where they hold together."""
+    """The id of a node and the names of its molecules, joined by dots in a complex."""
     record = run.network.node(id)
     between = "…" if isinstance(record, EQ) and COMPLEX in record.flags else " + "
     return f"{id} ({between.join(names(run.molecule, record.positions))})"
 
 
 def heading(run: Run) -> str:
-    """What was explored, and what energies in tables are relative to."""
+    """The line above the tables: molecule, surfaces, and the zero of energy."""
     settings = run.settings
     text = f"{run.molecule.name} on {described(*settings.reported)}"
     if settings.reference:
         text += f", searched on {settings.surface}"
     if run.models:
-        text += f" and what was learned from {run.models[-1].labels} labels"
+        text += f" with a correction learned from {run.models[-1].labels} labels"
     elif settings.learn:
-        text += ", for nothing was learned yet"
+        text += ", nothing learned yet"
     if run.network.eqs:
         text += f"; energies in kJ/mol, relative to {run.network.lowest.id}, the lowest"
     return text

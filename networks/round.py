@@ -1,8 +1,8 @@
-"""One round of trials: what to ask for next, and what the answers mean.
+"""One round of trials: the next tasks, and the results of the answers.
 
-Pure decisions. What is asked for and what is found depends on the answers alone, not on the
-order in which they come: every decision about a trial waits for the trials before it. So a
-round that was cut off can be gone through again from the answers that were kept.
+Pure decisions. Tasks and results depend on the answers alone, not on the order in which they
+come: every decision about a trial waits for the trials before it. So an interrupted round can be
+repeated from the answers that were kept.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from networks.stage import Question
 from networks.tasks import Characterise, Confirm, Label, Labelled, Push, TaskResult
 from networks.unchanged import AGAIN, PROBE, again, changed, check_again, check_works, probe
 
-_MORE = 0.7  # eV: surfaces differ more in energies of fragments than in others
+_MORE = 0.7  # eV: margin for fragments, where surfaces differ more than elsewhere
 
 
 class Round:
@@ -40,18 +40,18 @@ class Round:
     Parameters
     ----------
     plan
-        What is tried.
+        The pushes to try.
     tasks, left
         The task of each item of the plan, and how many pushes of its EQ are left after it.
     network, dismissals
-        What is known before the round; read only until `absorb`.
+        The known structures before the round; read only until `absorb`.
     referenced
-        Whether what the searches say is not the last word: then the energies of new dissociation
-        channels are asked for too, and what lies above the ceiling of the plan is left alone.
+        Whether there is a reference: then it evaluates new dissociation channels too, and minima
+        above the ceiling of the plan are ignored.
     window
         Energy in eV above which transition states of a reference are of no interest.
     wanted
-        A structure that is looked for, as long as it has not been found.
+        The wanted structure, until it is found.
     """
 
     def __init__(
@@ -83,19 +83,19 @@ class Round:
         self._minimum_index = IdentityIndex(network.molecule)
         self._comparisons = Comparisons(network, dismissals, wanted)
         self._placed: dict[int, str] = {}
-        # Channels that were new in this round, and which question is about each.
+        # Channels that were new in this round.
         self._referenced = referenced
         self._window = window
         self._channels = ReactionNetwork(network.molecule)
         self._own_channels: list[range] = []
 
     def begin(self) -> list[Question]:
-        """The pushes, then EQ0 once more if that is due."""
+        """The pushes, then the recheck of EQ0 if it is due."""
         pushes: list[Question] = [(Key("push", k), task) for k, task in enumerate(self._tasks)]
         return [*pushes, *again(self._network, self.number, referenced=self._referenced)]
 
     def take(self, key: Key, result: TaskResult) -> list[Question]:
-        """Proofs of candidates, refinements of minima, comparisons of those; see `Stage.take`."""
+        """Verification of candidates, optimisation and comparison of minima; see `Stage.take`."""
         self._answers[key] = result
         # The surface is dead, or these structures are too much for it: try one it could do.
         dead = key.phase == "push" and self._none_began()
@@ -105,7 +105,7 @@ class Round:
         return [*self._scan_candidates(), *self._scan_minima(), *self._scan_refined()]
 
     def _none_began(self) -> bool:
-        """Whether all pushes are answered and none came further than its first geometry."""
+        """Whether all pushes are answered and none got beyond its first geometry."""
         answers = [self._answers.get(Key("push", index)) for index in range(len(self._tasks))]
         return all(
             answer is not None
@@ -115,7 +115,7 @@ class Round:
         )
 
     def _scan_candidates(self) -> Iterator[Question]:
-        """Go on through the trials, as far as their answers are in without a gap."""
+        """Tasks for new candidates, trial by trial, up to the first missing answer."""
         while (number := len(self._own_candidates)) < len(self._tasks):
             answer = self._answers.get(Key("push", number))
             if answer is None:
@@ -131,7 +131,7 @@ class Round:
             self._own_candidates.append(range(first, len(self._candidates)))
 
     def _scan_minima(self) -> Iterator[Question]:
-        """The same for the minima a trial met, once its own candidates are judged."""
+        """The same for the minima of a trial, once its own candidates are verified or rejected."""
         while (number := len(self._own_minima)) < len(self._own_candidates):
             if any(Key("confirm", i) not in self._answers for i in self._own_candidates[number]):
                 return
@@ -157,7 +157,7 @@ class Round:
             self._own_channels.append(range(first_channel, len(self._channels.dcs)))
 
     def _scan_refined(self) -> Iterator[Question]:
-        """The same for the minima that were refined."""
+        """The same for the optimised minima."""
         while (number := len(self._comparisons)) < len(self._minima):
             answer = self._answers.get(Key("characterise", number))
             if answer is None:
@@ -165,20 +165,20 @@ class Round:
             yield from self._comparisons.take(answer)
 
     def _too_high(self, minimum: Minimum) -> bool:
-        """Whether it is so far above the window that no gradient of a reference is due."""
+        """Whether it is too far above the window to spend gradients of the reference."""
         ceiling = self._plan.ceiling
         if not self._referenced or ceiling is None:
             return False
         return minimum.energy > ceiling + (_MORE if minimum.dissociated else 0.0)
 
     def _outside(self, confirmation: Confirmation) -> bool:
-        """Whether a transition state of the reference proved to lie above the window."""
+        """Whether a transition state on the reference lies above the window."""
         return self._window is not None and confirmation.point.energy > self._window
 
     def _alike(
         self, nodes: Mapping[str, EQ] | Mapping[str, TS], energy: float
     ) -> tuple[StationaryPoint, ...]:
-        """Known ones that a new one may turn out to be: nearest in energy (eV, as searched)."""
+        """Known points that a new one may be: nearest in energy (eV, on the searched surface)."""
         if not self._referenced:
             return ()
         zero, start = self._dismissals.zero, self._network.eqs["EQ0"].energy
@@ -187,7 +187,7 @@ class Round:
     def _met(self, number: int) -> Iterator[tuple[Minimum, bool]]:
         """The minima of a trial: the ends of its new transition states, then its own.
 
-        With each whether it is such an end.
+        Each with whether it is such an end.
         """
         for index in self._own_candidates[number]:
             value = self._answers[Key("confirm", index)].value
@@ -198,7 +198,7 @@ class Round:
         yield from ((minimum, False) for minimum in self._behind(number))
 
     def _behind(self, number: int) -> Iterator[Minimum]:
-        """The minima that a push itself led to, as far as they are of interest."""
+        """The minima that a push itself reached, up to the ceiling."""
         value = self._answers[Key("push", number)].value
         for minimum in value.minima if isinstance(value, TrialResult) else ():
             if not self._too_high(minimum):
@@ -213,9 +213,9 @@ class Round:
         *,
         is_end: bool = False,
     ) -> bool:
-        """Whether nothing like it is known, neither from before nor in this round; now it is.
+        """Whether a structure is new, to the run and to this round; it is known from now on.
 
-        The end of a proven path is, though it was doubted when a push met it.
+        The end of a verified path is new even if it was doubted when a push found it.
         """
         find = self._network.find_ts if kind == "TS" else self._network.find_eq
         if find(x, energy):
@@ -232,12 +232,12 @@ class Round:
     # -- the end of the round --------------------------------------------------------------
 
     def absorb(self, network: ReactionNetwork, dismissals: Dismissals, trials: int) -> Absorbed:
-        """Add what the trials found, in their order; see `Stage.absorb`.
+        """The results of the trials, added in their order; see `Stage.absorb`.
 
         Raises
         ------
         AfirError
-            When the surface has stopped working or is another one than when the run began.
+            If the surface has stopped working or has changed since the run began.
         """
         check_works(self._answers, self.number)
         unowned = check_again(self._answers, network, self.number)
@@ -258,7 +258,7 @@ class Round:
             round=self.number,
             eqs=tuple(r for r in records if isinstance(r, EQ)),
             tss=tuple(r for r in records if isinstance(r, TS)),
-            # As they are now: a transition state may have been found that leads to one.
+            # As they are now: a new transition state may connect to one.
             dcs=tuple(network.dcs[r.id] for r in records if isinstance(r, DC)),
             trials=tuple(rows),
             dismissed=tuple(dismissed),
@@ -273,7 +273,7 @@ class Round:
         )
 
     def _caused(self, number: int) -> list[Key]:
-        """The tasks of a trial: its push, proofs of what it found, refinements, comparisons."""
+        """The tasks of a trial: its push, verifications, optimisations, comparisons."""
         keys = [Key("push", number)]
         keys += [Key("confirm", i) for i in self._own_candidates[number]]
         keys += [Key("characterise", i) for i in self._own_minima[number]]
@@ -285,7 +285,7 @@ class Round:
         return keys
 
     def _saddles(self, number: int, note: Note) -> Iterator[str | None]:
-        """The nodes that the candidates of a trial turned out to be, once its own are judged."""
+        """The known TSs that the candidates of a trial are, once its own are verified."""
         for candidate in _candidates(self._answers[Key("push", number)]):
             x = candidate.positions
             mark = fingerprint(self._network.molecule, x, candidate.energy)
@@ -293,7 +293,7 @@ class Round:
             yield note.saddle(candidate) or (alike and note.saddle(self._candidates[int(alike)]))
 
     def _rejected_before(self, number: int, note: Note) -> Iterator[Dismissed]:
-        """What became of candidates of a trial that another trial had met and that are no nodes."""
+        """The records of candidates that another trial had found and that were rejected."""
         for candidate in _candidates(self._answers[Key("push", number)]):
             known = note.dismissals.find("TS", candidate.positions, candidate.energy)
             if known is not None and known.node is None and known.trial != note.trial:
@@ -330,7 +330,7 @@ class Round:
         )
 
     def _judge(self, index: int, note: Note) -> list[str]:
-        """A candidate becomes a transition state or is dismissed; the ends of its path."""
+        """The ends of the path of a candidate, which becomes a transition state or is rejected."""
         candidate, answer = self._candidates[index], self._answers[Key("confirm", index)]
         confirmation = answer.value
 
@@ -341,12 +341,12 @@ class Round:
             dismiss(answer.outcome or Outcome.SURFACE_FAILED, answer.error)
             return []
         if confirmation.outcome in (Outcome.CONFIRMED, Outcome.OUTSIDE_WINDOW):
-            # The window may have been changed since it was asked.
+            # The window may have changed since.
             if self._outside(confirmation):
                 dismiss(Outcome.OUTSIDE_WINDOW, "it lies above the energy window")
                 return []
             if confirmation.outcome is Outcome.OUTSIDE_WINDOW:
-                return []  # it will be examined when it is met again
+                return []  # it will be examined when it is found again
         elif confirmation.outcome is Outcome.CONVERGED:
             id = note.network.find_ts(confirmation.point.positions, confirmation.point.energy)
             dismiss(Outcome.CONFIRMED, f"it is {id}", id)
@@ -358,7 +358,7 @@ class Round:
         ends = [end for end in (first, second) if end is not None]
         if first is None or second is None:
             if any(self._doubted(end, note) for end in confirmation.ends):
-                return ends  # a push of this round met the end first: it will be met again
+                return ends  # a push of this round found the end first: it will be found again
             dismiss(Outcome.IRC_FAILED, "an end of its reaction path is no minimum")
             return ends
         if first == second and first in note.network.eqs:
@@ -370,12 +370,12 @@ class Round:
         if is_new:
             note.new[id] = note.network.tss[id]
         if note.network.find_ts(candidate.positions, candidate.energy) != id:
-            # The search that proved it moved it first: this version leads there.
+            # Verification moved it: this version belongs to the same TS.
             dismiss(Outcome.CONFIRMED, f"it is {id}", id)
         return ends
 
     def _place(self, minimum: Minimum, note: Note) -> str | None:
-        """The node of a minimum, made if it is new; None when it is none."""
+        """The node of a minimum, added if it is new; None if it is no node."""
         network, x, energy = note.network, minimum.positions, minimum.energy
         if minimum.dissociated:
             if self._referenced and network.find_dc(x) is None:
@@ -401,7 +401,7 @@ class Round:
         if index is None and before is not None:
             return before.node
         if index is None:
-            raise AssertionError("every minimum of a round was known or asked about")
+            raise AssertionError("every minimum of a round was known or optimised")
         answer = self._answers[Key("characterise", int(index))]
         if not isinstance(answer.value, StationaryPoint):
             outcome = answer.outcome or Outcome.SURFACE_FAILED
@@ -411,7 +411,7 @@ class Round:
         return self._refined(int(index), minimum, answer.value, note)
 
     def _refined(self, index: int, minimum: Minimum, point: StationaryPoint, note: Note) -> str:
-        """The node of a refined minimum: a known one, perhaps by a flat turn, or a new one."""
+        """The node of an optimised minimum: a known one, perhaps by a flat rotation, or new."""
         network = note.network
         id = network.find_eq(point.positions, point.energy)
         if id is None:
@@ -428,15 +428,15 @@ class Round:
         return id
 
     def _doubted(self, end: Minimum, note: Note) -> bool:
-        """Whether an end is none only because a learned surface is not to be trusted there."""
+        """Whether an end was rejected only because a learned surface is unreliable there."""
         record = note.dismissals.find("EQ", end.positions, end.energy)
         return record is not None and record.outcome is Outcome.DOUBTED
 
     def _channel(self, x: Positions) -> tuple[Positions, float] | None:
-        """The channel of fragments like these, and its energy on the reference if that has one."""
+        """The channel with these fragments and its energy on the reference; None if that failed."""
         id = self._channels.find_dc(x)
         if id is None:
-            raise AssertionError("every channel of a round was known or asked about")
+            raise AssertionError("every channel of a round was known or evaluated")
         answer = self._answers[Key("label", int(id[2:]))].value
         if not isinstance(answer, Labelled):
             return None

@@ -1,4 +1,4 @@
-"""The way of lowest barrier between two nodes of a network."""
+"""The route of lowest barrier between two nodes of a network."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from networks.records import TS, Barrierless
 
 @dataclass(frozen=True)
 class Route:
-    """A way through the network.
+    """A route through the network.
 
     Attributes
     ----------
     nodes
         Ids from the first node to the last.
     steps
-        Ids of what leads from each node to the next, one fewer than nodes: transition states, and
+        Ids of the edges from each node to the next, one fewer than nodes: transition states, and
         barrierless edges between a complex and a channel (`ReactionNetwork.barrierless`).
     tss
         The transition states among them.
     top
-        Energy of the highest step in eV; that of a barrierless one is that of its higher end.
+        Energy of the highest step in eV; a barrierless step has that of its higher end.
     """
 
     nodes: tuple[str, ...]
@@ -36,11 +36,11 @@ class Route:
 
 
 def lowest_route(network: ReactionNetwork, start: str, end: str) -> Route:
-    """The route whose highest step is as low as can be.
+    """The route whose highest step is as low as possible.
 
     Every part of it is such a route too (it lies on the minimum spanning tree of the
     energies of the steps), so each of its barriers is the lowest possible. Dissociation
-    channels are ends of routes, never stations: fragments that have gone do not come back.
+    channels are ends of routes only: separated fragments do not meet again.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def lowest_route(network: ReactionNetwork, start: str, end: str) -> Route:
     for id in (start, end):
         network.node(id)
     if start == end:
-        raise InputError(f"a route must lead from one node to another, got {start} twice")
+        raise InputError(f"a route must connect two different nodes, got {start} twice")
     steps: nx.Graph[str] = nx.Graph()
     every: list[TS | Barrierless] = [*network.tss.values(), *network.barrierless.values()]
     for step in every:
@@ -73,7 +73,7 @@ def lowest_route(network: ReactionNetwork, start: str, end: str) -> Route:
         nodes = nx.shortest_path(tree, start, end)
     except nx.NetworkXNoPath:
         raise InputError(
-            f"no chain of known transition states leads from {start} to {end}; "
+            f"no chain of known transition states connects {start} and {end}; "
             "explore further or choose other ends"
         ) from None
     passed: list[TS | Barrierless] = [tree.edges[a, b]["step"] for a, b in pairwise(nodes)]

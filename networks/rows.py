@@ -1,4 +1,4 @@
-"""How records become rows of a run file, and rows records."""
+"""Conversion of records to rows of a run file and back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def rows_of(absorbed: Absorbed, dismissed: int) -> list[tuple[sa.Table, list[Row
     Parameters
     ----------
     absorbed
-        What the round adds.
+        The results of the round.
     dismissed
         The number of the next dismissed structure.
     """
@@ -48,7 +48,7 @@ def rows_of(absorbed: Absorbed, dismissed: int) -> list[tuple[sa.Table, list[Row
 
 
 def examined_record(row: sa.Row[Any]) -> Examined:
-    """How a surface was found to be, from its row."""
+    """The check of a surface, from its row."""
     return Examined(row.surface, row.deviation, row.ratio, row.drift, row.doubt)
 
 
@@ -112,7 +112,7 @@ def _dc_row(record: DC) -> Row:
 
 
 def dc_record(row: sa.Row[Any]) -> DC:
-    """A DC from its row, as it is for as long as the TSs that lead there have not been read."""
+    """A DC from its row, flagged as without a TS until its TSs are read."""
     return DC(
         id=f"DC{row.number}",
         positions=unpack(row.positions),
@@ -208,11 +208,11 @@ _ENDED = {
         Outcome.OUTSIDE_WINDOW,
     )
 }
-"""What a push that came to its end may say."""
+"""The outcomes of pushes that ran to their end."""
 
 
 def result_of(outcome: str, terms: str, *, crossed: bool) -> Result:
-    """What a trial with this outcome and these terms says of trying the same again."""
+    """The result of a trial with this outcome and these terms, for further attempts."""
     if not terms.startswith(("+", "-")):
         return Result.DISPLACED
     if crossed:
@@ -247,7 +247,7 @@ def dismissed_record(row: sa.Row[Any]) -> Dismissed:
 
 
 def frames_row(round: int, key: Key, frames: Frames) -> Row:
-    """What is stored of the frames of a task; equal origins in a row are counted."""
+    """The row for the frames of a task; runs of equal origins are stored as counts."""
     origins = [
         [stage, level, len(list(group))]
         for (stage, level), group in groupby(zip(frames.stages, frames.levels, strict=True))
@@ -279,7 +279,7 @@ def frames_record(row: sa.Row[Any], trial: int) -> Kept:
 
 
 def result_row(round: int, key: Key, result: TaskResult) -> Row:
-    """What is stored of what a task returned."""
+    """The row for the result of a task."""
     text, arrays = (None, None) if result.value is None else encode(result.value)
     return {
         "round": round,
@@ -295,7 +295,7 @@ def result_row(round: int, key: Key, result: TaskResult) -> Row:
 
 
 def result_record(row: sa.Row[Any]) -> tuple[int, Key, TaskResult]:
-    """What a task returned, from its row, with its round and which task it was."""
+    """The round, the key and the result of a task, from its row."""
     result = TaskResult(
         value=None if row.value is None else decode(row.value, row.arrays),
         outcome=None if row.outcome is None else Outcome[row.outcome],
@@ -307,7 +307,7 @@ def result_record(row: sa.Row[Any]) -> tuple[int, Key, TaskResult]:
 
 
 def model_row(model: Model) -> Row:
-    """What is stored of a model that was trained."""
+    """The row for a trained model."""
     return {
         "number": model.number,
         "round": model.round,

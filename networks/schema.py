@@ -1,8 +1,7 @@
 """The tables of a run file.
 
-Every row has a checksum (`networks.seal`), and the one row of RUN says how many rows there are of
-each table: neither a number that changed nor a row that vanished goes unnoticed. What is once
-written of a finished round never changes.
+Every row has a checksum (`networks.seal`), and the one row of RUN has the number of rows of each
+table: changed values and missing rows are noticed. Rows of finished rounds never change.
 """
 
 from __future__ import annotations
@@ -101,7 +100,7 @@ ROUNDS = sa.Table(
     METADATA,
     # 0 is the start.
     sa.Column("number", sa.Integer, primary_key=True),
-    # Of what is no trial: the start, EQ0 asked again, and what goes with learning.
+    # Of tasks outside trials: the start, rechecks of EQ0, and learning.
     sa.Column("gradients", sa.Text, nullable=False),
     sa.Column("cpu_seconds", sa.Float, nullable=False),
     # The trial of each task.

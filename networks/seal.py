@@ -1,4 +1,4 @@
-"""Checksums of rows: what is read from a run file is what was written, or an error."""
+"""Checksums of rows: a row that differs from what was written is an error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 
 class Blob(sa.types.UserDefinedType[bytes]):
-    """Bytes, passed on as they are: SQLAlchemy's own type makes bytes of whatever is there."""
+    """Bytes, unchanged: SQLAlchemy's own type converts any value to bytes."""
 
     cache_ok = True
 
@@ -25,7 +25,7 @@ class Blob(sa.types.UserDefinedType[bytes]):
 
     @property
     def python_type(self) -> type[bytes]:
-        """What it is in Python."""
+        """The type in Python."""
         return bytes
 
 
@@ -35,7 +35,7 @@ def check_column() -> sa.Column[int]:
 
 
 def sealed(table: sa.Table, row: Mapping[str, Any]) -> Row:
-    """A row as it is to be stored: all columns, with their checksum."""
+    """The row to store: all columns, and their checksum."""
     full = {
         column.name: _stored(column.type.python_type, row.get(column.name))
         for column in table.columns
@@ -45,13 +45,13 @@ def sealed(table: sa.Table, row: Mapping[str, Any]) -> Row:
 
 
 def is_intact(row: sa.Row[Any]) -> bool:
-    """Whether a row, with all columns of its table, is what `sealed` made."""
+    """Whether the checksum of a row, with all columns of its table, is right."""
     values, check = row[:-1], row[-1]
     return bool(_checksum(values) == check)
 
 
 def _stored(kind: type, value: Any) -> Any:
-    """A value as SQLite will give it back."""
+    """The value as SQLite will return it."""
     if value is None:
         return None
     if kind is str:  # what programs say may be no UTF-8

@@ -1,4 +1,4 @@
-"""The settings of an exploration: everything that decides which network is found."""
+"""The settings of an exploration, which decide the network that is found."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from afir.options import check_value
 from afir.searches.settings import StepSettings
 from networks.effort import Effort, effort_named
 
-_REFERENCED = 3  # attempts at a push where there is a reference: searches do not count then
+_REFERENCED = 3  # attempts at a push with a reference: searches do not count then
 
 MOST_WORKERS = 1024
-"""Processes of a run at most: more bring a machine down before they help."""
+"""Maximum number of worker processes: more overload a machine."""
 
 
 class Keep(Enum):
@@ -32,16 +32,16 @@ class Keep(Enum):
 
 
 KEEP = Keep.KEEP
-"""Stands for a setting that stays as it is, where None means no limit."""
+"""A setting that stays as it is; None means no limit."""
 
 _BY_WINDOW = StepSettings()
-"""Stands for settings of a step that were not given: only γ, which follows the window, differs."""
+"""Step settings that were not given: γ follows the window."""
 
 Coordinates: TypeAlias = "tuple[tuple[float, float, float], ...]"
 
 
 def default_gamma(window_kj_mol: float | None) -> float:
-    """γ in kJ/mol where none is given: 2.5 times the window, at most 1000, which it is without.
+    """γ in kJ/mol if none is given: 2.5 times the window, at most 1000; 1000 without a window.
 
     A push needs a γ of about 2.5 times the highest barrier of interest, and no barrier above the
     window is of interest.
@@ -53,7 +53,7 @@ def default_gamma(window_kj_mol: float | None) -> float:
 def located(surface: str, folder: Path, *, moved: bool = False) -> str:
     """The name of a surface with the absolute path of the file in it, if the folder has it.
 
-    With `moved` a file that is not where the name says is looked for in the folder itself.
+    With `moved` a missing file is also looked for in the folder itself.
     """
     name, _, argument = surface.partition(":")
     paths = [folder / argument, *([folder / Path(argument).name] if moved else [])]
@@ -65,11 +65,10 @@ def located(surface: str, folder: Path, *, moved: bool = False) -> str:
 
 @dataclass(frozen=True)
 class Settings:
-    """What is explored, how, and when to stop.
+    """The surface, the search and the limits of an exploration.
 
-    The same structure and the same settings give the same network, whatever the number of
-    workers; `max_seconds` and `task_seconds` are the exceptions, since they depend on the
-    clock.
+    The same structure and settings give the same network with any number of workers, except with
+    `max_seconds` and `task_seconds`, which depend on the clock.
 
     Attributes
     ----------
@@ -78,20 +77,20 @@ class Settings:
     surface_options
         Its options, plain JSON values.
     reference, reference_options
-        The surface on which everything found is examined and reported, where `surface` is only
-        searched on; "" when it is `surface` itself.
+        The surface that verifies and reports everything; `surface` is then only searched. "" for
+        none.
     learn
-        Whether what separates `surface` from the reference is learned on the way; searches then
-        go on `surface` with the learned difference added.
+        Whether to learn the difference between `surface` and the reference during the run, and to
+        search on `surface` plus that difference.
     learner
-        What learns it: a registered name, see `networks.learning.load_learner`. ``"auto"``
-        leaves it to the size of the molecule.
+        The name of a learner, see `networks.learning.load_learner`. ``"auto"`` chooses by the size
+        of the molecule.
     step
-        How one elementary step is searched; holds γ. Where no step settings are given, γ follows
-        the window (`default_gamma`); `StepSettings` that are given keep theirs. It is settled when
-        the settings are made: `dataclasses.replace` with another window does not change it.
+        The settings of one elementary step, with γ. If none are given, γ follows the window
+        (`default_gamma`). γ is fixed when the settings are made: `dataclasses.replace` with
+        another window does not change it.
     seed
-        For every random choice; 0 or more.
+        Seed of the random numbers; 0 or more.
     policy
         A name `networks.policy.load_policy` knows.
     policy_options
@@ -99,49 +98,46 @@ class Settings:
     targets
         Atoms (0-based) between which pushes act, see `afir.fragments.pushes`; None means all.
     terms
-        The most force terms at once in a push: 1 or 2.
+        Maximum number of force terms in a push: 1 or 2.
     window_kj_mol
-        EQs higher than this above the start are kept but not expanded, and candidates above
-        it are ignored; where there is a reference, such EQs and channels are left
-        alone unless a transition state leads there. None means no limit.
+        Energy window above the start. EQs above it are kept but not expanded, and candidates above
+        it are ignored; with a reference such EQs and channels are ignored too, unless a transition
+        state connects to them. None means no limit.
     bond_depth
-        EQs that differ from the start by more bonds than this, made and broken, are not
+        EQs that differ from the start by more bonds than this, formed and broken, are not
         expanded; None means no limit.
     max_trials, max_gradients, max_seconds
-        Stop after this many pushes, gradients (those of the reference, where there is one),
-        seconds of wall time; None means no limit.
-        Looked at between rounds, with rounds cut short to fit.
+        Stop after this many trials, gradients (with a reference only its own), seconds of wall
+        time; None means no limit. Checked between rounds, which are shortened to fit.
     patience
-        Stop after this many trials in a row that brought no new node (EQ, TS or DC); None means
-        never.
+        Stop after this many trials in a row that found no new EQ, TS or DC; None means never.
     wanted
         Positions (n, 3) in Å of a product, atoms in the order of the start: stop when it is
-        in the network.
+        found.
     expand_complexes
         Whether EQs of several molecules are pushed too. The start always is.
     effort
-        How much is tried before the run calls itself finished: ``"quick"``, ``"normal"`` or
+        How much to try before the run ends by itself: ``"quick"``, ``"normal"`` or
         ``"thorough"``, see `networks.effort`.
     attempts
-        How often a push that crosses a barrier but leads to no saddle point is tried at most, each
-        time from another displacement, once nothing new is left. With a reference every push is,
-        and with learning then on what was learned, too, as often as the learner wants. None leaves
-        it to the effort.
+        Maximum attempts at a push that crosses a barrier but finds no saddle point, each from
+        another displacement, once nothing new is left. With a reference every push is repeated,
+        and with learning more often, on the learned surface. None leaves it to the effort.
     gamma_max
-        γ in kJ/mol up to which pushes that cross nothing are tried again, twice as hard each time;
-        None leaves it to the effort.
+        γ in kJ/mol up to which pushes that cross no barrier are repeated, with γ doubled each
+        time; None leaves it to the effort.
     keep_frames
-        Whether the run file keeps every geometry that is evaluated, with its energy and gradient,
-        except the displacements of Hessians and what only tells whether the surface is right.
+        Whether the run file keeps every evaluated geometry, with energy and gradient, except
+        displacements of Hessians and checks of the surface.
     task_seconds
-        A task that takes longer is given up.
+        A task that takes longer is aborted.
     round_size
-        How many trials are chosen at once, before their results are known.
+        Number of trials that are chosen together.
 
     Raises
     ------
     InputError
-        For a value that makes no sense.
+        For an invalid value.
     """
 
     surface: str = "gfn2"
@@ -217,7 +213,7 @@ class Settings:
 
     @property
     def tried(self) -> Effort:
-        """How much is tried; what was said one by one wins over the effort."""
+        """The effort, with the settings `attempts` and `gamma_max` applied."""
         named = effort_named(self.effort)
         attempts = self.attempts
         if attempts is None:
@@ -229,12 +225,12 @@ class Settings:
 
     @property
     def searched(self) -> tuple[str, Mapping[str, Any]]:
-        """Name and options of the surface that is searched on."""
+        """Name and options of the searched surface."""
         return self.surface, self.surface_options
 
     @property
     def reported(self) -> tuple[str, Mapping[str, Any]]:
-        """Name and options of the surface that all reported numbers are of."""
+        """Name and options of the surface of all reported numbers."""
         if self.reference:
             return self.reference, self.reference_options
         return self.searched
@@ -245,16 +241,16 @@ class Settings:
         return (self.searched, self.reported) if self.reference else (self.searched,)
 
     def counted(self, gradients: Mapping[str, int]) -> int:
-        """How many of the gradients by stage count: those of the reference, where there is one."""
+        """Number of gradients that count: with a reference only its own, else all."""
         return reference_gradients(gradients) if self.reference else sum(gradients.values())
 
     @property
     def records(self) -> bool:
-        """Whether any geometries are kept."""
+        """Whether the run file keeps any geometries."""
         return self.keep_frames or bool(self.reference)
 
     def check(self, molecule: Molecule) -> None:
-        """Raise InputError when something does not fit the molecule or makes no sense."""
+        """Raise InputError if a setting does not fit the molecule."""
         n = molecule.n_atoms
         if self.reference and self.reported == self.searched:
             raise InputError(
@@ -276,7 +272,7 @@ class Settings:
         return None if self.wanted is None else np.array(self.wanted, dtype=np.float64)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; `from_dict` reads it back."""
+        """The settings as plain JSON types; `from_dict` reads them back."""
         result = dataclasses.asdict(self)
         result["step"]["ladder"] = list(self.step.ladder)
         for name in ("targets", "wanted"):
@@ -286,7 +282,7 @@ class Settings:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Settings:
-        """Read what `to_dict` writes; what is missing takes its default, γ that of the window.
+        """The settings from the values of `to_dict`; missing ones take their defaults.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The pieces of an exploration that are committed as one, and the first of them."""
+"""Stages of an exploration, each committed together, and the first stage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Question: TypeAlias = tuple[Key, Task]
 
 
 class Stage(Protocol):
-    """A piece of an exploration that is committed as one."""
+    """A part of an exploration whose results are committed together."""
 
     number: int
 
@@ -27,31 +27,29 @@ class Stage(Protocol):
         ...
 
     def take(self, key: Key, result: TaskResult) -> list[Question]:
-        """Hear the answer to a question, in any order; the tasks that follow from it."""
+        """Take the result of a task, in any order; returns the tasks that follow from it."""
         ...
 
     def absorb(self, network: ReactionNetwork, dismissals: Dismissals, trials: int) -> Absorbed:
-        """Add what was found to the network when all questions are answered.
+        """Add the results to the network when all tasks are done; returns them.
 
         Parameters
         ----------
         network, dismissals
             Changed.
         trials
-            How many trials there were before.
+            Number of trials before.
 
         Raises
         ------
         AfirError
-            When nothing can be taken in; then nothing is changed.
+            If the results cannot be used; then nothing is changed.
         """
         ...
 
 
 class Start:
-    """The beginning of a run: the given structure, and perhaps the wanted product.
-
-    The surfaces are examined there, too.
+    """The first stage: optimises the start and the wanted product, and checks the surfaces.
 
     Parameters
     ----------
@@ -62,7 +60,7 @@ class Start:
     surfaces
         The surface that is searched, and the reference if there is one: names and options.
     seed
-        What random numbers are made from.
+        Seed of the random numbers.
     """
 
     number = 0
@@ -80,7 +78,7 @@ class Start:
         self._answers: dict[Key, TaskResult] = {}
 
     def begin(self) -> list[Question]:
-        """Examine the surfaces, refine the structures."""
+        """The tasks that check the surfaces and optimise the structures."""
         start = self._structures[0]
         questions: list[Question] = [
             (Key("examine", index), Examine(start, self._seed, reference=index > 0))
@@ -98,14 +96,14 @@ class Start:
         return []
 
     def absorb(self, network: ReactionNetwork, dismissals: Dismissals, trials: int) -> Absorbed:
-        """Make the start the first EQ; see `Stage.absorb`.
+        """Add the start as the first EQ; see `Stage.absorb`.
 
         Raises
         ------
         InputError
-            When the energies and gradients of a surface do not belong together.
+            If the energies and gradients of a surface are inconsistent.
         AfirError
-            When the start or the wanted product is no minimum.
+            If the start or the wanted product is no minimum.
         """
         examined = tuple(self._examined(index) for index in range(len(self._surfaces)))
         points = [self._refined(index) for index in range(len(self._structures))]
@@ -128,7 +126,7 @@ class Start:
         )
 
     def _examined(self, index: int) -> Examined:
-        """What a surface proved to be; InputError if it must not be used."""
+        """The check of a surface; InputError if it must not be used."""
         answer, name = self._answers[Key("examine", index)], self._surfaces[index]
         value = answer.value
         if not isinstance(value, Consistency):
@@ -139,7 +137,7 @@ class Start:
         return Examined(name, value.deviation, value.ratio, value.drift, value.doubt)
 
     def _refined(self, index: int) -> StationaryPoint:
-        """A structure as it is on the surface; AfirError if it is no minimum."""
+        """A structure optimised on the surface; AfirError if it is no minimum."""
         answer = self._answers[Key("characterise", index)]
         if not isinstance(answer.value, StationaryPoint):
             what = ("start", "wanted product")[index]

@@ -1,7 +1,7 @@
-"""The run on disk: one SQLite file that holds everything needed to go on or to report.
+"""The run on disk: one SQLite file with everything needed to continue or to report.
 
 A transaction is committed after every task, so that a run killed at any moment loses only the
-tasks that were in flight. Nothing in the file is pickled: arrays are ``.npy`` bytes, everything
+tasks in flight. Nothing in the file is pickled: arrays are ``.npy`` bytes, everything
 else is text and numbers.
 """
 
@@ -32,17 +32,17 @@ from networks.tasks import TaskResult
 class Store(Reader):
     """A run file.
 
-    Make one with `Store.create` or `Store.open`; a context manager that closes it. What it can be
-    asked is a `networks.reading.Reader`'s; `change_settings` replaces the settings.
+    Made by `Store.create` or `Store.open`; a context manager that closes it. Reading is described
+    in `networks.reading.Reader`; `change_settings` replaces the settings.
     """
 
     @classmethod
     def create(
         cls, path: Path, molecule: Molecule, start: Positions, settings: Settings, job: str = ""
     ) -> Store:
-        """Make a new run file and hold it for writing.
+        """Create a run file and open it for writing.
 
-        There is the whole file or none, whatever ends this process.
+        If this process ends early, there is the complete file or none.
 
         Parameters
         ----------
@@ -55,13 +55,13 @@ class Store(Reader):
         settings
             The settings.
         job
-            Kept as it is.
+            The job text, kept as it is.
 
         Raises
         ------
         InputError
-            If there is such a file already, no directory for it, or it has a name that SQLite
-            gives a meaning.
+            If the file exists, its directory does not, or SQLite gives its name a special
+            meaning.
         StoreError
             If it cannot be written.
         """
@@ -70,7 +70,7 @@ class Store(Reader):
         check_name(path)
         if path.exists():
             raise InputError(
-                f"`output` must be a new file, got {path}, which exists; resume goes on with it"
+                f"`output` must be a new file, got {path}, which exists; resume continues it"
             )
         run = {
             "schema_version": schema.SCHEMA_VERSION,
@@ -101,18 +101,18 @@ class Store(Reader):
 
     @classmethod
     def open(cls, path: Path, *, writing: bool = False) -> Store:
-        """Open a run file, to read it or to go on with it.
+        """Open a run file, to read it or to continue it.
 
         Parameters
         ----------
         writing
-            Whether it is going to be written: then nobody else can.
+            Whether to open it for writing, which excludes other writers.
 
         Raises
         ------
         InputError
-            If there is no such file, it is no run, its schema version is another one, or it
-            is to be written while another process writes it or under one of several names.
+            If there is no such file, it is no run, it has another schema version, or it is opened
+            for writing while another process writes it or it has several names.
         StoreError
             If it is damaged.
         """
@@ -127,7 +127,7 @@ class Store(Reader):
 
     @classmethod
     def _held(cls, path: Path, lock: Lock) -> Store:
-        """A run file whose lock is held, for writing."""
+        """The run file opened for writing, with its lock held."""
         try:
             lock.claim()
         except BaseException:
@@ -137,7 +137,7 @@ class Store(Reader):
 
     @classmethod
     def _on(cls, database: Database, *, writing: bool = False) -> Store:
-        """A run file, closed again if it cannot be used."""
+        """The opened run file; closed again if it cannot be used."""
         try:
             store = cls(database)
             if writing:
@@ -158,14 +158,14 @@ class Store(Reader):
         self._database.close()
 
     def discard(self) -> None:
-        """Close the file and delete it: a run that could not even start."""
+        """Close and delete the file of a run that could not start."""
         ours = self._database.still_there()
         self.close()
         if ours:
             self.path.unlink(missing_ok=True)
 
     def change_settings(self, settings: Settings) -> None:
-        """Replace the settings; what was outside another energy window is examined anew."""
+        """Replace the settings; a new energy window drops the records of structures above it."""
         with self._change() as change:
             if settings.window_kj_mol != self.settings.window_kj_mol:
                 outside = schema.DISMISSED.c.outcome == Outcome.OUTSIDE_WINDOW.name
@@ -174,13 +174,13 @@ class Store(Reader):
         self.settings = settings
 
     def plan_round(self, plan: Plan) -> None:
-        """Write down what a round is going to try."""
+        """Store the plan of a round."""
         with self._change() as change:
             items = json.dumps({"ceiling": plan.ceiling, "items": plan.items})
             change.run(plan_round=plan.round, plan=items)
 
     def add_result(self, round: int, key: Key, result: TaskResult, seconds: float) -> None:
-        """Keep what a task of the round in progress returned; `seconds` is the run's total."""
+        """Store the result of a task of the current round; `seconds` is the total of the run."""
         row = rows.result_row(round, key, result)
         with self._change() as change:
             change.insert(schema.RESULTS, [row])
@@ -189,16 +189,16 @@ class Store(Reader):
             change.run(seconds=seconds)
 
     def forget_results(self) -> None:
-        """Drop what the tasks of the round in progress returned, so that they are done again."""
+        """Drop the results of the current round, so that its tasks are repeated."""
         rounds = self.rounds
         with self._change() as change:
             change.delete(schema.RESULTS)
             change.delete(schema.FRAMES, schema.FRAMES.c.round >= rounds)
 
     def absorb(self, absorbed: Absorbed, seconds: float) -> None:
-        """Write what a round found and forget its raw results, all or nothing.
+        """Store the results of a round and drop its raw results, all or nothing.
 
-        The file itself then holds all of it, whatever becomes of those beside it.
+        The run file is then complete without the files beside it.
         """
         with self._change() as change:
             dismissed = change.next(schema.DISMISSED.c.number)
@@ -212,12 +212,12 @@ class Store(Reader):
         self._database.settle()
 
     def add_model(self, model: Model) -> None:
-        """Note that a model was trained."""
+        """Store a trained model."""
         with self._change() as change:
             change.insert(schema.MODELS, [rows.model_row(model)])
 
     def stopped(self, complete: Complete, seconds: float) -> None:
-        """Note that the run ended, or, with INTERRUPTED, that it is under way."""
+        """Store that the run ended or, with INTERRUPTED, that it is running."""
         with self._change() as change:
             change.run(
                 anything_left=complete.anything_left,
@@ -228,7 +228,7 @@ class Store(Reader):
 
     @contextmanager
     def _change(self) -> Iterator[_Change]:
-        """A transaction; the row of the run is written at its end."""
+        """A transaction that writes the row of the run at its end."""
         with self._database.writing() as connection:
             change = _Change(connection, dict(self._run()._mapping), self._counts())
             yield change
@@ -236,16 +236,16 @@ class Store(Reader):
 
 
 class _Change:
-    """What is written at once: the only place where rows are made, with their checksums.
+    """The changes of one transaction; only here rows are written, with their checksums.
 
     Parameters
     ----------
     connection
-        Where to.
+        The connection.
     run
         The row of the run.
     counts
-        How many rows of each table there are.
+        Number of rows of each table.
     """
 
     def __init__(self, connection: sa.Connection, run: Row, counts: dict[str, int]) -> None:
@@ -261,7 +261,7 @@ class _Change:
             self._counts[table.name] += len(made)
 
     def next(self, column: sa.Column[Any]) -> int:
-        """The number that follows the highest in a column."""
+        """The number after the highest in a column."""
         highest = self._connection.execute(sa.select(sa.func.max(column))).scalar()
         return int(highest or 0) + 1
 

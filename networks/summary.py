@@ -1,4 +1,4 @@
-"""A run in tables on the screen: what it found, what it cost, what to do next."""
+"""Printing a run: its results, its cost and what to do next."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def print_sections(run: Run, limit: int | None, *, costs: bool, loops: bool = Fa
 
 
 def print_end(run: Run, path: Path) -> None:
-    """Print what a run cost, why it ended, what it has left and what to do next."""
+    """Print the cost of a run, why it ended, what is left and what to do next."""
     from networks.advice import advice
     from networks.ending import ending
     from networks.lock import writer
@@ -38,9 +38,9 @@ def print_end(run: Run, path: Path) -> None:
     reason = summary.complete.stopped_by.value
     sentences = advice(run, path)
     if holder is not None:
-        reason = f"process {holder} is going on with it"
+        reason = f"process {holder} is still running it"
         sentences = [sentence for sentence in sentences if "afir resume" not in sentence]
-    more = f" and {summary.under_way} of a round that is not finished" * (summary.under_way > 0)
+    more = f" and {summary.under_way} of an unfinished round" * (summary.under_way > 0)
     echo(
         f"{trials} trial{'s' * (trials != 1)}{more}, {_gradients(run)}, "
         f"{summary.seconds:.0f} s; {reason}."
@@ -49,7 +49,7 @@ def print_end(run: Run, path: Path) -> None:
 
 
 def _gradients(run: Run) -> str:
-    """What a run cost, in words."""
+    """The gradient evaluations of a run, in words."""
     settings, gradients = run.settings, run.summary.gradients
     counted = settings.counted(gradients)
     if not settings.reference:

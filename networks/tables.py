@@ -1,4 +1,4 @@
-"""What a run found, as tables and as text for people."""
+"""The results of a run as tables and as text."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _MOST_BONDS = 3  # of a transition state in a table
 
 @dataclass(frozen=True)
 class Section:
-    """A table for people; a column whose name starts with ``<`` holds text, others numbers.
+    """A table; a column whose name starts with ``<`` holds text, others numbers.
 
-    The notes stand below it.
+    The notes are printed below it.
     """
 
     title: str
@@ -37,10 +37,10 @@ def sections(run: Run, *, limit: int | None = None, loops: bool = False) -> list
     run
         The run.
     limit
-        The most structures a table lists, the lowest first; None means all.
+        Maximum number of structures in a table, the lowest first; None means all.
     loops
-        Whether to list transition states from a structure to itself. Those that something is wrong
-        with are listed in any case, and all where there are no others.
+        Whether to list transition states from a structure to itself. Those with a warning are
+        always listed, and all if there are no others.
     """
     return [
         *_structures(run, limit, loops),
@@ -50,8 +50,8 @@ def sections(run: Run, *, limit: int | None = None, loops: bool = False) -> list
             _counted((outcome.value, n) for outcome, n in run.summary.trials.items()),
         ),
         Section(
-            "Structures examined and rejected",
-            ("<why", "count"),
+            "Rejected structures",
+            ("<reason", "count"),
             _counted((outcome.value, n) for outcome, n in run.summary.rejected.items()),
         ),
         Section("Gradients", ("<stage", "count"), _counted(run.summary.gradients.items())),
@@ -110,7 +110,7 @@ def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
     return [
         Section(
             _title("Equilibrium structures", eqs, limit),
-            ("<EQ", "kJ/mol", "softest / cm⁻¹", "<molecules", "<", "<leads to"),
+            ("<EQ", "kJ/mol", "softest mode / cm⁻¹", "<molecules", "<", "<connected to"),
             tuple(eq_rows),
         ),
         Section(
@@ -120,8 +120,8 @@ def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
                 "<from",
                 "<to",
                 "kJ/mol",
-                "barrier forth",
-                "and back",
+                "forward barrier",
+                "reverse",
                 "imaginary / cm⁻¹",
                 "<bonds",
                 "<IRC",
@@ -139,53 +139,53 @@ def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
 
 
 def _bonds(run: Run, ts: TS) -> str:
-    """Which bonds are broken and made from one end of a transition state to the other."""
+    """The bonds broken and formed from the first end of a transition state to the second."""
     changes = clear_changes(run.molecule, ts.irc_positions[0], ts.irc_positions[-1])
     return " ".join(changes[:_MOST_BONDS]) + (" …" if len(changes) > _MOST_BONDS else "")
 
 
 def _title(what: str, found: Sequence[object], limit: int | None, folded: int = 0) -> str:
-    """A title that says how many there are and how many of them are shown."""
+    """A title with the number of structures and how many of them are shown."""
     shown = f", the lowest {limit}" if limit is not None and len(found) > limit else ""
     return f"{what}: {len(found) + folded}{shown}" + (f", {_not_shown(folded)}" if folded else "")
 
 
 def _not_shown(loops: int) -> str:
-    """That loops are not listed, and how to list them."""
+    """The words on loops that are not listed, and how to list them."""
     if loops == 1:
         return "1 loop not shown; `show --loops` lists it"
     return f"{loops} loops not shown; `show --loops` lists them"
 
 
 def _warnings(tss: Iterable[TS]) -> tuple[str, ...]:
-    """What is wrong with some of the transition states, once each."""
+    """The warnings about transition states, once each."""
     found = {flag for ts in tss for flag in flags_of(ts)}
     return tuple(f"{WORDS[flag]}: {text}" for flag, text in MEANINGS.items() if flag in found)
 
 
 def _sorted(ids: Iterable[str]) -> list[str]:
-    """Ids in the order of their numbers, EQs first."""
+    """Ids by number, EQs first."""
     return sorted(ids, key=lambda id: (id[:2] != "EQ", int(id[2:])))
 
 
 def _origin(network: ReactionNetwork, dc: DC) -> list[str]:
-    """Where a channel was first reached from, if nothing that is known leads there from it."""
+    """The EQ that first reached a channel, if no known edge connects the two."""
     return [dc.origin] if origin_alone(network, dc) else []
 
 
 def _counted(items: Iterable[tuple[str, int]]) -> tuple[tuple[str, str], ...]:
-    """Counts, largest first, with their sum."""
+    """Rows of counts, largest first, and their sum."""
     rows = sorted(items, key=lambda item: (-item[1], item[0]))
     if not rows:
         return ()
-    return (*((name, str(n)) for name, n in rows), ("in all", str(sum(n for _, n in rows))))
+    return (*((name, str(n)) for name, n in rows), ("total", str(sum(n for _, n in rows))))
 
 
 def graph_lines(run: Run, *, loops: bool = False) -> list[str]:
-    """The network as text: every node, below it what leads on.
+    """The network as lines of text: every node, and below it the nodes connected to it.
 
-    Each transition state is listed once, below the lower of its ends. Of those that lead to the
-    node itself without changing bonds only the number is given, unless `loops` are wanted.
+    Each transition state is listed once, below the lower of its ends. Loops without bond changes
+    are only counted, unless `loops` is set.
     """
     network = run.network
     zero = zero_of(network)
@@ -202,7 +202,7 @@ def graph_lines(run: Run, *, loops: bool = False) -> list[str]:
             folded[lower] += 1
         else:
             edges[lower].append((edge, upper))
-    untold: dict[str, list[str]] = {}  # what was reached from a node by nothing that is known
+    untold: dict[str, list[str]] = {}  # channels reached from a node without a known edge
     for dc in network.dcs.values():
         if origin_alone(network, dc):
             untold.setdefault(dc.origin, []).append(dc.id)

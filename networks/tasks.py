@@ -1,4 +1,4 @@
-"""What is handed to a worker: self-contained tasks, and the bench they are done on.
+"""Tasks for workers, and the bench that they run on.
 
 A task knows nothing of a network. Everything that stays the same during a run (molecule,
 surface, settings) is in the bench and is sent to a worker once.
@@ -39,11 +39,11 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Of the artificial force: an error on the way that rarely changes what a push finds. That is
-# examined on the reference in any case; asking at every smaller doubt costs more than it saves.
+# Share of the artificial force: a smaller error of the surface rarely changes what a push finds.
+# The reference verifies that in any case; using it at smaller doubts costs more than it saves.
 _TOLERATED = 0.25
 
-# eV/Å: no stationary point of a plain surface was met on so steep a slope of a better one.
+# eV/Å: no stationary point of a plain surface was found on so steep a slope of a better one.
 _STEEPEST = 2.5
 
 
@@ -60,9 +60,9 @@ class Push:
     ceiling
         Energy in eV above which candidates are ignored, or None.
     seed
-        What the random numbers are made from.
+        Seed of the random numbers.
     gamma
-        The hardest push in kJ/mol, where it is not that of the settings.
+        γ in kJ/mol; None for that of the settings.
     """
 
     start: StationaryPoint
@@ -74,16 +74,16 @@ class Push:
 
 @dataclass(frozen=True, eq=False)
 class Confirm:
-    """Prove a transition state candidate.
+    """Verify a transition state candidate.
 
     Attributes
     ----------
     candidate
         The candidate.
     ceiling
-        Energy in eV on the reference, if there is one, above which it is of no interest.
+        Energy in eV on the reference, if there is one, above which it is ignored.
     known
-        Transition states of the reference, if there is one, that it may turn out to be.
+        Known transition states that it may be, if there is a reference.
     """
 
     candidate: Candidate
@@ -93,7 +93,7 @@ class Confirm:
 
 @dataclass(frozen=True, eq=False)
 class Characterise:
-    """Refine a minimum.
+    """Optimise a minimum.
 
     Attributes
     ----------
@@ -102,10 +102,10 @@ class Characterise:
     hessian
         (3n, 3n) estimate in eV/Å², if there is one.
     known
-        Minima of the reference, if there is one, that it may turn out to be.
+        Known minima that it may be, if there is a reference.
     is_end
-        Whether the path of a transition state that the reference has proven leads there: then
-        there is one, however wrong a learned surface is.
+        Whether it is an end of the path of a transition state that the reference verified: then
+        there is a minimum, even if a learned surface is unreliable.
     """
 
     positions: Positions
@@ -116,7 +116,7 @@ class Characterise:
 
 @dataclass(frozen=True, eq=False)
 class Label:
-    """Evaluate one geometry (n, 3) in Å as well as the surface can; counted as the stage."""
+    """Evaluate one geometry (n, 3) in Å on the best surface; counted as `stage`."""
 
     positions: Positions
     stage: str = "label"
@@ -124,12 +124,12 @@ class Label:
 
 @dataclass(frozen=True, eq=False)
 class Recall:
-    """Find a known structure again on the cheap surface: where it has come to lie there.
+    """Locate a known structure on the searched surface.
 
     Attributes
     ----------
     kind
-        ``"EQ"`` or ``"TS"``; ``"here"`` only asks for the energy there.
+        ``"EQ"`` or ``"TS"``; ``"here"`` evaluates the energy only.
     point
         The structure on the reference.
     """
@@ -140,14 +140,14 @@ class Recall:
 
 @dataclass(frozen=True, eq=False)
 class Compare:
-    """Find out whether a turn without a barrier makes a minimum one structure with another.
+    """Check whether a rotation without a barrier connects a minimum with another.
 
     Attributes
     ----------
     point
         The minimum.
     known
-        Others, of the same bonding and nearly the same energy.
+        Other minima with the same bonding and nearly the same energy.
     """
 
     point: StationaryPoint
@@ -156,7 +156,7 @@ class Compare:
 
 @dataclass(frozen=True, eq=False)
 class Examine:
-    """Compare energies with gradients near a geometry (n, 3) in Å, or those of the reference."""
+    """Compare energies with gradients near a geometry (n, 3) in Å, perhaps on the reference."""
 
     positions: Positions
     seed: tuple[int, ...]
@@ -177,7 +177,7 @@ Value: TypeAlias = TrialResult | Confirmation | StationaryPoint | Sameness | Lab
 
 @dataclass(frozen=True, eq=False)
 class TaskResult:
-    """What became of a task.
+    """The result of a task.
 
     Attributes
     ----------
@@ -193,7 +193,7 @@ class TaskResult:
     cpu_seconds
         Processor time.
     frames
-        What it evaluated, if that is kept.
+        The evaluated geometries, if they are kept.
     """
 
     value: Value | None
@@ -214,7 +214,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Bench:
-    """Everything tasks have in common; plain data that can be sent to a worker.
+    """Everything that tasks have in common; plain data to send to a worker.
 
     Attributes
     ----------
@@ -223,16 +223,16 @@ class Bench:
     surface, options
         Name and options for `afir.surface.load_surface`.
     step
-        How one elementary step is searched.
+        The settings of one elementary step.
     seconds
-        Wall time after which a task is given up, looked at between surface calls.
+        Wall time after which a task is aborted, checked between surface calls.
     keep_frames
-        Whether results hold the geometries that were evaluated.
+        Whether results hold the evaluated geometries.
     reference, reference_options
-        Name and options of the surface that examines what is found; "" when `surface` does. The
-        geometries it evaluates are always kept.
+        Name and options of the surface that verifies structures; "" for none. Its geometries are
+        always kept.
     learned
-        Whether `surface` was learned from that.
+        Whether `surface` was learned from the reference.
     """
 
     molecule: Molecule
@@ -246,12 +246,12 @@ class Bench:
     learned: bool = False
 
     def load(self) -> Surface:
-        """Build the surface, also as it is on paths, and the reference if there is one.
+        """The surface, tested for paths too, with the reference if there is one.
 
         Raises
         ------
         AfirError
-            When that is not possible, whatever the surface raised.
+            If that fails, whatever the surface raised.
         """
         surface = self._built(self.surface, self.options)
         if self.reference:
@@ -272,18 +272,18 @@ class Bench:
         return surface
 
     def suited(self, surface: Surface) -> Bench:
-        """The bench with what its settings leave to the surface decided."""
+        """The bench with the step settings that are left to the surface filled in."""
         return replace(self, step=self.step.suited(surface))
 
     def recorder(self) -> Recorder | None:
-        """What keeps the geometries of one task; None if they are not kept."""
+        """The recorder for the geometries of one task; None if they are not kept."""
         if not self.keep_frames and not self.reference:
             return None
         return Recorder(self.molecule.n_atoms, only_reference=not self.keep_frames)
 
     def search(self, task: Task) -> Search[Value | Failure]:
-        """The search of a task; whatever goes wrong becomes a value."""
-        # Only who does tasks pays for loading the searches, not who hands them out.
+        """The search of a task; any failure becomes a value."""
+        # Only a process that does tasks loads the searches.
         from afir.searches.characterise import characterise
         from afir.searches.confirm import confirm
         from afir.searches.consistency import consistency
@@ -349,7 +349,7 @@ class Bench:
         )
 
     def open(self) -> Callable[[Task], TaskResult]:
-        """Build the surface and return the function that does one task after the other."""
+        """The function that does a task, with the surface loaded."""
         surface = self.load()
         bench = self.suited(surface)
 
@@ -373,7 +373,7 @@ def label(positions: Positions) -> Search[Labelled]:
 
 
 def recalled(molecule: Molecule, task: Recall, settings: StepSettings) -> Search[TrialResult]:
-    """A known structure on this surface: the one candidate or minimum of the result, if any."""
+    """The search for a known structure on this surface: one candidate or minimum, or none."""
     from afir.searches.minimum import minimise
     from afir.searches.saddle import saddle
 
@@ -398,14 +398,14 @@ def recalled(molecule: Molecule, task: Recall, settings: StepSettings) -> Search
 
 
 class _TimeOverError(Exception):
-    """A search has used up its time."""
+    """A search has exceeded its time."""
 
 
 def guarded(search: Search[T], seconds: float) -> Search[T | Failure]:
-    """Run a search so that its failure is a value and it ends in time.
+    """The search with failures as values and a time limit.
 
-    A surface that fails or breaks its contract, a search that runs out of time and a mistake in
-    the search itself cost this one task, never its neighbours.
+    A failure or contract violation of the surface, a timeout and an error of the search itself
+    end this one task and no other.
     """
     from afir.searches.characterise import NotAMinimum
     from afir.searches.trust import DoubtError
@@ -420,7 +420,7 @@ def guarded(search: Search[T], seconds: float) -> Search[T | Failure]:
     try:
         return (yield from relayed(search, in_time))
     except _TimeOverError:
-        return Failure(Outcome.TIMED_OUT, f"gave up after {seconds:g} s")
+        return Failure(Outcome.TIMED_OUT, f"aborted after {seconds:g} s")
     except NotAMinimum as error:
         return Failure(Outcome.NO_MINIMUM, str(error))
     except DoubtError as error:
@@ -432,11 +432,11 @@ def guarded(search: Search[T], seconds: float) -> Search[T | Failure]:
     except AfirError as error:
         if isinstance(error, BrokenSurfaceError):
             logger.warning("the surface broke its contract: %s", error)
-            logger.debug("as follows", exc_info=error)
+            logger.debug("traceback", exc_info=error)
         return Failure(Outcome.SURFACE_FAILED, str(error))
     except Exception as error:
-        # An accident in one strange geometry must not end a week of work.
-        logger.exception("a search failed by its own fault")
+        # An error at one strange geometry must not end a week of work.
+        logger.exception("a search failed with an internal error")
         return Failure(Outcome.SEARCH_FAILED, f"{type(error).__name__}: {error}")
 
 

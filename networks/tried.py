@@ -1,4 +1,4 @@
-"""What has been tried so far, in memory: no trial ever changes, so each is read once."""
+"""The trials so far, in memory: trials never change, so each is read once."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from networks.rows import result_of
 
 
 class Tried:
-    """The trials of a run, boiled down.
+    """The trials of a run in short form.
 
     Attributes
     ----------
     outcomes
-        How many trials had each outcome, by its name.
+        Number of trials by the name of their outcome.
     gradients
         Gradient evaluations of the trials by stage.
     cpu_seconds
@@ -38,7 +38,7 @@ class Tried:
         return len(self._used)
 
     def add(self, row: sa.Row[Any]) -> None:
-        """Take in the row of the next trial; ValueError if it is not that of the next."""
+        """Add the row of the next trial; ValueError if its number is not the next."""
         if row.number != len(self) + 1:
             raise ValueError(f"trials must be numbered, got {row.number} after {len(self)}")
         result = result_of(row.outcome, row.terms, crossed=row.crossed)
@@ -53,15 +53,15 @@ class Tried:
         self.cpu_seconds += row.cpu_seconds
 
     def used(self) -> Iterator[Used]:
-        """What has been tried, in order."""
+        """All trials in short form, in order."""
         return iter(self._used)
 
     def last(self, item: Item) -> tuple[Result, float] | None:
-        """How a push went, and the γ in kJ/mol at which it crossed; None if it was not tried."""
+        """The result of a push and the γ in kJ/mol at which it crossed; None if never tried."""
         return self._last.get(item)
 
     def barren(self) -> int:
-        """How many trials have passed since one last added a node."""
+        """Number of trials since one last added a node."""
         return len(self) - (self._found[-1][0] if self._found else 0)
 
     def barren_kicks(self, first: int, dull: Collection[str]) -> int:
@@ -72,5 +72,5 @@ class Tried:
 
 
 def _something(ids: tuple[str, ...], dull: Collection[str]) -> bool:
-    """Whether among the ids that a trial added is an EQ or a TS that is not dull."""
+    """Whether a trial added an EQ or a TS that is not in `dull`."""
     return any(not id.startswith("DC") and id not in dull for id in ids)

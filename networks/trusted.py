@@ -1,4 +1,4 @@
-"""Which surfaces of a run file may be loaded; see `afir.named`."""
+"""The check which surfaces of a run file may be loaded; see `afir.named`."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def surfaces(settings: Settings) -> dict[str, Named]:
 
 
 def repeated(settings: Settings) -> list[str]:
-    """The flags that name the surfaces of a run which run code from outside; none if none does."""
+    """The flags for the surfaces of a run that run code from outside; may be empty."""
     every = surfaces(settings).items()
     return [word for flag, named in every if named.foreign for word in named.flags(flag)]
 
 
 def check_trusted(settings: Settings, trusted: Sequence[Named], path: Path) -> None:
-    """Raise InputError if a run file names a surface with code from outside and nobody else does.
+    """Raise InputError if only the run file names a surface with code from outside.
 
     Parameters
     ----------
     settings
-        Those of the run.
+        The settings of the run.
     trusted
-        What a person has named, each with its options.
+        The surfaces that the user named, each with its options.
     path
         The file, for the message.
     """
@@ -42,19 +42,19 @@ def check_trusted(settings: Settings, trusted: Sequence[Named], path: Path) -> N
 
 
 def check_same(settings: Settings, given: Sequence[Named], path: Path) -> None:
-    """Raise InputError if a surface is named that is none of a run's.
+    """Raise InputError if a named surface does not belong to a run.
 
     Parameters
     ----------
     settings, path
         The run's settings and its file.
     given
-        What a person has named; options may be left out.
+        The surfaces that the user named; options may be left out.
     """
     every = list(surfaces(settings).values())
     for named in given:
         if not any(named in (known, Named(known.name)) for known in every):
             flags = [word for flag, each in surfaces(settings).items() for word in each.flags(flag)]
             raise InputError(
-                f"{path} must go on with its own surface, {shlex.join(flags)}, got {named.name}"
+                f"{path} must continue with its own surface, {shlex.join(flags)}, got {named.name}"
             )

@@ -1,10 +1,9 @@
-"""Whether the surface of a run still is the one that the run began with.
+"""Checks that the surface of a run has not changed since the run began.
 
-A surface may be a file that was replaced, a calculator that was changed, a package that was
-updated. Energies of two surfaces in one network would be wrong without anybody seeing it. What is
-asked is the surface whose energies are reported, at EQ0, on resume and after the pushes of a round:
-a change that leaves that as it is, or
-another surface to search on, is not noticed.
+A model file may be replaced, a calculator changed, a package updated: then energies of two surfaces
+would be mixed in one network without notice. The reported surface is evaluated at EQ0, on resume
+and after the pushes of a round. A change that leaves EQ0 as it is, or a change of the searched
+surface beside a reference, is not noticed.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ GRADIENT = 0.05
 
 
 def check_unchanged(store: Store) -> None:
-    """Ask the surface again at the start of a run; that gradient is not counted.
+    """Evaluate EQ0 when a run is resumed; that gradient is not counted.
 
     Raises
     ------
     InputError
-        If the surface cannot be loaded or says something else than it did.
+        If the surface cannot be loaded or its result has changed.
     """
     start = store.first_eq()
     if start is None:
@@ -68,8 +67,8 @@ def check_unchanged(store: Store) -> None:
 
 
 AGAIN = Key("again", 0)
-"""The question for EQ0 once more, at the end of the pushes of a round."""
-_EVERY = 8  # rounds with a reference, which may be asked little else: one gradient then
+"""The key of the recheck of EQ0 after the pushes of a round."""
+_EVERY = 8  # rounds between rechecks with a reference, whose gradients are expensive
 PROBE = Key("probe", 0)
 """The question whether EQ0 is refined as it was: when no push could begin, or EQ0 is off."""
 
@@ -77,7 +76,7 @@ PROBE = Key("probe", 0)
 def again(
     network: ReactionNetwork, round_number: int, *, referenced: bool
 ) -> list[tuple[Key, Label]]:
-    """The question of a round for EQ0 once more, if it is due; one gradient among thousands."""
+    """The recheck of EQ0 in a round, if it is due; one gradient among thousands."""
     if referenced and round_number % _EVERY:
         return []
     return [(AGAIN, Label(network.eqs["EQ0"].positions, "again"))]
@@ -86,7 +85,7 @@ def again(
 def check_again(
     answers: Mapping[Key, TaskResult], network: ReactionNetwork, round_number: int
 ) -> TaskResult | None:
-    """Complain if the energy of EQ0 has changed since the run began; return the answer if any.
+    """The result of the recheck of EQ0, if there is one; raises if its energy has changed.
 
     Raises
     ------
@@ -104,7 +103,7 @@ def check_again(
             raise AfirError(
                 f"the surface gave another energy for EQ0 in round {round_number} than when the "
                 f"run began, {off / KJ_PER_MOL:+.2f} kJ/mol off; nothing of this round was kept: "
-                "mend the surface, then resume the run"
+                "fix the surface, then resume the run"
             )
     return answer
 
@@ -122,23 +121,23 @@ def _off(energy: float, network: ReactionNetwork) -> float:
 
 
 def probe(network: ReactionNetwork) -> tuple[Key, Characterise]:
-    """The question that `check_works` needs the answer of."""
+    """The task whose result `check_works` needs."""
     first = network.eqs["EQ0"]
     return PROBE, Characterise(first.positions, first.hessian)
 
 
 def check_works(answers: Mapping[Key, TaskResult], round_number: int) -> None:
-    """Complain if the surface failed even for a structure it has refined before, if that was asked.
+    """Check that the surface still works for EQ0, if that was tested.
 
     Raises
     ------
     AfirError
-        If it did: then the pushes were not tried, and must not be used up.
+        If it fails: then the pushes were not tried, and must not be used up.
     """
     answer = answers.get(PROBE)
     if answer is not None and not isinstance(answer.value, StationaryPoint):
         raise AfirError(
             f"the surface failed at the start of every push of round {round_number} "
-            f"({answer.error}); nothing of this round was kept: mend the surface, then "
+            f"({answer.error}); nothing of this round was kept: fix the surface, then "
             "resume the run"
         )

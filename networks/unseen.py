@@ -1,6 +1,6 @@
-"""How many classes were never met, judged by how often each of the others was.
+"""The number of unseen classes, estimated from how often each of the others was met.
 
-Where many were met only once, many were probably met never. The estimate is A. Chao's for
+If many were met only once, many were probably never met. The estimate is A. Chao's for
 incidences (10.2307/2531532) in the form that is corrected for bias, with its log-normal interval
 (A. Chao and R. K. Colwell, 10.2436/20.8080.02.49). It is a lower bound: the more unequal the
 classes are, the more of them are missing from it, and one that no trial can meet always is.
@@ -20,20 +20,20 @@ _Z = 1.959964  # standard deviations on either side that hold 95 % of a normal d
 
 @dataclass(frozen=True)
 class Unseen:
-    """How many were met, and how many more there are.
+    """The numbers of observed and unseen classes.
 
     Attributes
     ----------
     observed
-        How many classes were met.
+        Number of classes that were met.
     met_once, met_twice
-        How many of them in exactly one trial, and in two.
+        Number of classes that were met in exactly one trial, and in two.
     trials
-        How many trials there were.
+        Number of trials.
     estimate
-        How many more there are; None when nothing was met.
+        Number of unseen classes; None if nothing was met.
     low, high
-        Its interval of 95 %; None when nothing was met.
+        95 % interval of the estimate; None if nothing was met.
     """
 
     observed: int = 0
@@ -46,14 +46,14 @@ class Unseen:
 
 
 def unseen(counts: Iterable[int], trials: int) -> Unseen:
-    """Estimate how many classes were never met.
+    """The estimated number of classes that were never met.
 
     Parameters
     ----------
     counts
-        For each class that was met, in how many trials it was.
+        Number of trials in which each class was met.
     trials
-        How many trials there were.
+        Number of trials.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def unseen(counts: Iterable[int], trials: int) -> Unseen:
 
 
 def _interval(more: float, once: int, twice: int, share: float) -> tuple[float, float]:
-    """The log-normal interval of an estimate of that many more."""
+    """The log-normal 95 % interval of an estimate `more`."""
     variance = (
         more
         + share**2 * once * (2 * once - 1) ** 2 / (4 * (twice + 1) ** 2)
@@ -85,7 +85,7 @@ def _interval(more: float, once: int, twice: int, share: float) -> tuple[float, 
 
 
 def _interval_of_none(met: Counter[int], trials: int) -> tuple[float, float]:
-    """The interval where none are estimated: what as many trials would miss of those met.
+    """The 95 % interval of an estimate of zero: the classes that as many trials would miss.
 
     A class that was met k times is missed with a probability of e^−k.
     """

@@ -400,7 +400,7 @@ def test_a_surface_that_has_stopped_working_uses_nothing_up(whole: Path, tmp_pat
     events = explore(MOLECULE, structure(0), SETTINGS, path, executor=dead)
     words = (
         r"^the surface failed at the start of every push of round 4 \(no licence\); nothing of "
-        "this round was kept: mend the surface, then resume the run$"
+        "this round was kept: fix the surface, then resume the run$"
     )
     with pytest.raises(AfirError, match=words):
         list(events)

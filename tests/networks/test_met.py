@@ -141,10 +141,10 @@ def test_trials_of_one_round_that_met_the_same_both_say_so() -> None:
         (
             500.0,
             ("TS3",),
-            ": found TS3; led to known EQ0 EQ1; the force alone crossed a barrier at γ = 500 "
-            "kJ/mol; 5 gradients",
+            ": found TS3; reached known EQ0 EQ1; the artificial force alone crossed a barrier at "
+            "γ = 500 kJ/mol; 5 gradients",
         ),
-        (0.0, (), ": led to known TS3 EQ0 EQ1; 5 gradients"),
+        (0.0, (), ": reached known TS3 EQ0 EQ1; 5 gradients"),
     ],
 )
 def test_what_a_trial_met_and_where_it_crossed_is_logged(

@@ -78,19 +78,19 @@ def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     command = ["explore", "hcn.xyz", "--gamma", "700", "--seed", "7", "--max-trials", "1"]
     assert main(command) == 0
     out, err = capsys.readouterr()
-    assert "Exploring CHN on gfn2 with γ up to 700 and in the end 1400 kJ/mol, into hcn.db" in err
+    assert "Exploring CHN on gfn2 with γ up to 700 kJ/mol (1400 at the end), run file hcn.db" in err
     assert "EQ0        0.0 kJ/mol relative to EQ0  CH–N  (the start)" in err
     assert "Equilibrium structures: " in out
-    assert "`afir resume hcn.db --max-trials 2` goes on." in out
+    assert "`afir resume hcn.db --max-trials 2` continues the run." in out
     assert _shown(capsys)["complete"] == {"anything_left": True, "stopped_by": "trials"}
 
     assert main(["explore", "hcn.xyz"]) == 2
-    assert "go on with it by `afir resume hcn.db`" in capsys.readouterr().err
+    assert "continue it with `afir resume hcn.db`" in capsys.readouterr().err
 
     assert main(["resume", "hcn.db"]) == 0
-    assert "Nothing was done: the run had ended like this before" in capsys.readouterr().out
+    assert "Nothing was done: the run had already ended here" in capsys.readouterr().out
     assert main(["resume", "hcn.db", "--max-gradients", "1"]) == 0  # both limits are reached now
-    (more,) = re.findall(r"`afir resume hcn.db (.*)` goes on", capsys.readouterr().out)
+    (more,) = re.findall(r"`afir resume hcn.db (.*)` continues", capsys.readouterr().out)
     assert re.fullmatch(r"--max-trials 2 --max-gradients \d+", more)
     assert main(["resume", "hcn.db", "--max-gradients", "none"]) == 0
     capsys.readouterr()
@@ -140,10 +140,10 @@ def test_a_run_that_is_being_written_is_shown_as_such(
     with Store.open(run_file, writing=True):
         assert main(["show", "run.db"]) == 0
     out = capsys.readouterr().out
-    assert f"process {os.getpid()} is going on with it" in out
+    assert f"process {os.getpid()} is still running it" in out
     assert "afir resume" not in out
     assert main(["show", "run.db"]) == 0
-    assert "going on with it" not in capsys.readouterr().out
+    assert "still running it" not in capsys.readouterr().out
 
 
 def test_ctrl_c_ends_a_command_that_has_only_begun(folder: Path) -> None:
@@ -171,7 +171,9 @@ def test_ctrl_c_ends_a_command_that_has_only_begun(folder: Path) -> None:
 def test_wanted_stops_the_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explore", "hcn.xyz", "--gamma", "700", "--wanted", "hnc.xyz"]) == 0
     out = capsys.readouterr().out
-    assert "`afir plot hcn.db --output profile.png --from EQ0 --to EQ1` draws the way to it." in out
+    assert (
+        "`afir plot hcn.db --output profile.png --from EQ0 --to EQ1` draws the route to it." in out
+    )
     assert _shown(capsys)["complete"]["stopped_by"] == "wanted"
     assert main(["plot", "hcn.db", "-o", "way.svg", "--from", "EQ0", "--to", "EQ1"]) == 0
     assert (folder / "way.svg").read_text().startswith("<?xml")
@@ -204,7 +206,7 @@ def test_a_start_that_reacts_at_once_is_told(
     assert re.search(r"C0–Cl1 broken \(1\.80 → 3\.\d\d Å\), C0–O5 made \(2\.40 → 1\.\d\d Å\)", err)
     assert err.count("made") == err.count("broken") == 1
     assert "Exploring CH4ClO (charge -1, multiplicity 1) on gfn2" in err
-    assert "CH3–OH + Cl, a complex (the start)" in err
+    assert "CH3–OH + Cl (complex) (the start)" in err
 
 
 def test_a_wanted_product_that_reacts_is_told_and_others_are_not(
@@ -290,7 +292,7 @@ def test_show(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "└─ 1 loop not shown",
         "1 trial, 73 gradients",
         "the trial limit was reached",
-        "`afir resume run.db --max-trials 60` goes on.",
+        "`afir resume run.db --max-trials 60` continues the run.",
     ):
         assert words in out
     assert "TS5" not in out
@@ -361,7 +363,7 @@ WRONG = [
     (["explore", "hcn.xyz", "--job", "bad.toml"], "did you mean `gamma`?"),
     (["explore", "hcn.xyz", "--job", "text.xyz"], "is not a TOML file"),
     (["explore", "hcn.xyz", "-o", "no/folder.db"], "the folder no of --output does not exist"),
-    (["explore", "hcn.xyz", "-o", "run.db"], "go on with it by `afir resume run.db`"),
+    (["explore", "hcn.xyz", "-o", "run.db"], "continue it with `afir resume run.db`"),
     (["explore", "hcn.xyz", "-o", "new.xyz"], "must be a run file such as new.db"),
     (["explore", "hcn.xyz", "-o", "empty.dat"], "empty.dat exists already"),
     (["resume", "no.db"], "the run file no.db does not exist"),
@@ -444,8 +446,8 @@ def test_ctrl_c_says_how_to_go_on(
     monkeypatch.setattr(networks.explorer, "explore", interrupted)
     assert main(["explore", "hcn.xyz"]) == 130
     assert (
-        "Stopped. Nothing is lost: `afir resume hcn.db` goes on, `afir show hcn.db` tells what was "
-        "found so far.\n"
+        "Stopped. Nothing is lost: `afir resume hcn.db` continues, `afir show hcn.db` lists what "
+        "was found so far.\n"
     ) in capsys.readouterr().err
     assert closed
 
@@ -466,7 +468,7 @@ def test_sigterm_ends_a_run_as_ctrl_c_does(
     monkeypatch.setattr(networks.explorer, "explore", terminated)
     before = signal.getsignal(signal.SIGTERM)
     assert main(["explore", "hcn.xyz"]) == 143
-    assert "Stopped. Nothing is lost: `afir resume hcn.db` goes on, " in capsys.readouterr().err
+    assert "Stopped. Nothing is lost: `afir resume hcn.db` continues, " in capsys.readouterr().err
     assert closed
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -484,11 +486,12 @@ def test_verbose_tells_what_each_trial_did(
         assert re.search(r"INFO trial 1: EQ0 pushed by [+-]\S+: no first-order [^:;]+; ", text)
         assert "INFO trial 2: EQ0 pushed by" in text
         assert re.search(
-            r"pushed by \S+: found EQ1 TS0; led to known EQ0; (the force [^;]+; )?\d+ gradients",
+            r"pushed by \S+: found EQ1 TS0; reached known EQ0; (the artificial force [^;]+; )?"
+            r"\d+ gradients",
             text,
         )
     assert "DEBUG" not in told[0]
-    assert re.search(r"DEBUG round 1: proving transition states, \d+ gradients", told[1])
+    assert re.search(r"DEBUG round 1: verifying transition states, \d+ gradients", told[1])
 
 
 def test_a_record_of_a_log_in_a_file_is_one_line(
@@ -538,13 +541,13 @@ def test_a_run_is_told_as_it_goes() -> None:
         tally.take(event)
         lines.append(tally.line())
     assert "120 gradients" in lines[4]
-    assert "round 1: pushing, 7 to go" in lines[4]
+    assert "round 1: pushing, 7 left" in lines[4]
     assert watch(events, LiveLine(console, "starting"), Tally(FORMALDEHYDE)) == events[-1]
     text = console.export_text()
     assert "EQ1      216.5 kJ/mol relative to EQ0  CH2–O  (trial 1)" in text
     assert "TS0      384.8 kJ/mol relative to EQ0  EQ0 – EQ1, 1000i cm⁻¹  (trial 1)" in text
     assert "DC0      390.0 kJ/mol relative to EQ0  C–O + H2  (trial 1)" in text
-    assert "EQ3      179.6 kJ/mol relative to EQ0  C–O + H2, a complex  (trial 1)" in text
+    assert "EQ3      179.6 kJ/mol relative to EQ0  C–O + H2 (complex)  (trial 1)" in text
 
 
 def test_help_needs_no_heavy_library() -> None:
@@ -566,11 +569,11 @@ def test_the_log_says_what_a_trial_led_to(caplog: pytest.LogCaptureFixture) -> N
         return [record.getMessage().partition(": EQ0 pushed by : ")[2] for record in caplog.records]
 
     plain = Trial(7, 1, "EQ0", 0, (), (7,), Outcome.FOUND, False, {"push": 5}, 0.1, ())
-    assert told(replace(plain, met=("TS2", "EQ1"))) == ["led to known TS2 EQ1; 5 gradients"]
+    assert told(replace(plain, met=("TS2", "EQ1"))) == ["reached known TS2 EQ1; 5 gradients"]
     both = replace(plain, found=("EQ3", "TS4"), met=("TS4", "EQ3", "EQ0"), crossed=True, gamma=400)
     assert told(both) == [
-        "found EQ3 TS4; led to known EQ0; the force alone crossed a barrier at γ = 400 kJ/mol; "
-        "5 gradients"
+        "found EQ3 TS4; reached known EQ0; the artificial force alone crossed a barrier at "
+        "γ = 400 kJ/mol; 5 gradients"
     ]
     assert told(replace(plain, outcome=Outcome.NO_BARRIER)) == [
         "the push changed nothing and left no barrier to climb; 5 gradients"
@@ -580,7 +583,7 @@ def test_the_log_says_what_a_trial_led_to(caplog: pytest.LogCaptureFixture) -> N
     reason = "an end of its reaction path is no minimum"
     before = Dismissed("TS", saddle.positions, saddle.energy, Outcome.IRC_FAILED, reason, None, 3)
     first, _ = told(plain, before)
-    assert first == "no candidate proved to be a transition state; 5 gradients"
+    assert first == "no candidate was verified as a transition state; 5 gradients"
     assert caplog.records[1].getMessage() == (
-        "trial 7: met the structure at 350.0 kJ/mol again that is no TS, see trial 3: " + reason
+        "trial 7: TS candidate at 350.0 kJ/mol was rejected before, in trial 3: " + reason
     )

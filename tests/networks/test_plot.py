@@ -118,7 +118,7 @@ def test_a_dotted_line_joins_a_complex_and_its_channel() -> None:
     ends = [tuple(sorted(ys)) for ys in _dotted(figure)]
     assert ends == [pytest.approx((179.6, 181.0)), pytest.approx((179.6, 390.0))]
     legend = " ".join(_texts(figure)).replace("\n", " ")
-    assert "dotted: a complex falls apart, without a barrier" in legend
+    assert "dotted: barrierless dissociation of a complex" in legend
     assert not _dotted(network_figure(_many(5, 8)))
 
 

@@ -165,27 +165,30 @@ MORE = unseen([1, 1, 1, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10], 42)
 def test_the_end_of_a_run_is_told() -> None:
     done = ended(StoppedBy.NOTHING_LEFT, Remains(MORE, 5, 39, 0), window_kj_mol=300.0)
     assert ending(done) == [
-        "All 39 pushes were tried, but in 3 of 42 trials the surface gave no energy.",
-        "Above the window, 300 kJ/mol above the start, 12 trials ended and 5 EQs were not pushed.",
-        "Chao's estimate: such trials can find about 2 (0 to 16) transition states besides the 14 "
-        "known.",
+        "All 39 pushes were tried, but in 3 of 42 trials the surface failed.",
+        "Above the energy window (300 kJ/mol above the start), 12 trials ended and 5 EQs were not "
+        "pushed.",
+        "Chao's estimate: more such trials may find about 2 (0 to 16) new transition states "
+        "(14 known).",
     ]
     limit = ended(StoppedBy.TRIALS, Remains(MORE, 1, 90, 48), window_kj_mol=300.0)
     # How many are unseen is not told before all has been tried: it would be misleading.
     assert ending(limit) == [
-        "48 of the 90 pushes of the structures so far are left and may find more.",
-        "Above the window, 300 kJ/mol above the start, 12 trials ended and 1 EQ was not pushed.",
+        "48 of 90 pushes of the structures so far are untried and may find more.",
+        "Above the energy window (300 kJ/mol above the start), 12 trials ended and 1 EQ was not "
+        "pushed.",
     ]
 
 
 def test_the_end_of_a_run_without_a_window_or_a_transition_state() -> None:
     none = ended(StoppedBy.NOTHING_LEFT, Remains(Unseen(trials=39), 0, 39, 0))
     assert ending(none)[1:] == [
-        "No transition state between two structures was met: how many are unseen is not known."
+        "No transition state between two structures was found, so the number of unseen ones "
+        "cannot be estimated."
     ]
     sure = ended(StoppedBy.NOTHING_LEFT, Remains(unseen([30], 200), 0, 39, 0))
     assert ending(sure)[1] == (
-        "Chao's estimate: such trials can find hardly any transition states besides the 1 known."
+        "Chao's estimate: more such trials may find hardly any new transition states (1 known)."
     )
     begun = drawn_run(StoppedBy.TRIALS)
     begun = replace(begun, summary=replace(begun.summary, trials={}), remains=Remains())
@@ -195,12 +198,10 @@ def test_the_end_of_a_run_without_a_window_or_a_transition_state() -> None:
     assert ending(bare)[0] == "Every push was tried."
     free = replace(bare, settings=Settings(window_kj_mol=300.0))
     assert ending(free)[1] == (
-        "No trial ended above the window, 300 kJ/mol above the start, and no EQ lies there."
+        "No trial ended and no EQ lies above the energy window (300 kJ/mol above the start)."
     )
     some = ended(StoppedBy.NOTHING_LEFT, Remains(unseen([1, 2, 2, 3, 4, 5], 60), 0, 39, 0))
-    assert re.search(
-        r"hardly any transition states besides the 6 known, \d at most", *ending(some)[1:]
-    )
+    assert re.search(r"hardly any new transition states, \d at most \(6 known\)", *ending(some)[1:])
 
 
 def test_what_ended_above_a_narrower_window_is_not_said_to_be_above_the_new_one() -> None:
@@ -209,12 +210,12 @@ def test_what_ended_above_a_narrower_window_is_not_said_to_be_above_the_new_one(
     assert ending(same) == ending(run)
     wider = ending(replace(run, job="window = 200.0\n"))
     assert wider[1] == (
-        "12 trials ended above the window as it was before it was changed; 5 EQs were not pushed "
-        "above the window, 300 kJ/mol above the start."
+        "12 trials ended above the energy window that was set before; 5 EQs were not pushed above "
+        "the energy window (300 kJ/mol above the start)."
     )
     none = ended(StoppedBy.NOTHING_LEFT, Remains(MORE, 0, 39, 0), window_kj_mol=300.0)
     assert ending(replace(none, job="window = 200.0\n"))[1] == (
-        "12 trials ended above the window as it was before it was changed."
+        "12 trials ended above the energy window that was set before."
     )
 
 
@@ -227,9 +228,10 @@ def test_what_was_left_alone_is_told() -> None:
     assert "1 complex was not pushed (--expand-complexes)." in told(Remains(complexes=1))
     near = Remains(complexes=3, eqs_deeper=2)
     assert (
-        "3 complexes were not pushed (--expand-complexes); 2 EQs were not pushed for --bond-depth."
+        "3 complexes were not pushed (--expand-complexes); 2 EQs were not pushed because of "
+        "--bond-depth."
     ) in told(near, bond_depth=1)
-    assert ("Only what moves the target atoms was tried, and no random geometries were.") in told(
+    assert ("Only target atoms were moved, and no random geometries were tried.") in told(
         Remains(), targets=(0,)
     )
     assert len(told(Remains(), bond_depth=1)) == len(told(Remains()))

@@ -160,12 +160,10 @@ def test_the_heading_tells_state_surface_and_zero() -> None:
         models=(Model(1, 3, 150, 60.0, {}), Model(2, 5, 190, 20.0, {})),
     )
     assert heading(better).startswith(
-        "CH2O on dft, searched on gfn2 and what was learned from 190 labels; energies"
+        "CH2O on dft, searched on gfn2 with a correction learned from 190 labels; energies"
     )
     untaught = replace(better, models=())
-    assert heading(untaught).startswith(
-        "CH2O on dft, searched on gfn2, for nothing was learned yet"
-    )
+    assert heading(untaught).startswith("CH2O on dft, searched on gfn2, nothing learned yet")
     assert show_object(better)["learned"]
     assert not show_object(untaught)["learned"]
 
@@ -211,8 +209,8 @@ def test_tables_are_sorted_and_can_be_cut() -> None:
         ("barrierless from EQ3", "EQ2 EQ3"),
     ]
     assert trials.rows[-1] == rejected_sum(trials.rows)
-    assert rejected.rows[-1] == ("in all", "2")
-    assert gradients.rows[-1] == ("in all", "2000")
+    assert rejected.rows[-1] == ("total", "2")
+    assert gradients.rows[-1] == ("total", "2000")
     short = sections(run, limit=2)
     assert [len(section.rows) for section in short[:3]] == [2, 2, 2]
     assert short[0].title == "Equilibrium structures: 4, the lowest 2"
@@ -221,7 +219,7 @@ def test_tables_are_sorted_and_can_be_cut() -> None:
 
 
 def rejected_sum(rows: tuple[tuple[str, ...], ...]) -> tuple[str, str]:
-    return ("in all", str(sum(int(row[1]) for row in rows[:-1])))
+    return ("total", str(sum(int(row[1]) for row in rows[:-1])))
 
 
 def test_loops_are_counted_unless_they_are_wanted() -> None:
@@ -308,8 +306,8 @@ def test_the_graph_lists_every_transition_state_once() -> None:
 @pytest.mark.parametrize(
     ("stopped", "words"),
     [
-        (StoppedBy.INTERRUPTED, "`afir resume run.db` goes on"),
-        (StoppedBy.TRIALS, "`afir resume run.db --max-trials 60` goes on"),
+        (StoppedBy.INTERRUPTED, "`afir resume run.db` continues"),
+        (StoppedBy.TRIALS, "`afir resume run.db --max-trials 60` continues"),
         (StoppedBy.WANTED, "`afir plot run.db --output profile.png --from EQ0 --to EQ2` draws"),
         (StoppedBy.NOTHING_LEFT, "--gamma-max above 1800"),
     ],

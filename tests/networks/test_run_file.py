@@ -416,13 +416,13 @@ def test_what_is_done_of_a_round_is_told(
             break
     assert main(["show", str(path)]) == 0
     out = capsys.readouterr().out
-    assert "0 trials and 3 of a round that is not finished, " in out
-    assert f"process {os.getpid()} is going on with it." in out
+    assert "0 trials and 3 of an unfinished round, " in out
+    assert f"process {os.getpid()} is still running it." in out
     events.close()  # type: ignore[attr-defined]
     assert main(["show", str(path)]) == 0
     out = capsys.readouterr().out
-    assert "0 trials and 3 of a round that is not finished, " in out
-    assert "s; it was interrupted." in out
+    assert "0 trials and 3 of an unfinished round, " in out
+    assert "s; the run was interrupted." in out
     shutil.copy(write_run(tmp_path / "other.db"), path)
     assert main(["show", str(path)]) == 0
     assert "1 trial, " in capsys.readouterr().out

@@ -57,7 +57,7 @@ def test_what_a_policy_says_wrongly_is_one_sentence_and_the_run_goes_on_with_ano
     how: str, tmp_path: Path
 ) -> None:
     path, toy = tmp_path / "run", SerialExecutor(ToyBench())
-    with pytest.raises(AfirError, match=f"^the policy 'strange' {WRONG[how]}; mend it or take"):
+    with pytest.raises(AfirError, match=f"^the policy 'strange' {WRONG[how]}; fix it or choose"):
         list(explore(MOLECULE, structure(0), settings(how, 2), path, executor=toy))
     with open_run(path) as store:
         assert store.plan() is None

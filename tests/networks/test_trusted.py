@@ -172,7 +172,7 @@ def test_a_run_on_a_calculator_goes_on_where_it_is_named_again(
     ]
     assert main([*arguments, "--surface", SPRINGS]) == 2
     assert main([*arguments, "--surface", "gfn2"]) == 2
-    assert "must go on with its own surface" in capsys.readouterr().err
+    assert "must continue with its own surface" in capsys.readouterr().err
     assert main([*arguments, *flags]) == 0
     told = capsys.readouterr().out
     assert "2 trials" in told

@@ -45,7 +45,8 @@ def settings(how: str, size: float = 2e-3, **changes: object) -> Settings:
 
 @pytest.mark.parametrize("how", PROBLEMS)
 def test_a_run_does_not_begin_on_a_wrong_surface(how: str, tmp_path: Path) -> None:
-    words = rf"^the surface wrong \(how={how}.*\) must give one energy .*, but {PROBLEMS[how]}; correct it"
+    beginning = rf"^the surface wrong \(how={how}.*\) must give one energy .*, but "
+    words = f"{beginning}{PROBLEMS[how]}; correct it"
     with pytest.raises(InputError, match=words):
         list(explore(HCN, HCN_START, settings(how), tmp_path / "run"))
     assert not (tmp_path / "run").exists()  # its name is wanted for the next attempt
@@ -99,7 +100,7 @@ def test_an_energy_that_drifts_slowly_ends_the_run(tmp_path: Path) -> None:
         AfirError, match=r"^the surface gave another energy for EQ0 in round \d"
     ) as e:
         list(explore(HCN, HCN_START, slow, tmp_path / "run"))
-    assert "nothing of this round was kept: mend the surface, then resume the run" in str(e.value)
+    assert "nothing of this round was kept: fix the surface, then resume the run" in str(e.value)
     with open_run(tmp_path / "run") as store:
         assert store.results(store.rounds) == {}  # done again by who resumes
     trusted = [Named(slow.surface, slow.surface_options)]
