@@ -17,7 +17,7 @@ from typing import Any
 from afir.errors import AfirError, MissingPackageError
 from afir.molecule import Molecule
 from afir.options import options_of
-from afir.surface import ARGUMENT, ENTRY_POINT_GROUP
+from afir.surface import ARGUMENT, ENTRY_POINT_GROUP, is_foreign
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ def _entry(point: EntryPoint) -> SurfaceEntry:
     meanings = _documented(text)
     argument = meanings.get(ARGUMENT, "") if ARGUMENT in options_of(factory, 1) else ""
     options = _options(factory, meanings)
-    return SurfaceEntry(point.name, summary, options, argument, _missing(factory))
+    missing = "" if is_foreign(point.name) else _missing(factory)  # else it is not run here
+    return SurfaceEntry(point.name, summary, options, argument, missing)
 
 
 def _options(

@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol
 from weakref import finalize
 
 from afir.errors import AfirError
 
-START_SECONDS = 120.0
+START_SECONDS = 600.0
 """Seconds for the start: packages on a cold disk load slowly."""
 
 _ONE_THREAD = (
@@ -30,7 +30,12 @@ _ONE_THREAD = (
     "VECLIB_MAXIMUM_THREADS",
 )
 _LAST_WORDS = 200  # characters of its output that are quoted
-_TRIES = 5
+_LONGEST_WAIT = 1e6  # seconds: the system takes no more at once
+
+# It waits for a word or for the end of who started it.
+_WATCH = """read word
+kill -s KILL -- "-$1"
+rm -rf -- "$2" || { sleep 0.1; rm -rf -- "$2"; }"""
 
 
 class Opening(Protocol):
@@ -97,21 +102,39 @@ class Child:
             ) from error
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(place.path))
         environment.update(dict.fromkeys(_ONE_THREAD, "1"))
-        with other, output or contextlib.nullcontext():
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "afir.worker", str(other.fileno()), str(self._folder)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=place.folder,
-                env=environment,
-                pass_fds=[other.fileno()],
-                process_group=0,
-            )
+        program = ["-m", "afir.worker", str(other.fileno()), str(self._folder)]
+        try:
+            with other, output or contextlib.nullcontext():
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", *program],  # modules come from `place` alone
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=place.folder,
+                    env=environment,
+                    pass_fds=[other.fileno()],
+                    process_group=0,
+                )
+            watcher, line = _watch(self._process.pid, self._folder)
+        except OSError as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise AfirError(f"no process could be started: {error.strerror or error}") from error
+        self._ended = os.pidfd_open(self._process.pid)
         self._give_back = finalize(
-            self, _give_back, self._process, self.connection, self._folder, os.getpid()
+            self,
+            _give_back,
+            self._process,
+            watcher,
+            (line, self._ended),
+            self.connection,
+            os.getpid(),
         )
         self.send(opening)
+
+    @property
+    def handles(self) -> tuple[Connection[Any, Any], int]:
+        """What to wait on: ready when there is a message to receive or the process has ended."""
+        return self.connection, self._ended
 
     @property
     def pid(self) -> int:
@@ -129,9 +152,19 @@ class Child:
         Raises
         ------
         EOFError, OSError
-            If the process has ended.
+            If the process has ended, even if one that it has started holds the connection.
         """
+        if not self.connection.poll() and self._process.poll() is not None:
+            raise EOFError
         return self.connection.recv()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a message or the end of the process; False if neither comes in time."""
+        give_up = time.monotonic() + seconds
+        while (left := give_up - time.monotonic()) > 0:
+            if wait(self.handles, min(left, _LONGEST_WAIT)):
+                return True
+        return False
 
     def last_words(self) -> str:
         """The last line of its hidden output, shortened."""
@@ -154,20 +187,50 @@ class Child:
 
 def ended_with(code: int) -> str:
     """An exit code in words."""
-    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+    if code >= 0:
+        return f"exit code {code}"
+    with contextlib.suppress(ValueError):  # signals of real time have no names
+        return f"signal {signal.Signals(-code).name}"
+    return f"signal {-code}"
+
+
+def _watch(pid: int, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """A process that ends a group and removes its folder, once told to or once this one ends.
+
+    Returns
+    -------
+    tuple
+        The process, and the file descriptor to tell it: it holds the other end.
+    """
+    theirs, ours = os.pipe()
+    try:
+        watcher = subprocess.Popen(
+            ["/bin/sh", "-c", _WATCH, "sh", str(pid), str(folder)],
+            stdin=theirs,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
+        )
+    finally:
+        os.close(theirs)
+    return watcher, ours
 
 
 def _give_back(
-    process: subprocess.Popen[bytes], connection: Connection[Any, Any], folder: Path, owner: int
+    process: subprocess.Popen[bytes],
+    watcher: subprocess.Popen[bytes],
+    files: tuple[int, int],
+    connection: Connection[Any, Any],
+    owner: int,
 ) -> None:
     if os.getpid() != owner:
         return  # a forked copy of this process: the child is its parent's
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    line, ended = files
+    with contextlib.suppress(OSError):  # somebody has ended the watcher
+        os.write(line, b"\n")
+    watcher.wait()
+    process.kill()
     process.wait()
     connection.close()
-    for _ in range(_TRIES):  # its own children may still be ending, and write
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.05)
+    os.close(line)
+    os.close(ended)

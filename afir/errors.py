@@ -40,3 +40,12 @@ class LostSurfaceError(BrokenSurfaceError):
     def __init__(self, message: str, *, timed_out: bool = False) -> None:
         super().__init__(message)
         self.timed_out = timed_out
+
+
+def plain(error: AfirError) -> AfirError:
+    """An error of the nearest class of this module, with the same message.
+
+    For errors that go from process to process: those of other packages may not survive it.
+    """
+    kind = next(kind for kind in type(error).__mro__ if kind.__module__ == __name__)
+    return kind(str(error))  # type: ignore[no-any-return]

@@ -10,12 +10,21 @@ import logging
 import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, final
 from weakref import WeakKeyDictionary, finalize
 
+import numpy as np
+
 from afir.child import START_SECONDS, Child, Place, ended_with
-from afir.errors import AfirError, BrokenSurfaceError, InputError, LostSurfaceError, SurfaceError
+from afir.errors import (
+    AfirError,
+    BrokenSurfaceError,
+    InputError,
+    LostSurfaceError,
+    SurfaceError,
+    plain,
+)
 from afir.molecule import Molecule, Positions
 from afir.surface import (
     Evaluation,
@@ -83,7 +92,7 @@ class _Host:
                 return _Traits(batch_of(surface), is_expensive(surface), doubt_of(surface), forms)
             return self._evaluated(request)
         except AfirError as error:
-            return error
+            return plain(error)
         except (Exception, SystemExit) as error:
             return _Fault(f"{type(error).__name__}: {error}", traceback.format_exc())
 
@@ -97,8 +106,14 @@ class _Host:
                 for number in request.owners
             ]
         said = self._forms[request.form].evaluate(request.positions, owners)
-        # Errors of other packages may not be picklable.
-        return replace(said, failures={k: SurfaceError(str(e)) for k, e in said.failures.items()})
+        # Errors and arrays of other packages may not be picklable.
+        return Evaluation(
+            np.asarray(said.energies, dtype=np.float64),
+            np.asarray(said.gradients, dtype=np.float64),
+            {k: SurfaceError(str(error)) for k, error in said.failures.items()},
+            None if said.spread is None else np.asarray(said.spread, dtype=np.float64),
+            float(said.limit),
+        )
 
 
 @dataclass(frozen=True)
@@ -167,9 +182,11 @@ class _Remote:
         """
         if self._child is None:
             self._child = Child(self._opening, self._place, quiet=True)
-            self._receive(START_SECONDS, "ready")
-        self._child.send((0, request))
-        _, answer = self._receive(START_SECONDS if request is None else self.seconds, "done")
+            self._exchange(None, START_SECONDS, "ready")
+        seconds = START_SECONDS if request is None else self.seconds
+        _, answer = self._exchange((0, request), seconds, "done")
+        if isinstance(answer, _Fault) or (isinstance(answer, Evaluation) and answer.failures):
+            logger.debug("last output of the surface: %s", self._child.last_words())
         if isinstance(answer, _Fault):
             logger.debug("the surface failed:\n%s", answer.trace)
             raise BrokenSurfaceError(f"the surface failed with {answer.words}")
@@ -177,21 +194,26 @@ class _Remote:
             raise answer
         return answer
 
-    def _receive(self, seconds: float, what: str) -> Any:
-        """The next message; any error ends the process, since its answer would come too late."""
+    def _exchange(self, message: object | None, seconds: float, what: str) -> Any:
+        """Send a message, if any, and receive the next one.
+
+        Any error ends the process, since its answer would come too late.
+        """
         child = self._child
         assert child is not None
         try:
-            if not child.connection.poll(None if math.isinf(seconds) else seconds):
+            if message is not None:
+                child.send(message)
+            if not child.wait(seconds):
                 raise LostSurfaceError(
                     f"the surface was not {what} after {seconds:g} s", timed_out=True
                 )
-            message = child.receive()
-            if isinstance(message, str):
-                raise AfirError(f"the surface {self._opening.name!r} could not be built: {message}")
-            if isinstance(message, AfirError):
-                raise message
-            return message
+            answer = child.receive()
+            if isinstance(answer, str):
+                raise AfirError(f"the surface {self._opening.name!r} could not be built: {answer}")
+            if isinstance(answer, AfirError):
+                raise answer
+            return answer
         except (EOFError, OSError):
             words = child.last_words()
             said = f"; it printed last: {words}" if words else ""

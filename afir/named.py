@@ -38,8 +38,8 @@ class Named:
     @property
     def foreign(self) -> bool:
         """Whether the surface, or its base surface, runs code from outside."""
-        base = base_named(self.options).name
-        return is_foreign(self.name) or (bool(base) and is_foreign(base))
+        base = base_named(self.options)
+        return is_foreign(self.name) or (bool(base.name) and base.foreign)
 
     def flags(self, flag: str) -> list[str]:
         """The command-line arguments that name it, e.g. for the flag ``surface``."""

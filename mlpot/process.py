@@ -64,7 +64,8 @@ def exchanges(molecule: Molecule) -> NDArray[np.intp]:
 def suits(molecule: Molecule) -> bool:
     """Whether a molecule is small enough for a Gaussian process."""
     counts = Counter(molecule.numbers).values()
-    return prod(factorial(count) for count in counts) <= MOST_EXCHANGES
+    most = max(counts)  # a factorial of millions takes minutes
+    return most <= MOST_EXCHANGES and prod(map(factorial, counts)) <= MOST_EXCHANGES
 
 
 @dataclass(frozen=True, eq=False)

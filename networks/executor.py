@@ -6,9 +6,9 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from threadpoolctl import ThreadpoolController
 
@@ -252,13 +252,13 @@ class ProcessExecutor:
         now = time.monotonic()
         pause = min(worker.deadline for worker in self._workers) - now
         ready = wait(
-            [worker.connection for worker in self._workers],
+            [handle for worker in self._workers for handle in worker.child.handles],
             timeout=None if pause == float("inf") else min(max(pause, 0.0), _LONGEST_WAIT),
         )
         now = time.monotonic()
         for index, worker in enumerate(self._workers):
             number = worker.number
-            if worker.connection in ready:
+            if not {*worker.child.handles}.isdisjoint(ready):
                 try:
                     result = worker.receive()
                 except (EOFError, OSError):
@@ -296,11 +296,6 @@ class _Worker:
         self.number: int | None = None
         self.deadline = time.monotonic() + START_SECONDS
         self.child = Child(bench, place)
-
-    @property
-    def connection(self) -> Connection[Any, Any]:
-        """The connection that its answers come from."""
-        return self.child.connection
 
     @property
     def idle(self) -> bool:

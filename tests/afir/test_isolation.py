@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +33,13 @@ FAR = 3.0
 
 def pair(length: float) -> Positions:
     return np.array([[[0.0, 0.0, 0.0], [0.0, 0.0, length]]])
+
+
+class StrangeError(InputError):
+    """One that cannot be made from its message alone."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} {second}")
 
 
 class Faulty(Calculator):
@@ -66,8 +74,18 @@ class Faulty(Calculator):
         if self.how == "ends":
             print("disk full, giving up", flush=True)
             os._exit(0)
+        if self.how == "leaves a child":
+            subprocess.Popen(["sleep", f"600.{os.getppid()}"], close_fds=False)
+            os._exit(3)
+        if self.how == "holds the interpreter":
+            re.match("(a+)+$", 40 * "a" + "b")
+        if self.how == "stops a program":
+            with subprocess.Popen(["sleep", "600"]) as program:
+                program.terminate()
+        if self.how == "fails strangely":
+            raise StrangeError("no", "licence")
         if self.how == "hangs":
-            subprocess.run(["sleep", "600"], check=True)
+            subprocess.run(["sleep", f"600.{os.getppid()}"], check=True)
 
 
 class Writing(Faulty):
@@ -115,6 +133,7 @@ def test_an_isolated_surface_keeps_the_contract() -> None:
         ("dies", "the process of the surface ended with signal SIGSEGV"),
         ("ends", "ended with exit code 0; it printed last: disk full, giving up"),
         ("exits", "the surface failed with SystemExit: 0"),
+        ("leaves a child", "ended with exit code 3"),
     ],
 )
 def test_a_calculator_that_ends_its_process_costs_one_evaluation(how: str, words: str) -> None:
@@ -126,15 +145,16 @@ def test_a_calculator_that_ends_its_process_costs_one_evaluation(how: str, words
 
 def test_a_calculator_that_hangs_is_given_up_with_all_that_it_started() -> None:
     surface = faulty("hangs")
-    limit(surface, 0.5)
+    limit(surface, 2.0)
     before = processes()
-    with pytest.raises(LostSurfaceError, match=r"the surface was not done after 0\.5 s") as caught:
+    with pytest.raises(LostSurfaceError, match=r"the surface was not done after 2 s") as caught:
         surface.evaluate(pair(3.5))
     assert caught.value.timed_out
     assert not before & processes()
+    limit(surface, 3e6)  # more than the system can wait at once
     assert surface.evaluate(pair(2.5)).energies == pytest.approx([0.5])
-    sleeping = subprocess.run(["pgrep", "-f", "^sleep 600$"], capture_output=True, text=True)
-    assert sleeping.stdout == ""
+    ours = f"^sleep 600.{os.getpid()}$"
+    assert subprocess.run(["pgrep", "-f", ours], capture_output=True, text=True).stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -235,12 +255,32 @@ def test_a_command_on_a_calculator_that_exits_says_so(
     assert "SystemExit: 0" in capsys.readouterr().err
 
 
-def test_nothing_is_left_of_a_surface_whose_process_was_killed(tmp_path: Path) -> None:
+def test_programs_of_a_calculator_can_be_stopped() -> None:
+    assert faulty("stops a program").evaluate(pair(3.5)).energies == pytest.approx([2.0])
+
+
+def test_what_a_calculator_raises_comes_back_as_ours() -> None:
+    said = faulty("fails strangely").evaluate(pair(3.5))
+    assert "StrangeError: no licence" in str(said.failures[0])
+
+
+def test_modules_of_the_working_directory_are_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    monkeypatch.chdir(tmp_path)
+    Path("tempfile.py").write_text("open('run', 'w').close()\n")
+    assert faulty("").evaluate(pair(2.5)).energies == pytest.approx([0.5])
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("how", ["hangs", "holds the interpreter"])
+def test_nothing_is_left_of_a_surface_whose_process_was_killed(how: str, tmp_path: Path) -> None:
     code = (
         "import time\n"
         "from test_isolation import PAIR, pair\n"
         "from afir.surface import load_surface\n"
-        "surface = load_surface('ase:test_isolation.Faulty', PAIR, options={'how': 'hangs'})\n"
+        f"surface = load_surface('ase:test_isolation.Faulty', PAIR, options={{'how': '{how}'}})\n"
         "surface.evaluate(pair(2.5))\n"
         "print('ready', flush=True)\n"
         "surface.evaluate(pair(3.5))\n"

@@ -80,8 +80,22 @@ def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trap:
     return Trap(tmp_path)
 
 
+def _nested(trap: Trap) -> str:
+    """A correction of a correction of a correction of code from outside, as one file tells it."""
+    data = Dataset(HCN, HCN_START[None], np.zeros(1), np.zeros((1, 3, 3)), ("",), ("",), "gfn2")
+    inner = {"base": COMMAND, "base_options": trap.options}
+    for name, base, options in (
+        ("c.model", COMMAND, trap.options),
+        ("b.model", "gaussian:c.model", inner),
+        ("a.model", "gaussian:b.model", {"base": "gaussian:c.model", "base_options": inner}),
+    ):
+        Correction(base, options, data).save(Path(name))
+    return "gaussian:a.model"
+
+
 DOORS: dict[str, Callable[[Trap], list[str]]] = {
     "a model": lambda trap: ["relax", "hcn.xyz", "--surface", trap.model()],
+    "models of models": lambda trap: ["relax", "hcn.xyz", "--surface", _nested(trap)],
     "a model as the reference": lambda trap: ["explore", "hcn.xyz", "--reference", trap.model()],
     "a run": lambda trap: ["resume", trap.run(Settings(COMMAND, trap.options))],
     "the reference of a run": lambda trap: [
