@@ -31,8 +31,8 @@ BOND_FACTOR = 1.3
 gap between the longest bond, 1.25, and the nearest other pair, 1.39."""
 
 BREAKING_FACTOR = 1.5
-"""Up to this a reacting bond has a force of its own: three quarters of the pairs in transition
-states. What pulls at atoms that are farther apart is strain of other bonds."""
+"""Up to this a reacting bond has its own force: three quarters of the pairs in transition states.
+Forces on atoms farther apart are strain of other bonds."""
 
 GONE_FACTOR = 1.6
 """Atoms farther apart than this are clearly not bonded, as all but 12 of the other pairs: the other

@@ -32,7 +32,7 @@ def new_file(
     Raises
     ------
     InputError
-        If it is a directory, exists and must not be replaced, or cannot be written where it is.
+        If it is a directory, exists and must not be replaced, or its folder cannot be written.
     """
     folder = path.parent
     try:

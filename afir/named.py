@@ -50,7 +50,7 @@ class Named:
 
 
 def _written(value: object) -> str:
-    """A value as `afir.terminal.option_values` reads it: JSON, or text that is none."""
+    """A value as `afir.terminal.option_values` reads it: JSON, or other text."""
     if isinstance(value, str) and value.lower() != "none":
         try:
             json.loads(value)

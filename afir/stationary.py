@@ -12,7 +12,7 @@ from afir.molecule import Positions
 
 
 class Outcome(Enum):
-    """How a search or a trial ended; the value is a sentence for people."""
+    """The outcome of a search or a trial; the value is its text in reports."""
 
     CONVERGED = "converged"
     STEPS = "the step limit was reached"
@@ -182,7 +182,7 @@ class Confirmation:
         Whether the energy falls monotonically on both sides, on one SCF solution.
     irc_positions, irc_energies
         (m, n, 3) in Å and (m,) in eV: the path from one end through the TS to the other;
-        empty arrays where there are no ends.
+        empty arrays without ends.
     checked_at
         Number of reference calculations on points of the path and of earlier ones, if the path was
         followed on another surface; 0 if on the reported one.

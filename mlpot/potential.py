@@ -307,7 +307,7 @@ def load_potential(path: Path, *, device: str = "cpu", dtype: str = "float32") -
             "or was cut off"
         ) from error
     if not intact:
-        raise InputError(f"{path} must be as it was written, its checksum is wrong; train it anew")
+        raise InputError(f"{path} must be unchanged, its checksum is wrong; train it again")
     try:
         about = Description.from_json(text)
     except InputError as error:

@@ -187,7 +187,7 @@ def load_correction(path: Path) -> Correction:
             f"{path} must be a correction by a Gaussian process: {type(error).__name__}: {error}"
         ) from error
     if known != digest(about, arrays):
-        raise InputError(f"{path} must be as it was written, its checksum is wrong; make it anew")
+        raise InputError(f"{path} must be unchanged, its checksum is wrong; make it again")
     return result
 
 

@@ -25,7 +25,7 @@ class Frame:
     Attributes
     ----------
     atoms
-        Elements, coordinates in Å and, where there are some, a cell and labels.
+        Elements, coordinates in Å and, if present, a cell and labels.
     stated
         The stated charge and multiplicity.
     remark

@@ -53,7 +53,7 @@ def _models(lines: Sequence[str]) -> Iterator[list[_Line]]:
 
 
 def _is_cell(line: str) -> bool:
-    """Whether a line gives a cell; programs write one of 1 Å where there is none."""
+    """Whether a line gives a cell; programs write one of 1 Å for none."""
     if not line.startswith("CRYST1"):
         return False
     return not re.fullmatch(r"(\s+1\.0*){3}\s*", line[6:33])

@@ -205,7 +205,7 @@ class _Way:
             gradient = internal_part(moved, evaluation.gradients[0])
             matrix = positive(bfgs(matrix, step, (gradient - point.gradient).ravel()), _FLOOR)
             if energy > point.energy:
-                continue  # with what was learned of the curvature
+                continue  # with the updated curvature
             point.offset = point.offset + (moved - point.positions)
             point.positions, point.energy, point.gradient = moved, energy, gradient
         return used

@@ -292,7 +292,7 @@ def _tops_moved(
         asked.append(top.positions + step)
     evaluation = yield np.array(asked)
     result = list(chain)
-    # From behind, so that the numbers of those before stay what they were.
+    # From the end, so that earlier indices stay valid.
     for (near, other, gap), x, energy, gradient in reversed(
         list(zip(sides, asked, evaluation.energies, evaluation.gradients, strict=True))
     ):

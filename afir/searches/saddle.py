@@ -54,7 +54,7 @@ _STRAIN = 2.0  # eV/Å: gradients along stiff directions below this are not stra
 _RELIEF_STEPS, _LONGEST_RELIEF = 2, 0.4  # steps, and Å (Euclidean norm) of one
 _START_RADIUS = 0.1  # Å, Euclidean norm of the step
 _SMALLEST_RADIUS, _LARGEST_RADIUS = 0.01, 0.3
-_RENEWALS = 3  # Hessians measured anew in one climb, at most
+_RENEWALS = 3  # largest number of new Hessians in one climb
 _ROUGH = 0.05  # eV/Å: a bad prediction of a smaller gradient needs no new Hessian
 _PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
 

@@ -316,7 +316,7 @@ def _template(library: Any, molecule: Molecule, basis: str) -> Any:
         try:
             core = known.load_ecp(basis, symbol)
         except (RuntimeError, KeyError, ValueError):
-            continue  # there is none of that name
+            continue  # no core potential of that name
         if core:
             cores[symbol] = core
     atoms = [(symbol, (3.0 * i, 0.0, 0.0)) for i, symbol in enumerate(molecule.symbols)]

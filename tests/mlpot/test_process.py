@@ -113,7 +113,7 @@ def test_a_file_that_was_changed_is_refused(model: Path, tmp_path: Path) -> None
     changed = tmp_path / "changed.model"
     with changed.open("wb") as stream:
         np.savez(stream, **held)
-    with pytest.raises(InputError, match="its checksum is wrong; make it anew"):
+    with pytest.raises(InputError, match="its checksum is wrong; make it again"):
         corrected(changed)
     other = tmp_path / "other.model"
     other.write_text("not a model")
