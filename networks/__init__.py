@@ -1,4 +1,4 @@
-"""Many searches, one reaction-route network: exploring, storing and reporting it.
+"""Exploring, storing and reporting reaction-route networks.
 
 The public names are loaded when they are first used, so that a worker process that imports one
 module does not pay for the database and the graph library.

@@ -78,7 +78,7 @@ def _raised(run: Run) -> list[str]:
     return [
         word
         for kind, limit, used in limits
-        # The clock and the gradients of a round that was cut may be a little below their limit.
+        # Time and gradients of a shortened round may be slightly below their limit.
         if kind is summary.complete.stopped_by or (limit is not None and used >= limit)
         for word in (_LIMITS[kind], str(2 * ceil(max(limit or 0, used, 1))))
     ]

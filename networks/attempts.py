@@ -9,7 +9,7 @@ from networks.frontier import Frontier, PushTerms
 from networks.offers import KICKS
 from networks.records import EQ, Result, Used
 
-_AT_ONCE = 2  # random geometries of each EQ, before any has more
+_AT_ONCE = 2  # random geometries of each EQ before any EQ gets more
 
 
 def further_attempts(

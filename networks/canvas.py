@@ -1,4 +1,4 @@
-"""A drawing of energies: levels, lines and labels that keep clear of each other, title and axis.
+"""A drawing of energies: levels, lines, labels that do not overlap, title and axis.
 
 Lengths along x are inches, so that the room a text takes is known before it is drawn. Draws on
 figures of its own and touches no global state.
@@ -108,7 +108,7 @@ class Canvas:
         turned: bool = False,
         needed: bool = False,
     ) -> int | None:
-        """Write at the first spot where there is room and return its index, None if there is none.
+        """Write at the first spot with room; returns its index, None if there is none.
 
         Where no spot is clear of all lines, one that covers some is taken; what is behind a label
         is hidden.
@@ -132,7 +132,7 @@ class Canvas:
             box = Box(x - wide / 2, low, x + wide / 2, low + high)
             groups.append((box,) if mark is None else (box, mark))
         spot = free_spot(groups, self.taken, self.lines)
-        if spot is None:  # better a mark on something than no label
+        if spot is None:  # a mark may overlap rather than lose the label
             groups = [group[:1] for group in groups]
             spot = free_spot(groups, self.taken, self.lines)
         if spot is None and not needed:
@@ -224,7 +224,7 @@ def canvas(heights: Sequence[float], tall: float, below: float) -> Canvas:
 
 
 def fitting(lines: Sequence[str], room: float) -> str:
-    """The first line, and of the others those that are no wider than so many inches."""
+    """The first line, and those of the others that are at most `room` inches wide."""
     return "\n".join([lines[0], *(line for line in lines[1:] if extent(line)[0] <= room)])
 
 

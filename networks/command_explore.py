@@ -36,8 +36,8 @@ if TYPE_CHECKING:  # numpy is not needed for --help
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SHOWN = 15  # structures of a kind in the summary after a run
-_STRUCTURES = (".xyz", ".extxyz")  # suffixes that promise something else than a run file
+_SHOWN = 15  # rows of each table after a run
+_STRUCTURES = (".xyz", ".extxyz")  # suffixes of structures, not of run files
 _FILE = click.Path(path_type=Path)
 
 

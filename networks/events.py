@@ -47,7 +47,7 @@ class TaskDone:
 
 @dataclass(frozen=True)
 class Found:
-    """A new node of the network, and the number of the trial that found it; None for the start."""
+    """A new EQ, TS or DC, and the number of the trial that found it; None for the start."""
 
     record: EQ | TS | DC
     trial: int | None

@@ -22,7 +22,7 @@ LEFT_OUT = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """Evaluated geometries in the order in which they were asked for.
+    """Evaluated geometries in the order of evaluation.
 
     Attributes
     ----------

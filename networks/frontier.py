@@ -54,7 +54,7 @@ class Frontier:
         self._eqs[eq.id] = eq
         self._used[eq.id] = set(used)
         insort(self._by_energy, _rank(eq))
-        # As when its last push was taken: a resumed run must choose among the same EQs.
+        # As after its last push: a resumed run must choose among the same EQs.
         if self._used[eq.id] and not (self.count(eq.id) if left is None else left):
             self.close(eq.id)
 

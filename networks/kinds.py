@@ -57,7 +57,7 @@ def _parts(bare: list[int], push: Sequence[Term]) -> list[int]:
     result = [0] * len(bare)
     for term in push:
         if isinstance(term, Uphill | Kick):
-            # Of all atoms alike: random geometries are of one kind, each mode is one.
+            # The same for all atoms: random geometries are equivalent, and so are climbs of a mode.
             part = _mixed_one(_KICK if isinstance(term, Kick) else _CLIMB + term.mode)
             result = [(value + part) & _LARGEST for value in result]
             continue
@@ -90,7 +90,7 @@ def _mixed(x: Colours) -> Colours:
 
 
 def _mixed_one(x: int) -> int:
-    """The same for one number: a few are mixed faster without NumPy."""
+    """The same for one number: faster without NumPy for a few."""
     x = (x + 0x9E3779B97F4A7C15) & _LARGEST
     x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _LARGEST
     x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _LARGEST

@@ -76,7 +76,7 @@ def free_spot(
 
 
 def spread(wanted: Sequence[float], apart: float, low: float, high: float) -> list[float]:
-    """Heights as near as can be to those wanted, ``apart`` from each other, in the same order.
+    """Heights as near as possible to those wanted, ``apart`` from each other, in the same order.
 
     Parameters
     ----------

@@ -109,7 +109,7 @@ class Learner(Protocol):
 
 
 def load_learner(name: str, molecule: Molecule) -> Learner:
-    """A registered learner; raises InputError for an unknown name or a molecule it is not for."""
+    """A registered learner; InputError for an unknown name or an unsuitable molecule."""
     known = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
     if name not in known:
         raise InputError(f"`learner` must be one of {', '.join(sorted(known))}, got {name!r}")
@@ -209,7 +209,7 @@ class Learning:
         return self.ready(False) and (not self.sampled or self.due(False))
 
     def due(self, anything_left: bool) -> bool:
-        """Whether a model is to be trained; the argument is that of `ready`."""
+        """Whether a model should be trained now; the argument is that of `ready`."""
         if not self.models:
             counts = [number for _, number in self._store.label_counts()]
             enough = sum(counts) >= _FEWEST_NEW and len(counts) >= _FEWEST_TASKS
@@ -218,7 +218,7 @@ class Learning:
         return self.labels - known >= max(_FEWEST_NEW, self._learner.share * known)
 
     def sample(self) -> list[Label]:
-        """The most different geometries of all that pushes have met; none if they met none."""
+        """The tasks that label the most different geometries of all pushes; may be empty."""
         kept = list(self._store.frames())
         met = {stage for item in kept for stage in item.frames.stages}
         stages = [stage for stage in STAGES if stage in met]
@@ -237,7 +237,7 @@ class Learning:
         count = self._write(labels)
         number = len(self.models) + 1
         target = self.file(number)
-        target.unlink(missing_ok=True)  # of a run that was killed before it could note it
+        target.unlink(missing_ok=True)  # left by a run that was killed before it stored the model
         began = time.monotonic()
         errors = self._learner(
             labels,

@@ -94,7 +94,7 @@ class ReactionNetwork:
         return {edge.id: edge for edge in order}
 
     def joined_to(self, id: str) -> tuple[str, ...]:
-        """The ids that a complex or a channel is joined to without a barrier."""
+        """The ids of the nodes connected to a complex or a channel without a barrier."""
         self.node(id)
         return tuple(sorted(self._joined.get(id, ()), key=lambda other: int(other[2:])))
 

@@ -193,7 +193,7 @@ class Outlook:
 
     @property
     def ceiling(self) -> float | None:
-        """Energy in eV above which nothing is of interest; None if there is no limit."""
+        """Energy in eV of the upper end of the window; None without a window."""
         window = self._settings.window_kj_mol
         if window is None:
             return None

@@ -1,4 +1,4 @@
-"""Drawings of a network: the whole of it as an energy diagram, and one route as a profile."""
+"""Drawings: the whole network as an energy diagram, and one route as a profile."""
 
 from __future__ import annotations
 

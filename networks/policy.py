@@ -141,7 +141,7 @@ class Stochastic(_Unlearned):
 
 
 def _shares(exponents: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """The probabilities (k,) added up, for weights given as exponents; None if all are 0."""
+    """The cumulative probabilities (k,) for weights given as exponents; None if all are 0."""
     largest = exponents.max(initial=-np.inf)
     if not np.isfinite(largest):
         return None

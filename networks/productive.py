@@ -18,7 +18,7 @@ from networks.network import ReactionNetwork
 from networks.records import EQ, Item, Trial
 
 _DIRECTIONS = ((1,), (-1,), (1, 1), (-1, 1), (-1, -1))  # which forces act together
-_WAYS = len(_DIRECTIONS) + 2  # those, climbs and inversions, and leaving at random
+_WAYS = len(_DIRECTIONS) + 2  # those, climbs and inversions, and random geometries
 _REPEATS = 3  # earlier trials of equivalent pushes: 1, 2, and 3 or more
 # Climbs and inversions are cheap: at first twice as many finds per gradient are expected.
 _CLIMB = 0.7

@@ -228,7 +228,7 @@ class Reader:
         return self.settings.counted(counts)
 
     def wanted(self) -> tuple[Positions, float] | None:
-        """The wanted product, refined on the surface: positions in Å, energy in eV."""
+        """The wanted product, optimised on the surface: positions in Å, energy in eV."""
         run = self._run()
         if run.wanted is None:
             return None

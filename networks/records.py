@@ -142,7 +142,7 @@ class TS:
 
 @dataclass(frozen=True, eq=False)
 class DC:
-    """A dissociation channel: fragments that have gone apart.
+    """A dissociation channel: separated fragments.
 
     Attributes
     ----------

@@ -221,7 +221,7 @@ def test_a_crowd_is_thinned_and_said() -> None:
     figure = network_figure(run)
     pairs = {frozenset(ts.ends) for ts in run.network.tss.values()}
     assert any(
-        f"lowest transition state between two structures is drawn, {60 - len(pairs)} others" in text
+        f"lowest transition state between two structures is drawn, {60 - len(pairs)} are" in text
         for text in " ".join(_texts(figure)).split("; ")
     )
 
