@@ -14,6 +14,7 @@ from networks.events import Found
 
 molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))
 run = Path("01.db")
+run.unlink(missing_ok=True)  # left by an earlier run of this example
 
 for event in explore(molecule, start, Settings(seed=7, max_trials=8), run, workers=2):
     if isinstance(event, Found):

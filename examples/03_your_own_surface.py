@@ -31,9 +31,11 @@ print(f"the gradient is accurate to {report.gradient:.1e} eV/Å")
 
 # Barriers are low here, so a weak push is enough: γ = 300 kJ/mol.
 settings = Settings(surface=NAME, step=StepSettings(gamma=300.0), seed=7, terms=1)
-for _ in explore(molecule, start, settings, Path("03.db")):
+output = Path("03.db")
+output.unlink(missing_ok=True)  # left by an earlier run of this example
+for _ in explore(molecule, start, settings, output):
     pass
-network = open_run(Path("03.db")).load_network()
+network = open_run(output).load_network()
 zero = network.lowest.energy
 for eq in network.eqs.values():
     print(f"{eq.id}: {(eq.energy - zero) / KJ_PER_MOL:.1f} kJ/mol")

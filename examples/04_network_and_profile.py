@@ -17,9 +17,12 @@ from networks.routes import lowest_route
 molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))
 # A few trials, in the order of the list: climbs of the softest modes first.
 settings = Settings(seed=7, policy="lowest-energy", max_trials=4)
-for _ in explore(molecule, start, settings, Path("04.db")):
+output = Path("04.db")
+for file in [*Path().glob("04.*"), *Path().glob("04_*")]:
+    file.unlink()  # left by an earlier run of this example
+for _ in explore(molecule, start, settings, output):
     pass
-run = load_run(Path("04.db"))
+run = load_run(output)
 
 # For Gephi and Cytoscape, for a spreadsheet, for a molecular viewer.
 for name in ("04.graphml", "04.csv", "04.extxyz"):

@@ -22,9 +22,11 @@ molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))
 
 # The screening: a few pushes on ANI-1ccx.
 settings = Settings(surface="ase:ani.ani1ccx", seed=7, policy="lowest-energy", max_trials=4)
-for _ in explore(molecule, start, settings, Path("05.db")):
+output = Path("05.db")
+output.unlink(missing_ok=True)  # left by an earlier run of this example
+for _ in explore(molecule, start, settings, output):
     pass
-screened = open_run(Path("05.db")).load_network()
+screened = open_run(output).load_network()
 
 # Then every structure is optimised on GFN2-xTB.
 surface = load_surface("gfn2", molecule)

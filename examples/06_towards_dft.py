@@ -15,6 +15,7 @@ from networks import Settings, explore, open_run
 molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))
 settings = Settings(surface="gfn1", reference="gfn2", window_kj_mol=500.0)
 output = Path("06.db")
+output.unlink(missing_ok=True)  # left by an earlier run of this example
 for _ in explore(molecule, start, settings, output):
     pass
 with open_run(output) as run:
