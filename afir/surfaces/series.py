@@ -30,14 +30,11 @@ _CORES = {1: 0, 3: 2, 11: 10, 19: 18, 30: 28, 37: 36, 48: 46, 55: 54, 72: 68, 80
 """Core electrons in GFN1-xTB and GFN2-xTB of elements from these on; d and f shells that are full
 in the atom from zinc, cadmium, hafnium and mercury on are core."""
 
-_LANTHANIDES = range(
-    57, 72
-)  # have three valence electrons: f electrons, which may be unpaired, are core
+_LANTHANIDES = range(57, 72)
+"""Elements of three valence electrons: those in f shells are core, and may be unpaired."""
+
 _ONLY_S_AND_P = {*range(3, 10), 11, 19, 30, 37, 48, 55, 80, 81, 82, 83}
-_DIFFERENT = {
-    "GFN1-xTB": {1: 2, 2: 1, 12: 4},
-    "GFN2-xTB": {1: 1, 2: 4, 84: 4},
-}
+_DIFFERENT = {"GFN1-xTB": {1: 2, 2: 1, 12: 4}, "GFN2-xTB": {1: 1, 2: 4, 84: 4}}
 """Number of valence orbitals of the elements in which both methods differ."""
 
 ANNEALING = (5000.0, 3000.0, 2000.0, 1000.0, 600.0)

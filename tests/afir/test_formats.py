@@ -367,14 +367,36 @@ def _methane(folder: Path, positions: np.ndarray) -> Path:
     ("times", "words"),
     [
         (100.0, "about 100 times those in a molecule, as with coordinates in pm"),
-        (1 / 0.529177, "about 1.89 times those in a molecule, as with coordinates in bohr"),
-        (0.529177, "about 0.529 times those in a molecule, as with coordinates in Å that are"),
         (0.1, "so they overlap; check the coordinates and that they are in Å"),
     ],
 )
 def test_coordinates_in_another_unit_are_refused(tmp_path: Path, times: float, words: str) -> None:
     with pytest.raises(InputError, match=words):
         read_structure(_methane(tmp_path, times * METHANE))
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        (1 / 0.529177, "about 1.89 times those in a molecule, as with coordinates in bohr"),
+        (0.529177, "about 0.529 times those in a molecule, as with coordinates in Å that are"),
+    ],
+)
+def test_distances_that_may_be_meant_or_in_bohr_are_doubted(
+    tmp_path: Path, times: float, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        read_structure(_methane(tmp_path, times * METHANE))
+    assert words in caplog.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["4\n\nH 0 0 0\nH 1.6 0 0\nH 1.6 1.6 0\nH 0 1.6 0\n", "3\n\nO 0 0 0\nH 2 0 0\nH 0 2 0\n"],
+)
+def test_stretched_bonds_are_read(tmp_path: Path, text: str) -> None:
+    _, positions = read_structure(_file(tmp_path, "in.xyz", text))
+    assert np.linalg.norm(positions[1] - positions[0]) in (1.6, 2.0)
 
 
 def test_a_question_about_separated_atoms_may_be_asked(
