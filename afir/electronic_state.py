@@ -227,7 +227,8 @@ def in_comment(comment: str) -> Stated:
         return stated([*said, ("charge", found[1]), ("multiplicity", found[2])])
     if not _whole(found[1]) or any(name.lower() == "charge" for name, _ in said):
         return stated(said)
-    doubt = f"`{found[0]}` in its comment may be its charge or not (write charge={found[1]})"
+    plain = found[1].rstrip(".")
+    doubt = f"`{found[0]}` in its comment may be its charge or not (write charge={plain})"
     known = stated(said)
     return Stated(None, known.multiplicity, known.spin, {**known.doubts, "charge": doubt})
 
