@@ -155,8 +155,9 @@ def job_for(
     multiplicity: int | None,
 ) -> Job:
     """Read the structure and build its surface."""
+    from afir.named import Named
     from afir.structures import read_structure
-    from afir.surface import described, doubt_of, is_foreign, load_surface
+    from afir.surface import described, doubt_of, load_surface
 
     molecule, positions = read_structure(source, charge=charge, multiplicity=multiplicity)
     options = option_values(surface_options)
@@ -164,7 +165,7 @@ def job_for(
     if doubt := doubt_of(built):
         remark(f"Warning: {doubt}")
     where = described(surface, options)
-    return Job(molecule, positions, built, Counter(), where, is_foreign(surface))
+    return Job(molecule, positions, built, Counter(), where, Named(surface, options).foreign)
 
 
 def structure_options(command: F) -> F:

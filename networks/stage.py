@@ -8,8 +8,9 @@ from typing import Any, Protocol, TypeAlias
 
 from afir.errors import AfirError, InputError
 from afir.molecule import Positions
+from afir.named import Named
 from afir.stationary import Consistency, StationaryPoint, unusable
-from afir.surface import described, is_foreign
+from afir.surface import described
 from networks.dismissals import Dismissals
 from networks.network import ReactionNetwork
 from networks.records import Absorbed, Examined, Key
@@ -138,7 +139,7 @@ class Start:
         if not isinstance(value, Consistency):
             doubt = f"its energies and gradients could not be compared: {answer.error}"
             value = Consistency(0.0, 1.0, 0.0, doubt=doubt)
-        if value.problem and is_foreign(name):
+        if value.problem and Named(name, options).foreign:
             raise InputError(unusable(where, value.problem))
         doubt = value.doubt or value.problem
         return Examined(where, value.deviation, value.ratio, value.drift, doubt)
