@@ -36,15 +36,19 @@ _KEYS = {
 """Names, lower-case and without dashes and underscores, and the quantity that they give."""
 
 _PAIR = re.compile(
-    r"""(?<![\w.-]) (?P<key>[A-Za-z_][\w-]*) \s* [=:] \s*
+    r"""(?<![\w.-]) ["']? (?P<key>[A-Za-z_][\w-]*) ["']? \s* [=:] \s*
     (?P<value> "(?:\\.|[^"\\])*" | '[^']*' | \{[^}]*\} | \[[^\]]*\] | [^\s,;]* )""",
     re.VERBOSE,
 )
 _PROSE = re.compile(
-    r"\bcharge\s+(?:is\s+)?([+-]?\d+[+-]?)(?![\d.])(?:\s*,?\s*(?:and\s+)?(?:spin\s+)?"
-    r"mult(?:iplicity)?\s+(?:is\s+)?(\d+)(?![\d.]))?",
+    r"\bcharge\s+(?:is\s+)?([+-]?\d+(?:\.\d*)?[+-]?)(?![\d.])(?:\s*,?\s*(?:and\s+)?(?:spin\s+)?"
+    r"mult(?:iplicity)?\s+(?:is\s+)?(\d+(?:\.\d*)?)(?![\d.]))?",
     re.IGNORECASE | re.ASCII,
 )
+_OF_A_PART = re.compile(
+    r"\b(?:nuclear|core|atomic|partial|effective|point|mulliken|hirshfeld)\s+\Z", re.IGNORECASE
+)
+"""Words before a charge or a spin that is not that of the molecule."""
 _BARE = re.compile(r"\s*[+-]?\d{1,2}\s+[1-9]\s*", re.ASCII)
 _WHOLE = re.compile(r"([+-]?)(\d{1,18})(?:\.0*)?([+-]?)", re.ASCII)  # 2-, as chemists write it, too
 _ROUNDED = 0.02  # e: largest deviation of the sum of the atomic charges from a whole number
@@ -62,15 +66,15 @@ class Stated:
         A statement of spin, which may be S, 2S or 2S + 1: the words, and the value.
     doubts
         For ``"charge"`` and ``"multiplicity"``: why a statement cannot be used.
-    remark
-        The assumption made if charge and multiplicity are not given; else empty.
+    remarks
+        For ``"charge"`` and ``"multiplicity"``: the assumption made if it is not given.
     """
 
     charge: int | None = None
     multiplicity: int | None = None
     spin: tuple[str, float] | None = None
     doubts: Mapping[str, str] = field(default_factory=dict)
-    remark: str = ""
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
     def molecule(
         self,
@@ -108,8 +112,8 @@ class Stated:
             charge = self.charge or 0
         if multiplicity is None and self.spin is not None:
             words, spin = self.spin
-            multiplicity = _of_spin(sum(numbers) - charge, spin)
-            if multiplicity is None or self.multiplicity not in (None, multiplicity):
+            multiplicity = self._of_spin(sum(numbers) - charge, spin)
+            if multiplicity is None:
                 raise InputError(
                     f"{source}: `{words}` may mean S, 2S or 2S + 1 and does not tell the "
                     f"multiplicity; {advice.format(name='multiplicity')}"
@@ -117,6 +121,28 @@ class Stated:
         if multiplicity is None:
             multiplicity = 1 if self.multiplicity is None else self.multiplicity
         return Molecule(numbers, charge, multiplicity)
+
+    def _of_spin(self, electrons: int, spin: float) -> int | None:
+        """The multiplicity that a spin stands for; None if that is not clear."""
+        possible = _multiplicities(electrons, spin)
+        if self.multiplicity is not None:
+            return self.multiplicity if self.multiplicity in possible else None
+        if len(possible) > 1:
+            # Data sets write 2S + 1, also of closed shells; nothing is left to tell S from 2S.
+            possible &= {int(spin)}
+        return possible.pop() if possible else None
+
+    def assumptions(
+        self, molecule: Molecule, *, charge: int | None, multiplicity: int | None
+    ) -> tuple[str, ...]:
+        """What was assumed to get the molecule, for a warning; arguments as of `molecule`."""
+        given = {"charge": charge, "multiplicity": multiplicity}
+        told = [text for name, text in self.remarks.items() if given[name] is None]
+        if multiplicity is None and self.multiplicity is None and self.spin is not None:
+            words, spin = self.spin
+            if len(_multiplicities(molecule.electrons, spin)) > 1:
+                told.append(f"`{words}` is taken as 2S + 1: multiplicity {molecule.multiplicity}")
+        return tuple(dict.fromkeys(told))
 
 
 UNREADABLE = Stated(
@@ -128,14 +154,13 @@ UNREADABLE = Stated(
 """The statement of a file format whose charge and multiplicity are not read."""
 
 
-def _of_spin(electrons: int, spin: float) -> int | None:
-    """The only multiplicity possible for the electrons and this S, 2S or 2S + 1; or None."""
-    possible = {
+def _multiplicities(electrons: int, spin: float) -> set[int]:
+    """The multiplicities possible for the electrons and this S, 2S or 2S + 1."""
+    return {
         int(value)
         for value in (2 * spin + 1, spin + 1, spin)
         if value.is_integer() and 1 <= value <= electrons + 1 and (electrons + 1 - value) % 2 == 0
     }
-    return possible.pop() if len(possible) == 1 else None
 
 
 def stated(statements: Iterable[Statement]) -> Stated:
@@ -177,25 +202,33 @@ def _contradiction(what: str, words: Iterable[str]) -> str:
 def in_comment(comment: str) -> Stated:
     """The state in a comment line, by keys such as ``charge=1`` or in words: charge 1 mult 2.
 
+    A whole number as ``q`` is the charge, too; a nuclear or partial charge is none.
+
     Two numbers alone, as in ``1 2``, are ambiguous: they only give a remark.
     """
     if _BARE.fullmatch(comment) and comment.split() != ["0", "1"]:
         charge, multiplicity = comment.split()
-        return Stated(
-            remark=f"its comment {comment.strip()!r} is not taken for a charge and a multiplicity; "
+        remark = (
+            f"its comment {comment.strip()!r} is not taken for a charge and a multiplicity; "
             f"write charge={charge} multiplicity={multiplicity} if it is meant so"
         )
-    said: list[Statement] = [
-        (pair["key"], pair["value"].strip("\"'{}[] ")) for pair in _PAIR.finditer(comment)
-    ]
+        return Stated(remarks={"charge": remark, "multiplicity": remark})
+    said: list[Statement] = []
+    for pair in _PAIR.finditer(comment):
+        key, value = pair["key"], pair["value"].strip("\"'{}[] ")
+        if key.lower() == "q" and _whole(value) is not None:
+            key = "charge"
+        if _OF_A_PART.search(comment, 0, pair.start()) is None:
+            said.append((key, value))
     found = _PROSE.search(_PAIR.sub(" ", comment))
     if found is None:
         return stated(said)
     if found[2] is not None:
         return stated([*said, ("charge", found[1]), ("multiplicity", found[2])])
-    if _whole(found[1]) == 0 or any(name.lower() == "charge" for name, _ in said):
+    if not _whole(found[1]) or any(name.lower() == "charge" for name, _ in said):
         return stated(said)
-    doubt = f"`{found[0]}` in its comment may be its charge or not (write charge={found[1]})"
+    plain = found[1].rstrip(".")
+    doubt = f"`{found[0]}` in its comment may be its charge or not (write charge={plain})"
     known = stated(said)
     return Stated(None, known.multiplicity, known.spin, {**known.doubts, "charge": doubt})
 
@@ -211,13 +244,14 @@ def completed(said: Stated, charges: Any, moments: Any) -> Stated:
     charges, moments
         (n,) charges in e and magnetic moments in Bohr magnetons of the atoms, or None.
     """
-    doubts = dict(said.doubts)
+    doubts, remarks = dict(said.doubts), dict(said.remarks)
     charge, multiplicity = said.charge, said.multiplicity
     if charge is None and "charge" not in doubts and (total := _total(charges)) != 0.0:
         charge = round(total) if abs(total - round(total)) < _ROUNDED else None
-        if charge is None:
-            doubts["charge"] = (
-                f"the charges of its atoms must add up to a whole number, got {total:.3f}"
+        if charge is None:  # partial charges, perhaps of some atoms only
+            remarks["charge"] = (
+                f"the charges of its atoms add up to {total:.3f}, which is not a whole number; "
+                "its charge is taken as 0"
             )
     untold = multiplicity is None and said.spin is None and "multiplicity" not in doubts
     if untold and (total := abs(_total(moments))) != 0.0:
@@ -226,7 +260,7 @@ def completed(said: Stated, charges: Any, moments: Any) -> Stated:
             doubts["multiplicity"] = (
                 f"the magnetic moments of its atoms must add up to a whole number, got {total:.3f}"
             )
-    return replace(said, charge=charge, multiplicity=multiplicity, doubts=doubts)
+    return replace(said, charge=charge, multiplicity=multiplicity, doubts=doubts, remarks=remarks)
 
 
 def _total(values: Any) -> float:

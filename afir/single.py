@@ -53,6 +53,8 @@ class Job:
     gradients: Counter[str]
     where: str
     """The surface with its options."""
+    foreign: bool
+    """Whether the surface runs code from outside this package."""
 
     @property
     def name(self) -> str:
@@ -91,7 +93,9 @@ class Job:
         Raises
         ------
         InputError
-            If they disagree; small differences give a warning.
+            If they disagree and the surface is foreign. Small differences give a warning, and so do
+            those of a surface of this package: its energy has a jump there, as between two SCF
+            solutions.
         SurfaceError
             When the surface has no energy there.
         """
@@ -102,10 +106,10 @@ class Job:
 
         lines = consistency(self.positions, np.random.default_rng(0))
         found = self.run("comparing energies with gradients", lines)
-        if found.problem:
+        if found.problem and self.foreign:
             raise InputError(unusable(self.where, found.problem))
-        if found.doubt:
-            remark(f"Warning: the surface {self.where}: {found.doubt}")
+        if doubt := found.doubt or found.problem:
+            remark(f"Warning: the surface {self.where}: {doubt}")
 
 
 class _Watched:
@@ -151,6 +155,7 @@ def job_for(
     multiplicity: int | None,
 ) -> Job:
     """Read the structure and build its surface."""
+    from afir.named import Named
     from afir.structures import read_structure
     from afir.surface import described, doubt_of, load_surface
 
@@ -159,7 +164,8 @@ def job_for(
     built = load_surface(surface, molecule, **options)
     if doubt := doubt_of(built):
         remark(f"Warning: {doubt}")
-    return Job(molecule, positions, built, Counter(), described(surface, options))
+    where = described(surface, options)
+    return Job(molecule, positions, built, Counter(), where, Named(surface, options).foreign)
 
 
 def structure_options(command: F) -> F:

@@ -227,7 +227,8 @@ class Consistency:
     drift
         Change in eV of the energy of one geometry between two evaluations.
     problem
-        Why the surface must not be used; empty if it passed.
+        Why the surface must not be used, or is doubted if it is one of this package; empty if it
+        passed.
     doubt
         Warning about a surface that may be used; empty if there is none.
     """

@@ -41,6 +41,7 @@ _UNITS = {
     "coordinates in nm": 0.1,
 }
 """Possible errors of units, and the factor by which they lengthen distances."""
+_MEANT = (0.5, 2.5)  # factors that stretched bonds and separated atoms have, too
 
 
 def read_structure(
@@ -83,8 +84,6 @@ def read_structure(
     atoms, stated = frames[-1].atoms, frames[-1].stated
     if frames[-1].remark:
         logger.warning("%s: %s", path, frames[-1].remark)
-    if stated.remark and (charge is None or multiplicity is None):
-        logger.warning("%s: %s", path, stated.remark)
     if atoms.pbc.any():
         logger.warning("%s is periodic; its cell is ignored and the atoms are a molecule", path)
     numbers = elements_of(atoms, source=str(path))
@@ -95,6 +94,8 @@ def read_structure(
         multiplicity=multiplicity,
         advice="correct the file or give --{name}",
     )
+    for assumption in stated.assumptions(molecule, charge=charge, multiplicity=multiplicity):
+        logger.warning("%s: %s", path, assumption)
     positions = np.array(atoms.positions, dtype=np.float64)
     check_positions(molecule, positions, source=str(path))
     _check_unit(molecule, positions, source=str(path))
@@ -155,6 +156,7 @@ def check_positions(molecule: Molecule, positions: Positions, *, source: str) ->
 def _check_unit(molecule: Molecule, positions: Positions, *, source: str) -> None:
     """Raise InputError for distances that are those of a molecule in another unit than Å.
 
+    Where they may be meant, as those of a molecule in bohr may, it only gives a warning.
     Only elements that are always bonded decide: noble gases and metals have longer distances. If
     none of their atoms is near another one, and no unit explains it, the atoms are taken as
     separated, with a warning.
@@ -170,10 +172,11 @@ def _check_unit(molecule: Molecule, positions: Positions, *, source: str) -> Non
         return
     for what, times in _UNITS.items():
         if ((nearest > low * times) & (nearest < high * times)).all():
-            raise InputError(
-                f"{source}: all distances are about {times:.3g} times those in a molecule, as with "
-                f"{what}; convert them to Å"
-            )
+            told = f"all distances are about {times:.3g} times those in a molecule, as with {what}"
+            if not _MEANT[0] < times < _MEANT[1]:
+                raise InputError(f"{source}: {told}; convert them to Å")
+            logger.warning("%s: %s; check that the coordinates are in Å", source, told)
+            return
     if nearest.min() > high:
         logger.warning(
             "%s: no two atoms are close enough to be bonded; check that the coordinates are in Å",

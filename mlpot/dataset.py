@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,9 @@ from afir.formats.frame import Frame
 from afir.molecule import Molecule, Positions
 from afir.structures import elements_of
 from afir.surface import Surface
+
+logger = logging.getLogger(__name__)
+
 
 _SAME_SPOT = 1e-3  # Å
 
@@ -111,6 +115,8 @@ def read_dataset(path: Path) -> Dataset:
                 f"{index} are others than those of frame 0"
             )
     molecule, surface, options = origin
+    for assumption in frames[0].stated.assumptions(molecule, charge=None, multiplicity=None):
+        logger.warning("%s: %s", path, assumption)
     try:
         known_options = dict(json.loads(unquote(options)))
     except (ValueError, TypeError, RecursionError) as error:

@@ -14,7 +14,6 @@ import numpy as np
 
 from afir.bonds import bond_changes
 from afir.errors import AfirError
-from afir.surface import described
 from networks.budget import Budget
 from networks.choice import Choice
 from networks.dismissals import Dismissals
@@ -131,7 +130,7 @@ class Exploration:
         return Start(
             self._store.start,
             settings.wanted_positions(),
-            [described(*named) for named in settings.surfaces],
+            settings.surfaces,
             (settings.seed, LINES),
         )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
 
 from afir.errors import AfirError, InputError
 from afir.molecule import Positions
+from afir.named import Named
 from afir.stationary import Consistency, StationaryPoint, unusable
+from afir.surface import described
 from networks.dismissals import Dismissals
 from networks.network import ReactionNetwork
 from networks.records import Absorbed, Examined, Key
@@ -58,7 +60,7 @@ class Start:
     wanted
         (n, 3) in Å, or None.
     surfaces
-        The surface that is searched, and the reference if there is one: names and options.
+        Name and options of the surface that is searched, and of the reference if there is one.
     seed
         Seed of the random numbers.
     """
@@ -69,7 +71,7 @@ class Start:
         self,
         positions: Positions,
         wanted: Positions | None,
-        surfaces: Sequence[str],
+        surfaces: Sequence[tuple[str, Mapping[str, Any]]],
         seed: tuple[int, ...],
     ) -> None:
         self._structures = [positions] if wanted is None else [positions, wanted]
@@ -101,7 +103,7 @@ class Start:
         Raises
         ------
         InputError
-            If the energies and gradients of a surface are inconsistent.
+            If the energies and gradients of a foreign surface are inconsistent.
         AfirError
             If the start or the wanted product is no minimum.
         """
@@ -126,15 +128,21 @@ class Start:
         )
 
     def _examined(self, index: int) -> Examined:
-        """The check of a surface; InputError if it must not be used."""
-        answer, name = self._answers[Key("examine", index)], self._surfaces[index]
+        """The check of a surface; InputError if it must not be used.
+
+        A surface of this package is only doubted: its energy has a jump there, as between two SCF
+        solutions.
+        """
+        answer, (name, options) = self._answers[Key("examine", index)], self._surfaces[index]
+        where = described(name, options)
         value = answer.value
         if not isinstance(value, Consistency):
             doubt = f"its energies and gradients could not be compared: {answer.error}"
             value = Consistency(0.0, 1.0, 0.0, doubt=doubt)
-        if value.problem:
-            raise InputError(unusable(name, value.problem))
-        return Examined(name, value.deviation, value.ratio, value.drift, value.doubt)
+        if value.problem and Named(name, options).foreign:
+            raise InputError(unusable(where, value.problem))
+        doubt = value.doubt or value.problem
+        return Examined(where, value.deviation, value.ratio, value.drift, doubt)
 
     def _refined(self, index: int) -> StationaryPoint:
         """A structure optimised on the surface; AfirError if it is no minimum."""

@@ -13,6 +13,7 @@ from afir.units import BOHR
 _STATE = re.compile(r"\s*([+-]?\d+)(?:\s*,\s*|\s+)([+-]?\d+)(?:[\s,]+[+-]?\d+)*\s*", re.ASCII)
 _LINK = re.compile(r"^\s*--\s*link1\s*--\s*$", re.IGNORECASE | re.MULTILINE)
 _IN_BOHR = re.compile(r"\bunits?\s*[=(][^\s)]*\b(?:au|bohr)\b", re.IGNORECASE)
+_PATH_SEARCH = re.compile(r"\bqst([23])\b", re.IGNORECASE)  # from two or three structures
 _FROM_CHECKPOINT = re.compile(r"\bgeom(?:etry)?\s*[=(][^\s)]*check", re.IGNORECASE)
 
 _OUTPUTS = {
@@ -31,10 +32,12 @@ _OUTPUTS = {
 def gaussian_frames(text: str) -> list[Frame]:
     """The structures of a Gaussian input file, one for each job that has coordinates.
 
+    A job with QST2 has two: reactants and products; with QST3 a guess of the saddle follows.
+
     Raises
     ------
     FormatError
-        Where a job has no charge and multiplicity, or its coordinates are in bohr.
+        Where a structure has no charge and multiplicity, or its coordinates are in bohr.
     """
     frames = []
     for job in _LINK.split(text):
@@ -42,21 +45,29 @@ def gaussian_frames(text: str) -> list[Frame]:
         route = paragraphs[0]
         if len(paragraphs) < 3 and _FROM_CHECKPOINT.search(route):
             continue
-        state = paragraphs[2].split("\n", 1) if len(paragraphs) > 2 else [""]
-        found = _STATE.fullmatch(state[0].split("!")[0])
-        if found is None:
-            raise FormatError(
-                f"the line after the title must hold charge and multiplicity, got {shown(state[0])}"
-            )
-        if _FROM_CHECKPOINT.search(route) and len(state) < 2:
-            continue
-        if _IN_BOHR.search(route):
-            raise FormatError("its coordinates must be in Å, but its route says units of bohr")
-        plain = job.strip().replace(state[0], f"{found[1]} {found[2]}", 1)
-        atoms = read_by_ase(f"{plain}\n\n", "gaussian-in")
-        said = stated([("charge", found[1]), ("multiplicity", found[2])])
-        frames.append(Frame(atoms, said))
+        search = _PATH_SEARCH.search(route)
+        for index in range(2, 2 * int(search[1]) + 1 if search else 3, 2):
+            specification = paragraphs[index] if index < len(paragraphs) else ""
+            frames += _gaussian_structure(route, specification)
     return frames
+
+
+def _gaussian_structure(route: str, specification: str) -> list[Frame]:
+    """The structure after a title; none if its coordinates are in a checkpoint file."""
+    first, *rest = specification.split("\n", 1)
+    found = _STATE.fullmatch(first.split("!")[0])
+    if found is None:
+        raise FormatError(
+            f"the line after the title must hold charge and multiplicity, got {shown(first)}"
+        )
+    if _FROM_CHECKPOINT.search(route) and not rest:
+        return []
+    if _IN_BOHR.search(route):
+        raise FormatError("its coordinates must be in Å, but its route says units of bohr")
+    # Only the structure: other sections may look like another one.
+    plain = f"#\n\n-\n\n{found[1]} {found[2]}\n{''.join(rest)}\n\n"
+    said = stated([("charge", found[1]), ("multiplicity", found[2])])
+    return [Frame(read_by_ase(plain, "gaussian-in"), said)]
 
 
 def turbomole_frames(text: str) -> list[Frame]:

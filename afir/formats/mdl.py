@@ -71,7 +71,9 @@ def _frame(lines: Sequence[str], start: int, end: int) -> Frame:
         f"the unpaired electrons of its {len(centres)} radical centres are taken as parallel: "
         f"multiplicity {sum(centres) + 1}; give --multiplicity for another"
     )
-    state = replace(stated(said), remark=parallel if len(centres) > 1 else "")
+    state = stated(said)
+    if len(centres) > 1:
+        state = replace(state, remarks={"multiplicity": parallel})
     remark = ""
     flat = lines[start + 1][20:22] == "2D" if start + 1 < end else False
     if flat and len(record.symbols) > 3 and not any(row[2] for row in record.positions):

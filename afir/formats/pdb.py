@@ -10,7 +10,12 @@ from afir.electronic_state import stated
 from afir.elements import SYMBOLS
 from afir.formats.frame import FormatError, Frame, made_of, number, shown
 
-_FORMAL_CHARGE = re.compile(r"(\d)([+-])")
+_FORMAL_CHARGE = re.compile(r"(?P<sign>[+-]?)(?P<size>\d?)(?P<after>[+-]?)", re.ASCII)
+_BY_PLACE = {"CA", "CD", "CE", "HE", "HG", "HO", "ND", "NE"}
+"""Names of atoms of proteins and nucleotides that look like elements.
+
+A `C`, an `N` or an `H` in column 14 with the label of its place, such as ``CD`` for C-delta.
+"""
 
 
 class _Line(NamedTuple):
@@ -70,10 +75,25 @@ def _frame(model: Sequence[_Line]) -> Frame:
                 f"{shown(text[30:54])}"
             ) from None
         symbols.append(_element(row, text))
-        formal = _FORMAL_CHARGE.fullmatch(text[78:80])
-        if formal is not None:
-            charge += int(f"{formal[2]}{formal[1]}")
+        charge += _formal_charge(row, text)
     return Frame(made_of(symbols, positions), stated([("charge", charge)] if charge else []))
+
+
+def _formal_charge(row: int, text: str) -> int:
+    """The formal charge of an atom, as 2+, +2 or + in columns 79 and 80; 0 if they are blank."""
+    said = text[78:80].strip()
+    found = _FORMAL_CHARGE.fullmatch(said)
+    told = found is not None and not (found["sign"] and found["after"])
+    # A number alone may be that of the line, which old files have in columns 77 to 80.
+    if said.isdigit() and not text[76:78].strip().isalpha():
+        told = False
+    if found is None or not told:
+        raise FormatError(
+            f"line {row + 1} must hold a formal charge such as 1+ in columns 79 and 80, or "
+            f"nothing, got {shown(said)}"
+        )
+    sign = -1 if "-" in said else 1
+    return sign * int(found["size"] or bool(said))
 
 
 def _element(row: int, text: str) -> str:
@@ -81,32 +101,45 @@ def _element(row: int, text: str) -> str:
 
     There the symbol ends in column 14, so that a name in column 13 begins with a symbol of two
     letters: `` CA `` is a carbon atom and ``CA  `` calcium. Many programs begin each name in column
-    13, so such a name is only trusted where it can be nothing else: as that of an ion whose residue
-    has the same name, or of a hydrogen atom with four characters.
+    13 or each in column 14, so a name whose first two letters are an element is only trusted where
+    it can be nothing else: as that of an ion whose residue has the same name, of chlorine or
+    bromine with a number, of a place in a protein, or of a hydrogen atom with four characters.
     """
     given = text[76:78].strip().capitalize()
     if given in SYMBOLS:
         return given
-    name = text[12:16].ljust(4)
-    first, second = name[0], name[1] if name[1].isalpha() else name[1:].strip(" 0123456789")
-    if not first.isalpha() and second.upper() in SYMBOLS:  # `` CA ``, ``1HB ``
-        return second.upper()
-    pair = name[:2].strip().capitalize()
-    if first.isalpha() and pair in SYMBOLS and (len(pair) == 1 or _is_ion(name, text)):
-        return pair
-    if first.upper() == "H" and " " not in name:
-        return "H"
-    if first.isalpha() and pair not in SYMBOLS and first.upper() in SYMBOLS:  # ``CB  ``
-        return first.upper()
+    name = text[12:16].ljust(4).upper()
+    found = _ion(name, text) or (_of_name(name) if name[0].isalpha() else _of_place(name))
+    if found in SYMBOLS:
+        return found
     raise FormatError(
         f"line {row + 1} does not tell the element of atom {shown(name.strip())}: put it into "
         "columns 77 and 78"
     )
 
 
-def _is_ion(name: str, text: str) -> bool:
-    """Whether an atom is a residue of its own name, as ions are."""
-    return name.strip().upper() == text[17:20].strip().upper()
+def _ion(name: str, text: str) -> str:
+    """What an atom that is a residue of its own name is called, as ions are; else empty."""
+    ion, residue = (part.strip(" 0123456789+-").upper() for part in (name, text[17:20]))
+    return ion.capitalize() if ion == residue else ""
+
+
+def _of_name(name: str) -> str:
+    """The element of a name that begins in column 13; empty if it is not clear."""
+    pair = name[:2].strip().capitalize()
+    if len(pair) == 1 or re.fullmatch(r"(CL|BR)\d+ *", name):
+        return pair
+    if name[0] == "H" and " " not in name:
+        return "H"
+    return "" if pair in SYMBOLS else name[0]  # ``CB  ``
+
+
+def _of_place(name: str) -> str:
+    """The element of a name that begins in column 14, as `` CA `` or ``1HB ``; empty if unclear."""
+    if not name[1].isalpha():
+        return name[1:].strip(" 0123456789")
+    pair = name[1:3]
+    return "" if pair.capitalize() in SYMBOLS and pair not in _BY_PLACE else name[1]
 
 
 def _refuse_alternatives(model: Sequence[_Line]) -> None:

@@ -68,13 +68,14 @@ def consistency(positions: Positions, rng: np.random.Generator) -> Search[Consis
     """
     centre = yield from stage("consistency", _answers(positions[None]))
     lines = _lines(positions, rng)
-    step = _STEP
+    step, rough = _STEP, ROUGH
     try:
         compared = yield from _along(positions, centre, step * lines)
         if compared.largest < _ENOUGH:
             # Energies grow with the square of the way, at least.
             longer = 1.2 * step * np.sqrt(_ENOUGH / max(compared.largest, 1e-12))
-            step = min(float(longer), _FARTHEST)
+            # So far away the parabola misses some per cent, as it does around van der Waals minima.
+            step, rough = min(float(longer), _FARTHEST), WRONG
             compared = yield from _along(positions, centre, step * lines)
         elif compared.deviations.max() > ROUGH and compared.largest > 4.0 * _ENOUGH:
             # The integration error falls with the square of the displacement, a fault does not.
@@ -89,7 +90,7 @@ def consistency(positions: Positions, rng: np.random.Generator) -> Search[Consis
     # A stage of its own: a surface with a memory must not begin from the lines.
     last = yield from stage("consistency", _answers(positions[None]))
     drift = abs(float(last.energies[0] - centre.energies[0]))
-    return _judged(lines, compared, drift)
+    return _judged(lines, compared, drift, rough)
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,18 @@ class _Compared:
         missed = np.linalg.norm(self.rises - self.foretold, axis=1)
         parts: Floats = np.maximum(missed - _NOISE, 0.0) / np.maximum(sizes, _NOISE)
         return parts
+
+    def have_factor(self, ratio: float) -> bool:
+        """Whether ``ratio`` times the energy change is what the gradients say, on each line."""
+        left, missed, foretold = (
+            np.linalg.norm(part, axis=1)
+            for part in (
+                self.foretold - ratio * self.rises,
+                self.foretold - self.rises,
+                self.foretold,
+            )
+        )
+        return bool((left < _EVENLY * np.minimum(missed, foretold) + _NOISE).all())
 
 
 def falls_as_foretold(path: Sequence[PathPoint]) -> bool:
@@ -182,8 +195,8 @@ def _along(positions: Positions, centre: Evaluation, shifts: Positions) -> Searc
     return _Compared(rises, np.stack(foretold, axis=1) / 12.0)
 
 
-def _judged(lines: Positions, compared: _Compared, drift: float) -> Consistency:
-    """The verdict on a surface."""
+def _judged(lines: Positions, compared: _Compared, drift: float, rough: float) -> Consistency:
+    """The verdict on a surface; a deviation of more than ``rough`` is told."""
     rises, foretold = compared.rises, compared.foretold
     worst = int(np.argmax(compared.deviations))
     deviation = float(compared.deviations[worst])
@@ -194,14 +207,15 @@ def _judged(lines: Positions, compared: _Compared, drift: float) -> Consistency:
         problem = f"its energy of one geometry changed by {drift:.2g} eV while it was asked"
     elif compared.largest < _FLAT and lines.shape[1] > 1:
         problem = "its energy does not change when atoms move"
-    elif deviation > ROUGH:
-        left = np.linalg.norm(foretold - ratio * rises)
-        if left < _EVENLY * np.linalg.norm(foretold - rises):
+    elif deviation > rough:
+        if compared.have_factor(ratio):
             told = f"its gradient is {ratio:.2f} times the slope of its energy"
         else:
             told = (
                 f"its gradient and the slope of its energy differ by {100.0 * deviation:.0f} % "
-                f"where {_named(np.flatnonzero(lines[worst].any(axis=1)))}"
+                f"where {_named(np.flatnonzero(lines[worst].any(axis=1)))}: either the gradient "
+                "is wrong, or the energy jumps between neighbouring geometries, as with several "
+                "SCF solutions"
             )
         problem, doubt = (told, "") if deviation > WRONG else ("", told)
     return Consistency(deviation, ratio, drift, problem, doubt)

@@ -26,7 +26,16 @@ State = TypeVar("State")
 HEAVIEST = 86
 """Radon, the last element that GFN1-xTB and GFN2-xTB have parameters for."""
 
-_CORES = (0, 2, 10, 18, 36, 54)  # electrons of the noble gases
+_CORES = {1: 0, 3: 2, 11: 10, 19: 18, 30: 28, 37: 36, 48: 46, 55: 54, 72: 68, 80: 78}
+"""Core electrons in GFN1-xTB and GFN2-xTB of elements from these on; d and f shells that are full
+in the atom from zinc, cadmium, hafnium and mercury on are core."""
+
+_LANTHANIDES = range(57, 72)
+"""Elements of three valence electrons: those in f shells are core, and may be unpaired."""
+
+_ONLY_S_AND_P = {*range(3, 10), 11, 19, 30, 37, 48, 55, 80, 81, 82, 83}
+_DIFFERENT = {"GFN1-xTB": {1: 2, 2: 1, 12: 4}, "GFN2-xTB": {1: 1, 2: 4, 84: 4}}
+"""Number of valence orbitals of the elements in which both methods differ."""
 
 ANNEALING = (5000.0, 3000.0, 2000.0, 1000.0, 600.0)
 """Electronic temperatures in K for annealing a difficult SCF."""
@@ -75,15 +84,40 @@ def check_options(
                 f"`numbers` must hold elements up to radon for {method}, "
                 f"got {symbol} for atom {index}"
             )
-    valence = sum(n - max(core for core in _CORES if core < n) for n in molecule.numbers)
-    left = valence - molecule.charge  # too many among transition metals, which is on the safe side
-    what = f"for {molecule.formula} with {method}, which has valence electrons only"
-    if left < 0:
+    _check_valence(method, molecule)
+
+
+def _check_valence(method: str, molecule: Molecule) -> None:
+    """Raise InputError for a state that the valence shell cannot have; the libraries crash."""
+    valence = sum(map(_valence_electrons, molecule.numbers))
+    spin_orbitals = 2 * sum(_valence_orbitals(method, number) for number in molecule.numbers)
+    electrons = valence - molecule.charge
+    what = f"for {molecule.formula} with {method}, which has valence shells only"
+    if electrons < 0:
         raise InputError(f"`charge` must be {valence:+d} at most {what}, got {molecule.charge:+d}")
-    if molecule.multiplicity - 1 > left:
+    if electrons > spin_orbitals:
         raise InputError(
-            f"`multiplicity` must be {left + 1} at most {what}, got {molecule.multiplicity}"
+            f"`charge` must be {valence - spin_orbitals:+d} at least {what}, "
+            f"got {molecule.charge:+d}"
         )
+    in_core = sum(min(n - 57, 71 - n) for n in molecule.numbers if n in _LANTHANIDES)
+    most = min(electrons, spin_orbitals - electrons) + in_core + 1
+    if molecule.multiplicity > most:
+        raise InputError(
+            f"`multiplicity` must be {most} at most {what}, got {molecule.multiplicity}"
+        )
+
+
+def _valence_electrons(number: int) -> int:
+    """The valence electrons of an element in GFN1-xTB and GFN2-xTB."""
+    if number in _LANTHANIDES:
+        return 3
+    return number - _CORES[max(first for first in _CORES if first <= number)]
+
+
+def _valence_orbitals(method: str, number: int) -> int:
+    """The valence orbitals of an element in GFN1-xTB or GFN2-xTB: s, s and p, or s, p and d."""
+    return _DIFFERENT[method].get(number, 4 if number in _ONLY_S_AND_P else 9)
 
 
 def on_paths(temperature: float, accuracy: float) -> tuple[float, float]:

@@ -127,6 +127,23 @@ def test_soft_surfaces_are_asked_further_away() -> None:
         assert told(stiffer, x).doubt == ""
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_a_jump_between_two_scf_solutions_is_no_factor(seed: int) -> None:
+    """Of Mo2 at 2.2 Å, where solutions 3.6 eV apart cross."""
+    x = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 2.2]])
+    found = told(gfn2(Molecule((42, 42))), x, seed)
+    assert "times the slope" not in found.problem
+    assert "or the energy jumps between neighbouring geometries" in found.problem
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("distance", [3.5, 3.8, 4.2])
+def test_a_van_der_waals_complex_is_not_doubted(distance: float, seed: int) -> None:
+    x = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, distance]])
+    found = told(gfn2(Molecule((18, 18))), x, seed)
+    assert (found.problem, found.doubt) == ("", "")
+
+
 def test_a_flat_surface_is_refused_and_a_lone_atom_is_not_flat() -> None:
     def flat(said: Evaluation, positions: Positions) -> Evaluation:
         return replace(said, energies=0.0 * said.energies, gradients=0.0 * said.gradients)

@@ -68,6 +68,15 @@ COORD = "$coord\n 0 0 0.227 o\n 0 1.436 -0.907 h\n 0 -1.436 -0.907 h\n"
         ("spin=0", 0, 1),  # S, 2S, and no 2S + 1
         ("charge=1 spin=1", 1, 2),  # an odd number of electrons has no S = 1
         ("charge=1 spin=0.5", 1, 2),
+        ("spin=2 multiplicity=3", 0, 3),  # 2S
+        ("charge 2.0 mult 1.0", 2, 1),
+        ('{"charge": 2, "mult": 3}', 2, 3),
+        ("{'charge': '2', 'spin_multiplicity': 3}", 2, 3),
+        ("CSD_code = WIXKOE | q = -2 | S = 0 | Stoichiometry = H2O", -2, 1),
+        ("reaction coordinate q = 0.35", 0, 1),
+        ("total charge = 2, nuclear charge = 10", 2, 1),
+        ("nuclear charge = 10", 0, 1),
+        ("partial charge 0.35 on one atom", 0, 1),
     ],
 )
 def test_keys_of_a_comment(tmp_path: Path, comment: str, charge: int, multiplicity: int) -> None:
@@ -84,7 +93,7 @@ def test_keys_of_a_comment(tmp_path: Path, comment: str, charge: int, multiplici
         ("charge=1.5", "`charge` must be a whole number, got '1.5'", "--charge"),
         ("charge=", "`charge` must be a whole number, got ''", "--charge"),
         ("core charge 8", "`charge 8` in its comment may be its charge or not", "--charge"),
-        ("spin=1", "`spin=1` may mean S, 2S or 2S + 1", "--multiplicity"),
+        ("charge 1.5 mult 2", "`charge` must be a whole number, got '1.5'", "--charge"),
         ("spin=2", "`spin=2` may mean S, 2S or 2S + 1", "--multiplicity"),
         ("spin=0 multiplicity=3", "`spin=0` may mean", "--multiplicity"),
         ("spin=up", "`spin` must be a number", "--multiplicity"),
@@ -167,10 +176,39 @@ def test_charges_and_moments_of_the_atoms_add_up(tmp_path: Path, name: str) -> N
     write(tmp_path / name, atoms)
     molecule, _ = read_structure(tmp_path / name)
     assert (molecule.charge, molecule.multiplicity) == (1, 2)
-    atoms.set_initial_charges([0.5, 0.0, 0.0])
-    write(tmp_path / name, atoms)
-    with pytest.raises(InputError, match=r"add up to a whole number, got 0\.500.*give --charge"):
-        read_structure(tmp_path / name)
+
+
+@pytest.mark.parametrize("total", [0.5, 0.03])
+def test_partial_charges_of_atoms_tell_no_charge_and_that_is_said(
+    tmp_path: Path, total: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    atoms = Atoms([row[0] for row in ROWS], [row[1:] for row in ROWS])
+    atoms.set_initial_charges([total - 0.8, 0.4, 0.4])
+    write(tmp_path / "in.traj", atoms)
+    with caplog.at_level(logging.WARNING):
+        assert read_structure(tmp_path / "in.traj")[0].state == ""
+        assert f"add up to {total:.3f}, which is not a whole number" in caplog.text
+        caplog.clear()
+        atoms.info["charge"] = 2
+        write(tmp_path / "in.traj", atoms)
+        assert read_structure(tmp_path / "in.traj")[0].charge == 2
+        assert read_structure(tmp_path / "in.traj", charge=-2)[0].charge == -2
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(("spin", "multiplicity"), [(1, 1), (3, 3)])
+def test_the_spin_of_data_sets_is_2s_plus_1_and_that_is_said(
+    tmp_path: Path, spin: int, multiplicity: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = _water(tmp_path, "in.xyz", f"3\ncharge=0 spin={spin}\n{ATOMS}")
+    with caplog.at_level(logging.WARNING):
+        assert read_structure(path)[0].multiplicity == multiplicity
+        assert f"`spin={spin}` is taken as 2S + 1: multiplicity {multiplicity}" in caplog.text
+        caplog.clear()
+        assert read_structure(path, multiplicity=5)[0].multiplicity == 5
+        path = _water(tmp_path, "in.xyz", f"3\ncharge=1 spin={spin}\n{ATOMS}")
+        assert read_structure(path)[0].multiplicity == spin + 1
+    assert caplog.text == ""
 
 
 def test_outputs_tell_their_state(tmp_path: Path) -> None:

@@ -141,6 +141,7 @@ def test_formats_whose_readers_guess_write_or_start_programs_are_refused(
         ("in.sdf", f"{_record(0.76)}$$$$\n{_record(0.77)}$$$$\n"),
         ("in.mol", f"{_record(0.76)}> <ID>\n1\n\n$$$$\n{_record(0.77)}"),
         ("in.gjf", f"# hf\n\nt\n\n0 1\n{WATER}\n--Link1--\n# hf\n\nt\n\n0 1\n{LONGER}\n"),
+        ("in.gjf", f"# hf opt=(qst2,calcfc)\n\nt\n\n0 1\n{WATER}\nu\n\n0 1\n{LONGER}\n"),
         ("coord", f"{COORD.format(y=1.436)}{COORD.format(y=1.4551)}$end\n"),
     ],
 )
@@ -163,6 +164,19 @@ def test_models_of_a_pdb_file(
         _, positions = read_structure(_file(tmp_path, "in.pdb", text))
     assert positions[:, 2].tolist() == [0.0, 1.2]
     assert "holds 2 structures" in caplog.text
+
+
+def test_the_three_structures_of_a_path_search_in_gaussian(tmp_path: Path) -> None:
+    parts = [f"t\n\n0 1\n{text}\n" for text in (WATER, LONGER, WATER)]
+    frames = read_frames(_file(tmp_path, "in.gjf", "\n".join(["# hf opt=qst3\n", *parts])))
+    assert [frame.atoms.positions[1, 1] for frame in frames] == [0.76, 0.77, 0.76]
+    with pytest.raises(InputError, match="must hold charge and multiplicity"):
+        read_frames(_file(tmp_path, "in.gjf", "\n".join(["# hf opt=qst3\n", *parts[:2]])))
+
+
+def test_a_route_that_holds_the_words_of_the_state(tmp_path: Path) -> None:
+    text = f"# hf iop(1/5=0,1)\n\nt\n\n0,1\n{WATER}\n"
+    assert read_structure(_file(tmp_path, "in.gjf", text))[0].formula == "H2O"
 
 
 def test_a_job_without_coordinates_is_no_structure(
@@ -190,7 +204,18 @@ def test_a_job_without_coordinates_is_no_structure(
         ("CB  ", "ALA", "C"),
         ("CA  ", "ALA", None),  # calcium, or a carbon atom one column too far left
         ("HG  ", "SER", None),
-        ("CL1 ", "LIG", None),
+        ("CL1 ", "LIG", "Cl"),  # no carbon atom has such a name
+        ("BR1 ", "LIG", "Br"),
+        (" CA ", "CA", "Ca"),
+        (" CL ", "CL", "Cl"),
+        (" NA ", "NA", "Na"),
+        ("NA+ ", "Na+", "Na"),
+        ("FE  ", "FE2", "Fe"),
+        (" NE2", "HIS", "N"),
+        (" CL1", "LIG", None),
+        (" NA ", "HEM", None),  # nitrogen of ring A, or sodium
+        ("SOD ", "SOD", None),  # sodium in the names of CHARMM
+        ("CLA ", "LIG", None),
         ("  CA", "ALA", None),
         ("QQ  ", "ALA", None),
     ],
@@ -206,6 +231,37 @@ def test_elements_of_a_pdb_file_without_their_column(
         assert read_frames(path)[0].atoms.get_chemical_symbols() == [symbol]
     told = _file(tmp_path, "told.pdb", _pdb((name, residue, 0.0), element="SI"))
     assert read_frames(told)[0].atoms.get_chemical_symbols() == ["Si"]
+
+
+@pytest.mark.parametrize(
+    ("said", "charge"),
+    [
+        ("1+", 1),
+        ("+1", 1),
+        ("+", 1),
+        (" +", 1),
+        ("1", 1),
+        (" 1", 1),
+        ("2-", -2),
+        ("-2", -2),
+        ("0", 0),
+    ],
+)
+def test_formal_charges_of_a_pdb_file(tmp_path: Path, said: str, charge: int) -> None:
+    line = _pdb((" N  ", "LIG", 0.0), element="N").rstrip("\n")
+    frame = read_frames(_file(tmp_path, "in.pdb", f"{line}{said}\n"))[0]
+    assert (frame.stated.charge or 0) == charge
+
+
+@pytest.mark.parametrize(
+    ("element", "said"), [("N", "xy"), ("N", "+-"), ("N", "12"), ("10", "02"), ("", " 2")]
+)
+def test_columns_of_a_pdb_file_that_hold_no_charge_are_refused(
+    tmp_path: Path, element: str, said: str
+) -> None:
+    line = _pdb((" N  ", "LIG", 0.0), element=element).rstrip("\n")
+    with pytest.raises(InputError, match="line 1 must hold a formal charge such as 1"):
+        read_frames(_file(tmp_path, "in.pdb", f"{line}{said}\n"))
 
 
 def test_alternative_places_of_atoms_are_refused(tmp_path: Path) -> None:
@@ -309,14 +365,36 @@ def _methane(folder: Path, positions: np.ndarray) -> Path:
     ("times", "words"),
     [
         (100.0, "about 100 times those in a molecule, as with coordinates in pm"),
-        (1 / 0.529177, "about 1.89 times those in a molecule, as with coordinates in bohr"),
-        (0.529177, "about 0.529 times those in a molecule, as with coordinates in Å that are"),
         (0.1, "so they overlap; check the coordinates and that they are in Å"),
     ],
 )
 def test_coordinates_in_another_unit_are_refused(tmp_path: Path, times: float, words: str) -> None:
     with pytest.raises(InputError, match=words):
         read_structure(_methane(tmp_path, times * METHANE))
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        (1 / 0.529177, "about 1.89 times those in a molecule, as with coordinates in bohr"),
+        (0.529177, "about 0.529 times those in a molecule, as with coordinates in Å that are"),
+    ],
+)
+def test_distances_that_may_be_meant_or_in_bohr_are_doubted(
+    tmp_path: Path, times: float, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        read_structure(_methane(tmp_path, times * METHANE))
+    assert words in caplog.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["4\n\nH 0 0 0\nH 1.6 0 0\nH 1.6 1.6 0\nH 0 1.6 0\n", "3\n\nO 0 0 0\nH 2 0 0\nH 0 2 0\n"],
+)
+def test_stretched_bonds_are_read(tmp_path: Path, text: str) -> None:
+    _, positions = read_structure(_file(tmp_path, "in.xyz", text))
+    assert np.linalg.norm(positions[1] - positions[0]) in (1.6, 2.0)
 
 
 def test_a_question_about_separated_atoms_may_be_asked(

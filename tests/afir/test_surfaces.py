@@ -18,6 +18,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from tblite.exceptions import TBLiteRuntimeError
+from tblite.interface import Calculator
 from threadpoolctl import threadpool_info
 
 import afir.surfaces.tblite as tblite_module
@@ -29,7 +30,7 @@ from afir.surfaces.analytic import (
     DOUBLE_WELL_POINTS,
     MUELLER_BROWN_BENT_POINTS,
 )
-from afir.surfaces.series import added, at_once
+from afir.surfaces.series import added, at_once, check_options
 from afir.surfaces.tblite import TBLiteSurface, gfn1, gfn2
 from afir.units import HARTREE
 
@@ -208,7 +209,11 @@ def test_a_solvent_stabilises_an_ion() -> None:
         (H2CO, {"accuracy": "high"}, "`accuracy` must be a number, got 'high'"),
         (H2CO, {"accuracy": True}, "`accuracy` must be a number"),
         (Molecule((8, 1, 1), charge=10), {}, r"`charge` must be \+8 at most for H2O with GFN2-xTB"),
-        (Molecule((8, 1, 1), 0, 11), {}, "`multiplicity` must be 9 at most for H2O with GFN2-xTB"),
+        (Molecule((8, 1, 1), 0, 11), {}, "`multiplicity` must be 5 at most for H2O with GFN2-xTB"),
+        (Molecule((8, 1, 1), -6), {}, "`charge` must be -4 at least for H2O with GFN2-xTB"),
+        (Molecule((58,), 4), {}, r"`charge` must be \+3 at most for Ce with GFN2-xTB"),
+        (Molecule((33, 1, 1, 1), 10), {}, r"`charge` must be \+8 at most for AsH3 with GFN2-xTB"),
+        (Molecule((80,), 4), {}, r"`charge` must be \+2 at most for Hg with GFN2-xTB"),
         (H2CO, {"temperature": 10**400}, r"`temperature` must be a number below 2\*\*63"),
         (H2CO, {"spin_polarization": 1}, "`spin_polarization` must be true or false, got 1"),
     ],
@@ -218,6 +223,27 @@ def test_gfn2_refuses_bad_options(
 ) -> None:
     with pytest.raises(InputError, match=sentence):
         load_surface("gfn2", molecule, **options)
+
+
+@pytest.mark.parametrize("method", ["GFN1-xTB", "GFN2-xTB"])
+def test_the_valence_shells_are_those_of_the_library(method: str) -> None:
+    """The limits of the charge of each atom, which leave its shells empty and full."""
+    for number in range(1, 87):
+        library = Calculator(method, np.array([number]), np.zeros((1, 3)), uhf=number % 2)
+        library.set("verbosity", 0)
+        found = library.singlepoint()
+        electrons = round(float(np.sum(found.get("orbital-occupations"))))
+        holes = 2 * len(found.get("orbital-energies")) - electrons
+        for charge, beyond in ((electrons, 1), (-holes, -1)):
+            if charge >= -8:  # no molecule has more
+                check_options(method, _ion(number, charge), 300.0, 1.0, None)
+            if charge + beyond >= -8 and charge + beyond <= number:
+                with pytest.raises(InputError, match="`charge` must be"):
+                    check_options(method, _ion(number, charge + beyond), 300.0, 1.0, None)
+
+
+def _ion(number: int, charge: int) -> Molecule:
+    return Molecule((number,), charge, 1 + (number - charge) % 2)
 
 
 def test_paths_are_hotter_and_coarser_but_close() -> None:

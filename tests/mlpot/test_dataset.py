@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import replace
 from itertools import combinations
@@ -79,7 +80,7 @@ def test_a_charge_that_is_none(tmp_path: Path, data: Dataset) -> None:
         (r"energy=\S+", "energy=T", "must hold energies in eV, frame 0 has 'True'"),
         ("forces:R:3", "forces:R:2:tag:R:1", "three components of the force on each atom, frame 0"),
         ("charge=0", "Charge=2 total_charge=4", "frame 0: `charge` must be said once"),
-        ("charge=0", "charge=0 spin=1", "frame 0: `spin=1` may mean S, 2S or 2S + 1"),
+        ("charge=0", "charge=0 spin=2", "frame 0: `spin=2` may mean S, 2S or 2S + 1"),
     ],
 )
 def test_labels_that_are_none(
@@ -93,6 +94,17 @@ def test_labels_that_are_none(
     with pytest.raises(InputError) as caught:
         read_dataset(path)
     assert words in str(caught.value)
+
+
+def test_the_spin_of_data_sets_is_2s_plus_1_and_that_is_said_once(
+    tmp_path: Path, data: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "data.extxyz"
+    write_data(path, data.part(range(2)))
+    path.write_text(path.read_text().replace("multiplicity=1", "spin=1"))
+    with caplog.at_level(logging.WARNING):
+        assert read_dataset(path).molecule.multiplicity == 1
+    assert caplog.text.count("`spin=1` is taken as 2S + 1: multiplicity 1") == 1
 
 
 def test_a_charge_in_another_spelling(tmp_path: Path, data: Dataset) -> None:
