@@ -188,7 +188,7 @@ def output_options(what: str, suffix: str) -> Callable[[F], F]:
             "-o",
             "--output",
             type=click.Path(path_type=Path),
-            help=f"File to write {what} to (extended XYZ, eV).  [default: IN{suffix}.xyz]",
+            help=f"Output file for {what} (extended XYZ, eV).  [default: IN{suffix}.xyz]",
         )(command)
 
     return decorate

@@ -218,6 +218,9 @@ class Database:
             damaged = "malformed" in reason or reason == _NO_TEXT
             advice = go_back(self.path) if damaged else ""
             raise StoreError(self.path, "could not be read", reason, advice) from error
+        except UnicodeDecodeError as error:  # SQLite quotes damaged names in its messages
+            advice = go_back(self.path)
+            raise StoreError(self.path, "could not be read", _NO_TEXT, advice) from error
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:

@@ -89,6 +89,8 @@ def export(run: Run, output: Path, format: str | None = None) -> list[Path]:
         )
     if chosen not in writers:
         raise InputError(f"`format` must be one of {', '.join(writers)}, got {chosen!r}")
+    if not output.name or output.is_dir():
+        raise InputError(f"--output must be a file, got the directory {output}")
     files = [output]
     if chosen == "csv":
         suffix = output.suffix or ".csv"

@@ -364,7 +364,7 @@ class Reader:
                 tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
                 if not tables:
                     raise InputError(
-                        f"{path} must be a run of afir that can be read: it holds no run; if it "
+                        f"{path} must be a run file of `afir explore`: it holds no run; if it "
                         f"was moved or copied without {path.name}-wal that lay beside it, put that "
                         f"beside it, too"
                     )
@@ -374,9 +374,9 @@ class Reader:
             # Messages of SQLite on tables do not help someone who named the wrong file.
             of_tables = error.reason.startswith(("no such table", "no such column"))
             reason = "it holds no run" if of_tables else f"{error.reason}{error.advice}"
-            raise InputError(f"{path} must be a run of afir that can be read: {reason}") from error
+            raise InputError(f"{path} must be a run file of `afir explore`: {reason}") from error
         if len(versions) != 1:
-            raise InputError(f"{path} must be a run of afir that can be read: it holds no run")
+            raise InputError(f"{path} must be a run file of `afir explore`: it holds no run")
         if versions[0] != schema.SCHEMA_VERSION:
             raise InputError(
                 f"{path} must have the schema version {schema.SCHEMA_VERSION}, got "

@@ -43,7 +43,7 @@ def from_import_path(
     options
         Keyword arguments for it; on the command line in JSON, ``options={"rc": 10.0}``.
     expensive
-        Whether a gradient takes more than about half a second; see `afir.surface.Expensive`.
+        Whether a gradient takes more than about half a second: paths then take fewer.
 
     Raises
     ------

@@ -114,6 +114,16 @@ def test_a_value_that_changed_is_noticed_in_every_column(halfway: Path, tmp_path
                 _read_all(copy)
 
 
+def test_a_name_of_a_table_that_is_no_text_is_told(halfway: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    content = halfway.read_bytes()
+    assert content.count(b"CREATE TABLE eqs (") == 1
+    path.write_bytes(content.replace(b"CREATE TABLE eqs (", b"CREATE TABL\xe2 eqs ("))
+    said = _said_of(path)
+    assert said is not None
+    assert "a text in it is not UTF-8" in said
+
+
 def test_a_row_that_vanished_is_noticed(halfway: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     for table in _tables(halfway):

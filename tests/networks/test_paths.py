@@ -195,9 +195,9 @@ def _damaged(kind: str, good: Path) -> Path:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("empty", "must be a run of afir that can be read: it holds no run"),
-        ("another database", "must be a run of afir that can be read: it holds no run"),
-        ("text", "must be a run of afir that can be read: file is not a database"),
+        ("empty", "must be a run file of `afir explore`: it holds no run"),
+        ("another database", "must be a run file of `afir explore`: it holds no run"),
+        ("text", "must be a run file of `afir explore`: file is not a database"),
         ("cut", "malformed"),
         ("numbers", "is damaged (a row of eqs is not what was written); go back to a copy of it"),
     ],
