@@ -219,6 +219,9 @@ def test_runs_that_are_no_files(folder: Path, capsys: pytest.CaptureFixture[str]
             capsys, [name, "missing.db", *options]
         )
         assert "the run file . is not a file" in _sentence(capsys, [name, ".", *options])
+    for format in ("csv", "json"):
+        told = _sentence(capsys, ["export", "run.db", "-o", ".", "--format", format])
+        assert "--output must be a file, got the directory ." in told
 
 
 def test_inputs_that_are_no_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

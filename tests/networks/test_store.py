@@ -260,12 +260,12 @@ def test_a_damaged_run_is_not_taken_for_another_file(tmp_path: Path) -> None:
     connection.execute("UPDATE sqlite_master SET sql = 'CREATE TABLE (' WHERE name = 'run'")
     connection.commit()
     connection.close()
-    with pytest.raises(InputError, match="can be read: malformed database schema"):
+    with pytest.raises(InputError, match="run file of .afir explore.: malformed database schema"):
         open_run(tmp_path / "run")
     with sqlite3.connect(tmp_path / "other") as connection:
         connection.execute("CREATE TABLE eqs (number INTEGER)")
     connection.close()
-    with pytest.raises(InputError, match=r"can be read: it holds no run$"):
+    with pytest.raises(InputError, match=r"run file of .afir explore.: it holds no run$"):
         open_run(tmp_path / "other")
 
 
