@@ -260,7 +260,7 @@ def test_a_damaged_run_is_not_taken_for_another_file(tmp_path: Path) -> None:
     connection.execute("UPDATE sqlite_master SET sql = 'CREATE TABLE (' WHERE name = 'run'")
     connection.commit()
     connection.close()
-    with pytest.raises(InputError, match="run file of .afir explore.: malformed database schema"):
+    with pytest.raises(InputError, match=r"run file of .afir explore.: malformed database schema"):
         open_run(tmp_path / "run")
     with sqlite3.connect(tmp_path / "other") as connection:
         connection.execute("CREATE TABLE eqs (number INTEGER)")
