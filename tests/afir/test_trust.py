@@ -80,7 +80,7 @@ def test_no_search_stays_on_a_steep_slope_of_the_reference() -> None:
 
     for lengths in ((1.4, 1.4), (1.4, 1.4, 1.4)):
         assert solve(doubting(search(*lengths), limit), surface) == 3
-    with pytest.raises(DoubtError, match=r"the reference has a slope of \d+\.\d eV/Å"):
+    with pytest.raises(DoubtError, match=r"the reference has a gradient of \d+\.\d eV/Å"):
         solve(doubting(search(0.8, 0.8, 1.4), limit), surface)
     # What goes too far in its first step is not on a slope itself.
     assert solve(doubting(search(1.4, 0.8, 1.4), limit), surface) == 3

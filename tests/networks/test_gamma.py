@@ -35,7 +35,7 @@ def test_the_job_of_a_run_holds_the_gamma_that_was_used(
     monkeypatch.chdir(tmp_path)
     Path("hcn.xyz").write_text(HCN)
     assert main(["explore", "hcn.xyz", "--max-trials", "0", *options]) == 0
-    told = f"with γ up to {gamma:g} and in the end {2 * gamma:g} kJ/mol"
+    told = f"with γ up to {gamma:g} kJ/mol ({2 * gamma:g} at the end)"
     assert told in capsys.readouterr().err
     assert main(["show", "hcn.db", "--job"]) == 0
     assert tomllib.loads(capsys.readouterr().out)["gamma"] == gamma
