@@ -119,7 +119,7 @@ class Child:
         except OSError as error:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise AfirError(f"no process could be started: {error.strerror or error}") from error
-        self._ended = os.pidfd_open(self._process.pid)
+        self._ended = _pidfd(self._process.pid)
         self._give_back = finalize(
             self,
             _give_back,
@@ -132,9 +132,9 @@ class Child:
         self.send(opening)
 
     @property
-    def handles(self) -> tuple[Connection[Any, Any], int]:
+    def handles(self) -> list[Connection[Any, Any] | int]:
         """What to wait on: ready when there is a message to receive or the process has ended."""
-        return self.connection, self._ended
+        return [self.connection] if self._ended is None else [self.connection, self._ended]
 
     @property
     def pid(self) -> int:
@@ -194,6 +194,17 @@ def ended_with(code: int) -> str:
     return f"signal {-code}"
 
 
+def _pidfd(pid: int) -> int | None:
+    """A file that is ready when a process ends; None where the system has or allows none.
+
+    The end of its connection then tells, unless a process that it has started holds that.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
+
+
 def _watch(pid: int, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
     """A process that ends a group and removes its folder, once told to or once this one ends.
 
@@ -219,7 +230,7 @@ def _watch(pid: int, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
 def _give_back(
     process: subprocess.Popen[bytes],
     watcher: subprocess.Popen[bytes],
-    files: tuple[int, int],
+    files: tuple[int, int | None],
     connection: Connection[Any, Any],
     owner: int,
 ) -> None:
@@ -233,4 +244,5 @@ def _give_back(
     process.wait()
     connection.close()
     os.close(line)
-    os.close(ended)
+    if ended is not None:
+        os.close(ended)
