@@ -261,7 +261,7 @@ def test_an_interrupt_leaves_a_run_in_order(tmp_path: Path) -> None:
             if line.startswith("TaskDone") and path.exists():
                 break
         workers = children(process.pid)
-        assert len(workers) == 2
+        assert len(workers) == 4  # two workers, and what watches over each
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=60)
     assert "KeyboardInterrupt" in error
