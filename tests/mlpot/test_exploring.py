@@ -93,7 +93,7 @@ def test_a_run_does_not_go_on_with_another_potential(
     assert main(["explore", "--job", str(tmp_path / job), "--max-trials", "1"]) == 0
     capsys.readouterr()
     assert main(["resume", str(tmp_path / "a.db"), "--max-trials", "2"]) == 0
-    assert "learned from C4H6 only" in capsys.readouterr().err
+    assert "trained on C4H6 only" in capsys.readouterr().err
     (tmp_path / "moved").mkdir()
     for name in ("a.db", "a.model"):
         shutil.move(tmp_path / name, tmp_path / "moved" / name)
