@@ -13,10 +13,8 @@ from networks.settings import Settings
 
 def surfaces(settings: Settings) -> dict[str, Named]:
     """The surfaces of a run by the flag that names them, ``surface`` and ``reference``."""
-    named = {"surface": Named(*settings.searched)}
-    if settings.reference:
-        named["reference"] = Named(*settings.reported)
-    return named
+    flags = ("surface", "reference")
+    return {flag: Named(*each) for flag, each in zip(flags, settings.surfaces, strict=False)}
 
 
 def repeated(settings: Settings) -> list[str]:
