@@ -96,12 +96,14 @@ def make(path: Path, fill: Callable[[sa.Connection], None]) -> None:
     try:
         draft.unlink(missing_ok=True)
         engine = _engine(str(draft))
-        with engine.begin() as connection:
-            # An unfinished draft is deleted, so it needs no journal.
-            connection.exec_driver_sql("PRAGMA journal_mode=OFF")
-            connection.exec_driver_sql("BEGIN")
-            fill(connection)
-        engine.dispose()
+        try:
+            with engine.begin() as connection:
+                # An unfinished draft is deleted, so it needs no journal.
+                connection.exec_driver_sql("PRAGMA journal_mode=OFF")
+                connection.exec_driver_sql("BEGIN")
+                fill(connection)
+        finally:
+            engine.dispose()
         with draft.open("rb") as file:
             os.fsync(file.fileno())
         _put(draft, place)

@@ -108,7 +108,8 @@ def test_no_command_writes_into_a_database(
         pytest.importorskip("torch", reason="torch is not installed")
         pytest.importorskip("schnetpack", reason="schnetpack is not installed")
     monkeypatch.chdir(tmp_path)
-    connect("mine.db").write(ase_molecule("H2O"))
+    with connect("mine.db") as database:
+        database.write(ase_molecule("H2O"))
     _file(tmp_path, "in.xyz", f"3\n\n{WATER}")
     before = _state_of(tmp_path)
     arguments = {

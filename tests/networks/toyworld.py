@@ -254,12 +254,10 @@ class Shuffled:
 
 def finish(path: Path, executor: Executor, settings: Settings = SETTINGS) -> None:
     """Begin a run, or go on with it, to its end."""
-    if path.exists() and path.with_name(path.name + "-ready").exists():
+    if path.exists():
         events = resume(path, executor=executor)
     else:
-        path.unlink(missing_ok=True)
         events = explore(MOLECULE, structure(0), settings, path, executor=executor)
-        path.with_name(path.name + "-ready").touch()
     for _ in events:
         pass
 
