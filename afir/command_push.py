@@ -211,7 +211,7 @@ def push(
     changes = bond_changes(job.molecule, job.positions, end.positions)
     back = displacement(job.positions, end.positions) <= SAME_PLACE
     unchanged = "none, back at the start" if back else "none"
-    bonds_say = "bonds changed" if path.rebonded else "no bonds changed"
+    bonds_say = f"{'bonds' if path.rebonded else 'no bonds'} changed under the force"
     heights, relaxed_heights = (
         [kj_mol(top.energy, zero) for top in found] for found in (tops, relaxed)
     )
