@@ -8,7 +8,7 @@ the rest of the displacement is linear.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -121,12 +121,13 @@ class Motion:
     _parts: tuple[NDArray[np.intp], ...]
     _axes: tuple[Halves, ...]
     _angles: NDArray[np.float64]
+    _turns: NDArray[np.float64]
 
     def at(self, share: float) -> Positions:
         """The geometry (n, 3) in Å at a fraction of the path, 0 to 1."""
         begun = _twisted(self.first, self._axes, share * self._angles)
         ended = _twisted(self.last, self._axes, (share - 1.0) * self._angles)
-        return _between(begun, ended, self._parts, share)
+        return _between(begun, ended, self._parts, share, self._turns)
 
 
 def motion(molecule: Molecule, first: Positions, last: Positions) -> Motion | None:
@@ -156,10 +157,12 @@ def motion(molecule: Molecule, first: Positions, last: Positions) -> Motion | No
     parts = tuple(np.array(part, dtype=np.intp) for part in components(molecule, first))
     axes = tuple(halves(adjacency))
     angles = _angles(first, mapped, axes, parts)
-    found = Motion(first, mapped, 0.0, parts, axes, angles)
+    untwisted = _twisted(mapped, axes, -angles)
+    turns = np.array([_whole(first[part], untwisted[part]).as_rotvec() for part in parts])
+    found = Motion(first, mapped, 0.0, parts, axes, angles, turns)
     looks = np.array([found.at(share) for share in np.linspace(0.0, 1.0, 9)])
     ways = np.linalg.norm(np.diff(looks, axis=0), axis=2).sum(axis=0)
-    return Motion(first, mapped, float(ways.max()), parts, axes, angles)
+    return replace(found, length=float(ways.max()))
 
 
 def _nearest(first: Positions, last: Positions, maps: NDArray[np.intp]) -> Positions:
@@ -225,18 +228,32 @@ def _across(arms: Positions, axis: NDArray[np.float64]) -> Positions:
 
 
 def _between(
-    first: Positions, last: Positions, parts: Sequence[NDArray[np.intp]], share: float
+    first: Positions,
+    last: Positions,
+    parts: Sequence[NDArray[np.intp]],
+    share: float,
+    turns: NDArray[np.float64],
 ) -> Positions:
-    """Every molecule moved and turned as a whole by a share of the way, its shape in a line."""
+    """Every molecule moved and turned as a whole by a share of the way, its shape in a line.
+
+    Each turns by about the same rotation vector, `turns` (p, 3), whatever the share.
+    """
     result = np.empty_like(first)
     centres = np.array([first[part].mean(axis=0) for part in parts])
     arrived = np.array([last[part].mean(axis=0) for part in parts])
     middles = _moved(centres, arrived, share)
-    for part, before, after, middle in zip(parts, centres, arrived, middles, strict=True):
+    for part, before, after, middle, about in zip(
+        parts, centres, arrived, middles, turns, strict=True
+    ):
         x, y = first[part] - before, last[part] - after
         whole = _turned(x, y)
         shape = (1.0 - share) * x + share * whole.inv().apply(y)
-        turned = Rotation.from_rotvec(share * whole.as_rotvec())
+        vector = whole.as_rotvec()
+        angle = float(np.linalg.norm(vector))
+        # Half a turn may go either way round; rounding must not decide it anew for each point.
+        if vector @ about < 0.0 and angle > 0.5 * np.pi:
+            vector *= 1.0 - 2.0 * np.pi / angle
+        turned = Rotation.from_rotvec(share * vector)
         result[part] = middle + turned.apply(shape)
     return result
 
@@ -254,6 +271,11 @@ def _moved(before: Positions, after: Positions, share: float) -> Positions:
     # As much of it is moved to either side as the straight way would.
     middle = (1.0 - share) * before.mean(axis=0) + share * after.mean(axis=0)
     return np.array([middle - 0.5 * arm, middle + 0.5 * arm])
+
+
+def _whole(first: Positions, last: Positions) -> Rotation:
+    """The rotation that brings one molecule (m, 3) onto another."""
+    return _turned(first - first.mean(axis=0), last - last.mean(axis=0))
 
 
 def _turned(x: Positions, y: Positions) -> Rotation:

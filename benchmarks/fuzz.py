@@ -160,6 +160,8 @@ def in_child(
     command: Callable[[], int], folder: Path, streams: tuple[int, int], seconds: float
 ) -> int:
     """Fork a child with limits that runs a command and ends with its code; the child's number."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()  # else the child writes it again
     pid = os.fork()
     if pid:
         return pid

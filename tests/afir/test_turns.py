@@ -101,6 +101,17 @@ def test_ends_are_the_structures_and_bonds_keep_their_lengths() -> None:
             assert np.abs(change).max() < 0.01
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_half_a_turn_goes_one_way_round(seed: int) -> None:
+    """Superposed, a planar chain is turned over as a whole too, which rounding leaves open."""
+    turned = Rotation.random(rng=np.random.default_rng(seed))
+    way = motion(CHAIN, turned.apply(chain(180.0)), turned.apply(chain(0.0)))
+    assert way is not None
+    points = np.array([way.at(share) for share in np.linspace(0.0, 1.0, 65)])
+    steps = np.linalg.norm(np.diff(points, axis=0), axis=2).max(axis=1)
+    assert steps.max() < 2.0 * way.length / len(steps)
+
+
 def test_order_place_and_hand_do_not_matter() -> None:
     first, last = butyne(0.0), butyne(50.0)
     order = [3, 2, 1, 0, 9, 7, 8, 4, 6, 5]
