@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from afir.bonds import rebonded
+from afir.geometry import rmsd
 from afir.molecule import Molecule
 from networks.records import COMPLEX, DC, EQ, TS
 
@@ -30,6 +31,10 @@ STEEPEST = 3500.0
 """cm⁻¹. Hardly any bond vibrates faster: a larger imaginary wavenumber indicates a cusp, where two
 electronic states cross on a surface that keeps electrons paired."""
 
+_NEAR = 0.25
+"""Of the distance from a TS to its end. Ends that are one were at most 0.003 apart, those of the
+Jahn–Teller rotation of CH3O 1.8."""
+
 WORDS: Mapping[str, str] = {
     COMPLEX: "complex",
     NO_TS_KNOWN: "no TS known",
@@ -42,7 +47,8 @@ WORDS: Mapping[str, str] = {
 
 MEANINGS: Mapping[str, str] = {
     CUSP: f"imaginary wavenumber above {STEEPEST:.0f}i: the surface may have a cusp there",
-    SAME_ENDS: "both ends are the same structure in the same labelling: the path may be wrong",
+    SAME_ENDS: "both ends are the same structure with every atom in the same place: the path may "
+    "be wrong, unless a part turns all the way round",
     END_ABOVE: "an end of the path lies more than 0.5 kJ/mol above the structure it was relaxed to",
 }
 """The warnings behind flags."""
@@ -82,8 +88,16 @@ def plain_loop(molecule: Molecule, ts: TS) -> bool:
 
 
 def _same_ends(ts: TS) -> bool:
-    """Whether both ends are the same atom arrangement of an EQ; channels have none."""
+    """Whether both ends are the same atom arrangement of an EQ; channels have none.
+
+    Distortions of one structure, as those of a Jahn–Teller radical, may be closer to each other
+    than structures are told apart; then the ends are nowhere near each other on the scale of
+    their path.
+    """
     labels = ts.proof.get("labelled_ends")
     if not isinstance(labels, list) or len(labels) != 2:
         return False
-    return labels[0] == labels[1] and str(labels[0]).startswith("EQ")
+    if labels[0] != labels[1] or not str(labels[0]).startswith("EQ"):
+        return False
+    first, last = ts.irc_positions[0], ts.irc_positions[-1]
+    return rmsd(first, last) < _NEAR * rmsd(first, ts.positions)

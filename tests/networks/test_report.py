@@ -263,17 +263,27 @@ def test_what_is_wrong_with_a_transition_state_is_said() -> None:
     high = replace(ts(6, 800.0, "EQ0", "EQ1"), imaginary_cm1=3600.0)
     labels = {"labelled_ends": ["EQ0.0", "EQ0.0"]}
     back = ts(7, 700.0, "EQ0", "EQ0")
-    back = replace(back, proof={**back.proof, **labels})
+    begun, top = back.irc_positions[0], back.positions
+    back = replace(
+        back, proof={**back.proof, **labels}, irc_positions=np.array([begun, top, begun])
+    )
+    # Distortions of one structure, closer to each other than structures are told apart.
+    turned = ts(10, 715.0, "EQ0", "EQ0")
+    bent = begun + 1.5 * (top - begun)
+    turned = replace(
+        turned, proof={**turned.proof, **labels}, irc_positions=np.array([begun, top, bent])
+    )
     exchange = ts(8, 710.0, "EQ0", "EQ0")
     exchange = replace(exchange, proof={**exchange.proof, "labelled_ends": ["EQ0.0", "EQ0.1"]})
     apart = ts(9, 720.0, "DC0", "DC0")
     apart = replace(apart, proof={**apart.proof, "labelled_ends": ["DC0", "DC0"]})
-    run = drawn_run(found=[*records(), high, back, exchange, apart])
+    run = drawn_run(found=[*records(), high, back, exchange, apart, turned])
     flags = {item["id"]: item["flags"] for item in show_object(run)["ts"]}
-    assert [flags[f"TS{k}"] for k in (0, 6, 7, 8, 9)] == [
+    assert [flags[f"TS{k}"] for k in (0, 6, 7, 8, 9, 10)] == [
         [],
         ["cusp"],
         ["loop", "same_ends"],
+        ["loop"],
         ["loop"],
         ["loop"],
     ]
