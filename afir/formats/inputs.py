@@ -11,6 +11,7 @@ from afir.formats.frame import FormatError, Frame, read_by_ase, shown
 from afir.units import BOHR
 
 _STATE = re.compile(r"\s*([+-]?\d+)(?:\s*,\s*|\s+)([+-]?\d+)(?:[\s,]+[+-]?\d+)*\s*", re.ASCII)
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _LINK = re.compile(r"^\s*--\s*link1\s*--\s*$", re.IGNORECASE | re.MULTILINE)
 _IN_BOHR = re.compile(r"\bunits?\s*[=(][^\s)]*\b(?:au|bohr)\b", re.IGNORECASE)
 _PATH_SEARCH = re.compile(r"\bqst([23])\b", re.IGNORECASE)  # from two or three structures
@@ -65,9 +66,18 @@ def _gaussian_structure(route: str, specification: str) -> list[Frame]:
     if _IN_BOHR.search(route):
         raise FormatError("its coordinates must be in Å, but its route says units of bohr")
     # Only the structure: other sections may look like another one.
-    plain = f"#\n\n-\n\n{found[1]} {found[2]}\n{''.join(rest)}\n\n"
+    atoms = "\n".join(map(_with_points, "".join(rest).split("\n")))
+    plain = f"#\n\n-\n\n{found[1]} {found[2]}\n{atoms}\n\n"
     said = stated([("charge", found[1]), ("multiplicity", found[2])])
     return [Frame(read_by_ase(plain, "gaussian-in"), said)]
+
+
+def _with_points(line: str) -> str:
+    """A line of an atom and three coordinates; ASE takes whole numbers for those of a Z-matrix."""
+    atom, *coordinates = line.replace(",", " ").split() or [""]
+    if len(coordinates) != 3:
+        return line
+    return " ".join([atom, *(f"{x}.0" if _WHOLE.fullmatch(x) else x for x in coordinates)])
 
 
 def turbomole_frames(text: str) -> list[Frame]:

@@ -167,6 +167,12 @@ def test_models_of_a_pdb_file(
     assert "holds 2 structures" in caplog.text
 
 
+def test_whole_numbers_are_coordinates_in_gaussian_inputs(tmp_path: Path) -> None:
+    text = "# hf\n\nt\n\n0 1\nO 0 0 0\nH 0, 1, 0\nH 1 0 0.0\n\n"
+    _, positions = read_structure(_file(tmp_path, "in.gjf", text))
+    np.testing.assert_array_equal(positions, [[0, 0, 0], [0, 1, 0], [1, 0, 0]])
+
+
 def test_the_three_structures_of_a_path_search_in_gaussian(tmp_path: Path) -> None:
     parts = [f"t\n\n0 1\n{text}\n" for text in (WATER, LONGER, WATER)]
     frames = read_frames(_file(tmp_path, "in.gjf", "\n".join(["# hf opt=qst3\n", *parts])))
