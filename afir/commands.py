@@ -103,7 +103,7 @@ def relax(
     rows: list[tuple[str, object]] = [
         ("molecules", name),
         ("energy / hartree", f"{hartree(energy):.8f}"),
-        ("energy relative to IN / kJ/mol", f"{fall:.2f}"),
+        ("energy relative to the input / kJ/mol", f"{fall:.2f}"),
     ]
     if wavenumbers is None:
         rows.append(("minimum", "not proven; add --frequencies"))
