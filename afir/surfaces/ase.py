@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation
+from afir.surface import Evaluation, unfit_owner
 from afir.surfaces.series import in_series
 
 
@@ -199,10 +199,7 @@ class AseSurface:
         try:
             self._last = ref(owner)
         except TypeError:
-            raise InputError(
-                "`owners` must hold objects that can be referenced weakly, "
-                f"got {type(owner).__name__}"
-            ) from None
+            raise unfit_owner(owner) from None
 
     def _forget(self, owner: object | None) -> None:
         """Drop the results of an owner whose geometry failed."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation
+from afir.surface import Evaluation, unfit_owner
 
 State = TypeVar("State")
 
@@ -148,10 +148,7 @@ class Memory(Generic[State]):
         try:
             return self._states.get(owner)
         except TypeError:
-            raise InputError(
-                "`owners` must hold objects that can be hashed and referenced weakly, "
-                f"got {type(owner).__name__}"
-            ) from None
+            raise unfit_owner(owner) from None
 
     def keep(self, owner: object | None, state: State) -> None:
         """Store the state of the owner, if there is an owner."""

@@ -109,6 +109,11 @@ def test_a_calculator_is_reset_between_owners() -> None:
     assert resets == [1, 0, 1, 0, 1, 1, 1, 2]
 
 
+def test_an_owner_must_be_one_that_can_be_forgotten() -> None:
+    with pytest.raises(InputError, match=r"`owners` must hold objects .* weakly, got int"):
+        AseSurface(H2CO, Spy()).evaluate(PLANAR[None], [7])
+
+
 class Maker:
     """No calculator, but a folder."""
 
