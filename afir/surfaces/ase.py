@@ -178,8 +178,10 @@ class AseSurface:
         self._atoms.positions = positions
         try:
             with np.errstate(all="ignore"):  # non-finite values are reported as a failure
-                energy = self._atoms.get_potential_energy(force_consistent=self._free)
-                forces = self._atoms.get_forces()
+                energy = np.asarray(
+                    self._atoms.get_potential_energy(force_consistent=self._free), dtype=np.float64
+                )
+                forces = np.asarray(self._atoms.get_forces(), dtype=np.float64)
         except NotImplementedError as error:
             kind = type(self._calculator).__name__
             lacking = "energies and forces"
@@ -192,7 +194,9 @@ class AseSurface:
             raise SurfaceError(f"{type(error).__name__}: {error}") from error
         if owner is not None and not shared:
             self._remember(owner)
-        return float(energy), -np.asarray(forces, dtype=np.float64)
+        if energy.size != 1:
+            raise SurfaceError(f"the energy must be one number, got the shape {energy.shape}")
+        return energy.item(), -forces
 
     def _remember(self, owner: object) -> None:
         """Record the owner of the results in the calculator."""

@@ -211,6 +211,10 @@ def in_series(
         shared = times is not None and times[id(owner)] > 1
         try:
             energy, gradient = single_point(positions[index], owner, shared)
+            if gradient.shape != positions.shape[1:]:  # which NumPy would repeat for all atoms
+                raise SurfaceError(
+                    f"the gradient must have the shape {positions.shape[1:]}, got {gradient.shape}"
+                )
         except SurfaceError as error:
             failures[index] = error
             continue
