@@ -32,23 +32,35 @@ _KEYS = {
     "uhf": "unpaired",
     "spin": "spin",
     "totalspin": "spin",
+    "q": "q",
 }
 """Names, lower-case and without dashes and underscores, and the quantity that they give."""
 
-_PAIR = re.compile(
-    r"""(?<![\w.-]) ["']? (?P<key>[A-Za-z_][\w-]*) ["']? \s* [=:] \s*
-    (?P<value> "(?:\\.|[^"\\])*" | '[^']*' | \{[^}]*\} | \[[^\]]*\] | [^\s,;]* )""",
+_LABEL = re.compile(
+    r"""(?: \b(?P<part>nuclear|core|atomic|partial|effective|point|mulliken|hirshfeld)\s+
+    | (?<![\w.-]) -{0,2} ) ["']? (?P<key>[A-Za-z_][\w-]*) ["']? (?:\s+is)? \s* [=:] \s*""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""A name and what separates it from its value; ``part`` is a part of the molecule."""
+_TEXT = re.compile(
+    r"""(?: (?: "(?:\\.|[^"\\])*" | '[^']*' ) (?! \s* [=:] ) )?""",  # that is no key
     re.VERBOSE,
 )
+_VALUE = re.compile(
+    r""""(?:\\.|[^"\\])*" | '[^']*' | \{[^{}]*\} | \[[^][]*\]
+    | (?! ["']? [A-Za-z_][\w-]* ["']? \s* [=:] ) [^\s,;]+ |""",
+    re.VERBOSE,
+)
+_COLUMNS = re.compile(
+    r"""\bProperties\s*=\s*"? [^\s:="]+:[A-Z]:\d+ (?: :[^\s:="]+:[A-Z]:\d+ )*""", re.VERBOSE
+)
+"""The names of the columns in an extended XYZ file, which may be those of atomic charges."""
 _PROSE = re.compile(
-    r"\bcharge\s+(?:is\s+)?([+-]?\d+(?:\.\d*)?[+-]?)(?![\d.])(?:\s*,?\s*(?:and\s+)?(?:spin\s+)?"
-    r"mult(?:iplicity)?\s+(?:is\s+)?(\d+(?:\.\d*)?)(?![\d.]))?",
-    re.IGNORECASE | re.ASCII,
+    r"""\bcharge [\s(]+ (?:(?:is|of|state)\s+)? ([+-]?\d+(?:\.\d*)?[+-]?) (?![\d.])
+    (?: [\s,;()]* (?:and\s+)? (?:spin\s+)?
+    mult(?:iplicity)? [\s(]+ (?:(?:is|of)\s+)? (\d+(?:\.\d*)?) (?![\d.]) )?""",
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
-_OF_A_PART = re.compile(
-    r"\b(?:nuclear|core|atomic|partial|effective|point|mulliken|hirshfeld)\s+\Z", re.IGNORECASE
-)
-"""Words before a charge or a spin that is not that of the molecule."""
 _BARE = re.compile(r"\s*[+-]?\d{1,2}\s+[1-9]\s*", re.ASCII)
 _WHOLE = re.compile(r"([+-]?)(\d{1,18})(?:\.0*)?([+-]?)", re.ASCII)  # 2-, as chemists write it, too
 _ROUNDED = 0.02  # e: largest deviation of the sum of the atomic charges from a whole number
@@ -132,6 +144,12 @@ class Stated:
             possible &= {int(spin)}
         return possible.pop() if possible else None
 
+    def tells(self, what: str) -> bool:
+        """Whether something is stated, clearly or not, of the ``charge`` or ``multiplicity``."""
+        value = self.charge if what == "charge" else self.multiplicity
+        by_spin = what == "multiplicity" and self.spin is not None
+        return value is not None or by_spin or what in self.doubts
+
     def assumptions(
         self, molecule: Molecule, *, charge: int | None, multiplicity: int | None
     ) -> tuple[str, ...]:
@@ -164,16 +182,20 @@ def _multiplicities(electrons: int, spin: float) -> set[int]:
 
 
 def stated(statements: Iterable[Statement]) -> Stated:
-    """The combined statements; names that do not concern the state are ignored."""
+    """The combined statements; names that do not concern the state are ignored.
+
+    A whole number as ``q`` is taken as the charge, with a remark.
+    """
     said: dict[str, dict[int, str]] = {"charge": {}, "multiplicity": {}}
     spins: dict[float, str] = {}
     doubts: dict[str, str] = {}
+    by_name = False
     for name, value in statements:
-        kind = _KEYS.get(re.sub(r"[\s_-]", "", name).lower())
-        if kind is None:
+        kind = _kind(name)
+        if kind is None or (kind == "q" and _whole(value) is None):
             continue
-        words = f"{name}={value}" if len(f"{value}") < 40 else f"{name}=…"
-        what = "charge" if kind == "charge" else "multiplicity"
+        words = _words(name, value)
+        what = _quantity(kind)
         if kind == "spin":
             try:
                 spins[float(str(value))] = words
@@ -185,14 +207,32 @@ def stated(statements: Iterable[Statement]) -> Stated:
             doubts[what] = f"`{name}` must be a whole number, got {str(value)[:40]!r}"
         else:
             said[what].setdefault(number + (kind == "unpaired"), words)
+            by_name = by_name or kind == "charge"
     if len(spins) > 1:
         doubts.setdefault("multiplicity", _contradiction("multiplicity", spins.values()))
     for what, numbers in said.items():
         if len(numbers) > 1:
             doubts.setdefault(what, _contradiction(what, numbers.values()))
     charge, multiplicity = (next(iter(numbers), None) for numbers in said.values())
+    remarks = {}
+    if charge and not by_name:
+        remarks["charge"] = f"`{said['charge'][charge]}` is taken as its charge"
     spin = next(((words, value) for value, words in spins.items()), None)
-    return Stated(charge, multiplicity, spin, doubts)
+    return Stated(charge, multiplicity, spin, doubts, remarks)
+
+
+def _kind(name: str) -> str | None:
+    """What a name gives, a value of `_KEYS`; None if it does not concern the state."""
+    return _KEYS.get(re.sub(r"[\s_-]", "", name).lower())
+
+
+def _quantity(kind: str) -> str:
+    """The quantity that a value of `_KEYS` tells something of."""
+    return "charge" if kind in ("charge", "q") else "multiplicity"
+
+
+def _words(name: str, value: object) -> str:
+    return f"{name}={value}" if len(f"{value}") < 40 else f"{name}=…"
 
 
 def _contradiction(what: str, words: Iterable[str]) -> str:
@@ -202,7 +242,8 @@ def _contradiction(what: str, words: Iterable[str]) -> str:
 def in_comment(comment: str) -> Stated:
     """The state in a comment line, by keys such as ``charge=1`` or in words: charge 1 mult 2.
 
-    A whole number as ``q`` is the charge, too; a nuclear or partial charge is none.
+    A whole number as ``q`` is the charge, too. Charges of parts, such as a nuclear charge, and
+    what stands in quotes behind another name are none; they only give a remark.
 
     Two numbers alone, as in ``1 2``, are ambiguous: they only give a remark.
     """
@@ -213,24 +254,59 @@ def in_comment(comment: str) -> Stated:
             f"write charge={charge} multiplicity={multiplicity} if it is meant so"
         )
         return Stated(remarks={"charge": remark, "multiplicity": remark})
-    said: list[Statement] = []
-    for pair in _PAIR.finditer(comment):
-        key, value = pair["key"], pair["value"].strip("\"'{}[] ")
-        if key.lower() == "q" and _whole(value) is not None:
-            key = "charge"
-        if _OF_A_PART.search(comment, 0, pair.start()) is None:
-            said.append((key, value))
-    found = _PROSE.search(_PAIR.sub(" ", comment))
-    if found is None:
-        return stated(said)
-    if found[2] is not None:
-        return stated([*said, ("charge", found[1]), ("multiplicity", found[2])])
-    if not _whole(found[1]) or any(name.lower() == "charge" for name, _ in said):
-        return stated(said)
-    plain = found[1].rstrip(".")
-    doubt = f"`{found[0]}` in its comment may be its charge or not (write charge={plain})"
+    said, unused, rest = _statements(_COLUMNS.sub(" ", comment))
+    plain: list[re.Match[str]] = []
+    for found in _PROSE.finditer(rest):
+        if found[2] is not None:
+            said += [("charge", found[1]), ("multiplicity", found[2])]
+        elif _whole(found[1]):
+            plain.append(found)
     known = stated(said)
-    return Stated(None, known.multiplicity, known.spin, {**known.doubts, "charge": doubt})
+    doubts, remarks = dict(known.doubts), dict(known.remarks)
+    if plain and not known.tells("charge"):
+        words, number = plain[0][0], plain[0][1].rstrip(".")
+        doubts["charge"] = (
+            f"`{words}` in its comment may be its charge or not (write charge={number})"
+        )
+    for what, words in unused.items():
+        if what not in doubts and not known.tells(what):
+            remarks[what] = f"`{words}` in its comment is not taken as its {what}"
+    return replace(known, doubts=doubts, remarks=remarks)
+
+
+def _statements(comment: str) -> tuple[list[Statement], dict[str, str], str]:
+    """What the labels of a comment state.
+
+    Returns
+    -------
+    tuple of list, dict and str
+        The statements; for ``"charge"`` and ``"multiplicity"`` the words that are of a part of the
+        molecule or inside of a quotation, and are not used; and the comment without all these.
+    """
+    said: list[Statement] = []
+    unused: dict[str, str] = {}
+    rest: list[str] = []
+    start = 0
+    while (label := _LABEL.search(comment, start)) is not None:
+        part, key = label["part"], label["key"]
+        kind = _kind(key)
+        # What follows another label may be the state: "dication: charge=2".
+        match = (_TEXT if kind is None else _VALUE).match(comment, label.end())
+        assert match is not None  # both match nothing, too
+        rest.append(comment[start : label.start()])
+        start = match.end()
+        value = match[0].strip("\"'{}[] ")
+        if kind is None:
+            quoted = in_comment(value)
+            told = [what for what in ("charge", "multiplicity") if quoted.tells(what)]
+        elif part is None:
+            said.append((key, value))
+            continue
+        else:
+            told = [_quantity(kind)] if _whole(value) is not None else []
+        for what in told:
+            unused.setdefault(what, _words(f"{part} {key}" if part else key, match[0].strip()))
+    return said, unused, " = ".join([*rest, comment[start:]])
 
 
 def completed(said: Stated, charges: Any, moments: Any) -> Stated:
@@ -246,15 +322,14 @@ def completed(said: Stated, charges: Any, moments: Any) -> Stated:
     """
     doubts, remarks = dict(said.doubts), dict(said.remarks)
     charge, multiplicity = said.charge, said.multiplicity
-    if charge is None and "charge" not in doubts and (total := _total(charges)) != 0.0:
+    if not said.tells("charge") and (total := _total(charges)) != 0.0:
         charge = round(total) if abs(total - round(total)) < _ROUNDED else None
         if charge is None:  # partial charges, perhaps of some atoms only
             remarks["charge"] = (
                 f"the charges of its atoms add up to {total:.3f}, which is not a whole number; "
                 "its charge is taken as 0"
             )
-    untold = multiplicity is None and said.spin is None and "multiplicity" not in doubts
-    if untold and (total := abs(_total(moments))) != 0.0:
+    if not said.tells("multiplicity") and (total := abs(_total(moments))) != 0.0:
         multiplicity = round(total) + 1 if abs(total - round(total)) < _ROUNDED else None
         if multiplicity is None:
             doubts["multiplicity"] = (

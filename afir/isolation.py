@@ -34,6 +34,7 @@ from afir.surface import (
     build_surface,
     doubt_of,
     is_expensive,
+    unfit_owner,
 )
 
 logger = logging.getLogger(__name__)
@@ -166,10 +167,7 @@ class _Remote:
                 number = self._numbers[owner] = self._count
                 finalize(owner, self._forgotten.append, number).atexit = False
         except TypeError:
-            raise InputError(
-                "`owners` must hold objects that can be hashed and referenced weakly, got "
-                f"{type(owner).__name__}"
-            ) from None
+            raise unfit_owner(owner) from None
         return number
 
     def _ask(self, request: _Request | None) -> Any:

@@ -100,6 +100,14 @@ class Surface(Protocol):
         ...
 
 
+def unfit_owner(owner: object) -> InputError:
+    """The error for an owner of geometries that a surface with a memory cannot hold."""
+    return InputError(
+        "`owners` must hold objects that can be hashed and referenced weakly, "
+        f"got {type(owner).__name__}"
+    )
+
+
 @runtime_checkable
 class Batching(Protocol):
     """Optional protocol of a surface for which batches cost less than single geometries.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation
+from afir.surface import Evaluation, unfit_owner
 from afir.surfaces.series import in_series
 
 
@@ -178,8 +178,10 @@ class AseSurface:
         self._atoms.positions = positions
         try:
             with np.errstate(all="ignore"):  # non-finite values are reported as a failure
-                energy = self._atoms.get_potential_energy(force_consistent=self._free)
-                forces = self._atoms.get_forces()
+                energy = np.asarray(
+                    self._atoms.get_potential_energy(force_consistent=self._free), dtype=np.float64
+                )
+                forces = np.asarray(self._atoms.get_forces(), dtype=np.float64)
         except NotImplementedError as error:
             kind = type(self._calculator).__name__
             lacking = "energies and forces"
@@ -192,17 +194,16 @@ class AseSurface:
             raise SurfaceError(f"{type(error).__name__}: {error}") from error
         if owner is not None and not shared:
             self._remember(owner)
-        return float(energy), -np.asarray(forces, dtype=np.float64)
+        if energy.size != 1:
+            raise SurfaceError(f"the energy must be one number, got the shape {energy.shape}")
+        return energy.item(), -forces
 
     def _remember(self, owner: object) -> None:
         """Record the owner of the results in the calculator."""
         try:
             self._last = ref(owner)
         except TypeError:
-            raise InputError(
-                "`owners` must hold objects that can be referenced weakly, "
-                f"got {type(owner).__name__}"
-            ) from None
+            raise unfit_owner(owner) from None
 
     def _forget(self, owner: object | None) -> None:
         """Drop the results of an owner whose geometry failed."""

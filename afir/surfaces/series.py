@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation
+from afir.surface import Evaluation, unfit_owner
 
 State = TypeVar("State")
 
@@ -148,10 +148,7 @@ class Memory(Generic[State]):
         try:
             return self._states.get(owner)
         except TypeError:
-            raise InputError(
-                "`owners` must hold objects that can be hashed and referenced weakly, "
-                f"got {type(owner).__name__}"
-            ) from None
+            raise unfit_owner(owner) from None
 
     def keep(self, owner: object | None, state: State) -> None:
         """Store the state of the owner, if there is an owner."""
@@ -214,6 +211,10 @@ def in_series(
         shared = times is not None and times[id(owner)] > 1
         try:
             energy, gradient = single_point(positions[index], owner, shared)
+            if gradient.shape != positions.shape[1:]:  # which NumPy would repeat for all atoms
+                raise SurfaceError(
+                    f"the gradient must have the shape {positions.shape[1:]}, got {gradient.shape}"
+                )
         except SurfaceError as error:
             failures[index] = error
             continue

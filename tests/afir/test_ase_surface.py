@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,48 @@ def test_an_error_of_a_calculator_is_a_failure_of_one_geometry(error: Exception)
     assert str(error) in str(answer.failures[1])
 
 
+class Misshapen(Spy):
+    """A calculator whose results are wrong where the first atom is far from the origin."""
+
+    def __init__(self, **wrong: Any) -> None:
+        super().__init__()
+        self.wrong = wrong
+
+    def calculate(self, atoms: Any = None, *args: Any) -> None:
+        super().calculate(atoms, *args)
+        if atoms.positions[0, 0] > 0.5:
+            self.results.update(self.wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"forces": np.ones((1, 3))}, r"the gradient must have the shape \(4, 3\), got \(1, 3\)"),
+        ({"forces": np.ones(3)}, r"shape \(4, 3\), got \(3,\)"),
+        ({"forces": np.ones((5, 3))}, r"shape \(4, 3\), got \(5, 3\)"),
+        ({"forces": np.ones((1, 4, 3))}, r"shape \(4, 3\), got \(1, 4, 3\)"),
+        ({"forces": 0.0}, r"shape \(4, 3\), got \(\)"),
+        ({"forces": [[0.0], [0.0, 1.0]]}, "inhomogeneous"),
+        ({"energy": np.ones(4)}, r"the energy must be one number, got the shape \(4,\)"),
+        ({"energy": np.ones(0)}, r"the energy must be one number, got the shape \(0,\)"),
+        ({"energy": "low"}, "could not convert string to float: 'low'"),
+    ],
+)
+def test_results_of_a_wrong_shape_are_a_failure(wrong: dict[str, Any], words: str) -> None:
+    """Forces of one atom would else be those of all."""
+    surface = AseSurface(H2CO, Misshapen(**wrong))
+    answer = surface.evaluate(np.stack([PLANAR, PLANAR + 1.0]), [Owner(), Owner()])
+    assert list(answer.failures) == [1]
+    assert re.search(words, str(answer.failures[1]))
+    assert np.array_equal(answer.energies, [2.0, np.nan], equal_nan=True)
+    assert np.isnan(answer.gradients[1]).all()
+
+
+def test_an_energy_may_be_an_array_of_one_value() -> None:
+    surface = AseSurface(H2CO, Misshapen(energy=np.array([[3.0]])))
+    assert surface.evaluate(PLANAR[None] + 1.0).energies == pytest.approx([3.0])
+
+
 def test_a_calculator_is_reset_between_owners() -> None:
     spy = Spy()
     surface, first, second = AseSurface(H2CO, spy), Owner(), Owner()
@@ -107,6 +150,11 @@ def test_a_calculator_is_reset_between_owners() -> None:
         surface.evaluate(distorted(PLANAR, 1 if owners is None else len(owners)), owners)
         resets.append(spy.resets - before)
     assert resets == [1, 0, 1, 0, 1, 1, 1, 2]
+
+
+def test_an_owner_must_be_one_that_can_be_forgotten() -> None:
+    with pytest.raises(InputError, match=r"`owners` must hold objects .* weakly, got int"):
+        AseSurface(H2CO, Spy()).evaluate(PLANAR[None], [7])
 
 
 class Maker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,21 @@ COORD = "$coord\n 0 0 0.227 o\n 0 1.436 -0.907 h\n 0 -1.436 -0.907 h\n"
         ("reaction coordinate q = 0.35", 0, 1),
         ("total charge = 2, nuclear charge = 10", 2, 1),
         ("nuclear charge = 10", 0, 1),
+        ("dication: charge=2 mult=1", 2, 1),
+        ("dication:charge=2 mult:1", 2, 1),
+        ("title: charge 2, mult 1", 2, 1),
+        ("Molecule: charge 1 multiplicity 2", 1, 2),
+        ("XTB run: total charge 2 mult 1", 2, 1),
+        ("config_type=charge=2", 2, 1),
+        ("note: next: 'charge' : 2", 2, 1),
+        ('{"info": {"charge": 1, "mult": 2}}', 1, 2),
+        ("E = -5.2 charge = 2", 2, 1),
+        ("afir relax in.xyz --charge=1 --multiplicity=2", 1, 2),
+        ("charge is: 2", 2, 1),
+        ("charge 2 (mult 1)", 2, 1),
+        ("charge(1) mult(2)", 1, 2),
+        ("partial charge 0.35, charge 2 mult 1", 2, 1),
+        ("transfer of charge step=3", 0, 1),
         ("partial charge 0.35 on one atom", 0, 1),
     ],
 )
@@ -92,6 +108,11 @@ def test_keys_of_a_comment(tmp_path: Path, comment: str, charge: int, multiplici
         ("charge=half", "`charge` must be a whole number, got 'half'", "--charge"),
         ("charge=1.5", "`charge` must be a whole number, got '1.5'", "--charge"),
         ("charge=", "`charge` must be a whole number, got ''", "--charge"),
+        ("charge= mult=1", "`charge` must be a whole number, got ''", "--charge"),
+        ("charge=[1, 2]", "`charge` must be a whole number, got '1, 2'", "--charge"),
+        ("title: charge 2", "`charge 2` in its comment may be", "--charge"),
+        ("a net charge of +2", "may be its charge or not (write charge=+2)", "--charge"),
+        ("q=2 charge=0", "`charge` must be said once, got q=2 and charge=0", "--charge"),
         ("core charge 8", "`charge 8` in its comment may be its charge or not", "--charge"),
         ("charge 1.5 mult 2", "`charge` must be a whole number, got '1.5'", "--charge"),
         ("spin=2", "`spin=2` may mean S, 2S or 2S + 1", "--multiplicity"),
@@ -123,6 +144,53 @@ def test_two_numbers_alone_are_no_state_and_that_is_said(
         read_structure(path, charge=1, multiplicity=2)
         read_structure(_water(tmp_path, "neutral.xyz", f"3\n0 1\n{ATOMS}"))
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("comment", "charge", "words"),
+    [
+        ("NEB image q=2", 2, "`q=2` is taken as its charge"),
+        ("state: q = -2", -2, "`q=-2` is taken as its charge"),
+        ("stationary point charge=2", 0, "`point charge=2` in its comment is not taken as its"),
+        ('note="charge=2"', 0, '`note="charge=2"` in its comment is not taken as its charge'),
+        ('note="a charge 2"', 0, "in its comment is not taken as its charge"),
+    ],
+)
+def test_what_may_be_a_charge_is_warned_of(
+    tmp_path: Path, comment: str, charge: int, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = _water(tmp_path, "in.xyz", f"3\n{comment}\n{ATOMS}")
+    with caplog.at_level(logging.WARNING):
+        assert read_structure(path)[0].charge == charge
+        assert words in caplog.text
+        caplog.clear()
+        read_structure(path, charge=0)
+        named = f"{comment} charge={charge}"  # says the same by a clear name
+        read_structure(_water(tmp_path, "named.xyz", f"3\n{named}\n{ATOMS}"))
+    assert caplog.text == ""
+
+
+def test_columns_of_charges_are_no_state(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = "".join(f"{line} 0.0\n" for line in ATOMS.splitlines())
+    for columns in ("species:S:1:pos:R:3:charge:R:1", '"species:S:1:pos:R:3:charge:R:1"'):
+        text = f"3\nProperties={columns} charge=2\n{rows}"
+        with caplog.at_level(logging.WARNING):
+            assert read_structure(_water(tmp_path, "in.xyz", text))[0].charge == 2
+            text = text.replace(" charge=2", "")
+            assert read_structure(_water(tmp_path, "in.xyz", text))[0].charge == 0
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    "piece", ["a=1 ", "a={", "a:A:1:", "charge=[", "a='b=\"", "core ", "charge ", " ", "aa", "-"]
+)
+def test_the_time_for_a_comment_grows_with_its_length_alone(piece: str) -> None:
+    """Extended XYZ holds whole matrices there; each of these would take minutes or hours."""
+    comment = f"charge 1 {piece * (200_000 // len(piece))} mult"
+    start = time.process_time()
+    in_comment(comment)
+    assert time.process_time() - start < 3.0
+    assert in_comment(f"{'a=1 ' * 50_000} charge=2").charge == 2
 
 
 @pytest.mark.parametrize(
