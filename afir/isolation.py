@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary, finalize
 
 import numpy as np
 
-from afir.child import START_SECONDS, Child, Place, ended_with
+from afir.child import START_SECONDS, Child, Place
 from afir.errors import (
     AfirError,
     BrokenSurfaceError,
@@ -218,9 +218,7 @@ class _Remote:
             words = child.last_words()
             said = f"; it printed last: {words}" if words else ""
             self._child = None
-            raise LostSurfaceError(
-                f"the process of the surface ended with {ended_with(child.kill())}{said}"
-            ) from None
+            raise LostSurfaceError(f"the process of the surface {child.ending()}{said}") from None
         except BaseException:
             self._child = None
             child.kill()

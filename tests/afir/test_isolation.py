@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import re
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -74,6 +75,20 @@ class Faulty(Calculator):
         if self.how == "ends":
             print("disk full, giving up", flush=True)
             os._exit(0)
+        if self.how == "tells its path":
+            raise RuntimeError(f"PYTHONPATH is {os.environ.get('PYTHONPATH')}")
+        if self.how.startswith("closes its files"):
+            os.closerange(3, 100)
+            time.sleep(20.0 if self.how.endswith("and goes on") else 0.4)
+            os._exit(4)
+        if self.how.startswith("leaves a daemon"):
+            subprocess.Popen(["sleep", f"600.{os.getppid()}"], start_new_session=True)
+            if self.how.endswith("and dies"):
+                os._exit(3)
+        if self.how == "leaves a copy":
+            if os.fork() == 0:
+                time.sleep(20)
+            os._exit(3)
         if self.how == "leaves a child":
             subprocess.Popen(["sleep", f"600.{os.getppid()}"], close_fds=False)
             os._exit(3)
@@ -84,6 +99,9 @@ class Faulty(Calculator):
                 program.terminate()
         if self.how == "fails strangely":
             raise StrangeError("no", "licence")
+        if self.how == "ignores all":
+            command = f"trap '' HUP INT TERM; exec sleep 600.{os.getppid()}"
+            subprocess.run(["/bin/sh", "-c", command], check=True)
         if self.how == "hangs":
             subprocess.run(["sleep", f"600.{os.getppid()}"], check=True)
 
@@ -107,10 +125,18 @@ def faulty(how: str) -> Surface:
     return load_surface(f"ase:{__name__}.Faulty", PAIR, options={"how": how})
 
 
+def programs(owner: int) -> str:
+    """The processes that calculators have started for surfaces of a process."""
+    ours = f"^sleep 600.{owner}$"
+    return subprocess.run(["pgrep", "-f", ours], capture_output=True, text=True).stdout
+
+
 def processes() -> set[int]:
     """The processes that this one has started and that still run."""
     told = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(os.getpid())],
+        capture_output=True,
+        text=True,
     ).stdout
     return {int(line.split()[0]) for line in told.splitlines() if "afir.worker" in line}
 
@@ -132,6 +158,8 @@ def test_an_isolated_surface_keeps_the_contract() -> None:
     [
         ("dies", "the process of the surface ended with signal SIGSEGV"),
         ("ends", "ended with exit code 0; it printed last: disk full, giving up"),
+        ("closes its files", "the process of the surface ended with exit code 4"),
+        ("closes its files and goes on", "the process of the surface closed its connection"),
         ("exits", "the surface failed with SystemExit: 0"),
         ("leaves a child", "ended with exit code 3"),
     ],
@@ -154,8 +182,38 @@ def test_a_calculator_that_hangs_is_given_up_with_all_that_it_started() -> None:
     assert not before & processes()
     limit(surface, 3e6)  # more than the system can wait at once
     assert surface.evaluate(pair(2.5)).energies == pytest.approx([0.5])
-    ours = f"^sleep 600.{os.getpid()}$"
-    assert subprocess.run(["pgrep", "-f", ours], capture_output=True, text=True).stdout == ""
+    assert programs(os.getpid()) == ""
+
+
+@pytest.mark.parametrize("how", ["leaves a daemon", "leaves a daemon and dies"])
+def test_programs_of_a_calculator_end_with_it_wherever_they_have_gone(how: str) -> None:
+    surface = faulty(how)
+    with contextlib.suppress(LostSurfaceError):
+        surface.evaluate(pair(3.5))
+    del surface
+    gc.collect()
+    assert programs(os.getpid()) == ""
+
+
+def test_an_end_is_noticed_though_a_copy_of_the_process_lives_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "pidfd_open", raising=False)  # as some systems do not have it
+    surface = faulty("leaves a copy")
+    limit(surface, 10.0)
+    with pytest.raises(LostSurfaceError, match="ended with exit code 3"):
+        surface.evaluate(pair(3.5))
+
+
+def test_programs_of_a_calculator_find_the_environment_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for given, told in (("/some/where", "/some/where"), (None, "None")):
+        monkeypatch.delenv("PYTHONPATH", raising=False)
+        if given is not None:
+            monkeypatch.setenv("PYTHONPATH", given)
+        said = faulty("tells its path").evaluate(pair(3.5))
+        assert str(said.failures[0]).endswith(f"PYTHONPATH is {told}")
 
 
 @pytest.mark.parametrize(
@@ -277,10 +335,10 @@ def test_modules_of_the_working_directory_are_not_run(
     assert not Path("run").exists()
 
 
-@pytest.mark.parametrize("how", ["hangs", "holds the interpreter"])
-def test_nothing_is_left_of_a_surface_whose_process_was_killed(how: str, tmp_path: Path) -> None:
+@contextlib.contextmanager
+def evaluating(how: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with a surface that misbehaves, and with `folder` for temporary files."""
     code = (
-        "import time\n"
         "from test_isolation import PAIR, pair\n"
         "from afir.surface import load_surface\n"
         f"surface = load_surface('ase:test_isolation.Faulty', PAIR, options={{'how': '{how}'}})\n"
@@ -289,15 +347,47 @@ def test_nothing_is_left_of_a_surface_whose_process_was_killed(how: str, tmp_pat
         "surface.evaluate(pair(3.5))\n"
     )
     path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    environment = dict(os.environ, PYTHONPATH=path, TMPDIR=str(tmp_path))
+    environment = dict(os.environ, PYTHONPATH=path, TMPDIR=str(folder))
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        assert len(list(tmp_path.iterdir())) == 1
+        assert len(list(folder.iterdir())) == 1
+        yield process
         process.kill()
+
+
+def assert_nothing_is_left(process: subprocess.Popen[bytes], folder: Path) -> None:
     give_up = time.monotonic() + 20.0
-    while any(tmp_path.iterdir()) and time.monotonic() < give_up:
+    while any(folder.iterdir()) and time.monotonic() < give_up:
         time.sleep(0.02)
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
+    assert programs(process.pid) == ""
+
+
+@pytest.mark.parametrize("how", ["hangs", "holds the interpreter"])
+def test_nothing_is_left_of_a_surface_whose_process_was_killed(how: str, tmp_path: Path) -> None:
+    with evaluating(how, tmp_path) as process:
+        process.kill()
+    assert_nothing_is_left(process, tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_nothing_is_left_when_all_processes_of_a_run_are_told_to_end(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    with evaluating("ignores all", tmp_path) as process:
+        give_up = time.monotonic() + 20.0
+        while not programs(process.pid) and time.monotonic() < give_up:
+            time.sleep(0.02)
+        command = ["ps", "-o", "pid=", "--ppid", str(process.pid)]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        for child in told.split():
+            os.kill(int(child), number)
+        time.sleep(0.2)
+        process.kill()
+    assert_nothing_is_left(process, tmp_path)
