@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -30,12 +30,30 @@ _ONE_THREAD = (
     "VECLIB_MAXIMUM_THREADS",
 )
 _LAST_WORDS = 200  # characters of its output that are quoted
-_LONGEST_WAIT = 1e6  # seconds: the system takes no more at once
+_MOMENT = 1.0  # seconds
+_MARK = "AFIR_FOLDER"  # the variable by which programs that it has started are known
 
-# It waits for a word or for the end of who started it.
-_WATCH = """read word
+# The path is an argument: programs that are started would inherit PYTHONPATH, and other
+# interpreters among them would find the wrong standard library.
+_PROGRAM = (
+    "import sys; sys.path[:] = sys.argv[3:]; del sys.argv[3:]; from afir.worker import main; main()"
+)
+
+# It waits for a word or for the end of who started it. Programs that have left the group are known
+# by their environment; they may start others meanwhile.
+_WATCH = f"""trap '' HUP INT TERM
+read word
 kill -s KILL -- "-$1"
-rm -rf -- "$2" || { sleep 0.1; rm -rf -- "$2"; }"""
+for round in 1 2 3 4 5; do
+    files=$(grep -lszxF -- "{_MARK}=$2" /proc/[0-9]*/environ)
+    [ -n "$files" ] || break
+    for file in $files; do
+        file=${{file#/proc/}}
+        kill -s KILL "${{file%/environ}}"
+    done
+    sleep 0.01
+done
+rm -rf -- "$2" || {{ sleep 0.1; rm -rf -- "$2"; }}"""
 
 
 class Opening(Protocol):
@@ -69,9 +87,10 @@ class Place:
 class Child:
     """A process that runs `afir.worker`.
 
-    It has one numerical thread, leads a process group with all processes that it starts, and
-    computes in a new folder below the one for temporary files. All three end with this object and
-    with this process, however it ends. SIGINT and SIGTERM do not end it.
+    It has one numerical thread, leads a process group, and computes in a new folder below the one
+    for temporary files. It ends with this object and with this process, however that ends, and so
+    do its folder and the programs that it has started, unless they leave the group and clear their
+    environment too. SIGINT and SIGTERM do not end it.
 
     Parameters
     ----------
@@ -85,56 +104,21 @@ class Child:
     Raises
     ------
     AfirError
-        If there is no room for its folder.
+        If there is no room for its folder, or no process can be started.
     """
 
     def __init__(self, opening: Opening, place: Place, *, quiet: bool = False) -> None:
-        self.connection: Connection[Any, Any]
-        self.connection, other = Pipe()
-        try:
-            self._folder = Path(tempfile.mkdtemp(prefix="afir-"))
-            (self._folder / "work").mkdir()
-            output = (self._folder / "output").open("ab") if quiet else None
-        except OSError as error:
-            raise AfirError(
-                f"no folder for temporary files: {error.strerror or error}; set TMPDIR to one that "
-                "can be written"
-            ) from error
-        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(place.path))
-        environment.update(dict.fromkeys(_ONE_THREAD, "1"))
-        program = ["-m", "afir.worker", str(other.fileno()), str(self._folder)]
-        try:
-            with other, output or contextlib.nullcontext():
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", *program],  # modules come from `place` alone
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    cwd=place.folder,
-                    env=environment,
-                    pass_fds=[other.fileno()],
-                    process_group=0,
-                )
-            watcher, line = _watch(self._process.pid, self._folder)
-        except OSError as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            raise AfirError(f"no process could be started: {error.strerror or error}") from error
-        self._ended = _pidfd(self._process.pid)
-        self._give_back = finalize(
-            self,
-            _give_back,
-            self._process,
-            watcher,
-            (line, self._ended),
-            self.connection,
-            os.getpid(),
-        )
-        self.send(opening)
-
-    @property
-    def handles(self) -> list[Connection[Any, Any] | int]:
-        """What to wait on: ready when there is a message to receive or the process has ended."""
-        return [self.connection] if self._ended is None else [self.connection, self._ended]
+        with ExitStack() as held:  # given back at once if the start is cut off
+            try:
+                self.connection, other = _pipe(held)
+                self._folder = _new_folder(held)
+                self._process = _start(held, other, self._folder, place, quiet=quiet)
+                _watch(held, self._process.pid, self._folder)
+            except OSError as error:
+                reason = error.strerror or error
+                raise AfirError(f"no process could be started: {reason}") from error
+            self.send(opening)
+            self._give_back = finalize(self, _give_back, held.pop_all(), os.getpid())
 
     @property
     def pid(self) -> int:
@@ -154,17 +138,21 @@ class Child:
         EOFError, OSError
             If the process has ended, even if one that it has started holds the connection.
         """
-        if not self.connection.poll() and self._process.poll() is not None:
+        if not self.connection.poll() and self.has_ended():
             raise EOFError
         return self.connection.recv()
 
+    def has_ended(self) -> bool:
+        """Whether the process has ended; its number stays taken until `kill`."""
+        try:
+            options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+            return os.waitid(os.P_PID, self.pid, options) is not None
+        except ChildProcessError:  # it has been waited for
+            return True
+
     def wait(self, seconds: float) -> bool:
         """Wait for a message or the end of the process; False if neither comes in time."""
-        give_up = time.monotonic() + seconds
-        while (left := give_up - time.monotonic()) > 0:
-            if wait(self.handles, min(left, _LONGEST_WAIT)):
-                return True
-        return False
+        return bool(wait_for([self], seconds))
 
     def last_words(self) -> str:
         """The last line of its hidden output, shortened."""
@@ -176,73 +164,123 @@ class Child:
             return ""
         return " ".join(text.split())[-_LAST_WORDS:]
 
-    def kill(self) -> int:
-        """End the process with its children and its folder; returns its exit code.
-
-        For a process that a signal ended it is the negative number of the signal.
-        """
+    def kill(self) -> None:
+        """End the process with all that it has started, and remove its folder."""
         self._give_back()
-        return self._process.wait()
+
+    def ending(self) -> str:
+        """How the process ends by itself, in words.
+
+        For one that has ended its connection: it is given a moment to end too, then killed.
+        """
+        give_up = time.monotonic() + _MOMENT
+        while not (ended := self.has_ended()) and time.monotonic() < give_up:
+            time.sleep(0.01)
+        self.kill()
+        if not ended:
+            return "closed its connection"
+        code = self._process.wait()
+        if code >= 0:
+            return f"ended with exit code {code}"
+        with contextlib.suppress(ValueError):  # signals of real time have no names
+            return f"ended with signal {signal.Signals(-code).name}"
+        return f"ended with signal {-code}"
 
 
-def ended_with(code: int) -> str:
-    """An exit code in words."""
-    if code >= 0:
-        return f"exit code {code}"
-    with contextlib.suppress(ValueError):  # signals of real time have no names
-        return f"signal {signal.Signals(-code).name}"
-    return f"signal {-code}"
+def wait_for(children: Sequence[Child], seconds: float) -> list[Child]:
+    """Wait for messages or the end of processes; empty if neither comes in time.
 
-
-def _pidfd(pid: int) -> int | None:
-    """A file that is ready when a process ends; None where the system has or allows none.
-
-    The end of its connection then tells, unless a process that it has started holds that.
+    The end of a connection does not tell of the end of its process where a copy of that holds it.
     """
+    give_up = time.monotonic() + seconds
+    while True:
+        left = give_up - time.monotonic()
+        heard = wait([child.connection for child in children], min(max(left, 0.0), _MOMENT))
+        ready = [child for child in children if child.connection in heard or child.has_ended()]
+        if ready or left <= 0.0:
+            return ready
+
+
+def _pipe(held: ExitStack) -> tuple[Connection[Any, Any], Connection[Any, Any]]:
+    ours, other = Pipe()
+    held.callback(ours.close)
+    held.callback(other.close)
+    return ours, other
+
+
+def _new_folder(held: ExitStack) -> Path:
     try:
-        return os.pidfd_open(pid)
-    except (AttributeError, OSError):
-        return None
+        folder = Path(tempfile.mkdtemp(prefix="afir-"))
+        held.callback(_remove_unused, folder)
+        (folder / "work").mkdir()
+        (folder / "output").touch()
+    except OSError as error:
+        raise AfirError(
+            f"no folder for temporary files: {error.strerror or error}; set TMPDIR to one that "
+            "can be written"
+        ) from error
+    return folder
 
 
-def _watch(pid: int, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
-    """A process that ends a group and removes its folder, once told to or once this one ends.
+def _remove_unused(folder: Path) -> None:
+    """Remove a folder if its process has not come to use it; this needs no more open files."""
+    for remove in ((folder / "output").unlink, (folder / "work").rmdir, folder.rmdir):
+        with contextlib.suppress(OSError):
+            remove()
 
-    Returns
-    -------
-    tuple
-        The process, and the file descriptor to tell it: it holds the other end.
-    """
+
+def _start(
+    held: ExitStack, connection: Connection[Any, Any], folder: Path, place: Place, *, quiet: bool
+) -> subprocess.Popen[bytes]:
+    """Start the process, which takes the connection over."""
+    number = connection.fileno()
+    environment = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1"), _MARK: str(folder)}
+    # Of what it imports nothing comes from the working directory (-P).
+    program = [sys.executable, "-P", "-c", _PROGRAM, str(number), str(folder), *place.path]
+    with connection, (folder / "output").open("ab") as output:
+        process = subprocess.Popen(
+            program,
+            stdin=subprocess.DEVNULL,
+            stdout=output if quiet else None,
+            stderr=output if quiet else None,
+            cwd=place.folder,
+            env=environment,
+            pass_fds=[number],
+            process_group=0,
+        )
+    held.callback(_end, process)
+    return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+def _watch(held: ExitStack, pid: int, folder: Path) -> None:
+    """Start a process that ends a group and removes its folder, once this one wants it or ends."""
     theirs, ours = os.pipe()
+    held.callback(os.close, ours)
     try:
         watcher = subprocess.Popen(
             ["/bin/sh", "-c", _WATCH, "sh", str(pid), str(folder)],
             stdin=theirs,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env={"PATH": os.environ.get("PATH", os.defpath)},  # without the mark of another child
             process_group=0,
         )
     finally:
         os.close(theirs)
-    return watcher, ours
+    held.callback(_tell, watcher, ours)
 
 
-def _give_back(
-    process: subprocess.Popen[bytes],
-    watcher: subprocess.Popen[bytes],
-    files: tuple[int, int | None],
-    connection: Connection[Any, Any],
-    owner: int,
-) -> None:
-    if os.getpid() != owner:
-        return  # a forked copy of this process: the child is its parent's
-    line, ended = files
+def _tell(watcher: subprocess.Popen[bytes], line: int) -> None:
     with contextlib.suppress(OSError):  # somebody has ended the watcher
         os.write(line, b"\n")
     watcher.wait()
-    process.kill()
-    process.wait()
-    connection.close()
-    os.close(line)
-    if ended is not None:
-        os.close(ended)
+
+
+def _give_back(held: ExitStack, owner: int) -> None:
+    if os.getpid() == owner:  # in a forked copy of this process the child is its parent's
+        held.close()

@@ -11,12 +11,13 @@ import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, final
 from weakref import WeakKeyDictionary, finalize
 
 import numpy as np
 
-from afir.child import START_SECONDS, Child, Place, ended_with
+from afir.child import START_SECONDS, Child, Place
 from afir.errors import (
     AfirError,
     BrokenSurfaceError,
@@ -82,15 +83,15 @@ class _Host:
         self._forms = {
             form: each for form, each in forms.items() if form == _POINT or each is not surface
         }
+        for name, each in (("for_paths", forms[_PATH]), ("base", forms[_BASE])):
+            _check(name, each, callable(getattr(each, "evaluate", None)), "a surface")
         self._owners: dict[int, _Owner] = {}
 
     def __call__(self, request: _Request | None) -> _Traits | Evaluation | AfirError | _Fault:
         """The properties of the surface, an evaluation, or an error."""
         try:
             if request is None:
-                surface = self._forms[_POINT]
-                forms = tuple(self._forms)
-                return _Traits(batch_of(surface), is_expensive(surface), doubt_of(surface), forms)
+                return _traits(self._forms[_POINT], tuple(self._forms))
             return self._evaluated(request)
         except AfirError as error:
             return plain(error)
@@ -115,6 +116,23 @@ class _Host:
             None if said.spread is None else np.asarray(said.spread, dtype=np.float64),
             float(said.limit),
         )
+
+
+def _traits(surface: Surface, forms: tuple[str, ...]) -> _Traits:
+    """What a surface says of itself, checked: it may come from another package."""
+    batch, expensive, doubt = batch_of(surface), is_expensive(surface), doubt_of(surface)
+    number = isinstance(batch, Integral) and not isinstance(batch, bool) and batch >= 1
+    _check("batch", batch, number, "a whole number, 1 or more")
+    _check("expensive", expensive, isinstance(expensive, bool | np.bool_), "True or False")
+    _check("doubt", doubt, isinstance(doubt, str), "text")
+    return _Traits(int(batch), bool(expensive), str(doubt), forms)
+
+
+def _check(name: str, said: object, right: bool, wanted: str) -> None:
+    """Refuse what a surface says of itself unless it is right."""
+    if not right:
+        got = "a method" if callable(said) else repr(said)
+        raise BrokenSurfaceError(f"the `{name}` of the surface must be {wanted}, got {got}")
 
 
 @dataclass(frozen=True)
@@ -216,9 +234,7 @@ class _Remote:
             words = child.last_words()
             said = f"; it printed last: {words}" if words else ""
             self._child = None
-            raise LostSurfaceError(
-                f"the process of the surface ended with {ended_with(child.kill())}{said}"
-            ) from None
+            raise LostSurfaceError(f"the process of the surface {child.ending()}{said}") from None
         except BaseException:
             self._child = None
             child.kill()
@@ -240,6 +256,8 @@ class IsolatedSurface:
     ------
     InputError
         If the surface cannot be built.
+    BrokenSurfaceError
+        If it says of itself what no surface may say.
     """
 
     def __init__(self, name: str, molecule: Molecule, options: Mapping[str, Any]) -> None:

@@ -326,6 +326,8 @@ def load_surface(name: str, molecule: Molecule, /, **options: Any) -> Surface:
         For an unknown name or option.
     MissingPackageError
         When the package behind the surface is not installed.
+    BrokenSurfaceError
+        When a surface of another package says of itself what no surface may say.
     """
     if is_foreign(name):
         from afir.isolation import IsolatedSurface  # most runs need no process for a surface

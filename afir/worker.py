@@ -1,8 +1,7 @@
-"""The program of a process that computes for another: ``python -m afir.worker FD FOLDER``.
+"""The program of a process that computes for another; `afir.child` starts and ends it.
 
-It reads its preparation and then requests from the connection at that file descriptor and answers
-each; see `afir.child` for how it ends. Signals that end a run are for the leading process: a worker
-that obeyed them would look as if its task had killed it.
+It reads its preparation and then requests from a connection and answers each. Signals that end a
+run are for the leading process: a worker that obeyed them would look as if its task had killed it.
 """
 
 from __future__ import annotations
@@ -48,7 +47,8 @@ def serve(connection: Connection[Any, Any], folder: Path) -> None:
             os.truncate(output, 0)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve the connection at the file descriptor, in the folder, that the arguments name."""
     for number in (signal.SIGINT, signal.SIGTERM):
         # A handler, since programs that are started would inherit that a signal is ignored.
         signal.signal(number, lambda *_: None)

@@ -6,13 +6,12 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Protocol, Self
 
 from threadpoolctl import ThreadpoolController
 
-from afir.child import START_SECONDS, Child, Opening, Place, ended_with
+from afir.child import START_SECONDS, Child, Opening, Place, wait_for
 from afir.driver import Search, drive
 from afir.errors import AfirError, InputError
 from afir.stationary import Outcome
@@ -27,7 +26,6 @@ GRACE = 2.0
 """Seconds for a worker to end by itself after its time limit, before it is killed."""
 
 _START_TRIES = 3
-_LONGEST_WAIT = 3600.0  # seconds: the system counts milliseconds in 32 bits
 
 
 class Executor(Protocol):
@@ -249,23 +247,19 @@ class ProcessExecutor:
 
     def _collect(self) -> Iterator[tuple[int, TaskResult]]:
         """The results of workers that answered, died or ran out of time; waits for the first."""
-        now = time.monotonic()
-        pause = min(worker.deadline for worker in self._workers) - now
-        ready = wait(
-            [handle for worker in self._workers for handle in worker.child.handles],
-            timeout=None if pause == float("inf") else min(max(pause, 0.0), _LONGEST_WAIT),
-        )
+        pause = min(worker.deadline for worker in self._workers) - time.monotonic()
+        ready = wait_for([worker.child for worker in self._workers], pause)
         now = time.monotonic()
         for index, worker in enumerate(self._workers):
             number = worker.number
-            if not {*worker.child.handles}.isdisjoint(ready):
+            if worker.child in ready:
                 try:
                     result = worker.receive()
                 except (EOFError, OSError):
-                    how = ended_with(worker.kill())
-                    self._replace(index, f"it ended with {how}")
+                    how = worker.child.ending()
+                    self._replace(index, f"it {how}")
                     if number is not None:
-                        error = f"the worker process ended with {how}"
+                        error = f"the worker process {how}"
                         yield number, _lost(Outcome.WORKER_DIED, error)
                 else:
                     if number is not None and result is not None:
@@ -327,9 +321,9 @@ class _Worker:
         answer: TaskResult = result
         return answer
 
-    def kill(self) -> int:
-        """Kill it; returns its exit code."""
-        return self.child.kill()
+    def kill(self) -> None:
+        """Kill it."""
+        self.child.kill()
 
 
 def _lost(outcome: Outcome, error: str) -> TaskResult:

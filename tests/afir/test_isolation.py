@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import re
@@ -9,9 +10,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakSet
 
 import numpy as np
@@ -24,7 +25,7 @@ from afir.driver import Search, solve, stage
 from afir.errors import BrokenSurfaceError, InputError, LostSurfaceError
 from afir.isolation import IsolatedSurface
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation, Surface, is_foreign, limit, load_surface
+from afir.surface import Evaluation, Surface, is_expensive, is_foreign, limit, load_surface
 
 PAIR = Molecule((1, 1))
 FAR = 3.0
@@ -74,6 +75,20 @@ class Faulty(Calculator):
         if self.how == "ends":
             print("disk full, giving up", flush=True)
             os._exit(0)
+        if self.how == "tells its path":
+            raise RuntimeError(f"PYTHONPATH is {os.environ.get('PYTHONPATH')}")
+        if self.how.startswith("closes its files"):
+            os.closerange(3, 100)
+            time.sleep(20.0 if self.how.endswith("and goes on") else 0.4)
+            os._exit(4)
+        if self.how.startswith("leaves a daemon"):
+            subprocess.Popen(["sleep", f"600.{os.getppid()}"], start_new_session=True)
+            if self.how.endswith("and dies"):
+                os._exit(3)
+        if self.how == "leaves a copy":
+            if os.fork() == 0:
+                time.sleep(20)
+            os._exit(3)
         if self.how == "leaves a child":
             subprocess.Popen(["sleep", f"600.{os.getppid()}"], close_fds=False)
             os._exit(3)
@@ -84,6 +99,9 @@ class Faulty(Calculator):
                 program.terminate()
         if self.how == "fails strangely":
             raise StrangeError("no", "licence")
+        if self.how == "ignores all":
+            command = f"trap '' HUP INT TERM; exec sleep 600.{os.getppid()}"
+            subprocess.run(["/bin/sh", "-c", command], check=True)
         if self.how == "hangs":
             subprocess.run(["sleep", f"600.{os.getppid()}"], check=True)
 
@@ -107,10 +125,18 @@ def faulty(how: str) -> Surface:
     return load_surface(f"ase:{__name__}.Faulty", PAIR, options={"how": how})
 
 
+def programs(owner: int) -> str:
+    """The processes that calculators have started for surfaces of a process."""
+    ours = f"^sleep 600.{owner}$"
+    return subprocess.run(["pgrep", "-f", ours], capture_output=True, text=True).stdout
+
+
 def processes() -> set[int]:
     """The processes that this one has started and that still run."""
     told = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(os.getpid())],
+        capture_output=True,
+        text=True,
     ).stdout
     return {int(line.split()[0]) for line in told.splitlines() if "afir.worker" in line}
 
@@ -132,6 +158,8 @@ def test_an_isolated_surface_keeps_the_contract() -> None:
     [
         ("dies", "the process of the surface ended with signal SIGSEGV"),
         ("ends", "ended with exit code 0; it printed last: disk full, giving up"),
+        ("closes its files", "the process of the surface ended with exit code 4"),
+        ("closes its files and goes on", "the process of the surface closed its connection"),
         ("exits", "the surface failed with SystemExit: 0"),
         ("leaves a child", "ended with exit code 3"),
     ],
@@ -154,8 +182,38 @@ def test_a_calculator_that_hangs_is_given_up_with_all_that_it_started() -> None:
     assert not before & processes()
     limit(surface, 3e6)  # more than the system can wait at once
     assert surface.evaluate(pair(2.5)).energies == pytest.approx([0.5])
-    ours = f"^sleep 600.{os.getpid()}$"
-    assert subprocess.run(["pgrep", "-f", ours], capture_output=True, text=True).stdout == ""
+    assert programs(os.getpid()) == ""
+
+
+@pytest.mark.parametrize("how", ["leaves a daemon", "leaves a daemon and dies"])
+def test_programs_of_a_calculator_end_with_it_wherever_they_have_gone(how: str) -> None:
+    surface = faulty(how)
+    with contextlib.suppress(LostSurfaceError):
+        surface.evaluate(pair(3.5))
+    del surface
+    gc.collect()
+    assert programs(os.getpid()) == ""
+
+
+def test_an_end_is_noticed_though_a_copy_of_the_process_lives_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "pidfd_open", raising=False)  # as some systems do not have it
+    surface = faulty("leaves a copy")
+    limit(surface, 10.0)
+    with pytest.raises(LostSurfaceError, match="ended with exit code 3"):
+        surface.evaluate(pair(3.5))
+
+
+def test_programs_of_a_calculator_find_the_environment_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for given, told in (("/some/where", "/some/where"), (None, "None")):
+        monkeypatch.delenv("PYTHONPATH", raising=False)
+        if given is not None:
+            monkeypatch.setenv("PYTHONPATH", given)
+        said = faulty("tells its path").evaluate(pair(3.5))
+        assert str(said.failures[0]).endswith(f"PYTHONPATH is {told}")
 
 
 @pytest.mark.parametrize(
@@ -216,15 +274,66 @@ class Counting:
         return self
 
 
-def test_what_is_remembered_of_a_search_is_forgotten_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    package = tmp_path / "counting-1.dist-info"
-    package.mkdir()
-    (package / "METADATA").write_text("Name: counting\nVersion: 1\n")
-    entry = f"[afir.surfaces]\ncounting = {__name__}:Counting\n"
-    (package / "entry_points.txt").write_text(entry)
+class Telling(Counting):
+    """One with a property of which it says the wrong thing."""
+
+    WRONG: ClassVar[dict[str, tuple[str, object]]] = {
+        "no batch": ("batch", None),
+        "batch as text": ("batch", "8"),
+        "empty batch": ("batch", 0),
+        "batch as a method": ("batch", lambda: 8),
+        "doubt as a method": ("doubt", lambda: "a sentence"),
+        "no doubt": ("doubt", None),
+        "expensive as a method": ("expensive", lambda: True),
+        "no path form": ("for_paths", lambda: None),
+        "base as text": ("base", "gfn2"),
+        "good": ("expensive", np.True_),
+    }
+
+    def __init__(self, molecule: Molecule, *, what: str) -> None:
+        super().__init__(molecule)
+        name, answer = self.WRONG[what]
+        setattr(self, name, answer)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another package that brings surfaces."""
+    folder = tmp_path / "counting-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Name: counting\nVersion: 1\n")
+    entries = f"[afir.surfaces]\ncounting = {__name__}:Counting\ntelling = {__name__}:Telling\n"
+    (folder / "entry_points.txt").write_text(entries)
     monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("no batch", "the `batch` of the surface must be a whole number, 1 or more, got None"),
+        ("batch as text", "the `batch` of the surface must be a whole number, 1 or more, got '8'"),
+        ("empty batch", "the `batch` of the surface must be a whole number, 1 or more, got 0"),
+        ("batch as a method", "the `batch` of the surface must be .*, got a method"),
+        ("doubt as a method", "the `doubt` of the surface must be text, got a method"),
+        ("no doubt", "the `doubt` of the surface must be text, got None"),
+        ("expensive as a method", "the `expensive` of .* must be True or False, got a method"),
+        ("no path form", "the `for_paths` of the surface must be a surface, got None"),
+        ("base as text", "the `base` of the surface must be a surface, got 'gfn2'"),
+    ],
+)
+def test_what_a_surface_says_of_itself_is_checked(what: str, words: str) -> None:
+    with pytest.raises(BrokenSurfaceError, match=f"^{words}$"):
+        load_surface("telling", PAIR, what=what)
+
+
+@pytest.mark.usefixtures("package")
+def test_a_truth_of_numpy_is_one() -> None:
+    assert is_expensive(load_surface("telling", PAIR, what="good")) is True
+
+
+@pytest.mark.usefixtures("package")
+def test_what_is_remembered_of_a_search_is_forgotten_with_it() -> None:
     surface = load_surface("counting", PAIR)
     assert isinstance(surface, IsolatedSurface)
 
@@ -277,10 +386,10 @@ def test_modules_of_the_working_directory_are_not_run(
     assert not Path("run").exists()
 
 
-@pytest.mark.parametrize("how", ["hangs", "holds the interpreter"])
-def test_nothing_is_left_of_a_surface_whose_process_was_killed(how: str, tmp_path: Path) -> None:
+@contextlib.contextmanager
+def evaluating(how: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with a surface that misbehaves, and with `folder` for temporary files."""
     code = (
-        "import time\n"
         "from test_isolation import PAIR, pair\n"
         "from afir.surface import load_surface\n"
         f"surface = load_surface('ase:test_isolation.Faulty', PAIR, options={{'how': '{how}'}})\n"
@@ -289,15 +398,47 @@ def test_nothing_is_left_of_a_surface_whose_process_was_killed(how: str, tmp_pat
         "surface.evaluate(pair(3.5))\n"
     )
     path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    environment = dict(os.environ, PYTHONPATH=path, TMPDIR=str(tmp_path))
+    environment = dict(os.environ, PYTHONPATH=path, TMPDIR=str(folder))
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        assert len(list(tmp_path.iterdir())) == 1
+        assert len(list(folder.iterdir())) == 1
+        yield process
         process.kill()
+
+
+def assert_nothing_is_left(process: subprocess.Popen[bytes], folder: Path) -> None:
     give_up = time.monotonic() + 20.0
-    while any(tmp_path.iterdir()) and time.monotonic() < give_up:
+    while any(folder.iterdir()) and time.monotonic() < give_up:
         time.sleep(0.02)
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
+    assert programs(process.pid) == ""
+
+
+@pytest.mark.parametrize("how", ["hangs", "holds the interpreter"])
+def test_nothing_is_left_of_a_surface_whose_process_was_killed(how: str, tmp_path: Path) -> None:
+    with evaluating(how, tmp_path) as process:
+        process.kill()
+    assert_nothing_is_left(process, tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_nothing_is_left_when_all_processes_of_a_run_are_told_to_end(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    with evaluating("ignores all", tmp_path) as process:
+        give_up = time.monotonic() + 20.0
+        while not programs(process.pid) and time.monotonic() < give_up:
+            time.sleep(0.02)
+        command = ["ps", "-o", "pid=", "--ppid", str(process.pid)]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        for child in told.split():
+            os.kill(int(child), number)
+        time.sleep(0.2)
+        process.kill()
+    assert_nothing_is_left(process, tmp_path)

@@ -34,8 +34,8 @@ def order_of(task: Task) -> str:
 class OrderBench:
     """Does as it is told, in words.
 
-    ``"sleep 3"``, ``"exit 4"``, ``"segfault"``, ``"pid"``, ``"environ NAME"``, ``"big"``; anything
-    is returned as the error text of the result.
+    ``"sleep 3"``, ``"exit 4"``, ``"fork 4"``, ``"close 4"``, ``"segfault"``, ``"pid"``,
+    ``"environ NAME"``, ``"big"``; anything is returned as the error text of the result.
     """
 
     broken: str = ""
@@ -58,6 +58,14 @@ def perform(task: Task) -> TaskResult:
     if word == "sleep":
         time.sleep(float(rest[0]))
     elif word == "exit":
+        os._exit(int(rest[0]))
+    elif word == "fork":
+        if os.fork() == 0:
+            time.sleep(20)
+        os._exit(int(rest[0]))
+    elif word == "close":
+        os.closerange(3, 100)
+        time.sleep(0.4)
         os._exit(int(rest[0]))
     elif word == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)

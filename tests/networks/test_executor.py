@@ -88,12 +88,24 @@ def test_workers_use_one_thread_each(pool: ProcessExecutor) -> None:
 
 
 def test_a_worker_that_dies_costs_one_task(pool: ProcessExecutor) -> None:
-    orders = ["pid", "exit 4", "word 1", "segfault", "word 2", "word 3"]
+    orders = ["pid", "exit 4", "word 1", "segfault", "close 5", "word 2", "word 3"]
     told = answers(pool, orders)
+    assert told["close 5"].error == "the worker process ended with exit code 5"
     assert told["exit 4"].outcome is Outcome.WORKER_DIED
     assert "exit code 4" in told["exit 4"].error
     assert told["segfault"].outcome is Outcome.WORKER_DIED
     assert [told[f"word {k}"].error for k in (1, 2, 3)] == ["word 1", "word 2", "word 3"]
+
+
+def test_an_end_is_noticed_though_a_copy_of_the_worker_lives_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "pidfd_open", raising=False)  # as some systems do not have it
+    with ProcessExecutor(OrderBench(), 1, seconds=10.0) as executor:
+        told = answers(executor, ["fork 4", "word"])
+    assert told["fork 4"].outcome is Outcome.WORKER_DIED
+    assert "exit code 4" in told["fork 4"].error
+    assert told["word"].error == "word"
 
 
 def test_a_run_that_is_left_early_does_not_confuse_the_next(pool: ProcessExecutor) -> None:
@@ -176,8 +188,9 @@ def test_workers_end_with_the_process_that_started_them(number: signal.Signals) 
 
 def test_a_worker_whose_run_ended_at_once_says_nothing(tmp_path: Path) -> None:
     ours, other = Pipe()
+    code = "from afir.worker import main; main()"
     with subprocess.Popen(
-        [sys.executable, "-m", "afir.worker", str(other.fileno()), str(tmp_path)],
+        [sys.executable, "-c", code, str(other.fileno()), str(tmp_path)],
         pass_fds=[other.fileno()],
         stderr=subprocess.PIPE,
     ) as process:
