@@ -257,9 +257,12 @@ class Database:
         with suppress(SQLAlchemyError), self._engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
-    def still_there(self) -> bool:
-        """Whether its path still leads to the file that is being written."""
-        return self._lock is not None and self._lock.lost() is None
+    def discard(self) -> None:
+        """Delete the file, unless its path now leads to another one, and close it."""
+        if self._lock is not None and self._lock.lost() is None:
+            with suppress(OSError):  # what made the run fail matters more
+                self._place.unlink()
+        self.close()
 
 
 def _real(path: Path) -> Path:
@@ -338,11 +341,16 @@ def _give_back(engine: sa.Engine, lock: Lock | None, owner: int) -> None:
     if os.getpid() != owner:
         return  # a forked child: file and lock are its parent's
     if lock is not None:
-        # Without the write-ahead log the file can be copied and read anywhere. While someone
-        # is reading it stays as it is, which is no harm.
         with suppress(SQLAlchemyError), engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA busy_timeout=100")
-            connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
+            if lock.lost() is None or lock.beside:
+                # Without the write-ahead log the file can be copied and read anywhere. While
+                # someone is reading it stays as it is, which is no harm.
+                connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
+            else:
+                # SQLite deletes the log by its name, which may be that of another run by now. An
+                # empty log is left where the file is; closing a file that moved deletes nothing.
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     engine.dispose()
     if lock is not None:
         lock.release()

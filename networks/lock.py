@@ -132,13 +132,25 @@ class Lock:
             return None
         return "cannot be accessed", reason, "; restore the access, then resume the run"
 
+    @property
+    def beside(self) -> bool:
+        """Whether the files beside the path of the run are those of this writer.
+
+        They are another's if the folder was moved or deleted and somebody made a new one.
+        """
+        try:
+            return not self._file.closed and self._current()
+        except OSError:
+            return False
+
     def release(self) -> None:
         """Release both locks."""
         if self._claim is not None:
             self._claim.close()
         if not self._file.closed:
             with suppress(OSError):  # e.g. the directory is gone
-                self._path.unlink(missing_ok=True)
+                if self._current():
+                    self._path.unlink()
             self._file.close()
 
     def _failed(self, path: Path, error: OSError) -> InputError:
@@ -152,8 +164,8 @@ class Lock:
     def _current(self) -> bool:
         """Whether the locked file is still the one at its path."""
         try:
-            return os.fstat(self._file.fileno()).st_ino == self._path.stat().st_ino
-        except FileNotFoundError:
+            return os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
 

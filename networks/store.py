@@ -159,10 +159,7 @@ class Store(Reader):
 
     def discard(self) -> None:
         """Close and delete the file of a run that could not start."""
-        ours = self._database.still_there()
-        self.close()
-        if ours:
-            self.path.unlink(missing_ok=True)
+        self._database.discard()
 
     def change_settings(self, settings: Settings) -> None:
         """Replace the settings; a new energy window drops the records of structures above it."""

@@ -14,18 +14,20 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import pytest
 from drawn_network import write_run
 from runs import in_a_child, snapshot, toy_run
-from toyworld import MOLECULE, SETTINGS, ToyBench, structure
+from toyworld import MOLECULE, SETTINGS, Shuffled, ToyBench, structure
 
 from afir.cli import main
-from afir.errors import InputError
+from afir.errors import AfirError, InputError
 from afir.stationary import Outcome
-from networks import Store, open_run, resume
+from networks import Store, explore, open_run, resume
 from networks.database import Database, StoreError
 from networks.events import Event, RoundDone, TaskDone
 from networks.executor import SerialExecutor
+from networks.lock import Lock, writer
 from networks.mounts import is_shared
 from networks.records import Item, Key, Plan
 from networks.report import load_run
@@ -242,6 +244,76 @@ def test_a_file_that_is_lost_while_the_run_goes_on_stops_it(
             assert sum(store.summary().gradients.values()) > 100
         assert _resumed(elsewhere) == snapshot(whole)
     assert not list(tmp_path.rglob("run-*"))
+
+
+@pytest.mark.parametrize("fate", ["moved", "deleted"])
+def test_a_run_whose_folder_is_gone_leaves_a_new_one_in_its_place_alone(
+    tmp_path: Path, fate: str
+) -> None:
+    folder, plan = tmp_path / "folder", Plan(5, None, (Item("EQ0", 4),))
+    folder.mkdir()
+    path = folder / "run"
+    first = Store.create(path, MOLECULE, structure(0), SETTINGS)
+    first.plan_round(Plan(1, None, (Item("EQ0", 0),)))
+    if fate == "moved":
+        folder.rename(tmp_path / "elsewhere")
+    else:
+        shutil.rmtree(folder)
+    folder.mkdir()
+
+    def new_run_that_is_killed() -> None:
+        second = Store.create(path, MOLECULE, structure(0), SETTINGS)
+        second.plan_round(plan)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_a_child(new_run_that_is_killed) == -signal.SIGKILL
+    first.close()
+    with open_run(path) as store:
+        assert store.plan() == plan
+    if fate == "moved":
+        with Store.open(tmp_path / "elsewhere" / "run", writing=True) as moved:
+            assert moved.plan() == Plan(1, None, (Item("EQ0", 0),))
+        assert [file.name for file in (tmp_path / "elsewhere").iterdir()] == ["run"]
+
+
+def test_a_run_whose_folder_is_gone_does_not_unlock_a_new_one_in_its_place(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    first = Store.create(folder / "run", MOLECULE, structure(0), SETTINGS)
+    folder.rename(tmp_path / "elsewhere")
+    folder.mkdir()
+    with Store.create(folder / "run", MOLECULE, structure(0), SETTINGS):
+        first.close()
+        assert writer(folder / "run") == str(os.getpid())
+    assert writer(folder / "run") is None
+
+
+def test_a_run_that_cannot_start_is_deleted_where_its_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    link, file = tmp_path / "run", tmp_path / "disk" / "run"
+    link.symlink_to(file)
+    leads = link.readlink()
+    Store.create(link, MOLECULE, structure(0), SETTINGS).discard()
+    assert not [*(tmp_path / "disk").iterdir()]
+    assert link.readlink() == leads  # so that the next attempt goes there too
+
+
+def test_a_run_that_cannot_start_is_deleted_before_others_may_write_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, there = tmp_path / "run", []
+    release = Lock.release
+
+    def noted(self: Lock) -> None:
+        there.append(path.exists())
+        release(self)
+
+    monkeypatch.setattr(Lock, "release", noted)
+    failed = TaskResult(None, Outcome.SURFACE_FAILED, "no licence", Counter(), 0.0)
+    broken = Shuffled(np.random.default_rng(0), lambda _: failed)
+    with pytest.raises(AfirError, match="no licence"):
+        list(explore(MOLECULE, structure(0), SETTINGS, path, executor=broken))
+    assert there == [False]
 
 
 def test_a_run_that_cannot_start_deletes_no_other_file(tmp_path: Path) -> None:
