@@ -5,6 +5,7 @@ Its content is defined in `networks.store`.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -50,10 +51,24 @@ class StoreError(AfirError):
 
 
 def check_name(path: Path) -> None:
-    """Raise InputError if a run file cannot have such a name."""
+    """Raise InputError if a run file cannot have such a name.
+
+    Nor can it if its place cannot be looked at, or if the files beside it would have names that
+    are too long.
+    """
     name = path.name
-    if str(path) == ":memory:" or str(path).startswith("file:") or "\0" in name:
-        raise InputError(f"the run file must be a file, got {str(path)!r}, which is no file name")
+    no_file = InputError(f"the run file must be a file, got {str(path)!r}, which is no file name")
+    if str(path) == ":memory:" or str(path).startswith("file:"):
+        raise no_file
+    try:
+        _draft(_real(path)).lstat()  # the longest name of all that are made
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except ValueError:
+        raise no_file from None
+    except OSError as error:
+        must = "have a shorter name" if error.errno == errno.ENAMETOOLONG else "be accessible"
+        raise InputError(f"the run file must {must}, got {path}: {error.strerror}") from error
     if name.endswith(_BESIDE):
         raise InputError(
             f"the run file must not end in {name[name.rindex('-') :]}, got {path}: that ending is "

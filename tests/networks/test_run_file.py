@@ -377,6 +377,9 @@ MOUNTS = """\
 34 22 0:41 / /mnt/first rw - cifs //server/first rw
 35 22 254:2 / /mnt/first rw - ext4 /dev/vdc rw
 36 22 0:42 / /mnt/vm rw - vboxsf shared rw
+37 22 0:43 / /mnt/panasas rw - panfs panfs://server/home rw
+38 22 0:44 / /mnt/weka rw - wekafs server/home rw
+39 22 0:45 / /mnt/cray rw - dvs /home rw
 """
 
 
@@ -391,6 +394,9 @@ MOUNTS = """\
         ("/mnt/stick/run.db", False),
         ("/mnt/first/run.db", False),
         ("/mnt/vm/a/run.db", True),
+        ("/mnt/panasas/run.db", True),
+        ("/mnt/weka/run.db", True),
+        ("/mnt/cray/run.db", True),
     ],
 )
 def test_which_file_systems_machines_share(tmp_path: Path, path: str, shared: bool) -> None:
@@ -449,6 +455,26 @@ def test_names_that_mean_something_else(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Error: the run file must")
     assert [file.name for file in tmp_path.iterdir()] == ["in.xyz"]
+
+
+@pytest.mark.parametrize(
+    "name", ["n" * 250, "n" * 300, "ü" * 130, "m" * 300 + "/run", "/m" * 3000, "a\0b", "a\0b/run"]
+)
+def test_names_that_no_file_can_have(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name.lstrip("/")
+    for work in (
+        lambda: Store.create(path, MOLECULE, structure(0), SETTINGS),
+        lambda: Store.open(path),
+        lambda: Store.open(path, writing=True),
+    ):
+        with pytest.raises(InputError, match=r"^the run file must (be a file|have a shorter name)"):
+            work()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_longest_name_that_a_run_can_have(tmp_path: Path) -> None:
+    Store.create(tmp_path / ("n" * 243), MOLECULE, structure(0), SETTINGS).close()
+    Store.open(tmp_path / ("n" * 243), writing=True).close()
 
 
 @pytest.mark.parametrize("name", ["run?mode=memory", "run%41", "a#b", " run", "run'"])
