@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from afir.errors import InputError
 from afir.surface import load_surface
 from networks import Settings, explore, open_run
 from networks.collect import Pool, label, pool, random_choice, spread_out
+from networks.command_collect import collect
 from networks.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
 from networks.identity import fingerprint
 from networks.tasks import Bench, Labelled, Task, TaskResult
@@ -259,3 +261,14 @@ def test_misuse_is_one_sentence(
 def test_frames_are_in_the_job(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_run(run) as store:
         assert json.loads(json.dumps(store.settings.to_dict()))["keep_frames"] is True
+
+
+def test_a_refused_collection_leaves_no_run_open(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="must name stages of the runs") as refused:
+        collect.main(
+            [str(run), "-o", str(tmp_path / "x.extxyz"), "--stages", "nonsense"],
+            standalone_mode=False,
+        )
+    open_now = {os.path.realpath(file) for file in Path("/proc/self/fd").iterdir()}
+    assert str(run) not in open_now
+    assert refused.tb is not None  # what it refers to would stay open with it
