@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from afir.errors import AfirError, InputError
-from networks.lock import Lock
+from networks.lock import LOCK, Lock
 from networks.mounts import is_shared
 
 _PATIENCE = 30.0
@@ -29,7 +29,7 @@ writer out, and the other way round."""
 
 _NO_TEXT = "a text in it is not UTF-8"
 
-_BESIDE = ("-wal", "-journal", "-shm", "-lock")
+_BESIDE = ("-wal", "-journal", "-shm", LOCK)
 """Ends of the names of files that SQLite and this package keep beside a run."""
 
 
@@ -163,7 +163,7 @@ class Database:
         # Absolute, it is no name that SQLite gives a meaning, and without links it is the one
         # that the files beside it are named after.
         self._place = _real(path)
-        still = lock is None and _nobody_can_write(self._place)
+        still = lock is None and _log_is_out_of_reach(self._place)
         name = f"file:{quote(str(self._place))}?mode=ro&immutable=1" if still else str(self._place)
         self._engine = _engine(name, uri=still)
         if lock is None and is_shared(self._place):
@@ -326,8 +326,8 @@ def _choose_journal(connection: sa.Connection, *, shared: bool) -> None:
     connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")  # lets go of the lock
 
 
-def _nobody_can_write(path: Path) -> bool:
-    """Whether a file in write-ahead mode has no log and the folder cannot be written.
+def _log_is_out_of_reach(path: Path) -> bool:
+    """Whether a file in write-ahead mode has no log, and this user cannot create one beside it.
 
     SQLite would have to create the log even to read.
     """

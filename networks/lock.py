@@ -15,6 +15,9 @@ from typing import BinaryIO, cast
 from afir.errors import InputError
 from networks.mounts import is_shared
 
+LOCK = "-lock"
+"""End of the name of the lock file beside a run."""
+
 _RETRIES = (0.0, 0.2, 1.0)
 """Seconds to wait before each look at a file that cannot be seen."""
 
@@ -183,7 +186,7 @@ def writer(path: Path) -> str | None:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(path.name + "-lock")
+    return path.with_name(path.name + LOCK)
 
 
 def _taken(path: Path, holder: str) -> InputError:
