@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from ase.io import read
 from runs import HCN, HCN_START
 
 from afir.cli import main
-from afir.errors import InputError
+from afir.errors import AfirError, InputError
 from afir.surface import load_surface
 from networks import Settings, explore, open_run
 from networks.collect import Pool, label, pool, random_choice, spread_out
@@ -190,6 +191,19 @@ def test_a_failure_says_why_and_is_tried_again(run: Path, tmp_path: Path) -> Non
     executor.full = False
     again = dict(label(everything, [0, 1, 2], executor, partial, "gfn2", {}))
     assert isinstance(again[1], Labelled)
+
+
+class Forgetful(SerialExecutor):
+    """Leaves its first task out."""
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
+        return islice(super().run(tasks), 1, None)
+
+
+def test_a_label_that_an_executor_leaves_out_is_missed(run: Path, tmp_path: Path) -> None:
+    forgetful = Forgetful(Bench(HCN, "gfn2"))
+    with pytest.raises(AfirError, match="the executor Forgetful must do every task"):
+        list(label(found(run), [0, 1, 2], forgetful, tmp_path / "labels", "gfn2", {}))
 
 
 @pytest.mark.parametrize("text", ["{}\n", "what\n", '["labels of"]\n', "\u00e9\n"])
