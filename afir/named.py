@@ -1,7 +1,13 @@
 """Surfaces that a file names: one that runs code from outside must be named by a person as well.
 
 Run files, models and job files may come from anybody. None of them may choose a program to run on
-the machine of the person who opens it.
+the machine of the person who opens it. Surfaces of other packages count as such programs, even
+installed ones: many run whatever command or module their options name.
+
+Policies and learners are another matter. Those that are installed are trusted, as installed
+packages are: a file may name one and set its options. It names an entry point, never a module to
+import (`networks.policy.load_policy`, `networks.learning.load_learner`). Whoever writes a policy or
+learner must therefore not let its options choose what is run.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from afir.geometry import far_apart
 from afir.molecule import Molecule, Positions
 from networks.executor import Executor
 from networks.frames import Frames, Kept
+from networks.hands import answers
 from networks.identity import fingerprint
 from networks.tasks import Label, Labelled
 
@@ -204,6 +205,8 @@ def label(
     ------
     InputError
         If `partial` holds labels of another molecule or surface.
+    AfirError
+        If the executor answers anything but a result for each task.
     """
     molecule = pool.molecule
     state = [*molecule.numbers, molecule.charge, molecule.multiplicity]
@@ -219,7 +222,7 @@ def label(
         if not partial.stat().st_size:
             stream.write(json.dumps({"labels of": mark}) + "\n")
         tasks = [Label(pool.positions[index]) for index in left]
-        for number, result in executor.run(tasks):
+        for number, result in answers(executor, tasks):
             value = result.value if isinstance(result.value, Labelled) else result.error
             if isinstance(value, Labelled):  # a failure is not kept: it may not happen again
                 row = {"of": names[left[number]], "energy": value.energy}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +19,11 @@ from afir.terminal import (
     remark,
     surface_option_option,
 )
+
+if TYPE_CHECKING:  # numpy is not needed for --help
+    from collections.abc import Sequence
+
+    from networks.store import Store
 
 
 @click.command(
@@ -85,7 +91,6 @@ def collect(
     from networks.collect import label, pool, random_choice, spread_out, write_frames
     from networks.executor import Executor, ProcessExecutor, SerialExecutor
     from networks.explorer import open_run
-    from networks.learning import folder_of
     from networks.tasks import Bench, Labelled
 
     if workers < 1:
@@ -93,44 +98,27 @@ def collect(
     if not ceiling > 0:
         raise InputError(f"--ceiling must be positive, got {ceiling}")
     new_file(output)
-    stores = [open_run(run) for run in runs]
-    first = stores[0]
-    for run, store in zip(runs, stores, strict=True):
-        if store.molecule != first.molecule:
-            raise InputError(
-                f"all runs must be of one molecule, {runs[0]} is of {first.molecule.name} and "
-                f"{run} of {store.molecule.name} or with its atoms in another order"
-            )
-        if (on := store.settings.searched) != first.settings.searched:
-            raise InputError(
-                f"all runs must be on one surface, {runs[0]} is on {first.settings.surface} and "
-                f"{run} on {on[0]} or with other options; collect from each by itself"
-            )
-        if store.settings.learn:
-            raise InputError(
-                f"{run} was made with --learn, its labels are in {folder_of(run) / 'labels.extxyz'}"
-            )
-        if not store.settings.keep_frames:
-            raise InputError(f"{run} must hold frames; make it with `afir explore --keep-frames`")
-    options: dict[str, Any] = option_values(surface_options, "--surface-option")
-    if surface is None:
-        surface = first.settings.surface
-        options = {**first.settings.surface_options, **options}
-        labelling = Named(surface, options)
-        check_named(labelling, [], where=str(runs[0]), how=labelling.flags("surface"))
-    if doubt := doubt_of(load_surface(surface, first.molecule, **options)):  # errors come early
-        remark(f"Warning: {doubt}")
-    names = [run.stem for run in runs]
-    if len(set(names)) < len(names):
-        names = [str(run) for run in runs]
-    found = pool(
-        first.molecule,
-        [(name, store.frames()) for name, store in zip(names, stores, strict=True)],
-        stages=None if stages is None else [name.strip() for name in stages.split(",")],
-        ceiling=ceiling * KJ_PER_MOL,
-    )
-    for store in stores:
-        store.close()
+    with ExitStack() as opened:
+        stores = [opened.enter_context(open_run(run)) for run in runs]
+        _check_alike(stores)
+        first = stores[0]
+        options: dict[str, Any] = option_values(surface_options, "--surface-option")
+        if surface is None:
+            surface = first.settings.surface
+            options = {**first.settings.surface_options, **options}
+            labelling = Named(surface, options)
+            check_named(labelling, [], where=str(runs[0]), how=labelling.flags("surface"))
+        if doubt := doubt_of(load_surface(surface, first.molecule, **options)):  # errors come early
+            remark(f"Warning: {doubt}")
+        names = [run.stem for run in runs]
+        if len(set(names)) < len(names):
+            names = [str(run) for run in runs]
+        found = pool(
+            first.molecule,
+            [(name, store.frames()) for name, store in zip(names, stores, strict=True)],
+            stages=None if stages is None else [name.strip() for name in stages.split(",")],
+            ceiling=ceiling * KJ_PER_MOL,
+        )
     if by_chance is None:
         chosen = spread_out(found, count)
     else:
@@ -180,3 +168,28 @@ def collect(
         "surface, which needs fewer labels."
     )
     return 0
+
+
+def _check_alike(stores: Sequence[Store]) -> None:
+    """Raise InputError unless runs are of one molecule, on one surface, and hold frames."""
+    from networks.learning import folder_of
+
+    first = stores[0]
+    for store in stores:
+        run = store.path
+        if store.molecule != first.molecule:
+            raise InputError(
+                f"all runs must be of one molecule, {first.path} is of {first.molecule.name} and "
+                f"{run} of {store.molecule.name} or with its atoms in another order"
+            )
+        if (on := store.settings.searched) != first.settings.searched:
+            raise InputError(
+                f"all runs must be on one surface, {first.path} is on {first.settings.surface} and "
+                f"{run} on {on[0]} or with other options; collect from each by itself"
+            )
+        if store.settings.learn:
+            raise InputError(
+                f"{run} was made with --learn, its labels are in {folder_of(run) / 'labels.extxyz'}"
+            )
+        if not store.settings.keep_frames:
+            raise InputError(f"{run} must hold frames; make it with `afir explore --keep-frames`")

@@ -306,16 +306,15 @@ def resume(
 def _try_surfaces(settings: Settings, molecule: Molecule) -> None:
     """Load the surfaces of a run once, so that errors and doubts are reported before the run."""
     from afir.surface import doubt_of, load_surface
+    from networks.trusted import surfaces
 
-    name, options = settings.searched
-    surfaces = [load_surface(name, molecule, **options)]
-    if settings.reference:
+    loaded = []
+    for flag, surface in surfaces(settings).items():
         try:
-            name, options = settings.reported
-            surfaces.append(load_surface(name, molecule, **options))
+            loaded.append(load_surface(surface.name, molecule, **surface.options))
         except InputError as error:
-            raise type(error)(str(error).replace("`surface`", "`reference`")) from error
-    for doubt in filter(None, map(doubt_of, surfaces)):
+            raise type(error)(str(error).replace("`surface`", f"`{flag}`")) from error
+    for doubt in filter(None, map(doubt_of, loaded)):
         remark(f"Warning: {doubt}")
 
 

@@ -5,6 +5,7 @@ Its content is defined in `networks.store`.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from afir.errors import AfirError, InputError
-from networks.lock import Lock
+from networks.lock import LOCK, Lock
 from networks.mounts import is_shared
 
 _PATIENCE = 30.0
@@ -28,7 +29,7 @@ writer out, and the other way round."""
 
 _NO_TEXT = "a text in it is not UTF-8"
 
-_BESIDE = ("-wal", "-journal", "-shm", "-lock")
+_BESIDE = ("-wal", "-journal", "-shm", LOCK)
 """Ends of the names of files that SQLite and this package keep beside a run."""
 
 
@@ -50,10 +51,24 @@ class StoreError(AfirError):
 
 
 def check_name(path: Path) -> None:
-    """Raise InputError if a run file cannot have such a name."""
+    """Raise InputError if a run file cannot have such a name.
+
+    Nor can it if its place cannot be looked at, or if the files beside it would have names that
+    are too long.
+    """
     name = path.name
-    if str(path) == ":memory:" or str(path).startswith("file:") or "\0" in name:
-        raise InputError(f"the run file must be a file, got {str(path)!r}, which is no file name")
+    no_file = InputError(f"the run file must be a file, got {str(path)!r}, which is no file name")
+    if str(path) == ":memory:" or str(path).startswith("file:"):
+        raise no_file
+    try:
+        _draft(_real(path)).lstat()  # the longest name of all that are made
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except ValueError:
+        raise no_file from None
+    except OSError as error:
+        must = "have a shorter name" if error.errno == errno.ENAMETOOLONG else "be accessible"
+        raise InputError(f"the run file must {must}, got {path}: {error.strerror}") from error
     if name.endswith(_BESIDE):
         raise InputError(
             f"the run file must not end in {name[name.rindex('-') :]}, got {path}: that ending is "
@@ -148,7 +163,7 @@ class Database:
         # Absolute, it is no name that SQLite gives a meaning, and without links it is the one
         # that the files beside it are named after.
         self._place = _real(path)
-        still = lock is None and _nobody_can_write(self._place)
+        still = lock is None and _log_is_out_of_reach(self._place)
         name = f"file:{quote(str(self._place))}?mode=ro&immutable=1" if still else str(self._place)
         self._engine = _engine(name, uri=still)
         if lock is None and is_shared(self._place):
@@ -257,9 +272,12 @@ class Database:
         with suppress(SQLAlchemyError), self._engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
-    def still_there(self) -> bool:
-        """Whether its path still leads to the file that is being written."""
-        return self._lock is not None and self._lock.lost() is None
+    def discard(self) -> None:
+        """Delete the file, unless its path now leads to another one, and close it."""
+        if self._lock is not None and self._lock.lost() is None:
+            with suppress(OSError):  # what made the run fail matters more
+                self._place.unlink()
+        self.close()
 
 
 def _real(path: Path) -> Path:
@@ -308,8 +326,8 @@ def _choose_journal(connection: sa.Connection, *, shared: bool) -> None:
     connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")  # lets go of the lock
 
 
-def _nobody_can_write(path: Path) -> bool:
-    """Whether a file in write-ahead mode has no log and the folder cannot be written.
+def _log_is_out_of_reach(path: Path) -> bool:
+    """Whether a file in write-ahead mode has no log, and this user cannot create one beside it.
 
     SQLite would have to create the log even to read.
     """
@@ -338,11 +356,16 @@ def _give_back(engine: sa.Engine, lock: Lock | None, owner: int) -> None:
     if os.getpid() != owner:
         return  # a forked child: file and lock are its parent's
     if lock is not None:
-        # Without the write-ahead log the file can be copied and read anywhere. While someone
-        # is reading it stays as it is, which is no harm.
         with suppress(SQLAlchemyError), engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA busy_timeout=100")
-            connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
+            if lock.lost() is None or lock.beside:
+                # Without the write-ahead log the file can be copied and read anywhere. While
+                # someone is reading it stays as it is, which is no harm.
+                connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
+            else:
+                # SQLite deletes the log by its name, which may be that of another run by now. An
+                # empty log is left where the file is; closing a file that moved deletes nothing.
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     engine.dispose()
     if lock is not None:
         lock.release()

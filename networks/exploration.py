@@ -33,7 +33,7 @@ from networks.events import (
     TrialDone,
 )
 from networks.frontier import Frontier
-from networks.hands import Hands
+from networks.hands import Hands, answers
 from networks.learning import Learning, Recalled, Sampled
 from networks.offers import offered
 from networks.outlook import CHOICE, LINES, TRIAL, Outlook
@@ -175,7 +175,7 @@ class Exploration:
             *(surface if learning is None else learning.surface),
             sampling=learning is not None and learning.sampling,
         )
-        for done, (index, result) in enumerate(executor.run(tasks), start=1):
+        for done, (index, result) in enumerate(answers(executor, tasks), start=1):
             key = keys[index]
             store.add_result(stage.number, key, result, self._budget.seconds)
             ask(stage.take(key, result))

@@ -198,11 +198,11 @@ def _begun(store: Store, events: Iterator[Event]) -> Iterator[Event]:
     except StoreError:
         raise
     except AfirError:
-        with Store.open(store.path) as run:
-            empty = run.rounds == 0
-        if empty:
+        if store.rounds == 0:
             store.discard()  # so that the next attempt can use its name
         raise
+    finally:
+        store.close()
 
 
 def _unless_idle(store: Store, old: Settings, events: Iterator[Event]) -> Iterator[Event]:
@@ -211,7 +211,8 @@ def _unless_idle(store: Store, old: Settings, events: Iterator[Event]) -> Iterat
     Its report would otherwise refer to a window that it never had.
     """
     complete, rounds = store.summary().complete, store.rounds
-    yield from events
+    with store:
+        yield from events
     if complete.stopped_by is not StoppedBy.NOTHING_LEFT:
         return
     with Store.open(store.path, writing=True) as run:
@@ -224,10 +225,9 @@ def _unless_idle(store: Store, old: Settings, events: Iterator[Event]) -> Iterat
 def _events(
     store: Store, policy: Policy, workers: int, executor: Executor | None
 ) -> Iterator[Event]:
-    """The events of a run; its resources are released at the end."""
+    """The events of a run; its workers end with it."""
     hands = Hands(store, workers, executor)
     try:
         yield from Exploration(store, policy, hands).run()
     finally:
         hands.close()
-        store.close()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+import reprlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from afir.errors import InputError
+from afir.errors import AfirError, InputError
 from afir.molecule import Molecule
 from afir.searches.settings import StepSettings
 from networks.executor import BatchedExecutor, Executor, ProcessExecutor
 from networks.settings import Settings
 from networks.store import Store
-from networks.tasks import Bench
+from networks.tasks import Bench, Task, TaskResult
 
 
 def bench_of(molecule: Molecule, settings: Settings) -> Bench:
@@ -69,6 +71,59 @@ def check_executor(executor: Executor, molecule: Molecule, settings: Settings) -
             has = replace(has, surrogate=None)
         if has != needs:
             raise InputError(f"`executor` must have the {what} of the run, {needs!r}, got {has!r}")
+
+
+def answers(executor: Executor, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
+    """The results of an executor, which may come from elsewhere, checked as they come.
+
+    Parameters
+    ----------
+    executor
+        Does the tasks.
+    tasks
+        May grow meanwhile; see `networks.executor.Executor.run`.
+
+    Yields
+    ------
+    tuple
+        The index of a task, each once, and its result.
+
+    Raises
+    ------
+    AfirError
+        If an answer is anything else, or a task has none in the end.
+    """
+
+    def wrong(what: str) -> AfirError:
+        return AfirError(f"the executor {type(executor).__name__} must {what}; correct it")
+
+    given = executor.run(tasks)
+    if not isinstance(given, Iterable):
+        raise wrong(f"yield the results of its tasks, got {type(given).__name__}")
+    missing = set(range(len(tasks)))
+    known = len(tasks)
+    for answer in given:
+        if not isinstance(answer, tuple | list) or len(answer) != 2:
+            raise wrong(f"yield pairs of an index and a `TaskResult`, got {reprlib.repr(answer)}")
+        number, result = answer
+        try:
+            index = operator.index(number)
+        except TypeError:
+            index = -1
+        if isinstance(number, bool) or not 0 <= index < len(tasks):
+            raise wrong(
+                f"yield indices of tasks, 0 to {len(tasks) - 1}, got {reprlib.repr(number)}"
+            )
+        if not isinstance(result, TaskResult):
+            raise wrong(f"yield a `TaskResult` for task {index}, got {reprlib.repr(result)}")
+        if index not in missing:
+            raise wrong(f"yield one result for each task, got another for task {index}")
+        missing.remove(index)
+        yield index, result
+        missing.update(range(known, len(tasks)))
+        known = len(tasks)
+    if missing:
+        raise wrong(f"do every task, got no result for {len(missing)} of {len(tasks)}")
 
 
 class Hands:

@@ -15,6 +15,9 @@ from typing import BinaryIO, cast
 from afir.errors import InputError
 from networks.mounts import is_shared
 
+LOCK = "-lock"
+"""End of the name of the lock file beside a run."""
+
 _RETRIES = (0.0, 0.2, 1.0)
 """Seconds to wait before each look at a file that cannot be seen."""
 
@@ -132,13 +135,25 @@ class Lock:
             return None
         return "cannot be accessed", reason, "; restore the access, then resume the run"
 
+    @property
+    def beside(self) -> bool:
+        """Whether the files beside the path of the run are those of this writer.
+
+        They are another's if the folder was moved or deleted and somebody made a new one.
+        """
+        try:
+            return not self._file.closed and self._current()
+        except OSError:
+            return False
+
     def release(self) -> None:
         """Release both locks."""
         if self._claim is not None:
             self._claim.close()
         if not self._file.closed:
             with suppress(OSError):  # e.g. the directory is gone
-                self._path.unlink(missing_ok=True)
+                if self._current():
+                    self._path.unlink()
             self._file.close()
 
     def _failed(self, path: Path, error: OSError) -> InputError:
@@ -152,8 +167,8 @@ class Lock:
     def _current(self) -> bool:
         """Whether the locked file is still the one at its path."""
         try:
-            return os.fstat(self._file.fileno()).st_ino == self._path.stat().st_ino
-        except FileNotFoundError:
+            return os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
 
@@ -171,7 +186,7 @@ def writer(path: Path) -> str | None:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(path.name + "-lock")
+    return path.with_name(path.name + LOCK)
 
 
 def _taken(path: Path, holder: str) -> InputError:

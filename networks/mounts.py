@@ -12,6 +12,7 @@ _SHARED = {
     "beegfs",
     "ceph",
     "cifs",
+    "dvs",
     "gfs2",
     "glusterfs",
     "gpfs",
@@ -20,6 +21,7 @@ _SHARED = {
     "nfs4",
     "ocfs2",
     "orangefs",
+    "panfs",
     "prl_fs",
     "pvfs2",
     "smb3",
@@ -27,6 +29,7 @@ _SHARED = {
     "vboxsf",
     "virtiofs",
     "vmhgfs",
+    "wekafs",
 }
 
 

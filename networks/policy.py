@@ -1,7 +1,8 @@
 """Policies: the choice of the next pushes.
 
 Policies register a factory ``factory(**options) -> Policy`` as an entry point of the group
-``afir.policies``.
+``afir.policies``. Options may come from a file of somebody else: they must not choose a program to
+run (`afir.named`).
 """
 
 from __future__ import annotations

@@ -60,14 +60,13 @@ class Store(Reader):
         Raises
         ------
         InputError
-            If the file exists, its directory does not, or SQLite gives its name a special
-            meaning.
+            If the file exists, its directory does not, or it cannot have such a name.
         StoreError
             If it cannot be written.
         """
+        check_name(path)
         if not path.parent.is_dir():
             raise InputError(f"`output` must be in a directory that exists, got {path}")
-        check_name(path)
         if path.exists():
             raise InputError(
                 f"`output` must be a new file, got {path}, which exists; resume continues it"
@@ -111,11 +110,13 @@ class Store(Reader):
         Raises
         ------
         InputError
-            If there is no such file, it is no run, it has another schema version, or it is opened
-            for writing while another process writes it or it has several names.
+            If there is no such file, it cannot be one by its name, it is no run, it has another
+            schema version, or it is opened for writing while another process writes it or it has
+            several names.
         StoreError
             If it is damaged.
         """
+        check_name(path)
         if not path.is_file():
             what = "is not a file" if path.exists() else "does not exist"
             raise InputError(f"the run file {path} {what}; check the name")
@@ -159,10 +160,7 @@ class Store(Reader):
 
     def discard(self) -> None:
         """Close and delete the file of a run that could not start."""
-        ours = self._database.still_there()
-        self.close()
-        if ours:
-            self.path.unlink(missing_ok=True)
+        self._database.discard()
 
     def change_settings(self, settings: Settings) -> None:
         """Replace the settings; a new energy window drops the records of structures above it."""

@@ -14,19 +14,19 @@ from contextlib import suppress
 import numpy as np
 
 from afir.driver import solve
-from afir.errors import AfirError, InputError, SurfaceError
+from afir.errors import AfirError, BrokenSurfaceError, InputError, SurfaceError
 from afir.searches.characterise import NotAMinimum, characterise
 from afir.searches.consistency import DRIFT
 from afir.stationary import StationaryPoint
 from afir.surface import limit, load_surface
 from afir.units import KJ_PER_MOL
 from networks.network import ReactionNetwork
-from networks.records import Key
+from networks.records import EQ, Key
 from networks.store import Store
-from networks.tasks import Characterise, Label, Labelled, TaskResult
+from networks.tasks import Characterise, Label, Labelled, TaskResult, label
 
 GRADIENT = 0.05
-"""eV/Å: the same for a component of the gradient."""
+"""eV/Å: how much larger the largest component of the gradient of EQ0 may be than it was."""
 
 
 def check_unchanged(store: Store) -> None:
@@ -35,35 +35,37 @@ def check_unchanged(store: Store) -> None:
     Raises
     ------
     InputError
-        If the surface cannot be loaded or its result has changed.
+        If the surface cannot be loaded, fails, or its result has changed.
     """
-    start = store.first_eq()
-    if start is None:
+    first = store.first_eq()
+    if first is None:
         return
     name, options = store.settings.reported
     surface = load_surface(name, store.molecule, **options)
     limit(surface, store.settings.task_seconds)
-    said = surface.evaluate(start.positions[None])
-    if said.failures:
+    try:
+        said = solve(label(first.positions), surface)
+    except (SurfaceError, BrokenSurfaceError) as error:
         raise InputError(
-            f"the surface {name} must still work for the start of {store.path}, it says: "
-            f"{said.failures[0]}"
-        )
-    off = float(said.energies[0]) - start.energy
-    if abs(off) > DRIFT:
-        with suppress(
-            SurfaceError, NotAMinimum
-        ):  # as EQ0 was found: the SCF may have two solutions
-            found = solve(
-                characterise(store.molecule, start.positions, hessian=start.hessian), surface
-            )
-            if abs(found.energy - start.energy) <= DRIFT:
+            f"the surface {name} must still work for the start of {store.path}, it says: {error}"
+        ) from error
+    off = _off(said.energy, first)
+    if off:
+        with suppress(SurfaceError, NotAMinimum):
+            # As EQ0 was found: the SCF may have two solutions.
+            refined = characterise(store.molecule, first.positions, hessian=first.hessian)
+            if not _off(solve(refined, surface).energy, first):
                 return
-    if abs(off) > DRIFT or np.abs(said.gradients).max() > start.gradient_max + GRADIENT:
-        raise InputError(
-            f"the surface {name} must be the one that {store.path} began with; the energy of EQ0 "
-            f"is {off / KJ_PER_MOL:+.2f} kJ/mol off: bring back what was changed or begin a new run"
-        )
+        what = f"energy of EQ0 is {off / KJ_PER_MOL:+.2f} kJ/mol off"
+    else:
+        steepest = float(np.abs(said.gradient).max())
+        if steepest <= first.gradient_max + GRADIENT:
+            return
+        what = f"largest gradient component of EQ0 is {steepest:.2f} eV/Å and should be about 0"
+    raise InputError(
+        f"the surface {name} must be the one that {store.path} began with; the {what}: bring back "
+        f"what was changed or begin a new run"
+    )
 
 
 AGAIN = Key("again", 0)
@@ -98,7 +100,7 @@ def check_again(
     if off:
         refined = answers.get(PROBE)
         point = None if refined is None else refined.value
-        same = isinstance(point, StationaryPoint) and not _off(point.energy, network)
+        same = isinstance(point, StationaryPoint) and not _off(point.energy, network.eqs["EQ0"])
         if not same:
             raise AfirError(
                 f"the surface gave another energy for EQ0 in round {round_number} than when the "
@@ -112,11 +114,12 @@ def changed(answer: TaskResult | None, network: ReactionNetwork) -> float:
     """How far in eV the energy of EQ0 is off by an answer to `again`; 0 if that means nothing."""
     if answer is None or not isinstance(answer.value, Labelled):
         return 0.0
-    return _off(answer.value.energy, network)
+    return _off(answer.value.energy, network.eqs["EQ0"])
 
 
-def _off(energy: float, network: ReactionNetwork) -> float:
-    off = energy - network.eqs["EQ0"].energy
+def _off(energy: float, first: EQ) -> float:
+    """How far in eV an energy of EQ0 is off; 0 if that means nothing."""
+    off = energy - first.energy
     return off if abs(off) > DRIFT else 0.0
 
 

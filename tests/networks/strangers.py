@@ -89,7 +89,7 @@ class Wrong:
     gradient; ``state``, the energies of another state; ``drift``, an energy that rises with every
     geometry by `size`; ``solutions``, an energy `size` higher in the first geometries of a search,
     as of an SCF that finds the lower solution from another one only; ``rough``, gradients a few
-    per cent off; ``right``.
+    per cent off; ``steep``, gradients far off; ``NaN``; ``short``, one atom left out; ``right``.
     """
 
     right: Surface
@@ -124,6 +124,12 @@ class Wrong:
             known = [owner in self.known for owner in owners or [None] * len(positions)]
             energies += np.where(known, 0.0, self.size)
             self.known.update(filter(None, owners or ()))
+        elif self.how == "steep":
+            gradients += 3.0
+        elif self.how == "NaN":
+            energies[:], gradients[:] = np.nan, np.nan
+        elif self.how == "short":
+            gradients = gradients[:, 1:]
         self.asked.append(len(positions))
         return replace(said, energies=energies, gradients=gradients)
 

@@ -8,14 +8,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from multiprocessing import Pipe
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from benches import OrderBench, task
 from runs import HCN, HCN_START, snapshot
+from toyworld import MOLECULE, SETTINGS, ToyBench, structure
 
+from afir.child import Opening
 from afir.driver import Search
 from afir.errors import AfirError, InputError, SurfaceError
 from afir.force import ForceTerm
@@ -394,3 +398,96 @@ def test_an_executor_that_does_not_say_is_refused(mute: Executor, tmp_path: Path
         InputError, match=r"^`executor` must say by its `bench` what it computes on"
     ):
         explore(HCN, HCN_START, RUN, tmp_path / "run", executor=mute)
+
+
+Answers = Iterator[tuple[int, TaskResult]]
+FAULTS: dict[str, tuple[Callable[[Answers], Any], str]] = {
+    "none": (lambda right: None, "yield the results of its tasks, got NoneType"),
+    "drops one": (
+        lambda right: islice(right, 1, None),
+        r"do every task, got no result for 1 of \d+",
+    ),
+    "ends early": (lambda right: islice(right, 2), r"do every task, got no result for \d+ of \d+"),
+    "beyond": (
+        lambda right: ((index + 1000, result) for index, result in right),
+        r"yield indices of tasks, 0 to \d+, got 1000",
+    ),
+    "negative": (
+        lambda right: ((index - 1, result) for index, result in right),
+        r"yield indices of tasks, 0 to \d+, got -1",
+    ),
+    "text": (
+        lambda right: ((str(index), result) for index, result in right),
+        r"yield indices of tasks, 0 to \d+, got '0'",
+    ),
+    "twice": (
+        lambda right: (answer for answer in right for _ in range(2)),
+        "yield one result for each task, got another for task 0",
+    ),
+    "no result": (
+        lambda right: ((index, None) for index, _ in right),
+        "yield a `TaskResult` for task 0, got None",
+    ),
+    "values": (
+        lambda right: ((index, result.value) for index, result in right),
+        "yield a `TaskResult` for task 0, got TrialResult",
+    ),
+    "no pairs": (
+        lambda right: (result for _, result in right),
+        r"yield pairs of an index and a `TaskResult`, got TaskResult",
+    ),
+}
+
+
+@dataclass
+class Faulty:
+    """An executor that does the tasks of the start right, and answers wrongly after that."""
+
+    fault: Callable[[Answers], Any]
+    right: SerialExecutor = field(default_factory=lambda: SerialExecutor(ToyBench()))
+    calls: int = 0
+
+    @property
+    def bench(self) -> Opening:
+        """See `networks.executor.Executor`."""
+        return self.right.bench
+
+    def run(self, tasks: Sequence[Task]) -> Any:
+        """See `networks.executor.Executor`."""
+        self.calls += 1
+        answers = self.right.run(tasks)
+        return answers if self.calls == 1 else self.fault(answers)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+SHORT = replace(SETTINGS, max_trials=10, round_size=5)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a run in the made-up world comes to."""
+    path = tmp_path_factory.mktemp("toy") / "run"
+    list(explore(MOLECULE, structure(0), SHORT, path, executor=SerialExecutor(ToyBench())))
+    return snapshot(path)
+
+
+@pytest.mark.parametrize("how", FAULTS)
+def test_what_an_executor_answers_wrongly_is_one_sentence_and_nothing_is_lost(
+    how: str, tmp_path: Path, undisturbed: dict[str, Any]
+) -> None:
+    fault, words = FAULTS[how]
+    path = tmp_path / "run"
+    with pytest.raises(AfirError, match=f"^the executor Faulty must {words}"):
+        list(explore(MOLECULE, structure(0), SHORT, path, executor=Faulty(fault)))
+    list(resume(path, executor=SerialExecutor(ToyBench())))
+    assert snapshot(path) == undisturbed
+
+
+def test_an_executor_may_count_with_numbers_of_numpy(
+    tmp_path: Path, undisturbed: dict[str, Any]
+) -> None:
+    counted = Faulty(lambda right: ((np.int64(index), result) for index, result in right))
+    list(explore(MOLECULE, structure(0), SHORT, tmp_path / "run", executor=counted))
+    assert snapshot(tmp_path / "run") == undisturbed

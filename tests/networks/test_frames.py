@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,11 @@ from ase.io import read
 from runs import HCN, HCN_START
 
 from afir.cli import main
-from afir.errors import InputError
+from afir.errors import AfirError, InputError
 from afir.surface import load_surface
 from networks import Settings, explore, open_run
 from networks.collect import Pool, label, pool, random_choice, spread_out
+from networks.command_collect import collect
 from networks.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
 from networks.identity import fingerprint
 from networks.tasks import Bench, Labelled, Task, TaskResult
@@ -190,6 +193,19 @@ def test_a_failure_says_why_and_is_tried_again(run: Path, tmp_path: Path) -> Non
     assert isinstance(again[1], Labelled)
 
 
+class Forgetful(SerialExecutor):
+    """Leaves its first task out."""
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
+        return islice(super().run(tasks), 1, None)
+
+
+def test_a_label_that_an_executor_leaves_out_is_missed(run: Path, tmp_path: Path) -> None:
+    forgetful = Forgetful(Bench(HCN, "gfn2"))
+    with pytest.raises(AfirError, match="the executor Forgetful must do every task"):
+        list(label(found(run), [0, 1, 2], forgetful, tmp_path / "labels", "gfn2", {}))
+
+
 @pytest.mark.parametrize("text", ["{}\n", "what\n", '["labels of"]\n', "\u00e9\n"])
 def test_unfinished_labels_that_are_none(run: Path, tmp_path: Path, text: str) -> None:
     everything, partial = found(run), tmp_path / "labels"
@@ -259,3 +275,14 @@ def test_misuse_is_one_sentence(
 def test_frames_are_in_the_job(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_run(run) as store:
         assert json.loads(json.dumps(store.settings.to_dict()))["keep_frames"] is True
+
+
+def test_a_refused_collection_leaves_no_run_open(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="must name stages of the runs") as refused:
+        collect.main(
+            [str(run), "-o", str(tmp_path / "x.extxyz"), "--stages", "nonsense"],
+            standalone_mode=False,
+        )
+    open_now = {os.path.realpath(file) for file in Path("/proc/self/fd").iterdir()}
+    assert str(run) not in open_now
+    assert refused.tb is not None  # what it refers to would stay open with it

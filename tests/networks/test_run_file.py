@@ -14,18 +14,20 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import pytest
 from drawn_network import write_run
 from runs import in_a_child, snapshot, toy_run
-from toyworld import MOLECULE, SETTINGS, ToyBench, structure
+from toyworld import MOLECULE, SETTINGS, Shuffled, ToyBench, structure
 
 from afir.cli import main
-from afir.errors import InputError
+from afir.errors import AfirError, InputError
 from afir.stationary import Outcome
-from networks import Store, open_run, resume
+from networks import Store, explore, open_run, resume
 from networks.database import Database, StoreError
 from networks.events import Event, RoundDone, TaskDone
 from networks.executor import SerialExecutor
+from networks.lock import Lock, writer
 from networks.mounts import is_shared
 from networks.records import Item, Key, Plan
 from networks.report import load_run
@@ -244,6 +246,76 @@ def test_a_file_that_is_lost_while_the_run_goes_on_stops_it(
     assert not list(tmp_path.rglob("run-*"))
 
 
+@pytest.mark.parametrize("fate", ["moved", "deleted"])
+def test_a_run_whose_folder_is_gone_leaves_a_new_one_in_its_place_alone(
+    tmp_path: Path, fate: str
+) -> None:
+    folder, plan = tmp_path / "folder", Plan(5, None, (Item("EQ0", 4),))
+    folder.mkdir()
+    path = folder / "run"
+    first = Store.create(path, MOLECULE, structure(0), SETTINGS)
+    first.plan_round(Plan(1, None, (Item("EQ0", 0),)))
+    if fate == "moved":
+        folder.rename(tmp_path / "elsewhere")
+    else:
+        shutil.rmtree(folder)
+    folder.mkdir()
+
+    def new_run_that_is_killed() -> None:
+        second = Store.create(path, MOLECULE, structure(0), SETTINGS)
+        second.plan_round(plan)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_a_child(new_run_that_is_killed) == -signal.SIGKILL
+    first.close()
+    with open_run(path) as store:
+        assert store.plan() == plan
+    if fate == "moved":
+        with Store.open(tmp_path / "elsewhere" / "run", writing=True) as moved:
+            assert moved.plan() == Plan(1, None, (Item("EQ0", 0),))
+        assert [file.name for file in (tmp_path / "elsewhere").iterdir()] == ["run"]
+
+
+def test_a_run_whose_folder_is_gone_does_not_unlock_a_new_one_in_its_place(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    first = Store.create(folder / "run", MOLECULE, structure(0), SETTINGS)
+    folder.rename(tmp_path / "elsewhere")
+    folder.mkdir()
+    with Store.create(folder / "run", MOLECULE, structure(0), SETTINGS):
+        first.close()
+        assert writer(folder / "run") == str(os.getpid())
+    assert writer(folder / "run") is None
+
+
+def test_a_run_that_cannot_start_is_deleted_where_its_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    link, file = tmp_path / "run", tmp_path / "disk" / "run"
+    link.symlink_to(file)
+    leads = link.readlink()
+    Store.create(link, MOLECULE, structure(0), SETTINGS).discard()
+    assert not [*(tmp_path / "disk").iterdir()]
+    assert link.readlink() == leads  # so that the next attempt goes there too
+
+
+def test_a_run_that_cannot_start_is_deleted_before_others_may_write_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, there = tmp_path / "run", []
+    release = Lock.release
+
+    def noted(self: Lock) -> None:
+        there.append(path.exists())
+        release(self)
+
+    monkeypatch.setattr(Lock, "release", noted)
+    failed = TaskResult(None, Outcome.SURFACE_FAILED, "no licence", Counter(), 0.0)
+    broken = Shuffled(np.random.default_rng(0), lambda _: failed)
+    with pytest.raises(AfirError, match="no licence"):
+        list(explore(MOLECULE, structure(0), SETTINGS, path, executor=broken))
+    assert there == [False]
+
+
 def test_a_run_that_cannot_start_deletes_no_other_file(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS)
     (tmp_path / "run").unlink()
@@ -305,6 +377,9 @@ MOUNTS = """\
 34 22 0:41 / /mnt/first rw - cifs //server/first rw
 35 22 254:2 / /mnt/first rw - ext4 /dev/vdc rw
 36 22 0:42 / /mnt/vm rw - vboxsf shared rw
+37 22 0:43 / /mnt/panasas rw - panfs panfs://server/home rw
+38 22 0:44 / /mnt/weka rw - wekafs server/home rw
+39 22 0:45 / /mnt/cray rw - dvs /home rw
 """
 
 
@@ -319,6 +394,9 @@ MOUNTS = """\
         ("/mnt/stick/run.db", False),
         ("/mnt/first/run.db", False),
         ("/mnt/vm/a/run.db", True),
+        ("/mnt/panasas/run.db", True),
+        ("/mnt/weka/run.db", True),
+        ("/mnt/cray/run.db", True),
     ],
 )
 def test_which_file_systems_machines_share(tmp_path: Path, path: str, shared: bool) -> None:
@@ -377,6 +455,26 @@ def test_names_that_mean_something_else(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Error: the run file must")
     assert [file.name for file in tmp_path.iterdir()] == ["in.xyz"]
+
+
+@pytest.mark.parametrize(
+    "name", ["n" * 250, "n" * 300, "ü" * 130, "m" * 300 + "/run", "/m" * 3000, "a\0b", "a\0b/run"]
+)
+def test_names_that_no_file_can_have(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name.lstrip("/")
+    for work in (
+        lambda: Store.create(path, MOLECULE, structure(0), SETTINGS),
+        lambda: Store.open(path),
+        lambda: Store.open(path, writing=True),
+    ):
+        with pytest.raises(InputError, match=r"^the run file must (be a file|have a shorter name)"):
+            work()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_longest_name_that_a_run_can_have(tmp_path: Path) -> None:
+    Store.create(tmp_path / ("n" * 243), MOLECULE, structure(0), SETTINGS).close()
+    Store.open(tmp_path / ("n" * 243), writing=True).close()
 
 
 @pytest.mark.parametrize("name", ["run?mode=memory", "run%41", "a#b", " run", "run'"])

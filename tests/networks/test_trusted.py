@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -130,6 +131,24 @@ def test_no_file_runs_code_from_outside(
     told = capsys.readouterr().err
     assert f"names the surface {COMMAND}" in told or "names the surface gaussian:" in told
     assert "which runs code from outside afir; if you trust it, name it yourself: add --" in told
+
+
+@pytest.mark.parametrize("written", [f"{__name__}:spring", f"{__name__}.spring"])
+@pytest.mark.parametrize("kind", ["policy", "learner"])
+def test_no_file_names_a_policy_or_learner_that_is_not_installed(
+    kind: str, written: str, trap: Trap, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = trap.options["options"]
+    job: dict[str, object] = {"policy": written, "policy_options": path}
+    settings = Settings(policy=written, policy_options=path)  # type: ignore[arg-type]
+    if kind == "learner":
+        job = {"reference": "gfn1", "learn": True, "learner": written}
+        settings = Settings(reference="gfn1", learn=True, learner=written)
+    for arguments in (["explore", "--job", trap.job(**job)], ["resume", trap.run(settings)]):
+        assert main(arguments) == 2
+        told = " ".join(capsys.readouterr().err.split())
+        assert re.search(f"{kind}`? must be one of .*, got '{re.escape(written)}'", told)
+    assert not trap.sprung
 
 
 def test_what_the_message_asks_for_is_enough(

@@ -19,6 +19,7 @@ from afir.units import KJ_PER_MOL
 from networks import Settings, explore, open_run, resume
 from networks.events import Doubted
 from networks.report import load_run, show_object
+from networks.store import Store
 
 HNC = "3\n\nN 0.0 0.0 0.0\nH 0.0 0.02 -1.0\nC 0.01 0.0 1.17\n"
 GUESS = "3\n\nH 0.717 0.0 0.107\nC -0.183 0.0 -0.628\nN -0.535 0.0 0.522\n"
@@ -133,6 +134,28 @@ def test_a_surface_with_two_solutions_is_no_other_surface(tmp_path: Path) -> Non
     list(resume(tmp_path / "run", max_trials=trials + 2, trusted=trusted))
     with open_run(tmp_path / "run") as store:
         assert len(list(store.trials())) == trials + 2
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("steep", r"must be the one that \S+ began with; the largest gradient .* is 3\.\d\d eV/Å"),
+        ("NaN", "must still work for the start of .*not finite"),
+        ("short", r"must still work for the start of .*must return .*\(1, 3, 3\)"),
+    ],
+)
+def test_a_run_does_not_go_on_with_a_surface_that_was_changed(
+    how: str, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "run"
+    list(explore(HCN, HCN_START, settings("right"), path))
+    with Store.open(path, writing=True) as store:
+        store.change_settings(settings(how))
+    before = snapshot(path)
+    trusted = [Named("wrong", settings(how).surface_options)]
+    with pytest.raises(InputError, match=f"^the surface wrong {words}"):
+        resume(path, max_trials=8, trusted=trusted)
+    assert snapshot(path) == before
 
 
 def test_a_reference_may_be_the_same_method_with_other_options(tmp_path: Path) -> None:
