@@ -1,4 +1,4 @@
-"""The executor of a run, for the surface that is searched now."""
+"""The executor of a run, for the surface that is searched now, and the check of its answers."""
 
 from __future__ import annotations
 
