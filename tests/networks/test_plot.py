@@ -160,7 +160,7 @@ def test_flags_are_in_the_picture() -> None:
     legend = " ".join(words)
     assert "arch: a loop, back to the same structure" in legend
     assert "*: imaginary wavenumber above 3500i" in legend
-    assert "?: both ends are the same structure in the same labelling" in legend
+    assert "?: both ends are the same structure with every atom in the same place" in legend
     plain = " ".join(_texts(network_figure(_many(5, 8))))
     assert "*" not in plain
 
