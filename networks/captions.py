@@ -40,7 +40,7 @@ def level_lines(run: Run, node: EQ | DC, zero: EQ | DC) -> list[str]:
     )
     lines = [node.id, molecules, _whole(height(node, zero))]
     if isinstance(node, DC) and origin_alone(run.network, node):
-        lines.append(f"from {node.origin}")
+        lines.append(f"reached from {node.origin}")
     return lines
 
 

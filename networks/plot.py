@@ -43,6 +43,7 @@ _APART = 0.4  # columns between unconnected parts
 _NARROWEST = 0.13  # inches a column must have at least
 _SMALL = 7.0  # points
 _LEVEL = 0.33  # inches a level beside its text is long
+_OVER = 3.5  # a marked route runs over the levels that it passes
 
 _Curve: TypeAlias = "tuple[NDArray[np.float64], NDArray[np.float64]]"
 
@@ -106,10 +107,10 @@ def network_figure(run: Run, route: Route | None = None, width: float | None = N
         If the network holds no structure yet, too many to draw, or too many for the width.
     """
     figure, row = _network(run, route, _WIDEST, None)
-    wide = float(figure.get_size_inches()[0])
     if width is None:
         return figure
-    return _network(run, route, row - max(wide - width, 0.0), width)[0]
+    wide = float(figure.get_size_inches()[0])
+    return _network(run, route, row + width - wide, width)[0]
 
 
 def _network(
@@ -129,7 +130,7 @@ def _network(
             f"{len(drawn)}; draw one route (--from and --to), explore with a lower --window, or "
             "export the network to a program for large graphs (afir export)"
         )
-    few = len(linked) <= _FEW and room / len(linked) >= _UPRIGHT
+    few = room / len(linked) >= _UPRIGHT and (len(linked) <= _FEW or width is not None)
     tall = 4.0 if len(drawn) <= 30 else 5.5
     lowest = network.lowest
     heights = [height(record, lowest) for record in drawn]
@@ -158,7 +159,9 @@ def _network(
     if any(COMPLEX in eq.flags for eq in network.eqs.values()):
         notes.append("light blue: complexes of several molecules")
     if any(origin_alone(network, dc) for dc in network.dcs.values()):
-        notes.append("from: EQ that first reached the channel, no transition state known")
+        notes.append(
+            "reached from: EQ that first reached the channel, no path between the two known"
+        )
     diagram.canvas.finish(x, title(run), "; ".join(notes), diagram.axis, width)
     return diagram.canvas.figure, row
 
@@ -193,7 +196,7 @@ def profile_figure(run: Run, route: Route, width: float | None = None) -> Figure
     widest = max(extent(text)[0] for text in texts)
     column = max(0.8, widest + 0.1, min(1.4, room / len(nodes)))
     if width is not None:
-        column = max(0.75, min(column, room / len(nodes)))
+        column = max(0.75, room / len(nodes))
     for index, node in enumerate(nodes):
         x = (index + 0.5) * column
         diagram.level(node, x - 0.18 * column, x + 0.18 * column)
@@ -241,7 +244,7 @@ def _drawn(tss: Iterable[TS], marked: Set[str]) -> list[TS]:
 def _place_row(diagram: _Diagram, ids: Sequence[str], room: float, *, fill: bool) -> float:
     """Draw the levels of the connected structures; returns the x where they end.
 
-    With `fill` they take all the room, up to the column width of upright labels.
+    With `fill` they take all the room.
     """
     network = diagram.run.network
     rows = arrangement(ids, lowest_links(network))
@@ -249,11 +252,11 @@ def _place_row(diagram: _Diagram, ids: Sequence[str], room: float, *, fill: bool
     if diagram.few:
         texts = _row_texts(diagram, ids)
         widest = max(extent(text)[0] for text in texts.values())
-        wanted = min(1.5, each if fill else max(0.95, 3.5 / len(ids)))
+        wanted = each if fill else min(1.5, max(0.95, 3.5 / len(ids)))
         column = max(wanted, widest + 0.1)
     else:
-        wanted = _UPRIGHT if fill else max(0.24, 0.5 * each)
-        column = max(min(wanted, each), _NARROWEST)
+        wanted = each if fill else min(each, max(0.24, 0.5 * each))
+        column = max(wanted, _NARROWEST)
     half = 0.28 * column
     diagram.reach = column - 2 * half
     x = 0.5 * column
@@ -344,7 +347,7 @@ def _draw_barrierless(diagram: _Diagram, edges: Sequence[Barrierless], passed: S
             color=_ORANGE if edge.id in passed else GREY,
             linewidth=2.0 if edge.id in passed else 1.1,
             linestyle=(0, (1.0, 1.6)),
-            zorder=2.5 if edge.id in passed else 1.5,
+            zorder=_OVER if edge.id in passed else 1.5,
         )
 
 
@@ -365,7 +368,7 @@ def _draw_tss(
             color=_ORANGE if id in marked else GREY,
             linewidth=2.0 if id in marked else 0.9,
             alpha=1.0 if id in marked else 0.7,
-            zorder=2.5 if id in marked else 1.5,
+            zorder=_OVER if id in marked else 1.5,
         )
         tops[id] = up, down
         if _sharp(up, down):
@@ -419,7 +422,7 @@ def _label_ts(diagram: _Diagram, id: str, up: Point, down: Point, *, marked: boo
     x = places[spot or 0]
     if spot is None and not sharp:
         drawn.taken.append(drawn.mark(x, y))
-    drawn.axes.plot(x, y, marker="_", markersize=8, markeredgewidth=1.6, color=color, zorder=3)
+    drawn.axes.plot(x, y, marker="_", markersize=8, markeredgewidth=1.6, color=color, zorder=4)
 
 
 def _rise(first: Point, second: Point) -> _Curve:
