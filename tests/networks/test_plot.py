@@ -101,14 +101,14 @@ def test_a_channel_tells_where_it_is_from_unless_something_leads_there() -> None
     loose = [record for record in records() if record.id not in ("EQ3", "TS3", "TS4")]
     texts = _texts(network_figure(drawn_run(found=loose)))
     assert "DC0  C–O + H₂  181" in texts
-    assert "DC1  C–O + H₂  390  reached from EQ2" in texts
+    assert "DC1  C–O + H₂  390  from EQ2" in texts
     # A complex of its molecules is joined to it, but it was reached from elsewhere.
     figure = network_figure(drawn_run())
     texts = _texts(figure)
-    assert "DC1  C–O + H₂  390  reached from EQ2" in texts
+    assert "DC1  C–O + H₂  390  from EQ2" in texts
     # The note is true beside the dotted line, and in the words of the table.
     note = " ".join(texts).replace("\n", " ")
-    assert "reached from: EQ that first reached the channel, no path between the two known" in note
+    assert "from: the channel was first reached from this EQ, no path between the two known" in note
     (table,) = (part for part in sections(drawn_run()) if part.title.startswith("Dissociation"))
     assert table.columns[-1] == "<reached from"
     assert [row[-1] for row in table.rows if row[0] == "DC1"] == ["EQ2 EQ3"]
