@@ -34,7 +34,7 @@ class Drawing(Protocol):
         ...
 
 
-def save(figure: Drawing, output: Path, dpi: float = DPI) -> None:
+def save(figure: Drawing, output: Path, dpi: float = DPI, *, overwrite: bool = False) -> None:
     """Save a figure; the suffix decides between PNG, SVG and PDF.
 
     Text in an SVG file stays text, which can be searched and edited.
@@ -47,11 +47,14 @@ def save(figure: Drawing, output: Path, dpi: float = DPI) -> None:
         The file.
     dpi
         Resolution in dots an inch, of PNG only.
+    overwrite
+        Whether to replace an existing file.
 
     Raises
     ------
     InputError
-        For another suffix, a file that exists or cannot be written, or too few or too many dots.
+        For another suffix, a file that exists (unless ``overwrite``) or cannot be written, or too
+        few or too many dots.
     """
     from matplotlib import rc_context  # takes 0.3 s, so only for figures
 
@@ -66,6 +69,6 @@ def save(figure: Drawing, output: Path, dpi: float = DPI) -> None:
             f"`dpi` must be at most {_MOST_DOTS / longest:.0f} for a drawing of {longest:.1f} in, "
             f"got {dpi:g}; an .svg or .pdf file can be enlarged at will"
         )
-    new_file(output)
+    new_file(output, force=overwrite)
     with writing(output) as (draft,), rc_context({"svg.fonttype": "none"}):
         figure.savefig(draft, dpi=dpi)

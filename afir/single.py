@@ -16,6 +16,7 @@ from afir.files import new_file
 from afir.interrupts import interruptible
 from afir.terminal import (
     LiveLine,
+    force_option,
     json_option,
     messages,
     option_values,
@@ -181,9 +182,7 @@ def output_options(what: str, suffix: str) -> Callable[[F], F]:
     """Give a command that writes ``what`` the options ``--output`` and ``--force``."""
 
     def decorate(command: F) -> F:
-        command = click.option("--force", is_flag=True, help="Replace an existing output file.")(
-            command
-        )
+        command = force_option(command)
         return click.option(
             "-o",
             "--output",

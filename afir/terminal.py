@@ -295,6 +295,11 @@ def surface_option_option(command: F) -> F:
     )(command)
 
 
+def force_option(command: F) -> F:
+    """Give a command ``--force``, to replace an output file that exists."""
+    return click.option("--force", is_flag=True, help="Replace an existing output file.")(command)
+
+
 def json_option(command: F) -> F:
     """Give a command ``--json`` (argument ``as_json``)."""
     return click.option(

@@ -24,6 +24,8 @@ from afir.printable import printable
 from networks.layout import Box, Point, free_spot
 
 GREY = "#6b6b6b"
+OVER = 3.5
+"""Order of a marked route: it runs over the levels that it passes."""
 LETTERS = 8.5
 """Font size in points."""
 
@@ -39,14 +41,12 @@ _STRAIGHT = 24  # boxes that stand for a line when labels are placed
 class Spot(NamedTuple):
     """A place for a label.
 
-    The middle of its lower edge, or of its upper edge if it hangs below, and a mark that needs
-    room, too.
+    The middle of its lower edge, or of its upper edge if it hangs below.
     """
 
     x: float
     y: float
     hangs: bool = False
-    mark: Box | None = None
 
 
 @dataclass
@@ -67,8 +67,6 @@ class Canvas:
         Boxes of levels, marks and text.
     lines
         Boxes of lines; labels avoid them if they can.
-    silent
-        Number of labels that found no room.
     """
 
     figure: Figure
@@ -78,7 +76,6 @@ class Canvas:
     levels: dict[str, tuple[float, float]] = field(default_factory=dict)
     taken: list[Box] = field(default_factory=list)
     lines: list[Box] = field(default_factory=list)
-    silent: int = 0
 
     def level(self, id: str, y: float, ends: tuple[float, float], color: str, **style: Any) -> None:
         """Draw the level of a node from one x to another."""
@@ -107,8 +104,8 @@ class Canvas:
         *,
         turned: bool = False,
         needed: bool = False,
-    ) -> int | None:
-        """Write at the first spot with room; returns its index, None if there is none.
+    ) -> bool:
+        """Write at the first spot with room; returns whether there is one.
 
         Where no spot is clear of all lines, one that covers some is taken; what is behind a label
         is hidden.
@@ -126,20 +123,15 @@ class Canvas:
         if turned:
             wide, high = high, wide
         high *= self.scale
-        groups: list[tuple[Box, ...]] = []
-        for x, y, hangs, mark in spots:
+        boxes = []
+        for x, y, hangs in spots:
             low = y - high if hangs else y
-            box = Box(x - wide / 2, low, x + wide / 2, low + high)
-            groups.append((box,) if mark is None else (box, mark))
-        spot = free_spot(groups, self.taken, self.lines)
-        if spot is None:  # a mark may overlap rather than lose the label
-            groups = [group[:1] for group in groups]
-            spot = free_spot(groups, self.taken, self.lines)
+            boxes.append(Box(x - wide / 2, low, x + wide / 2, low + high))
+        spot = free_spot(boxes, self.taken, self.lines)
         if spot is None and not needed:
-            self.silent += 1
-            return None
-        self.taken += groups[spot or 0]
-        x, y, hangs, _ = spots[spot or 0]
+            return False
+        self.taken.append(boxes[spot or 0])
+        x, y, hangs = spots[spot or 0]
         self.write(
             x,
             y,
@@ -151,7 +143,7 @@ class Canvas:
             linespacing=1.05,
             color=color,
         )
-        return spot
+        return True
 
     def write(self, x: float, y: float, text: str, **style: Any) -> None:
         """Write plain text in the axes: no mathematics, no control characters."""

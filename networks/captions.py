@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from afir.naming import names
 from afir.surface import described
@@ -12,6 +13,7 @@ from networks.network import origin_alone
 from networks.records import DC, EQ, TS
 from networks.report import Run
 
+_NAMED = 6  # ids in a note
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -30,18 +32,23 @@ def title(run: Run) -> str:
 
 
 def level_lines(run: Run, node: EQ | DC, zero: EQ | DC) -> list[str]:
-    """The label of a level: id, structural formulas, kJ/mol above `zero`.
-
-    A channel has a line with the EQ that first reached it, if no known edge connects the two.
-    """
+    """The label of a level: id, structural formulas, kJ/mol above `zero`."""
     molecules = (" + " if isinstance(node, DC) else "···").join(
         (f"{count} " if count > 1 else "") + name.translate(_SUBSCRIPTS)
         for name, count in Counter(names(run.molecule, node.positions)).items()
     )
-    lines = [node.id, molecules, _whole(height(node, zero))]
+    return [node.id, molecules, _whole(height(node, zero))]
+
+
+def list_label(run: Run, node: EQ | DC, zero: EQ | DC) -> str:
+    """The label of a level in a list, in one line.
+
+    That of a channel ends with the EQ that first reached it, if no known edge connects the two.
+    """
+    lines = level_lines(run, node, zero)
     if isinstance(node, DC) and origin_alone(run.network, node):
         lines.append(f"from {node.origin}")
-    return lines
+    return "  ".join(lines)
 
 
 def top_label(ts: TS, zero: EQ | DC) -> str:
@@ -59,6 +66,33 @@ def known_so_far(run: Run) -> str:
     if run.summary.complete.anything_left:
         return "lowest route known so far, the run is not finished"
     return "lowest route known"
+
+
+def left_out(
+    labels: Sequence[str], molecules: Sequence[str], *, energies: bool = False
+) -> list[str]:
+    """The note on what a drawing has no room for, and the remedy; none if all is there.
+
+    Parameters
+    ----------
+    labels
+        Ids without a label.
+    molecules
+        Ids whose label is without the molecules.
+    energies
+        Whether the labels of transition states are without energies.
+    """
+    lacking = {"labels": labels, "molecules": molecules}
+    missing = [f"{what} of {_some(ids)}" for what, ids in lacking.items() if ids]
+    missing += ["energies of transition states"] * energies
+    return [f"no room for {', '.join(missing)}: try a larger --width"] if missing else []
+
+
+def _some(ids: Sequence[str]) -> str:
+    """The first ids, by number, and the count of the others."""
+    ordered = sorted(ids, key=lambda id: (id[:2], int(id[2:])))
+    more = len(ordered) - _NAMED
+    return " ".join(ordered[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 MARKS = {CUSP: "*", SAME_ENDS: "?"}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import click
 
 from afir.errors import InputError
-from afir.terminal import echo, json_option, print_json
+from afir.files import new_file
+from afir.terminal import echo, force_option, json_option, print_json
 from networks.summary import print_end, print_sections
 
 
@@ -82,7 +84,8 @@ def show(run: Path, as_json: bool, job: bool, limit: int | None, loops: bool) ->
     help="File to write; csv writes four: NAME.csv gives NAME_eq.csv, NAME_ts.csv, "
     "NAME_dc.csv and NAME_barrierless.csv.",
 )
-def export(run: Path, kind: str | None, output: Path) -> None:
+@force_option
+def export(run: Path, kind: str | None, output: Path, force: bool) -> None:
     """Write the network of RUN for another program.
 
     graphml: Gephi, Cytoscape, yEd. json: node-link, for networkx. csv: four tables. extxyz:
@@ -91,7 +94,10 @@ def export(run: Path, kind: str | None, output: Path) -> None:
     from networks.export import export as write
     from networks.report import load_run
 
-    for file in write(load_run(run), output, kind):
+    loaded = load_run(run)
+    if os.path.realpath(output) == os.path.realpath(run):
+        raise InputError(f"--output must be another file than the run, got {output}")
+    for file in write(loaded, output, kind, overwrite=force):
         echo(f"Written: {file}")
 
 
@@ -117,6 +123,7 @@ def export(run: Path, kind: str | None, output: Path) -> None:
 @click.option(
     "--dpi", type=float, default=150.0, show_default=True, help="Dots per inch, for .png."
 )
+@force_option
 def plot(
     run: Path,
     output: Path,
@@ -125,6 +132,7 @@ def plot(
     mark: bool,
     width: str | None,
     dpi: float,
+    force: bool,
 ) -> None:
     """Draw the network of RUN, or the profile along the route of lowest barrier.
 
@@ -138,6 +146,7 @@ def plot(
     if (start is None) != (end is None) or (mark and start is None):
         raise click.UsageError("--from and --to go together, and --mark needs them")
     inches = None if width is None else _inches(width)
+    new_file(output, force=force, remedy="add --force")
     loaded = load_run(run)
     if start is None or end is None:
         figure = network_figure(loaded, width=inches)
@@ -148,7 +157,7 @@ def plot(
         route = lowest_route(loaded.network, start, end)
         draw = network_figure if mark else profile_figure
         figure = draw(loaded, route, inches)
-    save(figure, output, dpi)
+    save(figure, output, dpi, overwrite=force)
     echo(f"Written: {output}")
 
 

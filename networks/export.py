@@ -52,7 +52,9 @@ SUFFIXES: Mapping[str, str] = {
 Value = str | int | float | bool
 
 
-def export(run: Run, output: Path, format: str | None = None) -> list[Path]:
+def export(
+    run: Run, output: Path, format: str | None = None, *, overwrite: bool = False
+) -> list[Path]:
     """Write the network of a run for another program; returns the files.
 
     Parameters
@@ -63,6 +65,8 @@ def export(run: Run, output: Path, format: str | None = None) -> list[Path]:
         The file; for csv the stem of four files.
     format
         ``graphml``, ``json``, ``csv``, ``extxyz`` or ``ase-db``; None goes by the suffix.
+    overwrite
+        Whether to replace existing files.
 
     Returns
     -------
@@ -72,7 +76,8 @@ def export(run: Run, output: Path, format: str | None = None) -> list[Path]:
     Raises
     ------
     InputError
-        If a file exists already or cannot be written, or the format is not known.
+        If a file exists already (unless ``overwrite``) or cannot be written, or the format is not
+        known.
     """
     writers: dict[str, Callable[[Run, list[Path]], None]] = {
         "graphml": _graphml,
@@ -99,7 +104,7 @@ def export(run: Run, output: Path, format: str | None = None) -> list[Path]:
             for kind in ("eq", "ts", "dc", "barrierless")
         ]
     for file in files:
-        new_file(file)
+        new_file(file, force=overwrite, remedy="add --force")
     with writing(*files) as drafts:
         writers[chosen](run, drafts)
     return files

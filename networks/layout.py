@@ -43,14 +43,14 @@ class Box:
 
 
 def free_spot(
-    candidates: Sequence[Sequence[Box]], taken: Sequence[Box], lines: Sequence[Box] = ()
+    candidates: Sequence[Box], taken: Sequence[Box], lines: Sequence[Box] = ()
 ) -> int | None:
     """The index of the first spot with room.
 
     Parameters
     ----------
     candidates
-        The boxes that each spot needs, one or more.
+        The box that each spot needs.
     taken
         Boxes that it must not overlap.
     lines
@@ -64,14 +64,10 @@ def free_spot(
     """
     free = [
         index
-        for index, boxes in enumerate(candidates)
-        if not any(box.meets(other) for box in boxes for other in taken)
+        for index, box in enumerate(candidates)
+        if not any(box.meets(other) for other in taken)
     ]
-    clear = (
-        index
-        for index in free
-        if not any(box.meets(other) for box in candidates[index] for other in lines)
-    )
+    clear = (index for index in free if not any(candidates[index].meets(other) for other in lines))
     return next(clear, free[0] if free else None)
 
 

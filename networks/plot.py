@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
-from typing import TypeAlias
 
-import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from afir.errors import InputError
-from networks.canvas import BESIDE, GREY, LETTERS, Canvas, Spot, canvas, extent, fitting
+from networks.canvas import BESIDE, GREY, LETTERS, OVER, Canvas, Spot, canvas, extent, fitting
 from networks.captions import (
     MARKS,
     height,
     known_so_far,
+    left_out,
     level_lines,
+    list_label,
     marked_id,
     title,
     top_label,
     unconnected,
 )
 from networks.flags import LOOP, MEANINGS, flags_of
-from networks.layout import Box, Point, arrangement, connected, hills, lowest_links, spread
+from networks.layout import Box, arrangement, connected, hills, lowest_links, spread
 from networks.network import origin_alone
 from networks.records import COMPLEX, DC, EQ, TS, Barrierless
 from networks.report import Run
 from networks.routes import Route
+from networks.tops import Hill, draw_hills, label_hills
 
 MOST_DRAWN = 500
 """Maximum number of structures and transition states in a drawing: with more, most labels find no
@@ -42,9 +42,8 @@ _UPRIGHT = 0.6  # inches a column must have for labels that are not turned
 _APART = 0.4  # columns between unconnected parts
 _NARROWEST = 0.13  # inches a column must have at least
 _SMALL = 7.0  # points
+_TALL = 0.3  # height for a given width, if that is more than usual
 _LEVEL = 0.33  # inches a level beside its text is long
-
-_Curve: TypeAlias = "tuple[NDArray[np.float64], NDArray[np.float64]]"
 
 
 @dataclass
@@ -98,7 +97,7 @@ def network_figure(run: Run, route: Route | None = None, width: float | None = N
     route
         A route to mark.
     width
-        Inches; None for as many as needed.
+        Inches; None for as many as needed. A large width makes the drawing taller, too.
 
     Raises
     ------
@@ -106,10 +105,10 @@ def network_figure(run: Run, route: Route | None = None, width: float | None = N
         If the network holds no structure yet, too many to draw, or too many for the width.
     """
     figure, row = _network(run, route, _WIDEST, None)
-    wide = float(figure.get_size_inches()[0])
     if width is None:
         return figure
-    return _network(run, route, row - max(wide - width, 0.0), width)[0]
+    wide = float(figure.get_size_inches()[0])
+    return _network(run, route, row + width - wide, width)[0]
 
 
 def _network(
@@ -129,8 +128,8 @@ def _network(
             f"{len(drawn)}; draw one route (--from and --to), explore with a lower --window, or "
             "export the network to a program for large graphs (afir export)"
         )
-    few = len(linked) <= _FEW and room / len(linked) >= _UPRIGHT
-    tall = 4.0 if len(drawn) <= 30 else 5.5
+    few = room / len(linked) >= _UPRIGHT and (len(linked) <= _FEW or width is not None)
+    tall = max(4.0 if len(drawn) <= 30 else 5.5, _TALL * (width or 0.0))
     lowest = network.lowest
     heights = [height(record, lowest) for record in drawn]
     diagram = _Diagram(run, canvas(heights, tall, 0.6 if few else 0.75), lowest, few=few)
@@ -142,9 +141,8 @@ def _network(
         x = _draw_list(diagram, nodes, heading, x)
     barrierless = list(network.barrierless.values())
     _draw_barrierless(diagram, barrierless, passed)
-    tops = _draw_tss(diagram, tss, passed)
-    _label_row(diagram, linked)
-    _label_tss(diagram, tops, passed)
+    curves = _draw_tss(diagram, tss, passed)
+    silent = [*_label_row(diagram, linked), *_label_tss(diagram, curves)]
 
     notes = [known_so_far(run)] if route is not None else []
     notes += _legend(tss, barrierless)
@@ -153,12 +151,13 @@ def _network(
             "only the lowest transition state between two structures is drawn, "
             f"{len(network.tss) - len(tss)} are left out"
         )
-    if diagram.canvas.silent:
-        notes.append(f"labels left out: {diagram.canvas.silent}")
+    notes += left_out(silent, _unnamed(diagram, linked, silent), energies=bool(tss) and not few)
     if any(COMPLEX in eq.flags for eq in network.eqs.values()):
         notes.append("light blue: complexes of several molecules")
     if any(origin_alone(network, dc) for dc in network.dcs.values()):
-        notes.append("from: EQ that first reached the channel, no transition state known")
+        notes.append(
+            "from: the channel was first reached from this EQ, no path between the two known"
+        )
     diagram.canvas.finish(x, title(run), "; ".join(notes), diagram.axis, width)
     return diagram.canvas.figure, row
 
@@ -193,17 +192,17 @@ def profile_figure(run: Run, route: Route, width: float | None = None) -> Figure
     widest = max(extent(text)[0] for text in texts)
     column = max(0.8, widest + 0.1, min(1.4, room / len(nodes)))
     if width is not None:
-        column = max(0.75, min(column, room / len(nodes)))
+        column = max(0.75, room / len(nodes))
     for index, node in enumerate(nodes):
         x = (index + 0.5) * column
         diagram.level(node, x - 0.18 * column, x + 0.18 * column)
     diagram.reach = 0.26 * column
     barrierless = [network.barrierless[id] for id in route.steps if id not in network.tss]
     _draw_barrierless(diagram, barrierless, set(route.steps))
-    tops = _draw_tss(diagram, tss, set(route.steps))
+    curves = _draw_tss(diagram, tss, set(route.steps))
     for node, text in zip(nodes, texts, strict=True):
         _label_level(diagram, node, text, needed=True)
-    _label_tss(diagram, tops, set(route.steps))
+    _label_tss(diagram, curves)
     # If energies are equal the transition state counts as the highest point.
     highest = max([*tss, *nodes], key=lambda record: record.energy)
     above = diagram.height(highest)
@@ -211,6 +210,7 @@ def profile_figure(run: Run, route: Route, width: float | None = None) -> Figure
         known_so_far(run),
         f"highest point {highest.id}, {above:.1f} kJ/mol above {zero.id}",
         *_legend(tss, barrierless),
+        *left_out([], [node.id for node, text in zip(nodes, texts, strict=True) if _bare(text)]),
     ]
     heading = f"{title(run)}: {zero.id} → {nodes[-1].id}"
     drawn.finish(len(nodes) * column, heading, "; ".join(notes), diagram.axis, width)
@@ -241,7 +241,7 @@ def _drawn(tss: Iterable[TS], marked: Set[str]) -> list[TS]:
 def _place_row(diagram: _Diagram, ids: Sequence[str], room: float, *, fill: bool) -> float:
     """Draw the levels of the connected structures; returns the x where they end.
 
-    With `fill` they take all the room, up to the column width of upright labels.
+    With `fill` they take all the room.
     """
     network = diagram.run.network
     rows = arrangement(ids, lowest_links(network))
@@ -249,11 +249,11 @@ def _place_row(diagram: _Diagram, ids: Sequence[str], room: float, *, fill: bool
     if diagram.few:
         texts = _row_texts(diagram, ids)
         widest = max(extent(text)[0] for text in texts.values())
-        wanted = min(1.5, each if fill else max(0.95, 3.5 / len(ids)))
+        wanted = each if fill else min(1.5, max(0.95, 3.5 / len(ids)))
         column = max(wanted, widest + 0.1)
     else:
-        wanted = _UPRIGHT if fill else max(0.24, 0.5 * each)
-        column = max(min(wanted, each), _NARROWEST)
+        wanted = each if fill else min(each, max(0.24, 0.5 * each))
+        column = max(wanted, _NARROWEST)
     half = 0.28 * column
     diagram.reach = column - 2 * half
     x = 0.5 * column
@@ -274,18 +274,29 @@ def _row_texts(diagram: _Diagram, ids: Sequence[str]) -> dict[str, str]:
     return {id: f"{text[0]}  {text[-1]}" for id, text in lines.items()}
 
 
-def _label_row(diagram: _Diagram, ids: Sequence[str]) -> None:
-    """Write the labels of a row, the lowest first."""
+def _unnamed(diagram: _Diagram, ids: Sequence[str], silent: Sequence[str]) -> list[str]:
+    """The structures of a row whose label is without the molecules."""
+    texts = _row_texts(diagram, ids)
+    return [id for id, text in texts.items() if _bare(text) and id not in silent]
+
+
+def _bare(text: str) -> bool:
+    """Whether the label of a level is without the molecules."""
+    return text.count("\n") < 2
+
+
+def _label_row(diagram: _Diagram, ids: Sequence[str]) -> list[str]:
+    """Write the labels of a row, the lowest first; returns the ids without a label."""
     eqs = diagram.run.network.eqs
-    for id, text in sorted(_row_texts(diagram, ids).items(), key=lambda item: eqs[item[0]].energy):
-        _label_level(diagram, eqs[id], text)
+    texts = sorted(_row_texts(diagram, ids).items(), key=lambda item: eqs[item[0]].energy)
+    return [id for id, text in texts if not _label_level(diagram, eqs[id], text)]
 
 
-def _label_level(diagram: _Diagram, node: EQ | DC, text: str, *, needed: bool = False) -> None:
-    """Write the label below a level, or above it if lines run below."""
+def _label_level(diagram: _Diagram, node: EQ | DC, text: str, *, needed: bool = False) -> bool:
+    """Write the label below a level, or above it if lines run below; returns whether it fits."""
     left, right = diagram.canvas.levels[node.id]
     x, y, gap = 0.5 * (left + right), diagram.height(node), 0.05 * diagram.canvas.scale
-    diagram.canvas.label(
+    return diagram.canvas.label(
         text,
         [Spot(x, y - gap, hangs=True), Spot(x, y + gap)],
         _color(node),
@@ -318,7 +329,7 @@ def _draw_list(diagram: _Diagram, nodes: Sequence[EQ | DC], heading: str, x: flo
         besides = spread(heights, apart, low + apart, high)
         right = x + _LEVEL
         for node, y, beside in zip(column, heights, besides, strict=True):
-            text, color = "  ".join(diagram.lines(node)), _color(node)
+            text, color = list_label(run, node, diagram.zero), _color(node)
             diagram.level(node, x, right)
             axes.plot([right, right + 0.12], [y, beside], color=color, linewidth=0.5)
             drawn.write(right + 0.15, beside, text, va="center", fontsize=LETTERS, color=color)
@@ -344,89 +355,27 @@ def _draw_barrierless(diagram: _Diagram, edges: Sequence[Barrierless], passed: S
             color=_ORANGE if edge.id in passed else GREY,
             linewidth=2.0 if edge.id in passed else 1.1,
             linestyle=(0, (1.0, 1.6)),
-            zorder=2.5 if edge.id in passed else 1.5,
+            zorder=OVER if edge.id in passed else 1.5,
         )
 
 
-def _draw_tss(
-    diagram: _Diagram, tss: Sequence[TS], marked: Set[str]
-) -> dict[str, tuple[Point, Point]]:
-    """Draw hills between two levels and arches over one; returns both ends of each top."""
+def _draw_tss(diagram: _Diagram, tss: Sequence[TS], marked: Set[str]) -> list[Hill]:
+    """Draw hills between two levels and arches over one."""
     network, drawn = diagram.run.network, diagram.canvas
     records: list[EQ | DC | TS] = [*network.eqs.values(), *network.dcs.values(), *tss]
     heights = {record.id: diagram.height(record) for record in records}
     curves = hills({ts.id: ts.ends for ts in tss}, drawn.levels, heights, diagram.reach)
-    tops: dict[str, tuple[Point, Point]] = {}
-    for id, (first, up, down, second) in curves.items():
-        (xs1, ys1), (xs2, ys2) = _rise(first, up), _rise(down, second)
-        drawn.axes.plot(
-            np.concatenate([xs1, xs2]),
-            np.concatenate([ys1, ys2]),
-            color=_ORANGE if id in marked else GREY,
-            linewidth=2.0 if id in marked else 0.9,
-            alpha=1.0 if id in marked else 0.7,
-            zorder=2.5 if id in marked else 1.5,
+    return draw_hills(drawn, curves, marked)
+
+
+def _label_tss(diagram: _Diagram, found: Sequence[Hill]) -> list[str]:
+    """Draw the marks and labels of hills; returns the ids without a label."""
+    tss = (diagram.run.network.tss[hill.id] for hill in found)
+    if diagram.few:
+        return label_hills(
+            diagram.canvas, found, {ts.id: top_label(ts, diagram.zero) for ts in tss}, 7.5
         )
-        tops[id] = up, down
-        if _sharp(up, down):
-            drawn.taken.append(drawn.mark(0.5 * (up[0] + down[0]), up[1]))
-        else:
-            drawn.line(up, down)
-    return tops
-
-
-def _sharp(up: Point, down: Point) -> bool:
-    """Whether the top of a hill is too short to move its mark."""
-    return down[0] - up[0] < 0.1
-
-
-def _label_tss(diagram: _Diagram, tops: dict[str, tuple[Point, Point]], marked: Set[str]) -> None:
-    """Draw a mark at the top of each hill, and the label above or beside it if there is room."""
-    # The shortest tops come first: their labels can be moved least.
-    for id in sorted(tops, key=lambda id: (id not in marked, tops[id][1][0] - tops[id][0][0])):
-        _label_ts(diagram, id, *tops[id], marked=id in marked)
-
-
-def _label_ts(diagram: _Diagram, id: str, up: Point, down: Point, *, marked: bool) -> None:
-    """Draw the mark at the top of a hill and its label."""
-    drawn, ts = diagram.canvas, diagram.run.network.tss[id]
-    text, size = (top_label(ts, diagram.zero), 7.5) if diagram.few else (marked_id(ts), 6.0)
-    (left, y), (right, _) = up, down
-    wide, high = extent(text, size)
-    middle, lift, high = 0.5 * (left + right), 0.03 * drawn.scale, high * drawn.scale
-    steps = np.arange(0.0, 0.5 * (right - left) + 0.01, 0.15)
-    beside = 0.5 * wide + 0.08
-    along = [middle + sign * float(step) for step in steps for sign in (1, -1)]
-    spots = [
-        *((x, y + lift) for x in along),
-        *((x, y - 0.5 * high) for x in (right + beside, left - beside)),
-        *((x, y - lift - high) for x in along),
-        *((middle, y + lift + lines * high) for lines in ((1, 2, 3) if diagram.few else ())),
-    ]
-    places = [min(max(x, left), right) for x, _ in spots]
-    sharp = _sharp(up, down)  # its mark is fixed and has its box already
-    color = _ORANGE if marked else GREY
-    spot = drawn.label(
-        text,
-        [
-            Spot(*at, mark=None if sharp else drawn.mark(x, y))
-            for at, x in zip(spots, places, strict=True)
-        ],
-        color if marked else _DARK,
-        size,
-        needed=marked,
-    )
-    x = places[spot or 0]
-    if spot is None and not sharp:
-        drawn.taken.append(drawn.mark(x, y))
-    drawn.axes.plot(x, y, marker="_", markersize=8, markeredgewidth=1.6, color=color, zorder=3)
-
-
-def _rise(first: Point, second: Point) -> _Curve:
-    """A curve that is horizontal at both ends, as in energy profiles."""
-    (x1, y1), (x2, y2) = first, second
-    t = np.linspace(0.0, 1.0, 40)
-    return x1 + t * (x2 - x1), y1 + t * t * (3.0 - 2.0 * t) * (y2 - y1)
+    return label_hills(diagram.canvas, found, {ts.id: marked_id(ts) for ts in tss}, 6.0)
 
 
 def _color(node: EQ | DC) -> str:

@@ -203,13 +203,11 @@ def test_what_counts_as_connected() -> None:
 
 def test_a_free_spot_is_found() -> None:
     taken = [Box(0, 0, 1, 1), Box(2, 0, 3, 1)]
-    spots = [(Box(0.5, 0, 2.5, 1),), (Box(0.5, 0, 1.5, 1),), (Box(1, 0, 2, 1),)]
+    spots = [Box(0.5, 0, 2.5, 1), Box(0.5, 0, 1.5, 1), Box(1, 0, 2, 1)]
     assert free_spot(spots, taken) == 2
     assert free_spot(spots[:2], taken) is None
-    # All that a spot needs must be free.
-    assert free_spot([(Box(1, 0, 2, 1), Box(0, 0, 1, 1))], taken) is None
     # Lines are met only where there is no other way.
     line = Box(0, 0.5, 3, 0.5)
-    spots.append((Box(1, 2, 2, 3),))
+    spots.append(Box(1, 2, 2, 3))
     assert free_spot(spots, taken, [line]) == 3
     assert free_spot(spots[:3], taken, [line]) == 2

@@ -315,6 +315,41 @@ def test_export_and_plot(run_file: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert Path(name).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        (["plot", "run.db", "-o", "net.png"], ["net.png"]),
+        (["plot", "run.db", "-o", "net.svg", "--from", "EQ0", "--to", "EQ3"], ["net.svg"]),
+        (["export", "run.db", "-o", "net.graphml"], ["net.graphml"]),
+        (["export", "run.db", "-o", "net.db"], ["net.db"]),
+        (["export", "run.db", "-o", "net.csv"], ["net_eq.csv", "net_ts.csv"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_files_are_replaced_by_force_alone(
+    run_file: Path, capsys: pytest.CaptureFixture[str], command: list[str], names: list[str]
+) -> None:
+    for name in names:
+        Path(name).write_text("old")
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert f"{names[0]} exists already; choose another --output or add --force" in error
+    assert [Path(name).read_text() for name in names] == ["old"] * len(names)
+    assert main([*command, "--force"]) == 0
+    assert all(Path(name).read_bytes() != b"old" for name in names)
+
+
+def test_an_export_never_replaces_the_run_itself(
+    run_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = Path("run.db").read_bytes()
+    Path("link.db").symlink_to("run.db")
+    for output in ("run.db", "link.db"):
+        assert main(["export", "run.db", "-o", output, "--force"]) == 2
+        assert "must be another file than the run" in capsys.readouterr().err
+    assert Path("run.db").read_bytes() == before
+
+
 @pytest.mark.parametrize(("width", "inches"), [("17.78cm", 7.0), ("6in", 6.0), ("6.5 in", 6.5)])
 def test_plots_are_as_wide_as_is_asked(run_file: Path, width: str, inches: float) -> None:
     route = ["--from", "EQ0", "--to", "EQ3"]

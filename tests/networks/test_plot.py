@@ -15,7 +15,9 @@ from drawn_network import dc, drawn_run, eq, network_of, records, ts
 from hypothesis import given
 from hypothesis import settings as trying
 from hypothesis import strategies as st
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from afir.errors import InputError
@@ -27,6 +29,7 @@ from networks.records import StoppedBy
 from networks.report import Run
 from networks.routes import lowest_route
 from networks.settings import Settings
+from networks.tables import sections
 
 
 def _texts(figure: Figure) -> list[str]:
@@ -100,8 +103,15 @@ def test_a_channel_tells_where_it_is_from_unless_something_leads_there() -> None
     assert "DC0  C–O + H₂  181" in texts
     assert "DC1  C–O + H₂  390  from EQ2" in texts
     # A complex of its molecules is joined to it, but it was reached from elsewhere.
-    texts = _texts(network_figure(drawn_run()))
+    figure = network_figure(drawn_run())
+    texts = _texts(figure)
     assert "DC1  C–O + H₂  390  from EQ2" in texts
+    # The note is true beside the dotted line, and in the words of the table.
+    note = " ".join(texts).replace("\n", " ")
+    assert "from: the channel was first reached from this EQ, no path between the two known" in note
+    (table,) = (part for part in sections(drawn_run()) if part.title.startswith("Dissociation"))
+    assert table.columns[-1] == "<reached from"
+    assert [row[-1] for row in table.rows if row[0] == "DC1"] == ["EQ2 EQ3"]
 
 
 def _dotted(figure: Figure) -> list[tuple[float, ...]]:
@@ -353,6 +363,52 @@ def test_a_width_is_kept_to_and_letters_keep_their_size(inches: float) -> None:
         network_figure(run, width=2.2)
     with pytest.raises(InputError, match="`width` must be at least"):
         profile_figure(run, route, 2.2)
+
+
+@pytest.mark.parametrize("inches", [7.0, 17 / 2.54, 14.0, 24.0])
+def test_a_drawing_fills_the_width_that_is_given(inches: float) -> None:
+    run = _many(5, 8)
+    few, many = (lowest_route(run.network, "EQ0", end) for end in ("EQ1", "EQ4"))
+    figures = [profile_figure(run, route, inches) for route in (few, many)]
+    figures += [network_figure(run, width=inches), network_figure(_many(20, 25), width=inches)]
+    for figure in figures:
+        (axes,) = figure.axes
+        (left, right), columns = axes.get_xlim(), sorted(_columns(figure))
+        apart = columns[1] - columns[0]
+        assert columns[0] - left < 0.75 * apart
+        assert right - columns[-1] < 0.75 * apart
+
+
+def _columns(figure: Figure) -> list[float]:
+    """The middle of every level."""
+    return [
+        float(np.mean(part[:, 0]))
+        for lines in figure.axes[0].collections
+        if isinstance(lines, LineCollection)
+        for part in lines.get_segments()
+    ]
+
+
+def test_a_marked_route_runs_over_the_levels_that_it_passes() -> None:
+    # TS0 leads from the first to the last structure and passes over the one between.
+    found = [eq(0, 0.0), eq(1, 300.0), eq(2, 50.0)]
+    saddles = [
+        ts(0, 300.0, "EQ0", "EQ2"),
+        ts(1, 310.0, "EQ0", "EQ1"),
+        ts(2, 320.0, "EQ1", "EQ2"),
+    ]
+    run = drawn_run(found=[*found, *saddles])
+    figure = network_figure(run, lowest_route(run.network, "EQ0", "EQ2"))
+    (axes,) = figure.axes
+    levels = [part for part in axes.collections if isinstance(part, LineCollection)]
+    plain, way = sorted({line.get_zorder() for line in axes.get_lines() if _curved(line)})
+    assert plain < min(part.get_zorder() for part in levels)
+    assert max(part.get_zorder() for part in levels) < way
+
+
+def _curved(line: Line2D) -> bool:
+    """Whether a line is the hill of a transition state."""
+    return len(line.get_xdata()) > 2
 
 
 def test_a_network_that_is_too_large_to_be_read_is_refused() -> None:
