@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,10 +20,12 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from afir.errors import InputError
 from afir.figures import save
 from afir.molecule import Molecule
+from afir.units import KJ_PER_MOL
 from networks.network import ReactionNetwork
 from networks.plot import MOST_DRAWN, network_figure, profile_figure
 from networks.records import StoppedBy
@@ -186,8 +189,9 @@ def test_any_ends_can_be_drawn() -> None:
     found = [eq(0, 0.0), eq(1, 90.0), dc(0, 100.0, "EQ0"), dc(1, 80.0, "EQ0")]
     saddles = [ts(i, 150.0 + 40.0 * i, *pair) for i, pair in enumerate(pairs)]
     figure = network_figure(drawn_run(found=[*found, *saddles]))
-    words = " ".join(text.get_text() for text in _labels(figure)).split()
-    assert {f"TS{i}" for i in range(len(pairs))} <= set(words)
+    curves = [line for line in figure.axes[0].get_lines() if _curved(line)]
+    tops = sorted(max(line.get_ydata()) for line in curves)
+    assert tops == pytest.approx([150.0 + 40.0 * i for i in range(len(pairs))])
     assert not _overlaps(figure)
 
 
@@ -236,11 +240,117 @@ def test_a_crowd_is_thinned_and_said() -> None:
     )
 
 
-def test_labels_that_are_left_out_are_counted() -> None:
-    figure = network_figure(_many(160, 159))
-    missing = 160 + 159 - len(_labels(figure))
-    assert missing > 0
-    assert f"labels left out: {missing}" in " ".join(_texts(figure))
+def _crowded() -> Run:
+    """C3H4 on GFN2: hills that cross, and run close above each other."""
+    tss = [
+        *((280, "EQ0", "EQ1"), (343, "EQ0", "EQ2"), (249, "EQ3", "EQ3"), (253, "EQ1", "EQ4")),
+        *((310, "EQ0", "EQ0"), (293, "EQ3", "EQ0"), (337, "EQ4", "EQ0"), (252, "EQ1", "EQ1")),
+        *((338, "EQ3", "EQ2"), (355, "EQ0", "EQ0"), (387, "EQ1", "EQ2"), (425, "EQ1", "EQ5")),
+        *((411, "EQ5", "EQ5"), (324, "EQ4", "EQ3"), (301, "EQ4", "EQ1"), (306, "EQ6", "EQ6")),
+        *((300, "EQ6", "EQ0"), (291.5, "EQ6", "EQ3")),
+    ]
+    heights = [92.0, 249.0, 257.0, 21.0, 0.0, 386.0, 291.0]
+    found = [eq(number, height) for number, height in enumerate(heights)]
+    return drawn_run(found=[*found, *(ts(number, *it) for number, it in enumerate(tss))])
+
+
+def _gap(box: Bbox, other: Bbox) -> float:
+    """The distance between two boxes."""
+    dx = max(box.x0 - other.x1, other.x0 - box.x1, 0.0)
+    dy = max(box.y0 - other.y1, other.y0 - box.y1, 0.0)
+    return float(np.hypot(dx, dy))
+
+
+def _marks_and_curves(figure: Figure) -> tuple[dict[float, Bbox], dict[float, np.ndarray]]:
+    """The mark and the points of the curve of every transition state, by its height.
+
+    In hundredths of an inch.
+    """
+    figure.set_dpi(100)
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    marks, curves = {}, {}
+    for line in axes.get_lines():
+        points = axes.transData.transform(line.get_xydata())
+        height = round(float(max(line.get_ydata())), 3)
+        if line.get_marker() == "_":
+            ((x, y),) = points
+            marks[height] = Bbox.from_extents(x - 5.5, y - 1.0, x + 5.5, y + 1.0)
+        elif _curved(line):
+            curves[height] = np.linspace(points[:-1], points[1:], 20).reshape(-1, 2)
+    return marks, curves
+
+
+def _belongs(label: Bbox, own: Bbox, other: Bbox) -> bool:
+    """Whether a label is clearly that of its own mark and not of another."""
+    if _gap(other, own) < 2.0:  # the two cannot be told apart
+        return True
+    across = other.x0 < label.x1 and label.x0 < other.x1
+    low, middle, high = (0.5 * (box.y0 + box.y1) for box in (own, label, other))
+    nearer = abs(low - middle) + 2.0 < abs(high - middle)
+    return _gap(label, other) > _gap(label, own) + 1.0 or (nearer and not across)
+
+
+@pytest.mark.parametrize("width", [None, 4.3, 7.0, 12.0, 24.0])
+@pytest.mark.parametrize(
+    "run",
+    [_crowded(), drawn_run(), _many(6, 12), _many(20, 30)],
+    ids=["crowded", "drawn", "few", "many"],
+)
+def test_a_label_can_only_be_taken_for_that_of_its_own_transition_state(
+    run: Run, width: float | None
+) -> None:
+    network = run.network
+    figure = network_figure(run, width=width)
+    marks, curves = _marks_and_curves(figure)
+    labels = [text for text in _labels(figure) if text.get_text().startswith("TS")]
+    assert len(marks) == len(curves) == len(network.tss)
+    assert labels
+    for text in labels:
+        label, ts = text.get_window_extent(), network.tss[text.get_text().split()[0]]
+        height = round((ts.energy - network.lowest.energy) / KJ_PER_MOL, 3)
+        own = marks[height]
+        assert _gap(label, own) < 8.0
+        assert all(_belongs(label, own, other) for other in marks.values()), ts.id
+        for other, points in curves.items():
+            assert other == height or not label.padded(-1.0).count_contains(points), ts.id
+
+
+def _note(figure: Figure) -> str:
+    """The line below the title."""
+    return figure.texts[0].get_text().replace("\n", " ")
+
+
+@pytest.mark.parametrize("run", [_crowded(), _many(160, 159)], ids=["crowded", "many"])
+def test_labels_that_are_left_out_are_named(run: Run) -> None:
+    ids = re.compile("no room for labels of ((?:[ET][QS][0-9]+ ?)+)(?:and ([0-9]+) more)?")
+    left = []
+    for width in (None, 30.0):
+        figure = network_figure(run, width=width)
+        shown = {text.get_text().split()[0] for text in _labels(figure)}
+        missing = {*run.network.eqs, *run.network.tss} - shown
+        left.append(len(missing))
+        ((named, more),) = ids.findall(_note(figure))
+        assert set(named.split()) <= missing
+        assert len(named.split()) + int(more or 0) == len(missing)
+        assert "try a larger --width" in _note(figure)
+    assert left[1] < left[0]
+
+
+def test_molecules_and_energies_that_are_left_out_are_named() -> None:
+    narrow, wide = (network_figure(_crowded(), width=width) for width in (4.0, 24.0))
+    assert "TS10" in [text.get_text() for text in _labels(narrow)]
+    assert "molecules of EQ0 EQ1 EQ2 EQ3 EQ4 EQ5 and 1 more, energies of" in _note(narrow)
+    assert "TS10 387" in [text.get_text() for text in _labels(wide)]
+    assert "molecules of" not in _note(wide)
+    assert "energies" not in _note(wide)
+
+
+def test_a_narrow_profile_names_what_is_without_its_molecules() -> None:
+    run = replace(drawn_run(), molecule=Molecule((25, 35, 1, 1)))
+    route = lowest_route(run.network, "EQ0", "EQ3")
+    assert "no room for molecules of EQ2: try a larger" in _note(profile_figure(run, route, 4.2))
+    assert "no room" not in _note(profile_figure(run, route, 7.0))
 
 
 def test_a_profile_shows_its_route() -> None:
