@@ -300,20 +300,33 @@ def _belongs(label: Bbox, own: Bbox, other: Bbox) -> bool:
 def test_a_label_can_only_be_taken_for_that_of_its_own_transition_state(
     run: Run, width: float | None
 ) -> None:
+    _check_labels(run, network_figure(run, width=width))
+
+
+def test_the_labels_of_a_marked_route_are_no_exception() -> None:
+    run = _crowded()
+    figure = network_figure(run, lowest_route(run.network, "EQ2", "EQ4"))
+    _check_labels(run, figure)
+    (missing,) = re.findall("no room for labels of ([TS0-9 ]+)", _note(figure))
+    words = {text.get_text().split()[0] for text in _labels(figure)} | set(missing.split())
+    assert {"TS0", "TS3", "TS5", "TS8"} <= words
+
+
+def _check_labels(run: Run, figure: Figure) -> None:
+    """Every label of a transition state stands at its mark and interrupts no other curve."""
     network = run.network
-    figure = network_figure(run, width=width)
     marks, curves = _marks_and_curves(figure)
     labels = [text for text in _labels(figure) if text.get_text().startswith("TS")]
     assert len(marks) == len(curves) == len(network.tss)
     assert labels
     for text in labels:
-        label, ts = text.get_window_extent(), network.tss[text.get_text().split()[0]]
-        height = round((ts.energy - network.lowest.energy) / KJ_PER_MOL, 3)
+        label, saddle = text.get_window_extent(), network.tss[text.get_text().split()[0]]
+        height = round((saddle.energy - network.lowest.energy) / KJ_PER_MOL, 3)
         own = marks[height]
         assert _gap(label, own) < 8.0
-        assert all(_belongs(label, own, other) for other in marks.values()), ts.id
+        assert all(_belongs(label, own, other) for other in marks.values()), saddle.id
         for other, points in curves.items():
-            assert other == height or not label.padded(-1.0).count_contains(points), ts.id
+            assert other == height or not label.padded(-1.0).count_contains(points), saddle.id
 
 
 def _note(figure: Figure) -> str:
