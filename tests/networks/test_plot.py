@@ -1,4 +1,4 @@
-"""Drawings and routes: everything is in the picture, labels apart, the way is the lowest."""
+"""Drawings and routes: everything is in the picture, the way is the lowest."""
 
 from __future__ import annotations
 
