@@ -202,7 +202,7 @@ def profile_figure(run: Run, route: Route, width: float | None = None) -> Figure
     curves = _draw_tss(diagram, tss, set(route.steps))
     for node, text in zip(nodes, texts, strict=True):
         _label_level(diagram, node, text, needed=True)
-    _label_tss(diagram, curves)
+    _label_tss(diagram, curves, needed=True)
     # If energies are equal the transition state counts as the highest point.
     highest = max([*tss, *nodes], key=lambda record: record.energy)
     above = diagram.height(highest)
@@ -368,14 +368,12 @@ def _draw_tss(diagram: _Diagram, tss: Sequence[TS], marked: Set[str]) -> list[Hi
     return draw_hills(drawn, curves, marked)
 
 
-def _label_tss(diagram: _Diagram, found: Sequence[Hill]) -> list[str]:
+def _label_tss(diagram: _Diagram, found: Sequence[Hill], *, needed: bool = False) -> list[str]:
     """Draw the marks and labels of hills; returns the ids without a label."""
-    tss = (diagram.run.network.tss[hill.id] for hill in found)
-    if diagram.few:
-        return label_hills(
-            diagram.canvas, found, {ts.id: top_label(ts, diagram.zero) for ts in tss}, 7.5
-        )
-    return label_hills(diagram.canvas, found, {ts.id: marked_id(ts) for ts in tss}, 6.0)
+    tss = [diagram.run.network.tss[hill.id] for hill in found]
+    labels = {ts.id: top_label(ts, diagram.zero) if diagram.few else marked_id(ts) for ts in tss}
+    size = 7.5 if diagram.few else 6.0
+    return label_hills(diagram.canvas, found, labels, size, needed=needed)
 
 
 def _color(node: EQ | DC) -> str:

@@ -129,7 +129,12 @@ def draw_hills(
 
 
 def label_hills(
-    drawn: Canvas, hills: Sequence[Hill], labels: Mapping[str, str], size: float
+    drawn: Canvas,
+    hills: Sequence[Hill],
+    labels: Mapping[str, str],
+    size: float,
+    *,
+    needed: bool = False,
 ) -> list[str]:
     """Draw a mark on every hill, and its label where there is a place that is clearly its own.
 
@@ -143,22 +148,24 @@ def label_hills(
         The label of each, by id.
     size
         Font size in points.
+    needed
+        Whether a label without such a place is written all the same, in the best place there is.
 
     Returns
     -------
     list of str
-        Ids of the transition states without a label. One on a marked route always has its label.
+        Ids of the transition states without a label.
     """
     places = _Places(drawn, hills)
     sizes = {id: extent(text, size) for id, text in labels.items()}
     choice = {hill.id: places.choice(hill, *sizes[hill.id]) for hill in hills}
     silent = []
-    # Those with the smallest choice come first.
+    # Those of a marked route come first, then those with the smallest choice.
     for hill in sorted(hills, key=lambda hill: (not hill.marked, choice[hill.id])):
         text, y = labels[hill.id], hill.up[1]
         wide, high = sizes[hill.id]
         color = _ORANGE if hill.marked else GREY
-        spot = places.take(hill, wide, high)
+        spot = places.take(hill, wide, high, needed=needed)
         if spot is None:
             silent.append(hill.id)
         else:
@@ -236,11 +243,8 @@ class _Places:
         """The number of places for a label of this size."""
         return int(self._free(hill, self._tried(hill, wide, high)).sum())
 
-    def take(self, hill: Hill, wide: float, high: float) -> _Spot | None:
-        """Take the best place for a label of this size; None if there is none.
-
-        One on a marked route gets the best that there is.
-        """
+    def take(self, hill: Hill, wide: float, high: float, *, needed: bool) -> _Spot | None:
+        """Take the best place for a label of this size; None if there is none."""
         tried = self._tried(hill, wide, high)
         free = self._free(hill, tried)
         clear = free & ~_meet(tried.labels, self._soft)
@@ -248,7 +252,7 @@ class _Places:
         if not hill.short:
             clear &= ~_meet(tried.marks, self._taken)
         choices = [clear, free]
-        if hill.marked:
+        if needed:
             bare = ~_meet(tried.labels, self._taken)
             choices += [bare, np.ones_like(bare)]
         for choice in choices:
