@@ -9,7 +9,7 @@ import numpy as np
 from table import print_table
 
 from afir.molecule import Molecule, Positions
-from afir.symmetry import congruence
+from afir.geometry.symmetry import congruence
 
 SAME_ENERGY = 1e-4  # hartree: the limit of the comparison leaves an end that far off
 SAME_PLACE = 0.2  # Å, root mean square; up to the order of like atoms and inversion

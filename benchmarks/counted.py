@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation, Surface
+from afir.pes.surface import Evaluation, Surface
 
 
 @dataclass

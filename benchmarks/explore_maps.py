@@ -24,10 +24,10 @@ from table import print_table
 
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
-from afir.structures import read_structure
+from afir.io.structures import read_structure
 from afir.units import HARTREE, KJ_PER_MOL
 from networks import Settings, explore, open_run
-from networks.records import EQ, TS
+from networks.records.structures import EQ, TS
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SAME = 0.3 * KJ_PER_MOL  # eV: energies closer than this are the same stationary point

@@ -21,8 +21,8 @@ from damage import bomb, damaged, mangled, nasty
 from fuzz_material import JOB, Material
 from numpy.typing import NDArray
 
-from afir.catalogue import surface_catalogue
-from afir.cli import build
+from afir.pes.catalogue import surface_catalogue
+from afir.cli.main import build
 from mlpot.process import digest as process_digest
 
 ANALYTIC = ("lennard-jones", "double-well", "mueller-brown", "mueller-brown-bent")
@@ -232,7 +232,7 @@ def forged(name: str, data: bytes, rng: Random) -> bytes:
         return target.getvalue()
     import torch
 
-    from mlpot.potential import digest
+    from mlpot.neural.potential import digest
 
     content = torch.load(io.BytesIO(data), weights_only=True)
     states = content["states"]

@@ -15,14 +15,14 @@ import numpy as np
 from ase import Atoms
 from ase.io import write
 
-from afir.cli import main
+from afir.cli.main import main
 from afir.molecule import Molecule
-from afir.surface import load_surface
-from mlpot.architecture import Architecture
+from afir.pes.surface import load_surface
+from mlpot.neural.architecture import Architecture
 from mlpot.dataset import Dataset
 from mlpot.process import Correction
-from networks.collect import Pool, write_frames
-from networks.tasks import Labelled
+from networks.learning.sampling import Pool, write_frames
+from networks.execution.tasks import Labelled
 
 PLACES = {  # Å
     "H2": ("HH", [[0, 0, 0], [0, 0, 0.9]]),
@@ -207,8 +207,8 @@ def _models(folder: Path) -> dict[str, bytes]:
         return result
     import torch
 
-    from mlpot.model import Network
-    from mlpot.potential import Description, Potential
+    from mlpot.neural.model import Network
+    from mlpot.neural.potential import Description, Potential
 
     for name, base in (("learned", ""), ("delta", "lennard-jones")):
         about = Description(

@@ -15,7 +15,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from afir.molecule import Molecule, Positions
-from afir.quadratic import Matrix
+from afir.hessians.updates import Matrix
 from afir.units import HARTREE
 
 REFERENCES = Path(__file__).parent.parent / "tests" / "data" / "ts_reference.json"

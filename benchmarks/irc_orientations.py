@@ -22,17 +22,17 @@ from irc_ends import Case, End, Truth, cases, integrate, load, settled
 from scipy.spatial.transform import Rotation
 from table import print_table
 
-from afir.driver import solve
-from afir.geometry import superpose
+from afir.pes.driver import solve
+from afir.geometry.superposition import superpose
 from afir.molecule import Positions
-from afir.quadratic import Vector
+from afir.hessians.updates import Vector
 from afir.searches.hessian import hessian
 from afir.searches.irc import irc
 from afir.stationary import Outcome
-from afir.surface import load_surface
+from afir.pes.surface import load_surface
 from afir.units import KJ_PER_MOL
 from networks import open_run
-from networks.identity import same_structure
+from networks.graph.identity import same_structure
 
 SAME = 0.05 * KJ_PER_MOL  # eV: ends of two orientations that are equal
 CONCAVE = (-30.0, -10.0)  # cm⁻¹: an end with a softer mode than that is no minimum

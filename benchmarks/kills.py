@@ -33,10 +33,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from table import print_table
 
-from afir.cli import main as afir
+from afir.cli.main import main as afir
 from afir.errors import AfirError
 from networks import open_run
-from networks.report import load_run
+from networks.reporting.run import load_run
 
 ARGON = """4
 
@@ -89,7 +89,7 @@ def start(kind: Kind, arguments: Sequence[str], told: Path) -> int:
     arguments = [*arguments, "--workers", str(kind.workers)]
     with told.open("w") as stream:
         if kind.program:
-            program = [sys.executable, "-m", "afir.cli", *arguments]
+            program = [sys.executable, "-m", "afir.cli.main", *arguments]
             streams = [(os.POSIX_SPAWN_DUP2, stream.fileno(), number) for number in (1, 2)]
             return os.posix_spawn(
                 sys.executable,

@@ -25,15 +25,15 @@ import numpy as np
 import torch
 from table import print_table
 
-from afir.surface import load_surface
+from afir.pes.surface import load_surface
 from afir.units import KCAL_PER_MOL, KJ_PER_MOL
-from mlpot.architecture import CORRECTION, WHOLE, Architecture
-from mlpot.committee import BAD, atom_errors, calibrate, spearman
+from mlpot.neural.architecture import CORRECTION, WHOLE, Architecture
+from mlpot.neural.calibration import BAD, atom_errors, calibrate, spearman
 from mlpot.dataset import Dataset, above, read_dataset
-from mlpot.potential import Potential, load_potential
-from mlpot.recipe import Recipe, make
+from mlpot.neural.potential import Potential, load_potential
+from mlpot.neural.recipe import Recipe, make
 from mlpot.report import judge
-from mlpot.training import Training
+from mlpot.neural.training import Training
 
 LOW = 500.0 * KJ_PER_MOL
 """Above the lowest frame: where reactions are that a chemist asks for."""

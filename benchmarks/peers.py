@@ -16,7 +16,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from afir.molecule import Molecule, Positions
-from afir.surface import Surface
+from afir.pes.surface import Surface
 from afir.units import BOHR, HARTREE, HARTREE_PER_BOHR
 
 STEPS = 200

@@ -16,7 +16,7 @@ from counted import CountedSurface, Meter
 from peers import Arrived, AseCalculator, pysisyphus_calculator, pysisyphus_folder
 
 from afir.molecule import Positions
-from afir.surface import Surface
+from afir.pes.surface import Surface
 from afir.units import BOHR, HARTREE
 
 IRC_STEPS = 500

@@ -27,23 +27,23 @@ from draws import bent, mixed, shifted
 from maps import CORE, publish, summary
 from numpy.typing import NDArray
 
-from afir.arrangements import arrangement
-from afir.bonds import components, dissociated
-from afir.driver import Search, solve
+from afir.methods.arrangements import arrangement
+from afir.geometry.bonds import components, dissociated
+from afir.pes.driver import Search, solve
 from afir.errors import AfirError
 from afir.molecule import Molecule, Positions
-from afir.quadratic import vibrations
-from afir.searches.characterise import characterise
-from afir.searches.confirm import confirm
+from afir.hessians.updates import vibrations
+from afir.verification.minima import characterise
+from afir.verification.transition_states import confirm
 from afir.searches.hessian import hessian
 from afir.searches.minimum import minimise
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint
-from afir.surface import load_surface
+from afir.pes.surface import load_surface
 from afir.units import HARTREE
-from networks.identity import IdentityIndex, fingerprint
-from networks.network import fragments
+from networks.graph.identity import IdentityIndex, fingerprint
+from networks.graph.network import fragments
 
 TUNING = {"H2O2": "HHOO", "HNCO": "HNCO", "HONO": "HNOO", "NH2OH": "HHHNO"}
 HELD_OUT = {"HCOOH": "HHCOO", "H2S2": "HHSS", "CH2NH": "HHHCN", "HCOF": "HCOF"}

@@ -19,14 +19,14 @@ from irc_ends import Case, integrate, settled
 from irc_orientations import CONCAVE, crosses
 from table import print_table
 
-from afir.geometry import superpose
+from afir.geometry.superposition import superpose
 from afir.molecule import Molecule, Positions
-from afir.quadratic import Vector, vibrations
-from afir.surface import Surface, load_surface
+from afir.hessians.updates import Vector, vibrations
+from afir.pes.surface import Surface, load_surface
 from afir.units import WAVENUMBER
 from networks import open_run
-from networks.network import ReactionNetwork
-from networks.records import DC, TS
+from networks.graph.network import ReactionNetwork
+from networks.records.structures import DC, TS
 
 STEP = 0.005  # Å
 NEAR = 1.5  # Å·amu^½ from the top

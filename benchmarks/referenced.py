@@ -18,17 +18,17 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 from table import print_table
 
-from afir.driver import solve
+from afir.pes.driver import solve
 from afir.errors import AfirError
 from afir.molecule import Molecule
-from afir.searches.characterise import characterise
-from afir.searches.confirm import confirm
+from afir.verification.minima import characterise
+from afir.verification.transition_states import confirm
 from afir.searches.hessian import hessian
 from afir.stationary import Candidate, Minimum, Outcome
-from afir.surface import Surface, load_surface
+from afir.pes.surface import Surface, load_surface
 from networks import open_run
-from networks.records import EQ, TS
-from networks.store import Store
+from networks.records.structures import EQ, TS
+from networks.storage.store import Store
 
 COLUMNS = ("run", "surface", "EQ", "TS", "gradients", "for the first TSs", "for each")
 PROOFS = ("run", "TS", "proven", "same ends", "largest error eV", "EQ", "order 0")

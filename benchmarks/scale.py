@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from table import print_table
 
-from afir.force import ForceTerm
+from afir.methods.artificial_force import ForceTerm
 from afir.molecule import Molecule, Positions
 from afir.stationary import (
     Candidate,
@@ -32,11 +32,11 @@ from afir.stationary import (
     TrialResult,
 )
 from networks import Settings, resume
-from networks.events import RoundStarted, Stopped
-from networks.hands import bench_of
-from networks.records import DC, EQ, TS, Absorbed, Dismissed, Trial
-from networks.store import Store
-from networks.tasks import Bench, Confirm, Push, Task, TaskResult, Value
+from networks.exploration.events import RoundStarted, Stopped
+from networks.exploration.executors import bench_of
+from networks.records.structures import DC, EQ, TS, Absorbed, Dismissed, Trial
+from networks.storage.store import Store
+from networks.execution.tasks import Bench, Confirm, Push, Task, TaskResult, Value
 
 MOLECULE = Molecule.from_symbols(["C", "C", "C", "N", "N", "O"])
 SIZE = MOLECULE.n_atoms
@@ -90,7 +90,7 @@ class Supply:
 
 
 class Instant:
-    """Answers every task at once: `networks.executor.Executor`."""
+    """Answers every task at once: `networks.execution.executor.Executor`."""
 
     def __init__(self, supply: Supply, bench: Bench) -> None:
         self.bench = bench
@@ -99,7 +99,7 @@ class Instant:
         self.seconds = 0.0
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
-        """See `networks.executor.Executor`; its own time is measured."""
+        """See `networks.execution.executor.Executor`; its own time is measured."""
         index = 0
         while index < len(tasks):
             start = time.process_time()

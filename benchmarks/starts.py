@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 from guesses import REFERENCES, Guess
 
-from afir.driver import Level, Search, solve, stage
+from afir.pes.driver import Level, Search, solve, stage
 from afir.errors import AfirError
-from afir.fragments import Push, pushes
-from afir.geometry import superpose
+from afir.methods.pushes import Push, pushes
+from afir.geometry.superposition import superpose
 from afir.molecule import Molecule
-from afir.searches.characterise import characterise
+from afir.verification.minima import characterise
 from afir.searches.minimum import PathPoint, minimise, settle
 from afir.searches.path import Peak, path_hessians, relax_path
-from afir.searches.push import push
+from afir.methods.afir_path import push
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, StationaryPoint
-from afir.structures import read_structure
-from afir.surface import load_surface
+from afir.io.structures import read_structure
+from afir.pes.surface import load_surface
 
 CROSSED = 0.3  # Å: when no atom ends further from its start, the push fell back
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -103,7 +103,7 @@ def path_tops(seed: int = 7) -> list[Guess]:
 def _tops(
     molecule: Molecule, point: StationaryPoint, terms: Push, rng: np.random.Generator
 ) -> Search[tuple[Peak, ...]]:
-    """Push, minimum behind it, relaxed path: the first half of `afir.searches.step`."""
+    """Push, minimum behind it, relaxed path: the first half of `afir.methods.sc_afir`."""
     settings = StepSettings()
     path = yield from push(
         molecule, point.positions, terms, settings, hessian=point.hessian, rng=rng

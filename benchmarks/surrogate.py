@@ -19,14 +19,14 @@ import numpy as np
 from starts import first_pushes, start
 from table import print_table
 
-from afir.driver import solve
-from afir.geometry import rmsd
+from afir.pes.driver import solve
+from afir.geometry.superposition import rmsd
 from afir.molecule import Positions
-from afir.searches.characterise import characterise
+from afir.verification.minima import characterise
 from afir.searches.hessian import hessian
 from afir.searches.settings import StepSettings
-from afir.searches.step import try_push
-from afir.surface import load_surface
+from afir.methods.sc_afir import try_push
+from afir.pes.surface import load_surface
 from afir.units import KJ_PER_MOL
 
 LIMIT = 2e-4  # eV: transition states closer in energy than this are compared

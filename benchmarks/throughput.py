@@ -19,11 +19,11 @@ from tempfile import TemporaryDirectory
 from counted import CountedSurface, Meter
 from table import print_table
 
-from afir.driver import solve
-from afir.structures import read_structure
+from afir.pes.driver import solve
+from afir.io.structures import read_structure
 from networks import Settings, explore, open_run
-from networks.executor import Executor, ProcessExecutor, SerialExecutor
-from networks.tasks import Bench, Task, TaskResult, as_result
+from networks.execution.executor import Executor, ProcessExecutor, SerialExecutor
+from networks.execution.tasks import Bench, Task, TaskResult, as_result
 
 START = Path(__file__).parent.parent / "examples" / "butadiene.xyz"
 COLUMNS = ("where", "gradients", "wall s", "gradients / s", "CPU s", "own CPU s", "own share")
@@ -41,7 +41,7 @@ class TimedBench:
         return getattr(self.timed, name)
 
     def open(self) -> Callable[[Task], TaskResult]:
-        """What `networks.tasks.Bench.open` does, with a meter in between."""
+        """What `networks.execution.tasks.Bench.open` does, with a meter in between."""
         surface = CountedSurface(self.timed.load(), self.meter)
 
         def perform(task: Task) -> TaskResult:

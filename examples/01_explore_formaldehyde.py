@@ -7,10 +7,10 @@ nothing is left to try. The run file can be shown with ``afir show 01.db`` and c
 
 from pathlib import Path
 
-from afir.structures import read_structure
+from afir.io.structures import read_structure
 from afir.units import KJ_PER_MOL
 from networks import Settings, explore, open_run
-from networks.events import Found
+from networks.exploration.events import Found
 
 molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))
 run = Path("01.db")

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from afir.driver import solve
-from afir.force import ForceTerm
-from afir.searches.characterise import characterise
-from afir.searches.confirm import confirm
+from afir.pes.driver import solve
+from afir.methods.artificial_force import ForceTerm
+from afir.verification.minima import characterise
+from afir.verification.transition_states import confirm
 from afir.searches.path import relax_path
-from afir.searches.push import push
+from afir.methods.afir_path import push
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate
-from afir.structures import read_structure
-from afir.surface import load_surface
+from afir.io.structures import read_structure
+from afir.pes.surface import load_surface
 from afir.units import KJ_PER_MOL
 
 molecule, positions = read_structure(Path(__file__).with_name("h2co.xyz"))

@@ -5,14 +5,14 @@ The commands ``afir export`` and ``afir plot`` do the same from the shell.
 
 from pathlib import Path
 
-from afir.figures import save
-from afir.structures import read_structure
+from afir.io.figures import save
+from afir.io.structures import read_structure
 from afir.units import KJ_PER_MOL
 from networks import Settings, explore
-from networks.export import export
-from networks.plot import network_figure, profile_figure
-from networks.report import load_run
-from networks.routes import lowest_route
+from networks.reporting.export import export
+from networks.reporting.energy_diagram import network_figure, profile_figure
+from networks.reporting.run import load_run
+from networks.graph.routes import lowest_route
 
 molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))
 # A few trials, in the order of the list: climbs of the softest modes first.

@@ -7,14 +7,14 @@ is optimised on GFN2-xTB (or ``dft``). Needs the extra ``ani``.
 
 from pathlib import Path
 
-from afir.driver import solve
+from afir.pes.driver import solve
 from afir.errors import SurfaceError
-from afir.searches.characterise import characterise
-from afir.searches.confirm import confirm
+from afir.verification.minima import characterise
+from afir.verification.transition_states import confirm
 from afir.searches.saddle import saddle
 from afir.stationary import Candidate, Outcome
-from afir.structures import read_structure
-from afir.surface import load_surface
+from afir.io.structures import read_structure
+from afir.pes.surface import load_surface
 from afir.units import KJ_PER_MOL
 from networks import Settings, explore, open_run
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from afir.errors import InputError
-from afir.interrupts import exit_code, terminable
-from afir.shell import shell_command
-from afir.terminal import (
+from afir.io.interrupts import exit_code, terminable
+from afir.io.shell import shell_command
+from afir.cli.terminal import (
     LiveLine,
     echo,
     json_option,
@@ -23,10 +23,10 @@ from afir.terminal import (
 )
 
 if TYPE_CHECKING:
-    from mlpot.committee import Trust
-    from mlpot.potential import Potential
+    from mlpot.neural.calibration import Trust
+    from mlpot.neural.potential import Potential
     from mlpot.report import Errors
-    from mlpot.training import Progress
+    from mlpot.neural.training import Progress
 
 _FILE = click.Path(path_type=Path)
 _MEV = 1000.0
@@ -151,15 +151,15 @@ def train(
     from mlpot.packages import require
 
     require()
-    from afir.files import new_file, writing
-    from afir.surface import doubt_of, load_surface
-    from mlpot.architecture import CORRECTION, WHOLE, Architecture
-    from mlpot.committee import trust
+    from afir.io.safe_write import new_file, writing
+    from afir.pes.surface import doubt_of, load_surface
+    from mlpot.neural.architecture import CORRECTION, WHOLE, Architecture
+    from mlpot.neural.calibration import trust
     from mlpot.dataset import read_dataset
-    from mlpot.potential import load_potential
-    from mlpot.recipe import Recipe, make
+    from mlpot.neural.potential import load_potential
+    from mlpot.neural.recipe import Recipe, make
     from mlpot.report import judge
-    from mlpot.training import Training
+    from mlpot.neural.training import Training
 
     new_file(output)
     before = None if start is None else load_potential(start)
@@ -277,11 +277,11 @@ def test(
     from mlpot.packages import require
 
     require()
-    from afir.files import new_file
-    from afir.named import Named, load_base
-    from mlpot.committee import trust
+    from afir.io.safe_write import new_file
+    from afir.pes.named import Named, load_base
+    from mlpot.neural.calibration import trust
     from mlpot.dataset import above, read_dataset
-    from mlpot.potential import load_potential
+    from mlpot.neural.potential import load_potential
     from mlpot.report import judge
 
     if figure is not None:
@@ -303,7 +303,7 @@ def test(
     rows = judge(potential, frames)
     trusted = trust(potential, frames)
     if figure is not None:
-        from afir.figures import save
+        from afir.io.figures import save
         from mlpot.plot import error_figure
 
         save(error_figure(potential, frames), figure)

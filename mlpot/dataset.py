@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afir.errors import InputError
-from afir.formats.files import read_frames
-from afir.formats.frame import Frame
+from afir.io.formats.files import read_frames
+from afir.io.formats.frame import Frame
 from afir.molecule import Molecule, Positions
-from afir.structures import elements_of
-from afir.surface import Surface
+from afir.io.structures import elements_of
+from afir.pes.surface import Surface
 
 logger = logging.getLogger(__name__)
 

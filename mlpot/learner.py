@@ -14,8 +14,8 @@ import numpy as np
 
 from afir.errors import InputError, MissingPackageError
 from afir.molecule import Molecule
-from afir.named import Named, as_options, base_named, check_named
-from afir.surface import load_surface
+from afir.pes.named import Named, as_options, base_named, check_named
+from afir.pes.surface import load_surface
 from mlpot.dataset import above, read_dataset, steady_split
 from mlpot.packages import require
 from mlpot.process import MOST_EXCHANGES, Correction, apart, suits
@@ -172,11 +172,11 @@ class Delta:
         """
         from threadpoolctl import threadpool_limits
 
-        from mlpot.architecture import CORRECTION
-        from mlpot.potential import load_potential
-        from mlpot.recipe import Recipe, make
+        from mlpot.neural.architecture import CORRECTION
+        from mlpot.neural.potential import load_potential
+        from mlpot.neural.recipe import Recipe, make
         from mlpot.report import judge
-        from mlpot.training import Training
+        from mlpot.neural.training import Training
 
         data = read_dataset(labels)
         base, base_options = surface, dict(options)

@@ -1,6 +1,6 @@
 """Plots of the errors of a potential: parity plots, and error against spread.
 
-With `networks.plot` the only module that imports matplotlib.
+With `networks.reporting.energy_diagram` the only module that imports matplotlib.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from afir.printable import printable
+from afir.io.printable import printable
 from afir.units import KJ_PER_MOL
-from mlpot.committee import atom_errors
+from mlpot.neural.calibration import atom_errors
 from mlpot.dataset import Dataset
-from mlpot.potential import Potential
+from mlpot.neural.potential import Potential
 
 _COLOURS = ("#1f4e79", "#d9730d", "#3d8bc4", "#b03a3a", "#6b6b6b", "#2e7d4f")
 

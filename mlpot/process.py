@@ -3,7 +3,7 @@
 It is invariant to permutations of like atoms and fits every label. Some hundred labels correct a
 surface around all examined structures, also complexes a few kJ/mol deep, and leave it unchanged
 elsewhere. Its matrix grows with the labels times the atoms, and its cost with the permutations, so
-it is for small molecules; networks (`mlpot.potential`) are for all others.
+it is for small molecules; networks (`mlpot.neural.potential`) are for all others.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from afir.errors import InputError
-from afir.gaussian import GaussianProcess
-from afir.geometry import far_apart
+from afir.pes.gaussian_process import GaussianProcess
+from afir.geometry.superposition import far_apart
 from afir.molecule import Molecule, Positions
-from afir.named import Named, base_named, load_base
-from afir.surface import Evaluation, Surface, is_expensive
+from afir.pes.named import Named, base_named, load_base
+from afir.pes.surface import Evaluation, Surface, is_expensive
 from afir.surfaces.series import added, as_batch, at_once
 from mlpot.dataset import Dataset
 from mlpot.packages import check_file, is_plain_archive
@@ -261,7 +261,7 @@ def gaussian(
 class GaussianSurface:
     """A surface with a Gaussian process added.
 
-    It is not `afir.surface.Based`: structures are better refined on this surface, which is smooth
+    It is not `afir.pes.surface.Based`: structures are better refined on this surface, which is smooth
     and fits all labels, than on the one below.
 
     Its searches run one after the other, also if the surface below takes batches: sums over a batch
@@ -305,7 +305,7 @@ class GaussianSurface:
         return self._paths
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.surface.Surface.evaluate`."""
+        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`."""
         batch = as_batch(self.molecule, positions)
 
         def predict(good: NDArray[np.intp]) -> tuple[NDArray[np.float64], Positions]:

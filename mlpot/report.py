@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlpot.dataset import Dataset
-from mlpot.potential import Potential
+from mlpot.neural.potential import Potential
 
 
 @dataclass(frozen=True)

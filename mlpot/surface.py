@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
-from afir.named import Named, base_named, load_base
-from afir.surface import Evaluation, Surface, doubt_of, is_expensive
+from afir.pes.named import Named, base_named, load_base
+from afir.pes.surface import Evaluation, Surface, doubt_of, is_expensive
 from afir.surfaces.series import added, as_batch, at_once
 from mlpot.packages import check_file, require
 
 if TYPE_CHECKING:
-    from mlpot.potential import Potential
+    from mlpot.neural.potential import Potential
 
 SMALLEST_DISTANCE = 0.5
 """Å. Closer atoms are refused: no training set has them."""
@@ -120,7 +120,7 @@ def _load(argument: str, device: str, dtype: str) -> Potential:
     require()
     path = Path(argument)
     check_file(path)  # before seconds are spent on loading torch
-    from mlpot.potential import load_potential
+    from mlpot.neural.potential import load_potential
 
     return load_potential(path, device=device, dtype=dtype)
 
@@ -174,12 +174,12 @@ class LearnedSurface:
 
     @property
     def expensive(self) -> bool:
-        """Whether its base is costly; see `afir.surface.Expensive`."""
+        """Whether its base is costly; see `afir.pes.surface.Expensive`."""
         return self.base is not None and is_expensive(self.base)
 
     @property
     def doubt(self) -> str:
-        """The warning for a molecule outside the training set; see `afir.surface.Doubtful`."""
+        """The warning for a molecule outside the training set; see `afir.pes.surface.Doubtful`."""
         learned, asked = self.potential.description.formulas, self._molecule.formula
         if learned and asked not in learned:
             return (
@@ -198,7 +198,7 @@ class LearnedSurface:
         return LearnedSurface(self._molecule, self.potential, smoother)
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.surface.Surface.evaluate`."""
+        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`."""
         evaluation, spread = self.evaluate_with_spread(positions, owners)
         if len(self.potential) < 2:
             return evaluation

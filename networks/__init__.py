@@ -10,21 +10,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from networks.explorer import explore, open_run, resume
-    from networks.network import ReactionNetwork
+    from networks.exploration.run import explore, open_run, resume
+    from networks.graph.network import ReactionNetwork
     from networks.settings import KEEP, Settings
-    from networks.store import Store
+    from networks.storage.store import Store
 
 __all__ = ["KEEP", "ReactionNetwork", "Settings", "Store", "explore", "open_run", "resume"]
 
 _HOMES = {
     "KEEP": "networks.settings",
-    "ReactionNetwork": "networks.network",
+    "ReactionNetwork": "networks.graph.network",
     "Settings": "networks.settings",
-    "Store": "networks.store",
-    "explore": "networks.explorer",
-    "open_run": "networks.explorer",
-    "resume": "networks.explorer",
+    "Store": "networks.storage.store",
+    "explore": "networks.exploration.run",
+    "open_run": "networks.exploration.run",
+    "resume": "networks.exploration.run",
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from afir.driver import reference_gradients
+from afir.pes.driver import reference_gradients
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from afir.options import check_value
@@ -73,7 +73,7 @@ class Settings:
     Attributes
     ----------
     surface
-        A name `afir.surface.load_surface` knows.
+        A name `afir.pes.surface.load_surface` knows.
     surface_options
         Its options, plain JSON values.
     reference, reference_options
@@ -83,7 +83,7 @@ class Settings:
         Whether to learn the difference between `surface` and the reference during the run, and to
         search on `surface` plus that difference.
     learner
-        The name of a learner, see `networks.learning.load_learner`. ``"auto"`` chooses by the size
+        The name of a learner, see `networks.learning.models.load_learner`. ``"auto"`` chooses by the size
         of the molecule.
     step
         The settings of one elementary step, with γ. If none are given, γ follows the window
@@ -92,11 +92,11 @@ class Settings:
     seed
         Seed of the random numbers; 0 or more.
     policy
-        A name `networks.policy.load_policy` knows.
+        A name `networks.policies.base.load_policy` knows.
     policy_options
         Its options, plain JSON values.
     targets
-        Atoms (0-based) between which pushes act, see `afir.fragments.pushes`; None means all.
+        Atoms (0-based) between which pushes act, see `afir.methods.pushes.pushes`; None means all.
     terms
         Maximum number of force terms in a push: 1 or 2.
     window_kj_mol

@@ -1,4 +1,4 @@
-"""The check which surfaces of a run file may be loaded; see `afir.named`."""
+"""The check which surfaces of a run file may be loaded; see `afir.pes.named`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from afir.errors import InputError
-from afir.named import Named, check_named
+from afir.pes.named import Named, check_named
 from networks.settings import Settings
 
 

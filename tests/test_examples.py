@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from afir.structures import read_structure
+from afir.io.structures import read_structure
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

@@ -2,7 +2,7 @@
 
 The methyl groups of 2-butyne rotate freely, and so do weakly bound molecules. A minimisation ends
 anywhere on such a rotation, each time at another apparent minimum. Energies alone do not prove that
-two of them are one: the path between them (`afir.turns`) is evaluated, and its energy must not
+two of them are one: the path between them (`afir.geometry.turns`) is evaluated, and its energy must not
 rise.
 """
 
@@ -14,15 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.bonds import bonds, components
-from afir.driver import Search, referred, stage
+from afir.geometry.bonds import bonds, components
+from afir.pes.driver import Search, referred, stage
 from afir.errors import SurfaceError
-from afir.geometry import internal_part, local_turns, rigid_step, turned_hessian
+from afir.geometry.superposition import internal_part, local_turns, rigid_step, turned_hessian
 from afir.molecule import Molecule, Positions
-from afir.quadratic import bfgs, downhill_step, positive, surroundings, vibrations
+from afir.hessians.updates import bfgs, downhill_step, positive, surroundings, vibrations
 from afir.stationary import Sameness, StationaryPoint
-from afir.surface import Evaluation
-from afir.turns import Motion, motion
+from afir.pes.surface import Evaluation
+from afir.geometry.turns import Motion, motion
 from afir.units import KJ_PER_MOL
 
 RISE = 0.2 * KJ_PER_MOL

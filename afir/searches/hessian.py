@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from afir.bonds import components, distances
-from afir.driver import Search
-from afir.geometry import internal_motions, internal_part, rigid_step
+from afir.geometry.bonds import components, distances
+from afir.pes.driver import Search
+from afir.geometry.superposition import internal_motions, internal_part, rigid_step
 from afir.molecule import Molecule, Positions
-from afir.quadratic import Matrix, loosened, model_hessian, vibrations
+from afir.hessians.updates import Matrix, loosened, model_hessian, vibrations
 from afir.stationary import StationaryPoint
 from afir.units import WAVENUMBER
 

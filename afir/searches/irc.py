@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from afir.bonds import components, dissociated
-from afir.driver import Search, stage
+from afir.geometry.bonds import components, dissociated
+from afir.pes.driver import Search, stage
 from afir.errors import SurfaceError
-from afir.geometry import (
+from afir.geometry.superposition import (
     internal_part,
     local_turns,
     rigid_step,
@@ -25,7 +25,7 @@ from afir.geometry import (
     turned_hessian,
 )
 from afir.molecule import Molecule, Positions
-from afir.quadratic import Matrix, Vector, bofill, longest, surroundings, ts_bfgs, vibrations
+from afir.hessians.updates import Matrix, Vector, bofill, longest, surroundings, ts_bfgs, vibrations
 from afir.searches.irc_end import LARGEST_RISE, LONGEST_MOVE, finished
 from afir.searches.lqa import Line
 from afir.searches.minimum import STIFFEST, PathPoint, descend

@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from afir.bonds import components, distances
-from afir.driver import Search, stage
-from afir.geometry import displacement, rigid_step
+from afir.geometry.bonds import components, distances
+from afir.pes.driver import Search, stage
+from afir.geometry.superposition import displacement, rigid_step
 from afir.molecule import Molecule, Positions
-from afir.quadratic import longest
+from afir.hessians.updates import longest
 from afir.searches.hessian import NOISE
 from afir.searches.lqa import Line
 from afir.searches.minimum import PathPoint, minimise, settle
 from afir.searches.settings import StepSettings
-from afir.searches.softest import Loosest, loosest
+from afir.searches.partial_hessian import Loosest, loosest
 from afir.stationary import Minimum, Outcome
 from afir.units import WAVENUMBER
 

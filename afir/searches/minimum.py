@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.bonds import components, dissociated
-from afir.driver import Search
+from afir.geometry.bonds import components, dissociated
+from afir.pes.driver import Search
 from afir.errors import SurfaceError
-from afir.geometry import internal_part, local_turns, rigid_step, turned_back, turned_hessian
+from afir.geometry.superposition import internal_part, local_turns, rigid_step, turned_back, turned_hessian
 from afir.molecule import Molecule, Positions
-from afir.quadratic import (
+from afir.hessians.updates import (
     Matrix,
     bfgs,
     downhill_step,

@@ -16,8 +16,8 @@ from itertools import pairwise
 import numpy as np
 from scipy.interpolate import CubicHermiteSpline, CubicSpline
 
-from afir.driver import Search
-from afir.geometry import (
+from afir.pes.driver import Search
+from afir.geometry.superposition import (
     cumulative_length,
     local_turns,
     superpose,
@@ -26,7 +26,7 @@ from afir.geometry import (
     turned_hessian,
 )
 from afir.molecule import Molecule, Positions
-from afir.quadratic import (
+from afir.hessians.updates import (
     Matrix,
     Vector,
     bofill,

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.bonds import components, dissociated
-from afir.driver import Search
+from afir.geometry.bonds import components, dissociated
+from afir.pes.driver import Search
 from afir.errors import SurfaceError
-from afir.geometry import (
+from afir.geometry.superposition import (
     internal_motions,
     internal_part,
     local_turns,
@@ -25,7 +25,7 @@ from afir.geometry import (
     turned_hessian,
 )
 from afir.molecule import Molecule, Positions
-from afir.quadratic import (
+from afir.hessians.updates import (
     Matrix,
     Vector,
     agreeing,
@@ -43,7 +43,7 @@ from afir.quadratic import (
 )
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, ending
-from afir.surface import Evaluation
+from afir.pes.surface import Evaluation
 
 _PROBE = 0.01  # Å: displacement of a measured curvature, largest atom
 _PROBES, _FEWEST_PROBES = 6, 3  # measured curvatures of a new Hessian
@@ -67,7 +67,7 @@ class Saddle:
     ----------
     outcome
         CONVERGED (gradient below the limit and one negative curvature in the model), or why not.
-        `afir.searches.confirm` proves that it is a transition state.
+        `afir.verification.transition_states` proves that it is a transition state.
     positions
         (n, 3) in Å.
     energy

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 
 from afir.errors import InputError
-from afir.surface import Surface, is_expensive
+from afir.pes.surface import Surface, is_expensive
 from afir.units import HARTREE_PER_BOHR
 
 _LARGEST = 1e9  # of any setting: below any overflow, and above any useful value

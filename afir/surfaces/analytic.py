@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation
+from afir.pes.surface import Evaluation
 from afir.surfaces.series import as_batch
 
 BatchFunction = Callable[[Positions], tuple[NDArray[np.float64], NDArray[np.float64]]]
@@ -66,7 +66,7 @@ class AnalyticSurface:
     function: BatchFunction
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.surface.Surface.evaluate`.
+        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`.
 
         Raises
         ------

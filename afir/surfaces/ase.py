@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation, unfit_owner
+from afir.pes.surface import Evaluation, unfit_owner
 from afir.surfaces.series import in_series
 
 
@@ -144,7 +144,7 @@ class AseSurface:
 
     @property
     def expensive(self) -> bool:
-        """Whether gradients are costly, as given; see `afir.surface.Expensive`."""
+        """Whether gradients are costly, as given; see `afir.pes.surface.Expensive`."""
         return self._expensive
 
     def for_paths(self) -> AseSurface:
@@ -152,7 +152,7 @@ class AseSurface:
         return self
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.surface.Surface.evaluate`.
+        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`.
 
         Raises
         ------

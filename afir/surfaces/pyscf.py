@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from afir.errors import InputError, MissingPackageError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation
+from afir.pes.surface import Evaluation
 from afir.surfaces.series import Memory, in_series
 from afir.units import BOHR, HARTREE, HARTREE_PER_BOHR
 
@@ -144,7 +144,7 @@ class DFTSurface:
 
     @property
     def expensive(self) -> bool:
-        """Always; see `afir.surface.Expensive`."""
+        """Always; see `afir.pes.surface.Expensive`."""
         return True
 
     def for_paths(self) -> DFTSurface:
@@ -164,7 +164,7 @@ class DFTSurface:
         return self._paths
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.surface.Surface.evaluate`.
+        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`.
 
         Raises
         ------

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation, unfit_owner
+from afir.pes.surface import Evaluation, unfit_owner
 
 State = TypeVar("State")
 
@@ -179,7 +179,7 @@ def in_series(
     positions
         (k, n, 3) in Å.
     owners
-        One object a geometry, or None; see `afir.surface.Surface.evaluate`.
+        One object a geometry, or None; see `afir.pes.surface.Surface.evaluate`.
     single_point
         ``single_point(geometry, owner, shared)`` gives the energy in eV and the gradient (n, 3)
         in eV/Å, or raises SurfaceError. ``shared`` says that the owner has other geometries in

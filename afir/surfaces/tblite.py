@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation
+from afir.pes.surface import Evaluation
 from afir.surfaces.series import ANNEALING, Memory, check_options, in_series, on_paths
 from afir.units import BOHR, BOLTZMANN, HARTREE, HARTREE_PER_BOHR
 
@@ -146,7 +146,7 @@ class TBLiteSurface:
         return self._paths
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.surface.Surface.evaluate`.
+        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`.
 
         Raises
         ------

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from afir.errors import InputError, MissingPackageError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation
+from afir.pes.surface import Evaluation
 from afir.surfaces.series import ANNEALING, Memory, check_options, in_series, on_paths
 from afir.units import BOHR, HARTREE, HARTREE_PER_BOHR
 
@@ -122,7 +122,7 @@ class XTBSurface:
         return XTBSurface(self._molecule, temperature, accuracy, self._solvent)
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.surface.Surface.evaluate`.
+        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`.
 
         Raises
         ------

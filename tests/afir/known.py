@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.bonds import bonds
+from afir.geometry.bonds import bonds
 from afir.errors import SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation, Surface, load_surface
+from afir.pes.surface import Evaluation, Surface, load_surface
 from afir.surfaces.analytic import AnalyticSurface
 from afir.units import HARTREE
 

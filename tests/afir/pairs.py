@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from afir.driver import (
+from afir.pes.driver import (
     Search,
 )
 from afir.errors import SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.surface import Checked, Evaluation, Surface, load_surface
+from afir.pes.surface import Checked, Evaluation, Surface, load_surface
 from afir.surfaces.analytic import double_well
 
 PAIR, FOUR = Molecule((1, 1)), Molecule((1, 1, 1, 1))

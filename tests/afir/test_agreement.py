@@ -10,20 +10,20 @@ import pytest
 from known import REFERENCES
 from pairs import PAIR, Repelling, Shifted, Spring, both, pair
 
-from afir.driver import (
+from afir.pes.driver import (
     Search,
     reference_gradients,
     solve,
 )
-from afir.searches.agreement import Difference
-from afir.searches.characterise import NotAMinimum
+from afir.multilevel.agreement import Difference
+from afir.verification.minima import NotAMinimum
 from afir.searches.hessian import hessian
-from afir.searches.reference import (
+from afir.multilevel.verification import (
     characterise_by_reference,
     confirm_by_reference,
 )
 from afir.stationary import Candidate, Outcome
-from afir.surface import Checked, Evaluation, load_surface
+from afir.pes.surface import Checked, Evaluation, load_surface
 
 
 def test_what_climbs_above_the_ceiling_is_let_go() -> None:

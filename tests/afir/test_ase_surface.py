@@ -13,10 +13,10 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 
-from afir.contract import check_surface
+from afir.pes.contract import check_surface
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
-from afir.surface import load_surface
+from afir.pes.surface import load_surface
 from afir.surfaces.ase import AseSurface, from_import_path
 from afir.surfaces.tblite import gfn2
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known import MAPS, REFERENCES, gfn2
 
-from afir.bonds import (
+from afir.geometry.bonds import (
     APART_FACTOR,
     BOND_FACTOR,
     BREAKING_FACTOR,
@@ -30,7 +30,7 @@ from afir.bonds import (
     rebonded,
     relative_distances,
 )
-from afir.driver import solve
+from afir.pes.driver import solve
 from afir.molecule import Molecule
 from afir.searches.minimum import minimise
 

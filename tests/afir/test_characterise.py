@@ -9,14 +9,14 @@ import pytest
 from ase.build import molecule as build
 from known import BENT, PAIR, WATER, Unreliable, gfn2, mapped, noise
 
-from afir.driver import solve
+from afir.pes.driver import solve
 from afir.errors import SurfaceError
-from afir.geometry import superpose
+from afir.geometry.superposition import superpose
 from afir.molecule import Molecule
-from afir.searches.characterise import NotAMinimum, characterise
+from afir.verification.minima import NotAMinimum, characterise
 from afir.searches.hessian import hessian as exact_hessian
 from afir.searches.settings import StepSettings
-from afir.surface import Evaluation
+from afir.pes.surface import Evaluation
 from afir.surfaces.analytic import (
     DOUBLE_WELL_POINTS,
     MUELLER_BROWN_BENT_POINTS,

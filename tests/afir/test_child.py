@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from afir.child import Child, Place
+from afir.pes.child import Child, Place
 from afir.errors import AfirError
 
 
@@ -22,7 +22,7 @@ class Doubling:
     """Doubles numbers."""
 
     def open(self) -> Callable[[Any], Any]:
-        """See `afir.child.Opening`."""
+        """See `afir.pes.child.Opening`."""
         return lambda number: 2 * number
 
 

@@ -16,12 +16,12 @@ import click
 import numpy as np
 import pytest
 
-import afir.cli
-from afir.catalogue import surface_catalogue
-from afir.cli import main
+import afir.cli.main
+from afir.pes.catalogue import surface_catalogue
+from afir.cli.main import main
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
-from afir.structures import read_structure
+from afir.io.structures import read_structure
 
 H2CO = "4\n\nC 0 0 0.05\nO 0 0 1.25\nH 0.9 0 -0.55\nH -0.95 0.02 -0.55\n"
 REFERENCE_MINIMUM = -7.175648095  # hartree, GFN2 formaldehyde
@@ -311,7 +311,7 @@ def test_a_surface_that_cannot_be_loaded_is_still_listed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     broken = EntryPoint("broken", "afir.no_such_module:factory", "afir.surfaces")
-    monkeypatch.setattr("afir.catalogue.entry_points", lambda group: [broken])
+    monkeypatch.setattr("afir.pes.catalogue.entry_points", lambda group: [broken])
     (entry,) = surface_catalogue()
     assert entry.missing.startswith("no: ")
 
@@ -395,7 +395,7 @@ def test_misuse_is_one_sentence_and_exit_code_2(
 
 
 def test_the_installed_command_gives_no_traceback(folder: Path) -> None:
-    command = [sys.executable, "-m", "afir.cli", "relax", "nothing.xyz"]
+    command = [sys.executable, "-m", "afir.cli.main", "relax", "nothing.xyz"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -439,7 +439,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_needs_no_heavy_library() -> None:
     script = (
-        "import sys; from afir.cli import main; main(['--help']);"
+        "import sys; from afir.cli.main import main; main(['--help']);"
         "heavy = {'ase', 'scipy', 'matplotlib', 'sqlalchemy', 'networkx', 'tblite', 'numpy'};"
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
@@ -450,9 +450,9 @@ def test_help_needs_no_heavy_library() -> None:
 def test_a_broken_package_is_a_warning(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    good = EntryPoint("paths", "afir.commands:commands", "afir.commands")
+    good = EntryPoint("paths", "afir.cli.commands:commands", "afir.commands")
     bad = EntryPoint("extra", "afir.no_such_module:commands", "afir.commands")
-    monkeypatch.setattr(afir.cli, "entry_points", lambda group: [bad, good])
+    monkeypatch.setattr(afir.cli.main, "entry_points", lambda group: [bad, good])
     assert main(["--help"]) == 0
     captured = capsys.readouterr()
     assert "relax" in captured.out
@@ -484,9 +484,9 @@ def test_how_commands_end(
     def fails() -> None:
         raise error
 
-    group = afir.cli.build()
+    group = afir.cli.main.build()
     group.add_command(fails)
-    monkeypatch.setattr(afir.cli, "build", lambda: group)
+    monkeypatch.setattr(afir.cli.main, "build", lambda: group)
     assert main(["fails"]) == code
     assert words in capsys.readouterr().err
 
@@ -512,7 +512,7 @@ def test_a_terminal_that_knows_few_letters_is_no_trouble(folder: Path) -> None:
         [
             sys.executable,
             "-c",
-            "from afir.cli import main; main()",
+            "from afir.cli.main import main; main()",
             "push",
             "in.xyz",
             "--push",
@@ -601,7 +601,7 @@ def test_what_libraries_and_calculators_say_is_one_line_that_can_be_seen(
         warnings.warn("beware of \x1b[31m\nme", stacklevel=1)
         return read_structure("in.xyz")
 
-    monkeypatch.setattr("afir.structures.read_structure", warning)
+    monkeypatch.setattr("afir.io.structures.read_structure", warning)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         assert main(["relax", "in.xyz", "--surface", "ase:loud.Loud", "-v"]) == 2

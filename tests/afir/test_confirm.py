@@ -10,18 +10,18 @@ import pytest
 from ase.build import molecule as build
 from known import BENT, PAIR, REFERENCES, SOFT, WATER, Unreliable, gfn2, mapped
 
-from afir.driver import solve
+from afir.pes.driver import solve
 from afir.errors import SurfaceError
 from afir.molecule import Molecule
-from afir.searches.characterise import characterise
-from afir.searches.confirm import confirm, followed
+from afir.verification.minima import characterise
+from afir.verification.transition_states import confirm, followed
 from afir.searches.hessian import hessian as exact_hessian
 from afir.searches.hessian import measure
 from afir.searches.minimum import minimise
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Outcome
-from afir.surface import Evaluation
+from afir.pes.surface import Evaluation
 from afir.surfaces.analytic import (
     DOUBLE_WELL_POINTS,
     MUELLER_BROWN_BENT_POINTS,

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from known import PAIR, REFERENCES, gfn2
 
-from afir.driver import solve
+from afir.pes.driver import solve
 from afir.errors import SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.searches.confirm import followed
-from afir.searches.consistency import ROUGH, consistency
+from afir.verification.transition_states import followed
+from afir.verification.consistency import ROUGH, consistency
 from afir.searches.hessian import hessian
 from afir.searches.settings import StepSettings
 from afir.stationary import Consistency, Outcome
-from afir.surface import Evaluation, Surface, load_surface
+from afir.pes.surface import Evaluation, Surface, load_surface
 from afir.surfaces.analytic import double_well, lennard_jones
 
 ETHANE = Molecule((6, 6, 1, 1, 1, 1, 1, 1))

@@ -9,10 +9,10 @@ from itertools import count
 import numpy as np
 import pytest
 
-from afir.contract import ContractError, check_surface
+from afir.pes.contract import ContractError, check_surface
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation, Surface
+from afir.pes.surface import Evaluation, Surface
 from afir.surfaces.analytic import lennard_jones
 from afir.units import BOHR, HARTREE
 

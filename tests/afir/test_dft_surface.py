@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 import afir.surfaces.pyscf as module
-from afir.catalogue import surface_catalogue
-from afir.contract import check_surface
-from afir.driver import solve
+from afir.pes.catalogue import surface_catalogue
+from afir.pes.contract import check_surface
+from afir.pes.driver import solve
 from afir.errors import InputError, MissingPackageError
 from afir.molecule import Molecule, Positions
 from afir.searches.hessian import hessian, normal_modes
 from afir.searches.minimum import minimise
-from afir.surface import is_expensive, load_surface
+from afir.pes.surface import is_expensive, load_surface
 from afir.surfaces.pyscf import DFTSurface, dft
 from afir.units import BOHR, HARTREE, HARTREE_PER_BOHR
 

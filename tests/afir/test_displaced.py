@@ -9,17 +9,17 @@ import pytest
 from ase.build import molecule as build
 from known import BENT, Unreliable, gfn2, mapped
 
-from afir.arrangements import apart, arrangement
-from afir.bonds import components, distances
-from afir.displacements import UPHILL, Inversion, Kick, Uphill, climbs, motion, parse_term
-from afir.driver import solve
+from afir.methods.arrangements import apart, arrangement
+from afir.geometry.bonds import components, distances
+from afir.methods.displacements import UPHILL, Inversion, Kick, Uphill, climbs, motion, parse_term
+from afir.pes.driver import solve
 from afir.errors import InputError, SurfaceError
-from afir.force import ForceTerm
-from afir.inversions import inversions
+from afir.methods.artificial_force import ForceTerm
+from afir.methods.inversions import inversions
 from afir.molecule import Molecule
-from afir.searches.characterise import characterise
-from afir.searches.confirm import confirm
-from afir.searches.displaced import try_displacement
+from afir.verification.minima import characterise
+from afir.verification.transition_states import confirm
+from afir.methods.displaced import try_displacement
 from afir.searches.hessian import hessian
 from afir.stationary import Outcome
 from afir.surfaces.analytic import (

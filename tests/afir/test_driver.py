@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afir.driver import Finished, Level, Request, Search, drive, solve, stage
+from afir.pes.driver import Finished, Level, Request, Search, drive, solve, stage
 from afir.errors import SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation, Surface
+from afir.pes.surface import Evaluation, Surface
 from afir.surfaces.analytic import (
     DOUBLE_WELL_POINTS,
     MUELLER_BROWN_POINTS,

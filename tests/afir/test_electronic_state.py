@@ -9,9 +9,9 @@ import pytest
 from ase import Atoms
 from ase.io import write
 
-from afir.electronic_state import in_comment
+from afir.io.electronic_state import in_comment
 from afir.errors import InputError
-from afir.structures import read_structure
+from afir.io.structures import read_structure
 
 ATOMS = "O 0.0 0.0 0.12\nH 0.0 0.76 -0.48\nH 0.0 -0.76 -0.48\n"
 ROWS = [("O", 0.0, 0.0, 0.12), ("H", 0.0, 0.76, -0.48), ("H", 0.0, -0.76, -0.48)]

@@ -11,12 +11,12 @@ from scipy.spatial.transform import Rotation
 from test_turns import BUTYNE, METHANE_AND_CO, butyne, loose
 from torsion import CHAIN, chain, minimum, torsion
 
-from afir.driver import Search, solve
+from afir.pes.driver import Search, solve
 from afir.molecule import Molecule
-from afir.searches.characterise import characterise
+from afir.verification.minima import characterise
 from afir.searches.flat import flat_turn, flat_turn_by_reference
 from afir.stationary import Sameness, StationaryPoint
-from afir.surface import Checked, Surface, load_surface
+from afir.pes.surface import Checked, Surface, load_surface
 from afir.units import KJ_PER_MOL
 
 BUTANE = Molecule.from_symbols(["C"] * 4 + ["H"] * 10)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from afir.errors import InputError
-from afir.force import ArtificialForce, ForceTerm, alpha
+from afir.methods.artificial_force import ArtificialForce, ForceTerm, alpha
 from afir.molecule import Molecule
 from afir.units import KJ_PER_MOL
 

@@ -14,10 +14,10 @@ import pytest
 from ase.build import molecule as ase_molecule
 from ase.db import connect
 
-from afir.cli import main
+from afir.cli.main import main
 from afir.errors import InputError
-from afir.formats.files import read_frames
-from afir.structures import read_structure
+from afir.io.formats.files import read_frames
+from afir.io.structures import read_structure
 
 WATER = "O 0.0 0.0 0.12\nH 0.0 0.76 -0.48\nH 0.0 -0.76 -0.48\n"
 LONGER = "O 0.0 0.0 0.12\nH 0.0 0.77 -0.48\nH 0.0 -0.77 -0.48\n"

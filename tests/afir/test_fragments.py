@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
-from afir.bonds import CLEAR_FACTOR, bonds, distances
+from afir.geometry.bonds import CLEAR_FACTOR, bonds, distances
 from afir.errors import InputError
-from afir.fragments import grown_fragments, pushes
+from afir.methods.pushes import grown_fragments, pushes
 from afir.molecule import Molecule
 
 DATA = Path(__file__).parent.parent / "data"

@@ -7,7 +7,7 @@ import pytest
 from known import gfn2, mapped
 from scipy.spatial.transform import Rotation
 
-from afir.gaussian import GaussianProcess
+from afir.pes.gaussian_process import GaussianProcess
 from afir.molecule import Positions
 
 MOLECULE, X0, _ = mapped("H2CO", "EQ", 0.0)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from afir.bonds import distances
-from afir.geometry import (
+from afir.geometry.bonds import distances
+from afir.geometry.superposition import (
     cumulative_length,
     internal_part,
     linear,
@@ -23,7 +23,7 @@ from afir.geometry import (
     turned_hessian,
 )
 from afir.molecule import Molecule
-from afir.quadratic import closeness
+from afir.hessians.updates import closeness
 
 SEEDS = st.integers(0, 2**32 - 1)
 WATER = np.array([[0.0, 0.0, 0.12], [0.0, 0.76, -0.48], [0.0, -0.76, -0.48]])

@@ -10,14 +10,14 @@ from ase.build import molecule as build
 from known import ATOM, BENT, PAIR, REFERENCES, WATER, Unreliable, gfn2, mapped, valley
 from scipy.spatial.transform import Rotation
 
-from afir.driver import solve
+from afir.pes.driver import solve
 from afir.errors import SurfaceError
-from afir.geometry import rigid_motions
+from afir.geometry.superposition import rigid_motions
 from afir.molecule import Molecule
 from afir.searches.hessian import STEP, arrived, hessian, measure, normal_modes
 from afir.searches.minimum import minimise
 from afir.searches.settings import StepSettings
-from afir.surface import Evaluation, load_surface
+from afir.pes.surface import Evaluation, load_surface
 from afir.surfaces.analytic import (
     DOUBLE_WELL_POINTS,
     MUELLER_BROWN_BENT_POINTS,

@@ -11,17 +11,17 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import minimize_scalar
 from scipy.spatial.transform import Rotation
 
-from afir.driver import solve
-from afir.geometry import superpose
+from afir.pes.driver import solve
+from afir.geometry.superposition import superpose
 from afir.molecule import Molecule
-from afir.quadratic import model_hessian
+from afir.hessians.updates import model_hessian
 from afir.searches.hessian import hessian as exact_hessian
 from afir.searches.irc import irc
 from afir.searches.irc_end import _beside
 from afir.searches.settings import StepSettings
-from afir.searches.softest import loosest
+from afir.searches.partial_hessian import loosest
 from afir.stationary import Minimum, Outcome
-from afir.surface import Evaluation
+from afir.pes.surface import Evaluation
 from afir.surfaces.analytic import (
     DOUBLE_WELL_POINTS,
     MUELLER_BROWN_BENT_POINTS,

@@ -19,13 +19,13 @@ import numpy as np
 import pytest
 from ase.calculators.calculator import Calculator, all_changes
 
-from afir.cli import main
-from afir.contract import check_surface
-from afir.driver import Search, solve, stage
+from afir.cli.main import main
+from afir.pes.contract import check_surface
+from afir.pes.driver import Search, solve, stage
 from afir.errors import BrokenSurfaceError, InputError, LostSurfaceError
-from afir.isolation import IsolatedSurface
+from afir.pes.isolation import IsolatedSurface
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation, Surface, is_expensive, is_foreign, limit, load_surface
+from afir.pes.surface import Evaluation, Surface, is_expensive, is_foreign, limit, load_surface
 
 PAIR = Molecule((1, 1))
 FAR = 3.0
@@ -138,7 +138,7 @@ def processes() -> set[int]:
         capture_output=True,
         text=True,
     ).stdout
-    return {int(line.split()[0]) for line in told.splitlines() if "afir.worker" in line}
+    return {int(line.split()[0]) for line in told.splitlines() if "afir.pes.worker" in line}
 
 
 def test_code_from_outside_is_told_from_ours() -> None:
@@ -391,7 +391,7 @@ def evaluating(how: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process with a surface that misbehaves, and with `folder` for temporary files."""
     code = (
         "from test_isolation import PAIR, pair\n"
-        "from afir.surface import load_surface\n"
+        "from afir.pes.surface import load_surface\n"
         f"surface = load_surface('ase:test_isolation.Faulty', PAIR, options={{'how': '{how}'}})\n"
         "surface.evaluate(pair(2.5))\n"
         "print('ready', flush=True)\n"

@@ -11,13 +11,13 @@ from ase.cluster import Icosahedron
 from known import ATOM, BENT, PAIR, REFERENCES, WATER, Unreliable, gfn2, mapped, noise
 from scipy.spatial.transform import Rotation
 
-from afir.bonds import components
-from afir.driver import solve
+from afir.geometry.bonds import components
+from afir.pes.driver import solve
 from afir.errors import SurfaceError
-from afir.force import ArtificialForce, ForceTerm
-from afir.geometry import internal_part
+from afir.methods.artificial_force import ArtificialForce, ForceTerm
+from afir.geometry.superposition import internal_part
 from afir.molecule import Molecule
-from afir.quadratic import model_hessian
+from afir.hessians.updates import model_hessian
 from afir.searches.minimum import descend, minimise
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome

@@ -7,7 +7,7 @@ import pytest
 from ase.build import molecule as build
 
 from afir.molecule import Molecule
-from afir.naming import names
+from afir.geometry.naming import names
 
 KNOWN = {
     "H2": "H2",

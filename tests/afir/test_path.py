@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from known import BENT, Unreliable, gfn2, mapped
 from scipy.spatial.transform import Rotation
 
-from afir.driver import solve
+from afir.pes.driver import solve
 from afir.errors import SurfaceError
-from afir.geometry import superpose
+from afir.geometry.superposition import superpose
 from afir.molecule import Molecule
-from afir.quadratic import model_hessian
+from afir.hessians.updates import model_hessian
 from afir.searches.hessian import hessian as exact_hessian
 from afir.searches.minimum import PathPoint
 from afir.searches.path import path_hessians, peaks, relax_path

@@ -9,13 +9,13 @@ import pytest
 from ase.build import molecule as build
 from known import Unreliable, gfn2, mapped
 
-from afir.bonds import components, distances, gap
-from afir.driver import solve
+from afir.geometry.bonds import components, distances, gap
+from afir.pes.driver import solve
 from afir.errors import InputError, SurfaceError
-from afir.force import ArtificialForce, ForceTerm
+from afir.methods.artificial_force import ArtificialForce, ForceTerm
 from afir.molecule import Molecule
-from afir.quadratic import model_hessian
-from afir.searches.push import push
+from afir.hessians.updates import model_hessian
+from afir.methods.afir_path import push
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
 from afir.units import KJ_PER_MOL

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from known import REFERENCES, WATER, gfn2
 from scipy.spatial.transform import Rotation
 
-from afir.driver import solve
-from afir.geometry import rigid_motions
+from afir.pes.driver import solve
+from afir.geometry.superposition import rigid_motions
 from afir.molecule import Molecule
-from afir.quadratic import (
+from afir.hessians.updates import (
     bfgs,
     bofill,
     bond_tension,
@@ -29,7 +29,7 @@ from afir.quadratic import (
     uphill_step,
     vibrations,
 )
-from afir.searches.characterise import characterise
+from afir.verification.minima import characterise
 from afir.searches.hessian import hessian as exact_hessian
 from afir.searches.minimum import minimise
 

@@ -10,8 +10,8 @@ import pytest
 from known import REFERENCES
 from pairs import PAIR, Failing, Linear, Shifted, asking, both, pair
 
-from afir.contract import check_surface
-from afir.driver import (
+from afir.pes.contract import check_surface
+from afir.pes.driver import (
     Level,
     Request,
     Search,
@@ -22,12 +22,12 @@ from afir.driver import (
     unlearned,
 )
 from afir.molecule import Molecule
-from afir.searches import reference
-from afir.searches.agreement import Difference
-from afir.searches.characterise import characterise
-from afir.searches.confirm import confirm
+from afir.multilevel import verification as reference
+from afir.multilevel.agreement import Difference
+from afir.verification.minima import characterise
+from afir.verification.transition_states import confirm
 from afir.searches.hessian import hessian
-from afir.searches.reference import (
+from afir.multilevel.verification import (
     _falls,
     _followed,
     characterise_by_reference,
@@ -36,7 +36,7 @@ from afir.searches.reference import (
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Confirmation, Outcome, StationaryPoint
-from afir.surface import Checked, load_surface
+from afir.pes.surface import Checked, load_surface
 from afir.surfaces.analytic import double_well
 from afir.units import KJ_PER_MOL
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import pytest
 from known import REFERENCES, Reference, bond_graph, gfn2, noise
 
-from afir.driver import solve
+from afir.pes.driver import solve
 from afir.errors import AfirError
-from afir.searches.confirm import confirm
+from afir.verification.transition_states import confirm
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Minimum, Outcome

@@ -9,14 +9,14 @@ import pytest
 from known import ATOM, BENT, PAIR, REFERENCES, Unreliable, gfn2, mapped, noise
 from scipy.spatial.transform import Rotation
 
-from afir.driver import solve
+from afir.pes.driver import solve
 from afir.errors import SurfaceError
 from afir.molecule import Molecule
 from afir.searches.hessian import hessian as exact_hessian
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
-from afir.surface import load_surface
+from afir.pes.surface import load_surface
 from afir.surfaces.analytic import (
     MUELLER_BROWN_BENT_POINTS,
     AnalyticSurface,

@@ -9,18 +9,18 @@ import pytest
 from known import REFERENCES
 from pairs import Dimer
 
-from afir.bonds import components
-from afir.driver import (
+from afir.geometry.bonds import components
+from afir.pes.driver import (
     solve,
     stage,
 )
 from afir.molecule import Molecule
-from afir.quadratic import agreeing, model_hessian, positive
-from afir.searches.characterise import characterise
+from afir.hessians.updates import agreeing, model_hessian, positive
+from afir.verification.minima import characterise
 from afir.searches.hessian import hessian, normal_modes
-from afir.searches.softest import loosest, softest
-from afir.surface import load_surface
-from afir.torsions import rotations
+from afir.searches.partial_hessian import loosest, softest
+from afir.pes.surface import load_surface
+from afir.geometry.torsions import rotations
 
 
 def test_a_matrix_agrees_with_what_was_measured() -> None:

@@ -10,16 +10,16 @@ from ase.build import molecule as build
 from ase.io import read
 from known import DATA, WATER, Unreliable, gfn2, mapped
 
-from afir.bonds import bonds, gap
-from afir.driver import drive, solve
+from afir.geometry.bonds import bonds, gap
+from afir.pes.driver import drive, solve
 from afir.errors import SurfaceError
-from afir.force import ForceTerm
-from afir.geometry import rmsd
+from afir.methods.artificial_force import ForceTerm
+from afir.geometry.superposition import rmsd
 from afir.molecule import Molecule
-from afir.searches.characterise import characterise
+from afir.verification.minima import characterise
 from afir.searches.path import Peak
 from afir.searches.settings import StepSettings
-from afir.searches.step import try_push
+from afir.methods.sc_afir import try_push
 from afir.stationary import Outcome, TrialResult
 from afir.units import HARTREE, KJ_PER_MOL
 
@@ -145,8 +145,8 @@ def test_peaks_between_parted_molecules_are_climbed_when_there_is_no_other(h2co,
 
     push = (ForceTerm((0,), (3,), 1),)
     for peaks, climbs in (((far, near), 0), ((far,), 1)):
-        monkeypatch.setattr("afir.searches.step.relax_path", tops(*peaks))
-        monkeypatch.setattr("afir.searches.step._fallback", lambda *args: ())
+        monkeypatch.setattr("afir.methods.sc_afir.relax_path", tops(*peaks))
+        monkeypatch.setattr("afir.methods.sc_afir._fallback", lambda *args: ())
         surface = Watched()
         result = tried(molecule, start, push, surface=surface)
         assert surface.far == climbs

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from afir.errors import InputError
 from afir.molecule import Molecule
-from afir.structures import check_positions, read_structure, write_xyz
+from afir.io.structures import check_positions, read_structure, write_xyz
 
 WATER = "3\n\nO 0.0 0.0 0.12\nH 0.0 0.76 -0.48\nH 0.0 -0.76 -0.48\n"
 

@@ -22,10 +22,10 @@ from tblite.interface import Calculator
 from threadpoolctl import threadpool_info
 
 import afir.surfaces.tblite as tblite_module
-from afir.contract import check_surface
+from afir.pes.contract import check_surface
 from afir.errors import InputError, MissingPackageError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation, load_surface, surface_names
+from afir.pes.surface import Evaluation, load_surface, surface_names
 from afir.surfaces.analytic import (
     DOUBLE_WELL_POINTS,
     MUELLER_BROWN_BENT_POINTS,

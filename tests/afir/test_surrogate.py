@@ -9,18 +9,18 @@ import pytest
 from known import BENT, Unreliable, gfn2, mapped
 from scipy.spatial.transform import Rotation
 
-from afir.driver import solve
+from afir.pes.driver import solve
 from afir.errors import InputError, SurfaceError
-from afir.force import ForceTerm
-from afir.geometry import rmsd, superpose
+from afir.methods.artificial_force import ForceTerm
+from afir.geometry.superposition import rmsd, superpose
 from afir.molecule import Molecule
-from afir.searches.characterise import characterise
+from afir.verification.minima import characterise
 from afir.searches.minimum import PathPoint
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
-from afir.searches.step import try_push
-from afir.searches.surrogate import relax_on_surrogate
-from afir.surface import is_expensive, load_surface
+from afir.methods.sc_afir import try_push
+from afir.searches.surrogate_path import relax_on_surrogate
+from afir.pes.surface import is_expensive, load_surface
 from afir.surfaces.analytic import MUELLER_BROWN_BENT_POINTS, mueller_brown_bent
 from afir.units import HARTREE
 

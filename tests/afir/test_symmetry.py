@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from afir.errors import InputError
-from afir.geometry import rmsd
-from afir.symmetry import automorphisms, congruence
+from afir.geometry.superposition import rmsd
+from afir.geometry.symmetry import automorphisms, congruence
 
 CHFCLBR = (6, 1, 9, 17, 35)
 CHFCLBR_POSITIONS = np.array(

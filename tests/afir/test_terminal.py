@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.file_proxy import FileProxy
 
 from afir.errors import InputError
-from afir.printable import printable, printable_json
-from afir.shell import shell_command
-from afir.terminal import (
+from afir.io.printable import printable, printable_json
+from afir.io.shell import shell_command
+from afir.cli.terminal import (
     LiveLine,
     echo,
     log_handler,

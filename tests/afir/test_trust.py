@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pairs import PAIR, Failing, Shifted, asking, pair
 
-from afir.driver import (
+from afir.pes.driver import (
     Search,
     reference_gradients,
     referred,
@@ -16,8 +16,8 @@ from afir.driver import (
     stage,
 )
 from afir.errors import SurfaceError
-from afir.searches.trust import DoubtError, doubting, trusting
-from afir.surface import Checked
+from afir.multilevel.trust import DoubtError, doubting, trusting
+from afir.pes.surface import Checked
 from afir.surfaces.analytic import double_well
 
 

@@ -9,10 +9,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 from torsion import CHAIN, chain
 
-from afir.bonds import bonds, distances
-from afir.geometry import rmsd
+from afir.geometry.bonds import bonds, distances
+from afir.geometry.superposition import rmsd
 from afir.molecule import Molecule, Positions
-from afir.turns import bonded_alike, motion
+from afir.geometry.turns import bonded_alike, motion
 
 BUTYNE = Molecule.from_symbols(["C"] * 4 + ["H"] * 6)
 METHANE_AND_CO = Molecule.from_symbols("CHHHHCO")

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from afir.molecule import Positions
-from afir.structures import read_structure
-from afir.surface import load_surface
-from mlpot.architecture import Architecture
+from afir.io.structures import read_structure
+from afir.pes.surface import load_surface
+from mlpot.neural.architecture import Architecture
 from mlpot.dataset import Dataset
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("schnetpack", reason="schnetpack is not installed")
-model = pytest.importorskip("mlpot.model")
-potential = pytest.importorskip("mlpot.potential")
+model = pytest.importorskip("mlpot.neural.model")
+potential = pytest.importorskip("mlpot.neural.potential")
 
 if TYPE_CHECKING:
-    from mlpot.potential import Description, Potential
+    from mlpot.neural.potential import Description, Potential
 
 BUTADIENE, START = read_structure(Path(__file__).parents[2] / "examples" / "butadiene.xyz")
 
@@ -63,8 +63,8 @@ def labelled(surface: str, count: int, width: float = 0.08, seed: int = 0) -> Da
 
 
 def write_data(path: Path, data: Dataset, options: dict[str, Any] | None = None) -> None:
-    from networks.collect import Pool, write_frames
-    from networks.tasks import Labelled
+    from networks.learning.sampling import Pool, write_frames
+    from networks.execution.tasks import Labelled
 
     labels = {k: Labelled(float(data.energies[k]), data.gradients[k]) for k in range(len(data))}
     held = Pool(data.molecule, data.positions, data.energies, data.groups, data.stages)

@@ -11,14 +11,14 @@ import pytest
 from learned import BUTADIENE, START, description, geometries, random_potential
 
 from afir.molecule import Molecule, Positions
-from mlpot.architecture import CORRECTION, REPRESENTATIONS, WHOLE, Architecture
+from mlpot.neural.architecture import CORRECTION, REPRESENTATIONS, WHOLE, Architecture
 
 torch = pytest.importorskip("torch")
 keys = pytest.importorskip("schnetpack.properties")
-model = pytest.importorskip("mlpot.model")
+model = pytest.importorskip("mlpot.neural.model")
 
-from mlpot.dense import _HeardVectors, _Told  # noqa: E402 - they need torch
-from mlpot.potential import Potential  # noqa: E402
+from mlpot.neural.dense import _HeardVectors, _Told  # noqa: E402 - they need torch
+from mlpot.neural.potential import Potential  # noqa: E402
 
 
 def by_schnetpack(network: Any, numbers: tuple[int, ...], x: Positions) -> tuple[Any, Any]:

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from learned import random_potential
 
-from afir.cli import main
+from afir.cli.main import main
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
-from afir.structures import write_xyz
-from afir.surface import Evaluation, batch_of, load_surface
+from afir.io.structures import write_xyz
+from afir.pes.surface import Evaluation, batch_of, load_surface
 from mlpot.surface import LearnedSurface
 from networks import Settings, explore, open_run
-from networks.executor import ProcessExecutor, SerialExecutor
-from networks.network import ReactionNetwork
-from networks.tasks import Bench
+from networks.execution.executor import ProcessExecutor, SerialExecutor
+from networks.graph.network import ReactionNetwork
+from networks.execution.tasks import Bench
 
 HCN = Molecule.from_symbols("HCN")
 START = np.array([[0.0, 0.0, -1.06], [0.0, 0.0, 0.0], [0.0, 0.0, 1.15]])

@@ -9,14 +9,14 @@ import pytest
 from learned import BUTADIENE, geometries
 
 from afir.errors import InputError
-from afir.surface import base_of, load_surface
+from afir.pes.surface import base_of, load_surface
 from mlpot.dataset import Dataset, above, read_dataset, steady_split
-from networks.collect import Pool, write_frames
-from networks.learning import Learner, load_learner
-from networks.tasks import Labelled
+from networks.learning.sampling import Pool, write_frames
+from networks.learning.models import Learner, load_learner
+from networks.execution.tasks import Labelled
 
 learner = pytest.importorskip("mlpot.learner")
-potential = pytest.importorskip("mlpot.potential")
+potential = pytest.importorskip("mlpot.neural.potential")
 
 
 def labels(path: Path, count: int) -> Path:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from afir.catalogue import surface_catalogue
-from afir.cli import main
+from afir.pes.catalogue import surface_catalogue
+from afir.cli.main import main
 from afir.errors import InputError, MissingPackageError
 from afir.molecule import Molecule
-from afir.surface import load_surface
+from afir.pes.surface import load_surface
 from mlpot import packages
-from mlpot.architecture import Architecture
+from mlpot.neural.architecture import Architecture
 from mlpot.install import BESIDE, SCHNETPACK, TORCH, commands
 
 
@@ -39,7 +39,7 @@ def test_a_learned_surface_says_what_is_missing() -> None:
 def test_listing_the_surfaces_loads_no_torch(arguments: list[str]) -> None:
     code = (
         "import sys\n"
-        "from afir.cli import main\n"
+        "from afir.cli.main import main\n"
         f"assert main({arguments!r}) == 0\n"
         "heavy = {'torch', 'schnetpack', 'sklearn'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

@@ -13,7 +13,7 @@ import pytest
 from learned import BUTADIENE, description, geometries, random_potential
 
 from afir.errors import InputError
-from mlpot.potential import FORMAT, Description, Potential, digest, load_potential
+from mlpot.neural.potential import FORMAT, Description, Potential, digest, load_potential
 
 torch = pytest.importorskip("torch")
 

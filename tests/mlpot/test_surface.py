@@ -20,13 +20,13 @@ from learned import (
     write_data,
 )
 
-from afir.cli import main
-from afir.contract import check_surface
+from afir.cli.main import main
+from afir.pes.contract import check_surface
 from afir.errors import InputError
 from afir.molecule import Molecule
-from afir.structures import write_xyz
-from afir.surface import doubt_of, load_surface
-from mlpot.potential import Potential
+from afir.io.structures import write_xyz
+from afir.pes.surface import doubt_of, load_surface
+from mlpot.neural.potential import Potential
 from mlpot.surface import LearnedSurface
 
 METHANE = Molecule((6, 1, 1, 1, 1))

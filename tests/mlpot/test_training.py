@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 from learned import BUTADIENE, geometries, labelled, random_potential, write_data
 
-from afir.cli import main
-from afir.contract import check_surface
+from afir.cli.main import main
+from afir.pes.contract import check_surface
 from afir.errors import InputError
-from afir.surface import load_surface
-from mlpot.architecture import Architecture
-from mlpot.committee import BAD, calibrate, spearman, trust
+from afir.pes.surface import load_surface
+from mlpot.neural.architecture import Architecture
+from mlpot.neural.calibration import BAD, calibrate, spearman, trust
 from mlpot.dataset import Dataset
 
-training = pytest.importorskip("mlpot.training")
-model = pytest.importorskip("mlpot.model")
-recipe = pytest.importorskip("mlpot.recipe")
+training = pytest.importorskip("mlpot.neural.training")
+model = pytest.importorskip("mlpot.neural.model")
+recipe = pytest.importorskip("mlpot.neural.recipe")
 report = pytest.importorskip("mlpot.report")
-potential = pytest.importorskip("mlpot.potential")
+potential = pytest.importorskip("mlpot.neural.potential")
 
 SMALL = Architecture("painn", features=16, interactions=2)
 

@@ -14,9 +14,9 @@ import numpy as np
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
 from afir.stationary import Candidate, Outcome, TrialResult
-from afir.surface import Evaluation
+from afir.pes.surface import Evaluation
 from afir.surfaces.analytic import double_well
-from networks.tasks import Confirm, Task, TaskResult
+from networks.execution.tasks import Confirm, Task, TaskResult
 
 
 def task(order: str) -> Confirm:
@@ -41,7 +41,7 @@ class OrderBench:
     broken: str = ""
 
     def open(self) -> Callable[[Task], TaskResult]:
-        """See `networks.executor.Opening`."""
+        """See `networks.execution.executor.Opening`."""
         if self.broken == "input":
             raise InputError("`surface` must be better, got this")
         if self.broken == "exit":
@@ -91,7 +91,7 @@ class FaultySurface:
     sizes: list[int] = field(default_factory=list)
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """See `afir.surface.Surface`."""
+        """See `afir.pes.surface.Surface`."""
         self.sizes.append(len(positions))
         right = double_well(self.molecule).evaluate(positions)
         beyond = np.linalg.norm(positions[:, 1] - positions[:, 0], axis=1) > 3.0

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from afir.force import ForceTerm
+from afir.methods.artificial_force import ForceTerm
 from afir.molecule import Molecule
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
 from afir.units import HARTREE, KJ_PER_MOL
-from networks.network import ReactionNetwork
-from networks.records import (
+from networks.graph.network import ReactionNetwork
+from networks.records.structures import (
     COMPLEX,
     DC,
     EQ,
@@ -24,9 +24,9 @@ from networks.records import (
     StoppedBy,
     Trial,
 )
-from networks.report import Run
+from networks.reporting.run import Run
 from networks.settings import Settings
-from networks.store import Store
+from networks.storage.store import Store
 
 FORMALDEHYDE = Molecule((6, 8, 1, 1))
 ZERO = -7.175648095 * HARTREE

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from networks.report import Run
+from networks.reporting.run import Run
 
 
 def random_run(n_eq: int, n_ts: int) -> Run:

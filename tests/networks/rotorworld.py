@@ -20,7 +20,7 @@ from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Confirmation, Minimum, Outcome, StationaryPoint, TrialResult
 from networks import Settings
-from networks.tasks import (
+from networks.execution.tasks import (
     Bench,
     Characterise,
     Compare,
@@ -159,7 +159,7 @@ def answer(task: Task) -> TaskResult:
 
 @dataclass(frozen=True)
 class RotorBench:
-    """Does the tasks of this world, on which no settings bear; see `networks.tasks.Bench`."""
+    """Does the tasks of this world, on which no settings bear; see `networks.execution.tasks.Bench`."""
 
     molecule: Molecule = MOLECULE
     surface: str = SURFACE

@@ -13,9 +13,9 @@ from toyworld import MOLECULE, SETTINGS, ToyBench, structure
 
 from afir.molecule import Molecule
 from networks import explore
-from networks.events import Event
-from networks.executor import SerialExecutor
-from networks.store import Store
+from networks.exploration.events import Event
+from networks.execution.executor import SerialExecutor
+from networks.storage.store import Store
 
 HCN = Molecule.from_symbols("HCN")
 HCN_START = np.array([[0.0, 0.0, -1.06], [0.0, 0.0, 0.0], [0.0, 0.0, 1.15]])

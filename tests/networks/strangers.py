@@ -12,10 +12,10 @@ from weakref import WeakSet
 import numpy as np
 
 from afir.molecule import Molecule, Positions
-from afir.surface import Evaluation, Surface, load_surface
-from networks.frontier import Frontier
-from networks.network import ReactionNetwork
-from networks.records import Item, Trial
+from afir.pes.surface import Evaluation, Surface, load_surface
+from networks.scheduling.queue import Frontier
+from networks.graph.network import ReactionNetwork
+from networks.records.structures import Item, Trial
 
 
 def register(folder: Path) -> None:
@@ -38,7 +38,7 @@ class Strange:
     def choose(
         self, frontier: Frontier, network: ReactionNetwork, n: int, rng: np.random.Generator
     ) -> Any:
-        """See `networks.policy.Policy`; what it may say wrongly."""
+        """See `networks.policies.base.Policy`; what it may say wrongly."""
         eq = next(iter(frontier.by_energy()))
         left = [Item(eq.id, push) for push in frontier.left(eq.id)]
         if len(SEEN) < self.rounds:
@@ -104,7 +104,7 @@ class Wrong:
         return self.right.molecule
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """See `afir.surface.Surface`."""
+        """See `afir.pes.surface.Surface`."""
         said = self.right.evaluate(positions, owners)
         energies, gradients = said.energies.copy(), said.gradients.copy()
         if self.how == "half":

@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 from benches import FaultySurface
 
-from afir.bonds import distances
-from afir.driver import Search, drive, solve, stage
+from afir.geometry.bonds import distances
+from afir.pes.driver import Search, drive, solve, stage
 from afir.errors import AfirError, BrokenSurfaceError, SurfaceError
-from afir.force import ForceTerm
+from afir.methods.artificial_force import ForceTerm
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, StationaryPoint
 from afir.surfaces.analytic import double_well
 from networks import Settings, explore, open_run
-from networks.events import Stopped
-from networks.executor import BatchedExecutor, Executor, ProcessExecutor, SerialExecutor
-from networks.records import StoppedBy
-from networks.tasks import Bench, Characterise, Push
+from networks.exploration.events import Stopped
+from networks.execution.executor import BatchedExecutor, Executor, ProcessExecutor, SerialExecutor
+from networks.records.structures import StoppedBy
+from networks.execution.tasks import Bench, Characterise, Push
 
 PAIR = Molecule((1, 1))
 
@@ -153,7 +153,7 @@ def test_a_push_on_a_surface_that_is_dead_costs_one_gradient(how: str) -> None:
     assert isinstance(start, StationaryPoint)
     push = Push(replace(start, positions=pair(3.2)), (ForceTerm((0,), (1,), 1),), None, (1,))
     told = perform(push)
-    # As `networks.round.Round.absorb` expects of a surface that has stopped working.
+    # As `networks.rounds.pushes.Round.absorb` expects of a surface that has stopped working.
     assert told.outcome is Outcome.SURFACE_FAILED
     assert told.gradients == {"push": 1}
 

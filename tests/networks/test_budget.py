@@ -8,8 +8,8 @@ import pytest
 from toyworld import SETTINGS
 
 from afir.stationary import Outcome
-from networks.budget import Budget
-from networks.records import Absorbed, StoppedBy, Trial
+from networks.scheduling.budget import Budget
+from networks.records.structures import Absorbed, StoppedBy, Trial
 
 
 def trial(number: int, *found: str) -> Trial:

@@ -14,10 +14,10 @@ from runs import in_a_child, snapshot, toy_run
 
 from afir.errors import AfirError
 from networks import open_run
-from networks.codec import pack, unpack
-from networks.database import StoreError
-from networks.events import RoundDone
-from networks.report import load_run
+from networks.storage.codec import pack, unpack
+from networks.storage.sqlite import StoreError
+from networks.exploration.events import RoundDone
+from networks.reporting.run import load_run
 
 
 @pytest.fixture(scope="module")

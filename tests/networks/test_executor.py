@@ -19,20 +19,20 @@ from benches import OrderBench, task
 from runs import HCN, HCN_START, snapshot
 from toyworld import MOLECULE, SETTINGS, ToyBench, structure
 
-from afir.child import Opening
-from afir.driver import Search
+from afir.pes.child import Opening
+from afir.pes.driver import Search
 from afir.errors import AfirError, InputError, SurfaceError
-from afir.force import ForceTerm
+from afir.methods.artificial_force import ForceTerm
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, StationaryPoint, TrialResult
-from afir.surface import Evaluation, Surface
+from afir.pes.surface import Evaluation, Surface
 from afir.surfaces.analytic import double_well
 from networks import Settings, explore, resume
-from networks import executor as executor_module
-from networks.executor import BatchedExecutor, Executor, ProcessExecutor, SerialExecutor
-from networks.records import StoppedBy
-from networks.tasks import (
+from networks.execution import executor as executor_module
+from networks.execution.executor import BatchedExecutor, Executor, ProcessExecutor, SerialExecutor
+from networks.records.structures import StoppedBy
+from networks.execution.tasks import (
     Bench,
     Characterise,
     Failure,
@@ -169,7 +169,7 @@ def test_a_request_to_end_costs_no_task(number: signal.Signals) -> None:
 def test_workers_end_with_the_process_that_started_them(number: signal.Signals) -> None:
     code = (
         "from benches import OrderBench, task\n"
-        "from networks.executor import ProcessExecutor\n"
+        "from networks.execution.executor import ProcessExecutor\n"
         "executor = ProcessExecutor(OrderBench(), 2)\n"
         "for _, result in executor.run([task('pid'), task('sleep 600'), task('sleep 600')]):\n"
         "    print(result.error, flush=True)\n"
@@ -192,7 +192,7 @@ def test_workers_end_with_the_process_that_started_them(number: signal.Signals) 
 
 def test_a_worker_whose_run_ended_at_once_says_nothing(tmp_path: Path) -> None:
     ours, other = Pipe()
-    code = "from afir.worker import main; main()"
+    code = "from afir.pes.worker import main; main()"
     with subprocess.Popen(
         [sys.executable, "-c", code, str(other.fileno()), str(tmp_path)],
         pass_fds=[other.fileno()],
@@ -385,7 +385,7 @@ class Mute:
     """An executor that does not say what it computes on."""
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
-        """See `networks.executor.Executor`."""
+        """See `networks.execution.executor.Executor`."""
         yield from ()
 
     def close(self) -> None:
@@ -449,11 +449,11 @@ class Faulty:
 
     @property
     def bench(self) -> Opening:
-        """See `networks.executor.Executor`."""
+        """See `networks.execution.executor.Executor`."""
         return self.right.bench
 
     def run(self, tasks: Sequence[Task]) -> Any:
-        """See `networks.executor.Executor`."""
+        """See `networks.execution.executor.Executor`."""
         self.calls += 1
         answers = self.right.run(tasks)
         return answers if self.calls == 1 else self.fault(answers)

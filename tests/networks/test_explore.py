@@ -23,21 +23,22 @@ from toyworld import (
 )
 
 import networks
-from afir.bonds import bonds, bonds_changed
-from afir.displacements import Kick, Term
+from afir.geometry.bonds import bonds, bonds_changed
+from afir.methods.displacements import Kick, Term
 from afir.errors import AfirError, InputError
-from afir.force import ForceTerm
+from afir.methods.artificial_force import ForceTerm
 from afir.molecule import Molecule
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
 from afir.units import HARTREE, KJ_PER_MOL
-from networks import KEEP, Settings, explore, open_run, outlook, resume
-from networks.events import Event, Found, Opened, RoundDone, Stopped, TaskDone, TrialDone
-from networks.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
-from networks.frontier import PushTerms
-from networks.offers import offers
-from networks.records import EQ, Complete, StoppedBy, Trial
-from networks.tasks import Bench, Push, Task, TaskResult
+from networks import KEEP, Settings, explore, open_run, resume
+from networks.scheduling import scheduler as outlook
+from networks.exploration.events import Event, Found, Opened, RoundDone, Stopped, TaskDone, TrialDone
+from networks.execution.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
+from networks.scheduling.queue import PushTerms
+from networks.scheduling.offers import offers
+from networks.records.structures import EQ, Complete, StoppedBy, Trial
+from networks.execution.tasks import Bench, Push, Task, TaskResult
 
 TOY = SerialExecutor(ToyBench())
 
@@ -380,7 +381,7 @@ class Failing:
     bench: ToyBench = field(default_factory=ToyBench)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
-        """See `networks.executor.Executor`."""
+        """See `networks.execution.executor.Executor`."""
         pushes = len(tasks)
         for index, task in enumerate(tasks):
             dead = isinstance(task, Push) or self.everywhere

@@ -16,10 +16,10 @@ import pytest
 from drawn_network import drawn_run, network_of
 
 from afir.errors import InputError
-from afir.printable import printable
-from afir.structures import read_structure
+from afir.io.printable import printable
+from afir.io.structures import read_structure
 from afir.units import HARTREE
-from networks.export import SUFFIXES, export
+from networks.reporting.export import SUFFIXES, export
 
 RUN = drawn_run()
 BARRIER = (

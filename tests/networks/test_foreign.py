@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from ase.calculators.calculator import Calculator, all_changes
 
-from afir.cli import main
+from afir.cli.main import main
 from afir.molecule import Molecule
 from afir.stationary import Outcome
 from afir.surfaces.analytic import lennard_jones
 from networks import open_run
-from networks.report import Run, load_run
+from networks.reporting.run import Run, load_run
 
 ARGON = Molecule((18,) * 4)
 SIGMA = 1.7  # Å: so that neighbours are bonded, at 1.9 Å

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from ase.formula import Formula
 
-from afir.bonds import distances
-from afir.geometry import internal_part
+from afir.geometry.bonds import distances
+from afir.geometry.superposition import internal_part
 from afir.molecule import Molecule
 from afir.searches.settings import StepSettings
-from afir.structures import read_structure
-from afir.surface import Surface, load_surface
+from afir.io.structures import read_structure
+from afir.pes.surface import Surface, load_surface
 from networks import ReactionNetwork, Settings, explore, open_run
-from networks.records import DC
+from networks.records.structures import DC
 
 pytestmark = pytest.mark.slow
 

@@ -15,15 +15,15 @@ import pytest
 from ase.io import read
 from runs import HCN, HCN_START
 
-from afir.cli import main
+from afir.cli.main import main
 from afir.errors import AfirError, InputError
-from afir.surface import load_surface
+from afir.pes.surface import load_surface
 from networks import Settings, explore, open_run
-from networks.collect import Pool, label, pool, random_choice, spread_out
-from networks.command_collect import collect
-from networks.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
-from networks.identity import fingerprint
-from networks.tasks import Bench, Labelled, Task, TaskResult
+from networks.learning.sampling import Pool, label, pool, random_choice, spread_out
+from networks.cli.collect import collect
+from networks.execution.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
+from networks.graph.identity import fingerprint
+from networks.execution.tasks import Bench, Labelled, Task, TaskResult
 
 SETTINGS = Settings(seed=1, keep_frames=True, max_trials=10)
 

@@ -12,8 +12,8 @@ from scipy.spatial.transform import Rotation
 
 from afir.errors import InputError
 from afir.molecule import Molecule
-from afir.surface import load_surface
-from networks.identity import (
+from afir.pes.surface import load_surface
+from networks.graph.identity import (
     ENERGY_TOLERANCE,
     NOISE_TOLERANCE,
     SIGNATURE_TOLERANCE,

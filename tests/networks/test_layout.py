@@ -10,7 +10,7 @@ from drawn_network import dc, eq, network_of, ts
 from hypothesis import given
 from hypothesis import strategies as st
 
-from networks.layout import (
+from networks.reporting.diagram_layout import (
     Box,
     Link,
     arrangement,

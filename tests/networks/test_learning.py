@@ -12,19 +12,21 @@ import pytest
 from ase.io import read
 from runs import HCN, HCN_START, snapshot
 
-from afir.cli import main
-from afir.driver import reference_gradients
+from afir.cli.main import main
+from afir.pes.driver import reference_gradients
 from afir.errors import InputError
 from afir.molecule import Molecule
-from afir.structures import read_structure
-from afir.surface import load_surface
-from networks import Settings, explore, explorer, learning, open_run, resume
-from networks.events import Event, Found, RoundDone, Stopped, TaskDone, Trained
-from networks.executor import SerialExecutor
-from networks.learning import folder_of, load_learner
-from networks.offers import KICKS
-from networks.records import StoppedBy
-from networks.tasks import Bench
+from afir.io.structures import read_structure
+from afir.pes.surface import load_surface
+from networks import Settings, explore, open_run, resume
+from networks.exploration import run as explorer
+from networks.learning import models as learning
+from networks.exploration.events import Event, Found, RoundDone, Stopped, TaskDone, Trained
+from networks.execution.executor import SerialExecutor
+from networks.learning.models import folder_of, load_learner
+from networks.scheduling.offers import KICKS
+from networks.records.structures import StoppedBy
+from networks.execution.tasks import Bench
 
 REFERENCED = Settings(surface="gfn1", reference="gfn2", seed=1)
 LEARNING = Settings(surface="gfn1", reference="gfn2", learn=True, seed=1, round_size=4)

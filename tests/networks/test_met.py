@@ -13,23 +13,23 @@ from rich.console import Console
 from runs import HCN, HCN_START
 from toyworld import MOLECULE, SETTINGS, ToyBench, answer, structure
 
-from afir.displacements import Inversion, Kick, Uphill
-from afir.driver import solve
-from afir.force import ForceTerm
-from afir.searches.characterise import characterise
+from afir.methods.displacements import Inversion, Kick, Uphill
+from afir.pes.driver import solve
+from afir.methods.artificial_force import ForceTerm
+from afir.verification.minima import characterise
 from afir.searches.saddle import saddle
 from afir.stationary import Candidate, Confirmation, Minimum, Outcome, TrialResult
-from afir.surface import load_surface
-from afir.terminal import LiveLine
+from afir.pes.surface import load_surface
+from afir.cli.terminal import LiveLine
 from networks import explore, open_run
-from networks.dismissals import Dismissals
-from networks.display import Tally, watch
-from networks.events import TrialDone
-from networks.executor import SerialExecutor
-from networks.network import ReactionNetwork
-from networks.records import Dismissed, Item, Key, Plan, Trial
-from networks.round import Round
-from networks.tasks import Bench, Confirm, Push, Task, TaskResult
+from networks.graph.rejected import Dismissals
+from networks.cli.progress import Tally, watch
+from networks.exploration.events import TrialDone
+from networks.execution.executor import SerialExecutor
+from networks.graph.network import ReactionNetwork
+from networks.records.structures import Dismissed, Item, Key, Plan, Trial
+from networks.rounds.pushes import Round
+from networks.execution.tasks import Bench, Confirm, Push, Task, TaskResult
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Listening:
     bench: ToyBench = field(default_factory=ToyBench)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
-        """See `networks.executor.Executor`."""
+        """See `networks.execution.executor.Executor`."""
         for index, task in enumerate(tasks):
             result = answer(task)
             if isinstance(task, Push) and isinstance(result.value, TrialResult):
@@ -166,7 +166,7 @@ def test_what_a_trial_met_and_where_it_crossed_is_logged(
         met=("TS3", "EQ0", "EQ1"),
     )
     line = LiveLine(Console(stderr=True, quiet=True), "starting")
-    with caplog.at_level("INFO", logger="networks.display"):
+    with caplog.at_level("INFO", logger="networks.cli.progress"):
         watch([TrialDone(trial)], line, Tally(HCN))
         for term in (Uphill(3, -1), Inversion(4), Kick(5), Kick(6), Kick(8)):
             watch([TrialDone(replace(trial, terms=(term,)))], line, Tally(HCN))

@@ -8,13 +8,13 @@ import pytest
 from scipy.spatial.transform import Rotation
 from toyworld import MOLECULE, energy, point, saddle_energy, structure
 
-from afir.bonds import bonds_changed
+from afir.geometry.bonds import bonds_changed
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from afir.stationary import Confirmation, Minimum, Outcome, StationaryPoint
 from afir.units import KJ_PER_MOL
-from networks.flags import flags_of
-from networks.network import ReactionNetwork, fragments
+from networks.graph.flags import flags_of
+from networks.graph.network import ReactionNetwork, fragments
 
 WATERS = Molecule.from_symbols("OHHOHH")
 WATER = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])

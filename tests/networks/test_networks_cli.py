@@ -21,13 +21,13 @@ import pytest
 from drawn_network import FORMALDEHYDE, dc, eq, ts, write_run
 from rich.console import Console
 
-import networks.explorer
-from afir.cli import main
+import networks.exploration.run
+from afir.cli.main import main
 from afir.stationary import Outcome
-from afir.terminal import LiveLine
-from networks.cli import commands
-from networks.display import Tally, watch
-from networks.events import (
+from afir.cli.terminal import LiveLine
+from networks.cli.show import commands
+from networks.cli.progress import Tally, watch
+from networks.exploration.events import (
     Found,
     Opened,
     RoundDone,
@@ -38,10 +38,10 @@ from networks.events import (
     TrialDone,
 )
 from networks.jobfile import job_from, job_values
-from networks.records import Dismissed, Trial
-from networks.report import load_run, show_object
+from networks.records.structures import Dismissed, Trial
+from networks.reporting.run import load_run, show_object
 from networks.settings import Settings
-from networks.store import Store
+from networks.storage.store import Store
 
 HCN = "3\n\nH 0.0 0.02 -1.06\nC 0.0 0.0 0.0\nN 0.01 0.0 1.14\n"
 HNC = "3\n\nN 0.0 0.0 0.0\nH 0.0 0.02 -1.0\nC 0.01 0.0 1.17\n"
@@ -109,7 +109,7 @@ def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_ctrl_c_while_a_file_is_written_leaves_nothing(folder: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from afir import cli; from afir.files "
+        "import sys, time; from pathlib import Path; from afir import cli; from afir.io.safe_write "
         "import writing\n"
         "def write():\n"
         "    with writing(Path('out.txt')) as (draft,):\n"
@@ -153,7 +153,7 @@ def test_ctrl_c_ends_a_command_that_has_only_begun(folder: Path) -> None:
         "try:\n    time.sleep(60)\nexcept BaseException:\n    pass\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-m", "afir.cli", "explore", "hcn.xyz", "--surface", "ase:slow.Any"],
+        [sys.executable, "-m", "afir.cli.main", "explore", "hcn.xyz", "--surface", "ase:slow.Any"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -458,7 +458,7 @@ def test_misuse_is_one_sentence_and_exit_code_2(
 
 
 def test_a_bad_start_in_a_fresh_process(folder: Path) -> None:
-    command = [sys.executable, "-m", "afir.cli", "explore", "hcn.xyz", "--charge", "1"]
+    command = [sys.executable, "-m", "afir.cli.main", "explore", "hcn.xyz", "--charge", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
@@ -478,7 +478,7 @@ def test_ctrl_c_says_how_to_go_on(
         finally:
             closed.append(True)
 
-    monkeypatch.setattr(networks.explorer, "explore", interrupted)
+    monkeypatch.setattr(networks.exploration.run, "explore", interrupted)
     assert main(["explore", "hcn.xyz"]) == 130
     assert (
         "Stopped. Nothing is lost: `afir resume hcn.db` continues, `afir show hcn.db` lists what "
@@ -500,7 +500,7 @@ def test_sigterm_ends_a_run_as_ctrl_c_does(
         finally:
             closed.append(True)
 
-    monkeypatch.setattr(networks.explorer, "explore", terminated)
+    monkeypatch.setattr(networks.exploration.run, "explore", terminated)
     before = signal.getsignal(signal.SIGTERM)
     assert main(["explore", "hcn.xyz"]) == 143
     assert "Stopped. Nothing is lost: `afir resume hcn.db` continues, " in capsys.readouterr().err
@@ -587,7 +587,7 @@ def test_a_run_is_told_as_it_goes() -> None:
 
 def test_help_needs_no_heavy_library() -> None:
     script = (
-        "import sys; from afir.cli import main; main(['explore', '--help']);"
+        "import sys; from afir.cli.main import main; main(['explore', '--help']);"
         "heavy = {'ase', 'scipy', 'matplotlib', 'sqlalchemy', 'networkx', 'tblite', 'numpy'};"
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )

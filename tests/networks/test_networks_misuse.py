@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from drawn_network import write_run
 
-from afir.cli import main
-from networks.advice import advice
-from networks.report import load_run
+from afir.cli.main import main
+from networks.reporting.advice import advice
+from networks.reporting.run import load_run
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from ase.build import molecule as build
 
-from afir.displacements import Inversion, Kick, Uphill
-from afir.force import ForceTerm
+from afir.methods.displacements import Inversion, Kick, Uphill
+from afir.methods.artificial_force import ForceTerm
 from afir.molecule import Molecule
-from networks.offers import KICKS, offered, offers
-from networks.records import EQ
+from networks.scheduling.offers import KICKS, offered, offers
+from networks.records.structures import EQ
 from networks.settings import Settings
 
 ATOMS = build("H3CNH2")

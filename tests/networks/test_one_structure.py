@@ -14,7 +14,7 @@ from rotorworld import answer as answered
 from runs import snapshot
 from toyworld import Shuffled
 
-from afir.naming import names
+from afir.geometry.naming import names
 from afir.stationary import (
     Candidate,
     Confirmation,
@@ -26,17 +26,17 @@ from afir.stationary import (
 )
 from afir.units import KJ_PER_MOL
 from networks import explore, resume
-from networks.codec import decode, encode
-from networks.dismissals import Dismissals
-from networks.events import Event, Stopped, TaskDone
-from networks.executor import Executor, SerialExecutor
-from networks.network import ReactionNetwork
-from networks.records import Absorbed, Item, Key, Plan, StoppedBy
-from networks.report import load_run
-from networks.round import Round
-from networks.routes import lowest_route
-from networks.stage import Question
-from networks.tasks import Bench, Compare, Confirm, Push, TaskResult
+from networks.storage.codec import decode, encode
+from networks.graph.rejected import Dismissals
+from networks.exploration.events import Event, Stopped, TaskDone
+from networks.execution.executor import Executor, SerialExecutor
+from networks.graph.network import ReactionNetwork
+from networks.records.structures import Absorbed, Item, Key, Plan, StoppedBy
+from networks.reporting.run import load_run
+from networks.rounds.pushes import Round
+from networks.graph.routes import lowest_route
+from networks.rounds.base import Question
+from networks.execution.tasks import Bench, Compare, Confirm, Push, TaskResult
 
 
 class Played:

@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 from drawn_network import write_run
 
-from afir.cli import main
-from afir.files import writing
+from afir.cli.main import main
+from afir.io.safe_write import writing
 
 HCN = "3\n\nH 0.0 0.02 -1.06\nC 0.0 0.0 0.0\nN 0.01 0.0 1.14\n"
 WRITERS = {
@@ -248,11 +248,11 @@ def test_a_run_that_may_only_be_read(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The energies of this run are drawn: no surface has them.
-    monkeypatch.setattr("networks.explorer.check_unchanged", lambda store: None)
+    monkeypatch.setattr("networks.exploration.run.check_unchanged", lambda store: None)
     # The user who may not write may not be able to read where the packages are either.
     for group in ("afir.commands", "afir.surfaces", "afir.policies"):
         known = entry_points(group=group)
-        for module in ("afir.cli", "afir.surface", "afir.catalogue", "networks.policy"):
+        for module in ("afir.cli.main", "afir.pes.surface", "afir.pes.catalogue", "networks.policies.base"):
             if group == importlib.import_module(module).ENTRY_POINT_GROUP:
                 monkeypatch.setattr(f"{module}.entry_points", lambda group, known=known: known)
     with tempfile.TemporaryDirectory() as name:
@@ -289,7 +289,7 @@ def _python(code: str, stdout: int) -> tuple[int, str]:
 def test_output_that_nobody_can_take(folder: Path, form: list[str]) -> None:
     script = (
         f"import sys; sys.argv = ['afir', 'show', 'run.db', *{form}]\n"
-        "from afir.cli import main; sys.exit(main())"
+        "from afir.cli.main import main; sys.exit(main())"
     )
     with Path("/dev/full").open("w") as full:
         ended = _python(script, full.fileno())
@@ -305,7 +305,7 @@ def test_output_that_nobody_can_take(folder: Path, form: list[str]) -> None:
 
 def test_whoever_calls_from_python_keeps_stdout(folder: Path) -> None:
     script = (
-        "import os; from afir.cli import main\n"
+        "import os; from afir.cli.main import main\n"
         "before = os.fstat(1)\n"
         "code = main(['show', 'run.db'])\n"
         "after = os.fstat(1)\n"

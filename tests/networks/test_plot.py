@@ -20,14 +20,14 @@ from matplotlib.figure import Figure
 from pictures import curved, dotted, labels_of, overlaps, random_run, texts_of
 
 from afir.errors import InputError
-from afir.figures import save
+from afir.io.figures import save
 from afir.molecule import Molecule
-from networks.network import ReactionNetwork
-from networks.plot import MOST_DRAWN, network_figure, profile_figure
-from networks.records import StoppedBy
-from networks.routes import lowest_route
+from networks.graph.network import ReactionNetwork
+from networks.reporting.energy_diagram import MOST_DRAWN, network_figure, profile_figure
+from networks.records.structures import StoppedBy
+from networks.graph.routes import lowest_route
 from networks.settings import Settings
-from networks.tables import sections
+from networks.reporting.tables import sections
 
 
 def test_everything_is_in_the_picture() -> None:
@@ -358,7 +358,7 @@ def test_wrong_output(tmp_path: Path) -> None:
 
 
 def test_no_global_state() -> None:
-    script = "import sys, networks.plot; sys.exit('matplotlib.pyplot' in sys.modules)"
+    script = "import sys, networks.reporting.energy_diagram; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
 
 

@@ -14,9 +14,9 @@ from pictures import curved, dotted, labels_of, note_of, overlaps, random_run
 
 from afir.molecule import Molecule
 from afir.units import KJ_PER_MOL
-from networks.plot import network_figure, profile_figure
-from networks.report import Run
-from networks.routes import lowest_route
+from networks.reporting.energy_diagram import network_figure, profile_figure
+from networks.reporting.run import Run
+from networks.graph.routes import lowest_route
 
 
 @pytest.mark.parametrize(("n_eq", "n_ts"), [(1, 0), (2, 1), (5, 8), (20, 30), (100, 160)])

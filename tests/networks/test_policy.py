@@ -7,12 +7,12 @@ import pytest
 from toyworld import MOLECULE, structure
 
 from afir.errors import InputError
-from afir.force import ForceTerm
+from afir.methods.artificial_force import ForceTerm
 from afir.units import BOLTZMANN
-from networks.frontier import Frontier, PushTerms
-from networks.network import ReactionNetwork
-from networks.policy import Policy, load_policy, policy_names
-from networks.records import EQ, Item
+from networks.scheduling.queue import Frontier, PushTerms
+from networks.graph.network import ReactionNetwork
+from networks.policies.base import Policy, load_policy, policy_names
+from networks.records.structures import EQ, Item
 
 NETWORK = ReactionNetwork(MOLECULE)
 PUSHES: dict[str, list[PushTerms]] = {
@@ -121,7 +121,7 @@ def test_a_frontier_remembers_what_was_used() -> None:
 
 
 def test_a_frontier_forgets_pushes_it_can_work_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("networks.frontier._REMEMBERED", 1)
+    monkeypatch.setattr("networks.scheduling.queue._REMEMBERED", 1)
     left = frontier()
     assert left.take(Item("EQ0", 1)) == PUSHES["EQ0"][1]
     assert list(left.left("EQ1")) == [0, 1]

@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 from networkx.algorithms.isomorphism import categorical_node_match
 
-from afir.bonds import bonds
-from afir.displacements import Inversion, Kick, Term, Uphill
+from afir.geometry.bonds import bonds
+from afir.methods.displacements import Inversion, Kick, Term, Uphill
 from afir.errors import AfirError
-from afir.force import ForceTerm
-from afir.fragments import pushes
+from afir.methods.artificial_force import ForceTerm
+from afir.methods.pushes import pushes
 from afir.molecule import Molecule, Positions
 from afir.stationary import Outcome
-from afir.structures import read_structure
-from networks.frontier import Frontier, PushTerms
-from networks.kinds import push_kinds
-from networks.network import ReactionNetwork
-from networks.productive import Productive, _values, fit_rates, productive
-from networks.records import EQ, Item, Trial
+from afir.io.structures import read_structure
+from networks.scheduling.queue import Frontier, PushTerms
+from networks.policies.push_kinds import push_kinds
+from networks.graph.network import ReactionNetwork
+from networks.policies.productive import Productive, _values, fit_rates, productive
+from networks.records.structures import EQ, Item, Trial
 
 BUTADIENE = Path(__file__).parents[2] / "examples" / "butadiene.xyz"
 
@@ -351,7 +351,7 @@ def test_what_is_not_finite_is_refused() -> None:
 
 
 def test_of_many_open_eqs_the_lowest_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("networks.productive._EQS", 3)
+    monkeypatch.setattr("networks.policies.productive._EQS", 3)
     world = World(np.linspace(-1.0, 0.0, 20), [PUSH, PULL])
     policy = productive()
     assert {item.eq for item in world.choose(policy, 99)} == {"EQ0", "EQ1", "EQ2"}

@@ -12,25 +12,25 @@ import pytest
 from drawn_network import drawn_run
 from toyworld import MOLECULE, SETTINGS, ToyBench, structure
 
-import networks.ending
-import networks.remains
-from afir.bonds import bonds, bonds_changed
-from afir.displacements import Kick, Term
-from afir.force import ForceTerm
+import networks.reporting.ending
+import networks.scheduling.remains
+from afir.geometry.bonds import bonds, bonds_changed
+from afir.methods.displacements import Kick, Term
+from afir.methods.artificial_force import ForceTerm
 from afir.stationary import Outcome
 from afir.units import KJ_PER_MOL
 from networks import explore, open_run, resume
-from networks.advice import advice
-from networks.dismissals import Dismissals
-from networks.ending import ending
-from networks.executor import SerialExecutor
-from networks.outlook import KeptBack, Outlook
-from networks.records import StoppedBy, Trial
-from networks.remains import Remains, incidence
-from networks.report import Run, load_run, show_object
+from networks.reporting.advice import advice
+from networks.graph.rejected import Dismissals
+from networks.reporting.ending import ending
+from networks.execution.executor import SerialExecutor
+from networks.scheduling.scheduler import KeptBack, Outlook
+from networks.records.structures import StoppedBy, Trial
+from networks.scheduling.remains import Remains, incidence
+from networks.reporting.run import Run, load_run, show_object
 from networks.settings import Settings
-from networks.store import Store
-from networks.unseen import Unseen, unseen
+from networks.storage.store import Store
+from networks.scheduling.unseen import Unseen, unseen
 
 TOY = SerialExecutor(ToyBench())
 PUSH: tuple[Term, ...] = (ForceTerm((0,), (1,), 1),)
@@ -110,8 +110,8 @@ def test_pushes_of_very_many_structures_are_not_counted(
         tried = {trial.eq for trial in store.trials()}
     eqs = pushed.network.eqs.values()
     assert untried == sum(not node.flags and node.id not in tried for node in eqs) > 1
-    monkeypatch.setattr(networks.remains, "MOST_UNTRIED", untried - 1)
-    monkeypatch.setattr(networks.ending, "MOST_UNTRIED", untried - 1)
+    monkeypatch.setattr(networks.scheduling.remains, "MOST_UNTRIED", untried - 1)
+    monkeypatch.setattr(networks.reporting.ending, "MOST_UNTRIED", untried - 1)
     monkeypatch.setattr(Outlook, "pushes", None)  # none is worked out
     run = load_run(path, count_pushes=True)
     assert show_object(run)["pushes"] == {"listed": None, "left": None}

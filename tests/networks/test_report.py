@@ -14,27 +14,28 @@ from drawn_network import dc, drawn_run, eq, network_of, records, ts, write_run
 from toyworld import MOLECULE, SETTINGS, ToyBench
 from toyworld import structure as toy_structure
 
-import networks.identity
-import networks.network
-from afir import naming
-from afir.bonds import rebonded
+import networks.graph.identity
+import networks.graph.network
+from afir.geometry import naming
+from afir.geometry.bonds import rebonded
 from afir.errors import InputError
 from afir.molecule import Molecule
 from afir.stationary import Outcome
 from afir.units import HARTREE
-from networks import explore, open_run, rows
-from networks.advice import advice
-from networks.bonding import Bonding
-from networks.events import RoundDone
-from networks.executor import SerialExecutor
-from networks.network import ReactionNetwork
-from networks.records import EQ, Absorbed, Complete, Model, StoppedBy
-from networks.remains import Remains
-from networks.report import heading, load_run, show_object
+from networks import explore, open_run
+from networks.storage import rows
+from networks.reporting.advice import advice
+from networks.graph.bonding import Bonding
+from networks.exploration.events import RoundDone
+from networks.execution.executor import SerialExecutor
+from networks.graph.network import ReactionNetwork
+from networks.records.structures import EQ, Absorbed, Complete, Model, StoppedBy
+from networks.scheduling.remains import Remains
+from networks.reporting.run import heading, load_run, show_object
 from networks.settings import Settings
-from networks.store import Store
-from networks.tables import graph_lines, sections
-from networks.unseen import unseen
+from networks.storage.store import Store
+from networks.reporting.tables import graph_lines, sections
+from networks.scheduling.unseen import unseen
 
 NUMBER = (int, float)
 STRUCTURE = {
@@ -435,8 +436,8 @@ def test_a_report_of_many_structures_takes_no_look_at_each_pair(
         raise AssertionError("a report looks nothing up")
 
     monkeypatch.setattr(naming, "_name", counted)
-    monkeypatch.setattr(networks.network, "fingerprint", refused)
-    monkeypatch.setattr(networks.identity, "same_labelled", refused)
+    monkeypatch.setattr(networks.graph.network, "fingerprint", refused)
+    monkeypatch.setattr(networks.graph.identity, "same_labelled", refused)
     naming._names.cache_clear()
     found = [
         *(eq(i, 1.0 * i) for i in range(150)),

@@ -17,11 +17,11 @@ from toyworld import LATE, MOLECULE, SETTINGS, SURFACE, ToyBench, answer, struct
 
 from afir.searches.settings import StepSettings
 from networks import Settings, explore, open_run, resume
-from networks.events import Event, RoundDone, TaskDone
-from networks.executor import SerialExecutor
-from networks.policy import policy_names
-from networks.records import StoppedBy
-from networks.tasks import Task, TaskResult
+from networks.exploration.events import Event, RoundDone, TaskDone
+from networks.execution.executor import SerialExecutor
+from networks.policies.base import policy_names
+from networks.records.structures import StoppedBy
+from networks.execution.tasks import Task, TaskResult
 
 HERE = Path(__file__).parent
 
@@ -141,7 +141,7 @@ def test_a_run_that_learns_by_a_process_is_the_same_however_it_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With another number of workers, and cut before its first model and on the last."""
-    monkeypatch.setattr("networks.learning._FEWEST_TASKS", 2)  # so small a network has no more
+    monkeypatch.setattr("networks.learning.models._FEWEST_TASKS", 2)  # so small a network has no more
     settings = Settings(
         surface="gfn1", reference="gfn2", learn=True, learner="gaussian", seed=1, round_size=4
     )

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from runs import HCN, HCN_START
 
-from afir.driver import solve
+from afir.pes.driver import solve
 from afir.molecule import Positions
-from afir.searches.characterise import characterise
+from afir.verification.minima import characterise
 from afir.searches.saddle import saddle
 from afir.stationary import (
     Candidate,
@@ -19,12 +19,12 @@ from afir.stationary import (
     Outcome,
     TrialResult,
 )
-from afir.surface import load_surface
-from networks.dismissals import Dismissals
-from networks.network import ReactionNetwork
-from networks.records import Absorbed, Item, Key, Plan
-from networks.round import Round
-from networks.tasks import Bench, Characterise, Confirm, Labelled, Push, TaskResult
+from afir.pes.surface import load_surface
+from networks.graph.rejected import Dismissals
+from networks.graph.network import ReactionNetwork
+from networks.records.structures import Absorbed, Item, Key, Plan
+from networks.rounds.pushes import Round
+from networks.execution.tasks import Bench, Characterise, Confirm, Labelled, Push, TaskResult
 
 SADDLE = np.array([[0.717, 0.0, 0.107], [-0.183, 0.0, -0.628], [-0.535, 0.0, 0.522]])
 

@@ -20,18 +20,18 @@ from drawn_network import write_run
 from runs import in_a_child, snapshot, toy_run
 from toyworld import MOLECULE, SETTINGS, Shuffled, ToyBench, structure
 
-from afir.cli import main
+from afir.cli.main import main
 from afir.errors import AfirError, InputError
 from afir.stationary import Outcome
 from networks import Store, explore, open_run, resume
-from networks.database import Database, StoreError
-from networks.events import Event, RoundDone, TaskDone
-from networks.executor import SerialExecutor
-from networks.lock import Lock, writer
-from networks.mounts import is_shared
-from networks.records import Item, Key, Plan
-from networks.report import load_run
-from networks.tasks import TaskResult
+from networks.storage.sqlite import Database, StoreError
+from networks.exploration.events import Event, RoundDone, TaskDone
+from networks.execution.executor import SerialExecutor
+from networks.storage.lock import Lock, writer
+from networks.storage.mounts import is_shared
+from networks.records.structures import Item, Key, Plan
+from networks.reporting.run import load_run
+from networks.execution.tasks import TaskResult
 
 
 def _resumed(path: Path) -> dict[str, Any]:

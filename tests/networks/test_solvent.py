@@ -5,12 +5,12 @@ import pytest
 from runs import HCN, HCN_START
 from scipy.optimize import minimize
 
-from afir.bonds import bonds
-from afir.geometry import internal_part
-from afir.surface import load_surface
+from afir.geometry.bonds import bonds
+from afir.geometry.superposition import internal_part
+from afir.pes.surface import load_surface
 from afir.units import KJ_PER_MOL
 from networks import Settings, explore
-from networks.store import Store
+from networks.storage.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -27,17 +27,17 @@ from toyworld import (
     trial,
 )
 
-from afir.displacements import Inversion, Kick, Uphill
+from afir.methods.displacements import Inversion, Kick, Uphill
 from afir.errors import InputError
-from afir.force import ForceTerm
+from afir.methods.artificial_force import ForceTerm
 from afir.stationary import Candidate, Outcome
 from networks import Store, explore, open_run, resume
-from networks.codec import Result, decode, encode, pack, unpack
-from networks.database import Database, StoreError
-from networks.events import Event, Found, Rejected, TrialDone
-from networks.executor import SerialExecutor
-from networks.records import Complete, Item, Key, Plan, StoppedBy
-from networks.tasks import Characterise, Confirm, Examine, Label, TaskResult
+from networks.storage.codec import Result, decode, encode, pack, unpack
+from networks.storage.sqlite import Database, StoreError
+from networks.exploration.events import Event, Found, Rejected, TrialDone
+from networks.execution.executor import SerialExecutor
+from networks.records.structures import Complete, Item, Key, Plan, StoppedBy
+from networks.execution.tasks import Characterise, Confirm, Examine, Label, TaskResult
 
 JOB = "[job]\nname = 'x'\n"
 
@@ -294,7 +294,7 @@ def test_a_run_has_one_writer_and_any_number_of_readers(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="process"):
             Store.open(path, writing=True)
         code = (
-            "import sys; from pathlib import Path; from networks.store import Store\n"
+            "import sys; from pathlib import Path; from networks.storage.store import Store\n"
             "Store.open(Path(sys.argv[1])).close()\n"
             "Store.open(Path(sys.argv[1]), writing=True)"
         )

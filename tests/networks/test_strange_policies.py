@@ -10,17 +10,17 @@ import strangers
 from runs import snapshot
 from toyworld import MOLECULE, SETTINGS, SURFACE, ToyBench, structure
 
-from afir.cli import main
+from afir.cli.main import main
 from afir.errors import AfirError, InputError
 from networks import Settings, explore, open_run, resume
-from networks.events import Stopped
-from networks.executor import SerialExecutor
-from networks.policy import load_policy
-from networks.records import StoppedBy
+from networks.exploration.events import Stopped
+from networks.execution.executor import SerialExecutor
+from networks.policies.base import load_policy
+from networks.records.structures import StoppedBy
 
 WRONG = {
     "twice": r"must choose no push twice, got EQ\d+ \d+ again",
-    "tuples": r"must choose `networks.records.Item`s, got \('EQ\d+', \d+\)",
+    "tuples": r"must choose `networks.records.structures.Item`s, got \('EQ\d+', \d+\)",
     "too many": r"must choose at most 5 items, got \d+",
     "not left": r"must choose pushes that are left, got EQ\d+ 1000000000",
     "unknown": "must choose pushes that are left, got EQ999 0",

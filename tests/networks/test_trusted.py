@@ -14,18 +14,18 @@ import pytest
 from ase.calculators.lj import LennardJones
 from runs import HCN, HCN_START
 
-from afir.cli import main
+from afir.cli.main import main
 from afir.errors import InputError
 from afir.molecule import Molecule
-from afir.named import Named
-from afir.surface import load_surface
+from afir.pes.named import Named
+from afir.pes.surface import load_surface
 from mlpot.dataset import Dataset
 from mlpot.process import Correction
 from networks import Settings, explore, resume
 from networks.jobfile import write_toml
-from networks.learning import folder_of
-from networks.records import Model
-from networks.store import Store
+from networks.learning.models import folder_of
+from networks.records.structures import Model
+from networks.storage.store import Store
 
 COMMAND = f"ase:{__name__}.spring"
 SPRINGS = "ase:ase.calculators.lj.LennardJones"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from afir.errors import InputError
-from networks.unseen import Unseen, unseen
+from networks.scheduling.unseen import Unseen, unseen
 
 
 def test_an_example_worked_out_by_hand() -> None:

@@ -11,15 +11,15 @@ import pytest
 import strangers
 from runs import HCN, HCN_START, snapshot
 
-from afir.cli import main
+from afir.cli.main import main
 from afir.errors import AfirError, InputError
 from afir.molecule import Molecule
-from afir.named import Named
+from afir.pes.named import Named
 from afir.units import KJ_PER_MOL
 from networks import Settings, explore, open_run, resume
-from networks.events import Doubted
-from networks.report import load_run, show_object
-from networks.store import Store
+from networks.exploration.events import Doubted
+from networks.reporting.run import load_run, show_object
+from networks.storage.store import Store
 
 HNC = "3\n\nN 0.0 0.0 0.0\nH 0.0 0.02 -1.0\nC 0.01 0.0 1.17\n"
 GUESS = "3\n\nH 0.717 0.0 0.107\nC -0.183 0.0 -0.628\nN -0.535 0.0 0.522\n"

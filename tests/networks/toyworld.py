@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from afir.bonds import components, distances
-from afir.displacements import Inversion, Uphill
+from afir.geometry.bonds import components, distances
+from afir.methods.displacements import Inversion, Uphill
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
 from afir.stationary import (
@@ -40,9 +40,9 @@ from afir.stationary import (
     TrialResult,
 )
 from networks import Settings, explore, resume
-from networks.database import Database
-from networks.executor import Executor, Opening, SerialExecutor
-from networks.tasks import (
+from networks.storage.sqlite import Database
+from networks.execution.executor import Executor, Opening, SerialExecutor
+from networks.execution.tasks import (
     Characterise,
     Confirm,
     Examine,
@@ -219,7 +219,7 @@ class ToyBench:
     keep_frames: bool = False
 
     def open(self) -> Callable[[Task], TaskResult]:
-        """See `networks.tasks.Bench`."""
+        """See `networks.execution.tasks.Bench`."""
 
         def perform(task: Task) -> TaskResult:
             time.sleep(self.pause)
@@ -237,7 +237,7 @@ class Shuffled:
     bench: Opening = field(default_factory=ToyBench)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
-        """See `networks.executor.Executor`."""
+        """See `networks.execution.executor.Executor`."""
         waiting: list[int] = []
         seen = 0
         while True:

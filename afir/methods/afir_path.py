@@ -1,0 +1,113 @@
+"""One AFIR path: minimisation with an artificial force."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from afir.geometry.bonds import dissociated, rebonded
+from afir.pes.driver import Search
+from afir.errors import SurfaceError
+from afir.methods.artificial_force import ArtificialForce, ForceTerm
+from afir.molecule import Molecule, Positions
+from afir.hessians.updates import Matrix
+from afir.searches.minimum import PathPoint, descend
+from afir.searches.settings import StepSettings
+from afir.stationary import Minimum, Outcome
+
+
+@dataclass(frozen=True)
+class PushPath:
+    """An AFIR path.
+
+    Attributes
+    ----------
+    points
+        Every accepted point with its energy and gradient without the force, the start first.
+    end
+        The last point; its Hessian includes the bias.
+    terms
+        The force terms.
+    gamma
+        The γ in kJ/mol of the last point.
+    rebonded
+        Whether bonds were made or broken on the way.
+    """
+
+    points: tuple[PathPoint, ...]
+    end: Minimum
+    terms: tuple[ForceTerm, ...]
+    gamma: float
+    rebonded: bool
+
+
+def push(
+    molecule: Molecule,
+    start: Positions,
+    terms: Sequence[ForceTerm],
+    settings: StepSettings | None = None,
+    *,
+    hessian: Matrix,
+    rng: np.random.Generator,
+) -> Search[PushPath]:
+    """Minimise the energy plus the artificial force, with increasing γ until bonds change.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    start
+        (n, 3) in Å; displaced at random before the push, since the force alone cannot break a
+        symmetry.
+    terms
+        The fragments and directions.
+    settings
+        γ_max and its ladder, limits.
+    hessian
+        (3n, 3n) at the start without the force, in eV/Å².
+    rng
+        For the displacement.
+
+    Raises
+    ------
+    SurfaceError
+        When the surface fails at the start.
+    """
+    limits = settings or StepSettings()
+    x = start + limits.displacement * rng.normal(size=start.shape) / np.sqrt(3.0)
+    points: list[PathPoint] = []
+
+    def stop(here: Positions) -> Outcome | None:
+        gone = dissociated(molecule, here, limits.dissociation)
+        return Outcome.DISSOCIATED if gone else None
+
+    estimate = hessian
+    gamma = 0.0
+    for fraction in limits.ladder:
+        part: list[PathPoint] = []
+        try:
+            end = yield from descend(
+                molecule,
+                x,
+                hessian=estimate,
+                steps=limits.push_steps,
+                gradient_limit=limits.push_gradient,
+                max_step=limits.max_step,
+                bias=ArtificialForce(molecule, terms, fraction * limits.gamma),
+                trace=part,
+                stop=stop,
+            )
+        except SurfaceError as failure:
+            if not points:
+                raise
+            end = replace(end, outcome=Outcome.SURFACE_FAILED, error=str(failure))
+            break
+        gamma = fraction * limits.gamma
+        points.extend(part if not points else part[1:])
+        x, estimate = end.positions, end.hessian
+        changed = rebonded(molecule, start, x)
+        if changed or end.outcome in (Outcome.DISSOCIATED, Outcome.SURFACE_FAILED):
+            break
+    return PushPath(tuple(points), end, tuple(terms), gamma, changed)

@@ -1,0 +1,200 @@
+"""One trial: from an equilibrium structure and a push to transition state candidates.
+
+push → minimum behind it → relaxed path → peaks → saddle search. It is independent of the network:
+the same trial gives the same result wherever it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from afir.geometry.bonds import dissociated
+from afir.pes.driver import Level, Search, stage
+from afir.errors import SurfaceError
+from afir.methods.artificial_force import ArtificialForce, ForceTerm
+from afir.geometry.superposition import displacement
+from afir.molecule import Molecule
+from afir.searches.minimum import PathPoint, minimise, settle
+from afir.searches.path import Peak, path_hessians, peaks, relax_path
+from afir.methods.afir_path import PushPath, push
+from afir.searches.saddle import saddle
+from afir.searches.settings import StepSettings
+from afir.searches.surrogate_path import relax_on_surrogate
+from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
+
+SAME_PLACE = 0.3
+"""Å: if no atom ends further from its start, the push has fallen back."""
+
+_PARTED = 2.5  # Å: nine of ten climbs between molecules further apart than this fail
+_SLACK = 1.0  # eV: how far a peak may lie above the ceiling and still lead below it
+
+
+def try_push(
+    molecule: Molecule,
+    start: StationaryPoint,
+    terms: Sequence[ForceTerm],
+    settings: StepSettings | None = None,
+    *,
+    ceiling: float | None = None,
+    rng: np.random.Generator,
+) -> Search[TrialResult]:
+    """Push an equilibrium structure and search the transition states on the way.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    start
+        A minimum with its exact Hessian.
+    terms
+        The force.
+    settings
+        γ_max and all limits.
+    ceiling
+        Absolute energy in eV above which peaks and candidates are ignored.
+    rng
+        For the displacement that breaks the symmetry.
+
+    Returns
+    -------
+    TrialResult
+        Candidates are converged saddle searches, still to be confirmed.
+
+    Raises
+    ------
+    SurfaceError
+        When the surface fails at the start structure itself.
+    """
+    limits = settings or StepSettings()
+    path = yield from stage(
+        "push",
+        push(molecule, start.positions, terms, limits, hessian=start.hessian, rng=rng),
+        Level.PATH,
+    )
+    tail: list[PathPoint] = []
+    end: Minimum | None = None
+    try:
+        end = yield from _settle(molecule, path, limits, tail)
+    except SurfaceError:
+        tail = []
+    crossed = end is not None and displacement(start.positions, end.positions) > SAME_PLACE
+    raw = [*path.points, *tail] if crossed else list(path.points)
+    tops: tuple[Peak, ...] = ()
+    if crossed:
+        try:
+            relaxing = (
+                relax_on_surrogate(molecule, raw, limits)
+                if limits.surrogate
+                else relax_path(molecule, raw, start.hessian, limits)
+            )
+            tops = yield from stage("path", relaxing, Level.PATH)
+        except SurfaceError:
+            tops = ()
+    candidates: list[Candidate] = []
+    missed = outside = False
+    unrelaxed = _fallback(molecule, path, raw, start, limits, crossed)
+    # Peaks between separated molecules are used only if there are no others. The raw path is for
+    # peaks that the relaxed one has lost, not for those known to be too high.
+    for parted, source, guesses in (
+        (False, "path", tops),
+        (False, "raw", unrelaxed),
+        (True, "path", tops),
+        (True, "raw", unrelaxed),
+    ):
+        chosen = [g for g in guesses if dissociated(molecule, g.positions, _PARTED) is parted]
+        for top in _highest(chosen, limits.peaks):
+            if ceiling is not None and top.energy > ceiling + _SLACK:
+                outside = True
+                continue
+            found = yield from _climb(molecule, top, limits, source)
+            if found is None:
+                missed = True
+            elif ceiling is not None and found.energy > ceiling:
+                outside = True
+            else:
+                candidates.append(found)
+        if candidates or (outside and not missed):
+            break
+    minima = (end,) if end is not None and crossed else ()
+    if candidates:
+        outcome = Outcome.FOUND
+    elif missed:
+        outcome = Outcome.NO_SADDLE
+    elif outside:
+        outcome = Outcome.OUTSIDE_WINDOW
+    else:
+        outcome = Outcome.NO_BARRIER
+    gamma = path.gamma if crossed else 0.0
+    return TrialResult(outcome, tuple(candidates), minima, crossed, gamma)
+
+
+def _highest(guesses: Sequence[Peak], count: int) -> list[Peak]:
+    """The `count` highest peaks, in the order of the path."""
+    ranked = sorted(range(len(guesses)), key=lambda index: -guesses[index].energy)[:count]
+    return [guesses[index] for index in sorted(ranked)]
+
+
+def _settle(
+    molecule: Molecule,
+    path: PushPath,
+    settings: StepSettings,
+    tail: list[PathPoint],
+) -> Search[Minimum | None]:
+    """The minimum behind a push; separated fragments are relaxed where they are."""
+    if path.end.outcome is Outcome.SURFACE_FAILED:
+        return None
+    # The Hessian of the push, with the force: it was kept positive definite.
+    estimate = path.end.hessian
+    if path.end.outcome is Outcome.DISSOCIATED:
+        apart = yield from stage(
+            "minimum",
+            settle(
+                molecule,
+                path.end.positions,
+                settings,
+                hessian=estimate,
+                max_step=0.1,
+                trace=tail,
+            ),
+        )
+        return apart
+    found = yield from stage(
+        "minimum",
+        minimise(molecule, path.end.positions, settings, hessian=estimate, trace=tail),
+    )
+    return found
+
+
+def _fallback(
+    molecule: Molecule,
+    path: PushPath,
+    raw: Sequence[PathPoint],
+    start: StationaryPoint,
+    settings: StepSettings,
+    crossed: bool,
+) -> tuple[Peak, ...]:
+    """Guesses from the unrelaxed path: its maximum, or the far end of a push that fell back."""
+    hessians = path_hessians(molecule, raw, start.hessian)
+    if crossed:
+        return peaks(raw, hessians, settings.peak_height)
+    last = raw[-1]
+    _, slope = ArtificialForce(molecule, path.terms, path.gamma)(last.positions)
+    return (Peak(last.positions, -slope / np.linalg.norm(slope), last.energy, hessians[-1]),)
+
+
+def _climb(
+    molecule: Molecule, top: Peak, settings: StepSettings, source: str
+) -> Search[Candidate | None]:
+    """A saddle search from a peak; None if it found no saddle point."""
+    try:
+        found = yield from stage(
+            "saddle",
+            saddle(molecule, top.positions, settings, direction=top.tangent, hessian=top.hessian),
+        )
+    except SurfaceError:
+        return None
+    if found.outcome is not Outcome.CONVERGED:
+        return None
+    return Candidate(found.positions, found.energy, found.hessian, source)

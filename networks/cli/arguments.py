@@ -1,0 +1,88 @@
+"""What the command line of an exploration means: limits, lists of atoms, surfaces, job files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from afir.errors import InputError
+from afir.cli.terminal import option_values
+
+if TYPE_CHECKING:  # numpy is not needed for --help
+    from afir.pes.named import Named
+
+_LONGEST = 5  # digits: no molecule that can be explored has 100 000 atoms
+
+_KINDS: dict[str, type[int] | type[float]] = {
+    "window": float,
+    "bond_depth": int,
+    "max_trials": int,
+    "max_gradients": int,
+    "max_seconds": float,
+    "patience": int,
+    "task_seconds": float,
+}
+
+
+def merged_values(values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
+    """The values of a job file with the flags that were given laid over them."""
+    merged = dict(values)
+    for key, value in flags.items():
+        if value is None or value == ():
+            continue
+        if key in _KINDS:
+            merged[key] = limit_of(key, value)
+        elif key in ("surface_options", "reference_options", "policy_options"):
+            flag = "--" + key.removesuffix("s").replace("_", "-")
+            before = values.get(key, {})
+            given = option_values(value, flag)
+            merged[key] = {**before, **given} if isinstance(before, dict) else given
+        elif key == "target_atoms":
+            merged[key] = atoms_of(value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def named_surfaces(flags: dict[str, Any]) -> list[Named]:
+    """The surfaces that flags name, with their options."""
+    from afir.pes.named import Named
+    from networks.settings import located
+
+    named = []
+    for kind in ("surface", "reference"):
+        options = option_values(flags[f"{kind}_options"], f"--{kind}-option")
+        if flags[kind]:
+            named.append(Named(located(flags[kind], Path()), options))
+    return named
+
+
+def limit_of(key: str, text: str) -> Any:
+    """A limit as it was typed: a number, or None for ``none``."""
+    if text.lower() == "none":
+        if key == "task_seconds":
+            raise InputError("`task_seconds` must be a number of seconds, got 'none'")
+        return None
+    kind = _KINDS[key]
+    try:
+        return kind(text)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        raise InputError(
+            f"--{key.replace('_', '-')} must be {what} or none, got {text!r}"
+        ) from None
+
+
+def atoms_of(text: str) -> list[int]:
+    """Atom numbers from a list such as ``0,2,5-8``."""
+    atoms: list[int] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*0*(\d+)(?:\s*-\s*0*(\d+))?\s*", part, re.ASCII)
+        first, last = (found[1], found[2] or found[1]) if found is not None else ("1", "0")
+        if max(len(first), len(last)) > _LONGEST:
+            raise InputError(f"--target-atoms must name atoms of the molecule, got {part.strip()}")
+        if int(last) < int(first):
+            raise InputError(f"--target-atoms must look like 0,2,5-8, got {text!r}")
+        atoms += range(int(first), int(last) + 1)
+    return atoms

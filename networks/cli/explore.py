@@ -1,0 +1,402 @@
+"""The commands `afir explore` and `afir resume`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from afir.errors import InputError
+from afir.io.interrupts import exit_code, terminable
+from afir.io.shell import shell_command
+from afir.cli.terminal import (
+    LiveLine,
+    echo,
+    messages,
+    option_values,
+    remark,
+    state_options,
+    surface_option_option,
+)
+from networks.cli.arguments import limit_of, merged_values, named_surfaces
+from networks.cli.summary import print_end, print_sections
+
+if TYPE_CHECKING:  # numpy is not needed for --help
+    from collections.abc import Iterator
+
+    from afir.molecule import Molecule, Positions
+    from networks.cli.progress import Tally
+    from networks.exploration.events import Event
+    from networks.jobfile import Job
+    from networks.reporting.run import Run
+    from networks.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SHOWN = 15  # rows of each table after a run
+_STRUCTURES = (".xyz", ".extxyz")  # suffixes of structures, not of run files
+_FILE = click.Path(path_type=Path)
+
+
+def _limits(command: F) -> F:
+    """The command with the options that say when to stop; ``none`` removes a limit."""
+    for flag, meaning in (
+        ("--task-seconds", "Abort a task after N seconds.  [default: 1800]"),
+        ("--patience", "Stop after N trials in a row that found nothing new."),
+        ("--max-seconds", "Stop after N seconds of wall time."),
+        (
+            "--max-gradients",
+            "Stop after N gradients; with --reference, only gradients of the reference count.",
+        ),
+        ("--max-trials", "Stop after N trials."),
+        (
+            "--bond-depth",
+            "Do not push structures that differ from the start by more than N bonds.",
+        ),
+        (
+            "--window",
+            "Energy window in kJ/mol above the start: do not push structures above it, and ignore "
+            "transition states above it. With --reference, products of pushes above it are ignored "
+            "too, judged on --surface with a margin of 30: allow for the difference between both.",
+        ),
+    ):
+        command = click.option(flag, metavar="N", help=meaning)(command)
+    return command
+
+
+_reference_options = click.option(
+    "--reference-option",
+    "reference_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set an option of the reference. Repeatable.",
+)
+
+
+@click.command(
+    epilog="Example: afir explore h2co.xyz --surface gfn2 --gamma 1000 --seed 7 --workers 2 "
+    "--output h2co.db",
+    short_help="Explore the reaction paths of a molecule.",
+)
+@click.argument("input", metavar="[IN]", required=False)
+@click.option("--job", type=_FILE, help="Read options from a TOML file; flags override it.")
+@click.option("-o", "--output", help="Run file to create.  [default: IN with .db]")
+@click.option("--surface", help="Level of theory, see `afir surfaces`.  [default: gfn2]")
+@surface_option_option
+@click.option(
+    "--reference",
+    metavar="SURFACE",
+    help="Level of theory to verify and report what --surface finds, e.g. dft.  "
+    "[default: that of --surface]",
+)
+@_reference_options
+@click.option(
+    "--learn/--no-learn",
+    default=None,
+    help="Learn the difference between --surface and --reference, and search with it.  "
+    "[default: do not]",
+)
+@click.option(
+    "--learner",
+    metavar="NAME",
+    help="Model for --learn: gaussian (Gaussian process, for small molecules), delta (neural "
+    "networks, for any) or auto (gaussian where possible).  [default: auto]",
+)
+@state_options
+@click.option(
+    "--gamma",
+    type=float,
+    help="Strongest push, γ in kJ/mol: about 2.5 times the highest barrier of interest.  "
+    "[default: 2.5 times --window, at most 1000]",
+)
+@click.option("--seed", type=int, help="Seed of the random numbers.  [default: 0]")
+@click.option("--workers", type=int, help="Number of worker processes.  [default: 1]")
+@click.option(
+    "--policy",
+    help="Order of the pushes: productive (those expected to find most per gradient), "
+    "lowest-energy, exhaustive (in the order of discovery) or stochastic (EQs drawn with "
+    "exp(-E/kT)).  [default: productive]",
+)
+@click.option(
+    "--policy-option",
+    "policy_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set an option of the policy; stochastic has temperature=2000 (K). Repeatable.",
+)
+@click.option(
+    "--target-atoms",
+    metavar="LIST",
+    help="Push and pull only these atoms against each other, e.g. 0,2,5-8 (counted from 0); a "
+    "single atom against all others.  [default: all]",
+)
+@click.option("--terms", type=int, help="Maximum number of forces in a push.  [default: 2]")
+@_limits
+@click.option(
+    "--wanted", metavar="FILE", help="Stop when the structure in this file has been found."
+)
+@click.option(
+    "--expand-complexes/--keep-complexes",
+    default=None,
+    help="Push complexes of several molecules too.  [default: do not]",
+)
+@click.option(
+    "--effort",
+    help="How much to try before the run ends by itself: quick, normal or thorough.  "
+    "[default: normal]",
+)
+@click.option(
+    "--attempts",
+    type=int,
+    help="Maximum attempts at a push that crosses a barrier but finds no saddle point; with "
+    "--reference at any push, and more after learning. Repeats come when nothing new is left.  "
+    "[default: by effort 1, 1, 3; 3 with --reference]",
+)
+@click.option(
+    "--gamma-max",
+    type=float,
+    help="At the end, repeat pushes that crossed no barrier, with γ doubled each time up to this "
+    "value in kJ/mol.  [default: by effort 1, 2, 4 times --gamma]",
+)
+@click.option(
+    "--keep-frames/--no-frames",
+    default=None,
+    help="Keep every evaluated geometry, for `afir collect`.  [default: do not]",
+)
+def explore(job: Path | None, **flags: Any) -> int:
+    """Explore the reaction paths that start from the structure IN.
+
+    All results are written to one run file as they come: a run may be stopped or killed at any
+    time, and `afir resume` continues it. The same seed gives the same network with any number of
+    worker processes.
+
+    Limits are checked between rounds of 16 pushes, so a run may exceed one by up to a round.
+    --max-trials is exact.
+    """
+    from afir.io.safe_write import new_file
+    from networks.cli.progress import Tally
+    from networks.exploration.run import explore as exploration
+    from networks.jobfile import job_from, read_job_file, resolved_job, write_toml
+    from networks.trusted import check_trusted
+
+    if flags.get("reference") == "":
+        raise InputError("--reference must be the name of a surface, got ''")
+    asked = job_from(merged_values(read_job_file(job) if job is not None else {}, flags))
+    if job is not None:
+        check_trusted(asked.settings, named_surfaces(flags), job)
+    output = asked.output or Path(f"{asked.input.stem}.db")
+    if output.suffix.lower() in _STRUCTURES:
+        raise InputError(
+            f"--output must be a run file such as {output.with_suffix('.db')}, got {output}; "
+            f"`afir export` writes structures of a run"
+        )
+    new_file(output, remedy=f"continue it with {shell_command('afir', 'resume', output)}")
+    molecule, positions, settings = _read(asked)
+    _try_surfaces(settings, molecule)
+    resolved = write_toml(resolved_job(asked, molecule))
+    events = exploration(molecule, positions, settings, output, workers=asked.workers, job=resolved)
+    gamma, factor = settings.step.gamma, settings.tried.gamma_factor
+    harder = f" ({factor * gamma:g} at the end)" if factor > 1.0 else ""
+    echo(
+        f"Exploring {molecule.name} on {_surfaces(settings)} with γ up to {gamma:g} kJ/mol{harder}"
+        f", run file {output}",
+        err=True,
+    )
+    return _follow(events, output, settings, Tally(molecule, None, settings.reference))
+
+
+@click.command(epilog="Example: afir resume h2co.db --max-trials 500", short_help="Continue a run.")
+@click.argument("run", metavar="RUN", type=_FILE)
+@click.option("--workers", type=int, help="Number of worker processes.  [default: as before]")
+@click.option(
+    "--surface",
+    help="Level of theory of the run; required if it runs code from outside, as `ase:` does.  "
+    "[default: from RUN]",
+)
+@surface_option_option
+@click.option("--reference", metavar="SURFACE", help="The same for the reference of the run.")
+@_reference_options
+@click.option("--policy", help="Continue with another policy, see `afir explore --help`.")
+@click.option(
+    "--policy-option",
+    "policy_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set an option of the policy. Repeatable.",
+)
+@_limits
+def resume(
+    run: Path,
+    workers: int | None,
+    surface: str | None,
+    surface_options: tuple[str, ...],
+    reference: str | None,
+    reference_options: tuple[str, ...],
+    window: str | None,
+    bond_depth: str | None,
+    max_trials: str | None,
+    max_gradients: str | None,
+    max_seconds: str | None,
+    patience: str | None,
+    task_seconds: str | None,
+    policy: str | None,
+    policy_options: tuple[str, ...],
+) -> int:
+    """Continue the run RUN after it was stopped, interrupted or killed.
+
+    New limits replace the old ones and count from the beginning of the run; `none` removes one.
+    They are checked between rounds of 16 pushes. Pushes made with a narrower window are not
+    repeated: a new run with the wider window finds more. A new policy applies from the next
+    round on.
+    """
+    from networks.cli.progress import Tally
+    from networks.exploration.run import resume as resumption
+    from networks.jobfile import stored_job
+    from networks.reporting.run import load_run
+    from networks.settings import KEEP
+    from networks.trusted import check_same, check_trusted
+
+    def changed(key: str, text: str | None) -> Any:
+        return KEEP if text is None else limit_of(key, text)
+
+    before = load_run(run)
+    given = {
+        "surface": surface,
+        "surface_options": surface_options,
+        "reference": reference,
+        "reference_options": reference_options,
+    }
+    for kind in ("surface", "reference"):
+        if given[f"{kind}_options"] and not given[kind]:
+            raise InputError(f"--{kind}-option must go with --{kind} here")
+    trusted = named_surfaces(given)
+    check_same(before.settings, trusted, run)
+    check_trusted(before.settings, trusted, run)
+    _try_surfaces(before.settings, before.molecule)
+    start = before.network.eqs.get("EQ0")
+    as_before = stored_job(before.job).get("workers", 1)
+    try:
+        with terminable(), LiveLine(messages(), "rechecking the energy of EQ0"):
+            events = resumption(
+                run,
+                workers=as_before if workers is None else workers,
+                window_kj_mol=changed("window", window),
+                bond_depth=changed("bond_depth", bond_depth),
+                max_trials=changed("max_trials", max_trials),
+                max_gradients=changed("max_gradients", max_gradients),
+                max_seconds=changed("max_seconds", max_seconds),
+                patience=changed("patience", patience),
+                task_seconds=changed("task_seconds", task_seconds),
+                trusted=trusted,
+                policy=KEEP if policy is None else policy,
+                policy_options=(
+                    option_values(policy_options, "--policy-option") if policy_options else KEEP
+                ),
+            )
+    except KeyboardInterrupt as stop:
+        return _stopped(run, before.settings, stop)
+    zero = None if start is None else start.energy
+    tally = Tally(before.molecule, zero, before.settings.reference)
+    return _follow(events, run, before.settings, tally, before)
+
+
+def _try_surfaces(settings: Settings, molecule: Molecule) -> None:
+    """Load the surfaces of a run once, so that errors and doubts are reported before the run."""
+    from afir.pes.surface import doubt_of, load_surface
+    from networks.trusted import surfaces
+
+    loaded = []
+    for flag, surface in surfaces(settings).items():
+        try:
+            loaded.append(load_surface(surface.name, molecule, **surface.options))
+        except InputError as error:
+            raise type(error)(str(error).replace("`surface`", f"`{flag}`")) from error
+    for doubt in filter(None, map(doubt_of, loaded)):
+        remark(f"Warning: {doubt}")
+
+
+def _surfaces(settings: Settings) -> str:
+    """The surfaces of a run in words: the reported one first."""
+    if not settings.reference:
+        return settings.surface
+    learned = " with a learned correction" if settings.learn else ""
+    return f"{settings.reference}, searching on {settings.surface}{learned},"
+
+
+def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
+    """The molecule, the start and the settings of a job, wanted product included."""
+    from afir.io.structures import read_structure
+
+    molecule, positions = read_structure(
+        job.input, charge=job.charge, multiplicity=job.multiplicity
+    )
+    if molecule.n_atoms < 2:
+        raise InputError(f"{job.input} holds one atom; it has no reactions to explore")
+    if job.wanted is None:
+        return molecule, positions, job.settings
+    product, found = read_structure(
+        job.wanted, charge=molecule.charge, multiplicity=molecule.multiplicity
+    )
+    if sorted(product.numbers) != sorted(molecule.numbers):
+        raise InputError(
+            f"`wanted` must have the atoms of {molecule.formula}, got {product.formula} in "
+            f"{job.wanted}"
+        )
+    # Structures are compared whatever the order of like atoms: only the elements must line up.
+    left = list(range(product.n_atoms))
+    order = []
+    for number in molecule.numbers:
+        order.append(next(index for index in left if product.numbers[index] == number))
+        left.remove(order[-1])
+    coordinates = tuple((float(x), float(y), float(z)) for x, y, z in found[order])
+    return molecule, positions, replace(job.settings, wanted=coordinates)
+
+
+def _stopped(run: Path, settings: Settings, stop: KeyboardInterrupt) -> int:
+    """Print how to continue a run; returns the exit code."""
+    from networks.trusted import repeated
+
+    again = shell_command("afir", "resume", run, *repeated(settings))
+    found = shell_command("afir", "show", run)
+    echo(
+        f"Stopped. Nothing is lost: {again} continues, {found} lists what was found so far.",
+        err=True,
+    )
+    return exit_code(stop)
+
+
+def _follow(
+    events: Iterator[Event],
+    path: Path,
+    settings: Settings,
+    tally: Tally,
+    before: Run | None = None,
+) -> int:
+    """Show a run until it ends, then print its results; returns the exit code.
+
+    Ctrl-C and SIGTERM lose nothing. `before` is the run as it was: if nothing changed, a line
+    says so.
+    """
+    from networks.cli.progress import watch
+    from networks.reporting.run import load_run
+
+    try:
+        with terminable():
+            watch(events, LiveLine(messages(), tally.line()), tally)
+    except KeyboardInterrupt as stop:
+        if isinstance(events, Generator):
+            events.close()
+        return _stopped(path, settings, stop)
+    loaded = load_run(path, count_pushes=True)
+    print_sections(loaded, _SHOWN, costs=False)
+    if before is not None and replace(before.summary, seconds=0.0) == replace(
+        loaded.summary, seconds=0.0
+    ):
+        left = loaded.summary.complete.anything_left
+        more = "" if left else ", and the limits leave nothing more to try"
+        echo(f"Nothing was done: the run had already ended here{more}.")
+    print_end(loaded, path)
+    return 0

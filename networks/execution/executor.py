@@ -1,0 +1,331 @@
+"""Execution of tasks: in this process or in worker processes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from threadpoolctl import ThreadpoolController
+
+from afir.pes.child import START_SECONDS, Child, Opening, Place, wait_for
+from afir.pes.driver import Search, drive
+from afir.errors import AfirError, InputError
+from afir.stationary import Outcome
+from afir.pes.surface import Surface, batch_of
+from networks.execution.frames import Recorder
+from networks.settings import MOST_WORKERS
+from networks.execution.tasks import Bench, Failure, Task, TaskResult, Value, as_result
+
+logger = logging.getLogger(__name__)
+
+GRACE = 2.0
+"""Seconds for a worker to end by itself after its time limit, before it is killed."""
+
+_START_TRIES = 3
+
+
+class Executor(Protocol):
+    """Does tasks, in any order and place."""
+
+    @property
+    def bench(self) -> Opening:
+        """The bench that tasks run on: a run compares it with the bench that it needs.
+
+        See `networks.exploration.executors.check_executor`.
+        """
+        ...
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
+        """Do tasks and yield each index with its result, in the order of completion.
+
+        `tasks` may grow while the results are read: appended tasks are done too. A task that
+        cannot be finished has a result that says so; the others continue.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release all resources; unfinished tasks are dropped."""
+        ...
+
+
+class SerialExecutor:
+    """Does one task after the other in this process.
+
+    Numerical libraries use one thread, as in a worker, so that results are the same to the last
+    digit.
+
+    Parameters
+    ----------
+    bench
+        Opened for the first task.
+    """
+
+    def __init__(self, bench: Opening) -> None:
+        self._bench = bench
+        self._perform: Callable[[Task], TaskResult] | None = None
+
+    @property
+    def bench(self) -> Opening:
+        """The bench that tasks run on."""
+        return self._bench
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
+        """Do the tasks in order; see `Executor.run`."""
+        if self._perform is None:
+            self._perform = self._bench.open()
+        threads = ThreadpoolController()  # of the libraries that are loaded by now
+        index = 0
+        while index < len(tasks):
+            with threads.limit(limits=1):
+                result = self._perform(tasks[index])
+            yield index, result
+            index += 1
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class BatchedExecutor:
+    """Does many tasks side by side in this process and evaluates their geometries in batches.
+
+    For surfaces that are faster with batches, as learned ones are. Numerical libraries use one
+    thread.
+
+    Parameters
+    ----------
+    bench
+        What the tasks have in common.
+    width
+        Number of tasks in flight; None leaves it to the surface (`afir.pes.surface.batch_of`), which
+        mostly wants one.
+    """
+
+    def __init__(self, bench: Bench, width: int | None = None) -> None:
+        if width is not None and width < 1:
+            raise InputError(f"`width` must be 1 or more, got {width}")
+        self._bench = bench
+        self._width = width
+        self._surface: Surface | None = None
+        self._suited = bench
+
+    @property
+    def bench(self) -> Opening:
+        """The bench that tasks run on."""
+        return self._bench
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
+        """Do the tasks side by side; see `Executor.run`.
+
+        The processor time of one task among others is not known: each result has the time since
+        the result before.
+        """
+        if self._surface is None:
+            self._surface = self._bench.load()
+            self._suited = self._bench.suited(self._surface)
+        width = batch_of(self._surface) if self._width is None else self._width
+        searches = _Searches(self._suited, tasks)
+        driven = drive(searches, self._surface, width=width)
+        threads = ThreadpoolController()  # of the libraries that are loaded by now
+        while True:
+            before = time.process_time()
+            with threads.limit(limits=1):
+                finished = next(driven, None)
+            if finished is None:
+                return
+            used = time.process_time() - before
+            assert finished.value is not None  # the search of a bench always returns something
+            index = int(str(finished.key))
+            recorder = searches.recorders.pop(index, None)
+            yield index, as_result(finished.value, finished.gradients, used, recorder)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class _Searches:
+    """The searches of a list of tasks, one after the other; the list may grow meanwhile."""
+
+    def __init__(self, bench: Bench, tasks: Sequence[Task]) -> None:
+        self._bench = bench
+        self._tasks = tasks
+        self._next = 0
+        self.recorders: dict[int, Recorder] = {}
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> tuple[object, Search[Value | Failure]]:
+        if self._next == len(self._tasks):
+            raise StopIteration
+        index = self._next
+        self._next += 1
+        search, recorder = self._bench.search(self._tasks[index]), self._bench.recorder()
+        if recorder is not None:
+            self.recorders[index] = recorder
+            search = recorder.listen(search)
+        return index, search
+
+
+class ProcessExecutor:
+    """Does tasks in worker processes.
+
+    Each worker is a fresh interpreter with one numerical thread and a working directory of its
+    own (`afir.pes.child.Child`). One that dies costs the task it was doing, one that hangs is killed,
+    and both are replaced. Workers end with this process, however it ends; they ignore SIGINT and
+    SIGTERM, so that the run can end in order.
+
+    Parameters
+    ----------
+    bench
+        Sent to every worker once.
+    workers
+        How many, 1 or more.
+    seconds
+        A task that takes longer than this plus `GRACE` is aborted.
+    """
+
+    def __init__(self, bench: Opening, workers: int, seconds: float = float("inf")) -> None:
+        if not 1 <= workers <= MOST_WORKERS:
+            raise InputError(f"`workers` must be from 1 to {MOST_WORKERS}, got {workers}")
+        self._bench = bench
+        self._count = workers
+        self._seconds = seconds
+        self._place = Place()
+        # Started now, so that they get ready while the caller prepares.
+        self._workers = [_Worker(bench, self._place) for _ in range(workers)]
+
+    @property
+    def bench(self) -> Opening:
+        """The bench that tasks run on."""
+        return self._bench
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
+        """Do the tasks on all workers; see `Executor.run`."""
+        following = 0
+        done: list[tuple[int, TaskResult]] = []
+        while len(self._workers) < self._count:
+            self._workers.append(_Worker(self._bench, self._place))
+        try:
+            while True:
+                for worker in self._workers:
+                    if following < len(tasks) and worker.idle:
+                        worker.give(following, tasks[following], self._seconds)
+                        following += 1
+                if done:
+                    yield done.pop(0)
+                elif following < len(tasks) or any(w.number is not None for w in self._workers):
+                    done.extend(self._collect())
+                else:
+                    return
+        finally:
+            # Left early: an answer to this run must not count for the next.
+            for worker in self._workers:
+                if worker.number is not None:
+                    worker.kill()
+            self._workers = [worker for worker in self._workers if worker.number is None]
+
+    def close(self) -> None:
+        """Kill the workers."""
+        for worker in self._workers:
+            worker.kill()
+        self._workers = []
+
+    def _collect(self) -> Iterator[tuple[int, TaskResult]]:
+        """The results of workers that answered, died or ran out of time; waits for the first."""
+        pause = min(worker.deadline for worker in self._workers) - time.monotonic()
+        ready = wait_for([worker.child for worker in self._workers], pause)
+        now = time.monotonic()
+        for index, worker in enumerate(self._workers):
+            number = worker.number
+            if worker.child in ready:
+                try:
+                    result = worker.receive()
+                except (EOFError, OSError):
+                    how = worker.child.ending()
+                    self._replace(index, f"it {how}")
+                    if number is not None:
+                        error = f"the worker process {how}"
+                        yield number, _lost(Outcome.WORKER_DIED, error)
+                else:
+                    if number is not None and result is not None:
+                        yield number, result
+            elif now >= worker.deadline:
+                worker.kill()
+                self._replace(index, f"it was not ready after {START_SECONDS:g} s")
+                if number is not None:
+                    error = f"killed after {self._seconds:g} s"
+                    yield number, _lost(Outcome.TIMED_OUT, error)
+
+    def _replace(self, index: int, why: str) -> None:
+        """Start a new worker in place of one that ended."""
+        old = self._workers[index]
+        tries = 0 if old.ready else old.tries + 1
+        if tries >= _START_TRIES:
+            raise AfirError(f"no worker process could be started: {why}")
+        logger.warning("worker process %d is replaced", old.child.pid)
+        self._workers[index] = _Worker(self._bench, self._place, tries)
+
+
+class _Worker:
+    """One worker process and its task."""
+
+    def __init__(self, bench: Opening, place: Place, tries: int = 0) -> None:
+        self.tries = tries
+        self.ready = False
+        self.number: int | None = None
+        self.deadline = time.monotonic() + START_SECONDS
+        self.child = Child(bench, place)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it can take a task."""
+        return self.ready and self.number is None
+
+    def give(self, number: int, task: Task, seconds: float) -> None:
+        """Send it a task."""
+        self.number = number
+        self.deadline = time.monotonic() + seconds + GRACE
+        self.child.send((number, task))
+
+    def receive(self) -> TaskResult | None:
+        """Its next result; None when it has just become ready.
+
+        Raises EOFError or OSError when it has ended.
+        """
+        message = self.child.receive()
+        self.deadline = float("inf")
+        if message is None:
+            self.ready = True
+            return None
+        if isinstance(message, AfirError):
+            raise message
+        if isinstance(message, str):
+            raise AfirError(f"a worker process could not get ready: {message}")
+        _, result = message
+        self.number = None
+        answer: TaskResult = result
+        return answer
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.child.kill()
+
+
+def _lost(outcome: Outcome, error: str) -> TaskResult:
+    """The result of a task whose worker ended."""
+    return TaskResult(None, outcome, error, Counter(), 0.0)

@@ -1,0 +1,157 @@
+"""The events of an exploration while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from networks.records.structures import DC, EQ, TS, Dismissed, Model, StoppedBy, Trial
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The run file is open; the numbers are of what it holds already when it is resumed."""
+
+    eqs: int
+    tss: int
+    dcs: int
+    trials: int
+    gradients: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class RoundStarted:
+    """A round of `trials` trials was chosen."""
+
+    number: int
+    trials: int
+
+
+@dataclass(frozen=True)
+class TaskDone:
+    """One task is done; at least `open` more of this round follow.
+
+    `kind` is ``"push"``, ``"confirm"``, ``"characterise"``, ``"examine"``, ``"again"``,
+    ``"probe"``, ``"label"``, ``"sample"`` or ``"recall"``; `gradients` are those that count
+    (`networks.settings.Settings.counted`); `error` says why there is no result.
+    """
+
+    round: int
+    kind: str
+    gradients: int
+    seconds: float
+    error: str | None
+    open: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """A new EQ, TS or DC, and the number of the trial that found it; None for the start."""
+
+    record: EQ | TS | DC
+    trial: int | None
+
+
+@dataclass(frozen=True)
+class Rebonded:
+    """Bonds of a given structure changed while it was relaxed.
+
+    `what` is ``"start"`` or ``"wanted product"``; `changes` describes each bond that was formed or
+    broken.
+    """
+
+    what: str
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Doubted:
+    """A surface of the run may be unreliable; `doubt` says why, as half a sentence."""
+
+    surface: str
+    doubt: str
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A candidate structure was examined and rejected."""
+
+    dismissed: Dismissed
+
+
+@dataclass(frozen=True)
+class TrialDone:
+    """A trial is finished and in the run file; `again` are its candidates rejected before."""
+
+    trial: Trial
+    again: tuple[Dismissed, ...] = ()
+
+
+@dataclass(frozen=True)
+class RoundDone:
+    """A round is finished and in the run file; totals of the whole run."""
+
+    number: int
+    eqs: int
+    tss: int
+    dcs: int
+    trials: int
+    gradients: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """A model is being trained on `labels` labels."""
+
+    number: int
+    labels: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model was trained and is in use."""
+
+    model: Model
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The exploration has ended; the last event."""
+
+    reason: StoppedBy
+    anything_left: bool
+
+
+Event: TypeAlias = (
+    Opened
+    | RoundStarted
+    | TaskDone
+    | Found
+    | Rebonded
+    | Doubted
+    | Rejected
+    | TrialDone
+    | RoundDone
+    | Training
+    | Trained
+    | Stopped
+)
+
+__all__ = [
+    "Doubted",
+    "Event",
+    "Found",
+    "Opened",
+    "Rebonded",
+    "Rejected",
+    "RoundDone",
+    "RoundStarted",
+    "Stopped",
+    "StoppedBy",
+    "TaskDone",
+    "Trained",
+    "Training",
+    "TrialDone",
+]

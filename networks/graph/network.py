@@ -1,0 +1,355 @@
+"""The reaction-route network: equilibrium structures and their connections.
+
+Nodes are EQs and DCs, edges are TSs. A structure that is added twice is one node; ids follow the
+order of discovery and are never reused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TypeAlias
+
+import networkx as nx
+import numpy as np
+
+from afir.geometry.bonds import components
+from afir.errors import InputError
+from afir.molecule import Molecule, Positions, hill_formula
+from afir.stationary import Confirmation, StationaryPoint
+from afir.units import KJ_PER_MOL
+from networks.graph.bonding import Bonding, Graph, Signature, bonding
+from networks.graph.identity import IdentityIndex, fingerprint
+from networks.records.structures import COMPLEX, DC, EQ, TS, Barrierless, Dismissed, Proof, Trial
+
+__all__ = [
+    "COMPLEX",
+    "DC",
+    "EQ",
+    "TS",
+    "Barrierless",
+    "Dismissed",
+    "Graph",
+    "Proof",
+    "ReactionNetwork",
+    "Trial",
+    "fragments",
+    "origin_alone",
+    "proof_of",
+]
+
+Node: TypeAlias = EQ | DC
+_ByBonding: TypeAlias = dict[Signature, list[tuple[str, Bonding]]]
+_ABOVE = 0.5  # kJ/mol: an end more than this above its EQ is reported
+
+
+class ReactionNetwork:
+    """The network of one molecule.
+
+    Parameters
+    ----------
+    molecule
+        The molecule of all structures.
+    """
+
+    def __init__(self, molecule: Molecule) -> None:
+        self.molecule = molecule
+        self._graph: Graph = nx.MultiGraph()
+        self._eqs: dict[str, EQ] = {}
+        self._tss: dict[str, TS] = {}
+        self._dcs: dict[str, DC] = {}
+        self._minima = IdentityIndex(molecule)
+        self._saddles = IdentityIndex(molecule)
+        # Records that are in no index yet: indexing takes time, and reports need none.
+        self._waiting: list[EQ | TS] = []
+        # Channels and complexes by their bonding, and the edges between them.
+        self._apart: _ByBonding = {}
+        self._loose: _ByBonding = {}
+        self._barrierless: dict[str, Barrierless] = {}
+        self._joined: dict[str, list[str]] = {}
+        self._lowest: EQ | None = None
+
+    @property
+    def eqs(self) -> Mapping[str, EQ]:
+        """Equilibrium structures by id, in the order of discovery."""
+        return MappingProxyType(self._eqs)
+
+    @property
+    def tss(self) -> Mapping[str, TS]:
+        """Transition states by id, in the order of discovery."""
+        return MappingProxyType(self._tss)
+
+    @property
+    def dcs(self) -> Mapping[str, DC]:
+        """Dissociation channels by id, in the order of discovery."""
+        return MappingProxyType(self._dcs)
+
+    @property
+    def barrierless(self) -> Mapping[str, Barrierless]:
+        """The barrierless edges between each complex and the channel of its molecules, by id.
+
+        They follow from the nodes: the molecules of a complex associate without a barrier.
+        """
+        order = sorted(self._barrierless.values(), key=lambda edge: [int(e[2:]) for e in edge.ends])
+        return {edge.id: edge for edge in order}
+
+    def joined_to(self, id: str) -> tuple[str, ...]:
+        """The ids of the nodes connected to a complex or a channel without a barrier."""
+        self.node(id)
+        return tuple(sorted(self._joined.get(id, ()), key=lambda other: int(other[2:])))
+
+    @property
+    def graph(self) -> Graph:
+        """The graph; do not change it.
+
+        A node has the attributes ``kind`` (``"EQ"`` or ``"DC"``) and ``energy`` (eV); an edge
+        has the TS id as its key and the attributes ``energy`` and ``barrierless`` (False). A
+        rearrangement into an equivalent structure is a loop. The edges of `barrierless` have their
+        own ids and True.
+        """
+        return self._graph
+
+    @property
+    def lowest(self) -> EQ:
+        """The EQ of lowest energy; raises InputError when there is none."""
+        if self._lowest is None:
+            raise InputError("the network must hold at least one EQ, got an empty one")
+        return self._lowest
+
+    def node(self, id: str) -> EQ | DC:
+        """The EQ or DC with this id; raises InputError when there is none."""
+        found = self._eqs.get(id) or self._dcs.get(id)
+        if found is None:
+            raise InputError(f"`id` must be an EQ or DC of the network, got {id!r}")
+        return found
+
+    def neighbours(self, id: str) -> dict[str, tuple[str, ...]]:
+        """The neighbours of a node: node id → ids of the edges that connect both.
+
+        These are transition states and `barrierless` edges.
+        """
+        self.node(id)
+        return {other: tuple(edges) for other, edges in self._graph.adj[id].items()}
+
+    def find_eq(self, positions: Positions, energy: float) -> str | None:
+        """The id of the EQ with this structure (n, 3) in Å and energy in eV; None if it is new."""
+        self._take_in()
+        return self._minima.find(fingerprint(self.molecule, positions, energy), positions)
+
+    def find_ts(self, positions: Positions, energy: float) -> str | None:
+        """The id of the TS with this structure (n, 3) in Å and energy in eV; None if it is new."""
+        self._take_in()
+        return self._saddles.find(fingerprint(self.molecule, positions, energy), positions)
+
+    def find_dc(self, positions: Positions) -> str | None:
+        """The id of the channel with these fragments; None if it is new.
+
+        Channels are the same when their fragments have the same atoms bonded in the same way,
+        whatever the distance between them.
+        """
+        found = bonding(self.molecule, positions)
+        alike = self._apart.get(found.signature, [])
+        return next((id for id, known in alike if known.same(found)), None)
+
+    def add_eq(self, point: StationaryPoint) -> tuple[str, bool]:
+        """Add a minimum; the id of its node and whether it is new."""
+        known = self.find_eq(point.positions, point.energy)
+        if known is not None:
+            return known, False
+        parts = components(self.molecule, point.positions)
+        record = EQ(
+            id=f"EQ{len(self._eqs)}",
+            positions=point.positions,
+            energy=point.energy,
+            wavenumbers=point.wavenumbers,
+            hessian=point.hessian,
+            flags=(COMPLEX,) if len(parts) > 1 else (),
+            gradient_max=point.gradient_max,
+            mode=point.mode,
+        )
+        self.insert(record)
+        return record.id, True
+
+    def add_ts(self, confirmation: Confirmation, ends: tuple[str, str]) -> tuple[str, bool]:
+        """Add a verified transition state between two nodes; its id and whether it is new.
+
+        A channel at one of its ends loses the flag that no TS is known.
+        """
+        point = confirmation.point
+        known = self.find_ts(point.positions, point.energy)
+        if known is not None:
+            return known, False
+        path = confirmation.irc_positions
+        labels = [self._label(end, x) for end, x in zip(ends, (path[0], path[-1]), strict=True)]
+        proof: Proof = {
+            **proof_of(confirmation),
+            **self._above(confirmation, ends),
+            "labelled_ends": labels,
+        }
+        record = TS(
+            id=f"TS{len(self._tss)}",
+            positions=point.positions,
+            energy=point.energy,
+            imaginary_cm1=-float(point.wavenumbers[0]),
+            wavenumbers=point.wavenumbers,
+            mode=point.mode,
+            hessian=point.hessian,
+            ends=ends,
+            verified=True,
+            proof=proof,
+            irc_positions=confirmation.irc_positions,
+            irc_energies=confirmation.irc_energies,
+        )
+        self.insert(record)
+        return record.id, True
+
+    def _above(self, confirmation: Confirmation, ends: tuple[str, str]) -> dict[str, list[float]]:
+        """The energies of the ends of a path above their EQs in kJ/mol, if one is noticeable.
+
+        Empty if the path was followed on another surface than that of the EQs.
+        """
+        if confirmation.checked_at:
+            return {}
+        gaps = [
+            (end.energy - self._eqs[id].energy) / KJ_PER_MOL if id in self._eqs else 0.0
+            for end, id in zip(confirmation.ends, ends, strict=True)
+        ]
+        return {"ends_above_kj_mol": gaps} if max(gaps) > _ABOVE else {}
+
+    def add_dc(self, positions: Positions, energy: float, *, origin: str) -> tuple[str, bool]:
+        """Add a dissociation channel; its id and whether it is new."""
+        known = self.find_dc(positions)
+        if known is not None:
+            return known, False
+        record = DC(
+            id=f"DC{len(self._dcs)}",
+            positions=positions,
+            energy=energy,
+            fragments=fragments(self.molecule, positions),
+            no_ts_known=True,
+            origin=origin,
+        )
+        self.insert(record)
+        return record.id, True
+
+    def insert(self, record: EQ | TS | DC) -> None:
+        """Add a record unchanged, e.g. from a run file; ids must be new and ends known.
+
+        Raises
+        ------
+        InputError
+            For an id that is taken, an end that is not in the network, or numbers that cannot be
+            those of a structure.
+        """
+        if record.id in self._eqs or record.id in self._tss or record.id in self._dcs:
+            raise InputError(f"`id` must be new, got {record.id!r} a second time")
+        self._check(record)
+        if isinstance(record, TS):
+            for end in record.ends:
+                self.node(end)
+            self._waiting.append(record)
+            self._tss[record.id] = record
+            self._graph.add_edge(
+                *record.ends, key=record.id, energy=record.energy, barrierless=False
+            )
+            for end in record.ends:
+                if end in self._dcs:
+                    self._dcs[end] = _reached(self._dcs[end])
+            return
+        self._graph.add_node(record.id, kind=record.id[:2], energy=record.energy)
+        if isinstance(record, EQ):
+            self._waiting.append(record)
+            self._eqs[record.id] = record
+            if self._lowest is None or record.energy < self._lowest.energy:
+                self._lowest = record
+            if COMPLEX in record.flags:
+                self._join(record, self._loose, self._apart)
+        else:
+            self._dcs[record.id] = record
+            self._join(record, self._apart, self._loose)
+
+    def _check(self, record: EQ | TS | DC) -> None:
+        """Raise InputError for a record whose numbers are not those of a structure."""
+        shape = self.molecule.n_atoms, 3
+        path = record.irc_positions if isinstance(record, TS) else record.positions[None]
+        if np.shape(record.positions) != shape or not len(path) or path.shape[1:] != shape:
+            raise InputError(f"`positions` of {record.id} must have the shape {shape}")
+        if not np.isfinite(record.energy):
+            raise InputError(f"the energy of {record.id} must be finite, got {record.energy}")
+
+    def _take_in(self) -> None:
+        """Add all waiting records to the indices, in the order in which they came."""
+        waiting, self._waiting = self._waiting, []
+        for record in waiting:
+            if isinstance(record, EQ):
+                self._index(self._minima, record)
+                continue
+            for end, x in zip(record.ends, (0, -1), strict=True):
+                self._label(end, record.irc_positions[x])
+            self._index(self._saddles, record)
+
+    def _join(self, record: EQ | DC, same: _ByBonding, others: _ByBonding) -> None:
+        """Join a complex to the channels, or a channel to the complexes, of its molecules."""
+        found = bonding(self.molecule, record.positions)
+        same.setdefault(found.signature, []).append((record.id, found))
+        for id, known in others.get(found.signature, []):
+            if known.same(found):
+                eq, dc = sorted((record.id, id), reverse=True)
+                energy = max(record.energy, self.node(id).energy)
+                edge = Barrierless(f"{eq}–{dc}", (eq, dc), energy)
+                self._barrierless[edge.id] = edge
+                self._joined.setdefault(eq, []).append(dc)
+                self._joined.setdefault(dc, []).append(eq)
+                self._graph.add_edge(eq, dc, key=edge.id, energy=energy, barrierless=True)
+
+    def _label(self, end: str, positions: Positions) -> str:
+        """The labelled id of an end, with its atom arrangement (`EQ3.1`); a DC keeps its id."""
+        return self._minima.label(end, positions) if end in self._eqs else end
+
+    def _index(self, index: IdentityIndex, record: EQ | TS) -> None:
+        mark = fingerprint(self.molecule, record.positions, record.energy)
+        index.add(record.id, mark, record.positions)
+
+
+def proof_of(confirmation: Confirmation) -> Proof:
+    """The verification of a transition state as plain JSON; see `TS.proof`."""
+    point = confirmation.point
+    more: dict[str, int | list[list[float]]] = {}
+    if confirmation.checked_at:
+        more["irc_checked_at"] = confirmation.checked_at
+    if any(end.ridges for end in confirmation.ends):
+        more["ridges_cm1"] = [list(end.ridges) for end in confirmation.ends]
+    return {
+        **more,
+        "negative_eigenvalues": point.order,
+        "imaginary_cm1": -float(point.wavenumbers[0]),
+        "gradient_max": point.gradient_max,
+        "irc": "monotone" if confirmation.monotone else "not monotone",
+        "ends": [end.outcome.value for end in confirmation.ends],
+    }
+
+
+def fragments(molecule: Molecule, positions: Positions) -> tuple[str, ...]:
+    """The Hill formulas of the molecules a geometry (n, 3) consists of, sorted."""
+    symbols = molecule.symbols
+    return tuple(
+        sorted(hill_formula([symbols[i] for i in part]) for part in components(molecule, positions))
+    )
+
+
+def origin_alone(network: ReactionNetwork, channel: DC) -> bool:
+    """Whether no known edge connects a channel with the EQ that first reached it."""
+    reached = channel.no_ts_known and channel.origin in network.eqs
+    return reached and channel.origin not in network.joined_to(channel.id)
+
+
+def _reached(channel: DC) -> DC:
+    """The channel without the flag that no transition state is known."""
+    return DC(
+        channel.id,
+        channel.positions,
+        channel.energy,
+        channel.fragments,
+        no_ts_known=False,
+        origin=channel.origin,
+    )

@@ -1,0 +1,99 @@
+"""The choices of a policy, checked before they are used.
+
+A policy may come from another package. Its choice is written to the run file as the plan of a
+round: with an invalid plan the run could never be resumed.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+
+import numpy as np
+
+from afir.errors import AfirError
+from networks.scheduling.queue import Frontier
+from networks.graph.network import ReactionNetwork
+from networks.policies.base import Policy
+from networks.records.structures import Item, Trial
+
+
+class Choice:
+    """A policy whose answers are checked.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    policy
+        The policy.
+    """
+
+    def __init__(self, name: str, policy: Policy) -> None:
+        self._name = name
+        self._policy = policy
+
+    def choose(
+        self, frontier: Frontier, network: ReactionNetwork, n: int, rng: np.random.Generator
+    ) -> tuple[Item, ...]:
+        """The pushes that the policy chooses; see `networks.policies.base.Policy.choose`.
+
+        Raises
+        ------
+        AfirError
+            If the answer is no list of one to `n` different pushes that are left, or the policy
+            fails.
+        """
+        try:
+            answer = self._policy.choose(frontier, network, n, rng)
+        except Exception as error:
+            raise self._failed("choosing", error) from error
+        if not isinstance(answer, list | tuple):
+            raise self._wrong(f"must choose a list of items, got {type(answer).__name__}")
+        if not answer:
+            raise self._wrong("must choose something while pushes are left, got nothing")
+        if len(answer) > n:
+            raise self._wrong(f"must choose at most {n} items, got {len(answer)}")
+        items = [self._item(given) for given in answer]
+        for number, item in enumerate(items):
+            if item.push not in frontier.left(item.eq):
+                raise self._wrong(f"must choose pushes that are left, got {item.eq} {item.push}")
+            if item in items[:number]:
+                raise self._wrong(f"must choose no push twice, got {item.eq} {item.push} again")
+        return tuple(items)
+
+    def learn(self, trials: Iterable[Trial], network: ReactionNetwork) -> None:
+        """Tell the policy the outcome of trials; see `networks.policies.base.Policy.learn`.
+
+        Raises
+        ------
+        AfirError
+            If the policy fails.
+        """
+        try:
+            self._policy.learn(trials, network)
+        except Exception as error:
+            raise self._failed("learning", error) from error
+
+    def _item(self, given: object) -> Item:
+        """The item with plain values, which can be stored."""
+        if not isinstance(given, Item):
+            raise self._wrong(f"must choose `networks.records.structures.Item`s, got {given!r}")
+        try:
+            number = operator.index(given.push)
+        except TypeError:
+            number = None
+        if number is None or isinstance(given.push, bool) or not isinstance(given.eq, str):
+            raise self._wrong(f"must choose items of an id and a whole number, got {given!r}")
+        return Item(str(given.eq), number)
+
+    def _wrong(self, what: str) -> AfirError:
+        return AfirError(f"the policy {self._name!r} {what}; {_REMEDY}")
+
+    def _failed(self, doing: str, error: Exception) -> AfirError:
+        """The error for an exception of the policy, with its own message if it chose one."""
+        said = str(error) if isinstance(error, AfirError) else f"{type(error).__name__}: {error}"
+        return AfirError(f"the policy {self._name!r} failed while {doing}: {said}; {_REMEDY}")
+
+
+_REMEDY = "fix it or choose another (resume has `policy`), then resume the run"

@@ -1,0 +1,101 @@
+"""How complete a run is, in sentences: pushes left, the energy window, unseen structures."""
+
+from __future__ import annotations
+
+from math import floor
+
+from afir.stationary import Outcome
+from networks.jobfile import stored_job
+from networks.records.structures import StoppedBy
+from networks.scheduling.remains import MOST_UNTRIED
+from networks.reporting.run import Run
+
+
+def ending(run: Run) -> list[str]:
+    """Sentences on how complete a run is; those that do not apply are left out."""
+    doubts = [f"Warning: {doubt}." for doubt in run.doubts]
+    sentences = [*doubts, _pushes(run), _window(run), _left_alone(run), _unseen(run)]
+    return [sentence for sentence in sentences if sentence]
+
+
+def _pushes(run: Run) -> str:
+    """The sentence on pushes: how many there are, and how many are left."""
+    remains, summary = run.remains, run.summary
+    complete = summary.complete
+    count, left = remains.pushes, remains.pushes_left
+    every = f"All {count} pushes were tried" if count else "Every push was tried"
+    if complete.stopped_by is StoppedBy.NOTHING_LEFT:
+        trials = sum(summary.trials.values())
+        failed = summary.trials.get(Outcome.SURFACE_FAILED, 0)
+        but = f", but in {failed} of {trials} trials the surface failed" if failed else ""
+        return f"{every}{but}."
+    if not count and remains.eqs_untried > MOST_UNTRIED:
+        return (
+            f"{remains.eqs_untried} EQs have not been pushed yet and may lead to more; their "
+            "pushes were not counted."
+        )
+    if not count:
+        return ""
+    if left:
+        return f"{left} of {count} pushes of the structures so far are untried and may find more."
+    return f"{every}; further attempts are left." if complete.anything_left else f"{every}."
+
+
+def _window(run: Run) -> str:
+    """The sentence on what lies above the energy window."""
+    window = run.settings.window_kj_mol
+    if window is None:
+        return ""
+    trials = run.summary.trials.get(Outcome.OUTSIDE_WINDOW, 0)
+    eqs = run.remains.eqs_above
+    where = f"the energy window ({window:g} kJ/mol above the start)"
+    ended = f"{trials} trial{'s' * (trials != 1)} ended"
+    if trials and stored_job(run.job).get("window", window) != window:
+        # Products above the window are not kept, so they cannot be compared with the new one.
+        above = f"; {_counted(eqs, 'EQ')} not pushed above {where}" if eqs else ""
+        return f"{ended} above the energy window that was set before{above}."
+    if not trials and not eqs:
+        return f"No trial ended and no EQ lies above {where}."
+    left = f" and {_counted(eqs, 'EQ')} not pushed" if eqs else ""
+    return f"Above {where}, {ended}{left}."
+
+
+def _left_alone(run: Run) -> str:
+    """The sentence on what was not tried for other reasons than its energy."""
+    remains, told = run.remains, []
+    if remains.complexes:
+        told.append(
+            f"{_counted(remains.complexes, 'complex', 'complexes')} not pushed (--expand-complexes)"
+        )
+    if remains.eqs_deeper:
+        told.append(f"{_counted(remains.eqs_deeper, 'EQ')} not pushed because of --bond-depth")
+    if run.settings.targets is not None:
+        told.append("only target atoms were moved, and no random geometries were tried")
+    sentence = "; ".join(told)
+    return f"{sentence[:1].upper()}{sentence[1:]}." if told else ""
+
+
+def _counted(count: int, one: str, several: str = "") -> str:
+    """``1 EQ was`` or ``5 EQs were``."""
+    return f"1 {one} was" if count == 1 else f"{count} {several or one + 's'} were"
+
+
+def _unseen(run: Run) -> str:
+    """The sentence on how many transition states are still unseen."""
+    unseen = run.remains.unseen
+    done = run.summary.complete.stopped_by is StoppedBy.NOTHING_LEFT
+    left = run.remains.pushes_left or run.remains.eqs_untried > MOST_UNTRIED
+    if not unseen.trials or (left and not done):
+        return ""  # too early: the pushes that are left may find any number
+    if unseen.estimate is None or unseen.low is None or unseen.high is None:
+        return (
+            "No transition state between two structures was found, so the number of unseen ones "
+            "cannot be estimated."
+        )
+    low, high, number = floor(unseen.low), round(unseen.high), round(unseen.estimate)
+    many = f"about {number} ({low} to {high})" if number else "hardly any"
+    most = f", {high} at most" if high and not number else ""
+    return (
+        f"Chao's estimate: more such trials may find {many} new transition states{most} "
+        f"({unseen.observed} known)."
+    )

@@ -1,0 +1,223 @@
+"""The results of a run as tables and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from afir.geometry.bonds import clear_changes
+from afir.geometry.naming import names
+from afir.units import KJ_PER_MOL
+from networks.graph.flags import BARRIERLESS, MEANINGS, WORDS, flags_of, in_words, plain_loop
+from networks.graph.network import ReactionNetwork, origin_alone
+from networks.records.structures import DC, EQ, TS, Barrierless
+from networks.reporting.run import Run, node_name, zero_of
+
+_MOST_BONDS = 3  # of a transition state in a table
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table; a column whose name starts with ``<`` holds text, others numbers.
+
+    The notes are printed below it.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+def sections(run: Run, *, limit: int | None = None, loops: bool = False) -> list[Section]:
+    """The tables of ``afir show``.
+
+    Parameters
+    ----------
+    run
+        The run.
+    limit
+        Maximum number of structures in a table, the lowest first; None means all.
+    loops
+        Whether to list transition states from a structure to itself. Those with a warning are
+        always listed, and all if there are no others.
+    """
+    return [
+        *_structures(run, limit, loops),
+        Section(
+            "Trials",
+            ("<outcome", "count"),
+            _counted((outcome.value, n) for outcome, n in run.summary.trials.items()),
+        ),
+        Section(
+            "Rejected structures",
+            ("<reason", "count"),
+            _counted((outcome.value, n) for outcome, n in run.summary.rejected.items()),
+        ),
+        Section("Gradients", ("<stage", "count"), _counted(run.summary.gradients.items())),
+    ]
+
+
+def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
+    """The tables of EQs, TSs and DCs, lowest energy first."""
+    network = run.network
+    zero = zero_of(network)
+
+    def relative(energy: float) -> str:
+        return f"{(energy - zero) / KJ_PER_MOL:.1f}"
+
+    eqs = sorted(network.eqs.values(), key=lambda eq: eq.energy)
+    dcs = sorted(network.dcs.values(), key=lambda dc: dc.energy)
+    tss = sorted(network.tss.values(), key=lambda ts: ts.energy)
+    listed = tss if loops else [ts for ts in tss if not plain_loop(run.molecule, ts)] or tss
+    eq_rows = [
+        (
+            eq.id,
+            relative(eq.energy),
+            f"{eq.wavenumbers[0]:.0f}" if len(eq.wavenumbers) else "",
+            " + ".join(names(run.molecule, eq.positions)),
+            in_words(flags_of(eq)),
+            " ".join(_sorted(set(network.neighbours(eq.id)) - {eq.id})),
+        )
+        for eq in eqs[:limit]
+    ]
+    ts_rows = [
+        (
+            ts.id,
+            ts.ends[0],
+            ts.ends[1],
+            relative(ts.energy),
+            f"{(ts.energy - network.node(ts.ends[0]).energy) / KJ_PER_MOL:.1f}",
+            f"{(ts.energy - network.node(ts.ends[1]).energy) / KJ_PER_MOL:.1f}",
+            f"{ts.imaginary_cm1:.0f}",
+            _bonds(run, ts),
+            str(ts.proof.get("irc", "")),
+            in_words(flags_of(ts)),
+        )
+        for ts in listed[:limit]
+    ]
+    dc_rows = [
+        (
+            dc.id,
+            relative(dc.energy),
+            " + ".join(names(run.molecule, dc.positions)),
+            f"{BARRIERLESS} from {' '.join(joined)}" if joined else in_words(flags_of(dc)),
+            " ".join(_sorted({*network.neighbours(dc.id), *_origin(network, dc)})),
+        )
+        for dc in dcs[:limit]
+        for joined in [network.joined_to(dc.id)]
+    ]
+    return [
+        Section(
+            _title("Equilibrium structures", eqs, limit),
+            ("<EQ", "kJ/mol", "softest mode / cm⁻¹", "<molecules", "<", "<connected to"),
+            tuple(eq_rows),
+        ),
+        Section(
+            _title("Transition states", listed, limit, len(tss) - len(listed)),
+            (
+                "<TS",
+                "<from",
+                "<to",
+                "kJ/mol",
+                "forward barrier",
+                "reverse",
+                "imaginary / cm⁻¹",
+                "<bonds",
+                "<IRC",
+                "<",
+            ),
+            tuple(ts_rows),
+            _warnings(listed[:limit]),
+        ),
+        Section(
+            _title("Dissociation channels", dcs, limit),
+            ("<DC", "kJ/mol", "<fragments", "<", "<reached from"),
+            tuple(dc_rows),
+        ),
+    ]
+
+
+def _bonds(run: Run, ts: TS) -> str:
+    """The bonds broken and formed from the first end of a transition state to the second."""
+    changes = clear_changes(run.molecule, ts.irc_positions[0], ts.irc_positions[-1])
+    return " ".join(changes[:_MOST_BONDS]) + (" …" if len(changes) > _MOST_BONDS else "")
+
+
+def _title(what: str, found: Sequence[object], limit: int | None, folded: int = 0) -> str:
+    """A title with the number of structures and how many of them are shown."""
+    shown = f", the lowest {limit}" if limit is not None and len(found) > limit else ""
+    return f"{what}: {len(found) + folded}{shown}" + (f", {_not_shown(folded)}" if folded else "")
+
+
+def _not_shown(loops: int) -> str:
+    """The words on loops that are not listed, and how to list them."""
+    if loops == 1:
+        return "1 loop not shown; `show --loops` lists it"
+    return f"{loops} loops not shown; `show --loops` lists them"
+
+
+def _warnings(tss: Iterable[TS]) -> tuple[str, ...]:
+    """The warnings about transition states, once each."""
+    found = {flag for ts in tss for flag in flags_of(ts)}
+    return tuple(f"{WORDS[flag]}: {text}" for flag, text in MEANINGS.items() if flag in found)
+
+
+def _sorted(ids: Iterable[str]) -> list[str]:
+    """Ids by number, EQs first."""
+    return sorted(ids, key=lambda id: (id[:2] != "EQ", int(id[2:])))
+
+
+def _origin(network: ReactionNetwork, dc: DC) -> list[str]:
+    """The EQ that first reached a channel, if no known edge connects the two."""
+    return [dc.origin] if origin_alone(network, dc) else []
+
+
+def _counted(items: Iterable[tuple[str, int]]) -> tuple[tuple[str, str], ...]:
+    """Rows of counts, largest first, and their sum."""
+    rows = sorted(items, key=lambda item: (-item[1], item[0]))
+    if not rows:
+        return ()
+    return (*((name, str(n)) for name, n in rows), ("total", str(sum(n for _, n in rows))))
+
+
+def graph_lines(run: Run, *, loops: bool = False) -> list[str]:
+    """The network as lines of text: every node, and below it the nodes connected to it.
+
+    Each transition state is listed once, below the lower of its ends. Loops without bond changes
+    are only counted, unless `loops` is set.
+    """
+    network = run.network
+    zero = zero_of(network)
+    nodes: list[EQ | DC] = sorted(
+        [*network.eqs.values(), *network.dcs.values()], key=lambda node: node.energy
+    )
+    place = {node.id: index for index, node in enumerate(nodes)}
+    edges: dict[str, list[tuple[TS | Barrierless, str]]] = {node.id: [] for node in nodes}
+    folded = dict.fromkeys(edges, 0)
+    every: list[TS | Barrierless] = [*network.tss.values(), *network.barrierless.values()]
+    for edge in sorted(every, key=lambda edge: edge.energy):
+        lower, upper = sorted(edge.ends, key=place.__getitem__)
+        if isinstance(edge, TS) and plain_loop(run.molecule, edge) and not loops:
+            folded[lower] += 1
+        else:
+            edges[lower].append((edge, upper))
+    untold: dict[str, list[str]] = {}  # channels reached from a node without a known edge
+    for dc in network.dcs.values():
+        if origin_alone(network, dc):
+            untold.setdefault(dc.origin, []).append(dc.id)
+    lines = []
+    for node in nodes:
+        lines.append(f"{node_name(run, node.id)}  {(node.energy - zero) / KJ_PER_MOL:.1f}")
+        below = [
+            f"{edge.id if isinstance(edge, TS) else BARRIERLESS}  "
+            f"{(edge.energy - zero) / KJ_PER_MOL:.1f}  → "
+            + ("itself" if other == node.id else node_name(run, other))
+            for edge, other in edges[node.id]
+        ]
+        below += [f"no TS known  → {node_name(run, id)}" for id in untold.get(node.id, ())]
+        if folded[node.id]:
+            below.append(f"{folded[node.id]} loop{'s' * (folded[node.id] > 1)} not shown")
+        last = len(below) - 1
+        lines += [f"{'└─' if i == last else '├─'} {text}" for i, text in enumerate(below)]
+    return lines

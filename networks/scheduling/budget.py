@@ -1,0 +1,78 @@
+"""The limits of a run and how much of them is used."""
+
+from __future__ import annotations
+
+import time
+
+from networks.records.structures import Absorbed, StoppedBy
+from networks.settings import Settings
+
+_GRADIENTS_A_TRIAL = 600  # a guess before the first trial
+_REFERENCED_A_TRIAL = 30  # the same with a reference
+
+
+class Budget:
+    """Trials, gradients, time and patience: used and left.
+
+    Parameters
+    ----------
+    settings
+        The limits.
+    trials, gradients, barren, seconds
+        Used before; `barren` is the number of trials since one last added a node.
+
+    Attributes
+    ----------
+    trials, gradients
+        Used so far; with a reference, only its gradients count.
+    """
+
+    def __init__(
+        self, settings: Settings, *, trials: int, gradients: int, barren: int, seconds: float
+    ) -> None:
+        self._settings = settings
+        self.trials = trials
+        self.gradients = gradients
+        self._barren = barren
+        self._began = time.monotonic() - seconds
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the run so far."""
+        return time.monotonic() - self._began
+
+    def spend(self, absorbed: Absorbed) -> None:
+        """Add the cost of a round."""
+        self.trials += len(absorbed.trials)
+        self.gradients += self._settings.counted(absorbed.gradients)
+        for trial in absorbed.trials:
+            self.gradients += self._settings.counted(trial.gradients)
+            self._barren = 0 if trial.found else self._barren + 1
+
+    def used_up(self) -> StoppedBy | None:
+        """The limit that is reached; None if none is."""
+        settings = self._settings
+        if settings.max_trials is not None and self.trials >= settings.max_trials:
+            return StoppedBy.TRIALS
+        if settings.max_gradients is not None and self.gradients >= settings.max_gradients:
+            return StoppedBy.GRADIENTS
+        if settings.max_seconds is not None and self.seconds >= settings.max_seconds:
+            return StoppedBy.SECONDS
+        if settings.patience is not None and self._barren >= settings.patience:
+            return StoppedBy.PATIENCE
+        return None
+
+    def room(self) -> int:
+        """Number of trials for the next round, so that it does not go far past a limit."""
+        settings, room = self._settings, self._settings.round_size
+        done = self.trials
+        if settings.max_trials is not None:
+            room = min(room, settings.max_trials - done)
+        if settings.max_gradients is not None:
+            guess = _REFERENCED_A_TRIAL if settings.reference else _GRADIENTS_A_TRIAL
+            each = self.gradients / done if done else guess
+            room = min(room, int((settings.max_gradients - self.gradients) / max(each, 1.0)))
+        if settings.max_seconds is not None and done:
+            left = settings.max_seconds - self.seconds
+            room = min(room, int(left * done / self.seconds))
+        return max(room, 1)

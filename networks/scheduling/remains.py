@@ -1,0 +1,111 @@
+"""The remains of a run: untried pushes, EQs above the window, unseen transition states."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from afir.methods.displacements import Kick, Term
+from networks.graph.rejected import Dismissals
+from networks.graph.flags import LOOP, flags_of
+from networks.graph.network import ReactionNetwork
+from networks.scheduling.scheduler import KeptBack, Outlook
+from networks.records.structures import StoppedBy, Trial
+from networks.storage.store import Store
+from networks.scheduling.unseen import Unseen, unseen
+
+MOST_UNTRIED = 100
+"""With more EQs that were not pushed, pushes are not counted: each EQ takes up to 0.05 s."""
+
+
+@dataclass(frozen=True)
+class Remains:
+    """The remains of a run.
+
+    Attributes
+    ----------
+    unseen
+        Estimate of the transition states that are still unseen.
+    eqs_above
+        Number of EQs that were not pushed only because they lie above the window.
+    pushes, pushes_left
+        Number of pushes of the EQs that are worth expanding, and how many of them were never
+        tried, without random geometries. None if they were not counted.
+    eqs_untried
+        Number of EQs that are worth expanding and were not pushed at all.
+    eqs_deeper, complexes
+        Number of EQs that were not pushed only because of ``bond_depth``, or only because they
+        are complexes.
+    """
+
+    unseen: Unseen = field(default_factory=Unseen)
+    eqs_above: int = 0
+    pushes: int | None = None
+    pushes_left: int | None = None
+    eqs_deeper: int = 0
+    complexes: int = 0
+    eqs_untried: int = 0
+
+
+def remains_of(store: Store, network: ReactionNetwork, *, count_pushes: bool) -> Remains:
+    """The remains of a run.
+
+    Parameters
+    ----------
+    store
+        The run.
+    network
+        What is known.
+    count_pushes
+        Whether to count pushes, which must be worked out for each EQ that was not pushed yet; not
+        done for more than `MOST_UNTRIED` EQs.
+    """
+    trials = list(store.trials())
+    outlook = Outlook(store, network, Dismissals(store.molecule))
+    ceiling = outlook.ceiling if network.eqs else None
+    tss = network.tss.values()
+    # Loops connect nothing, and the tables leave them out; a saddle point on a flat rotation is
+    # no transition state.
+    wanted = {
+        ts.id
+        for ts in tss
+        if LOOP not in flags_of(ts) and (ceiling is None or ts.energy <= ceiling)
+    }
+    counts, pushes = incidence(trials, wanted)
+    pushed = {trial.eq for trial in trials}
+    untried = [eq for eq in network.eqs.values() if eq.id not in pushed]
+    kept = Counter(outlook.kept_back(eq) for eq in untried)
+    found = Remains(
+        unseen(counts.values(), pushes),
+        eqs_above=kept[KeptBack.WINDOW],
+        eqs_deeper=kept[KeptBack.DEPTH],
+        complexes=kept[KeptBack.COMPLEX],
+        eqs_untried=sum(outlook.worth_expanding(eq) for eq in untried),
+    )
+    done = store.summary().complete.stopped_by is StoppedBy.NOTHING_LEFT
+    if not count_pushes or (found.eqs_untried > MOST_UNTRIED and not done):
+        return found
+    listed = {push for push in map(_push, trials) if not isinstance(push[1][0], Kick)}
+    left = 0
+    if not done:
+        outlook.read()
+        left = outlook.all_never_tried()
+    return replace(found, pushes=len(listed) + left, pushes_left=left)
+
+
+def incidence(trials: Iterable[Trial], wanted: Collection[str]) -> tuple[Mapping[str, int], int]:
+    """The number of pushes that reached each wanted transition state, and of all pushes.
+
+    Further attempts of a push count as one with it: they reach the same transition states again,
+    which would make the network look more complete than it is.
+    """
+    met: dict[tuple[str, tuple[Term, ...]], set[str]] = {}
+    for trial in trials:
+        met.setdefault(_push(trial), set()).update(trial.met)
+    return Counter(id for ids in met.values() for id in ids if id in wanted), len(met)
+
+
+def _push(trial: Trial) -> tuple[str, tuple[Term, ...]]:
+    """The EQ and the terms of a trial."""
+    return trial.eq, trial.terms

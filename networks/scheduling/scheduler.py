@@ -1,0 +1,254 @@
+"""The trials of a run: which pushes, of which EQs, how often, up to which energy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
+
+import numpy as np
+
+from afir.geometry.bonds import bonds, bonds_changed
+from afir.methods.displacements import FEWEST_ATOMS
+from afir.methods.artificial_force import ForceTerm
+from afir.units import KJ_PER_MOL
+from networks.scheduling.retries import further_attempts, further_kicks
+from networks.graph.rejected import Dismissals
+from networks.graph.flags import LOOP, flags_of
+from networks.scheduling.queue import Frontier, PushTerms
+from networks.graph.network import ReactionNetwork
+from networks.scheduling.offers import KICKS, offers
+from networks.records.structures import COMPLEX, EQ, Item, Result
+from networks.storage.store import Store
+
+CHOICE, PUSHES, TRIAL, LINES = 1, 2, 3, 4
+"""The streams of random numbers: each purpose has its own, beside the seed."""
+
+_SLACK = 0.3  # eV: allowed change of an energy from one surface to another
+
+
+class KeptBack(Enum):
+    """Why an EQ is not pushed."""
+
+    WINDOW = "it lies above the window"
+    COMPLEX = "it is a complex"
+    DEPTH = "too many bonds have changed"
+
+
+class Outlook:
+    """The trials that are left in a run; they follow from the run file and the settings.
+
+    Parameters
+    ----------
+    store
+        The run.
+    network, dismissals
+        The known structures, updated by the exploration.
+    """
+
+    def __init__(self, store: Store, network: ReactionNetwork, dismissals: Dismissals) -> None:
+        self._store = store
+        self._settings = store.settings
+        self._network = network
+        self._dismissals = dismissals
+        self._several = len(self._settings.targets or ()) > 1  # atoms are named
+        self._first = Frontier(
+            lambda eq: dict(enumerate(self.pushes(eq))),
+            late=(lambda terms: len(terms) > 1) if self._several else None,
+        )
+        self._ahead = Frontier(self._forces)  # of those, the pushes that come before all others
+        self._again: Frontier | None = None
+        self._kicking = False  # whether `_again` holds random geometries
+        self._exhausted = False
+
+    def read(self) -> None:
+        """Read the trials so far."""
+        used: dict[str, list[int]] = {}
+        left: dict[str, int | None] = {}
+        for item, others, _ in self._store.used():
+            used.setdefault(item.eq, []).append(item.push)
+            left[item.eq] = others
+        for eq in self._network.eqs.values():
+            self._expand(eq, used.get(eq.id, ()), left.get(eq.id))
+
+    def take(self, eqs: Iterable[EQ]) -> None:
+        """Add the new EQs of a round."""
+        self._exhausted = False
+        for eq in eqs:
+            self._expand(eq)
+
+    def frontier(self, attempts: int) -> Frontier:
+        """The pushes to choose from: those never tried, then further attempts.
+
+        With several target atoms, single forces between them on the start come before all others,
+        and pairs of forces come last on each EQ: the target atoms are meant to react. All of this
+        follows from the run file, so that a resumed run chooses from the same pushes.
+
+        Parameters
+        ----------
+        attempts
+            Maximum attempts at a push now.
+        """
+        if self._ahead.anything_left():
+            return self._ahead
+        if self._exhausted or self._first.anything_left():
+            self._again = None
+            return self._first
+        kicking = self._wants_kicks()
+        over = self._again is None or not self._again.anything_left()
+        # A resumed run must decide the same, so nothing may depend on memory.
+        if over or kicking is not self._kicking:
+            further = (f for f in self._further(attempts, kicking) if f.anything_left())
+            self._again, self._kicking = next(further, None), kicking
+        if self._again is None:
+            self._exhausted = True
+            return self._first
+        return self._again
+
+    def _wants_kicks(self) -> bool:
+        """Whether random geometries are due, when everything was tried once."""
+        settings, effort = self._settings, self._settings.tried
+        if settings.targets is not None or self._network.molecule.n_atoms < FEWEST_ATOMS:
+            return False
+        enough = max(effort.kicks * sum(1 for _ in self._expanded()), effort.fewest_kicks)
+        return self._store.barren_kicks(KICKS, self._dull()) < enough
+
+    def _dull(self) -> set[str]:
+        """Ids that do not count as new: EQs that are not worth expanding, loops."""
+        eqs, tss = self._network.eqs.values(), self._network.tss.values()
+        return {
+            *(eq.id for eq in eqs if not self.worth_expanding(eq)),
+            *(ts.id for ts in tss if LOOP in flags_of(ts)),
+        }
+
+    def _further(self, attempts: int, kicking: bool) -> Iterator[Frontier]:
+        """The frontiers of further attempts, in order, worked out one by one."""
+        effort = self._settings.tried
+        if kicking:
+            yield further_kicks(self._store.used(), self._expanded())
+        # With a reference the gradients of searches do not count.
+        every = bool(self._settings.reference)
+        attempt = 1
+        while attempt < attempts or 2.0 ** (attempt - 1) < effort.gamma_factor:
+
+            def due(result: Result, attempt: int = attempt) -> bool:
+                # A climb starts from the same geometry; only a learned surface makes it different.
+                same = result is Result.DISPLACED and not self._settings.learn
+                again = result is Result.MISSED or (every and not same)
+                harder = result is Result.UNMOVED and 2.0 ** (attempt - 1) < effort.gamma_factor
+                return (attempt < attempts and again) or harder
+
+            yield further_attempts(attempt, self._store.used(), self._expanded(), self.pushes, due)
+            attempt += 1
+
+    def _expanded(self) -> Iterator[EQ]:
+        """The EQs that are worth expanding."""
+        return filter(self.worth_expanding, self._network.eqs.values())
+
+    def is_first(self, frontier: Frontier) -> bool:
+        """Whether it holds pushes that were never tried."""
+        return frontier is self._first or frontier is self._ahead
+
+    def use(self, frontier: Frontier, item: Item) -> PushTerms:
+        """The terms of a chosen push, which is used up."""
+        if frontier is self._ahead:
+            self._first.take(item)
+        return frontier.take(item)
+
+    def never_tried(self, eq: str) -> int:
+        """Number of pushes of an EQ that were never tried."""
+        return self._first.count(eq)
+
+    def all_never_tried(self) -> int:
+        """Number of pushes that were never tried."""
+        return sum(self.never_tried(id) for id in list(self._first.eqs))
+
+    def pushes(self, eq: EQ) -> list[PushTerms]:
+        """All pushes of an EQ, the same each time."""
+        settings = self._settings
+        return offers(
+            self._network.molecule,
+            eq,
+            settings,
+            np.random.default_rng([settings.seed, PUSHES, eq.number]),
+        )
+
+    def gamma(self, item: Item) -> float | None:
+        """γ in kJ/mol of a push; None if it is that of the settings.
+
+        It is doubled if the attempt before crossed no barrier, and stays the same if it did.
+        """
+        if item.push >= KICKS:
+            return None
+        gamma = self._settings.step.gamma
+        count = len(self.pushes(self._network.eqs[item.eq]))
+        attempt = item.push // count
+        before = self._store.last_attempt(Item(item.eq, item.push - count)) if attempt else None
+        if before is None:
+            return None
+        result, crossed_at = before
+        most = self._settings.tried.gamma_factor
+        if result is Result.UNMOVED and 2.0 ** (attempt - 1) < most:
+            return min(2.0**attempt, most) * gamma
+        return crossed_at if crossed_at > gamma else None
+
+    @property
+    def ceiling(self) -> float | None:
+        """Energy in eV of the upper end of the window; None without a window."""
+        window = self._settings.window_kj_mol
+        if window is None:
+            return None
+        return self._network.eqs["EQ0"].energy + window * KJ_PER_MOL
+
+    @property
+    def searched_ceiling(self) -> float | None:
+        """The ceiling on the searched surface, with a margin for its errors."""
+        ceiling = self.ceiling
+        if ceiling is None or not self._settings.reference:
+            return ceiling
+        zero = self._dismissals.zero
+        if zero is None:
+            return None  # the searched surface fails at EQ0: nothing can be compared
+        return ceiling + _SLACK + zero - self._network.eqs["EQ0"].energy
+
+    def _expand(self, eq: EQ, used: Sequence[int] = (), left: int | None = None) -> None:
+        if self.worth_expanding(eq):
+            self._first.add(eq, used, left)
+            if eq.id == "EQ0" and self._several:
+                self._ahead.add(eq, used)
+
+    def _forces(self, eq: EQ) -> dict[int, PushTerms]:
+        """The single forces on an EQ, by number."""
+        listed = enumerate(self.pushes(eq))
+        return {n: terms for n, terms in listed if [*map(type, terms)] == [ForceTerm]}
+
+    def worth_expanding(self, eq: EQ) -> bool:
+        """Whether an EQ is pushed."""
+        return next(self._reasons(eq), None) is None
+
+    def kept_back(self, eq: EQ) -> KeptBack | None:
+        """The only reason not to expand an EQ; None if there is none or more than one."""
+        reasons = list(self._reasons(eq))
+        return reasons[0] if len(reasons) == 1 else None
+
+    def _reasons(self, eq: EQ) -> Iterator[KeptBack]:
+        """All reasons not to expand an EQ."""
+        if eq.id == "EQ0":
+            return
+        if COMPLEX in eq.flags and not self._settings.expand_complexes:
+            yield KeptBack.COMPLEX
+        if self._above_ceiling(eq):
+            yield KeptBack.WINDOW
+        if self._too_deep(eq):
+            yield KeptBack.DEPTH
+
+    def _above_ceiling(self, eq: EQ) -> bool:
+        ceiling = self.ceiling
+        return ceiling is not None and eq.energy > ceiling
+
+    def _too_deep(self, eq: EQ) -> bool:
+        settings, start = self._settings, self._network.eqs["EQ0"]
+        if settings.bond_depth is None:
+            return False
+        molecule = self._network.molecule
+        changed = bonds_changed(bonds(molecule, start.positions), bonds(molecule, eq.positions))
+        return changed > settings.bond_depth

@@ -1,0 +1,279 @@
+"""The run on disk: one SQLite file with everything needed to continue or to report.
+
+A transaction is committed after every task, so that a run killed at any moment loses only the
+tasks in flight. Nothing in the file is pickled: arrays are ``.npy`` bytes, everything
+else is text and numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+from afir.errors import InputError
+from afir.molecule import Molecule, Positions
+from afir.stationary import Outcome
+from networks.storage import rows
+from networks.storage import schema
+from networks.storage.codec import pack
+from networks.storage.sqlite import Database, check_name, make, sweep
+from networks.storage.lock import Lock
+from networks.storage.reading import Reader
+from networks.records.structures import Absorbed, Complete, Key, Model, Plan, StoppedBy
+from networks.storage.seal import Row, sealed
+from networks.settings import Settings
+from networks.execution.tasks import TaskResult
+
+
+class Store(Reader):
+    """A run file.
+
+    Made by `Store.create` or `Store.open`; a context manager that closes it. Reading is described
+    in `networks.storage.reading.Reader`; `change_settings` replaces the settings.
+    """
+
+    @classmethod
+    def create(
+        cls, path: Path, molecule: Molecule, start: Positions, settings: Settings, job: str = ""
+    ) -> Store:
+        """Create a run file and open it for writing.
+
+        If this process ends early, there is the complete file or none.
+
+        Parameters
+        ----------
+        path
+            The file.
+        molecule
+            The molecule.
+        start
+            (n, 3) in Å.
+        settings
+            The settings.
+        job
+            The job text, kept as it is.
+
+        Raises
+        ------
+        InputError
+            If the file exists, its directory does not, or it cannot have such a name.
+        StoreError
+            If it cannot be written.
+        """
+        check_name(path)
+        if not path.parent.is_dir():
+            raise InputError(f"`output` must be in a directory that exists, got {path}")
+        if path.exists():
+            raise InputError(
+                f"`output` must be a new file, got {path}, which exists; resume continues it"
+            )
+        run = {
+            "schema_version": schema.SCHEMA_VERSION,
+            "numbers": json.dumps(list(molecule.numbers)),
+            "charge": molecule.charge,
+            "multiplicity": molecule.multiplicity,
+            "start": pack(start),
+            "settings": json.dumps(settings.to_dict()),
+            "job": job,
+            "rounds": 0,
+            "seconds": 0.0,
+            "anything_left": True,
+            "stopped_by": StoppedBy.INTERRUPTED.name,
+            "counts": json.dumps({table.name: 0 for table in schema.COUNTED}),
+        }
+
+        def fill(connection: sa.Connection) -> None:
+            schema.METADATA.create_all(connection)
+            connection.execute(sa.insert(schema.RUN), sealed(schema.RUN, run))
+
+        lock = Lock(path)
+        try:
+            make(path, fill)
+        except BaseException:
+            lock.release()
+            raise
+        return cls._held(path, lock)
+
+    @classmethod
+    def open(cls, path: Path, *, writing: bool = False) -> Store:
+        """Open a run file, to read it or to continue it.
+
+        Parameters
+        ----------
+        writing
+            Whether to open it for writing, which excludes other writers.
+
+        Raises
+        ------
+        InputError
+            If there is no such file, it cannot be one by its name, it is no run, it has another
+            schema version, or it is opened for writing while another process writes it or it has
+            several names.
+        StoreError
+            If it is damaged.
+        """
+        check_name(path)
+        if not path.is_file():
+            what = "is not a file" if path.exists() else "does not exist"
+            raise InputError(f"the run file {path} {what}; check the name")
+        if not writing:
+            return cls._on(Database(path, None))
+        lock = Lock(path)
+        sweep(path)
+        return cls._held(path, lock)
+
+    @classmethod
+    def _held(cls, path: Path, lock: Lock) -> Store:
+        """The run file opened for writing, with its lock held."""
+        try:
+            lock.claim()
+        except BaseException:
+            lock.release()
+            raise
+        return cls._on(Database(path, lock), writing=True)
+
+    @classmethod
+    def _on(cls, database: Database, *, writing: bool = False) -> Store:
+        """The opened run file; closed again if it cannot be used."""
+        try:
+            store = cls(database)
+            if writing:
+                database.prepare()
+        except BaseException:
+            database.close()
+            raise
+        return store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; a writer leaves it as one plain file and lets others write it."""
+        self._database.close()
+
+    def discard(self) -> None:
+        """Close and delete the file of a run that could not start."""
+        self._database.discard()
+
+    def change_settings(self, settings: Settings) -> None:
+        """Replace the settings; a new energy window drops the records of structures above it."""
+        with self._change() as change:
+            if settings.window_kj_mol != self.settings.window_kj_mol:
+                outside = schema.DISMISSED.c.outcome == Outcome.OUTSIDE_WINDOW.name
+                change.delete(schema.DISMISSED, outside)
+            change.run(settings=json.dumps(settings.to_dict()))
+        self.settings = settings
+
+    def plan_round(self, plan: Plan) -> None:
+        """Store the plan of a round."""
+        with self._change() as change:
+            items = json.dumps({"ceiling": plan.ceiling, "items": plan.items})
+            change.run(plan_round=plan.round, plan=items)
+
+    def add_result(self, round: int, key: Key, result: TaskResult, seconds: float) -> None:
+        """Store the result of a task of the current round; `seconds` is the total of the run."""
+        row = rows.result_row(round, key, result)
+        with self._change() as change:
+            change.insert(schema.RESULTS, [row])
+            if result.frames is not None:
+                change.insert(schema.FRAMES, [rows.frames_row(round, key, result.frames)])
+            change.run(seconds=seconds)
+
+    def forget_results(self) -> None:
+        """Drop the results of the current round, so that its tasks are repeated."""
+        rounds = self.rounds
+        with self._change() as change:
+            change.delete(schema.RESULTS)
+            change.delete(schema.FRAMES, schema.FRAMES.c.round >= rounds)
+
+    def absorb(self, absorbed: Absorbed, seconds: float) -> None:
+        """Store the results of a round and drop its raw results, all or nothing.
+
+        The run file is then complete without the files beside it.
+        """
+        with self._change() as change:
+            dismissed = change.next(schema.DISMISSED.c.number)
+            for table, values in rows.rows_of(absorbed, dismissed):
+                change.insert(table, values)
+            change.delete(schema.RESULTS)
+            change.run(rounds=absorbed.round + 1, seconds=seconds, plan_round=None, plan=None)
+            if absorbed.wanted is not None:
+                positions, energy = absorbed.wanted
+                change.run(wanted=pack(positions), wanted_energy=energy)
+        self._database.settle()
+
+    def add_model(self, model: Model) -> None:
+        """Store a trained model."""
+        with self._change() as change:
+            change.insert(schema.MODELS, [rows.model_row(model)])
+
+    def stopped(self, complete: Complete, seconds: float) -> None:
+        """Store that the run ended or, with INTERRUPTED, that it is running."""
+        with self._change() as change:
+            change.run(
+                anything_left=complete.anything_left,
+                stopped_by=complete.stopped_by.name,
+                seconds=seconds,
+            )
+        self._database.settle()
+
+    @contextmanager
+    def _change(self) -> Iterator[_Change]:
+        """A transaction that writes the row of the run at its end."""
+        with self._database.writing() as connection:
+            change = _Change(connection, dict(self._run()._mapping), self._counts())
+            yield change
+            change.finish()
+
+
+class _Change:
+    """The changes of one transaction; only here rows are written, with their checksums.
+
+    Parameters
+    ----------
+    connection
+        The connection.
+    run
+        The row of the run.
+    counts
+        Number of rows of each table.
+    """
+
+    def __init__(self, connection: sa.Connection, run: Row, counts: dict[str, int]) -> None:
+        self._connection = connection
+        self._run = run
+        self._counts = counts
+
+    def insert(self, table: sa.Table, content: Iterable[Row]) -> None:
+        """Add rows."""
+        made = [sealed(table, row) for row in content]
+        if made:
+            self._connection.execute(sa.insert(table), made)
+            self._counts[table.name] += len(made)
+
+    def next(self, column: sa.Column[Any]) -> int:
+        """The number after the highest in a column."""
+        highest = self._connection.execute(sa.select(sa.func.max(column))).scalar()
+        return int(highest or 0) + 1
+
+    def delete(self, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> None:
+        """Delete all rows, or those that meet the conditions."""
+        deleted = self._connection.execute(sa.delete(table).where(*conditions))
+        self._counts[table.name] -= deleted.rowcount
+
+    def run(self, **columns: Any) -> None:
+        """Change columns of the row of the run."""
+        self._run.update(columns)
+
+    def finish(self) -> None:
+        """Write the row of the run."""
+        self._run.update(counts=json.dumps(self._counts))
+        self._connection.execute(sa.update(schema.RUN), sealed(schema.RUN, self._run))
