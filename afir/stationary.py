@@ -244,5 +244,6 @@ def unusable(surface: str, problem: str) -> str:
     """The message about a surface with such a problem (`Consistency.problem`)."""
     return (
         f"the surface {surface} must give one energy for one geometry and its slope as the "
-        f"gradient, in eV and eV/Å, but {problem}; correct it, see `afir.pes.contract.check_surface`"
+        f"gradient, in eV and eV/Å, but {problem}; correct it, see "
+        "`afir.pes.contract.check_surface`"
     )

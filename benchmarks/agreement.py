@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 from table import print_table
 
-from afir.molecule import Molecule, Positions
 from afir.geometry.symmetry import congruence
+from afir.molecule import Molecule, Positions
 
 SAME_ENERGY = 1e-4  # hartree: the limit of the comparison leaves an end that far off
 SAME_PLACE = 0.2  # Å, root mean square; up to the order of like atoms and inversion

@@ -29,22 +29,22 @@ from schnetpack.model import NeuralNetworkPotential
 from schnetpack.transform import MatScipyNeighborList
 from table import print_table
 
-from afir.pes.driver import Level, Search, drive, solve, stage
 from afir.errors import SurfaceError
+from afir.io.structures import read_structure
+from afir.methods.afir_path import PushPath, push
 from afir.methods.pushes import pushes
 from afir.molecule import Molecule, Positions
-from afir.verification.minima import characterise
-from afir.methods.afir_path import PushPath, push
+from afir.pes.driver import Level, Search, drive, solve, stage
+from afir.pes.surface import Evaluation, Surface, load_surface
 from afir.searches.settings import StepSettings
 from afir.stationary import StationaryPoint
-from afir.io.structures import read_structure
-from afir.pes.surface import Evaluation, Surface, load_surface
-from mlpot.neural.architecture import REPRESENTATIONS, Architecture
+from afir.verification.minima import characterise
 from mlpot.dataset import Dataset
+from mlpot.neural.architecture import REPRESENTATIONS, Architecture
 from mlpot.neural.model import Network
 from mlpot.neural.potential import Description, Potential, Prediction
-from mlpot.surface import LearnedSurface
 from mlpot.neural.training import Training, references, train, typical_gradient
+from mlpot.surface import LearnedSurface
 
 MOLECULE, START = read_structure(Path(__file__).parent.parent / "examples" / "butadiene.xyz")
 BATCH = 64

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.methods.arrangements import CLASH, apart
 from afir.geometry.superposition import superpose
-from afir.molecule import Molecule, Positions
 from afir.hessians.updates import longest
+from afir.methods.arrangements import CLASH, apart
+from afir.molecule import Molecule, Positions
 
 SHIFTS = (0.3, 0.8)  # Å: the atom that moves most, off a minimum
 BENDS = (0.1, 0.6)  # Å: the same along a normal mode

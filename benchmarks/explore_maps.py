@@ -22,9 +22,9 @@ import numpy as np
 from maps import MAPS, core, often
 from table import print_table
 
+from afir.io.structures import read_structure
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
-from afir.io.structures import read_structure
 from afir.units import HARTREE, KJ_PER_MOL
 from networks import Settings, explore, open_run
 from networks.records.structures import EQ, TS

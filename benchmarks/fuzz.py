@@ -49,8 +49,9 @@ SHOWN = 3  # cases told of each failure
 COLUMNS = ("what is damaged", "cases", "accepted", "refused", "failed", "kinds of failure", "CPU s")
 LOADED = (  # what commands import when they run: once here instead of in every child
     "ase.io", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "networks",
-    "networks.cli.show", "networks.exploration.run", "afir.io.structures", "afir.surfaces.tblite", "mlpot.process",
-    "mlpot.neural.training", "mlpot.neural.recipe", "mlpot.surface",
+    "networks.cli.show", "networks.exploration.run", "afir.io.structures",
+    "afir.surfaces.tblite", "mlpot.process", "mlpot.neural.training", "mlpot.neural.recipe",
+    "mlpot.surface",
 )  # fmt: skip
 
 
@@ -187,7 +188,7 @@ def _subprocess(case: Case, folder: Path, out: int, err: int) -> int:
     names = [argument.encode("utf-8", "surrogateescape") for argument in case.arguments]
     path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
     started = subprocess.Popen(
-        [sys.executable, "-m", "afir.cli.main", *names],
+        [sys.executable, "-m", "afir", *names],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": path},
         stdin=subprocess.DEVNULL,
@@ -238,7 +239,9 @@ def try_case(number: int, seed: int, material: Material, seconds: float) -> tupl
 def load() -> None:
     """Import what the commands will need, so that children have it already."""
     for name in LOADED:
-        package = "torch" if name.startswith(("mlpot.neural.training", "mlpot.neural.recipe")) else "afir"
+        package = (
+            "torch" if name.startswith(("mlpot.neural.training", "mlpot.neural.recipe")) else "afir"
+        )
         if find_spec(package) is not None:
             import_module(name)
     gc.freeze()  # what is there is shared with the children and never looked at again

@@ -21,8 +21,8 @@ from damage import bomb, damaged, mangled, nasty
 from fuzz_material import JOB, Material
 from numpy.typing import NDArray
 
-from afir.pes.catalogue import surface_catalogue
 from afir.cli.main import build
+from afir.pes.catalogue import surface_catalogue
 from mlpot.process import digest as process_digest
 
 ANALYTIC = ("lennard-jones", "double-well", "mueller-brown", "mueller-brown-bent")

@@ -18,11 +18,11 @@ from ase.io import write
 from afir.cli.main import main
 from afir.molecule import Molecule
 from afir.pes.surface import load_surface
-from mlpot.neural.architecture import Architecture
 from mlpot.dataset import Dataset
+from mlpot.neural.architecture import Architecture
 from mlpot.process import Correction
-from networks.learning.sampling import Pool, write_frames
 from networks.execution.tasks import Labelled
+from networks.learning.sampling import Pool, write_frames
 
 PLACES = {  # Å
     "H2": ("HH", [[0, 0, 0], [0, 0, 0.9]]),

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from ase.data import atomic_numbers
 
-from afir.molecule import Molecule, Positions
 from afir.hessians.updates import Matrix
+from afir.molecule import Molecule, Positions
 from afir.units import HARTREE
 
 REFERENCES = Path(__file__).parent.parent / "tests" / "data" / "ts_reference.json"

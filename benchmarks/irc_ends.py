@@ -21,15 +21,15 @@ import numpy as np
 from counted import CountedSurface, Meter
 from scipy.integrate import BDF
 
-from afir.geometry.bonds import components, dissociated
-from afir.pes.driver import solve
 from afir.errors import AfirError
+from afir.geometry.bonds import components, dissociated
 from afir.geometry.superposition import internal_motions, rigid_motions, rigid_step
-from afir.molecule import Molecule, Positions
 from afir.hessians.updates import Vector, longest, vibrations
+from afir.molecule import Molecule, Positions
+from afir.pes.driver import solve
+from afir.pes.surface import Surface, load_surface
 from afir.searches.hessian import STEP, hessian
 from afir.stationary import StationaryPoint
-from afir.pes.surface import Surface, load_surface
 from afir.units import BOHR, HARTREE, HARTREE_PER_BOHR, KJ_PER_MOL, WAVENUMBER
 from networks.graph.identity import same_structure
 

@@ -22,14 +22,14 @@ from irc_ends import Case, End, Truth, cases, integrate, load, settled
 from scipy.spatial.transform import Rotation
 from table import print_table
 
-from afir.pes.driver import solve
 from afir.geometry.superposition import superpose
-from afir.molecule import Positions
 from afir.hessians.updates import Vector
+from afir.molecule import Positions
+from afir.pes.driver import solve
+from afir.pes.surface import load_surface
 from afir.searches.hessian import hessian
 from afir.searches.irc import irc
 from afir.stationary import Outcome
-from afir.pes.surface import load_surface
 from afir.units import KJ_PER_MOL
 from networks import open_run
 from networks.graph.identity import same_structure

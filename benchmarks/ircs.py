@@ -27,13 +27,13 @@ from irc_ends import Case, Truth, cases, integrate, load, settled, store
 from peers_irc import Follow, Side, Sides
 from table import print_table
 
-from afir.pes.driver import solve
 from afir.errors import AfirError
 from afir.molecule import Positions
+from afir.pes.driver import solve
+from afir.pes.surface import Surface, load_surface
 from afir.searches.hessian import hessian
 from afir.searches.irc import irc
 from afir.searches.settings import StepSettings
-from afir.pes.surface import Surface, load_surface
 from afir.units import HARTREE_PER_BOHR, KJ_PER_MOL
 
 LIMIT = 5e-5 * HARTREE_PER_BOHR

@@ -89,7 +89,7 @@ def start(kind: Kind, arguments: Sequence[str], told: Path) -> int:
     arguments = [*arguments, "--workers", str(kind.workers)]
     with told.open("w") as stream:
         if kind.program:
-            program = [sys.executable, "-m", "afir.cli.main", *arguments]
+            program = [sys.executable, "-m", "afir", *arguments]
             streams = [(os.POSIX_SPAWN_DUP2, stream.fileno(), number) for number in (1, 2)]
             return os.posix_spawn(
                 sys.executable,

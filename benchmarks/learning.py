@@ -27,13 +27,13 @@ from table import print_table
 
 from afir.pes.surface import load_surface
 from afir.units import KCAL_PER_MOL, KJ_PER_MOL
+from mlpot.dataset import Dataset, above, read_dataset
 from mlpot.neural.architecture import CORRECTION, WHOLE, Architecture
 from mlpot.neural.calibration import BAD, atom_errors, calibrate, spearman
-from mlpot.dataset import Dataset, above, read_dataset
 from mlpot.neural.potential import Potential, load_potential
 from mlpot.neural.recipe import Recipe, make
-from mlpot.report import judge
 from mlpot.neural.training import Training
+from mlpot.report import judge
 
 LOW = 500.0 * KJ_PER_MOL
 """Above the lowest frame: where reactions are that a chemist asks for."""

@@ -18,15 +18,15 @@ import numpy as np
 from starts import first_pushes, start
 from table import print_table
 
-from afir.pes.driver import Asked, Request, relayed, solve
 from afir.errors import AfirError
 from afir.methods.pushes import Push
+from afir.methods.sc_afir import try_push
 from afir.molecule import Molecule, Positions
+from afir.pes.driver import Asked, Request, relayed, solve
+from afir.pes.surface import Surface, load_surface
 from afir.searches.hessian import hessian
 from afir.searches.settings import StepSettings
-from afir.methods.sc_afir import try_push
 from afir.stationary import Candidate, StationaryPoint, TrialResult
-from afir.pes.surface import Surface, load_surface
 from afir.units import KJ_PER_MOL
 from networks.graph.identity import same_structure
 

@@ -27,21 +27,21 @@ from draws import bent, mixed, shifted
 from maps import CORE, publish, summary
 from numpy.typing import NDArray
 
-from afir.methods.arrangements import arrangement
-from afir.geometry.bonds import components, dissociated
-from afir.pes.driver import Search, solve
 from afir.errors import AfirError
-from afir.molecule import Molecule, Positions
+from afir.geometry.bonds import components, dissociated
 from afir.hessians.updates import vibrations
-from afir.verification.minima import characterise
-from afir.verification.transition_states import confirm
+from afir.methods.arrangements import arrangement
+from afir.molecule import Molecule, Positions
+from afir.pes.driver import Search, solve
+from afir.pes.surface import load_surface
 from afir.searches.hessian import hessian
 from afir.searches.minimum import minimise
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint
-from afir.pes.surface import load_surface
 from afir.units import HARTREE
+from afir.verification.minima import characterise
+from afir.verification.transition_states import confirm
 from networks.graph.identity import IdentityIndex, fingerprint
 from networks.graph.network import fragments
 

@@ -20,8 +20,8 @@ from irc_orientations import CONCAVE, crosses
 from table import print_table
 
 from afir.geometry.superposition import superpose
-from afir.molecule import Molecule, Positions
 from afir.hessians.updates import Vector, vibrations
+from afir.molecule import Molecule, Positions
 from afir.pes.surface import Surface, load_surface
 from afir.units import WAVENUMBER
 from networks import open_run

@@ -18,14 +18,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 from table import print_table
 
-from afir.pes.driver import solve
 from afir.errors import AfirError
 from afir.molecule import Molecule
-from afir.verification.minima import characterise
-from afir.verification.transition_states import confirm
+from afir.pes.driver import solve
+from afir.pes.surface import Surface, load_surface
 from afir.searches.hessian import hessian
 from afir.stationary import Candidate, Minimum, Outcome
-from afir.pes.surface import Surface, load_surface
+from afir.verification.minima import characterise
+from afir.verification.transition_states import confirm
 from networks import open_run
 from networks.records.structures import EQ, TS
 from networks.storage.store import Store

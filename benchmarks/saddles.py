@@ -29,13 +29,13 @@ from guesses import Guess, baker_chan, displaced
 from starts import path_tops
 from table import print_table
 
-from afir.pes.driver import solve
 from afir.errors import AfirError
 from afir.molecule import Positions
+from afir.pes.driver import solve
+from afir.pes.surface import Surface, load_surface
 from afir.searches.hessian import hessian
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
-from afir.pes.surface import Surface, load_surface
 from afir.units import HARTREE, HARTREE_PER_BOHR
 
 LIMIT = 4.5e-4 * HARTREE_PER_BOHR

@@ -32,11 +32,11 @@ from afir.stationary import (
     TrialResult,
 )
 from networks import Settings, resume
+from networks.execution.tasks import Bench, Confirm, Push, Task, TaskResult, Value
 from networks.exploration.events import RoundStarted, Stopped
 from networks.exploration.executors import bench_of
 from networks.records.structures import DC, EQ, TS, Absorbed, Dismissed, Trial
 from networks.storage.store import Store
-from networks.execution.tasks import Bench, Confirm, Push, Task, TaskResult, Value
 
 MOLECULE = Molecule.from_symbols(["C", "C", "C", "N", "N", "O"])
 SIZE = MOLECULE.n_atoms

@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 from guesses import REFERENCES, Guess
 
-from afir.pes.driver import Level, Search, solve, stage
 from afir.errors import AfirError
-from afir.methods.pushes import Push, pushes
 from afir.geometry.superposition import superpose
+from afir.io.structures import read_structure
+from afir.methods.afir_path import push
+from afir.methods.pushes import Push, pushes
 from afir.molecule import Molecule
-from afir.verification.minima import characterise
+from afir.pes.driver import Level, Search, solve, stage
+from afir.pes.surface import load_surface
 from afir.searches.minimum import PathPoint, minimise, settle
 from afir.searches.path import Peak, path_hessians, relax_path
-from afir.methods.afir_path import push
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, StationaryPoint
-from afir.io.structures import read_structure
-from afir.pes.surface import load_surface
+from afir.verification.minima import characterise
 
 CROSSED = 0.3  # Å: when no atom ends further from its start, the push fell back
 EXAMPLES = Path(__file__).parent.parent / "examples"

@@ -19,15 +19,15 @@ import numpy as np
 from starts import first_pushes, start
 from table import print_table
 
-from afir.pes.driver import solve
 from afir.geometry.superposition import rmsd
+from afir.methods.sc_afir import try_push
 from afir.molecule import Positions
-from afir.verification.minima import characterise
+from afir.pes.driver import solve
+from afir.pes.surface import load_surface
 from afir.searches.hessian import hessian
 from afir.searches.settings import StepSettings
-from afir.methods.sc_afir import try_push
-from afir.pes.surface import load_surface
 from afir.units import KJ_PER_MOL
+from afir.verification.minima import characterise
 
 LIMIT = 2e-4  # eV: transition states closer in energy than this are compared
 

@@ -19,8 +19,8 @@ from tempfile import TemporaryDirectory
 from counted import CountedSurface, Meter
 from table import print_table
 
-from afir.pes.driver import solve
 from afir.io.structures import read_structure
+from afir.pes.driver import solve
 from networks import Settings, explore, open_run
 from networks.execution.executor import Executor, ProcessExecutor, SerialExecutor
 from networks.execution.tasks import Bench, Task, TaskResult, as_result

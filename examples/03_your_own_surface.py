@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from afir.pes.contract import check_surface
 from afir.molecule import Molecule
-from afir.searches.settings import StepSettings
+from afir.pes.contract import check_surface
 from afir.pes.surface import load_surface
+from afir.searches.settings import StepSettings
 from afir.units import KJ_PER_MOL
 from networks import Settings, explore, open_run
 

@@ -9,10 +9,10 @@ from afir.io.figures import save
 from afir.io.structures import read_structure
 from afir.units import KJ_PER_MOL
 from networks import Settings, explore
-from networks.reporting.export import export
-from networks.reporting.energy_diagram import network_figure, profile_figure
-from networks.reporting.run import load_run
 from networks.graph.routes import lowest_route
+from networks.reporting.energy_diagram import network_figure, profile_figure
+from networks.reporting.export import export
+from networks.reporting.run import load_run
 
 molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))
 # A few trials, in the order of the list: climbs of the softest modes first.

@@ -7,15 +7,15 @@ is optimised on GFN2-xTB (or ``dft``). Needs the extra ``ani``.
 
 from pathlib import Path
 
-from afir.pes.driver import solve
 from afir.errors import SurfaceError
-from afir.verification.minima import characterise
-from afir.verification.transition_states import confirm
+from afir.io.structures import read_structure
+from afir.pes.driver import solve
+from afir.pes.surface import load_surface
 from afir.searches.saddle import saddle
 from afir.stationary import Candidate, Outcome
-from afir.io.structures import read_structure
-from afir.pes.surface import load_surface
 from afir.units import KJ_PER_MOL
+from afir.verification.minima import characterise
+from afir.verification.transition_states import confirm
 from networks import Settings, explore, open_run
 
 molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))

@@ -7,8 +7,8 @@ is B3LYP/6-31G*, and with ``learn=True`` the difference is learned during the ru
 
 from pathlib import Path
 
-from afir.pes.driver import reference_gradients
 from afir.io.structures import read_structure
+from afir.pes.driver import reference_gradients
 from afir.units import KJ_PER_MOL
 from networks import Settings, explore, open_run
 

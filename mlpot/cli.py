@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from afir.errors import InputError
-from afir.io.interrupts import exit_code, terminable
-from afir.io.shell import shell_command
 from afir.cli.terminal import (
     LiveLine,
     echo,
@@ -21,12 +18,15 @@ from afir.cli.terminal import (
     remark,
     results,
 )
+from afir.errors import InputError
+from afir.io.interrupts import exit_code, terminable
+from afir.io.shell import shell_command
 
 if TYPE_CHECKING:
     from mlpot.neural.calibration import Trust
     from mlpot.neural.potential import Potential
-    from mlpot.report import Errors
     from mlpot.neural.training import Progress
+    from mlpot.report import Errors
 
 _FILE = click.Path(path_type=Path)
 _MEV = 1000.0
@@ -153,13 +153,13 @@ def train(
     require()
     from afir.io.safe_write import new_file, writing
     from afir.pes.surface import doubt_of, load_surface
+    from mlpot.dataset import read_dataset
     from mlpot.neural.architecture import CORRECTION, WHOLE, Architecture
     from mlpot.neural.calibration import trust
-    from mlpot.dataset import read_dataset
     from mlpot.neural.potential import load_potential
     from mlpot.neural.recipe import Recipe, make
-    from mlpot.report import judge
     from mlpot.neural.training import Training
+    from mlpot.report import judge
 
     new_file(output)
     before = None if start is None else load_potential(start)
@@ -279,8 +279,8 @@ def test(
     require()
     from afir.io.safe_write import new_file
     from afir.pes.named import Named, load_base
-    from mlpot.neural.calibration import trust
     from mlpot.dataset import above, read_dataset
+    from mlpot.neural.calibration import trust
     from mlpot.neural.potential import load_potential
     from mlpot.report import judge
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from afir.errors import InputError
 from afir.io.formats.files import read_frames
 from afir.io.formats.frame import Frame
-from afir.molecule import Molecule, Positions
 from afir.io.structures import elements_of
+from afir.molecule import Molecule, Positions
 from afir.pes.surface import Surface
 
 logger = logging.getLogger(__name__)

@@ -175,8 +175,8 @@ class Delta:
         from mlpot.neural.architecture import CORRECTION
         from mlpot.neural.potential import load_potential
         from mlpot.neural.recipe import Recipe, make
-        from mlpot.report import judge
         from mlpot.neural.training import Training
+        from mlpot.report import judge
 
         data = read_dataset(labels)
         base, base_options = surface, dict(options)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from afir.io.printable import printable
 from afir.units import KJ_PER_MOL
-from mlpot.neural.calibration import atom_errors
 from mlpot.dataset import Dataset
+from mlpot.neural.calibration import atom_errors
 from mlpot.neural.potential import Potential
 
 _COLOURS = ("#1f4e79", "#d9730d", "#3d8bc4", "#b03a3a", "#6b6b6b", "#2e7d4f")

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from afir.errors import InputError
-from afir.pes.gaussian_process import GaussianProcess
 from afir.geometry.superposition import far_apart
 from afir.molecule import Molecule, Positions
+from afir.pes.gaussian_process import GaussianProcess
 from afir.pes.named import Named, base_named, load_base
 from afir.pes.surface import Evaluation, Surface, is_expensive
 from afir.surfaces.series import added, as_batch, at_once
@@ -261,8 +261,8 @@ def gaussian(
 class GaussianSurface:
     """A surface with a Gaussian process added.
 
-    It is not `afir.pes.surface.Based`: structures are better refined on this surface, which is smooth
-    and fits all labels, than on the one below.
+    It is not `afir.pes.surface.Based`: structures are better refined on this surface, which is
+    smooth and fits all labels, than on the one below.
 
     Its searches run one after the other, also if the surface below takes batches: sums over a batch
     differ in their last bits with its members, and so would the networks found.

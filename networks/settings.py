@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from afir.pes.driver import reference_gradients
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from afir.options import check_value
+from afir.pes.driver import reference_gradients
 from afir.searches.settings import StepSettings
 from networks.effort import Effort, effort_named
 
@@ -83,8 +83,8 @@ class Settings:
         Whether to learn the difference between `surface` and the reference during the run, and to
         search on `surface` plus that difference.
     learner
-        The name of a learner, see `networks.learning.models.load_learner`. ``"auto"`` chooses by the size
-        of the molecule.
+        The name of a learner, see `networks.learning.models.load_learner`. ``"auto"`` chooses by
+        the size of the molecule.
     step
         The settings of one elementary step, with γ. If none are given, γ follows the window
         (`default_gamma`). γ is fixed when the settings are made: `dataclasses.replace` with

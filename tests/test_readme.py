@@ -72,7 +72,7 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 def test_the_first_command_explores(folder: Path) -> None:
     program, *arguments = shlex.split(set_up_commands()[0].split(" && ")[-1])
     assert program == ".venv/bin/afir"
-    done = run(["-m", "afir.cli.main", *arguments, "--max-trials", "2"], folder)
+    done = run(["-m", "afir", *arguments, "--max-trials", "2"], folder)
     assert done.returncode == 0, done.stderr
     assert "Transition states" in done.stdout
     assert (folder / "c3h4.db").is_file()
@@ -89,7 +89,7 @@ SURE = {
 def test_the_sample_is_what_is_found(folder: Path) -> None:
     (sample,) = blocks("text")
     program, *arguments = shlex.split(set_up_commands()[0].split(" && ")[-1])
-    done = run(["-m", "afir.cli.main", *arguments], folder)
+    done = run(["-m", "afir", *arguments], folder)
     assert done.returncode == 0, done.stderr
     assert program == ".venv/bin/afir"
     for kind, energies in SURE.items():

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from afir.cli.push import push
-from afir.errors import InputError
-from afir.io.shell import shell_command
 from afir.cli.single_structure import (
     FLAT,
     Job,
@@ -27,6 +25,8 @@ from afir.cli.single_structure import (
     wavenumber_lines,
 )
 from afir.cli.terminal import echo, json_option, print_json, print_table, remark, results
+from afir.errors import InputError
+from afir.io.shell import shell_command
 
 if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.molecule import Molecule
@@ -66,10 +66,10 @@ def relax(
 ) -> int:
     """Optimise the structure IN to the nearest minimum of the surface."""
     from afir.geometry.bonds import bond_changes
-    from afir.verification.minima import NotAMinimum, characterise
+    from afir.io.structures import write_xyz
     from afir.searches.minimum import PathPoint, minimise
     from afir.stationary import Outcome
-    from afir.io.structures import write_xyz
+    from afir.verification.minima import NotAMinimum, characterise
 
     target = target_file(source, output, "-relaxed", force)
     job = job_for(source, surface, surface_options, charge, multiplicity)
@@ -145,12 +145,12 @@ def ts(
     Proof: exactly one negative eigenvalue of the exact Hessian, and an intrinsic reaction
     coordinate (IRC) that leads down to a minimum on both sides.
     """
+    from afir.io.structures import write_xyz
     from afir.pes.driver import stage
-    from afir.verification.transition_states import confirm
     from afir.searches.saddle import saddle
     from afir.searches.settings import StepSettings
     from afir.stationary import Candidate, Outcome
-    from afir.io.structures import write_xyz
+    from afir.verification.transition_states import confirm
 
     target = target_file(source, output, "-ts", force)
     settings = StepSettings(saddle_steps=300)  # one search, without other peaks to try
@@ -275,9 +275,9 @@ def irc(
     The path starts at the end of lower energy.
     """
     from afir.hessians.updates import model_hessian
-    from afir.verification.transition_states import confirm
-    from afir.stationary import Candidate, Outcome
     from afir.io.structures import write_xyz
+    from afir.stationary import Candidate, Outcome
+    from afir.verification.transition_states import confirm
 
     target = target_file(source, output, "-irc", force)
     job = job_for(source, surface, surface_options, charge, multiplicity)

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from afir.errors import InputError
-from afir.io.shell import shell_command
 from afir.cli.single_structure import (
     FLAT,
     facts_of,
@@ -24,6 +22,8 @@ from afir.cli.single_structure import (
     xyz_file,
 )
 from afir.cli.terminal import print_table, remark, results
+from afir.errors import InputError
+from afir.io.shell import shell_command
 
 if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.methods.artificial_force import ForceTerm
@@ -107,17 +107,17 @@ def push(
     import numpy as np
 
     from afir.geometry.bonds import bond_changes
-    from afir.pes.driver import stage
-    from afir.methods.artificial_force import ArtificialForce
     from afir.geometry.superposition import displacement
     from afir.hessians.updates import model_hessian
+    from afir.io.structures import write_xyz
+    from afir.methods.afir_path import push as push_search
+    from afir.methods.artificial_force import ArtificialForce
+    from afir.methods.sc_afir import SAME_PLACE
+    from afir.pes.driver import stage
     from afir.searches.minimum import minimise
     from afir.searches.path import path_hessians, peaks, relax_path
-    from afir.methods.afir_path import push as push_search
     from afir.searches.settings import StepSettings
-    from afir.methods.sc_afir import SAME_PLACE
     from afir.searches.surrogate_path import relax_on_surrogate
-    from afir.io.structures import write_xyz
 
     target = target_file(source, output, "-path", force)
     chosen = _chosen(which, peak)

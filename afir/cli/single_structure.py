@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from afir.errors import InputError
-from afir.io.safe_write import new_file
-from afir.io.interrupts import interruptible
 from afir.cli.terminal import (
     LiveLine,
     force_option,
@@ -27,10 +24,13 @@ from afir.cli.terminal import (
     state_options,
     surface_option_option,
 )
+from afir.errors import InputError
+from afir.io.interrupts import interruptible
+from afir.io.safe_write import new_file
 
 if TYPE_CHECKING:  # numpy is not needed for --help
-    from afir.pes.driver import Search
     from afir.molecule import Molecule, Positions
+    from afir.pes.driver import Search
     from afir.pes.surface import Evaluation, Surface
 
 logger = logging.getLogger(__name__)
@@ -102,8 +102,8 @@ class Job:
         """
         import numpy as np
 
-        from afir.verification.consistency import consistency
         from afir.stationary import unusable
+        from afir.verification.consistency import consistency
 
         lines = consistency(self.positions, np.random.default_rng(0))
         found = self.run("comparing energies with gradients", lines)
@@ -156,8 +156,8 @@ def job_for(
     multiplicity: int | None,
 ) -> Job:
     """Read the structure and build its surface."""
-    from afir.pes.named import Named
     from afir.io.structures import read_structure
+    from afir.pes.named import Named
     from afir.pes.surface import described, doubt_of, load_surface
 
     molecule, positions = read_structure(source, charge=charge, multiplicity=multiplicity)

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from afir.geometry.bonds import distances
 from afir.errors import InputError
+from afir.geometry.bonds import distances
 from afir.geometry.superposition import superpose
 from afir.molecule import Positions
 

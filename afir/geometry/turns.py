@@ -17,8 +17,8 @@ from scipy.spatial.transform import Rotation
 
 from afir.geometry.bonds import bonds, components
 from afir.geometry.superposition import linear, superpose, turn
-from afir.molecule import Molecule, Positions
 from afir.geometry.torsions import Halves, halves
+from afir.molecule import Molecule, Positions
 
 _MOST = 4000  # mappings of one structure onto another that are tried
 _SWEEPS = 8  # sweeps over all bonds: a rotation about one changes the others

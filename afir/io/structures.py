@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.geometry.bonds import BOND_FACTOR, OVERLAP_FACTOR, bond_lengths, relative_distances
 from afir.elements import SYMBOLS
 from afir.errors import InputError
-from afir.io.safe_write import writing
+from afir.geometry.bonds import BOND_FACTOR, OVERLAP_FACTOR, bond_lengths, relative_distances
 from afir.io.formats.files import read_frames
-from afir.molecule import Molecule, Positions
 from afir.io.printable import printable
+from afir.io.safe_write import writing
+from afir.molecule import Molecule, Positions
 from afir.units import BOHR
 
 if TYPE_CHECKING:  # takes 0.2 s

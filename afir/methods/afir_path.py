@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from afir.geometry.bonds import dissociated, rebonded
-from afir.pes.driver import Search
 from afir.errors import SurfaceError
+from afir.geometry.bonds import dissociated, rebonded
+from afir.hessians.updates import Matrix
 from afir.methods.artificial_force import ArtificialForce, ForceTerm
 from afir.molecule import Molecule, Positions
-from afir.hessians.updates import Matrix
+from afir.pes.driver import Search
 from afir.searches.minimum import PathPoint, descend
 from afir.searches.settings import StepSettings
 from afir.stationary import Minimum, Outcome

@@ -13,9 +13,9 @@ import numpy as np
 
 from afir.methods.arrangements import arrangement, hydrogen_moved, shaken
 from afir.methods.displacements import UPHILL, Displacement, Inversion, Uphill, motion
-from afir.pes.driver import Search, stage
 from afir.methods.inversions import inverted
 from afir.molecule import Molecule
+from afir.pes.driver import Search, stage
 from afir.searches.minimum import minimise
 from afir.searches.saddle import Saddle, saddle
 from afir.searches.settings import StepSettings

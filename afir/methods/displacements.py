@@ -14,11 +14,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from afir.geometry.bonds import distances
 from afir.errors import InputError
+from afir.geometry.bonds import distances
+from afir.hessians.updates import longest, vibrations
 from afir.methods.artificial_force import ForceTerm
 from afir.molecule import Molecule, Positions
-from afir.hessians.updates import longest, vibrations
 from afir.stationary import StationaryPoint
 
 UPHILL = 0.15

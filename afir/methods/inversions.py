@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from afir.methods.arrangements import CLASH, apart
 from afir.geometry.bonds import CLEAR_FACTOR, bonds
+from afir.geometry.symmetry import automorphisms
+from afir.methods.arrangements import CLASH, apart
 from afir.methods.displacements import Inversion
 from afir.methods.pushes import SYMMETRY_TOLERANCE
 from afir.molecule import Molecule, Positions
-from afir.geometry.symmetry import automorphisms
 
 _FLAT = 0.1  # Å: an atom nearer to the plane, or the line, is not inverted
 _TINY = 1e-9

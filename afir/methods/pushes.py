@@ -14,11 +14,11 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.geometry.bonds import CLEAR_FACTOR, bonds, distances
 from afir.errors import InputError
+from afir.geometry.bonds import CLEAR_FACTOR, bonds, distances
+from afir.geometry.symmetry import automorphisms
 from afir.methods.artificial_force import ForceTerm
 from afir.molecule import Molecule, Positions
-from afir.geometry.symmetry import automorphisms
 
 REACH_FACTOR = 5.0
 """Pairs farther apart than this times the sum of their radii are not pushed."""

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from afir.geometry.bonds import dissociated
-from afir.pes.driver import Level, Search, stage
 from afir.errors import SurfaceError
-from afir.methods.artificial_force import ArtificialForce, ForceTerm
+from afir.geometry.bonds import dissociated
 from afir.geometry.superposition import displacement
+from afir.methods.afir_path import PushPath, push
+from afir.methods.artificial_force import ArtificialForce, ForceTerm
 from afir.molecule import Molecule
+from afir.pes.driver import Level, Search, stage
 from afir.searches.minimum import PathPoint, minimise, settle
 from afir.searches.path import Peak, path_hessians, peaks, relax_path
-from afir.methods.afir_path import PushPath, push
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.searches.surrogate_path import relax_on_surrogate

@@ -1,12 +1,12 @@
 """Stationary points of a costly reference, searched on a cheap surface.
 
-The cheap surface gives the shape of the surroundings, the reference (`afir.pes.driver.referred`) its
-error. A Gaussian process (`afir.pes.gaussian_process`) learns the difference at the reference calculations, and
-the search continues on the sum of both until the reference agrees.
+The cheap surface gives the shape of the surroundings, the reference (`afir.pes.driver.referred`)
+its error. A Gaussian process (`afir.pes.gaussian_process`) learns the difference at the reference
+calculations, and the search continues on the sum of both until the reference agrees.
 
 Networks that corrected the surface before give the initial structures. The difference is then
-that from their base surface (`afir.pes.driver.unlearned`), which is smoother; on a surface corrected by
-a Gaussian process it is the difference from the corrected surface.
+that from their base surface (`afir.pes.driver.unlearned`), which is smoother; on a surface
+corrected by a Gaussian process it is the difference from the corrected surface.
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from afir.errors import SurfaceError
+from afir.geometry.superposition import displacement, internal_part, superpose
+from afir.geometry.symmetry import congruence
+from afir.hessians.updates import Matrix
+from afir.molecule import Molecule, Positions
 from afir.pes.driver import (
     Asked,
     Level,
@@ -28,19 +33,14 @@ from afir.pes.driver import (
     stage,
     unlearned,
 )
-from afir.errors import SurfaceError
 from afir.pes.gaussian_process import GaussianProcess
-from afir.geometry.superposition import displacement, internal_part, superpose
-from afir.molecule import Molecule, Positions
-from afir.hessians.updates import Matrix
+from afir.pes.surface import Evaluation
 from afir.searches.hessian import arrived, hessian
 from afir.searches.minimum import minimise
+from afir.searches.partial_hessian import softest
 from afir.searches.saddle import Saddle, saddle
 from afir.searches.settings import StepSettings
-from afir.searches.partial_hessian import softest
 from afir.stationary import Minimum, Outcome, StationaryPoint
-from afir.pes.surface import Evaluation
-from afir.geometry.symmetry import congruence
 
 T = TypeVar("T")
 P = TypeVar("P", Minimum, Saddle)

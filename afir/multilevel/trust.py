@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from afir.pes.driver import Asked, Level, Request, Search, geometries, reference_stage, relayed
 from afir.errors import SurfaceError
+from afir.pes.driver import Asked, Level, Request, Search, geometries, reference_stage, relayed
 from afir.pes.surface import Evaluation
 
 T = TypeVar("T")

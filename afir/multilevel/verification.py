@@ -1,8 +1,8 @@
 """Reference calculations on the stationary points of a cheap surface.
 
-A few gradients of the reference converge a stationary point (`afir.multilevel.agreement`), some more
-prove its order by the softest modes, and for a transition state some along the path show that the
-energy falls.
+A few gradients of the reference converge a stationary point (`afir.multilevel.agreement`), some
+more prove its order by the softest modes, and for a transition state some along the path show that
+the energy falls.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from afir.geometry.bonds import bonds
-from afir.pes.driver import Search, stage
 from afir.errors import SurfaceError
+from afir.geometry.bonds import bonds
 from afir.geometry.superposition import displacement
-from afir.molecule import Molecule, Positions
 from afir.hessians.updates import Matrix, model_hessian
+from afir.molecule import Molecule, Positions
 from afir.multilevel.agreement import Agreement, Difference, KnownError, settled
-from afir.verification.minima import NotAMinimum, characterise
-from afir.verification.transition_states import followed, refuted
+from afir.pes.driver import Search, stage
 from afir.searches.hessian import measure
 from afir.searches.minimum import minimise
 from afir.searches.saddle import Saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Confirmation, Minimum, Outcome, StationaryPoint
+from afir.verification.minima import NotAMinimum, characterise
+from afir.verification.transition_states import followed, refuted
 
 _TRIES = 3
 _ASIDE = 0.15  # Å: displacement (norm) along the mode off a point of too high an order
@@ -104,8 +104,8 @@ def confirm_by_reference(
     in eV. If it reaches one of the `known` transition states, the outcome is CONVERGED with that
     point.
 
-    Parameters and result as for `afir.verification.transition_states.confirm`; the ends are those of the cheap
-    surface, if it has them too.
+    Parameters and result as for `afir.verification.transition_states.confirm`; the ends are those
+    of the cheap surface, if it has them too.
     """
     limits = settings or StepSettings()
     found = yield from stage("hessian", measure(molecule, candidate.positions))

@@ -36,7 +36,8 @@ _MARK = "AFIR_FOLDER"  # the variable by which programs that it has started are 
 # The path is an argument: programs that are started would inherit PYTHONPATH, and other
 # interpreters among them would find the wrong standard library.
 _PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[3:]; del sys.argv[3:]; from afir.pes.worker import main; main()"
+    "import sys; sys.path[:] = sys.argv[3:]; del sys.argv[3:]; "
+    "from afir.pes.worker import main; main()"
 )
 
 # It waits for a word or for the end of who started it. Programs that have left the group are known

@@ -17,7 +17,6 @@ from weakref import WeakKeyDictionary, finalize
 
 import numpy as np
 
-from afir.pes.child import START_SECONDS, Child, Place
 from afir.errors import (
     AfirError,
     BrokenSurfaceError,
@@ -27,6 +26,7 @@ from afir.errors import (
     plain,
 )
 from afir.molecule import Molecule, Positions
+from afir.pes.child import START_SECONDS, Child, Place
 from afir.pes.surface import (
     Evaluation,
     Surface,

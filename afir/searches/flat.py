@@ -2,8 +2,8 @@
 
 The methyl groups of 2-butyne rotate freely, and so do weakly bound molecules. A minimisation ends
 anywhere on such a rotation, each time at another apparent minimum. Energies alone do not prove that
-two of them are one: the path between them (`afir.geometry.turns`) is evaluated, and its energy must not
-rise.
+two of them are one: the path between them (`afir.geometry.turns`) is evaluated, and its energy must
+not rise.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.geometry.bonds import bonds, components
-from afir.pes.driver import Search, referred, stage
 from afir.errors import SurfaceError
+from afir.geometry.bonds import bonds, components
 from afir.geometry.superposition import internal_part, local_turns, rigid_step, turned_hessian
-from afir.molecule import Molecule, Positions
-from afir.hessians.updates import bfgs, downhill_step, positive, surroundings, vibrations
-from afir.stationary import Sameness, StationaryPoint
-from afir.pes.surface import Evaluation
 from afir.geometry.turns import Motion, motion
+from afir.hessians.updates import bfgs, downhill_step, positive, surroundings, vibrations
+from afir.molecule import Molecule, Positions
+from afir.pes.driver import Search, referred, stage
+from afir.pes.surface import Evaluation
+from afir.stationary import Sameness, StationaryPoint
 from afir.units import KJ_PER_MOL
 
 RISE = 0.2 * KJ_PER_MOL

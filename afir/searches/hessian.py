@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from afir.geometry.bonds import components, distances
-from afir.pes.driver import Search
 from afir.geometry.superposition import internal_motions, internal_part, rigid_step
-from afir.molecule import Molecule, Positions
 from afir.hessians.updates import Matrix, loosened, model_hessian, vibrations
+from afir.molecule import Molecule, Positions
+from afir.pes.driver import Search
 from afir.stationary import StationaryPoint
 from afir.units import WAVENUMBER
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from afir.geometry.bonds import components, dissociated
-from afir.pes.driver import Search, stage
 from afir.errors import SurfaceError
+from afir.geometry.bonds import components, dissociated
 from afir.geometry.superposition import (
     internal_part,
     local_turns,
@@ -24,8 +23,9 @@ from afir.geometry.superposition import (
     turned_back,
     turned_hessian,
 )
-from afir.molecule import Molecule, Positions
 from afir.hessians.updates import Matrix, Vector, bofill, longest, surroundings, ts_bfgs, vibrations
+from afir.molecule import Molecule, Positions
+from afir.pes.driver import Search, stage
 from afir.searches.irc_end import LARGEST_RISE, LONGEST_MOVE, finished
 from afir.searches.lqa import Line
 from afir.searches.minimum import STIFFEST, PathPoint, descend

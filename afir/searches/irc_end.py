@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 
 from afir.geometry.bonds import components, distances
-from afir.pes.driver import Search, stage
 from afir.geometry.superposition import displacement, rigid_step
-from afir.molecule import Molecule, Positions
 from afir.hessians.updates import longest
+from afir.molecule import Molecule, Positions
+from afir.pes.driver import Search, stage
 from afir.searches.hessian import NOISE
 from afir.searches.lqa import Line
 from afir.searches.minimum import PathPoint, minimise, settle
-from afir.searches.settings import StepSettings
 from afir.searches.partial_hessian import Loosest, loosest
+from afir.searches.settings import StepSettings
 from afir.stationary import Minimum, Outcome
 from afir.units import WAVENUMBER
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from afir.molecule import Positions
 from afir.hessians.updates import Matrix, Vector, longest, vibrations
+from afir.molecule import Positions
 
 _STRAIGHT = 1e-4  # λt below this: the curvature of the mode is negligible
 _FASTEST, _STEEPEST = 50.0, 30.0  # λt and −λt at most, against overflow

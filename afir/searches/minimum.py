@@ -8,11 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.geometry.bonds import components, dissociated
-from afir.pes.driver import Search
 from afir.errors import SurfaceError
-from afir.geometry.superposition import internal_part, local_turns, rigid_step, turned_back, turned_hessian
-from afir.molecule import Molecule, Positions
+from afir.geometry.bonds import components, dissociated
+from afir.geometry.superposition import (
+    internal_part,
+    local_turns,
+    rigid_step,
+    turned_back,
+    turned_hessian,
+)
 from afir.hessians.updates import (
     Matrix,
     bfgs,
@@ -23,6 +27,8 @@ from afir.hessians.updates import (
     surroundings,
     vibrations,
 )
+from afir.molecule import Molecule, Positions
+from afir.pes.driver import Search
 from afir.searches.settings import StepSettings
 from afir.stationary import Minimum, Outcome
 

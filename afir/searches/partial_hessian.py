@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from afir.geometry.bonds import components
-from afir.pes.driver import Search
 from afir.errors import SurfaceError
+from afir.geometry.bonds import components
 from afir.geometry.superposition import internal_part, rigid_motions
-from afir.molecule import Molecule, Positions
+from afir.geometry.torsions import rotations
 from afir.hessians.updates import Matrix, Vector, agreeing, longest, vibrations
+from afir.molecule import Molecule, Positions
+from afir.pes.driver import Search
 from afir.searches.hessian import displaced, normal_modes
 from afir.stationary import StationaryPoint
-from afir.geometry.torsions import rotations
 from afir.units import WAVENUMBER
 
 _STEP = 0.01  # Å: displacement, largest atom

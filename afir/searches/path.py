@@ -16,7 +16,6 @@ from itertools import pairwise
 import numpy as np
 from scipy.interpolate import CubicHermiteSpline, CubicSpline
 
-from afir.pes.driver import Search
 from afir.geometry.superposition import (
     cumulative_length,
     local_turns,
@@ -25,7 +24,6 @@ from afir.geometry.superposition import (
     turned_back,
     turned_hessian,
 )
-from afir.molecule import Molecule, Positions
 from afir.hessians.updates import (
     Matrix,
     Vector,
@@ -35,6 +33,8 @@ from afir.hessians.updates import (
     surroundings,
     vibrations,
 )
+from afir.molecule import Molecule, Positions
+from afir.pes.driver import Search
 from afir.searches.minimum import PathPoint
 from afir.searches.settings import StepSettings
 from afir.units import KJ_PER_MOL

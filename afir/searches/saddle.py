@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.geometry.bonds import components, dissociated
-from afir.pes.driver import Search
 from afir.errors import SurfaceError
+from afir.geometry.bonds import components, dissociated
 from afir.geometry.superposition import (
     internal_motions,
     internal_part,
@@ -24,7 +23,6 @@ from afir.geometry.superposition import (
     turned_back,
     turned_hessian,
 )
-from afir.molecule import Molecule, Positions
 from afir.hessians.updates import (
     Matrix,
     Vector,
@@ -41,9 +39,11 @@ from afir.hessians.updates import (
     uphill_step,
     vibrations,
 )
+from afir.molecule import Molecule, Positions
+from afir.pes.driver import Search
+from afir.pes.surface import Evaluation
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, ending
-from afir.pes.surface import Evaluation
 
 _PROBE = 0.01  # Å: displacement of a measured curvature, largest atom
 _PROBES, _FEWEST_PROBES = 6, 3  # measured curvatures of a new Hessian

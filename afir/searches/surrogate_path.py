@@ -1,10 +1,10 @@
 """Relaxation of a path on a Gaussian process, for surfaces with costly gradients.
 
-A Gaussian process (`afir.pes.gaussian_process`) first learns the points of the push. The path relaxes on it
-without further gradients, and its peaks climb to the saddle points of the process. Then the surface
-is evaluated once, at the highest uncertain peak or where the path is most uncertain, the process
-learns the result, and the relaxation starts again from the path of the push, until every peak is
-one on the surface too (10.1063/1.4986787).
+A Gaussian process (`afir.pes.gaussian_process`) first learns the points of the push. The path
+relaxes on it without further gradients, and its peaks climb to the saddle points of the process.
+Then the surface is evaluated once, at the highest uncertain peak or where the path is most
+uncertain, the process learns the result, and the relaxation starts again from the path of the push,
+until every peak is one on the surface too (10.1063/1.4986787).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from afir.geometry.superposition import cumulative_length, displacement, internal_part
+from afir.hessians.updates import uphill_step, vibrations
+from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search
 from afir.pes.gaussian_process import GaussianProcess
-from afir.geometry.superposition import cumulative_length, displacement, internal_part
-from afir.molecule import Molecule, Positions
-from afir.hessians.updates import uphill_step, vibrations
 from afir.searches.minimum import PathPoint
 from afir.searches.path import (
     Peak,

@@ -15,13 +15,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.geometry.bonds import distances
-from afir.pes.driver import Search, stage
 from afir.errors import SurfaceError
+from afir.geometry.bonds import distances
 from afir.molecule import Positions
+from afir.pes.driver import Search, stage
+from afir.pes.surface import Evaluation
 from afir.searches.minimum import PathPoint
 from afir.stationary import Consistency
-from afir.pes.surface import Evaluation
 
 DRIFT = 1e-3
 """eV: far above the reproducibility of any surface, also between machines."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from afir.pes.driver import Search, stage
 from afir.errors import SurfaceError
-from afir.molecule import Molecule, Positions
 from afir.hessians.updates import Matrix
+from afir.molecule import Molecule, Positions
+from afir.pes.driver import Search, stage
 from afir.searches.hessian import arrived, measure
 from afir.searches.minimum import minimise
 from afir.searches.settings import StepSettings

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from afir.pes.driver import Search, stage
 from afir.molecule import Molecule, Positions
-from afir.verification.consistency import falls_as_foretold
+from afir.pes.driver import Search, stage
 from afir.searches.hessian import Measured, arrived, measure
 from afir.searches.irc import irc
 from afir.searches.minimum import PathPoint
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Confirmation, Outcome, StationaryPoint
+from afir.verification.consistency import falls_as_foretold
 
 _TIGHTER = 0.15  # of the gradient limit, where the surface is flat
 _DROP = 1e-4  # eV: an end that is no lower than this below the saddle point is the saddle point

@@ -1,7 +1,7 @@
 """Networks for batches of geometries of one composition: one to train, several to evaluate.
 
-With `mlpot.neural.dense` and `mlpot.neural.training` the only user of torch and schnetpack; imported only when
-a learned surface is needed.
+With `mlpot.neural.dense` and `mlpot.neural.training` the only user of torch and schnetpack;
+imported only when a learned surface is needed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def _keep_memory() -> None:
 class Network(torch.nn.Module):
     """The weights of one network from positions to energies, without the atomic energies.
 
-    Schnetpack creates, names and initialises the weights; `mlpot.neural.dense.energies` evaluates them.
+    Schnetpack creates, names and initialises the weights; `mlpot.neural.dense.energies` evaluates
+    them.
 
     Parameters
     ----------

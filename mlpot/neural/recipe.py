@@ -10,9 +10,9 @@ import numpy as np
 
 from afir.errors import InputError
 from afir.pes.surface import load_surface
+from mlpot.dataset import Dataset, Split, above, split, steady_split
 from mlpot.neural.architecture import Architecture
 from mlpot.neural.calibration import Calibration, calibrate
-from mlpot.dataset import Dataset, Split, above, split, steady_split
 from mlpot.neural.potential import Description, Potential, torch_device
 from mlpot.neural.training import Progress, State, Training, references, train, typical_gradient
 

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from afir.errors import InputError
-from mlpot.neural.architecture import Architecture
 from mlpot.dataset import Dataset
+from mlpot.neural.architecture import Architecture
 from mlpot.neural.model import Network, energies_and_gradients
 
 State = dict[str, torch.Tensor]

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from afir.errors import InputError
 from afir.cli.terminal import option_values
+from afir.errors import InputError
 
 if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.pes.named import Named

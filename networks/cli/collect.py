@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from afir.errors import InputError
-from afir.io.interrupts import exit_code, terminable
-from afir.io.shell import shell_command
 from afir.cli.terminal import (
     LiveLine,
     echo,
@@ -19,6 +16,9 @@ from afir.cli.terminal import (
     remark,
     surface_option_option,
 )
+from afir.errors import InputError
+from afir.io.interrupts import exit_code, terminable
+from afir.io.shell import shell_command
 
 if TYPE_CHECKING:  # numpy is not needed for --help
     from collections.abc import Sequence
@@ -88,10 +88,10 @@ def collect(
     from afir.pes.named import Named, check_named
     from afir.pes.surface import doubt_of, load_surface
     from afir.units import KJ_PER_MOL
-    from networks.learning.sampling import label, pool, random_choice, spread_out, write_frames
     from networks.execution.executor import Executor, ProcessExecutor, SerialExecutor
-    from networks.exploration.run import open_run
     from networks.execution.tasks import Bench, Labelled
+    from networks.exploration.run import open_run
+    from networks.learning.sampling import label, pool, random_choice, spread_out, write_frames
 
     if workers < 1:
         raise InputError(f"--workers must be 1 or more, got {workers}")

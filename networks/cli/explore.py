@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from afir.errors import InputError
-from afir.io.interrupts import exit_code, terminable
-from afir.io.shell import shell_command
 from afir.cli.terminal import (
     LiveLine,
     echo,
@@ -21,6 +18,9 @@ from afir.cli.terminal import (
     state_options,
     surface_option_option,
 )
+from afir.errors import InputError
+from afir.io.interrupts import exit_code, terminable
+from afir.io.shell import shell_command
 from networks.cli.arguments import limit_of, merged_values, named_surfaces
 from networks.cli.summary import print_end, print_sections
 

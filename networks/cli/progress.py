@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from afir.cli.terminal import LiveLine
+from afir.geometry.naming import names
 from afir.methods.displacements import Inversion, Kick, Term, Uphill
 from afir.molecule import Molecule
-from afir.geometry.naming import names
 from afir.stationary import Outcome
-from afir.cli.terminal import LiveLine
 from afir.units import KJ_PER_MOL
 from networks.exploration.events import (
     Doubted,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from afir.cli.terminal import echo, force_option, json_option, print_json
 from afir.errors import InputError
 from afir.io.safe_write import new_file
-from afir.cli.terminal import echo, force_option, json_option, print_json
 from networks.cli.summary import print_end, print_sections
 
 
@@ -139,9 +139,9 @@ def plot(
     The route from --from to --to is the one whose highest transition state is lowest.
     """
     from afir.io.figures import save
+    from networks.graph.routes import lowest_route
     from networks.reporting.energy_diagram import network_figure, profile_figure
     from networks.reporting.run import load_run
-    from networks.graph.routes import lowest_route
 
     if (start is None) != (end is None) or (mark and start is None):
         raise click.UsageError("--from and --to go together, and --mark needs them")

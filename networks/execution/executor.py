@@ -11,14 +11,14 @@ from typing import Protocol, Self
 
 from threadpoolctl import ThreadpoolController
 
+from afir.errors import AfirError, InputError
 from afir.pes.child import START_SECONDS, Child, Opening, Place, wait_for
 from afir.pes.driver import Search, drive
-from afir.errors import AfirError, InputError
-from afir.stationary import Outcome
 from afir.pes.surface import Surface, batch_of
+from afir.stationary import Outcome
 from networks.execution.frames import Recorder
-from networks.settings import MOST_WORKERS
 from networks.execution.tasks import Bench, Failure, Task, TaskResult, Value, as_result
+from networks.settings import MOST_WORKERS
 
 logger = logging.getLogger(__name__)
 
@@ -100,8 +100,8 @@ class BatchedExecutor:
     bench
         What the tasks have in common.
     width
-        Number of tasks in flight; None leaves it to the surface (`afir.pes.surface.batch_of`), which
-        mostly wants one.
+        Number of tasks in flight; None leaves it to the surface (`afir.pes.surface.batch_of`),
+        which mostly wants one.
     """
 
     def __init__(self, bench: Bench, width: int | None = None) -> None:
@@ -174,9 +174,9 @@ class ProcessExecutor:
     """Does tasks in worker processes.
 
     Each worker is a fresh interpreter with one numerical thread and a working directory of its
-    own (`afir.pes.child.Child`). One that dies costs the task it was doing, one that hangs is killed,
-    and both are replaced. Workers end with this process, however it ends; they ignore SIGINT and
-    SIGTERM, so that the run can end in order.
+    own (`afir.pes.child.Child`). One that dies costs the task it was doing, one that hangs is
+    killed, and both are replaced. Workers end with this process, however it ends; they ignore
+    SIGINT and SIGTERM, so that the run can end in order.
 
     Parameters
     ----------

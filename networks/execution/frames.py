@@ -8,8 +8,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.pes.driver import Asked, Level, Request, Search, reference_stage, relayed
 from afir.molecule import Positions
+from afir.pes.driver import Asked, Level, Request, Search, reference_stage, relayed
 from afir.pes.surface import Evaluation
 
 T = TypeVar("T")

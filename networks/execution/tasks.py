@@ -15,11 +15,12 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from afir.methods.displacements import Term
-from afir.pes.driver import Asked, Search, referred, relayed, solve, stage
 from afir.errors import AfirError, BrokenSurfaceError, LostSurfaceError
 from afir.methods.artificial_force import ForceTerm, alpha
+from afir.methods.displacements import Term
 from afir.molecule import Molecule, Positions
+from afir.pes.driver import Asked, Search, referred, relayed, solve, stage
+from afir.pes.surface import Checked, Surface, limit, load_surface
 from afir.searches.settings import StepSettings
 from afir.stationary import (
     Candidate,
@@ -31,7 +32,6 @@ from afir.stationary import (
     StationaryPoint,
     TrialResult,
 )
-from afir.pes.surface import Checked, Surface, limit, load_surface
 from afir.units import KJ_PER_MOL
 from networks.execution.frames import Frames, Recorder
 
@@ -284,12 +284,12 @@ class Bench:
     def search(self, task: Task) -> Search[Value | Failure]:
         """The search of a task; any failure becomes a value."""
         # Only a process that does tasks loads the searches.
+        from afir.multilevel.trust import doubting, trusting
+        from afir.multilevel.verification import characterise_by_reference, confirm_by_reference
+        from afir.searches.flat import flat_turn, flat_turn_by_reference
+        from afir.verification.consistency import consistency
         from afir.verification.minima import characterise
         from afir.verification.transition_states import confirm
-        from afir.verification.consistency import consistency
-        from afir.searches.flat import flat_turn, flat_turn_by_reference
-        from afir.multilevel.verification import characterise_by_reference, confirm_by_reference
-        from afir.multilevel.trust import doubting, trusting
 
         search: Search[Any]
         if isinstance(task, Push):
@@ -407,8 +407,8 @@ def guarded(search: Search[T], seconds: float) -> Search[T | Failure]:
     A failure or contract violation of the surface, a timeout and an error of the search itself
     end this one task and no other.
     """
-    from afir.verification.minima import NotAMinimum
     from afir.multilevel.trust import DoubtError
+    from afir.verification.minima import NotAMinimum
 
     deadline = time.monotonic() + seconds
 

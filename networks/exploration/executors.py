@@ -12,9 +12,9 @@ from afir.errors import AfirError, InputError
 from afir.molecule import Molecule
 from afir.searches.settings import StepSettings
 from networks.execution.executor import BatchedExecutor, Executor, ProcessExecutor
+from networks.execution.tasks import Bench, Task, TaskResult
 from networks.settings import Settings
 from networks.storage.store import Store
-from networks.execution.tasks import Bench, Task, TaskResult
 
 
 def bench_of(molecule: Molecule, settings: Settings) -> Bench:
@@ -49,8 +49,8 @@ def check_executor(executor: Executor, molecule: Molecule, settings: Settings) -
     Parameters
     ----------
     executor
-        Its `bench` must have the attributes of a `networks.execution.tasks.Bench` that decide results. Step
-        settings that the run leaves to the surface may be decided.
+        Its `bench` must have the attributes of a `networks.execution.tasks.Bench` that decide
+        results. Step settings that the run leaves to the surface may be decided.
     molecule, settings
         Of the run.
 
@@ -63,7 +63,8 @@ def check_executor(executor: Executor, molecule: Molecule, settings: Settings) -
     for name, what in _DECISIVE.items():
         if not hasattr(bench, name):
             raise InputError(
-                f"`executor` must say by its `bench` what it computes on (`networks.execution.tasks.Bench`), "
+                f"`executor` must say by its `bench` what it computes on "
+                f"(`networks.execution.tasks.Bench`), "
                 f"got none with `{name}`"
             )
         has, needs = getattr(bench, name), getattr(needed, name)

@@ -12,11 +12,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from afir.geometry.bonds import bond_changes
 from afir.errors import AfirError
-from networks.scheduling.budget import Budget
-from networks.policies.choice import Choice
-from networks.graph.rejected import Dismissals
+from afir.geometry.bonds import bond_changes
+from networks.execution.tasks import Push, Task
 from networks.exploration.events import (
     Doubted,
     Event,
@@ -32,17 +30,19 @@ from networks.exploration.events import (
     Training,
     TrialDone,
 )
-from networks.scheduling.queue import Frontier
 from networks.exploration.executors import Hands, answers
+from networks.graph.rejected import Dismissals
 from networks.learning.models import Learning, Recalled, Sampled
-from networks.scheduling.offers import offered
-from networks.scheduling.scheduler import CHOICE, LINES, TRIAL, Outlook
 from networks.policies.base import Policy
+from networks.policies.choice import Choice
 from networks.records.structures import DC, EQ, TS, Complete, Key, Plan, StoppedBy
-from networks.rounds.pushes import Round
 from networks.rounds.base import Question, Stage, Start
+from networks.rounds.pushes import Round
+from networks.scheduling.budget import Budget
+from networks.scheduling.offers import offered
+from networks.scheduling.queue import Frontier
+from networks.scheduling.scheduler import CHOICE, LINES, TRIAL, Outlook
 from networks.storage.store import Store
-from networks.execution.tasks import Push, Task
 
 
 class Exploration:

@@ -9,22 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from afir.geometry.bonds import dissociated, gap
 from afir.errors import AfirError, InputError
+from afir.geometry.bonds import dissociated, gap
 from afir.molecule import Molecule, Positions
 from afir.pes.named import Named
-from networks.storage.sqlite import StoreError
-from networks.exploration.events import Event
 from networks.execution.executor import Executor
-from networks.exploration.loop import Exploration
+from networks.exploration.events import Event
 from networks.exploration.executors import Hands, check_executor
+from networks.exploration.loop import Exploration
 from networks.learning.models import check_folder, load_learner
 from networks.policies.base import Policy, load_policy
 from networks.records.structures import StoppedBy
+from networks.rounds.surface_check import check_unchanged
 from networks.settings import KEEP, Keep, Settings
+from networks.storage.sqlite import StoreError
 from networks.storage.store import Store
 from networks.trusted import check_trusted
-from networks.rounds.surface_check import check_unchanged
 
 
 def explore(

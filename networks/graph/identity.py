@@ -15,11 +15,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.geometry.bonds import distances
 from afir.errors import InputError
+from afir.geometry.bonds import distances
 from afir.geometry.superposition import rmsd
-from afir.molecule import Molecule, Positions
 from afir.geometry.symmetry import congruence
+from afir.molecule import Molecule, Positions
 from afir.units import BOHR, HARTREE
 
 ENERGY_TOLERANCE = 2e-5 * HARTREE

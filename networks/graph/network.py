@@ -13,8 +13,8 @@ from typing import TypeAlias
 import networkx as nx
 import numpy as np
 
-from afir.geometry.bonds import components
 from afir.errors import InputError
+from afir.geometry.bonds import components
 from afir.molecule import Molecule, Positions, hill_formula
 from afir.stationary import Confirmation, StationaryPoint
 from afir.units import KJ_PER_MOL

@@ -25,13 +25,13 @@ from afir.molecule import Molecule
 from afir.pes.named import Named, named_base
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
 from afir.units import KJ_PER_MOL
-from networks.learning.sampling import Pool, pool, spread_out, write_frames
-from networks.graph.rejected import ZERO, Dismissals, zero_record
+from networks.execution.tasks import Label, Labelled, Recall, TaskResult
 from networks.graph.network import ReactionNetwork
+from networks.graph.rejected import ZERO, Dismissals, zero_record
+from networks.learning.sampling import Pool, pool, spread_out, write_frames
 from networks.records.structures import Absorbed, Dismissed, Key, Model
 from networks.rounds.base import Question
 from networks.storage.store import Store
-from networks.execution.tasks import Label, Labelled, Recall, TaskResult
 
 ENTRY_POINT_GROUP = "afir.learners"
 """Packages register a learner under this entry-point group; see `Learner`."""

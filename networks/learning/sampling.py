@@ -21,16 +21,16 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from numpy.typing import NDArray
 
-from afir.pes.driver import Level
 from afir.errors import InputError
-from afir.io.safe_write import writing
 from afir.geometry.superposition import far_apart
+from afir.io.safe_write import writing
 from afir.molecule import Molecule, Positions
+from afir.pes.driver import Level
 from networks.execution.executor import Executor
 from networks.execution.frames import Frames, Kept
+from networks.execution.tasks import Label, Labelled
 from networks.exploration.executors import answers
 from networks.graph.identity import fingerprint
-from networks.execution.tasks import Label, Labelled
 
 NEAREST = 1e-3
 """Å⁻¹. Geometries that are closer to one that was chosen, in any inverse distance, are left out."""

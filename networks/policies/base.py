@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from afir.errors import AfirError, InputError
 from afir.options import check_options
 from afir.units import BOLTZMANN
-from networks.scheduling.queue import Frontier
 from networks.graph.network import ReactionNetwork
 from networks.records.structures import EQ, Item, Trial
+from networks.scheduling.queue import Frontier
 
 ENTRY_POINT_GROUP = "afir.policies"
 

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from afir.errors import AfirError
-from networks.scheduling.queue import Frontier
 from networks.graph.network import ReactionNetwork
 from networks.policies.base import Policy
 from networks.records.structures import Item, Trial
+from networks.scheduling.queue import Frontier
 
 
 class Choice:

@@ -9,13 +9,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.methods.displacements import Inversion, Uphill
 from afir.errors import AfirError
 from afir.methods.artificial_force import ForceTerm
-from networks.scheduling.queue import Frontier, PushTerms
-from networks.policies.push_kinds import push_kinds
+from afir.methods.displacements import Inversion, Uphill
 from networks.graph.network import ReactionNetwork
+from networks.policies.push_kinds import push_kinds
 from networks.records.structures import EQ, Item, Trial
+from networks.scheduling.queue import Frontier, PushTerms
 
 _DIRECTIONS = ((1,), (-1,), (1, 1), (-1, 1), (-1, -1))  # which forces act together
 _WAYS = len(_DIRECTIONS) + 2  # those, climbs and inversions, and random geometries
@@ -44,11 +44,11 @@ class Productive:
 
     The number of TSs and EQs per gradient is a log-linear model (Poisson regression) of the forces
     that act together, the number of equivalent pushes tried on any structure (see
-    `networks.policies.push_kinds`), the number of pushes of structures with the same bonding, and their energy.
-    It is fitted anew for every round, and its coefficients are drawn from their posterior
-    (Thompson sampling), so that a bad start excludes nothing. Species that found more than the
-    model expects are preferred. Only the thousand open EQs of lowest energy are considered. Pushes
-    must be used up only by taking what was chosen.
+    `networks.policies.push_kinds`), the number of pushes of structures with the same bonding, and
+    their energy. It is fitted anew for every round, and its coefficients are drawn from their
+    posterior (Thompson sampling), so that a bad start excludes nothing. Species that found more
+    than the model expects are preferred. Only the thousand open EQs of lowest energy are
+    considered. Pushes must be used up only by taking what was chosen.
     """
 
     def __init__(self) -> None:

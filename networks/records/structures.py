@@ -200,8 +200,8 @@ class Trial:
     eq
         The EQ that was pushed.
     push
-        Which push of that EQ, in the order of `networks.scheduling.offers.offers`, from 0. Numbers beyond
-        the last start again: they are further attempts.
+        Which push of that EQ, in the order of `networks.scheduling.offers.offers`, from 0. Numbers
+        beyond the last start again: they are further attempts.
     terms
         The force terms, or the displacement.
     seed

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from afir.errors import InputError
 from afir.io.shell import shell_command
+from networks.graph.routes import lowest_route
 from networks.records.structures import StoppedBy
 from networks.reporting.run import Run
-from networks.graph.routes import lowest_route
 from networks.trusted import repeated
 
 

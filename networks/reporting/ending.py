@@ -7,8 +7,8 @@ from math import floor
 from afir.stationary import Outcome
 from networks.jobfile import stored_job
 from networks.records.structures import StoppedBy
-from networks.scheduling.remains import MOST_UNTRIED
 from networks.reporting.run import Run
+from networks.scheduling.remains import MOST_UNTRIED
 
 
 def ending(run: Run) -> list[str]:

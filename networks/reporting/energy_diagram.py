@@ -8,7 +8,21 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from afir.errors import InputError
-from networks.reporting.canvas import BESIDE, GREY, LETTERS, OVER, Canvas, Spot, canvas, extent, fitting
+from networks.graph.flags import LOOP, MEANINGS, flags_of
+from networks.graph.network import origin_alone
+from networks.graph.routes import Route
+from networks.records.structures import COMPLEX, DC, EQ, TS, Barrierless
+from networks.reporting.canvas import (
+    BESIDE,
+    GREY,
+    LETTERS,
+    OVER,
+    Canvas,
+    Spot,
+    canvas,
+    extent,
+    fitting,
+)
 from networks.reporting.captions import (
     MARKS,
     height,
@@ -21,12 +35,15 @@ from networks.reporting.captions import (
     top_label,
     unconnected,
 )
-from networks.graph.flags import LOOP, MEANINGS, flags_of
-from networks.reporting.diagram_layout import Box, arrangement, connected, hills, lowest_links, spread
-from networks.graph.network import origin_alone
-from networks.records.structures import COMPLEX, DC, EQ, TS, Barrierless
+from networks.reporting.diagram_layout import (
+    Box,
+    arrangement,
+    connected,
+    hills,
+    lowest_links,
+    spread,
+)
 from networks.reporting.run import Run
-from networks.graph.routes import Route
 from networks.reporting.tops import Hill, draw_hills, label_hills
 
 MOST_DRAWN = 500

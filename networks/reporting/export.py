@@ -29,9 +29,9 @@ from typing import Any
 import networkx as nx
 
 from afir.errors import InputError
-from afir.io.safe_write import new_file, writing
 from afir.geometry.naming import names
 from afir.io.printable import printable, printable_json
+from afir.io.safe_write import new_file, writing
 from afir.io.structures import xyz_text
 from afir.units import HARTREE, KJ_PER_MOL
 from networks.graph.flags import BARRIERLESS, flags_of

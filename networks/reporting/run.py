@@ -20,14 +20,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from afir.molecule import Molecule
 from afir.geometry.naming import names
-from afir.stationary import Outcome
+from afir.molecule import Molecule
 from afir.pes.surface import described
+from afir.stationary import Outcome
 from afir.units import HARTREE, KJ_PER_MOL
-from networks.graph.rejected import Dismissals
 from networks.graph.flags import flags_of
 from networks.graph.network import ReactionNetwork
+from networks.graph.rejected import Dismissals
 from networks.records.structures import COMPLEX, DC, EQ, TS, Model, RunSummary
 from networks.scheduling.remains import Remains, remains_of
 from networks.settings import Settings

@@ -92,7 +92,8 @@ def draw_hills(
     curves: Mapping[str, tuple[Point, Point, Point, Point]],
     marked: Set[str],
 ) -> list[Hill]:
-    """Draw the curves of transition states, see `networks.reporting.diagram_layout.hills`; no marks, no labels.
+    """Draw the curves of transition states, see `networks.reporting.diagram_layout.hills`; no
+    marks, no labels.
 
     Parameters
     ----------

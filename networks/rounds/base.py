@@ -9,12 +9,12 @@ from typing import Any, Protocol, TypeAlias
 from afir.errors import AfirError, InputError
 from afir.molecule import Positions
 from afir.pes.named import Named
-from afir.stationary import Consistency, StationaryPoint, unusable
 from afir.pes.surface import described
-from networks.graph.rejected import Dismissals
-from networks.graph.network import ReactionNetwork
-from networks.records.structures import Absorbed, Examined, Key
+from afir.stationary import Consistency, StationaryPoint, unusable
 from networks.execution.tasks import Characterise, Examine, Task, TaskResult
+from networks.graph.network import ReactionNetwork
+from networks.graph.rejected import Dismissals
+from networks.records.structures import Absorbed, Examined, Key
 
 Question: TypeAlias = tuple[Key, Task]
 

@@ -15,13 +15,13 @@ import numpy as np
 from afir.molecule import Positions
 from afir.searches.flat import LEVEL, SOFT
 from afir.stationary import Sameness, StationaryPoint
+from networks.execution.tasks import Compare, TaskResult
 from networks.graph.bonding import bonding
-from networks.graph.rejected import Dismissals
 from networks.graph.identity import Fingerprint, IdentityIndex, fingerprint, same_structure
 from networks.graph.network import ReactionNetwork
+from networks.graph.rejected import Dismissals
 from networks.records.structures import EQ, TS, Key
 from networks.rounds.base import Question
-from networks.execution.tasks import Compare, TaskResult
 
 COMPARE, WANTED = "compare", "wanted"
 """The phases of its tasks: comparison with known minima, and with the wanted structure."""

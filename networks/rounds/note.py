@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint
-from networks.graph.rejected import Dismissals
 from networks.graph.network import ReactionNetwork
+from networks.graph.rejected import Dismissals
 from networks.records.structures import DC, EQ, TS, Dismissed
 
 

@@ -21,15 +21,23 @@ from afir.stationary import (
     StationaryPoint,
     TrialResult,
 )
-from networks.rounds.comparisons import COMPARE, WANTED, Comparisons, Wanted, nearest
-from networks.graph.rejected import Dismissals
+from networks.execution.tasks import Characterise, Confirm, Label, Labelled, Push, TaskResult
 from networks.graph.identity import IdentityIndex, fingerprint
 from networks.graph.network import ReactionNetwork
-from networks.rounds.note import Note
+from networks.graph.rejected import Dismissals
 from networks.records.structures import DC, EQ, TS, Absorbed, Dismissed, Key, Plan, Trial
 from networks.rounds.base import Question
-from networks.execution.tasks import Characterise, Confirm, Label, Labelled, Push, TaskResult
-from networks.rounds.surface_check import AGAIN, PROBE, again, changed, check_again, check_works, probe
+from networks.rounds.comparisons import COMPARE, WANTED, Comparisons, Wanted, nearest
+from networks.rounds.note import Note
+from networks.rounds.surface_check import (
+    AGAIN,
+    PROBE,
+    again,
+    changed,
+    check_again,
+    check_works,
+    probe,
+)
 
 _MORE = 0.7  # eV: margin for fragments, where surfaces differ more than elsewhere
 

@@ -13,17 +13,17 @@ from contextlib import suppress
 
 import numpy as np
 
-from afir.pes.driver import solve
 from afir.errors import AfirError, BrokenSurfaceError, InputError, SurfaceError
-from afir.verification.minima import NotAMinimum, characterise
-from afir.verification.consistency import DRIFT
-from afir.stationary import StationaryPoint
+from afir.pes.driver import solve
 from afir.pes.surface import limit, load_surface
+from afir.stationary import StationaryPoint
 from afir.units import KJ_PER_MOL
+from afir.verification.consistency import DRIFT
+from afir.verification.minima import NotAMinimum, characterise
+from networks.execution.tasks import Characterise, Label, Labelled, TaskResult, label
 from networks.graph.network import ReactionNetwork
 from networks.records.structures import EQ, Key
 from networks.storage.store import Store
-from networks.execution.tasks import Characterise, Label, Labelled, TaskResult, label
 
 GRADIENT = 0.05
 """eV/Å: how much larger the largest component of the gradient of EQ0 may be than it was."""

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from afir.methods.displacements import Kick, climbs, motions
-from afir.methods.pushes import pushes
 from afir.methods.inversions import inversions
+from afir.methods.pushes import pushes
 from afir.molecule import Molecule
 from afir.stationary import StationaryPoint
-from networks.scheduling.queue import PushTerms
 from networks.records.structures import EQ
+from networks.scheduling.queue import PushTerms
 from networks.settings import Settings
 
 KICKS = 1_000_000

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
-from afir.methods.displacements import Term
 from afir.errors import InputError
+from afir.methods.displacements import Term
 from networks.records.structures import EQ, Item
 
 PushTerms: TypeAlias = tuple[Term, ...]

@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from afir.methods.displacements import Kick, Term
-from networks.graph.rejected import Dismissals
 from networks.graph.flags import LOOP, flags_of
 from networks.graph.network import ReactionNetwork
-from networks.scheduling.scheduler import KeptBack, Outlook
+from networks.graph.rejected import Dismissals
 from networks.records.structures import StoppedBy, Trial
-from networks.storage.store import Store
+from networks.scheduling.scheduler import KeptBack, Outlook
 from networks.scheduling.unseen import Unseen, unseen
+from networks.storage.store import Store
 
 MOST_UNTRIED = 100
 """With more EQs that were not pushed, pushes are not counted: each EQ takes up to 0.05 s."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from afir.methods.displacements import Kick
-from networks.scheduling.queue import Frontier, PushTerms
-from networks.scheduling.offers import KICKS
 from networks.records.structures import EQ, Result, Used
+from networks.scheduling.offers import KICKS
+from networks.scheduling.queue import Frontier, PushTerms
 
 _AT_ONCE = 2  # random geometries of each EQ before any EQ gets more
 

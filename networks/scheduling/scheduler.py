@@ -8,16 +8,16 @@ from enum import Enum
 import numpy as np
 
 from afir.geometry.bonds import bonds, bonds_changed
-from afir.methods.displacements import FEWEST_ATOMS
 from afir.methods.artificial_force import ForceTerm
+from afir.methods.displacements import FEWEST_ATOMS
 from afir.units import KJ_PER_MOL
-from networks.scheduling.retries import further_attempts, further_kicks
-from networks.graph.rejected import Dismissals
 from networks.graph.flags import LOOP, flags_of
-from networks.scheduling.queue import Frontier, PushTerms
 from networks.graph.network import ReactionNetwork
-from networks.scheduling.offers import KICKS, offers
+from networks.graph.rejected import Dismissals
 from networks.records.structures import COMPLEX, EQ, Item, Result
+from networks.scheduling.offers import KICKS, offers
+from networks.scheduling.queue import Frontier, PushTerms
+from networks.scheduling.retries import further_attempts, further_kicks
 from networks.storage.store import Store
 
 CHOICE, PUSHES, TRIAL, LINES = 1, 2, 3, 4

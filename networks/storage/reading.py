@@ -11,15 +11,12 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from afir.pes.driver import Level
 from afir.errors import AfirError, InputError
 from afir.molecule import Molecule, Positions
+from afir.pes.driver import Level
 from afir.stationary import Outcome
-from networks.storage import rows
-from networks.storage import schema
-from networks.storage.codec import unpack
-from networks.storage.sqlite import Database, StoreError, go_back
 from networks.execution.frames import Frames, Kept
+from networks.execution.tasks import TaskResult
 from networks.graph.network import ReactionNetwork
 from networks.records.structures import (
     EQ,
@@ -36,9 +33,11 @@ from networks.records.structures import (
     Trial,
     Used,
 )
-from networks.storage.seal import is_intact
 from networks.settings import Settings, located
-from networks.execution.tasks import TaskResult
+from networks.storage import rows, schema
+from networks.storage.codec import unpack
+from networks.storage.seal import is_intact
+from networks.storage.sqlite import Database, StoreError, go_back
 from networks.storage.tried import Tried
 
 T = TypeVar("T")

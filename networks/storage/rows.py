@@ -12,12 +12,23 @@ import sqlalchemy as sa
 
 from afir.methods.displacements import parse_term
 from afir.stationary import Outcome
+from networks.execution.frames import Frames, Kept
+from networks.execution.tasks import TaskResult
+from networks.records.structures import (
+    DC,
+    EQ,
+    TS,
+    Absorbed,
+    Dismissed,
+    Examined,
+    Key,
+    Model,
+    Result,
+    Trial,
+)
 from networks.storage import schema
 from networks.storage.codec import decode, encode, pack, unpack
-from networks.execution.frames import Frames, Kept
-from networks.records.structures import DC, EQ, TS, Absorbed, Dismissed, Examined, Key, Model, Result, Trial
 from networks.storage.seal import Row
-from networks.execution.tasks import TaskResult
 
 
 def rows_of(absorbed: Absorbed, dismissed: int) -> list[tuple[sa.Table, list[Row]]]:

@@ -1,7 +1,7 @@
 """The tables of a run file.
 
-Every row has a checksum (`networks.storage.seal`), and the one row of RUN has the number of rows of each
-table: changed values and missing rows are noticed. Rows of finished rounds never change.
+Every row has a checksum (`networks.storage.seal`), and the one row of RUN has the number of rows of
+each table: changed values and missing rows are noticed. Rows of finished rounds never change.
 """
 
 from __future__ import annotations

@@ -18,16 +18,15 @@ import sqlalchemy as sa
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from afir.stationary import Outcome
-from networks.storage import rows
-from networks.storage import schema
+from networks.execution.tasks import TaskResult
+from networks.records.structures import Absorbed, Complete, Key, Model, Plan, StoppedBy
+from networks.settings import Settings
+from networks.storage import rows, schema
 from networks.storage.codec import pack
-from networks.storage.sqlite import Database, check_name, make, sweep
 from networks.storage.lock import Lock
 from networks.storage.reading import Reader
-from networks.records.structures import Absorbed, Complete, Key, Model, Plan, StoppedBy
 from networks.storage.seal import Row, sealed
-from networks.settings import Settings
-from networks.execution.tasks import TaskResult
+from networks.storage.sqlite import Database, check_name, make, sweep
 
 
 class Store(Reader):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from ase.build import molecule as build
 
-from afir.molecule import Molecule
 from afir.geometry.naming import names
+from afir.molecule import Molecule
 
 KNOWN = {
     "H2": "H2",

@@ -10,15 +10,15 @@ import pytest
 from learned import random_potential
 
 from afir.cli.main import main
-from afir.molecule import Molecule, Positions
-from afir.searches.settings import StepSettings
 from afir.io.structures import write_xyz
+from afir.molecule import Molecule, Positions
 from afir.pes.surface import Evaluation, batch_of, load_surface
+from afir.searches.settings import StepSettings
 from mlpot.surface import LearnedSurface
 from networks import Settings, explore, open_run
 from networks.execution.executor import ProcessExecutor, SerialExecutor
-from networks.graph.network import ReactionNetwork
 from networks.execution.tasks import Bench
+from networks.graph.network import ReactionNetwork
 
 HCN = Molecule.from_symbols("HCN")
 START = np.array([[0.0, 0.0, -1.06], [0.0, 0.0, 0.0], [0.0, 0.0, 1.15]])

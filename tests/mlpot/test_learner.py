@@ -11,9 +11,9 @@ from learned import BUTADIENE, geometries
 from afir.errors import InputError
 from afir.pes.surface import base_of, load_surface
 from mlpot.dataset import Dataset, above, read_dataset, steady_split
-from networks.learning.sampling import Pool, write_frames
-from networks.learning.models import Learner, load_learner
 from networks.execution.tasks import Labelled
+from networks.learning.models import Learner, load_learner
+from networks.learning.sampling import Pool, write_frames
 
 learner = pytest.importorskip("mlpot.learner")
 potential = pytest.importorskip("mlpot.neural.potential")

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afir.pes.contract import check_surface
 from afir.errors import InputError
-from afir.molecule import Molecule, Positions
 from afir.io.structures import read_structure
+from afir.molecule import Molecule, Positions
+from afir.pes.contract import check_surface
 from afir.pes.surface import Surface, base_of, load_surface
 from mlpot import process
 from mlpot.dataset import Dataset, above
 from mlpot.learner import Gaussian, automatic
 from mlpot.process import Correction, apart, exchanges, load_correction, suits
-from networks.learning.sampling import Pool, write_frames
-from networks.learning.models import load_learner
 from networks.execution.tasks import Labelled
+from networks.learning.models import load_learner
+from networks.learning.sampling import Pool, write_frames
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 H2CO, START = read_structure(EXAMPLES / "h2co.xyz")

@@ -21,10 +21,10 @@ from learned import (
 )
 
 from afir.cli.main import main
-from afir.pes.contract import check_surface
 from afir.errors import InputError
-from afir.molecule import Molecule
 from afir.io.structures import write_xyz
+from afir.molecule import Molecule
+from afir.pes.contract import check_surface
 from afir.pes.surface import doubt_of, load_surface
 from mlpot.neural.potential import Potential
 from mlpot.surface import LearnedSurface

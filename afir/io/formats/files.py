@@ -9,8 +9,8 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from afir.io.electronic_state import UNREADABLE, Stated
 from afir.errors import InputError
+from afir.io.electronic_state import UNREADABLE, Stated
 from afir.io.formats.content import as_text, format_of, read_bytes
 from afir.io.formats.frame import FormatError, Frame, told_by
 from afir.io.formats.inputs import (

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from afir.io.electronic_state import Stated, completed, stated
 from afir.elements import SYMBOLS
+from afir.io.electronic_state import Stated, completed, stated
 
 if TYPE_CHECKING:  # takes 0.2 s
     from ase import Atoms

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from afir.io.electronic_state import stated
 from afir.elements import SYMBOLS
+from afir.io.electronic_state import stated
 from afir.io.formats.frame import FormatError, Frame, made_of, number, shown
 
 _FORMAL_CHARGE = re.compile(r"(?P<sign>[+-]?)(?P<size>\d?)(?P<after>[+-]?)", re.ASCII)

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from afir.io.electronic_state import in_comment
 from afir.elements import SYMBOLS
+from afir.io.electronic_state import in_comment
 from afir.io.formats.frame import FormatError, Frame, made_of, number, read_by_ase, shown, told_by
 
 _CELL = re.compile(r'\bLattice\s*=\s*"|\bpbc\s*=\s*"?[TF\s]*T', re.ASCII)

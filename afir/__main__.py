@@ -1,0 +1,6 @@
+"""``python -m afir`` is the command ``afir``."""
+
+from afir.cli.main import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

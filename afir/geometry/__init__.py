@@ -1,0 +1,1 @@
+"""Bonds, rigid motion, superposition, symmetry: what a geometry is, without energies."""

@@ -1,0 +1,1 @@
+"""Model Hessians, their updates, steps on them, and modes."""

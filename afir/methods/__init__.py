@@ -1,0 +1,1 @@
+"""Ways to find elementary steps: artificial forces and what else leads over barriers."""

@@ -1,0 +1,1 @@
+"""Search on one surface, verify on another."""

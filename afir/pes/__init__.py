@@ -1,0 +1,1 @@
+"""Potential energy surfaces: the protocol, the driver, the contract check, foreign code."""

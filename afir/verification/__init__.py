@@ -1,0 +1,1 @@
+"""What counts as proven: minima, transition states, a consistent surface."""

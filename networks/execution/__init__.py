@@ -1,0 +1,1 @@
+"""Tasks, what they run on, and executors."""

@@ -1,0 +1,1 @@
+"""The run: from the first structure to the last round."""

@@ -1,0 +1,1 @@
+"""The reaction-route network: nodes, edges, identity, routes."""

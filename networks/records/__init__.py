@@ -1,0 +1,1 @@
+"""What a network and a run consist of."""

@@ -1,0 +1,1 @@
+"""Rounds of trials: what is asked, what the answers mean."""

@@ -1,0 +1,507 @@
+"""Model Hessian, updates and steps: what holds for every quadratic model."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from ase.build import molecule as build
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from known import REFERENCES, WATER, gfn2
+from scipy.spatial.transform import Rotation
+
+from afir.geometry.superposition import rigid_motions
+from afir.hessians.updates import (
+    bfgs,
+    bofill,
+    bond_tension,
+    downhill_step,
+    longest,
+    loosened,
+    model_hessian,
+    positive,
+    reacting_part,
+    ts_bfgs,
+    uphill_step,
+    vibrations,
+)
+from afir.molecule import Molecule
+from afir.pes.driver import solve
+from afir.searches.hessian import hessian as exact_hessian
+from afir.searches.minimum import minimise
+from afir.verification.minima import characterise
+
+SEEDS = st.integers(0, 2**32 - 1)
+NAMES = ["H2O", "CH4", "C2H2", "HCN", "CO2", "H2CO", "CH3CHO", "SiH4", "C6H6", "H2"]
+
+
+def example(name):
+    atoms = build(name)
+    return Molecule(tuple(atoms.numbers)), atoms.positions
+
+
+def symmetric(rng, size):
+    matrix = rng.normal(size=(size, size))
+    return matrix + matrix.T
+
+
+def definite(rng, size):
+    matrix = rng.normal(size=(size, size))
+    return matrix @ matrix.T + 0.1 * np.eye(size)
+
+
+# The model Hessian
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_model_has_no_negative_curvature_and_resists_no_rigid_motion(name):
+    molecule, x = example(name)
+    hessian = model_hessian(molecule, x)
+    np.testing.assert_allclose(hessian, hessian.T, atol=1e-12)
+    assert np.linalg.eigvalsh(hessian)[0] > -1e-9
+    np.testing.assert_allclose(hessian @ rigid_motions(x), 0.0, atol=1e-8)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.sampled_from(NAMES), SEEDS)
+def test_the_model_turns_with_the_molecule(name, seed):
+    rng = np.random.default_rng(seed)
+    molecule, x = example(name)
+    turn = Rotation.from_quat(rng.normal(size=4)).as_matrix()
+    full = np.kron(np.eye(len(x)), turn)
+    # A linear angle bends in two directions whose choice is free but whose sum is not.
+    np.testing.assert_allclose(
+        model_hessian(molecule, x @ turn.T + rng.normal(size=3)),
+        full @ model_hessian(molecule, x) @ full.T,
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("name", ["H2O", "NH3", "CH4", "SiH4"])
+def test_the_model_knows_stretches_and_bends_within_a_factor_of_three(name):
+    molecule, x = example(name)
+    exact = solve(characterise(molecule, x), gfn2(molecule))
+    truth = vibrations(exact.hessian, exact.positions)[0]
+    guess = vibrations(model_hessian(molecule, exact.positions), exact.positions)[0]
+    assert len(truth) == len(guess)
+    assert (guess / truth < 3.0).all()
+    assert (guess / truth > 1.0 / 3.0).all()
+
+
+def star(centre, ends, length, angle=180.0):
+    """A molecule of a centre and up to four ends, all as far from it; two enclose an angle."""
+    if len(ends) == 1:
+        arms = np.array([[0.0, 0.0, 1.0]])
+    elif len(ends) == 2:
+        half = np.radians(angle) / 2.0
+        arms = np.array([[np.sin(half), np.cos(half), 0.0], [-np.sin(half), np.cos(half), 0.0]])
+    else:
+        arms = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])[: len(ends)] / 3**0.5
+    lengths = np.broadcast_to(length, len(ends))[:, None]
+    return Molecule.from_symbols([centre, *ends]), np.concatenate(
+        [np.zeros((1, 3)), lengths * arms]
+    )
+
+
+# The first bond of each is looked at. Beyond the third row Lindh's model has no parameters, and
+# those of the third row would make I2 sixteen times too soft.
+HEAVY = {
+    "Br2": star("Br", ["Br"], 2.28),
+    "I2": star("I", ["I"], 2.66),
+    "ICl": star("I", ["Cl"], 2.31),
+    "HBr": star("Br", ["H"], 1.40),
+    "HI": star("I", ["H"], 1.57),
+    "As2": star("As", ["As"], 2.09),
+    "CH3Br": star("C", ["Br", "H", "H", "H"], [1.94, 1.08, 1.08, 1.08]),
+    "CH3I": star("C", ["I", "H", "H", "H"], [2.14, 1.08, 1.08, 1.08]),
+    "CBr4": star("C", ["Br"] * 4, 1.94),
+    "GeH4": star("Ge", ["H"] * 4, 1.48),
+    "SnH4": star("Sn", ["H"] * 4, 1.64),
+    "AsH3": star("As", ["H"] * 3, 1.50),
+    "H2Se": star("Se", ["H"] * 2, 1.44, 92.0),
+    "H2Te": star("Te", ["H"] * 2, 1.64, 91.0),
+    "SeO2": star("Se", ["O"] * 2, 1.57, 114.0),
+    "ZnH2": star("Zn", ["H"] * 2, 1.50, 175.0),
+    "ZnCl2": star("Zn", ["Cl"] * 2, 2.12, 175.0),
+    "CuCl": star("Cu", ["Cl"], 2.05),
+    "TiCl4": star("Ti", ["Cl"] * 4, 2.11),
+}
+BENT = ("CH3Br", "CH3I", "CBr4", "GeH4", "AsH3", "H2Se", "H2Te", "SeO2")
+
+
+def stretch(hessian, x):
+    """The force constant in eV/Å² between the first two atoms along their bond.
+
+    Bends of angles move the first atom across the bond, so that they have no part in it.
+    """
+    along = (x[1] - x[0]) / np.linalg.norm(x[1] - x[0])
+    return -along @ hessian[:3, 3:6] @ along
+
+
+@cache
+def relaxed(name):
+    molecule, x = HEAVY[name]
+    found = solve(minimise(molecule, x), gfn2(molecule))
+    return molecule, solve(exact_hessian(molecule, found.positions), gfn2(molecule))
+
+
+@pytest.mark.parametrize("name", HEAVY)
+def test_the_model_knows_stretches_of_every_row_within_a_factor_of_three(name):
+    molecule, exact = relaxed(name)
+    truth = stretch(exact.hessian, exact.positions)
+    guess = stretch(model_hessian(molecule, exact.positions), exact.positions)
+    assert 1.0 / 3.0 < guess / truth < 3.0
+
+
+@pytest.mark.parametrize("name", BENT)
+def test_the_model_knows_bends_at_heavy_atoms_too(name):
+    molecule, exact = relaxed(name)
+    truth = vibrations(exact.hessian, exact.positions)[0]
+    guess = vibrations(model_hessian(molecule, exact.positions), exact.positions)[0]
+    assert (guess / truth < 3.0).all()
+    assert (guess / truth > 1.0 / 3.0).all()
+
+
+def test_relaxed_hydrogen_is_a_spring_and_no_reaction():
+    molecule = Molecule((1, 1))
+    start = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.8]])
+    found = solve(minimise(molecule, start), gfn2(molecule))
+    exact = solve(exact_hessian(molecule, found.positions), gfn2(molecule))
+    assert vibrations(exact.hessian, exact.positions)[0] == pytest.approx([52.5], abs=1.0)
+    # The model as a saddle search takes it.
+    model = model_hessian(molecule, exact.positions) + loosened(molecule, exact.positions)
+    assert vibrations(model, exact.positions)[0] == pytest.approx([63.0], abs=2.0)
+    pull = np.array([0.0, 0.0, 1.0, 0.0, 0.0, -1.0])
+    assert not reacting_part(molecule, exact.positions, pull).any()
+
+
+def test_the_model_of_one_atom_is_harmless():
+    values, vectors = vibrations(model_hessian(Molecule((2,)), np.zeros((1, 3))), np.zeros((1, 3)))
+    assert (values > 0.0).all()
+    assert vectors.shape == (3, 3)
+
+
+# Tension
+
+
+def springs(x, pairs, lengths, stiffness=30.0):
+    """Gradient and exact Hessian of harmonic bonds, and the Hessian's part along the bonds."""
+    gradient, hessian, along = np.zeros_like(x), np.zeros((x.size, x.size)), np.zeros((x.size,) * 2)
+    for (i, j), length in zip(pairs, lengths, strict=True):
+        difference = x[i] - x[j]
+        r = np.linalg.norm(difference)
+        unit = difference / r
+        pull = stiffness * (r - length)
+        gradient[i] += pull * unit
+        gradient[j] -= pull * unit
+        place = np.zeros((len(x), 1))
+        place[i], place[j] = 1.0, -1.0
+        sign = place @ place.T
+        straight = np.outer(unit, unit)
+        along += np.kron(sign, stiffness * straight)
+        hessian += np.kron(sign, stiffness * straight + pull / r * (np.eye(3) - straight))
+    return gradient, hessian, along
+
+
+@settings(max_examples=50, deadline=None)
+@given(SEEDS)
+def test_strained_bonds_are_stiff_and_nothing_else(seed):
+    rng = np.random.default_rng(seed)
+    molecule, x = example("CH4")
+    x = x + rng.normal(scale=0.05, size=x.shape)
+    pairs = [(0, k) for k in range(1, 5)]
+    gradient, hessian, along = springs(x, pairs, rng.uniform(0.9, 1.3, size=4))
+    tension = bond_tension(molecule, x, gradient.ravel())
+    np.testing.assert_allclose(hessian - tension, along, atol=1e-8)
+
+
+def test_no_gradient_no_tension():
+    molecule, x = example("CH3CHO")
+    np.testing.assert_allclose(bond_tension(molecule, x, np.zeros(x.size)), 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_without_bonds_there_is_no_tension(n):
+    x = 10.0 * np.arange(3.0 * n).reshape(n, 3)
+    tension = bond_tension(Molecule((2,) * n), x, np.ones(3 * n))
+    np.testing.assert_array_equal(tension, np.zeros((3 * n, 3 * n)))
+
+
+# Reacting bonds
+
+
+@pytest.mark.parametrize(("length", "concave"), [(0.78, False), (1.2, True), (1.45, False)])
+def test_only_a_stretched_bond_is_loose(length, concave):
+    # Two hydrogens: bonded, half-way, apart.
+    molecule = Molecule((1, 1))
+    x = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, length]])
+    values = np.linalg.eigvalsh(model_hessian(molecule, x) + loosened(molecule, x))
+    assert (values[0] < -1.0) == concave
+
+
+@pytest.mark.parametrize(("length", "kept"), [(0.78, 0.0), (0.9, 1.0), (1.1, 1.0), (1.2, 0.0)])
+def test_a_reacting_bond_keeps_the_whole_gradient_along_it(length, kept):
+    # Two hydrogens, bonded, breaking, nearly broken, apart: only what stretches them counts.
+    x = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, length]])
+    pull = np.array([0.0, 0.0, 1.5, 0.0, 0.0, -1.5])
+    sideways = np.array([0.7, 0.0, 0.0, -0.7, 0.0, 0.0])
+    part = reacting_part(Molecule((1, 1)), x, pull + sideways)
+    np.testing.assert_allclose(part, kept * pull, atol=1e-12)
+
+
+def test_the_strain_of_a_usual_bond_is_no_part_of_the_reaction():
+    # FHF⁻ with a short and a long bond, the gradient a tension of each.
+    molecule = Molecule((9, 1, 9), charge=-1)
+    x = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.85], [0.0, 0.0, 2.05]])
+    usual = np.array([0.0, 0.0, -1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
+    long = np.array([0.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 1.0])
+    part = reacting_part(molecule, x, 3.0 * usual + 0.4 * long)
+    np.testing.assert_allclose(part, 0.4 * long, atol=1e-9)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.sampled_from(list(REFERENCES)), SEEDS)
+def test_the_reacting_part_turns_with_the_molecule(name, seed):
+    rng = np.random.default_rng(seed)
+    known = REFERENCES[name]
+    gradient = rng.normal(size=known.saddle.size)
+    turn = Rotation.from_quat(rng.normal(size=4)).as_matrix()
+    full = np.kron(np.eye(len(known.saddle)), turn)
+    part = reacting_part(known.molecule, known.saddle, gradient)
+    np.testing.assert_allclose(
+        reacting_part(known.molecule, known.saddle @ turn.T + rng.normal(size=3), full @ gradient),
+        full @ part,
+        atol=1e-8,
+    )
+
+
+def test_without_close_atoms_nothing_reacts():
+    x = 10.0 * np.arange(9.0).reshape(3, 3)
+    np.testing.assert_array_equal(reacting_part(Molecule((2,) * 3), x, np.ones(9)), np.zeros(9))
+
+
+def test_the_model_sees_the_reaction_in_known_transition_states():
+    # The overlap of the softest mode of the model with the true imaginary one, not weighted.
+    stiff, loose = [], []
+    for known in REFERENCES.values():
+        x = known.saddle
+        point = solve(exact_hessian(known.molecule, x), gfn2(known.molecule))
+        true = vibrations(point.hessian, x)[1][:, 0]
+        springs = model_hessian(known.molecule, x) + np.eye(true.size)
+        stiff.append(abs(vibrations(springs, x)[1][:, 0] @ true))
+        springs += loosened(known.molecule, x)
+        loose.append(abs(vibrations(springs, x)[1][:, 0] @ true))
+    assert np.median(stiff) < 0.1
+    assert np.median(loose) > 0.4
+
+
+# Updates
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS, st.integers(3, 12))
+def test_bofill_reproduces_the_last_change_and_stays_symmetric(seed, size):
+    rng = np.random.default_rng(seed)
+    hessian, step, change = symmetric(rng, size), rng.normal(size=size), rng.normal(size=size)
+    kept = hessian.copy()
+    updated = bofill(hessian, step, change)
+    np.testing.assert_allclose(updated @ step, change, atol=1e-8)
+    np.testing.assert_allclose(updated, updated.T, atol=1e-8)
+    assert (hessian == kept).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS, st.integers(3, 12))
+def test_ts_bfgs_reproduces_the_last_change_and_stays_symmetric(seed, size):
+    rng = np.random.default_rng(seed)
+    hessian = symmetric(rng, size)
+    step, change = rng.normal(size=(2, size))
+    updated = ts_bfgs(hessian, step, change, np.linalg.eigh(hessian))
+    scale = 1.0 + np.abs(updated).max()
+    np.testing.assert_allclose(updated, updated.T, atol=1e-12 * scale)
+    np.testing.assert_allclose(updated @ step, change, atol=1e-9 * scale)
+
+
+def test_ts_bfgs_is_bfgs_where_the_surface_is_convex_and_known():
+    # With |H| = H and the change foretold in direction, both add the same to the step's curvature.
+    rng = np.random.default_rng(3)
+    hessian = definite(rng, 6)
+    step = rng.normal(size=6)
+    change = 1.7 * hessian @ step
+    expected = bfgs(hessian, step, change)
+    updated = ts_bfgs(hessian, step, change, np.linalg.eigh(hessian))
+    np.testing.assert_allclose(updated, expected, atol=1e-9 * np.abs(hessian).max())
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS, st.integers(3, 12))
+def test_bfgs_stays_positive_and_reproduces_a_convex_change(seed, size):
+    rng = np.random.default_rng(seed)
+    hessian, step = definite(rng, size), rng.normal(size=size)
+    kept = hessian.copy()
+    change = definite(rng, size) @ step
+    updated = bfgs(hessian, step, change)
+    assert np.linalg.eigvalsh(updated)[0] > 0.0
+    if change @ step > 0.2 * step @ hessian @ step:
+        np.testing.assert_allclose(updated @ step, change, atol=1e-7)
+    concave = bfgs(hessian, step, -change)
+    assert np.linalg.eigvalsh(concave)[0] > 0.0
+    np.testing.assert_allclose(concave, concave.T, atol=1e-8)
+    # It learnt that the surface is softer along the step than it had thought.
+    assert step @ concave @ step < step @ hessian @ step
+    assert (hessian == kept).all()
+
+
+@pytest.mark.parametrize("update", [bofill, bfgs])
+def test_a_change_that_was_foretold_teaches_nothing(update):
+    rng = np.random.default_rng(0)
+    hessian, step = definite(rng, 6), rng.normal(size=6)
+    np.testing.assert_allclose(update(hessian, step, hessian @ step), hessian, atol=1e-9)
+    np.testing.assert_array_equal(update(hessian, np.zeros(6), np.zeros(6)), hessian)
+
+
+def test_updates_learn_a_quadratic_surface_along_independent_steps():
+    rng = np.random.default_rng(1)
+    truth = definite(rng, 6)
+    learnt = np.eye(6)
+    for _ in range(10):
+        for step in np.eye(6):
+            learnt = bofill(learnt, step, truth @ step)
+    np.testing.assert_allclose(learnt, truth, atol=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(SEEDS)
+def test_making_positive_keeps_directions_and_sizes(seed):
+    rng = np.random.default_rng(seed)
+    hessian = symmetric(rng, 6)
+    made = positive(hessian, 0.1)
+    expected = np.maximum(np.abs(np.linalg.eigvalsh(hessian)), 0.1)
+    np.testing.assert_allclose(np.linalg.eigvalsh(made), np.sort(expected), atol=1e-9)
+    np.testing.assert_allclose(made @ hessian, hessian @ made, atol=1e-8)
+
+
+# Spectrum
+
+
+@settings(max_examples=50, deadline=None)
+@given(SEEDS, st.integers(1, 5))
+def test_vibrations_leave_out_rigid_motions(seed, n):
+    rng = np.random.default_rng(seed)
+    x, hessian = rng.normal(size=(n, 3)), symmetric(rng, 3 * n)
+    values, vectors = vibrations(hessian, x)
+    rigid = rigid_motions(x)
+    assert len(values) == 3 * n - rigid.shape[1]
+    assert (np.diff(values) >= 0.0).all()
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(len(values)), atol=1e-9)
+    np.testing.assert_allclose(rigid.T @ vectors, 0.0, atol=1e-6)
+    np.testing.assert_allclose(
+        vectors.T @ hessian @ vectors, np.diag(values), atol=1e-6 * max(1.0, np.abs(values).max())
+    )
+
+
+# Steps
+
+
+def model(seed, negative):
+    """Eigenvalues of which some are negative, eigenvectors and a gradient."""
+    rng = np.random.default_rng(seed)
+    size = 9
+    values = np.sort(rng.uniform(0.5, 40.0, size=size))
+    values[:negative] = -rng.uniform(0.5, 20.0, size=negative)
+    values.sort()
+    vectors = np.linalg.qr(rng.normal(size=(size, size)))[0]
+    return values, vectors, rng.normal(size=size) * 10.0 ** rng.uniform(-3, 1)
+
+
+def test_the_longest_move_is_that_of_one_atom():
+    assert longest(np.array([0.1, 0.0, 0.0, 0.0, 0.3, 0.4])) == pytest.approx(0.5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(SEEDS, st.integers(0, 3), st.floats(1e-3, 0.3))
+def test_a_step_downhill_goes_downhill_and_not_too_far(seed, negative, limit):
+    values, vectors, gradient = model(seed, negative)
+    step = downhill_step(values, vectors, gradient, limit)
+    assert longest(step) <= limit * (1.0 + 1e-9)
+    assert gradient @ step < 0.0
+    # Along every mode, the concave ones too.
+    assert ((vectors.T @ gradient) * (vectors.T @ step) <= 1e-15).all()
+    newton = -vectors @ ((vectors.T @ gradient) / values)
+    if negative == 0 and longest(newton) <= limit:
+        np.testing.assert_allclose(step, newton, atol=1e-10)
+    elif negative == 0:
+        assert longest(step) > 0.8 * limit
+
+
+@settings(max_examples=200, deadline=None)
+@given(SEEDS, st.integers(0, 3), st.integers(0, 3), st.floats(1e-3, 0.3))
+def test_a_step_uphill_climbs_one_mode_and_descends_the_others(seed, negative, mode, radius):
+    values, vectors, gradient = model(seed, negative)
+    kept = values.copy(), vectors.copy(), gradient.copy()
+    step = uphill_step(values, vectors, gradient, mode, radius)
+    for before, after in zip(kept, (values, vectors, gradient), strict=True):
+        assert (before == after).all()
+    assert np.linalg.norm(step) <= radius * (1.0 + 1e-6)
+    along = (vectors.T @ gradient) * (vectors.T @ step)
+    assert along[mode] > 0.0
+    assert (np.delete(along, mode) <= 0.0).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "slopes", "mode", "expected"),
+    [
+        # A saddle point already: Newton's step, −g/h for each mode.
+        ((-2.0, 4.0, 8.0), (0.1, -0.2, 0.4), 0, (0.05, 0.05, -0.05)),
+        # Convex where it climbs: the image, −1 there, is lifted to 0.02, and the rest with it.
+        ((1.0, 2.98), (0.0003, 0.06), 0, (0.0003 / 0.02, -0.06 / 4.0)),
+        ((1.0, 2.98), (0.012, 0.0006), 1, (-0.012 / 4.0, 0.0006 / 0.02)),
+        # A second concave mode, −1: lifted to 0.02 it goes down; 2 is the image of the first.
+        ((-2.0, -1.0), (0.302, 0.0002), 0, (0.1, -0.01)),
+    ],
+)
+def test_a_step_uphill_that_is_short_enough_is_newtons_on_the_image(values, slopes, mode, expected):
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(len(values),) * 2))[0]
+    step = uphill_step(np.array(values), turn, turn @ slopes, mode, 0.5)
+    np.testing.assert_allclose(turn.T @ step, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("radius", [0.05, 0.1, 0.3])
+@pytest.mark.parametrize("values", [(-2.0, 4.0, 10.0), (3.0, 4.0, 10.0), (-2.0, -1.0, 10.0)])
+def test_a_step_uphill_that_is_too_long_is_stiffened_alike_in_every_mode(values, radius):
+    slopes = np.array([1.5, 2.0, -3.0])
+    step = uphill_step(np.array(values), np.eye(3), slopes, 0, radius)
+    assert 0.95 * radius <= np.linalg.norm(step) <= radius * (1.0 + 1e-9)
+    # The image turns the first mode over; one shift of all three, and it leaves none concave.
+    image, pull = np.array([-values[0], *values[1:]]), np.array([1.5, -2.0, 3.0])
+    shifts = pull / step - image
+    np.testing.assert_allclose(shifts, shifts[0], rtol=1e-9)
+    assert (image + shifts > 0.0).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS)
+def test_near_a_saddle_point_the_step_uphill_is_newtons(seed):
+    values, vectors, gradient = model(seed, 1)
+    gradient = 1e-3 * gradient
+    newton = -vectors @ ((vectors.T @ gradient) / values)
+    step = uphill_step(values, vectors, gradient, 0, 1.0)
+    np.testing.assert_allclose(step, newton, rtol=1e-6, atol=1e-9)
+
+
+def test_no_gradient_no_step():
+    values, vectors, _ = model(0, 1)
+    assert not downhill_step(values, vectors, np.zeros(9), 0.2).any()
+    assert not uphill_step(values, vectors, np.zeros(9), 0, 0.2).any()
+
+
+def test_a_step_downhill_on_water_is_a_newton_step():
+    exact = solve(characterise(WATER, build("H2O").positions), gfn2(WATER))
+    away = exact.positions + 1e-3 * np.array([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    gradient = gfn2(WATER).evaluate(away[None]).gradients[0]
+    values, vectors = vibrations(exact.hessian, away)
+    there = away + downhill_step(values, vectors, gradient.ravel(), 0.2).reshape(3, 3)
+    left = np.abs(gfn2(WATER).evaluate(there[None]).gradients[0]).max()
+    assert left < 0.02 * np.abs(gradient).max()

@@ -1,0 +1,65 @@
+"""What the tests of this folder share: small structures, and a run boiled down to compare it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from toyworld import MOLECULE, SETTINGS, ToyBench, structure
+
+from afir.molecule import Molecule
+from networks import explore
+from networks.execution.executor import SerialExecutor
+from networks.exploration.events import Event
+from networks.storage.store import Store
+
+HCN = Molecule.from_symbols("HCN")
+HCN_START = np.array([[0.0, 0.0, -1.06], [0.0, 0.0, 0.0], [0.0, 0.0, 1.15]])
+
+
+def snapshot(path: Path) -> dict[str, Any]:
+    """Everything that must not depend on workers and interruptions, to the last digit."""
+    with Store.open(path) as store:
+        network = store.load_network()
+        summary = store.summary()
+        return {
+            "eqs": [
+                (e.id, e.energy, e.flags, e.positions.tobytes(), e.hessian.tobytes())
+                for e in network.eqs.values()
+            ],
+            "tss": [
+                (t.id, t.energy, t.ends, t.positions.tobytes(), t.irc_energies.tobytes())
+                for t in network.tss.values()
+            ],
+            "dcs": [
+                (d.id, d.energy, d.fragments, d.no_ts_known, d.origin, d.positions.tobytes())
+                for d in network.dcs.values()
+            ],
+            "trials": [dataclasses.replace(trial, cpu_seconds=0.0) for trial in store.trials()],
+            "dismissed": [
+                (d.kind, d.energy, d.outcome, d.reason, d.node, d.trial) for d in store.dismissed()
+            ],
+            "gradients": dict(summary.gradients),
+            "complete": summary.complete,
+        }
+
+
+def toy_run(path: Path) -> Iterator[Event]:
+    """A run in the made-up world of `toyworld`."""
+    return explore(MOLECULE, structure(0), SETTINGS, path, executor=SerialExecutor(ToyBench()))
+
+
+def in_a_child(work: Callable[[], object]) -> int:
+    """Do something in another process; its exit code, 1 after any error."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -1,0 +1,143 @@
+"""Policies and surfaces as strangers may write them, registered as a package would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+import numpy as np
+
+from afir.molecule import Molecule, Positions
+from afir.pes.surface import Evaluation, Surface, load_surface
+from networks.graph.network import ReactionNetwork
+from networks.records.structures import Item, Trial
+from networks.scheduling.queue import Frontier
+
+
+def register(folder: Path) -> None:
+    """Make ``strange`` a policy and ``wrong`` a surface for who has the folder on the path."""
+    package = folder / "strangers-1.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Name: strangers\nVersion: 1\n")
+    (package / "entry_points.txt").write_text(
+        "[afir.policies]\nstrange = strangers:strange\n[afir.surfaces]\nwrong = strangers:wrong\n"
+    )
+
+
+@dataclass(frozen=True)
+class Strange:
+    """A policy that answers as it should for some rounds, then as `how` says."""
+
+    how: str
+    rounds: int
+
+    def choose(
+        self, frontier: Frontier, network: ReactionNetwork, n: int, rng: np.random.Generator
+    ) -> Any:
+        """See `networks.policies.base.Policy`; what it may say wrongly."""
+        eq = next(iter(frontier.by_energy()))
+        left = [Item(eq.id, push) for push in frontier.left(eq.id)]
+        if len(SEEN) < self.rounds:
+            return left[:n]
+        return {
+            "twice": lambda: [left[0], left[0]],
+            "tuples": lambda: [tuple(item) for item in left[:n]],
+            "too many": lambda: [
+                Item(each.id, push)
+                for each in frontier.by_energy()
+                for push in frontier.left(each.id)
+            ],
+            "not left": lambda: [Item(eq.id, 10**9)],
+            "unknown": lambda: [Item("EQ999", 0)],
+            "no number": lambda: [Item(eq.id, "0")],  # type: ignore[arg-type]
+            "nothing": lambda: [],
+            "None": lambda: None,
+            "lazy": lambda: iter(left[:n]),
+            "endless": lambda: repeat(left[0]),
+            "raises": lambda: {}["a key"],
+            "NumPy": lambda: [Item(eq.id, np.int64(item.push)) for item in left[:n]],  # type: ignore[arg-type]
+        }[self.how]()
+
+    def learn(self, trials: Iterable[Trial], network: ReactionNetwork) -> None:
+        """Note the rounds."""
+        if self.how == "deaf" and list(trials):
+            raise ValueError("no memory")
+        SEEN.update(trial.round for trial in trials)
+
+
+SEEN: set[int] = set()
+"""Rounds that a policy of this process has heard of."""
+
+
+def strange(how: str = "", rounds: int = 0) -> Strange:
+    """The policy ``strange``."""
+    if how == "unbuilt":
+        raise RuntimeError("no licence")
+    SEEN.clear()
+    return Strange(how, rounds)
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """GFN2-xTB with something wrong about it.
+
+    ``half`` of the gradient; ``missing``, that of the first atom; ``flat``, neither energy nor
+    gradient; ``state``, the energies of another state; ``drift``, an energy that rises with every
+    geometry by `size`; ``solutions``, an energy `size` higher in the first geometries of a search,
+    as of an SCF that finds the lower solution from another one only; ``rough``, gradients a few
+    per cent off; ``steep``, gradients far off; ``NaN``; ``short``, one atom left out; ``right``.
+    """
+
+    right: Surface
+    how: str
+    size: float
+    asked: list[int] = field(default_factory=list)
+    known: WeakSet[object] = field(default_factory=WeakSet)
+
+    @property
+    def molecule(self) -> Molecule:
+        """As it is."""
+        return self.right.molecule
+
+    def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
+        """See `afir.pes.surface.Surface`."""
+        said = self.right.evaluate(positions, owners)
+        energies, gradients = said.energies.copy(), said.gradients.copy()
+        if self.how == "half":
+            gradients *= 0.5
+        elif self.how == "rough":
+            gradients *= 1.1
+        elif self.how == "missing":
+            gradients[:, 0] = 0.0
+        elif self.how == "flat":
+            energies[:], gradients[:] = -5.0, 0.0
+        elif self.how == "state":
+            apart = np.linalg.norm(positions[:, 1] - positions[:, 0], axis=1)
+            energies += 3.0 - 2.0 * apart
+        elif self.how == "drift":
+            energies += self.size * (sum(self.asked) + np.arange(len(positions)))
+        elif self.how == "solutions":
+            known = [owner in self.known for owner in owners or [None] * len(positions)]
+            energies += np.where(known, 0.0, self.size)
+            self.known.update(filter(None, owners or ()))
+        elif self.how == "steep":
+            gradients += 3.0
+        elif self.how == "NaN":
+            energies[:], gradients[:] = np.nan, np.nan
+        elif self.how == "short":
+            gradients = gradients[:, 1:]
+        self.asked.append(len(positions))
+        return replace(said, energies=energies, gradients=gradients)
+
+    def for_paths(self) -> Surface:
+        """Itself."""
+        return self
+
+
+def wrong(molecule: Molecule, *, how: str = "right", size: float = 0.0) -> Wrong:
+    """The factory of the surface ``wrong``."""
+    return Wrong(load_surface("gfn2", molecule), how, size)

@@ -1,0 +1,360 @@
+"""Kinds of pushes, and the policy that learns which pushes are worth their gradients."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import combinations
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import pytest
+from networkx.algorithms.isomorphism import categorical_node_match
+
+from afir.errors import AfirError
+from afir.geometry.bonds import bonds
+from afir.io.structures import read_structure
+from afir.methods.artificial_force import ForceTerm
+from afir.methods.displacements import Inversion, Kick, Term, Uphill
+from afir.methods.pushes import pushes
+from afir.molecule import Molecule, Positions
+from afir.stationary import Outcome
+from networks.graph.network import ReactionNetwork
+from networks.policies.productive import Productive, _values, fit_rates, productive
+from networks.policies.push_kinds import push_kinds
+from networks.records.structures import EQ, Item, Trial
+from networks.scheduling.queue import Frontier, PushTerms
+
+BUTADIENE = Path(__file__).parents[3] / "examples" / "butadiene.xyz"
+
+
+@pytest.fixture(scope="module")
+def butadiene() -> tuple[Molecule, Positions]:
+    return read_structure(BUTADIENE)
+
+
+def all_pushes(molecule: Molecule, positions: Positions) -> list[PushTerms]:
+    return list(pushes(molecule, positions, rng=np.random.default_rng(0)))
+
+
+def as_graph(molecule: Molecule, positions: Positions, push: PushTerms) -> nx.Graph[object]:
+    """The bonding graph with a node for each force and for each of its sides."""
+    graph: nx.Graph[object] = nx.Graph()
+    for atom, number in enumerate(molecule.numbers):
+        graph.add_node(atom, what=number)
+    graph.add_edges_from(np.argwhere(bonds(molecule, positions)).tolist())
+    for index, term in enumerate(push):
+        graph.add_node(("force", index), what=f"force {term.direction}")
+        for side, atoms in (("a", term.a), ("b", term.b)):
+            graph.add_node((side, index), what="side")
+            graph.add_edge((side, index), ("force", index))
+            graph.add_edges_from(((side, index), atom) for atom in atoms)
+    return graph
+
+
+def test_kinds_are_the_classes_of_isomorphic_pushes(butadiene: tuple[Molecule, Positions]) -> None:
+    molecule, x = butadiene
+    listed = all_pushes(molecule, x)
+    listed += [tuple(reversed(push)) for push in listed if len(push) == 2]
+    kinds = push_kinds(molecule, x, listed)
+    graphs = [as_graph(molecule, x, push) for push in listed]
+    same = categorical_node_match("what", 0)
+    for i, j in combinations(range(len(listed)), 2):
+        isomorphic = nx.faster_could_be_isomorphic(graphs[i], graphs[j]) and nx.is_isomorphic(
+            graphs[i], graphs[j], node_match=same
+        )
+        assert (kinds[i] == kinds[j]) == isomorphic, (listed[i], listed[j])
+    assert 20 < len(set(kinds)) < len(listed)
+
+
+def test_inversions_and_modes_are_of_kinds_of_their_own(
+    butadiene: tuple[Molecule, Positions],
+) -> None:
+    molecule, x = butadiene
+    carbons = [i for i, number in enumerate(molecule.numbers) if number == 6]
+    tried: list[tuple[Term, ...]] = [(Inversion(i),) for i in carbons]
+    tried += [(Uphill(0, 1),), (Uphill(0, -1),), (Uphill(1, 1),), (Kick(0),), (Kick(3),)]
+    kinds = push_kinds(molecule, x, tried)
+    # Both ends of the chain are alike, and so are both atoms within; a mode is one either way.
+    assert len(set(kinds[:4])) == 2
+    assert len(set(kinds)) == 2 + 2 + 1
+    assert set(kinds).isdisjoint(push_kinds(molecule, x, all_pushes(molecule, x)))
+
+
+def test_kinds_do_not_depend_on_the_geometry_or_the_order_of_atoms(
+    butadiene: tuple[Molecule, Positions],
+) -> None:
+    molecule, x = butadiene
+    listed = all_pushes(molecule, x)
+    kinds = push_kinds(molecule, x, listed)
+    rng = np.random.default_rng(3)
+    assert push_kinds(molecule, x + 0.03 * rng.normal(size=x.shape), listed) == kinds
+    order = rng.permutation(molecule.n_atoms)
+    place = {int(old): new for new, old in enumerate(order)}
+    moved = [
+        tuple(
+            ForceTerm(
+                tuple(place[i] for i in term.b), tuple(place[i] for i in term.a), term.direction
+            )
+            for term in push
+        )
+        for push in listed
+    ]
+    permuted = Molecule(tuple(molecule.numbers[i] for i in order))
+    assert push_kinds(permuted, x[order], moved) == kinds
+
+
+def test_kinds_are_the_same_in_every_session(butadiene: tuple[Molecule, Positions]) -> None:
+    molecule, x = butadiene
+    # Learned from a run file in another process, on another machine.
+    assert push_kinds(molecule, x, [(ForceTerm((0,), (3,), 1),)]) == [158842062810901612]
+    assert push_kinds(molecule, x, []) == []
+
+
+PUSH, PULL = (ForceTerm((0,), (3,), 1),), (ForceTerm((0,), (1,), -1),)
+
+
+def line(shift: float) -> Positions:
+    """A bent chain C–N–O–H that `shift` makes another structure, not another molecule."""
+    return np.array(
+        [[0.0, 0.0, 0.0], [1.4, 0.0, 0.0], [2.0, 1.2, 0.0], [2.9, 1.2, 0.2 + 0.05 * shift]]
+    )
+
+
+class World:
+    """EQs of one bonding, each with the same two pushes unless told otherwise."""
+
+    def __init__(
+        self,
+        energies: Iterable[float],
+        offered: list[PushTerms],
+        late: Callable[[PushTerms], bool] | None = None,
+    ) -> None:
+        self.network = ReactionNetwork(Molecule.from_symbols(["C", "N", "O", "H"]))
+        self.left = Frontier(lambda _: dict(enumerate(offered)), late)
+        self.trials: list[Trial] = []
+        for number, energy in enumerate(energies):
+            eq = EQ(f"EQ{number}", line(number), energy, np.ones(6), np.eye(12))
+            self.network.insert(eq)
+            self.left.add(eq)
+
+    def trial(self, item: Item, found: int, cost: int, channels: int = 0) -> Trial:
+        terms = self.left.take(item)
+        self.trials.append(
+            Trial(
+                number=len(self.trials) + 1,
+                round=1,
+                eq=item.eq,
+                push=item.push,
+                terms=terms,
+                seed=(0,),
+                outcome=Outcome.FOUND,
+                crossed=True,
+                gradients={"push": cost},
+                cpu_seconds=0.0,
+                found=(
+                    *(f"TS{item}{k}" for k in range(found)),
+                    *(f"DC{item}{k}" for k in range(channels)),
+                ),
+            )
+        )
+        return self.trials[-1]
+
+    def choose(self, policy: Productive, n: int, seed: int = 0) -> list[Item]:
+        return policy.choose(self.left, self.network, n, np.random.default_rng(seed))
+
+
+def test_kinds_that_were_tried_wait_when_repeats_bring_less() -> None:
+    # Ten of the kinds were tried four times; only the first time brought something.
+    offered: list[PushTerms] = [
+        (ForceTerm(a, b, direction),)
+        for a, b in combinations([(0,), (1,), (2,), (3,), (0, 1), (1, 2), (2, 3)], 2)
+        if not set(a) & set(b)
+        for direction in (1, -1)
+    ]
+    world = World(np.linspace(-1.0, 0.0, 12), offered)
+    policy = productive()
+    for eq in range(4):
+        for push in range(10):
+            item = Item(f"EQ{eq}", push)
+            policy.learn([world.trial(item, 0 if eq else 2, 200)], world.network)
+    draws = [item.push for seed in range(10) for item in world.choose(policy, 5, seed)]
+    assert np.mean(np.array(draws) >= 10) > 0.9
+
+
+def test_what_brings_more_for_its_cost_is_chosen() -> None:
+    # Every structure has a push and a pull, all of one kind each.
+    world = World(np.linspace(-1.0, 0.0, 20), [PUSH, PULL])
+    policy = productive()
+    for number in range(12):
+        for push, found in ((0, 0), (1, 1)):
+            policy.learn([world.trial(Item(f"EQ{number}", push), found, 200)], world.network)
+    draws = [world.choose(policy, 1, seed)[0].push for seed in range(50)]
+    assert np.mean(draws) > 0.8
+    # As many finds at twenty times the cost turn it around.
+    dear = World(np.linspace(-1.0, 0.0, 20), [PUSH, PULL])
+    policy = productive()
+    for number in range(12):
+        for push, cost in ((0, 200), (1, 4000)):
+            policy.learn([dear.trial(Item(f"EQ{number}", push), 1, cost)], dear.network)
+    draws = [dear.choose(policy, 1, seed)[0].push for seed in range(50)]
+    assert np.mean(draws) < 0.2
+
+
+def test_pushes_of_no_terms_or_many_are_chosen_and_learned_from() -> None:
+    """Three forces are tried where they bring most, and so is nothing at all."""
+    three = (*PUSH, *PULL, ForceTerm((1,), (2,), 1))
+    for fruitful, offered in enumerate([[(), PUSH], [PUSH, three], [(*three, *PULL), ()]]):
+        best = 1 if fruitful == 1 else 0
+        world = World(np.linspace(-1.0, 0.0, 20), [*offered])
+        policy = productive()
+        for number in range(12):
+            for push in (0, 1):
+                item = Item(f"EQ{number}", push)
+                policy.learn([world.trial(item, int(push == best), 200)], world.network)
+        draws = [world.choose(policy, 1, seed)[0].push for seed in range(50)]
+        assert np.mean(np.array(draws) == best) > 0.8
+
+
+def test_kinds_tell_pushes_of_no_terms_and_of_three_apart() -> None:
+    molecule, x = Molecule.from_symbols(["C", "N", "O", "H"]), line(0)
+    three = (*PUSH, *PULL, ForceTerm((1,), (2,), 1))
+    kinds = push_kinds(molecule, x, [(), PUSH, three, three[::-1], three[:2]])
+    assert kinds[2] == kinds[3]
+    assert len(set(kinds)) == 4
+
+
+def test_late_pushes_follow_when_the_others_of_their_structure_are_used_up() -> None:
+    world = World([0.0, 0.1], [PUSH, (*PUSH, *PULL), PULL], late=lambda terms: len(terms) > 1)
+    policy = productive()
+    chosen = []
+    while world.left.anything_left():
+        items = world.choose(policy, 4)
+        chosen.append({(item.eq, item.push) for item in items})
+        policy.learn([world.trial(item, 0, 100) for item in items], world.network)
+    assert chosen == [
+        {("EQ0", 0), ("EQ0", 2), ("EQ1", 0), ("EQ1", 2)},
+        {("EQ0", 1), ("EQ1", 1)},
+    ]
+
+
+def test_dissociation_channels_are_no_finds() -> None:
+    # Pulls tear off fragments each time, which costs no less and leads to no structure to push.
+    policies = []
+    for channels in (0, 1):
+        world = World(np.linspace(-1.0, 0.0, 20), [PUSH, PULL])
+        policy = productive()
+        for number in range(12):
+            pulled = world.trial(Item(f"EQ{number}", 1), 0, 200, channels)
+            pushed = world.trial(Item(f"EQ{number}", 0), number % 2, 200)
+            policy.learn([pulled, pushed], world.network)
+        draws = [world.choose(policy, 1, seed)[0].push for seed in range(50)]
+        assert np.mean(draws) < 0.2
+        policies.append(policy)
+    for one, other in zip(*map(fitted, policies), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_a_species_that_brings_more_than_others_goes_on() -> None:
+    many = [(ForceTerm((0,), (3,), 1),)] * 40
+    # EQ1 is another molecule: nitrogen and oxygen have changed places.
+    world = World([-1.0], many)
+    other = EQ("EQ1", line(0.0)[[0, 2, 1, 3]], 0.0, np.ones(6), np.eye(12))
+    world.network.insert(other)
+    world.left.add(other)
+    policy = productive()
+    for push in range(20):
+        policy.learn([world.trial(Item("EQ0", push), 0, 200)], world.network)
+        policy.learn([world.trial(Item("EQ1", push), 1, 200)], world.network)
+    draws = [item.eq for seed in range(20) for item in world.choose(policy, 2, seed)]
+    assert draws.count("EQ1") > 0.9 * len(draws)
+
+
+def test_the_model_finds_the_rates_it_was_given() -> None:
+    rng = np.random.default_rng(0)
+    m = 4000
+    pulls, repeats, doublings = (
+        rng.integers(2, size=m),
+        rng.integers(4, size=m),
+        rng.uniform(0, 6, m),
+    )
+    heights, spent = rng.uniform(0.0, 3.0, m), rng.uniform(50.0, 500.0, m)
+    terms = np.zeros((m, 13))
+    terms[:, 0] = 1.0
+    terms[np.arange(m), 1 + pulls] = 1.0
+    terms[repeats > 0, 7 + repeats[repeats > 0]] = 1.0
+    terms[:, 11], terms[:, 12] = doublings, heights
+    ways, others = [0.5, -0.5, *[0.0] * 5], [-0.4, -0.8, -1.2, -0.25, -0.3]
+    true = np.array([np.log(4e-3), *ways, *others])
+    found = rng.poisson(spent * np.exp(terms @ true)).astype(float)
+    fitted, curvature = fit_rates(terms, found, spent)
+    errors = np.sqrt(np.diag(np.linalg.inv(curvature)))
+    # Only differences of directions matter beside the constant.
+    assert fitted[1] - fitted[2] == pytest.approx(1.0, abs=0.2)
+    assert np.abs(fitted[8:] - true[8:]).max() < 0.2
+    assert (np.abs(fitted - true)[8:] < 4.0 * errors[8:]).all()
+    # Without trials there is only the prior.
+    prior, _ = fit_rates(terms[:0], found[:0], spent[:0])
+    assert np.exp(prior[0]) == pytest.approx(1e-3)
+
+
+def test_what_was_learned_round_by_round_is_learned_at_once() -> None:
+    def offered() -> list[PushTerms]:
+        return [PUSH, PULL, (*PUSH, *PULL), (ForceTerm((1,), (3,), 1),)]
+
+    world = World(np.linspace(-1.0, 0.0, 30), offered())
+    policy = productive()
+    rng = np.random.default_rng(1)
+    for round in range(12):
+        chosen = world.choose(policy, 5, seed=round)
+        assert len(set(chosen)) == 5
+        policy.learn(
+            [world.trial(item, int(rng.integers(2)), int(rng.integers(1, 400))) for item in chosen],
+            world.network,
+        )
+    again = productive()
+    again.learn(world.trials, world.network)
+    for seed in range(50):
+        assert world.choose(again, 9, seed) == world.choose(policy, 9, seed)
+    for one, other in zip(fitted(again), fitted(policy), strict=True):
+        assert np.array_equal(one, other)
+
+
+def fitted(policy: Productive) -> tuple[np.ndarray, np.ndarray]:
+    """What the policy's model is at present."""
+    count = policy._count
+    return fit_rates(policy._terms[:count], *policy._results[:count].T)
+
+
+def test_equal_pushes_are_equal_to_the_last_bit() -> None:
+    # A matrix product gives equal rows different values, depending on where they stand.
+    terms = np.tile(np.random.default_rng(0).normal(size=11), (31, 1))
+    for seed in range(20):
+        values = _values(terms, np.random.default_rng(seed).normal(size=11))
+        assert len(set(values.tolist())) == 1
+
+
+def test_among_equals_chance_decides() -> None:
+    world = World([-1.0], [PUSH] * 31)
+    policy = productive()
+    first = Counter(world.choose(policy, 1, seed)[0].push for seed in range(200))
+    assert len(first) > 25
+    assert max(first.values()) < 25
+
+
+def test_what_is_not_finite_is_refused() -> None:
+    terms, found, spent = np.ones((3, 13)), np.ones(3), np.full(3, 100.0)
+    terms[1, 12] = np.nan
+    with pytest.raises(AfirError, match="could not be fitted"):
+        fit_rates(terms, found, spent)
+
+
+def test_of_many_open_eqs_the_lowest_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("networks.policies.productive._EQS", 3)
+    world = World(np.linspace(-1.0, 0.0, 20), [PUSH, PULL])
+    policy = productive()
+    assert {item.eq for item in world.choose(policy, 99)} == {"EQ0", "EQ1", "EQ2"}
+    for push in (0, 1):
+        policy.learn([world.trial(Item("EQ1", push), 0, 200)], world.network)
+    assert {item.eq for item in world.choose(policy, 99)} == {"EQ0", "EQ2", "EQ3"}

@@ -1,0 +1,526 @@
+"""The run file between what may befall a file: kills, moves, links, other disks, damage."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+from drawn_network import write_run
+from runs import in_a_child, snapshot, toy_run
+from toyworld import MOLECULE, SETTINGS, Shuffled, ToyBench, structure
+
+from afir.cli.main import main
+from afir.errors import AfirError, InputError
+from afir.stationary import Outcome
+from networks import Store, explore, open_run, resume
+from networks.execution.executor import SerialExecutor
+from networks.execution.tasks import TaskResult
+from networks.exploration.events import Event, RoundDone, TaskDone
+from networks.records.structures import Item, Key, Plan
+from networks.reporting.run import load_run
+from networks.storage.lock import Lock, writer
+from networks.storage.mounts import is_shared
+from networks.storage.sqlite import Database, StoreError
+
+
+def _resumed(path: Path) -> dict[str, Any]:
+    """What a run comes to in the end."""
+    for _ in resume(path, executor=SerialExecutor(ToyBench())):
+        pass
+    return snapshot(path)
+
+
+def _rounds(events: Iterator[Event]) -> Iterator[RoundDone]:
+    return (event for event in events if isinstance(event, RoundDone))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An undisturbed run."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    list(toy_run(path))
+    return path
+
+
+def _refused(path: Path) -> bool:
+    """Whether another process may not write a run file."""
+
+    def work() -> None:
+        with pytest.raises(InputError, match=rf"by process {os.getppid()}"):
+            Store.open(path, writing=True)
+
+    return in_a_child(work) == 0
+
+
+# -- made at once ----------------------------------------------------------------------------
+
+
+def _killed_at_line(number: int, work: Callable[[], object]) -> bool:
+    """Kill a child at its n-th line in what makes and opens files; False if it ended before."""
+    ours = ("sqlite.py", "lock.py", "seal.py", "store.py")
+
+    def work_traced() -> None:
+        left = number
+
+        def trace(frame: FrameType, event: str, _: object) -> Any:
+            nonlocal left
+            if Path(frame.f_code.co_filename).name not in ours:
+                return None
+            if event == "line":
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return trace
+
+        sys.settrace(trace)
+        work()
+        sys.settrace(None)
+
+    return in_a_child(work_traced) == -signal.SIGKILL
+
+
+def test_killed_anywhere_while_it_is_made_a_run_is_there_or_not(tmp_path: Path) -> None:
+    path, there, linked, line = tmp_path / "run", 0, 0, 0
+    while True:
+        line += 2
+        for file in tmp_path.iterdir():
+            file.unlink()
+
+        def make() -> None:
+            Store.create(path, MOLECULE, structure(0), SETTINGS)
+
+        if not _killed_at_line(line, make):
+            break
+        linked += (tmp_path / ".run.unfinished").exists() and path.exists()
+        if path.exists():
+            there += 1
+            assert load_run(path).molecule == MOLECULE
+            Store.open(path, writing=True).close()
+        else:
+            Store.create(path, MOLECULE, structure(0), SETTINGS).close()
+        # Nothing of the one that was killed is left, and nothing hinders.
+        assert [file.name for file in tmp_path.iterdir()] == ["run"]
+    assert linked  # when it had both names
+    assert 5 < there < line / 2 - 5
+
+
+def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS).close()
+    assert [file.name for file in tmp_path.iterdir()] == ["run"]
+    open_run(tmp_path / "run").close()
+
+
+def test_what_another_run_left_is_not_mixed_in(tmp_path: Path, whole: Path) -> None:
+    path = tmp_path / "run"
+    events = _rounds(toy_run(path))
+    next(events)
+    log = (tmp_path / "run-wal").read_bytes()
+    events.close()  # type: ignore[attr-defined]
+    path.unlink()
+    (tmp_path / "run-wal").write_bytes(log)
+    with pytest.raises(InputError, match=r"run-wal must not be there.*or remove it"):
+        toy_run(path)
+    assert not path.exists()
+    (tmp_path / "run-wal").unlink()
+    list(toy_run(path))
+    assert snapshot(path) == snapshot(whole)
+
+
+# -- alone -----------------------------------------------------------------------------------
+
+
+def test_files_of_others_beside_a_run_stay(tmp_path: Path) -> None:
+    run, copy = tmp_path / "run", tmp_path / "run-new"
+    copy.write_text("notes")
+    Store.create(run, MOLECULE, structure(0), SETTINGS).close()
+    Store.open(run, writing=True).close()
+    assert copy.read_text() == "notes"
+
+
+def test_a_text_that_is_no_utf_8_is_kept_as_escapes(tmp_path: Path) -> None:
+    result = TaskResult(None, Outcome.SURFACE_FAILED, "said \udcff", Counter(), 0.0)
+    with Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS) as store:
+        store.add_result(0, Key("characterise", 0), result, 1.0)
+    with Store.open(tmp_path / "run") as store:
+        (kept,) = store.results(0).values()
+    assert kept.error == r"said \udcff"
+
+
+def test_after_every_round_the_file_alone_is_the_run(tmp_path: Path) -> None:
+    path, copy = tmp_path / "run", tmp_path / "copy"
+    events = toy_run(path)
+    shutil.copy(path, copy)  # before anything is done
+    with open_run(copy) as store:
+        assert store.rounds == 0
+    with open_run(path) as reader:  # as in a notebook
+        for event in _rounds(events):
+            shutil.copy(path, copy)
+            with open_run(copy) as store:
+                assert store.rounds == event.number + 1
+                assert len(store.load_network().eqs) == event.eqs
+        assert reader.summary().complete.stopped_by.name == "NOTHING_LEFT"
+        shutil.copy(path, copy)
+    assert load_run(copy).summary.complete.stopped_by.name == "NOTHING_LEFT"
+
+
+def test_a_file_without_its_log_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    for size in (0, 4096):
+        connection = sqlite3.connect(path)
+        if size:
+            connection.execute("PRAGMA journal_mode=WAL")
+        connection.close()
+        assert path.stat().st_size == size
+        for writing in (False, True):
+            with pytest.raises(InputError, match=r"it holds no run.*without run-wal"):
+                Store.open(path, writing=writing)
+        path.unlink()
+
+
+def test_a_copy_where_nothing_can_be_written_is_read(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        events = _rounds(toy_run(tmp_path / "run"))
+        next(events)
+        copy = Path(shutil.copy(tmp_path / "run", name))
+        Path(name).chmod(0o555)
+        was = os.geteuid()
+        if was == 0:
+            os.seteuid(65534)
+        try:
+            with open_run(copy) as store:
+                assert store.rounds == 1
+        finally:
+            os.seteuid(was)
+            Path(name).chmod(0o755)
+
+
+# -- where it was ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fate", ["moved", "deleted", "folder", "replaced"])
+def test_a_file_that_is_lost_while_the_run_goes_on_stops_it(
+    tmp_path: Path, whole: Path, fate: str
+) -> None:
+    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
+    folder.mkdir()
+    path = folder / "run"
+    events = toy_run(path)
+    done = 0
+    for event in events:
+        done += isinstance(event, TaskDone)
+        if done == 10:
+            break
+    if fate == "deleted":
+        path.unlink()
+    elif fate == "folder":
+        shutil.rmtree(folder)
+    else:
+        path.rename(elsewhere)
+    if fate == "replaced":
+        shutil.copy(whole, path)
+    what = "was replaced by another file" if fate == "replaced" else "was moved or deleted"
+    with pytest.raises(StoreError, match=f"run file .*run {what} during the run"):
+        next(events)
+    if fate == "replaced":
+        assert snapshot(path) == snapshot(whole)
+    if elsewhere.exists():
+        with open_run(elsewhere) as store:
+            assert len(store.results(1)) + len(store.results(0)) > 0
+            assert sum(store.summary().gradients.values()) > 100
+        assert _resumed(elsewhere) == snapshot(whole)
+    assert not list(tmp_path.rglob("run-*"))
+
+
+@pytest.mark.parametrize("fate", ["moved", "deleted"])
+def test_a_run_whose_folder_is_gone_leaves_a_new_one_in_its_place_alone(
+    tmp_path: Path, fate: str
+) -> None:
+    folder, plan = tmp_path / "folder", Plan(5, None, (Item("EQ0", 4),))
+    folder.mkdir()
+    path = folder / "run"
+    first = Store.create(path, MOLECULE, structure(0), SETTINGS)
+    first.plan_round(Plan(1, None, (Item("EQ0", 0),)))
+    if fate == "moved":
+        folder.rename(tmp_path / "elsewhere")
+    else:
+        shutil.rmtree(folder)
+    folder.mkdir()
+
+    def new_run_that_is_killed() -> None:
+        second = Store.create(path, MOLECULE, structure(0), SETTINGS)
+        second.plan_round(plan)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_a_child(new_run_that_is_killed) == -signal.SIGKILL
+    first.close()
+    with open_run(path) as store:
+        assert store.plan() == plan
+    if fate == "moved":
+        with Store.open(tmp_path / "elsewhere" / "run", writing=True) as moved:
+            assert moved.plan() == Plan(1, None, (Item("EQ0", 0),))
+        assert [file.name for file in (tmp_path / "elsewhere").iterdir()] == ["run"]
+
+
+def test_a_run_whose_folder_is_gone_does_not_unlock_a_new_one_in_its_place(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    first = Store.create(folder / "run", MOLECULE, structure(0), SETTINGS)
+    folder.rename(tmp_path / "elsewhere")
+    folder.mkdir()
+    with Store.create(folder / "run", MOLECULE, structure(0), SETTINGS):
+        first.close()
+        assert writer(folder / "run") == str(os.getpid())
+    assert writer(folder / "run") is None
+
+
+def test_a_run_that_cannot_start_is_deleted_where_its_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    link, file = tmp_path / "run", tmp_path / "disk" / "run"
+    link.symlink_to(file)
+    leads = link.readlink()
+    Store.create(link, MOLECULE, structure(0), SETTINGS).discard()
+    assert not [*(tmp_path / "disk").iterdir()]
+    assert link.readlink() == leads  # so that the next attempt goes there too
+
+
+def test_a_run_that_cannot_start_is_deleted_before_others_may_write_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, there = tmp_path / "run", []
+    release = Lock.release
+
+    def noted(self: Lock) -> None:
+        there.append(path.exists())
+        release(self)
+
+    monkeypatch.setattr(Lock, "release", noted)
+    failed = TaskResult(None, Outcome.SURFACE_FAILED, "no licence", Counter(), 0.0)
+    broken = Shuffled(np.random.default_rng(0), lambda _: failed)
+    with pytest.raises(AfirError, match="no licence"):
+        list(explore(MOLECULE, structure(0), SETTINGS, path, executor=broken))
+    assert there == [False]
+
+
+def test_a_run_that_cannot_start_deletes_no_other_file(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS)
+    (tmp_path / "run").unlink()
+    (tmp_path / "run").write_text("precious")
+    store.discard()
+    assert (tmp_path / "run").read_text() == "precious"
+
+
+# -- one writer ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["symlink", "folder", "hard link", "moved"])
+def test_one_writer_whatever_the_file_is_called(tmp_path: Path, way: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path, other = folder / "run", tmp_path / "other"
+    with Store.create(path, MOLECULE, structure(0), SETTINGS) as store:
+        if way == "symlink":
+            other.symlink_to(path)
+        elif way == "folder":
+            (tmp_path / "link").symlink_to(folder)
+            other = tmp_path / "link" / "run"
+        elif way == "hard link":
+            os.link(path, other)
+        else:
+            path.rename(other)
+        assert _refused(other)
+        with open_run(other) as reader:
+            assert reader.molecule == MOLECULE
+        if way in ("symlink", "folder"):  # SQLite's own files are where it expects them
+            store.plan_round(Plan(1, None, (Item("EQ0", 1),)))
+            with open_run(other) as reader:
+                assert reader.plan() is not None
+    if way == "hard link":
+        with pytest.raises(InputError, match=r"only name.*2.*copy"):
+            Store.open(other, writing=True)
+        path.unlink()
+    Store.open(other, writing=True).close()
+    assert not [*tmp_path.rglob("*-lock"), *tmp_path.rglob("*-wal")]
+
+
+def test_a_run_goes_through_a_link_to_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "folder" / "run")
+    Store.create(link, MOLECULE, structure(0), SETTINGS).close()
+    assert link.is_symlink()
+    assert [file.name for file in (tmp_path / "folder").iterdir()] == ["run"]
+
+
+# -- other file systems ----------------------------------------------------------------------
+
+MOUNTS = """\
+22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+30 22 0:26 / /home rw - nfs4 server:/home rw
+31 30 254:1 / /home/me/local rw - xfs /dev/vdb rw
+32 22 0:40 / /mnt/with\\040space rw shared:7 - fuse.sshfs me@host: rw
+33 22 8:17 / /mnt/stick rw - fuseblk /dev/sdb1 rw
+34 22 0:41 / /mnt/first rw - cifs //server/first rw
+35 22 254:2 / /mnt/first rw - ext4 /dev/vdc rw
+36 22 0:42 / /mnt/vm rw - vboxsf shared rw
+37 22 0:43 / /mnt/panasas rw - panfs panfs://server/home rw
+38 22 0:44 / /mnt/weka rw - wekafs server/home rw
+39 22 0:45 / /mnt/cray rw - dvs /home rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "shared"),
+    [
+        ("/tmp/run.db", False),
+        ("/home/me/run.db", True),
+        ("/homestead/run.db", False),
+        ("/home/me/local/run.db", False),
+        ("/mnt/with space/run.db", True),
+        ("/mnt/stick/run.db", False),
+        ("/mnt/first/run.db", False),
+        ("/mnt/vm/a/run.db", True),
+        ("/mnt/panasas/run.db", True),
+        ("/mnt/weka/run.db", True),
+        ("/mnt/cray/run.db", True),
+    ],
+)
+def test_which_file_systems_machines_share(tmp_path: Path, path: str, shared: bool) -> None:
+    (tmp_path / "mounts").write_text(MOUNTS)
+    assert is_shared(Path(path), tmp_path / "mounts") is shared
+    assert not is_shared(Path(path), tmp_path / "nothing")
+
+
+def test_on_a_shared_file_system_nothing_needs_shared_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run"
+    # It came from elsewhere, with what was not yet in the file in its log.
+    before = toy_run(path)
+    for event in before:
+        if isinstance(event, RoundDone) and event.number == 1:
+            break
+    next(before)
+    next(before)
+    here = tmp_path / "here"
+    here.mkdir()
+    for name in ("run", "run-wal"):
+        shutil.copy(tmp_path / name, here)
+    before.close()  # type: ignore[attr-defined]
+    list(resume(path, max_trials=20, executor=SerialExecutor(ToyBench())))
+    expected, path = snapshot(path), here / "run"
+    for module in ("sqlite", "lock"):
+        monkeypatch.setattr(f"networks.storage.{module}.is_shared", lambda path: True)
+    beside = set()
+    early = open_run(path)  # held all the time, in the midst of reading
+    midst = early.snapshot()
+    midst.__enter__()
+    for _ in resume(path, max_trials=20, executor=SerialExecutor(ToyBench())):
+        beside |= {file.name for file in here.iterdir()}
+        if len(beside) < 3:
+            with open_run(path) as reader:
+                assert reader.rounds >= 2
+    assert beside <= {"run", "run-lock", "run-journal"}
+    assert early.rounds == 2
+    midst.__exit__(None, None, None)
+    assert snapshot(path) == expected
+
+
+# -- names, disks, and what is told ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", [":memory:", "file:run?mode=memory", "run.db-wal", "run.db-journal"]
+)
+def test_names_that_mean_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.xyz").write_text("2\n\nH 0 0 0\nH 0 0 0.74\n")
+    assert main(["explore", "in.xyz", "-o", name]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error: the run file must")
+    assert [file.name for file in tmp_path.iterdir()] == ["in.xyz"]
+
+
+@pytest.mark.parametrize(
+    "name", ["n" * 250, "n" * 300, "ü" * 130, "m" * 300 + "/run", "/m" * 3000, "a\0b", "a\0b/run"]
+)
+def test_names_that_no_file_can_have(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name.lstrip("/")
+    for work in (
+        lambda: Store.create(path, MOLECULE, structure(0), SETTINGS),
+        lambda: Store.open(path),
+        lambda: Store.open(path, writing=True),
+    ):
+        with pytest.raises(InputError, match=r"^the run file must (be a file|have a shorter name)"):
+            work()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_longest_name_that_a_run_can_have(tmp_path: Path) -> None:
+    Store.create(tmp_path / ("n" * 243), MOLECULE, structure(0), SETTINGS).close()
+    Store.open(tmp_path / ("n" * 243), writing=True).close()
+
+
+@pytest.mark.parametrize("name", ["run?mode=memory", "run%41", "a#b", " run", "run'"])
+def test_names_that_mean_nothing_else(tmp_path: Path, name: str) -> None:
+    Store.create(tmp_path / name, MOLECULE, structure(0), SETTINGS).close()
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    open_run(tmp_path / name).close()
+
+
+def test_a_disk_that_is_full_when_a_round_ends_costs_nothing(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The round is in the log; that it cannot be brought into the file now stops nothing."""
+    settle = Database.settle
+
+    def limited(self: Database) -> None:
+        with self._engine.connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+            settle(self)
+            connection.exec_driver_sql("PRAGMA max_page_count=1000000")
+
+    monkeypatch.setattr(Database, "settle", limited)
+    list(toy_run(tmp_path / "run"))
+    assert snapshot(tmp_path / "run") == snapshot(whole)
+
+
+def test_what_is_done_of_a_round_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run.db"
+    events = toy_run(path)
+    pushed = 0
+    for event in events:
+        pushed += isinstance(event, TaskDone) and event.kind == "push"
+        if pushed == 3:
+            break
+    assert main(["show", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "0 trials and 3 of an unfinished round, " in out
+    assert f"process {os.getpid()} is still running it." in out
+    events.close()  # type: ignore[attr-defined]
+    assert main(["show", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "0 trials and 3 of an unfinished round, " in out
+    assert "s; the run was interrupted." in out
+    shutil.copy(write_run(tmp_path / "other.db"), path)
+    assert main(["show", str(path)]) == 0
+    assert "1 trial, " in capsys.readouterr().out
