@@ -14,6 +14,7 @@ import numpy as np
 
 from afir.errors import AfirError
 from afir.geometry.bonds import bond_changes
+from networks.execution.checked import answers
 from networks.execution.tasks import Push, Task
 from networks.exploration.events import (
     Doubted,
@@ -30,7 +31,7 @@ from networks.exploration.events import (
     Training,
     TrialDone,
 )
-from networks.exploration.executors import Hands, answers
+from networks.exploration.executors import Hands
 from networks.graph.rejected import Dismissals
 from networks.learning.models import Learning, Recalled, Sampled
 from networks.policies.base import Policy

@@ -13,9 +13,10 @@ from afir.errors import AfirError, InputError
 from afir.geometry.bonds import dissociated, gap
 from afir.molecule import Molecule, Positions
 from afir.pes.named import Named
+from networks.execution.checked import check_executor
 from networks.execution.executor import Executor
 from networks.exploration.events import Event
-from networks.exploration.executors import Hands, check_executor
+from networks.exploration.executors import Hands
 from networks.exploration.loop import Exploration
 from networks.learning.models import check_folder, load_learner
 from networks.policies.base import Policy, load_policy

@@ -26,10 +26,10 @@ from afir.geometry.superposition import far_apart
 from afir.io.safe_write import writing
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Level
+from networks.execution.checked import answers
 from networks.execution.executor import Executor
 from networks.execution.frames import Frames, Kept
 from networks.execution.tasks import Label, Labelled
-from networks.exploration.executors import answers
 from networks.graph.identity import fingerprint
 
 NEAREST = 1e-3
