@@ -1,5 +1,105 @@
 """One potential energy surface, one structure at a time: surfaces, forces and searches.
 
-`afir.molecule` holds elements, charge and multiplicity, `afir.pes.surface` gives energies,
-`afir.searches` requests them, and `afir.pes.driver` connects the two.
+`Molecule` holds elements, charge and multiplicity, `load_surface` gives a surface, the searches
+(`minimise`, `saddle`, `irc`, ...) are coroutines that ask for energies, and `solve` answers them
+from a surface. The public names are loaded when they are first used, so that ``import afir`` costs
+nothing.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from afir.errors import AfirError, InputError, SurfaceError
+    from afir.io.figures import save_figure
+    from afir.io.structures import read_structure, write_xyz
+    from afir.methods.afir_path import PushPath, push
+    from afir.methods.artificial_force import ForceTerm
+    from afir.molecule import Molecule
+    from afir.pes.contract import check_surface
+    from afir.pes.driver import drive, reference_gradients, solve
+    from afir.pes.surface import Evaluation, Surface, load_surface, surface_names
+    from afir.searches.hessian import hessian
+    from afir.searches.irc import irc
+    from afir.searches.minimum import PathPoint, minimise
+    from afir.searches.path import relax_path
+    from afir.searches.saddle import Saddle, saddle
+    from afir.searches.settings import StepSettings
+    from afir.stationary import Candidate, Confirmation, Minimum, Outcome, StationaryPoint
+    from afir.units import BOHR, HARTREE, KJ_PER_MOL
+    from afir.verification.minima import characterise
+    from afir.verification.transition_states import confirm
+
+__all__ = [
+    "BOHR",
+    "HARTREE",
+    "KJ_PER_MOL",
+    "AfirError",
+    "Candidate",
+    "Confirmation",
+    "Evaluation",
+    "ForceTerm",
+    "InputError",
+    "Minimum",
+    "Molecule",
+    "Outcome",
+    "PathPoint",
+    "PushPath",
+    "Saddle",
+    "StationaryPoint",
+    "StepSettings",
+    "Surface",
+    "SurfaceError",
+    "characterise",
+    "check_surface",
+    "confirm",
+    "drive",
+    "hessian",
+    "irc",
+    "load_surface",
+    "minimise",
+    "push",
+    "read_structure",
+    "reference_gradients",
+    "relax_path",
+    "saddle",
+    "save_figure",
+    "solve",
+    "surface_names",
+    "write_xyz",
+]
+
+_HOMES = {
+    "afir.errors": "AfirError InputError SurfaceError",
+    "afir.io.figures": "save_figure",
+    "afir.io.structures": "read_structure write_xyz",
+    "afir.methods.afir_path": "PushPath push",
+    "afir.methods.artificial_force": "ForceTerm",
+    "afir.molecule": "Molecule",
+    "afir.pes.contract": "check_surface",
+    "afir.pes.driver": "drive reference_gradients solve",
+    "afir.pes.surface": "Evaluation Surface load_surface surface_names",
+    "afir.searches.hessian": "hessian",
+    "afir.searches.irc": "irc",
+    "afir.searches.minimum": "PathPoint minimise",
+    "afir.searches.path": "relax_path",
+    "afir.searches.saddle": "Saddle saddle",
+    "afir.searches.settings": "StepSettings",
+    "afir.stationary": "Candidate Confirmation Minimum Outcome StationaryPoint",
+    "afir.units": "BOHR HARTREE KJ_PER_MOL",
+    "afir.verification.minima": "characterise",
+    "afir.verification.transition_states": "confirm",
+}
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names.split():
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -7,10 +7,8 @@ nothing is left to try. The run file can be shown with ``afir show 01.db`` and c
 
 from pathlib import Path
 
-from afir.io.structures import read_structure
-from afir.units import KJ_PER_MOL
-from networks import Settings, explore, open_run
-from networks.exploration.events import Found
+from afir import KJ_PER_MOL, read_structure
+from networks import Found, Settings, explore, open_run
 
 molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))
 run = Path("01.db")

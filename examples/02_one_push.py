@@ -8,18 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from afir.io.structures import read_structure
-from afir.methods.afir_path import push
-from afir.methods.artificial_force import ForceTerm
-from afir.pes.driver import solve
-from afir.pes.surface import load_surface
-from afir.searches.path import relax_path
-from afir.searches.saddle import saddle
-from afir.searches.settings import StepSettings
-from afir.stationary import Candidate
-from afir.units import KJ_PER_MOL
-from afir.verification.minima import characterise
-from afir.verification.transition_states import confirm
+from afir import (
+    KJ_PER_MOL,
+    Candidate,
+    ForceTerm,
+    StepSettings,
+    characterise,
+    confirm,
+    load_surface,
+    push,
+    read_structure,
+    relax_path,
+    saddle,
+    solve,
+)
 
 molecule, positions = read_structure(Path(__file__).with_name("h2co.xyz"))
 surface = load_surface("gfn2", molecule)

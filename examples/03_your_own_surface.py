@@ -8,11 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from afir.molecule import Molecule
-from afir.pes.contract import check_surface
-from afir.pes.surface import load_surface
-from afir.searches.settings import StepSettings
-from afir.units import KJ_PER_MOL
+from afir import KJ_PER_MOL, Molecule, StepSettings, check_surface, load_surface
 from networks import Settings, explore, open_run
 
 # A calculator is named by its import path.

@@ -5,14 +5,16 @@ The commands ``afir export`` and ``afir plot`` do the same from the shell.
 
 from pathlib import Path
 
-from afir.io.figures import save
-from afir.io.structures import read_structure
-from afir.units import KJ_PER_MOL
-from networks import Settings, explore
-from networks.graph.routes import lowest_route
-from networks.reporting.energy_diagram import network_figure, profile_figure
-from networks.reporting.export import export
-from networks.reporting.run import load_run
+from afir import KJ_PER_MOL, read_structure, save_figure
+from networks import (
+    Settings,
+    explore,
+    export,
+    load_run,
+    lowest_route,
+    network_figure,
+    profile_figure,
+)
 
 molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))
 # A few trials, in the order of the list: climbs of the softest modes first.
@@ -40,6 +42,6 @@ first, second = sorted(run.network.eqs.values(), key=lambda eq: eq.energy)[:2]
 route = lowest_route(run.network, first.id, second.id)
 height = (route.top - first.energy) / KJ_PER_MOL
 print(f"{' – '.join(route.nodes)} through {', '.join(route.tss)}: {height:.1f} kJ/mol")
-save(network_figure(run, route), Path("04_network.svg"))
-save(profile_figure(run, route), Path("04_profile.svg"))
+save_figure(network_figure(run, route), Path("04_network.svg"))
+save_figure(profile_figure(run, route), Path("04_profile.svg"))
 print("written: 04_network.svg and 04_profile.svg")

@@ -7,15 +7,18 @@ is optimised on GFN2-xTB (or ``dft``). Needs the extra ``ani``.
 
 from pathlib import Path
 
-from afir.errors import SurfaceError
-from afir.io.structures import read_structure
-from afir.pes.driver import solve
-from afir.pes.surface import load_surface
-from afir.searches.saddle import saddle
-from afir.stationary import Candidate, Outcome
-from afir.units import KJ_PER_MOL
-from afir.verification.minima import characterise
-from afir.verification.transition_states import confirm
+from afir import (
+    KJ_PER_MOL,
+    Candidate,
+    Outcome,
+    SurfaceError,
+    characterise,
+    confirm,
+    load_surface,
+    read_structure,
+    saddle,
+    solve,
+)
 from networks import Settings, explore, open_run
 
 molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))

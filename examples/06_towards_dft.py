@@ -7,9 +7,7 @@ is B3LYP/6-31G*, and with ``learn=True`` the difference is learned during the ru
 
 from pathlib import Path
 
-from afir.io.structures import read_structure
-from afir.pes.driver import reference_gradients
-from afir.units import KJ_PER_MOL
+from afir import KJ_PER_MOL, read_structure, reference_gradients
 from networks import Settings, explore, open_run
 
 molecule, start = read_structure(Path(__file__).with_name("h2co.xyz"))

@@ -303,10 +303,10 @@ def test(
     rows = judge(potential, frames)
     trusted = trust(potential, frames)
     if figure is not None:
-        from afir.io.figures import save
+        from afir.io.figures import save_figure
         from mlpot.plot import error_figure
 
-        save(error_figure(potential, frames), figure)
+        save_figure(error_figure(potential, frames), figure)
     if as_json:
         print_json(
             {

@@ -10,25 +10,61 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from networks.exploration.events import Found, RoundDone, Stopped, TrialDone
     from networks.exploration.run import explore, open_run, resume
     from networks.graph.network import ReactionNetwork
+    from networks.graph.routes import lowest_route
+    from networks.records.structures import DC, EQ, TS, Trial
+    from networks.reporting.energy_diagram import network_figure, profile_figure
+    from networks.reporting.export import export
+    from networks.reporting.run import Run, load_run
     from networks.settings import KEEP, Settings
     from networks.storage.store import Store
 
-__all__ = ["KEEP", "ReactionNetwork", "Settings", "Store", "explore", "open_run", "resume"]
+__all__ = [
+    "DC",
+    "EQ",
+    "KEEP",
+    "TS",
+    "Found",
+    "ReactionNetwork",
+    "RoundDone",
+    "Run",
+    "Settings",
+    "Stopped",
+    "Store",
+    "Trial",
+    "TrialDone",
+    "explore",
+    "export",
+    "load_run",
+    "lowest_route",
+    "network_figure",
+    "open_run",
+    "profile_figure",
+    "resume",
+]
 
 _HOMES = {
-    "KEEP": "networks.settings",
-    "ReactionNetwork": "networks.graph.network",
-    "Settings": "networks.settings",
-    "Store": "networks.storage.store",
-    "explore": "networks.exploration.run",
-    "open_run": "networks.exploration.run",
-    "resume": "networks.exploration.run",
+    "networks.exploration.events": "Found RoundDone Stopped TrialDone",
+    "networks.exploration.run": "explore open_run resume",
+    "networks.graph.network": "ReactionNetwork",
+    "networks.graph.routes": "lowest_route",
+    "networks.records.structures": "DC EQ TS Trial",
+    "networks.reporting.energy_diagram": "network_figure profile_figure",
+    "networks.reporting.export": "export",
+    "networks.reporting.run": "Run load_run",
+    "networks.settings": "KEEP Settings",
+    "networks.storage.store": "Store",
 }
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    for home, names in _HOMES.items():
+        if name in names.split():
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -34,7 +34,9 @@ class Drawing(Protocol):
         ...
 
 
-def save(figure: Drawing, output: Path, dpi: float = DPI, *, overwrite: bool = False) -> None:
+def save_figure(
+    figure: Drawing, output: Path, dpi: float = DPI, *, overwrite: bool = False
+) -> None:
     """Save a figure; the suffix decides between PNG, SVG and PDF.
 
     Text in an SVG file stays text, which can be searched and edited.

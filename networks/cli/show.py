@@ -138,7 +138,7 @@ def plot(
 
     The route from --from to --to is the one whose highest transition state is lowest.
     """
-    from afir.io.figures import save
+    from afir.io.figures import save_figure
     from networks.graph.routes import lowest_route
     from networks.reporting.energy_diagram import network_figure, profile_figure
     from networks.reporting.run import load_run
@@ -157,7 +157,7 @@ def plot(
         route = lowest_route(loaded.network, start, end)
         draw = network_figure if mark else profile_figure
         figure = draw(loaded, route, inches)
-    save(figure, output, dpi, overwrite=force)
+    save_figure(figure, output, dpi, overwrite=force)
     echo(f"Written: {output}")
 
 

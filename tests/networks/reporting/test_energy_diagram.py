@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from pictures import curved, dotted, labels_of, overlaps, random_run, texts_of
 
 from afir.errors import InputError
-from afir.io.figures import save
+from afir.io.figures import save_figure
 from afir.molecule import Molecule
 from networks.graph.network import ReactionNetwork
 from networks.graph.routes import lowest_route
@@ -308,7 +308,7 @@ def test_text_of_an_svg_stays_text_and_is_well_formed(tmp_path: Path) -> None:
         ("net", network_figure(run)),
         ("profile", profile_figure(run, route)),
     ):
-        save(figure, tmp_path / f"{name}.svg")
+        save_figure(figure, tmp_path / f"{name}.svg")
         tree = ElementTree.parse(tmp_path / f"{name}.svg")
         texts = [
             " ".join(element.itertext()).strip()
@@ -323,22 +323,22 @@ def test_dots_an_inch(tmp_path: Path) -> None:
     figure = network_figure(drawn_run())
     sizes = []
     for dpi in (50, 100):
-        save(figure, tmp_path / f"{dpi}.png", dpi)
+        save_figure(figure, tmp_path / f"{dpi}.png", dpi)
         header = (tmp_path / f"{dpi}.png").read_bytes()[16:24]
         sizes.append((int.from_bytes(header[:4], "big"), int.from_bytes(header[4:], "big")))
     assert sizes[1] == pytest.approx([2 * side for side in sizes[0]], abs=2)
     for wrong in (0.0, -3.0, float("nan"), 1e9):
         with pytest.raises(InputError, match="`dpi` must be"):
-            save(figure, tmp_path / "wrong.png", wrong)
+            save_figure(figure, tmp_path / "wrong.png", wrong)
     with pytest.raises(InputError, match=r"`dpi` must be at most .* an \.svg or \.pdf file"):
-        save(Figure(figsize=(30.0, 3.0)), tmp_path / "wrong.png", 2000)
+        save_figure(Figure(figsize=(30.0, 3.0)), tmp_path / "wrong.png", 2000)
     assert not (tmp_path / "wrong.png").exists()
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_it_is_saved_by_suffix(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"net.{suffix}"
-    save(network_figure(drawn_run()), path)
+    save_figure(network_figure(drawn_run()), path)
     magic = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[suffix]
     assert path.read_bytes().startswith(magic)
 
@@ -347,12 +347,12 @@ def test_wrong_output(tmp_path: Path) -> None:
     figure = Figure()
     (tmp_path / "a.png").write_text("precious")
     with pytest.raises(InputError, match="exists already"):
-        save(figure, tmp_path / "a.png")
+        save_figure(figure, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_text() == "precious"
     with pytest.raises(InputError, match=r"must be a \.png, \.svg or \.pdf file"):
-        save(figure, tmp_path / "a.gif")
+        save_figure(figure, tmp_path / "a.gif")
     with pytest.raises(InputError, match="does not exist"):
-        save(figure, tmp_path / "no" / "a.png")
+        save_figure(figure, tmp_path / "no" / "a.png")
     with pytest.raises(InputError, match="nothing to draw"):
         network_figure(drawn_run(found=[]))
 
