@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afir.geometry.superposition import superpose
-from afir.hessians.updates import longest
+from afir.hessians.steps import longest
 from afir.methods.arrangements import CLASH, apart
 from afir.molecule import Molecule, Positions
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from ase.data import atomic_numbers
 
-from afir.hessians.updates import Matrix
+from afir.hessians.modes import Matrix
 from afir.molecule import Molecule, Positions
 from afir.units import HARTREE
 

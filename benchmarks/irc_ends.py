@@ -24,7 +24,8 @@ from scipy.integrate import BDF
 from afir.errors import AfirError
 from afir.geometry.bonds import components, dissociated
 from afir.geometry.superposition import internal_motions, rigid_motions, rigid_step
-from afir.hessians.updates import Vector, longest, vibrations
+from afir.hessians.modes import Vector, vibrations
+from afir.hessians.steps import longest
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import solve
 from afir.pes.surface import Surface, load_surface

@@ -23,7 +23,7 @@ from scipy.spatial.transform import Rotation
 from table import print_table
 
 from afir.geometry.superposition import superpose
-from afir.hessians.updates import Vector
+from afir.hessians.modes import Vector
 from afir.molecule import Positions
 from afir.pes.driver import solve
 from afir.pes.surface import load_surface

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from afir.errors import AfirError
 from afir.geometry.bonds import components, dissociated
-from afir.hessians.updates import vibrations
+from afir.hessians.modes import vibrations
 from afir.methods.arrangements import arrangement
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search, solve

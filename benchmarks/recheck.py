@@ -20,7 +20,7 @@ from irc_orientations import CONCAVE, crosses
 from table import print_table
 
 from afir.geometry.superposition import superpose
-from afir.hessians.updates import Vector, vibrations
+from afir.hessians.modes import Vector, vibrations
 from afir.molecule import Molecule, Positions
 from afir.pes.surface import Surface, load_surface
 from afir.units import WAVENUMBER

@@ -274,7 +274,7 @@ def irc(
 
     The path starts at the end of lower energy.
     """
-    from afir.hessians.updates import model_hessian
+    from afir.hessians.model import model_hessian
     from afir.io.structures import write_xyz
     from afir.stationary import Candidate, Outcome
     from afir.verification.transition_states import confirm

@@ -108,7 +108,7 @@ def push(
 
     from afir.geometry.bonds import bond_changes
     from afir.geometry.superposition import displacement
-    from afir.hessians.updates import model_hessian
+    from afir.hessians.model import model_hessian
     from afir.io.structures import write_xyz
     from afir.methods.afir_path import push as push_search
     from afir.methods.artificial_force import ArtificialForce

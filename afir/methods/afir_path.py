@@ -9,7 +9,7 @@ import numpy as np
 
 from afir.errors import SurfaceError
 from afir.geometry.bonds import dissociated, rebonded
-from afir.hessians.updates import Matrix
+from afir.hessians.modes import Matrix
 from afir.methods.artificial_force import ArtificialForce, ForceTerm
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search

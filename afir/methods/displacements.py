@@ -16,7 +16,8 @@ import numpy as np
 
 from afir.errors import InputError
 from afir.geometry.bonds import distances
-from afir.hessians.updates import longest, vibrations
+from afir.hessians.modes import vibrations
+from afir.hessians.steps import longest
 from afir.methods.artificial_force import ForceTerm
 from afir.molecule import Molecule, Positions
 from afir.stationary import StationaryPoint

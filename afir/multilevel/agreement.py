@@ -20,7 +20,7 @@ import numpy as np
 from afir.errors import SurfaceError
 from afir.geometry.superposition import displacement, internal_part, superpose
 from afir.geometry.symmetry import congruence
-from afir.hessians.updates import Matrix
+from afir.hessians.modes import Matrix
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import (
     Asked,

@@ -15,7 +15,8 @@ import numpy as np
 from afir.errors import SurfaceError
 from afir.geometry.bonds import bonds
 from afir.geometry.superposition import displacement
-from afir.hessians.updates import Matrix, model_hessian
+from afir.hessians.model import model_hessian
+from afir.hessians.modes import Matrix
 from afir.molecule import Molecule, Positions
 from afir.multilevel.agreement import Agreement, Difference, KnownError, settled
 from afir.pes.driver import Search, stage

@@ -18,7 +18,10 @@ from afir.errors import SurfaceError
 from afir.geometry.bonds import bonds, components
 from afir.geometry.superposition import internal_part, local_turns, rigid_step, turned_hessian
 from afir.geometry.turns import Motion, motion
-from afir.hessians.updates import bfgs, downhill_step, positive, surroundings, vibrations
+from afir.hessians.model import surroundings
+from afir.hessians.modes import vibrations
+from afir.hessians.steps import downhill_step
+from afir.hessians.updates import bfgs, positive
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search, referred, stage
 from afir.pes.surface import Evaluation

@@ -9,7 +9,8 @@ import numpy as np
 
 from afir.geometry.bonds import components, distances
 from afir.geometry.superposition import internal_motions, internal_part, rigid_step
-from afir.hessians.updates import Matrix, loosened, model_hessian, vibrations
+from afir.hessians.model import loosened, model_hessian
+from afir.hessians.modes import Matrix, vibrations
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search
 from afir.stationary import StationaryPoint

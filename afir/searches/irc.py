@@ -23,7 +23,10 @@ from afir.geometry.superposition import (
     turned_back,
     turned_hessian,
 )
-from afir.hessians.updates import Matrix, Vector, bofill, longest, surroundings, ts_bfgs, vibrations
+from afir.hessians.model import surroundings
+from afir.hessians.modes import Matrix, Vector, vibrations
+from afir.hessians.steps import longest
+from afir.hessians.updates import bofill, ts_bfgs
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search, stage
 from afir.searches.irc_end import LARGEST_RISE, LONGEST_MOVE, finished

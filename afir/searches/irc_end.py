@@ -8,7 +8,7 @@ import numpy as np
 
 from afir.geometry.bonds import components, distances
 from afir.geometry.superposition import displacement, rigid_step
-from afir.hessians.updates import longest
+from afir.hessians.steps import longest
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search, stage
 from afir.searches.hessian import NOISE

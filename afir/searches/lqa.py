@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from afir.hessians.updates import Matrix, Vector, longest, vibrations
+from afir.hessians.modes import Matrix, Vector, vibrations
+from afir.hessians.steps import longest
 from afir.molecule import Positions
 
 _STRAIGHT = 1e-4  # λt below this: the curvature of the mode is negligible

@@ -17,16 +17,10 @@ from afir.geometry.superposition import (
     turned_back,
     turned_hessian,
 )
-from afir.hessians.updates import (
-    Matrix,
-    bfgs,
-    downhill_step,
-    longest,
-    model_hessian,
-    positive,
-    surroundings,
-    vibrations,
-)
+from afir.hessians.model import model_hessian, surroundings
+from afir.hessians.modes import Matrix, vibrations
+from afir.hessians.steps import downhill_step, longest
+from afir.hessians.updates import bfgs, positive
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search
 from afir.searches.settings import StepSettings

@@ -16,7 +16,9 @@ from afir.errors import SurfaceError
 from afir.geometry.bonds import components
 from afir.geometry.superposition import internal_part, rigid_motions
 from afir.geometry.torsions import rotations
-from afir.hessians.updates import Matrix, Vector, agreeing, longest, vibrations
+from afir.hessians.modes import Matrix, Vector, vibrations
+from afir.hessians.steps import longest
+from afir.hessians.updates import agreeing
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search
 from afir.searches.hessian import displaced, normal_modes

@@ -24,15 +24,10 @@ from afir.geometry.superposition import (
     turned_back,
     turned_hessian,
 )
-from afir.hessians.updates import (
-    Matrix,
-    Vector,
-    bofill,
-    bond_tension,
-    downhill_step,
-    surroundings,
-    vibrations,
-)
+from afir.hessians.model import bond_tension, surroundings
+from afir.hessians.modes import Matrix, Vector, vibrations
+from afir.hessians.steps import downhill_step
+from afir.hessians.updates import bofill
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search
 from afir.searches.minimum import PathPoint

@@ -23,22 +23,10 @@ from afir.geometry.superposition import (
     turned_back,
     turned_hessian,
 )
-from afir.hessians.updates import (
-    Matrix,
-    Vector,
-    agreeing,
-    bfgs,
-    bofill,
-    bond_tension,
-    longest,
-    loosened,
-    model_hessian,
-    reacting_part,
-    surroundings,
-    ts_bfgs,
-    uphill_step,
-    vibrations,
-)
+from afir.hessians.model import bond_tension, loosened, model_hessian, reacting_part, surroundings
+from afir.hessians.modes import Matrix, Vector, vibrations
+from afir.hessians.steps import longest, uphill_step
+from afir.hessians.updates import agreeing, bfgs, bofill, ts_bfgs
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search
 from afir.pes.surface import Evaluation

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from afir.geometry.superposition import cumulative_length, displacement, internal_part
-from afir.hessians.updates import uphill_step, vibrations
+from afir.hessians.modes import vibrations
+from afir.hessians.steps import uphill_step
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search
 from afir.pes.gaussian_process import GaussianProcess

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from afir.errors import SurfaceError
-from afir.hessians.updates import Matrix
+from afir.hessians.modes import Matrix
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search, stage
 from afir.searches.hessian import arrived, measure

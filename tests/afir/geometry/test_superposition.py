@@ -22,7 +22,7 @@ from afir.geometry.superposition import (
     turned_back,
     turned_hessian,
 )
-from afir.hessians.updates import closeness
+from afir.hessians.model import closeness
 from afir.molecule import Molecule
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -13,20 +13,10 @@ from known import REFERENCES, WATER, gfn2
 from scipy.spatial.transform import Rotation
 
 from afir.geometry.superposition import rigid_motions
-from afir.hessians.updates import (
-    bfgs,
-    bofill,
-    bond_tension,
-    downhill_step,
-    longest,
-    loosened,
-    model_hessian,
-    positive,
-    reacting_part,
-    ts_bfgs,
-    uphill_step,
-    vibrations,
-)
+from afir.hessians.model import bond_tension, loosened, model_hessian, reacting_part
+from afir.hessians.modes import vibrations
+from afir.hessians.steps import downhill_step, longest, uphill_step
+from afir.hessians.updates import bfgs, bofill, positive, ts_bfgs
 from afir.molecule import Molecule
 from afir.pes.driver import solve
 from afir.searches.hessian import hessian as exact_hessian

@@ -11,7 +11,7 @@ from known import Unreliable, gfn2, mapped
 
 from afir.errors import InputError, SurfaceError
 from afir.geometry.bonds import components, distances, gap
-from afir.hessians.updates import model_hessian
+from afir.hessians.model import model_hessian
 from afir.methods.afir_path import push
 from afir.methods.artificial_force import ArtificialForce, ForceTerm
 from afir.molecule import Molecule

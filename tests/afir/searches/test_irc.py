@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from scipy.spatial.transform import Rotation
 
 from afir.geometry.superposition import superpose
-from afir.hessians.updates import model_hessian
+from afir.hessians.model import model_hessian
 from afir.molecule import Molecule
 from afir.pes.driver import solve
 from afir.pes.surface import Evaluation

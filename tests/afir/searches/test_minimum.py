@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from afir.errors import SurfaceError
 from afir.geometry.bonds import components
 from afir.geometry.superposition import internal_part
-from afir.hessians.updates import model_hessian
+from afir.hessians.model import model_hessian
 from afir.methods.artificial_force import ArtificialForce, ForceTerm
 from afir.molecule import Molecule
 from afir.pes.driver import solve

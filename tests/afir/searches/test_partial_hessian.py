@@ -11,7 +11,8 @@ from pairs import Dimer
 
 from afir.geometry.bonds import components
 from afir.geometry.torsions import rotations
-from afir.hessians.updates import agreeing, model_hessian, positive
+from afir.hessians.model import model_hessian
+from afir.hessians.updates import agreeing, positive
 from afir.molecule import Molecule
 from afir.pes.driver import (
     solve,

@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from afir.errors import SurfaceError
 from afir.geometry.superposition import superpose
-from afir.hessians.updates import model_hessian
+from afir.hessians.model import model_hessian
 from afir.molecule import Molecule
 from afir.pes.driver import solve
 from afir.searches.hessian import hessian as exact_hessian

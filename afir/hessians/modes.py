@@ -1,0 +1,47 @@
+"""Vibrations: eigenvalues and eigenvectors of Hessians without rigid motions."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afir.geometry.superposition import rigid_motions
+from afir.molecule import Positions
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+_RIGID_EIGENVALUE = 1e6  # eV/Å²: parks translation and rotation above every real mode
+
+
+def vibrations(
+    hessian: Matrix, positions: Positions, weights: Vector | None = None
+) -> tuple[Vector, Matrix]:
+    """Eigenvalues and eigenvectors of a Hessian, translations and rotations removed.
+
+    Parameters
+    ----------
+    hessian
+        (3n, 3n) in eV/Å².
+    positions
+        (n, 3) in Å.
+    weights
+        (n,) square roots of the masses for normal modes; plain coordinates if not given.
+
+    Returns
+    -------
+    values : (m,)
+        Ascending, in eV/Å² (eV/Å²/amu with weights).
+    vectors : (3n, m)
+        Orthonormal, in the same coordinates.
+    """
+    rigid = rigid_motions(positions, weights)
+    if weights is not None:
+        root = np.repeat(weights, 3)
+        hessian = hessian / root[:, None] / root
+    product = rigid.T @ hessian
+    projected = hessian - rigid @ product
+    projected -= (projected @ rigid) @ rigid.T
+    projected += _RIGID_EIGENVALUE * (rigid @ rigid.T)
+    values, vectors = np.linalg.eigh(projected)
+    keep = len(values) - rigid.shape[1]
+    return values[:keep], vectors[:, :keep]
