@@ -32,10 +32,12 @@ from afir.stationary import (
     TrialResult,
 )
 from networks import Settings, resume
-from networks.execution.tasks import Bench, Confirm, Push, Task, TaskResult, Value
+from networks.execution.context import Bench
+from networks.execution.tasks import Confirm, Push, Task, TaskResult, Value
 from networks.exploration.events import RoundStarted, Stopped
 from networks.exploration.executors import bench_of
-from networks.records.structures import DC, EQ, TS, Absorbed, Dismissed, Trial
+from networks.records.structures import DC, EQ, TS, Dismissed
+from networks.records.trials import Absorbed, Trial
 from networks.storage.store import Store
 
 MOLECULE = Molecule.from_symbols(["C", "C", "C", "N", "N", "O"])
@@ -90,7 +92,7 @@ class Supply:
 
 
 class Instant:
-    """Answers every task at once: `networks.execution.executor.Executor`."""
+    """Answers every task at once: `networks.execution.base.Executor`."""
 
     def __init__(self, supply: Supply, bench: Bench) -> None:
         self.bench = bench
@@ -99,7 +101,7 @@ class Instant:
         self.seconds = 0.0
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
-        """See `networks.execution.executor.Executor`; its own time is measured."""
+        """See `networks.execution.base.Executor`; its own time is measured."""
         index = 0
         while index < len(tasks):
             start = time.process_time()

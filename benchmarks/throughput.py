@@ -22,8 +22,11 @@ from table import print_table
 from afir.io.structures import read_structure
 from afir.pes.driver import solve
 from networks import Settings, explore, open_run
-from networks.execution.executor import Executor, ProcessExecutor, SerialExecutor
-from networks.execution.tasks import Bench, Task, TaskResult, as_result
+from networks.execution.base import Executor
+from networks.execution.context import Bench, as_result
+from networks.execution.local import SerialExecutor
+from networks.execution.processes import ProcessExecutor
+from networks.execution.tasks import Task, TaskResult
 
 START = Path(__file__).parent.parent / "examples" / "butadiene.xyz"
 COLUMNS = ("where", "gradients", "wall s", "gradients / s", "CPU s", "own CPU s", "own share")
@@ -41,7 +44,7 @@ class TimedBench:
         return getattr(self.timed, name)
 
     def open(self) -> Callable[[Task], TaskResult]:
-        """What `networks.execution.tasks.Bench.open` does, with a meter in between."""
+        """What `networks.execution.context.Bench.open` does, with a meter in between."""
         surface = CountedSurface(self.timed.load(), self.meter)
 
         def perform(task: Task) -> TaskResult:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from networks.exploration.run import explore, open_run, resume
     from networks.graph.network import ReactionNetwork
     from networks.graph.routes import lowest_route
-    from networks.records.structures import DC, EQ, TS, Trial
+    from networks.records.structures import DC, EQ, TS
+    from networks.records.trials import Trial
     from networks.reporting.energy_diagram import network_figure, profile_figure
     from networks.reporting.export import export
     from networks.reporting.run import Run, load_run

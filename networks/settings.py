@@ -83,7 +83,7 @@ class Settings:
         Whether to learn the difference between `surface` and the reference during the run, and to
         search on `surface` plus that difference.
     learner
-        The name of a learner, see `networks.learning.models.load_learner`. ``"auto"`` chooses by
+        The name of a learner, see `networks.learning.learner.load_learner`. ``"auto"`` chooses by
         the size of the molecule.
     step
         The settings of one elementary step, with γ. If none are given, γ follows the window

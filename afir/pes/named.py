@@ -6,7 +6,7 @@ installed ones: many run whatever command or module their options name.
 
 Policies and learners are another matter. Those that are installed are trusted, as installed
 packages are: a file may name one and set its options. It names an entry point, never a module to
-import (`networks.policies.base.load_policy`, `networks.learning.models.load_learner`). Whoever
+import (`networks.policies.base.load_policy`, `networks.learning.learner.load_learner`). Whoever
 writes a policy or learner must therefore not let its options choose what is run.
 """
 

@@ -88,8 +88,11 @@ def collect(
     from afir.pes.named import Named, check_named
     from afir.pes.surface import doubt_of, load_surface
     from afir.units import KJ_PER_MOL
-    from networks.execution.executor import Executor, ProcessExecutor, SerialExecutor
-    from networks.execution.tasks import Bench, Labelled
+    from networks.execution.base import Executor
+    from networks.execution.context import Bench
+    from networks.execution.local import SerialExecutor
+    from networks.execution.processes import ProcessExecutor
+    from networks.execution.tasks import Labelled
     from networks.exploration.run import open_run
     from networks.learning.sampling import label, pool, random_choice, spread_out, write_frames
 

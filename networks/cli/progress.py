@@ -31,7 +31,9 @@ from networks.exploration.events import (
     Training,
     TrialDone,
 )
-from networks.records.structures import COMPLEX, DC, EQ, TS, Model, Trial
+from networks.records.runs import Model
+from networks.records.structures import COMPLEX, DC, EQ, TS
+from networks.records.trials import Trial
 
 logger = logging.getLogger(__name__)
 

@@ -45,7 +45,8 @@ def show(run: Path, as_json: bool, job: bool, limit: int | None, loops: bool) ->
     Works during a run, too. The JSON object is described in docs/show-json.md.
     """
     from networks.jobfile import current_job, write_toml
-    from networks.reporting.run import load_run, show_object
+    from networks.reporting.run import load_run
+    from networks.reporting.show_json import show_object
     from networks.reporting.tables import graph_lines
 
     if as_json and (job or limit is not None or loops):

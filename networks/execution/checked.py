@@ -10,8 +10,9 @@ from dataclasses import replace
 from afir.errors import AfirError, InputError
 from afir.molecule import Molecule
 from afir.searches.settings import StepSettings
-from networks.execution.executor import Executor
-from networks.execution.tasks import Bench, Task, TaskResult
+from networks.execution.base import Executor
+from networks.execution.context import Bench
+from networks.execution.tasks import Task, TaskResult
 from networks.settings import Settings
 
 
@@ -47,7 +48,7 @@ def check_executor(executor: Executor, molecule: Molecule, settings: Settings) -
     Parameters
     ----------
     executor
-        Its `bench` must have the attributes of a `networks.execution.tasks.Bench` that decide
+        Its `bench` must have the attributes of a `networks.execution.context.Bench` that decide
         results. Step settings that the run leaves to the surface may be decided.
     molecule, settings
         Of the run.
@@ -62,7 +63,7 @@ def check_executor(executor: Executor, molecule: Molecule, settings: Settings) -
         if not hasattr(bench, name):
             raise InputError(
                 f"`executor` must say by its `bench` what it computes on "
-                f"(`networks.execution.tasks.Bench`), "
+                f"(`networks.execution.context.Bench`), "
                 f"got none with `{name}`"
             )
         has, needs = getattr(bench, name), getattr(needed, name)
@@ -80,7 +81,7 @@ def answers(executor: Executor, tasks: Sequence[Task]) -> Iterator[tuple[int, Ta
     executor
         Does the tasks.
     tasks
-        May grow meanwhile; see `networks.execution.executor.Executor.run`.
+        May grow meanwhile; see `networks.execution.base.Executor.run`.
 
     Yields
     ------

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from networks.records.structures import DC, EQ, TS, Dismissed, Model, StoppedBy, Trial
+from networks.records.runs import Model, StoppedBy
+from networks.records.structures import DC, EQ, TS, Dismissed
+from networks.records.trials import Trial
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from networks.execution.base import Executor
 from networks.execution.checked import bench_of
-from networks.execution.executor import BatchedExecutor, Executor, ProcessExecutor
+from networks.execution.local import BatchedExecutor
+from networks.execution.processes import ProcessExecutor
 from networks.storage.store import Store
 
 

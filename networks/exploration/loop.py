@@ -33,10 +33,13 @@ from networks.exploration.events import (
 )
 from networks.exploration.executors import Hands
 from networks.graph.rejected import Dismissals
-from networks.learning.models import Learning, Recalled, Sampled
+from networks.learning.models import Learning
+from networks.learning.stages import Recalled, Sampled
 from networks.policies.base import Policy
 from networks.policies.choice import Choice
-from networks.records.structures import DC, EQ, TS, Complete, Key, Plan, StoppedBy
+from networks.records.runs import Complete, StoppedBy
+from networks.records.structures import DC, EQ, TS
+from networks.records.trials import Key, Plan
 from networks.rounds.base import Question, Stage, Start
 from networks.rounds.pushes import Round
 from networks.scheduling.budget import Budget

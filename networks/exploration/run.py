@@ -13,14 +13,15 @@ from afir.errors import AfirError, InputError
 from afir.geometry.bonds import dissociated, gap
 from afir.molecule import Molecule, Positions
 from afir.pes.named import Named
+from networks.execution.base import Executor
 from networks.execution.checked import check_executor
-from networks.execution.executor import Executor
 from networks.exploration.events import Event
 from networks.exploration.executors import Hands
 from networks.exploration.loop import Exploration
-from networks.learning.models import check_folder, load_learner
+from networks.learning.learner import load_learner
+from networks.learning.models import check_folder
 from networks.policies.base import Policy, load_policy
-from networks.records.structures import StoppedBy
+from networks.records.runs import StoppedBy
 from networks.rounds.surface_check import check_unchanged
 from networks.settings import KEEP, Keep, Settings
 from networks.storage.sqlite import StoreError

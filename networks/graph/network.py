@@ -20,7 +20,8 @@ from afir.stationary import Confirmation, StationaryPoint
 from afir.units import KJ_PER_MOL
 from networks.graph.bonding import Bonding, Graph, Signature, bonding
 from networks.graph.identity import IdentityIndex, fingerprint
-from networks.records.structures import COMPLEX, DC, EQ, TS, Barrierless, Dismissed, Proof, Trial
+from networks.records.structures import COMPLEX, DC, EQ, TS, Barrierless, Dismissed, Proof
+from networks.records.trials import Trial
 
 __all__ = [
     "COMPLEX",

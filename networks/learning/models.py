@@ -1,120 +1,28 @@
-"""Learning the difference between the searched surface and the reference during a run.
-
-Every gradient of the reference that a run needs to verify a structure is a label. When there are
-enough labels, or nothing is left to try on the cheap surface, a first model of the difference is
-trained; some learners first need labels of the most different geometries of all pushes. Then
-searches run on the cheap surface plus the model, and repeat earlier trials too. Where a model
-reports that it is unreliable, the reference is used. The next model is trained when there are
-enough new labels. Models and labels are in a folder beside the run file, which holds all labels as
-well.
-"""
+"""When a run learns, and from what."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from afir.errors import AfirError, InputError
-from afir.geometry.superposition import displacement
-from afir.molecule import Molecule
+from afir.errors import InputError
 from afir.pes.named import Named, named_base
-from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
 from afir.units import KJ_PER_MOL
-from networks.execution.tasks import Label, Labelled, Recall, TaskResult
-from networks.graph.network import ReactionNetwork
-from networks.graph.rejected import ZERO, Dismissals, zero_record
+from networks.execution.tasks import Label, Labelled
+from networks.learning.learner import load_learner
 from networks.learning.sampling import Pool, pool, spread_out, write_frames
-from networks.records.structures import Absorbed, Dismissed, Key, Model
-from networks.rounds.base import Question
+from networks.learning.stages import SAMPLE, STAGES
+from networks.records.runs import Model
 from networks.storage.store import Store
-
-ENTRY_POINT_GROUP = "afir.learners"
-"""Packages register a learner under this entry-point group; see `Learner`."""
 
 _ENOUGH = 300  # labels for a first model while trials are left
 _CEILING = 800.0 * KJ_PER_MOL  # above the lowest: geometries beyond get no label
 _FEWEST_TASKS = 4  # with labels, to train a first model
 _FEWEST_NEW = 12  # new labels, to train the next model
-_SAME = 0.15  # Å: a structure that moves further on another surface is a different one
-
-
-SAMPLE = "sample"
-"""The phase of tasks that label geometries of pushes."""
-
-STAGES = ("push", "path")
-"""The stages of those geometries."""
-
-
-class Learner(Protocol):
-    """Trains a model of the difference between two surfaces from labelled geometries.
-
-    Implementations register a factory ``factory(molecule) -> Learner``.
-    """
-
-    @property
-    def samples(self) -> int:
-        """Number of geometries of pushes to label for the first model, 0 or more."""
-        ...
-
-    @property
-    def attempts(self) -> int:
-        """Number of attempts at each push on the learned surface, 1 or more."""
-        ...
-
-    @property
-    def share(self) -> float:
-        """Share of new labels that is needed before the next model is trained."""
-        ...
-
-    def __call__(
-        self,
-        labels: Path,
-        output: Path,
-        *,
-        surface: str,
-        options: Mapping[str, Any],
-        start: Path | None,
-        seed: int,
-    ) -> dict[str, float]:
-        """Train a model; returns its errors.
-
-        Parameters
-        ----------
-        labels
-            Extended XYZ as `afir collect` writes it.
-        output
-            The model to write.
-        surface, options
-            The surface whose difference from the labels is learned.
-        start
-            The model to begin with.
-        seed
-            Seed of the random numbers.
-
-        Returns
-        -------
-        dict
-            The errors by name.
-        """
-        ...
-
-    def surface(self, model: Path) -> str:
-        """The name under which `afir.pes.surface.load_surface` knows a surface with the model."""
-        ...
-
-
-def load_learner(name: str, molecule: Molecule) -> Learner:
-    """A registered learner; InputError for an unknown name or an unsuitable molecule."""
-    known = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
-    if name not in known:
-        raise InputError(f"`learner` must be one of {', '.join(sorted(known))}, got {name!r}")
-    learner: Learner = known[name].load()(molecule)
-    return learner
 
 
 def folder_of(run: Path) -> Path:
@@ -270,123 +178,3 @@ class Learning:
         }
         write_frames(path, everything, known, *self._settings.reported)
         return len(known)
-
-
-class Sampled:
-    """The stage that labels geometries of pushes for the first model.
-
-    Parameters
-    ----------
-    number
-        Its number among the rounds.
-    tasks
-        The geometries to label.
-    """
-
-    def __init__(self, number: int, tasks: list[Label]) -> None:
-        self.number = number
-        self._tasks = tasks
-        self._answers: dict[Key, TaskResult] = {}
-
-    def begin(self) -> list[Question]:
-        """The tasks that label them all."""
-        return [(Key(SAMPLE, index), task) for index, task in enumerate(self._tasks)]
-
-    def take(self, key: Key, result: TaskResult) -> list[Question]:
-        """Nothing follows."""
-        self._answers[key] = result
-        return []
-
-    def absorb(self, network: ReactionNetwork, dismissals: Dismissals, trials: int) -> Absorbed:
-        """Add nothing to the network; the labels are among the frames."""
-        if not any(isinstance(answer.value, Labelled) for answer in self._answers.values()):
-            errors = {answer.error for answer in self._answers.values()}
-            raise AfirError(
-                f"the reference gave no energy for any geometry of the pushes: {min(errors)}"
-            )
-        return _no_trials(self.number, self._answers, ())
-
-
-class Recalled:
-    """The stage that locates all known structures on a new model.
-
-    Searches on the new model then recognise them.
-
-    Parameters
-    ----------
-    number
-        Its number among the rounds.
-    network
-        The known structures.
-    """
-
-    def __init__(self, number: int, network: ReactionNetwork) -> None:
-        self.number = number
-        start = network.eqs["EQ0"]
-        self._points: list[tuple[str, StationaryPoint]] = [
-            (ZERO, start.point()),
-            *((eq.id, eq.point()) for eq in network.eqs.values()),
-            *((ts.id, ts.point()) for ts in network.tss.values()),
-        ]
-        self._answers: dict[Key, TaskResult] = {}
-
-    def begin(self) -> list[Question]:
-        """The tasks that locate every structure."""
-        return [
-            (Key("recall", index), Recall("here" if id == ZERO else id[:2], point))
-            for index, (id, point) in enumerate(self._points)
-        ]
-
-    def take(self, key: Key, result: TaskResult) -> list[Question]:
-        """Nothing follows."""
-        self._answers[key] = result
-        return []
-
-    def absorb(self, network: ReactionNetwork, dismissals: Dismissals, trials: int) -> Absorbed:
-        """Record each structure as it is on the new model, unless it became another."""
-        noted: list[Dismissed] = []
-        for index, (id, point) in enumerate(self._points):
-            value = self._answers[Key("recall", index)].value
-            if not isinstance(value, TrialResult):
-                continue
-            every: tuple[Candidate | Minimum, ...] = (*value.candidates, *value.minima)
-            for found in every:
-                if id == ZERO:
-                    noted.append(zero_record(found.positions, found.energy, trials))
-                    dismissals.add(noted[-1])
-                    continue
-                if displacement(point.positions, found.positions) > _SAME:
-                    continue
-                outcome = Outcome.CONVERGED if id.startswith("EQ") else Outcome.CONFIRMED
-                record = Dismissed(
-                    id[:2],
-                    found.positions,
-                    found.energy,
-                    outcome,
-                    f"it is {id}",
-                    id,
-                    trials,
-                )
-                dismissals.add(record)
-                noted.append(record)
-        return _no_trials(self.number, self._answers, tuple(noted))
-
-
-def _no_trials(
-    number: int, answers: Mapping[Key, TaskResult], dismissed: tuple[Dismissed, ...]
-) -> Absorbed:
-    gradients: dict[str, int] = {}
-    for answer in answers.values():
-        for stage, count in answer.gradients.items():
-            gradients[stage] = gradients.get(stage, 0) + count
-    return Absorbed(
-        round=number,
-        eqs=(),
-        tss=(),
-        dcs=(),
-        trials=(),
-        dismissed=dismissed,
-        gradients=gradients,
-        cpu_seconds=sum(answer.cpu_seconds for answer in answers.values()),
-        owners=dict.fromkeys(answers, 0),
-    )

@@ -26,8 +26,8 @@ from afir.geometry.superposition import far_apart
 from afir.io.safe_write import writing
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Level
+from networks.execution.base import Executor
 from networks.execution.checked import answers
-from networks.execution.executor import Executor
 from networks.execution.frames import Frames, Kept
 from networks.execution.tasks import Label, Labelled
 from networks.graph.identity import fingerprint

@@ -14,7 +14,7 @@ import numpy as np
 from afir.errors import AfirError
 from networks.graph.network import ReactionNetwork
 from networks.policies.base import Policy
-from networks.records.structures import Item, Trial
+from networks.records.trials import Item, Trial
 from networks.scheduling.queue import Frontier
 
 
@@ -78,7 +78,7 @@ class Choice:
     def _item(self, given: object) -> Item:
         """The item with plain values, which can be stored."""
         if not isinstance(given, Item):
-            raise self._wrong(f"must choose `networks.records.structures.Item`s, got {given!r}")
+            raise self._wrong(f"must choose `networks.records.trials.Item`s, got {given!r}")
         try:
             number = operator.index(given.push)
         except TypeError:

@@ -14,7 +14,8 @@ from afir.methods.artificial_force import ForceTerm
 from afir.methods.displacements import Inversion, Uphill
 from networks.graph.network import ReactionNetwork
 from networks.policies.push_kinds import push_kinds
-from networks.records.structures import EQ, Item, Trial
+from networks.records.structures import EQ
+from networks.records.trials import Item, Trial
 from networks.scheduling.queue import Frontier, PushTerms
 
 _DIRECTIONS = ((1,), (-1,), (1, 1), (-1, 1), (-1, -1))  # which forces act together

@@ -8,7 +8,7 @@ from pathlib import Path
 from afir.errors import InputError
 from afir.io.shell import shell_command
 from networks.graph.routes import lowest_route
-from networks.records.structures import StoppedBy
+from networks.records.runs import StoppedBy
 from networks.reporting.run import Run
 from networks.trusted import repeated
 

@@ -6,7 +6,7 @@ from math import floor
 
 from afir.stationary import Outcome
 from networks.jobfile import stored_job
-from networks.records.structures import StoppedBy
+from networks.records.runs import StoppedBy
 from networks.reporting.run import Run
 from networks.scheduling.remains import MOST_UNTRIED
 

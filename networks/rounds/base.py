@@ -14,7 +14,8 @@ from afir.stationary import Consistency, StationaryPoint, unusable
 from networks.execution.tasks import Characterise, Examine, Task, TaskResult
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
-from networks.records.structures import Absorbed, Examined, Key
+from networks.records.runs import Examined
+from networks.records.trials import Absorbed, Key
 
 Question: TypeAlias = tuple[Key, Task]
 

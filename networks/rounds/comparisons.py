@@ -20,7 +20,8 @@ from networks.graph.bonding import bonding
 from networks.graph.identity import Fingerprint, IdentityIndex, fingerprint, same_structure
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
-from networks.records.structures import EQ, TS, Key
+from networks.records.structures import EQ, TS
+from networks.records.trials import Key
 from networks.rounds.base import Question
 
 COMPARE, WANTED = "compare", "wanted"

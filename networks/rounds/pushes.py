@@ -25,7 +25,8 @@ from networks.execution.tasks import Characterise, Confirm, Label, Labelled, Pus
 from networks.graph.identity import IdentityIndex, fingerprint
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
-from networks.records.structures import DC, EQ, TS, Absorbed, Dismissed, Key, Plan, Trial
+from networks.records.structures import DC, EQ, TS, Dismissed
+from networks.records.trials import Absorbed, Key, Plan, Trial
 from networks.rounds.base import Question
 from networks.rounds.comparisons import COMPARE, WANTED, Comparisons, Wanted, nearest
 from networks.rounds.note import Note

@@ -20,9 +20,11 @@ from afir.stationary import StationaryPoint
 from afir.units import KJ_PER_MOL
 from afir.verification.consistency import DRIFT
 from afir.verification.minima import NotAMinimum, characterise
-from networks.execution.tasks import Characterise, Label, Labelled, TaskResult, label
+from networks.execution.context import label
+from networks.execution.tasks import Characterise, Label, Labelled, TaskResult
 from networks.graph.network import ReactionNetwork
-from networks.records.structures import EQ, Key
+from networks.records.structures import EQ
+from networks.records.trials import Key
 from networks.storage.store import Store
 
 GRADIENT = 0.05

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from networks.records.structures import Absorbed, StoppedBy
+from networks.records.runs import StoppedBy
+from networks.records.trials import Absorbed
 from networks.settings import Settings
 
 _GRADIENTS_A_TRIAL = 600  # a guess before the first trial

@@ -13,7 +13,8 @@ from typing import TypeAlias
 
 from afir.errors import InputError
 from afir.methods.displacements import Term
-from networks.records.structures import EQ, Item
+from networks.records.structures import EQ
+from networks.records.trials import Item
 
 PushTerms: TypeAlias = tuple[Term, ...]
 

@@ -10,7 +10,8 @@ from afir.methods.displacements import Kick, Term
 from networks.graph.flags import LOOP, flags_of
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
-from networks.records.structures import StoppedBy, Trial
+from networks.records.runs import StoppedBy
+from networks.records.trials import Trial
 from networks.scheduling.scheduler import KeptBack, Outlook
 from networks.scheduling.unseen import Unseen, unseen
 from networks.storage.store import Store

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from afir.methods.displacements import Kick
-from networks.records.structures import EQ, Result, Used
+from networks.records.structures import EQ
+from networks.records.trials import Result, Used
 from networks.scheduling.offers import KICKS
 from networks.scheduling.queue import Frontier, PushTerms
 

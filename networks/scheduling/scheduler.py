@@ -14,7 +14,8 @@ from afir.units import KJ_PER_MOL
 from networks.graph.flags import LOOP, flags_of
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
-from networks.records.structures import COMPLEX, EQ, Item, Result
+from networks.records.structures import COMPLEX, EQ
+from networks.records.trials import Item, Result
 from networks.scheduling.offers import KICKS, offers
 from networks.scheduling.queue import Frontier, PushTerms
 from networks.scheduling.retries import further_attempts, further_kicks

@@ -18,21 +18,9 @@ from afir.stationary import Outcome
 from networks.execution.frames import Frames, Kept
 from networks.execution.tasks import TaskResult
 from networks.graph.network import ReactionNetwork
-from networks.records.structures import (
-    EQ,
-    Complete,
-    Dismissed,
-    Examined,
-    Item,
-    Key,
-    Model,
-    Plan,
-    Result,
-    RunSummary,
-    StoppedBy,
-    Trial,
-    Used,
-)
+from networks.records.runs import Complete, Examined, Model, RunSummary, StoppedBy
+from networks.records.structures import EQ, Dismissed
+from networks.records.trials import Item, Key, Plan, Result, Trial, Used
 from networks.settings import Settings, located
 from networks.storage import rows, schema
 from networks.storage.codec import unpack

@@ -14,18 +14,9 @@ from afir.methods.displacements import parse_term
 from afir.stationary import Outcome
 from networks.execution.frames import Frames, Kept
 from networks.execution.tasks import TaskResult
-from networks.records.structures import (
-    DC,
-    EQ,
-    TS,
-    Absorbed,
-    Dismissed,
-    Examined,
-    Key,
-    Model,
-    Result,
-    Trial,
-)
+from networks.records.runs import Examined, Model
+from networks.records.structures import DC, EQ, TS, Dismissed
+from networks.records.trials import Absorbed, Key, Result, Trial
 from networks.storage import schema
 from networks.storage.codec import decode, encode, pack, unpack
 from networks.storage.seal import Row

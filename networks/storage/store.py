@@ -19,7 +19,8 @@ from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from afir.stationary import Outcome
 from networks.execution.tasks import TaskResult
-from networks.records.structures import Absorbed, Complete, Key, Model, Plan, StoppedBy
+from networks.records.runs import Complete, Model, StoppedBy
+from networks.records.trials import Absorbed, Key, Plan
 from networks.settings import Settings
 from networks.storage import rows, schema
 from networks.storage.codec import pack

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from networks.records.structures import Item, Result, Used
+from networks.records.trials import Item, Result, Used
 from networks.storage.rows import result_of
 
 

@@ -13,17 +13,9 @@ from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
 from afir.units import HARTREE, KJ_PER_MOL
 from networks.graph.network import ReactionNetwork
-from networks.records.structures import (
-    COMPLEX,
-    DC,
-    EQ,
-    TS,
-    Absorbed,
-    Complete,
-    RunSummary,
-    StoppedBy,
-    Trial,
-)
+from networks.records.runs import Complete, RunSummary, StoppedBy
+from networks.records.structures import COMPLEX, DC, EQ, TS
+from networks.records.trials import Absorbed, Trial
 from networks.reporting.run import Run
 from networks.settings import Settings
 from networks.storage.store import Store

@@ -20,8 +20,8 @@ from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Confirmation, Minimum, Outcome, StationaryPoint, TrialResult
 from networks import Settings
+from networks.execution.context import Bench
 from networks.execution.tasks import (
-    Bench,
     Characterise,
     Compare,
     Confirm,
@@ -160,7 +160,7 @@ def answer(task: Task) -> TaskResult:
 @dataclass(frozen=True)
 class RotorBench:
     """Does the tasks of this world, on which no settings bear; see
-    `networks.execution.tasks.Bench`."""
+    `networks.execution.context.Bench`."""
 
     molecule: Molecule = MOLECULE
     surface: str = SURFACE

@@ -13,7 +13,7 @@ from toyworld import MOLECULE, SETTINGS, ToyBench, structure
 
 from afir.molecule import Molecule
 from networks import explore
-from networks.execution.executor import SerialExecutor
+from networks.execution.local import SerialExecutor
 from networks.exploration.events import Event
 from networks.storage.store import Store
 

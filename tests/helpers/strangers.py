@@ -14,7 +14,7 @@ import numpy as np
 from afir.molecule import Molecule, Positions
 from afir.pes.surface import Evaluation, Surface, load_surface
 from networks.graph.network import ReactionNetwork
-from networks.records.structures import Item, Trial
+from networks.records.trials import Item, Trial
 from networks.scheduling.queue import Frontier
 
 

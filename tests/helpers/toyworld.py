@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from networks.execution.executor import Opening
 
 from afir.geometry.bonds import components, distances
 from afir.methods.displacements import Inversion, Uphill
@@ -40,7 +41,8 @@ from afir.stationary import (
     TrialResult,
 )
 from networks import Settings, explore, resume
-from networks.execution.executor import Executor, Opening, SerialExecutor
+from networks.execution.base import Executor
+from networks.execution.local import SerialExecutor
 from networks.execution.tasks import (
     Characterise,
     Confirm,
@@ -219,7 +221,7 @@ class ToyBench:
     keep_frames: bool = False
 
     def open(self) -> Callable[[Task], TaskResult]:
-        """See `networks.execution.tasks.Bench`."""
+        """See `networks.execution.context.Bench`."""
 
         def perform(task: Task) -> TaskResult:
             time.sleep(self.pause)
@@ -237,7 +239,7 @@ class Shuffled:
     bench: Opening = field(default_factory=ToyBench)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
-        """See `networks.execution.executor.Executor`."""
+        """See `networks.execution.base.Executor`."""
         waiting: list[int] = []
         seen = 0
         while True:

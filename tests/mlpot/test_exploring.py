@@ -16,8 +16,9 @@ from afir.pes.surface import Evaluation, batch_of, load_surface
 from afir.searches.settings import StepSettings
 from mlpot.surface import LearnedSurface
 from networks import Settings, explore, open_run
-from networks.execution.executor import ProcessExecutor, SerialExecutor
-from networks.execution.tasks import Bench
+from networks.execution.context import Bench
+from networks.execution.local import SerialExecutor
+from networks.execution.processes import ProcessExecutor
 from networks.graph.network import ReactionNetwork
 
 HCN = Molecule.from_symbols("HCN")

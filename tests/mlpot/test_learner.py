@@ -12,7 +12,7 @@ from afir.errors import InputError
 from afir.pes.surface import base_of, load_surface
 from mlpot.dataset import Dataset, above, read_dataset, steady_split
 from networks.execution.tasks import Labelled
-from networks.learning.models import Learner, load_learner
+from networks.learning.learner import Learner, load_learner
 from networks.learning.sampling import Pool, write_frames
 
 learner = pytest.importorskip("mlpot.learner")

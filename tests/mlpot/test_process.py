@@ -19,7 +19,7 @@ from mlpot.dataset import Dataset, above
 from mlpot.learner import Gaussian, automatic
 from mlpot.process import Correction, apart, exchanges, load_correction, suits
 from networks.execution.tasks import Labelled
-from networks.learning.models import load_learner
+from networks.learning.learner import load_learner
 from networks.learning.sampling import Pool, write_frames
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

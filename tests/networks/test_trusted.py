@@ -24,7 +24,7 @@ from mlpot.process import Correction
 from networks import Settings, explore, resume
 from networks.jobfile import write_toml
 from networks.learning.models import folder_of
-from networks.records.structures import Model
+from networks.records.runs import Model
 from networks.storage.store import Store
 
 COMMAND = f"ase:{__name__}.spring"

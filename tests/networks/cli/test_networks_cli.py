@@ -38,8 +38,10 @@ from networks.exploration.events import (
     TrialDone,
 )
 from networks.jobfile import job_from, job_values
-from networks.records.structures import Dismissed, Trial
-from networks.reporting.run import load_run, show_object
+from networks.records.structures import Dismissed
+from networks.records.trials import Trial
+from networks.reporting.run import load_run
+from networks.reporting.show_json import show_object
 from networks.settings import Settings
 from networks.storage.store import Store
 

@@ -30,19 +30,12 @@ from afir.stationary import Outcome, StationaryPoint, TrialResult
 from afir.surfaces.analytic import double_well
 from networks import Settings, explore, resume
 from networks.execution import executor as executor_module
-from networks.execution.executor import BatchedExecutor, Executor, ProcessExecutor, SerialExecutor
-from networks.execution.tasks import (
-    Bench,
-    Characterise,
-    Failure,
-    Label,
-    Labelled,
-    Push,
-    Task,
-    TaskResult,
-    guarded,
-)
-from networks.records.structures import StoppedBy
+from networks.execution.base import Executor
+from networks.execution.context import Bench, guarded
+from networks.execution.local import BatchedExecutor, SerialExecutor
+from networks.execution.processes import ProcessExecutor
+from networks.execution.tasks import Characterise, Failure, Label, Labelled, Push, Task, TaskResult
+from networks.records.runs import StoppedBy
 
 
 @pytest.fixture(scope="module")
@@ -385,7 +378,7 @@ class Mute:
     """An executor that does not say what it computes on."""
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
-        """See `networks.execution.executor.Executor`."""
+        """See `networks.execution.base.Executor`."""
         yield from ()
 
     def close(self) -> None:
@@ -449,11 +442,11 @@ class Faulty:
 
     @property
     def bench(self) -> Opening:
-        """See `networks.execution.executor.Executor`."""
+        """See `networks.execution.base.Executor`."""
         return self.right.bench
 
     def run(self, tasks: Sequence[Task]) -> Any:
-        """See `networks.execution.executor.Executor`."""
+        """See `networks.execution.base.Executor`."""
         self.calls += 1
         answers = self.right.run(tasks)
         return answers if self.calls == 1 else self.fault(answers)

@@ -20,8 +20,10 @@ from afir.errors import AfirError, InputError
 from afir.pes.surface import load_surface
 from networks import Settings, explore, open_run
 from networks.cli.collect import collect
-from networks.execution.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
-from networks.execution.tasks import Bench, Labelled, Task, TaskResult
+from networks.execution.context import Bench
+from networks.execution.local import BatchedExecutor, SerialExecutor
+from networks.execution.processes import ProcessExecutor
+from networks.execution.tasks import Labelled, Task, TaskResult
 from networks.graph.identity import fingerprint
 from networks.learning.sampling import Pool, label, pool, random_choice, spread_out
 

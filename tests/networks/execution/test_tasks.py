@@ -11,14 +11,15 @@ from afir.pes.surface import load_surface
 from afir.searches.hessian import hessian
 from afir.stationary import Candidate, Outcome
 from afir.verification.minima import characterise
-from networks.execution.tasks import Bench, Characterise, Confirm
+from networks.execution.context import Bench
+from networks.execution.tasks import Characterise, Confirm
 
 SADDLE = np.array([[0.717, 0.0, 0.107], [-0.183, 0.0, -0.628], [-0.535, 0.0, 0.522]])
 
 
 def test_what_a_learned_surface_makes_up_is_doubted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it is learned, and the path of a proven transition state does not lead there."""
-    monkeypatch.setattr("networks.execution.tasks._STEEPEST", 1e-3)
+    monkeypatch.setattr("networks.execution.context._STEEPEST", 1e-3)
     monkeypatch.setattr("afir.multilevel.trust._LESS", 0.0)
     surface = load_surface("gfn1", HCN)
     start = solve(characterise(HCN, HCN_START), surface)

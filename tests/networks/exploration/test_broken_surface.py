@@ -20,10 +20,13 @@ from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, StationaryPoint
 from afir.surfaces.analytic import double_well
 from networks import Settings, explore, open_run
-from networks.execution.executor import BatchedExecutor, Executor, ProcessExecutor, SerialExecutor
-from networks.execution.tasks import Bench, Characterise, Push
+from networks.execution.base import Executor
+from networks.execution.context import Bench
+from networks.execution.local import BatchedExecutor, SerialExecutor
+from networks.execution.processes import ProcessExecutor
+from networks.execution.tasks import Characterise, Push
 from networks.exploration.events import Stopped
-from networks.records.structures import StoppedBy
+from networks.records.runs import StoppedBy
 
 PAIR = Molecule((1, 1))
 

@@ -32,8 +32,10 @@ from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
 from afir.units import HARTREE, KJ_PER_MOL
 from networks import KEEP, Settings, explore, open_run, resume
-from networks.execution.executor import BatchedExecutor, ProcessExecutor, SerialExecutor
-from networks.execution.tasks import Bench, Push, Task, TaskResult
+from networks.execution.context import Bench
+from networks.execution.local import BatchedExecutor, SerialExecutor
+from networks.execution.processes import ProcessExecutor
+from networks.execution.tasks import Push, Task, TaskResult
 from networks.exploration.events import (
     Event,
     Found,
@@ -43,7 +45,9 @@ from networks.exploration.events import (
     TaskDone,
     TrialDone,
 )
-from networks.records.structures import EQ, Complete, StoppedBy, Trial
+from networks.records.runs import Complete, StoppedBy
+from networks.records.structures import EQ
+from networks.records.trials import Trial
 from networks.scheduling import scheduler as outlook
 from networks.scheduling.offers import offers
 from networks.scheduling.queue import PushTerms
@@ -389,7 +393,7 @@ class Failing:
     bench: ToyBench = field(default_factory=ToyBench)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
-        """See `networks.execution.executor.Executor`."""
+        """See `networks.execution.base.Executor`."""
         pushes = len(tasks)
         for index, task in enumerate(tasks):
             dead = isinstance(task, Push) or self.everywhere

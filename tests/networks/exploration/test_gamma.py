@@ -10,7 +10,7 @@ from toyworld import MOLECULE, SURFACE, ToyBench, structure
 
 from afir.cli.main import main
 from networks import Settings, explore, open_run, resume
-from networks.execution.executor import SerialExecutor
+from networks.execution.local import SerialExecutor
 
 HCN = "3\n\nH 0.0 0.02 -1.06\nC 0.0 0.0 0.0\nN 0.01 0.0 1.14\n"
 

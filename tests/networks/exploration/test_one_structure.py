@@ -26,13 +26,16 @@ from afir.stationary import (
 )
 from afir.units import KJ_PER_MOL
 from networks import explore, resume
-from networks.execution.executor import Executor, SerialExecutor
-from networks.execution.tasks import Bench, Compare, Confirm, Push, TaskResult
+from networks.execution.base import Executor
+from networks.execution.context import Bench
+from networks.execution.local import SerialExecutor
+from networks.execution.tasks import Compare, Confirm, Push, TaskResult
 from networks.exploration.events import Event, Stopped, TaskDone
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
 from networks.graph.routes import lowest_route
-from networks.records.structures import Absorbed, Item, Key, Plan, StoppedBy
+from networks.records.runs import StoppedBy
+from networks.records.trials import Absorbed, Item, Key, Plan
 from networks.reporting.run import load_run
 from networks.rounds.base import Question
 from networks.rounds.pushes import Round

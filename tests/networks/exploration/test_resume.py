@@ -17,11 +17,11 @@ from toyworld import LATE, MOLECULE, SETTINGS, SURFACE, ToyBench, answer, struct
 
 from afir.searches.settings import StepSettings
 from networks import Settings, explore, open_run, resume
-from networks.execution.executor import SerialExecutor
+from networks.execution.local import SerialExecutor
 from networks.execution.tasks import Task, TaskResult
 from networks.exploration.events import Event, RoundDone, TaskDone
 from networks.policies.base import policy_names
-from networks.records.structures import StoppedBy
+from networks.records.runs import StoppedBy
 
 HERE = Path(__file__).parents[2] / "helpers"
 

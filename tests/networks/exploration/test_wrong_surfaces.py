@@ -18,7 +18,8 @@ from afir.pes.named import Named
 from afir.units import KJ_PER_MOL
 from networks import Settings, explore, open_run, resume
 from networks.exploration.events import Doubted
-from networks.reporting.run import load_run, show_object
+from networks.reporting.run import load_run
+from networks.reporting.show_json import show_object
 from networks.storage.store import Store
 
 HNC = "3\n\nN 0.0 0.0 0.0\nH 0.0 0.02 -1.0\nC 0.01 0.0 1.17\n"

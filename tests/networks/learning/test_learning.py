@@ -19,13 +19,14 @@ from afir.molecule import Molecule
 from afir.pes.driver import reference_gradients
 from afir.pes.surface import load_surface
 from networks import Settings, explore, open_run, resume
-from networks.execution.executor import SerialExecutor
-from networks.execution.tasks import Bench
+from networks.execution.context import Bench
+from networks.execution.local import SerialExecutor
 from networks.exploration import run as explorer
 from networks.exploration.events import Event, Found, RoundDone, Stopped, TaskDone, Trained
 from networks.learning import models as learning
-from networks.learning.models import folder_of, load_learner
-from networks.records.structures import StoppedBy
+from networks.learning.learner import load_learner
+from networks.learning.models import folder_of
+from networks.records.runs import StoppedBy
 from networks.scheduling.offers import KICKS
 
 REFERENCED = Settings(surface="gfn1", reference="gfn2", seed=1)

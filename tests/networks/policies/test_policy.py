@@ -11,7 +11,8 @@ from afir.methods.artificial_force import ForceTerm
 from afir.units import BOLTZMANN
 from networks.graph.network import ReactionNetwork
 from networks.policies.base import Policy, load_policy, policy_names
-from networks.records.structures import EQ, Item
+from networks.records.structures import EQ
+from networks.records.trials import Item
 from networks.scheduling.queue import Frontier, PushTerms
 
 NETWORK = ReactionNetwork(MOLECULE)

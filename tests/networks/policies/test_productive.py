@@ -23,7 +23,8 @@ from afir.stationary import Outcome
 from networks.graph.network import ReactionNetwork
 from networks.policies.productive import Productive, _values, fit_rates, productive
 from networks.policies.push_kinds import push_kinds
-from networks.records.structures import EQ, Item, Trial
+from networks.records.structures import EQ
+from networks.records.trials import Item, Trial
 from networks.scheduling.queue import Frontier, PushTerms
 
 BUTADIENE = Path(__file__).parents[3] / "examples" / "butadiene.xyz"

@@ -13,14 +13,14 @@ from toyworld import MOLECULE, SETTINGS, SURFACE, ToyBench, structure
 from afir.cli.main import main
 from afir.errors import AfirError, InputError
 from networks import Settings, explore, open_run, resume
-from networks.execution.executor import SerialExecutor
+from networks.execution.local import SerialExecutor
 from networks.exploration.events import Stopped
 from networks.policies.base import load_policy
-from networks.records.structures import StoppedBy
+from networks.records.runs import StoppedBy
 
 WRONG = {
     "twice": r"must choose no push twice, got EQ\d+ \d+ again",
-    "tuples": r"must choose `networks.records.structures.Item`s, got \('EQ\d+', \d+\)",
+    "tuples": r"must choose `networks.records.trials.Item`s, got \('EQ\d+', \d+\)",
     "too many": r"must choose at most 5 items, got \d+",
     "not left": r"must choose pushes that are left, got EQ\d+ 1000000000",
     "unknown": "must choose pushes that are left, got EQ999 0",

@@ -24,7 +24,7 @@ from afir.io.figures import save_figure
 from afir.molecule import Molecule
 from networks.graph.network import ReactionNetwork
 from networks.graph.routes import lowest_route
-from networks.records.structures import StoppedBy
+from networks.records.runs import StoppedBy
 from networks.reporting.energy_diagram import MOST_DRAWN, network_figure, profile_figure
 from networks.reporting.tables import sections
 from networks.settings import Settings

@@ -23,13 +23,16 @@ from afir.molecule import Molecule
 from afir.stationary import Outcome
 from afir.units import HARTREE
 from networks import explore, open_run
-from networks.execution.executor import SerialExecutor
+from networks.execution.local import SerialExecutor
 from networks.exploration.events import RoundDone
 from networks.graph.bonding import Bonding
 from networks.graph.network import ReactionNetwork
-from networks.records.structures import EQ, Absorbed, Complete, Model, StoppedBy
+from networks.records.runs import Complete, Model, StoppedBy
+from networks.records.structures import EQ
+from networks.records.trials import Absorbed
 from networks.reporting.advice import advice
-from networks.reporting.run import heading, load_run, show_object
+from networks.reporting.run import heading, load_run
+from networks.reporting.show_json import show_object
 from networks.reporting.tables import graph_lines, sections
 from networks.scheduling.remains import Remains
 from networks.scheduling.unseen import unseen

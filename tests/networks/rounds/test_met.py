@@ -23,12 +23,14 @@ from afir.stationary import Candidate, Confirmation, Minimum, Outcome, TrialResu
 from afir.verification.minima import characterise
 from networks import explore, open_run
 from networks.cli.progress import Tally, watch
-from networks.execution.executor import SerialExecutor
-from networks.execution.tasks import Bench, Confirm, Push, Task, TaskResult
+from networks.execution.context import Bench
+from networks.execution.local import SerialExecutor
+from networks.execution.tasks import Confirm, Push, Task, TaskResult
 from networks.exploration.events import TrialDone
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
-from networks.records.structures import Dismissed, Item, Key, Plan, Trial
+from networks.records.structures import Dismissed
+from networks.records.trials import Item, Key, Plan, Trial
 from networks.rounds.pushes import Round
 
 
@@ -40,7 +42,7 @@ class Listening:
     bench: ToyBench = field(default_factory=ToyBench)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
-        """See `networks.execution.executor.Executor`."""
+        """See `networks.execution.base.Executor`."""
         for index, task in enumerate(tasks):
             result = answer(task)
             if isinstance(task, Push) and isinstance(result.value, TrialResult):

@@ -20,10 +20,11 @@ from afir.stationary import (
     TrialResult,
 )
 from afir.verification.minima import characterise
-from networks.execution.tasks import Bench, Characterise, Confirm, Labelled, Push, TaskResult
+from networks.execution.context import Bench
+from networks.execution.tasks import Characterise, Confirm, Labelled, Push, TaskResult
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
-from networks.records.structures import Absorbed, Item, Key, Plan
+from networks.records.trials import Absorbed, Item, Key, Plan
 from networks.rounds.pushes import Round
 
 SADDLE = np.array([[0.717, 0.0, 0.107], [-0.183, 0.0, -0.628], [-0.535, 0.0, 0.522]])

@@ -8,7 +8,8 @@ import pytest
 from toyworld import SETTINGS
 
 from afir.stationary import Outcome
-from networks.records.structures import Absorbed, StoppedBy, Trial
+from networks.records.runs import StoppedBy
+from networks.records.trials import Absorbed, Trial
 from networks.scheduling.budget import Budget
 
 

@@ -20,12 +20,14 @@ from afir.methods.displacements import Kick, Term
 from afir.stationary import Outcome
 from afir.units import KJ_PER_MOL
 from networks import explore, open_run, resume
-from networks.execution.executor import SerialExecutor
+from networks.execution.local import SerialExecutor
 from networks.graph.rejected import Dismissals
-from networks.records.structures import StoppedBy, Trial
+from networks.records.runs import StoppedBy
+from networks.records.trials import Trial
 from networks.reporting.advice import advice
 from networks.reporting.ending import ending
-from networks.reporting.run import Run, load_run, show_object
+from networks.reporting.run import Run, load_run
+from networks.reporting.show_json import show_object
 from networks.scheduling.remains import Remains, incidence
 from networks.scheduling.scheduler import KeptBack, Outlook
 from networks.scheduling.unseen import Unseen, unseen

@@ -24,10 +24,10 @@ from afir.cli.main import main
 from afir.errors import AfirError, InputError
 from afir.stationary import Outcome
 from networks import Store, explore, open_run, resume
-from networks.execution.executor import SerialExecutor
+from networks.execution.local import SerialExecutor
 from networks.execution.tasks import TaskResult
 from networks.exploration.events import Event, RoundDone, TaskDone
-from networks.records.structures import Item, Key, Plan
+from networks.records.trials import Item, Key, Plan
 from networks.reporting.run import load_run
 from networks.storage.lock import Lock, writer
 from networks.storage.mounts import is_shared

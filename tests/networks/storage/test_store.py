@@ -32,10 +32,11 @@ from afir.methods.artificial_force import ForceTerm
 from afir.methods.displacements import Inversion, Kick, Uphill
 from afir.stationary import Candidate, Outcome
 from networks import Store, explore, open_run, resume
-from networks.execution.executor import SerialExecutor
+from networks.execution.local import SerialExecutor
 from networks.execution.tasks import Characterise, Confirm, Examine, Label, TaskResult
 from networks.exploration.events import Event, Found, Rejected, TrialDone
-from networks.records.structures import Complete, Item, Key, Plan, StoppedBy
+from networks.records.runs import Complete, StoppedBy
+from networks.records.trials import Item, Key, Plan
 from networks.storage.codec import Result, decode, encode, pack, unpack
 from networks.storage.sqlite import Database, StoreError
 

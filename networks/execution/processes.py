@@ -1,23 +1,18 @@
-"""Execution of tasks: in this process or in worker processes."""
+"""Tasks in worker processes."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Protocol, Self
-
-from threadpoolctl import ThreadpoolController
+from typing import Self
 
 from afir.errors import AfirError, InputError
 from afir.pes.child import START_SECONDS, Child, Opening, Place, wait_for
-from afir.pes.driver import Search, drive
-from afir.pes.surface import Surface, batch_of
 from afir.stationary import Outcome
-from networks.execution.frames import Recorder
-from networks.execution.tasks import Bench, Failure, Task, TaskResult, Value, as_result
+from networks.execution.tasks import Task, TaskResult
 from networks.settings import MOST_WORKERS
 
 logger = logging.getLogger(__name__)
@@ -26,148 +21,6 @@ GRACE = 2.0
 """Seconds for a worker to end by itself after its time limit, before it is killed."""
 
 _START_TRIES = 3
-
-
-class Executor(Protocol):
-    """Does tasks, in any order and place."""
-
-    @property
-    def bench(self) -> Opening:
-        """The bench that tasks run on: a run compares it with the bench that it needs.
-
-        See `networks.exploration.executors.check_executor`.
-        """
-        ...
-
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
-        """Do tasks and yield each index with its result, in the order of completion.
-
-        `tasks` may grow while the results are read: appended tasks are done too. A task that
-        cannot be finished has a result that says so; the others continue.
-        """
-        ...
-
-    def close(self) -> None:
-        """Release all resources; unfinished tasks are dropped."""
-        ...
-
-
-class SerialExecutor:
-    """Does one task after the other in this process.
-
-    Numerical libraries use one thread, as in a worker, so that results are the same to the last
-    digit.
-
-    Parameters
-    ----------
-    bench
-        Opened for the first task.
-    """
-
-    def __init__(self, bench: Opening) -> None:
-        self._bench = bench
-        self._perform: Callable[[Task], TaskResult] | None = None
-
-    @property
-    def bench(self) -> Opening:
-        """The bench that tasks run on."""
-        return self._bench
-
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
-        """Do the tasks in order; see `Executor.run`."""
-        if self._perform is None:
-            self._perform = self._bench.open()
-        threads = ThreadpoolController()  # of the libraries that are loaded by now
-        index = 0
-        while index < len(tasks):
-            with threads.limit(limits=1):
-                result = self._perform(tasks[index])
-            yield index, result
-            index += 1
-
-    def close(self) -> None:
-        """Nothing to release."""
-
-
-class BatchedExecutor:
-    """Does many tasks side by side in this process and evaluates their geometries in batches.
-
-    For surfaces that are faster with batches, as learned ones are. Numerical libraries use one
-    thread.
-
-    Parameters
-    ----------
-    bench
-        What the tasks have in common.
-    width
-        Number of tasks in flight; None leaves it to the surface (`afir.pes.surface.batch_of`),
-        which mostly wants one.
-    """
-
-    def __init__(self, bench: Bench, width: int | None = None) -> None:
-        if width is not None and width < 1:
-            raise InputError(f"`width` must be 1 or more, got {width}")
-        self._bench = bench
-        self._width = width
-        self._surface: Surface | None = None
-        self._suited = bench
-
-    @property
-    def bench(self) -> Opening:
-        """The bench that tasks run on."""
-        return self._bench
-
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
-        """Do the tasks side by side; see `Executor.run`.
-
-        The processor time of one task among others is not known: each result has the time since
-        the result before.
-        """
-        if self._surface is None:
-            self._surface = self._bench.load()
-            self._suited = self._bench.suited(self._surface)
-        width = batch_of(self._surface) if self._width is None else self._width
-        searches = _Searches(self._suited, tasks)
-        driven = drive(searches, self._surface, width=width)
-        threads = ThreadpoolController()  # of the libraries that are loaded by now
-        while True:
-            before = time.process_time()
-            with threads.limit(limits=1):
-                finished = next(driven, None)
-            if finished is None:
-                return
-            used = time.process_time() - before
-            assert finished.value is not None  # the search of a bench always returns something
-            index = int(str(finished.key))
-            recorder = searches.recorders.pop(index, None)
-            yield index, as_result(finished.value, finished.gradients, used, recorder)
-
-    def close(self) -> None:
-        """Nothing to release."""
-
-
-class _Searches:
-    """The searches of a list of tasks, one after the other; the list may grow meanwhile."""
-
-    def __init__(self, bench: Bench, tasks: Sequence[Task]) -> None:
-        self._bench = bench
-        self._tasks = tasks
-        self._next = 0
-        self.recorders: dict[int, Recorder] = {}
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> tuple[object, Search[Value | Failure]]:
-        if self._next == len(self._tasks):
-            raise StopIteration
-        index = self._next
-        self._next += 1
-        search, recorder = self._bench.search(self._tasks[index]), self._bench.recorder()
-        if recorder is not None:
-            self.recorders[index] = recorder
-            search = recorder.listen(search)
-        return index, search
 
 
 class ProcessExecutor:
