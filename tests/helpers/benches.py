@@ -41,7 +41,7 @@ class OrderBench:
     broken: str = ""
 
     def open(self) -> Callable[[Task], TaskResult]:
-        """See `networks.execution.executor.Opening`."""
+        """See `afir.pes.child.Opening`."""
         if self.broken == "input":
             raise InputError("`surface` must be better, got this")
         if self.broken == "exit":

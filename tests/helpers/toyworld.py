@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from networks.execution.executor import Opening
 
 from afir.geometry.bonds import components, distances
 from afir.methods.displacements import Inversion, Uphill
 from afir.molecule import Molecule, Positions
+from afir.pes.child import Opening
 from afir.searches.settings import StepSettings
 from afir.stationary import (
     Candidate,

@@ -29,7 +29,7 @@ from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, StationaryPoint, TrialResult
 from afir.surfaces.analytic import double_well
 from networks import Settings, explore, resume
-from networks.execution import executor as executor_module
+from networks.execution import processes
 from networks.execution.base import Executor
 from networks.execution.context import Bench, guarded
 from networks.execution.local import BatchedExecutor, SerialExecutor
@@ -118,7 +118,7 @@ def test_a_limit_may_be_longer_than_the_system_can_wait() -> None:
 
 
 def test_a_worker_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor_module, "GRACE", 0.1)
+    monkeypatch.setattr(processes, "GRACE", 0.1)
     with ProcessExecutor(OrderBench(), 1, seconds=0.4) as executor:
         start = time.monotonic()
         told = answers(executor, ["pid", "sleep 600", "word 1"])
@@ -162,7 +162,7 @@ def test_a_request_to_end_costs_no_task(number: signal.Signals) -> None:
 def test_workers_end_with_the_process_that_started_them(number: signal.Signals) -> None:
     code = (
         "from benches import OrderBench, task\n"
-        "from networks.execution.executor import ProcessExecutor\n"
+        "from networks.execution.processes import ProcessExecutor\n"
         "executor = ProcessExecutor(OrderBench(), 2)\n"
         "for _, result in executor.run([task('pid'), task('sleep 600'), task('sleep 600')]):\n"
         "    print(result.error, flush=True)\n"
