@@ -22,7 +22,6 @@ from toyworld import (
     structure,
 )
 
-import networks
 from afir.errors import AfirError, InputError
 from afir.geometry.bonds import bonds, bonds_changed
 from afir.methods.artificial_force import ForceTerm
@@ -71,13 +70,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("whole") / "run"
     assert stop(run(path)) == Stopped(StoppedBy.NOTHING_LEFT, False)
     return path
-
-
-def test_the_public_names_are_there() -> None:
-    for name in networks.__all__:
-        assert getattr(networks, name) is not None
-    with pytest.raises(AttributeError, match="explroe"):
-        _ = networks.explroe
 
 
 def test_everything_is_found_and_tried(whole: Path) -> None:
