@@ -320,7 +320,3 @@ def _listen(context: click.Context, option: click.Parameter, count: int) -> None
         logger = logging.getLogger(package)
         logger.handlers = [handler]
         logger.setLevel(level)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
