@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from afir.molecule import Molecule
     from afir.pes.contract import check_surface
     from afir.pes.driver import drive, reference_gradients, solve
-    from afir.pes.surface import Evaluation, Surface, load_surface, surface_names
+    from afir.pes.loading import load_surface
+    from afir.pes.registry import surface_names
+    from afir.pes.surface import Evaluation, Surface
     from afir.searches.hessian import hessian
     from afir.searches.irc import irc
     from afir.searches.minimum import PathPoint, minimise
@@ -80,7 +82,9 @@ _HOMES = {
     "afir.molecule": "Molecule",
     "afir.pes.contract": "check_surface",
     "afir.pes.driver": "drive reference_gradients solve",
-    "afir.pes.surface": "Evaluation Surface load_surface surface_names",
+    "afir.pes.loading": "load_surface",
+    "afir.pes.registry": "surface_names",
+    "afir.pes.surface": "Evaluation Surface",
     "afir.searches.hessian": "hessian",
     "afir.searches.irc": "irc",
     "afir.searches.minimum": "PathPoint minimise",

@@ -35,7 +35,8 @@ from afir.methods.afir_path import PushPath, push
 from afir.methods.pushes import pushes
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Level, Search, drive, solve, stage
-from afir.pes.surface import Evaluation, Surface, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Evaluation, Surface
 from afir.searches.settings import StepSettings
 from afir.stationary import StationaryPoint
 from afir.verification.minima import characterise

@@ -17,7 +17,7 @@ from ase.io import write
 
 from afir.cli.main import main
 from afir.molecule import Molecule
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from mlpot.dataset import Dataset
 from mlpot.neural.architecture import Architecture
 from mlpot.process import Correction

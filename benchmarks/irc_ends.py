@@ -28,7 +28,8 @@ from afir.hessians.modes import Vector, vibrations
 from afir.hessians.steps import longest
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import solve
-from afir.pes.surface import Surface, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Surface
 from afir.searches.hessian import STEP, hessian
 from afir.stationary import StationaryPoint
 from afir.units import BOHR, HARTREE, HARTREE_PER_BOHR, KJ_PER_MOL, WAVENUMBER

@@ -26,7 +26,7 @@ from afir.geometry.superposition import superpose
 from afir.hessians.modes import Vector
 from afir.molecule import Positions
 from afir.pes.driver import solve
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from afir.searches.hessian import hessian
 from afir.searches.irc import irc
 from afir.stationary import Outcome

@@ -30,7 +30,8 @@ from table import print_table
 from afir.errors import AfirError
 from afir.molecule import Positions
 from afir.pes.driver import solve
-from afir.pes.surface import Surface, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Surface
 from afir.searches.hessian import hessian
 from afir.searches.irc import irc
 from afir.searches.settings import StepSettings

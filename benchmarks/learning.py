@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from table import print_table
 
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from afir.units import KCAL_PER_MOL, KJ_PER_MOL
 from mlpot.dataset import Dataset, above, read_dataset
 from mlpot.neural.architecture import CORRECTION, WHOLE, Architecture

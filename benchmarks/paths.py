@@ -23,7 +23,8 @@ from afir.methods.pushes import Push
 from afir.methods.sc_afir import try_push
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Asked, Request, relayed, solve
-from afir.pes.surface import Surface, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Surface
 from afir.searches.hessian import hessian
 from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, StationaryPoint, TrialResult

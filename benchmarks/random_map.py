@@ -33,7 +33,7 @@ from afir.hessians.modes import vibrations
 from afir.methods.arrangements import arrangement
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search, solve
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from afir.searches.hessian import hessian
 from afir.searches.minimum import minimise
 from afir.searches.saddle import saddle

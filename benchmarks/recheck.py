@@ -22,7 +22,8 @@ from table import print_table
 from afir.geometry.superposition import superpose
 from afir.hessians.modes import Vector, vibrations
 from afir.molecule import Molecule, Positions
-from afir.pes.surface import Surface, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Surface
 from afir.units import WAVENUMBER
 from networks import open_run
 from networks.graph.network import ReactionNetwork

@@ -21,7 +21,8 @@ from table import print_table
 from afir.errors import AfirError
 from afir.molecule import Molecule
 from afir.pes.driver import solve
-from afir.pes.surface import Surface, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Surface
 from afir.searches.hessian import hessian
 from afir.stationary import Candidate, Minimum, Outcome
 from afir.verification.minima import characterise

@@ -16,7 +16,7 @@ from afir.methods.afir_path import push
 from afir.methods.pushes import Push, pushes
 from afir.molecule import Molecule
 from afir.pes.driver import Level, Search, solve, stage
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from afir.searches.minimum import PathPoint, minimise, settle
 from afir.searches.path import Peak, path_hessians, relax_path
 from afir.searches.settings import StepSettings

@@ -23,7 +23,7 @@ from afir.geometry.superposition import rmsd
 from afir.methods.sc_afir import try_push
 from afir.molecule import Positions
 from afir.pes.driver import solve
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from afir.searches.hessian import hessian
 from afir.searches.settings import StepSettings
 from afir.units import KJ_PER_MOL

@@ -152,7 +152,8 @@ def train(
 
     require()
     from afir.io.safe_write import new_file, writing
-    from afir.pes.surface import doubt_of, load_surface
+    from afir.pes.loading import load_surface
+    from afir.pes.surface import doubt_of
     from mlpot.dataset import read_dataset
     from mlpot.neural.architecture import CORRECTION, WHOLE, Architecture
     from mlpot.neural.calibration import trust

@@ -14,8 +14,8 @@ import numpy as np
 
 from afir.errors import InputError, MissingPackageError
 from afir.molecule import Molecule
+from afir.pes.loading import load_surface
 from afir.pes.named import Named, as_options, base_named, check_named
-from afir.pes.surface import load_surface
 from mlpot.dataset import above, read_dataset, steady_split
 from mlpot.packages import require
 from mlpot.process import MOST_EXCHANGES, Correction, apart, suits

@@ -73,7 +73,7 @@ class Settings:
     Attributes
     ----------
     surface
-        A name `afir.pes.surface.load_surface` knows.
+        A name `afir.pes.loading.load_surface` knows.
     surface_options
         Its options, plain JSON values.
     reference, reference_options

@@ -17,7 +17,7 @@ import pytest
 
 from afir.cli.main import build
 from afir.io.structures import read_structure
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from networks.jobfile import job_from
 
 ROOT = Path(__file__).parent.parent

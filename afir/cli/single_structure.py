@@ -157,8 +157,10 @@ def job_for(
 ) -> Job:
     """Read the structure and build its surface."""
     from afir.io.structures import read_structure
+    from afir.pes.loading import load_surface
     from afir.pes.named import Named
-    from afir.pes.surface import described, doubt_of, load_surface
+    from afir.pes.registry import described
+    from afir.pes.surface import doubt_of
 
     molecule, positions = read_structure(source, charge=charge, multiplicity=multiplicity)
     options = option_values(surface_options)

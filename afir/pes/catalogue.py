@@ -17,7 +17,7 @@ from typing import Any
 from afir.errors import AfirError, MissingPackageError
 from afir.molecule import Molecule
 from afir.options import options_of
-from afir.pes.surface import ARGUMENT, ENTRY_POINT_GROUP, is_foreign
+from afir.pes.registry import ARGUMENT, ENTRY_POINT_GROUP, is_foreign
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class SurfaceEntry:
     Attributes
     ----------
     name
-        The name `afir.pes.surface.load_surface` knows it by.
+        The name `afir.pes.loading.load_surface` knows it by.
     summary
         The first sentence of its docstring.
     options

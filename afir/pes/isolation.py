@@ -27,12 +27,12 @@ from afir.errors import (
 )
 from afir.molecule import Molecule, Positions
 from afir.pes.child import START_SECONDS, Child, Place
+from afir.pes.registry import build_surface
 from afir.pes.surface import (
     Evaluation,
     Surface,
     base_of,
     batch_of,
-    build_surface,
     doubt_of,
     is_expensive,
     unfit_owner,
@@ -250,7 +250,7 @@ class IsolatedSurface:
     Parameters
     ----------
     name, molecule, options
-        As for `afir.pes.surface.load_surface`.
+        As for `afir.pes.loading.load_surface`.
 
     Raises
     ------

@@ -20,7 +20,9 @@ from typing import Any
 
 from afir.errors import InputError
 from afir.molecule import Molecule
-from afir.pes.surface import Surface, is_foreign, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.registry import is_foreign
+from afir.pes.surface import Surface
 
 BASE = ("base", "base_options")
 """The options of a model that name its base surface."""
@@ -33,7 +35,7 @@ class Named:
     Attributes
     ----------
     name
-        For `afir.pes.surface.load_surface`; empty if none is named.
+        For `afir.pes.loading.load_surface`; empty if none is named.
     options
         Its options, plain JSON values.
     """

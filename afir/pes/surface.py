@@ -1,28 +1,17 @@
-"""The potential energy surface: the protocol of all backends, and loading one by name."""
+"""The potential energy surface: the protocol of all backends, and what one may say of itself."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol, final, runtime_checkable
+from typing import Protocol, final, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.options import check_options, options_of
-
-ENTRY_POINT_GROUP = "afir.surfaces"
-"""Packages register a surface under this entry-point group; see `load_surface`."""
-
-_OURS = ("afir", "mlpot")  # packages whose surfaces run no other code
-_IMPORTING = "afir.surfaces.ase:from_import_path"  # except this one, which imports by name
-
-ARGUMENT = "argument"
-"""The parameter of a factory for the text behind the colon of a surface name."""
 
 
 @dataclass(frozen=True)
@@ -267,103 +256,3 @@ class Checked:
     def for_paths(self) -> Surface:
         """The search surface in its form for paths."""
         return self._surface.for_paths()
-
-
-def surface_names() -> tuple[str, ...]:
-    """The names `load_surface` knows, sorted."""
-    return tuple(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
-
-
-def described(name: str, options: Mapping[str, Any]) -> str:
-    """A surface as text: its name and the given options, ``gfn2 (solvent=water)``."""
-    given = ", ".join(f"{key}={value}" for key, value in options.items())
-    return f"{name} ({given})" if given else name
-
-
-def is_foreign(name: str) -> bool:
-    """Whether a surface runs code from outside: another package, or a module named in its name.
-
-    An unregistered surface runs nothing.
-    """
-    base = name.partition(":")[0]
-    if base not in surface_names():
-        return False
-    return not _is_ours(_registered(base))
-
-
-def _is_ours(point: EntryPoint) -> bool:
-    package = point.module.partition(".")[0]
-    return package in _OURS and point.value != _IMPORTING
-
-
-def _registered(base: str) -> EntryPoint:
-    """The entry point of a surface; that of afir if another package has the same name."""
-    points = [point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name == base]
-    if not points:
-        raise InputError(f"`surface` must be one of {', '.join(surface_names())}, got {base!r}")
-    return max(points, key=_is_ours)
-
-
-def load_surface(name: str, molecule: Molecule, /, **options: Any) -> Surface:
-    """Build a registered surface for a molecule.
-
-    One that runs code from outside (`is_foreign`) is computed in a process of its own, with a
-    working directory of its own, see `afir.pes.isolation`.
-
-    Parameters
-    ----------
-    name
-        A registered name such as ``"gfn2"``; what follows a colon is handed to the factory
-        as its ``argument``, which is no option (``"delta:model.json"``).
-    molecule
-        The molecule.
-    **options
-        Options of that surface; `afir surfaces` lists them.
-
-    Raises
-    ------
-    InputError
-        For an unknown name or option.
-    MissingPackageError
-        When the package behind the surface is not installed.
-    BrokenSurfaceError
-        When a surface of another package says of itself what no surface may say.
-    """
-    if is_foreign(name):
-        from afir.pes.isolation import IsolatedSurface  # most runs need no process for a surface
-
-        return IsolatedSurface(name, molecule, options)
-    return build_surface(name, molecule, options)
-
-
-def build_surface(name: str, molecule: Molecule, options: Mapping[str, Any]) -> Surface:
-    """Build a registered surface in this process; see `load_surface`."""
-    base, colon, argument = name.partition(":")
-    factory = _registered(base).load()
-    wanted = options_of(factory, 1).get(ARGUMENT)
-    if colon and wanted is None:
-        raise InputError(f"the surface {base!r} takes nothing behind a colon, got {name!r}")
-    if wanted is not None and ARGUMENT in options:
-        raise InputError(
-            f"the surface {base!r} has no option {ARGUMENT!r}; write it behind a colon, "
-            f"{base}:{options[ARGUMENT]}"
-        )
-    if wanted is not None and wanted.default is wanted.empty and not argument:
-        raise InputError(
-            f"the surface {base!r} needs something behind a colon, {base}:…; see "
-            f"`afir surfaces {base}`"
-        )
-    check_options(f"the surface {base!r}", factory, options, given=1, without=(ARGUMENT,))
-    if colon:
-        options = {ARGUMENT: argument, **options}
-    try:
-        surface: Surface = factory(molecule, **options)
-    except TypeError as error:
-        if not options:
-            raise  # no given option can be the reason
-        values = ", ".join(f"{key}={value!r}" for key, value in options.items())
-        raise InputError(
-            f"the surface {base!r} cannot use an option as it is given ({values}); see "
-            f"`afir surfaces {base}`"
-        ) from error
-    return surface

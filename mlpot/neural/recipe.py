@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from afir.errors import InputError
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from mlpot.dataset import Dataset, Split, above, split, steady_split
 from mlpot.neural.architecture import Architecture
 from mlpot.neural.calibration import Calibration, calibrate

@@ -85,8 +85,9 @@ def collect(
     repeat a command that was stopped to continue it.
     """
     from afir.io.safe_write import new_file
+    from afir.pes.loading import load_surface
     from afir.pes.named import Named, check_named
-    from afir.pes.surface import doubt_of, load_surface
+    from afir.pes.surface import doubt_of
     from afir.units import KJ_PER_MOL
     from networks.execution.base import Executor
     from networks.execution.context import Bench

@@ -305,7 +305,8 @@ def resume(
 
 def _try_surfaces(settings: Settings, molecule: Molecule) -> None:
     """Load the surfaces of a run once, so that errors and doubts are reported before the run."""
-    from afir.pes.surface import doubt_of, load_surface
+    from afir.pes.loading import load_surface
+    from afir.pes.surface import doubt_of
     from networks.trusted import surfaces
 
     loaded = []

@@ -15,7 +15,8 @@ from afir.errors import AfirError, BrokenSurfaceError, LostSurfaceError
 from afir.methods.artificial_force import ForceTerm, alpha
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Asked, Search, referred, relayed, solve, stage
-from afir.pes.surface import Checked, Surface, limit, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Checked, Surface, limit
 from afir.searches.settings import StepSettings
 from afir.stationary import (
     Candidate,
@@ -60,7 +61,7 @@ class Bench:
     molecule
         The molecule.
     surface, options
-        Name and options for `afir.pes.surface.load_surface`.
+        Name and options for `afir.pes.loading.load_surface`.
     step
         The settings of one elementary step.
     seconds

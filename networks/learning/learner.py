@@ -68,7 +68,7 @@ class Learner(Protocol):
         ...
 
     def surface(self, model: Path) -> str:
-        """The name under which `afir.pes.surface.load_surface` knows a surface with the model."""
+        """The name under which `afir.pes.loading.load_surface` knows a surface with the model."""
         ...
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from afir.geometry.naming import names
-from afir.pes.surface import described
+from afir.pes.registry import described
 from afir.units import KJ_PER_MOL
 from networks.graph.flags import CUSP, SAME_ENDS, flags_of
 from networks.graph.network import origin_alone

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from afir.geometry.naming import names
 from afir.molecule import Molecule
-from afir.pes.surface import described
+from afir.pes.registry import described
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
 from networks.records.runs import Model, RunSummary

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 from afir.errors import AfirError, InputError
 from afir.molecule import Positions
 from afir.pes.named import Named
-from afir.pes.surface import described
+from afir.pes.registry import described
 from afir.stationary import Consistency, StationaryPoint, unusable
 from networks.execution.tasks import Characterise, Examine, Task, TaskResult
 from networks.graph.network import ReactionNetwork

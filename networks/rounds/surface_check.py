@@ -15,7 +15,8 @@ import numpy as np
 
 from afir.errors import AfirError, BrokenSurfaceError, InputError, SurfaceError
 from afir.pes.driver import solve
-from afir.pes.surface import limit, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import limit
 from afir.stationary import StationaryPoint
 from afir.units import KJ_PER_MOL
 from afir.verification.consistency import DRIFT

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from afir.errors import SurfaceError
 from afir.geometry.bonds import bonds
 from afir.molecule import Molecule, Positions
-from afir.pes.surface import Evaluation, Surface, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Evaluation, Surface
 from afir.surfaces.analytic import AnalyticSurface
 from afir.units import HARTREE
 

@@ -10,7 +10,7 @@ import pytest
 
 from afir.io.structures import read_structure
 from afir.molecule import Positions
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from mlpot.dataset import Dataset
 from mlpot.neural.architecture import Architecture
 

@@ -12,7 +12,8 @@ from afir.molecule import Molecule, Positions
 from afir.pes.driver import (
     Search,
 )
-from afir.pes.surface import Checked, Evaluation, Surface, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Checked, Evaluation, Surface
 from afir.surfaces.analytic import double_well
 
 PAIR, FOUR = Molecule((1, 1)), Molecule((1, 1, 1, 1))

@@ -12,7 +12,8 @@ from weakref import WeakSet
 import numpy as np
 
 from afir.molecule import Molecule, Positions
-from afir.pes.surface import Evaluation, Surface, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Evaluation, Surface
 from networks.graph.network import ReactionNetwork
 from networks.records.trials import Item, Trial
 from networks.scheduling.queue import Frontier

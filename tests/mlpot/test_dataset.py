@@ -15,7 +15,7 @@ from ase.io import read, write
 from learned import BUTADIENE, labelled, write_data
 
 from afir.errors import InputError
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from mlpot.dataset import Dataset, above, read_dataset, split
 
 

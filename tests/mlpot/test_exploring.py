@@ -12,7 +12,8 @@ from learned import random_potential
 from afir.cli.main import main
 from afir.io.structures import write_xyz
 from afir.molecule import Molecule, Positions
-from afir.pes.surface import Evaluation, batch_of, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Evaluation, batch_of
 from afir.searches.settings import StepSettings
 from mlpot.surface import LearnedSurface
 from networks import Settings, explore, open_run

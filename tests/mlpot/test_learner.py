@@ -9,7 +9,8 @@ import pytest
 from learned import BUTADIENE, geometries
 
 from afir.errors import InputError
-from afir.pes.surface import base_of, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import base_of
 from mlpot.dataset import Dataset, above, read_dataset, steady_split
 from networks.execution.tasks import Labelled
 from networks.learning.learner import Learner, load_learner

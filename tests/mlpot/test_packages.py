@@ -13,7 +13,7 @@ from afir.cli.main import main
 from afir.errors import InputError, MissingPackageError
 from afir.molecule import Molecule
 from afir.pes.catalogue import surface_catalogue
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from mlpot import packages
 from mlpot.install import BESIDE, SCHNETPACK, TORCH, commands
 from mlpot.neural.architecture import Architecture

@@ -13,7 +13,8 @@ from afir.errors import InputError
 from afir.io.structures import read_structure
 from afir.molecule import Molecule, Positions
 from afir.pes.contract import check_surface
-from afir.pes.surface import Surface, base_of, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Surface, base_of
 from mlpot import process
 from mlpot.dataset import Dataset, above
 from mlpot.learner import Gaussian, automatic

@@ -25,7 +25,8 @@ from afir.errors import InputError
 from afir.io.structures import write_xyz
 from afir.molecule import Molecule
 from afir.pes.contract import check_surface
-from afir.pes.surface import doubt_of, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import doubt_of
 from mlpot.neural.potential import Potential
 from mlpot.surface import LearnedSurface
 

@@ -17,8 +17,8 @@ from runs import HCN, HCN_START
 from afir.cli.main import main
 from afir.errors import InputError
 from afir.molecule import Molecule
+from afir.pes.loading import load_surface
 from afir.pes.named import Named
-from afir.pes.surface import load_surface
 from mlpot.dataset import Dataset
 from mlpot.process import Correction
 from networks import Settings, explore, resume

@@ -20,7 +20,8 @@ from afir.pes.driver import (
     reference_gradients,
     solve,
 )
-from afir.pes.surface import Checked, Evaluation, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Checked, Evaluation
 from afir.searches.hessian import hessian
 from afir.stationary import Candidate, Outcome
 from afir.verification.minima import NotAMinimum

@@ -30,7 +30,8 @@ from afir.pes.driver import (
     stage,
     unlearned,
 )
-from afir.pes.surface import Checked, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Checked
 from afir.searches.hessian import hessian
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings

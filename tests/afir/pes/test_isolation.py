@@ -25,7 +25,9 @@ from afir.molecule import Molecule, Positions
 from afir.pes.contract import check_surface
 from afir.pes.driver import Search, solve, stage
 from afir.pes.isolation import IsolatedSurface
-from afir.pes.surface import Evaluation, Surface, is_expensive, is_foreign, limit, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.registry import is_foreign
+from afir.pes.surface import Evaluation, Surface, is_expensive, limit
 
 PAIR = Molecule((1, 1))
 FAR = 3.0
@@ -391,13 +393,13 @@ def evaluating(how: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process with a surface that misbehaves, and with `folder` for temporary files."""
     code = (
         "from test_isolation import PAIR, pair\n"
-        "from afir.pes.surface import load_surface\n"
+        "from afir.pes.loading import load_surface\n"
         f"surface = load_surface('ase:test_isolation.Faulty', PAIR, options={{'how': '{how}'}})\n"
         "surface.evaluate(pair(2.5))\n"
         "print('ready', flush=True)\n"
         "surface.evaluate(pair(3.5))\n"
     )
-    path = os.pathsep.join([str(Path(__file__).parents[2] / "helpers"), *filter(None, sys.path)])
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     environment = dict(os.environ, PYTHONPATH=path, TMPDIR=str(folder))
     with subprocess.Popen(
         [sys.executable, "-c", code],

@@ -13,7 +13,8 @@ from torsion import CHAIN, chain, minimum, torsion
 
 from afir.molecule import Molecule
 from afir.pes.driver import Search, solve
-from afir.pes.surface import Checked, Surface, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Checked, Surface
 from afir.searches.flat import flat_turn, flat_turn_by_reference
 from afir.stationary import Sameness, StationaryPoint
 from afir.units import KJ_PER_MOL

@@ -14,7 +14,8 @@ from afir.errors import SurfaceError
 from afir.geometry.superposition import rigid_motions
 from afir.molecule import Molecule
 from afir.pes.driver import solve
-from afir.pes.surface import Evaluation, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Evaluation
 from afir.searches.hessian import STEP, arrived, hessian, measure, normal_modes
 from afir.searches.minimum import minimise
 from afir.searches.settings import StepSettings

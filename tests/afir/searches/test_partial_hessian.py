@@ -18,7 +18,7 @@ from afir.pes.driver import (
     solve,
     stage,
 )
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from afir.searches.hessian import hessian, normal_modes
 from afir.searches.partial_hessian import loosest, softest
 from afir.verification.minima import characterise

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from afir.errors import SurfaceError
 from afir.molecule import Molecule
 from afir.pes.driver import solve
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from afir.searches.hessian import hessian as exact_hessian
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings

@@ -15,7 +15,8 @@ from afir.methods.artificial_force import ForceTerm
 from afir.methods.sc_afir import try_push
 from afir.molecule import Molecule
 from afir.pes.driver import solve
-from afir.pes.surface import is_expensive, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import is_expensive
 from afir.searches.minimum import PathPoint
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings

@@ -11,7 +11,8 @@ from scipy.spatial.transform import Rotation
 
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
-from afir.pes.surface import Surface, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Surface
 from afir.surfaces.analytic import (
     DOUBLE_WELL_POINTS,
     LENNARD_JONES_13,

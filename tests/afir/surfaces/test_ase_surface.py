@@ -16,7 +16,7 @@ from ase.calculators.lj import LennardJones
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from afir.pes.contract import check_surface
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from afir.surfaces.ase import AseSurface, from_import_path
 from afir.surfaces.tblite import gfn2
 

@@ -18,7 +18,8 @@ from afir.molecule import Molecule, Positions
 from afir.pes.catalogue import surface_catalogue
 from afir.pes.contract import check_surface
 from afir.pes.driver import solve
-from afir.pes.surface import is_expensive, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import is_expensive
 from afir.searches.hessian import hessian, normal_modes
 from afir.searches.minimum import minimise
 from afir.surfaces.pyscf import DFTSurface, dft

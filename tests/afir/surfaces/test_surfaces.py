@@ -25,7 +25,9 @@ import afir.surfaces.tblite as tblite_module
 from afir.errors import InputError, MissingPackageError, SurfaceError
 from afir.molecule import Molecule, Positions
 from afir.pes.contract import check_surface
-from afir.pes.surface import Evaluation, load_surface, surface_names
+from afir.pes.loading import load_surface
+from afir.pes.registry import surface_names
+from afir.pes.surface import Evaluation
 from afir.surfaces.analytic import (
     DOUBLE_WELL_POINTS,
     MUELLER_BROWN_BENT_POINTS,

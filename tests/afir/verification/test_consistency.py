@@ -13,7 +13,8 @@ from known import PAIR, REFERENCES, gfn2
 from afir.errors import SurfaceError
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import solve
-from afir.pes.surface import Evaluation, Surface, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Evaluation, Surface
 from afir.searches.hessian import hessian
 from afir.searches.settings import StepSettings
 from afir.stationary import Consistency, Outcome

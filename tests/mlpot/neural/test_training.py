@@ -13,7 +13,7 @@ from learned import BUTADIENE, geometries, labelled, random_potential, write_dat
 from afir.cli.main import main
 from afir.errors import InputError
 from afir.pes.contract import check_surface
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from mlpot.dataset import Dataset
 from mlpot.neural.architecture import Architecture
 from mlpot.neural.calibration import BAD, calibrate, spearman, trust

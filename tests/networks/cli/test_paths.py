@@ -254,7 +254,7 @@ def test_a_run_that_may_only_be_read(
         known = entry_points(group=group)
         for module in (
             "afir.cli.main",
-            "afir.pes.surface",
+            "afir.pes.registry",
             "afir.pes.catalogue",
             "networks.policies.base",
         ):

@@ -17,7 +17,7 @@ from runs import HCN, HCN_START
 
 from afir.cli.main import main
 from afir.errors import AfirError, InputError
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from networks import Settings, explore, open_run
 from networks.cli.collect import collect
 from networks.execution.context import Bench

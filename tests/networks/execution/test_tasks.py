@@ -7,7 +7,7 @@ import pytest
 from runs import HCN, HCN_START
 
 from afir.pes.driver import solve
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from afir.searches.hessian import hessian
 from afir.stationary import Candidate, Outcome
 from afir.verification.minima import characterise

@@ -13,7 +13,8 @@ from afir.geometry.bonds import distances
 from afir.geometry.superposition import internal_part
 from afir.io.structures import read_structure
 from afir.molecule import Molecule
-from afir.pes.surface import Surface, load_surface
+from afir.pes.loading import load_surface
+from afir.pes.surface import Surface
 from afir.searches.settings import StepSettings
 from networks import ReactionNetwork, Settings, explore, open_run
 from networks.records.structures import DC

@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 
 from afir.geometry.bonds import bonds
 from afir.geometry.superposition import internal_part
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from afir.units import KJ_PER_MOL
 from networks import Settings, explore
 from networks.storage.store import Store

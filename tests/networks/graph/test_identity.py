@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from afir.errors import InputError
 from afir.molecule import Molecule
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from networks.graph.identity import (
     ENERGY_TOLERANCE,
     NOISE_TOLERANCE,

@@ -17,7 +17,7 @@ from afir.errors import InputError
 from afir.io.structures import read_structure
 from afir.molecule import Molecule
 from afir.pes.driver import reference_gradients
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from networks import Settings, explore, open_run, resume
 from networks.execution.context import Bench
 from networks.execution.local import SerialExecutor

@@ -17,7 +17,7 @@ from afir.cli.terminal import LiveLine
 from afir.methods.artificial_force import ForceTerm
 from afir.methods.displacements import Inversion, Kick, Uphill
 from afir.pes.driver import solve
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from afir.searches.saddle import saddle
 from afir.stationary import Candidate, Confirmation, Minimum, Outcome, TrialResult
 from afir.verification.minima import characterise

@@ -10,7 +10,7 @@ from runs import HCN, HCN_START
 
 from afir.molecule import Positions
 from afir.pes.driver import solve
-from afir.pes.surface import load_surface
+from afir.pes.loading import load_surface
 from afir.searches.saddle import saddle
 from afir.stationary import (
     Candidate,
