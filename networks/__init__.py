@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from networks.exploration.events import Found, RoundDone, Stopped, TrialDone
+    from networks.exploration.events import Found, Progress, Stopped, TrialDone
     from networks.exploration.run import explore, open_run, resume
     from networks.graph.network import ReactionNetwork
     from networks.graph.routes import lowest_route
@@ -28,8 +28,8 @@ __all__ = [
     "KEEP",
     "TS",
     "Found",
+    "Progress",
     "ReactionNetwork",
-    "RoundDone",
     "Run",
     "Settings",
     "Stopped",
@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "networks.exploration.events": "Found RoundDone Stopped TrialDone",
+    "networks.exploration.events": "Found Progress Stopped TrialDone",
     "networks.exploration.run": "explore open_run resume",
     "networks.graph.network": "ReactionNetwork",
     "networks.graph.routes": "lowest_route",

@@ -63,7 +63,7 @@ _SETTINGS = (
     "gamma_max",
     "keep_frames",
     "task_seconds",
-    "round_size",
+    "in_flight",
 )
 KEYS: tuple[str, ...] = (*_PATHS, *_STATE, "gamma", *_SETTINGS, "step")
 """The keys of a job file."""

@@ -108,7 +108,7 @@ class Settings:
         expanded; None means no limit.
     max_trials, max_gradients, max_seconds
         Stop after this many trials, gradients (with a reference only its own), seconds of wall
-        time; None means no limit. Checked between rounds, which are shortened to fit.
+        time; None means no limit. Checked before each trial; those in flight are finished.
     patience
         Stop after this many trials in a row that found no new EQ, TS or DC; None means never.
     wanted
@@ -131,8 +131,10 @@ class Settings:
         displacements of Hessians and checks of the surface.
     task_seconds
         A task that takes longer is aborted.
-    round_size
-        Number of trials that are chosen together.
+    in_flight
+        Number of trials under way at a time: each new one is chosen when one is finished, from what
+        all but the last `in_flight` trials before it found. It decides the network, unlike the
+        number of workers; about four for each worker keep these busy.
 
     Raises
     ------
@@ -165,7 +167,7 @@ class Settings:
     gamma_max: float | None = None
     keep_frames: bool = False
     task_seconds: float = 1800.0
-    round_size: int = 16
+    in_flight: int = 32
 
     def __post_init__(self) -> None:
         _text("surface", self.surface)
@@ -183,7 +185,7 @@ class Settings:
         _whole("seed", self.seed, 0)
         if self.terms not in (1, 2) or isinstance(self.terms, bool):
             raise InputError(f"`terms` must be 1 or 2, got {self.terms!r}")
-        _whole("round_size", self.round_size, 1)
+        _whole("in_flight", self.in_flight, 1)
         _whole("attempts", self.attempts, 1, optional=True)
         effort_named(self.effort)
         _positive("gamma_max", self.gamma_max, optional=True)

@@ -21,10 +21,9 @@ from networks.exploration.events import (
     Event,
     Found,
     Opened,
+    Progress,
     Rebonded,
     Rejected,
-    RoundDone,
-    RoundStarted,
     Stopped,
     TaskDone,
     Trained,
@@ -89,13 +88,11 @@ class Tally:
             self.eqs, self.tss, self.dcs = event.eqs, event.tss, event.dcs
             self.trials, self.gradients = event.trials, event.gradients
             self.began = time.monotonic() - event.seconds
-        elif isinstance(event, RoundStarted):
-            self.doing = f"round {event.number}: {event.trials} trials"
         elif isinstance(event, TaskDone):
             self.gradients += event.gradients
-            self.doing = f"round {event.round}: {_DOING.get(event.kind, event.kind)}"
+            self.doing = f"{_where(event)}{_DOING.get(event.kind, event.kind)}"
             if event.open:
-                self.doing += f", {event.open} left"
+                self.doing += f", {event.open} tasks open"
         elif isinstance(event, Found):
             record = event.record
             self.eqs += isinstance(record, EQ)
@@ -107,7 +104,7 @@ class Tally:
             self.trials += 1
         elif isinstance(event, Training):
             self.doing = f"training model {event.number} on {event.labels} labels"
-        elif isinstance(event, RoundDone):
+        elif isinstance(event, Progress):
             self.eqs, self.tss, self.dcs = event.eqs, event.tss, event.dcs
             self.trials, self.gradients = event.trials, event.gradients
             self.began = time.monotonic() - event.seconds
@@ -182,12 +179,10 @@ def _learned(model: Model) -> str:
 
 def _log(event: Event, tally: Tally) -> None:
     """Log an event."""
-    if isinstance(event, RoundStarted):
-        logger.info("round %d: %d trials", event.number, event.trials)
-    elif isinstance(event, TaskDone):
+    if isinstance(event, TaskDone):
         logger.debug(
-            "round %d: %s, %d gradients, %.2f s%s",
-            event.round,
+            "%s%s, %d gradients, %.2f s%s",
+            _where(event),
             _DOING.get(event.kind, event.kind),
             event.gradients,
             event.seconds,
@@ -214,6 +209,11 @@ def _log(event: Event, tally: Tally) -> None:
                 before.trial,
                 before.reason,
             )
+
+
+def _where(event: TaskDone) -> str:
+    """The trial of a task, if it has one."""
+    return "" if event.trial is None else f"trial {event.trial}: "
 
 
 def _end(trial: Trial) -> str:

@@ -23,23 +23,16 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class RoundStarted:
-    """A round of `trials` trials was chosen."""
-
-    number: int
-    trials: int
-
-
-@dataclass(frozen=True)
 class TaskDone:
-    """One task is done; at least `open` more of this round follow.
+    """One task is done; `open` others are asked for by now.
 
     `kind` is ``"push"``, ``"confirm"``, ``"characterise"``, ``"examine"``, ``"again"``,
     ``"probe"``, ``"label"``, ``"sample"`` or ``"recall"``; `gradients` are those that count
-    (`networks.settings.Settings.counted`); `error` says why there is no result.
+    (`networks.settings.Settings.counted`); `error` says why there is no result; `trial` is None for
+    tasks outside trials.
     """
 
-    round: int
+    trial: int | None
     kind: str
     gradients: int
     seconds: float
@@ -91,10 +84,9 @@ class TrialDone:
 
 
 @dataclass(frozen=True)
-class RoundDone:
-    """A round is finished and in the run file; totals of the whole run."""
+class Progress:
+    """The totals of the whole run, after each trial and each other stage."""
 
-    number: int
     eqs: int
     tss: int
     dcs: int
@@ -128,14 +120,13 @@ class Stopped:
 
 Event: TypeAlias = (
     Opened
-    | RoundStarted
     | TaskDone
     | Found
     | Rebonded
     | Doubted
     | Rejected
     | TrialDone
-    | RoundDone
+    | Progress
     | Training
     | Trained
     | Stopped
@@ -146,10 +137,9 @@ __all__ = [
     "Event",
     "Found",
     "Opened",
+    "Progress",
     "Rebonded",
     "Rejected",
-    "RoundDone",
-    "RoundStarted",
     "Stopped",
     "StoppedBy",
     "TaskDone",

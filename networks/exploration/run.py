@@ -22,8 +22,8 @@ from networks.learning.learner import load_learner
 from networks.learning.models import check_folder
 from networks.policies.base import Policy, load_policy
 from networks.records.runs import StoppedBy
-from networks.rounds.surface_check import check_unchanged
 from networks.settings import KEEP, Keep, Settings
+from networks.stages.surface_check import check_unchanged
 from networks.storage.sqlite import StoreError
 from networks.storage.store import Store
 from networks.trusted import check_trusted
@@ -194,13 +194,13 @@ def _check_executor(executor: Executor | None, molecule: Molecule, settings: Set
 
 
 def _begun(store: Store, events: Iterator[Event]) -> Iterator[Event]:
-    """The events of a new run; its file is deleted if the run fails before its first round."""
+    """The events of a new run; its file is deleted if the run fails before its first trial."""
     try:
         yield from events
     except StoreError:
         raise
     except AfirError:
-        if store.rounds == 0:
+        if store.stages == 0:
             store.discard()  # so that the next attempt can use its name
         raise
     finally:
@@ -212,14 +212,14 @@ def _unless_idle(store: Store, old: Settings, events: Iterator[Event]) -> Iterat
 
     Its report would otherwise refer to a window that it never had.
     """
-    complete, rounds = store.summary().complete, store.rounds
+    complete, stages = store.summary().complete, store.stages
     with store:
         yield from events
     if complete.stopped_by is not StoppedBy.NOTHING_LEFT:
         return
     with Store.open(store.path, writing=True) as run:
         kept = replace(run.settings, window_kj_mol=old.window_kj_mol, bond_depth=old.bond_depth)
-        if run.rounds == rounds and run.settings != kept:
+        if run.stages == stages and run.settings != kept:
             run.change_settings(kept)
             run.stopped(complete, run.seconds)
 

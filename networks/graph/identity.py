@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -216,10 +217,24 @@ class IdentityIndex:
         self._numbers.insert(place, number)
         self._middles.insert(place, _middle(fingerprint.signature))
 
-    def find(self, fingerprint: Fingerprint, positions: Positions) -> str | None:
+    def find(
+        self,
+        fingerprint: Fingerprint,
+        positions: Positions,
+        among: Callable[[str], bool] | None = None,
+    ) -> str | None:
         """The id of the structure that is the same, or None.
 
         If there are several, the one nearest in energy.
+
+        Parameters
+        ----------
+        fingerprint
+            Of the structure.
+        positions
+            (n, 3) in Å.
+        among
+            Whether a structure with this id is compared; without it all are.
         """
         energy = fingerprint.energy
         start = bisect_left(self._energies, energy - NOISE_TOLERANCE)
@@ -234,6 +249,8 @@ class IdentityIndex:
         order = np.lexsort((numbers, apart))
         for index in order[np.isfinite(limits[order])]:
             id: str = self._ids[numbers[index]]
+            if among is not None and not among(id):
+                continue
             known = self._entries[id].versions[0]
             tolerance = float(limits[index])
             if congruence(self.molecule.numbers, known, positions, tolerance=tolerance) is not None:

@@ -6,7 +6,7 @@ order of discovery and are never reused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -132,25 +132,39 @@ class ReactionNetwork:
         self.node(id)
         return {other: tuple(edges) for other, edges in self._graph.adj[id].items()}
 
-    def find_eq(self, positions: Positions, energy: float) -> str | None:
-        """The id of the EQ with this structure (n, 3) in Å and energy in eV; None if it is new."""
-        self._take_in()
-        return self._minima.find(fingerprint(self.molecule, positions, energy), positions)
+    def find_eq(
+        self, positions: Positions, energy: float, *, first: int | None = None
+    ) -> str | None:
+        """The id of the EQ with this structure (n, 3) in Å and energy in eV; None if it is new.
 
-    def find_ts(self, positions: Positions, energy: float) -> str | None:
-        """The id of the TS with this structure (n, 3) in Å and energy in eV; None if it is new."""
+        With `first` only as many EQs are compared, the earliest ones.
+        """
         self._take_in()
-        return self._saddles.find(fingerprint(self.molecule, positions, energy), positions)
+        mark = fingerprint(self.molecule, positions, energy)
+        return self._minima.find(mark, positions, _among(first))
 
-    def find_dc(self, positions: Positions) -> str | None:
+    def find_ts(
+        self, positions: Positions, energy: float, *, first: int | None = None
+    ) -> str | None:
+        """The id of the TS with this structure (n, 3) in Å and energy in eV; None if it is new.
+
+        With `first` only as many TSs are compared, the earliest ones.
+        """
+        self._take_in()
+        mark = fingerprint(self.molecule, positions, energy)
+        return self._saddles.find(mark, positions, _among(first))
+
+    def find_dc(self, positions: Positions, *, first: int | None = None) -> str | None:
         """The id of the channel with these fragments; None if it is new.
 
         Channels are the same when their fragments have the same atoms bonded in the same way,
-        whatever the distance between them.
+        whatever the distance between them. With `first` only as many channels are compared, the
+        earliest ones.
         """
-        found = bonding(self.molecule, positions)
+        found, among = bonding(self.molecule, positions), _among(first)
         alike = self._apart.get(found.signature, [])
-        return next((id for id, known in alike if known.same(found)), None)
+        chosen = (pair for pair in alike if among is None or among(pair[0]))
+        return next((id for id, known in chosen if known.same(found)), None)
 
     def add_eq(self, point: StationaryPoint) -> tuple[str, bool]:
         """Add a minimum; the id of its node and whether it is new."""
@@ -310,6 +324,11 @@ class ReactionNetwork:
     def _index(self, index: IdentityIndex, record: EQ | TS) -> None:
         mark = fingerprint(self.molecule, record.positions, record.energy)
         index.add(record.id, mark, record.positions)
+
+
+def _among(first: int | None) -> Callable[[str], bool] | None:
+    """Whether a node or a TS is one of the first; None for all of them."""
+    return None if first is None else lambda id: int(id[2:]) < first
 
 
 def proof_of(confirmation: Confirmation) -> Proof:

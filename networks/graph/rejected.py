@@ -32,18 +32,30 @@ class Dismissals:
         indices = self._doubtful if record.outcome is Outcome.DOUBTED else self._indices
         indices[record.kind].add(id, mark, record.positions)
 
-    def find(self, kind: str, positions: Positions, energy: float) -> Dismissed | None:
+    def __len__(self) -> int:
+        """Number of records."""
+        return len(self._records)
+
+    def find(
+        self, kind: str, positions: Positions, energy: float, *, first: int | None = None
+    ) -> Dismissed | None:
         """The record of a structure of that kind from when it was found before; None if it is new.
 
-        A record with the outcome DOUBTED is returned only if there is no other.
+        A record with the outcome DOUBTED is returned only if there is no other. With `first` only
+        as many records are compared, the earliest ones.
         """
+
+        def among(id: str) -> bool:
+            return first is None or int(id) < first
+
         mark = fingerprint(self._molecule, positions, energy)
-        id = self._indices[kind].find(mark, positions) or self._doubtful[kind].find(mark, positions)
+        indices = self._indices[kind], self._doubtful[kind]
+        id = indices[0].find(mark, positions, among) or indices[1].find(mark, positions, among)
         return None if id is None else self._records[id]
 
-    def node(self, positions: Positions, energy: float) -> str | None:
+    def node(self, positions: Positions, energy: float, *, first: int | None = None) -> str | None:
         """The id of the EQ that a minimum is, from when it was found before; None if none."""
-        before = self.find("EQ", positions, energy)
+        before = self.find("EQ", positions, energy, first=first)
         return None if before is None else before.node
 
     @property

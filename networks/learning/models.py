@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,21 @@ def check_folder(run: Path) -> None:
         )
 
 
+class Phase(Enum):
+    """What a run that learns does now; it follows from the run file."""
+
+    COLLECTING = "trials on the plain surface, whose verification gives labels"
+    SAMPLING = "geometries of pushes are labelled for the first model"
+    TRAINING = "a model is trained"
+    RECALLING = "known structures are located on a new surface"
+    SEARCHING = "trials on a learned surface"
+
+    @property
+    def is_preparation(self) -> bool:
+        """Whether no trial begins in it."""
+        return self in (Phase.SAMPLING, Phase.TRAINING, Phase.RECALLING)
+
+
 class Learning:
     """The models of a run: the current one, and when the next is due.
 
@@ -61,6 +77,7 @@ class Learning:
         self._settings = store.settings
         self._folder = folder_of(store.path)
         self._learner = load_learner(store.settings.learner, store.molecule)
+        self._nothing_to_sample = False
         self.models = store.models()
         if self.models and not self.file(self.models[-1].number).is_file():
             raise InputError(
@@ -85,13 +102,6 @@ class Learning:
         """Number of labels."""
         return sum(number for _, number in self._store.label_counts())
 
-    @property
-    def sampled(self) -> bool:
-        """Whether the geometries of pushes for the first model are labelled, if it needs any."""
-        if not self._learner.samples:
-            return True
-        return any(phase == SAMPLE for phase, _ in self._store.label_counts())
-
     def attempts(self, wanted: int) -> int:
         """Maximum attempts at a push now; `wanted` is their number without learning."""
         return wanted + self._learner.attempts if self.models else wanted
@@ -101,35 +111,47 @@ class Learning:
         """Whether to keep geometries of pushes, to choose those to label."""
         return bool(self._learner.samples) and not self.models
 
-    def ready(self, anything_left: bool) -> bool:
-        """Whether it is time for the first model, if there are enough labels.
+    def phase(self, anything_left: bool) -> Phase:
+        """What comes next.
 
         Parameters
         ----------
         anything_left
             Whether anything is left to try now.
         """
-        return not self.models and (not anything_left or self.labels >= _ENOUGH)
+        store, models = self._store, self.models
+        if store.stages == max([1, *(model.stage for model in models)]):
+            return Phase.RECALLING
+        if models:
+            known = models[-1].labels
+            enough = self.labels - known >= max(_FEWEST_NEW, self._learner.share * known)
+            return Phase.TRAINING if enough else Phase.SEARCHING
+        if anything_left and self.labels < _ENOUGH:
+            return Phase.COLLECTING
+        if not self._sampled:
+            return Phase.SAMPLING
+        counts = [number for _, number in store.label_counts()]
+        enough = sum(counts) >= _FEWEST_NEW and len(counts) >= _FEWEST_TASKS
+        return Phase.TRAINING if enough else Phase.COLLECTING
 
     @property
     def to_come(self) -> bool:
         """Whether a first model would be trained if nothing were left to try."""
-        return self.ready(False) and (not self.sampled or self.due(False))
+        return not self.models and self.phase(False).is_preparation
 
-    def due(self, anything_left: bool) -> bool:
-        """Whether a model should be trained now; the argument is that of `ready`."""
-        if not self.models:
-            counts = [number for _, number in self._store.label_counts()]
-            enough = sum(counts) >= _FEWEST_NEW and len(counts) >= _FEWEST_TASKS
-            return enough and self.ready(anything_left)
-        known = self.models[-1].labels
-        return self.labels - known >= max(_FEWEST_NEW, self._learner.share * known)
+    @property
+    def _sampled(self) -> bool:
+        """Whether geometries of pushes are labelled, if the learner needs any and there are any."""
+        if not self._learner.samples or self._nothing_to_sample:
+            return True
+        return any(phase == SAMPLE for phase, _ in self._store.label_counts())
 
     def sample(self) -> list[Label]:
         """The tasks that label the most different geometries of all pushes; may be empty."""
         kept = list(self._store.frames())
         met = {stage for item in kept for stage in item.frames.stages}
         stages = [stage for stage in STAGES if stage in met]
+        self._nothing_to_sample = not stages
         if not stages:
             return []
         runs = [("run", iter(kept))]
@@ -156,7 +178,7 @@ class Learning:
             seed=settings.seed,
         )
         seconds = time.monotonic() - began
-        model = Model(number, store.rounds, count, seconds, errors)
+        model = Model(number, store.stages, count, seconds, errors)
         store.add_model(model)
         self.models.append(model)
         return model

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from afir.errors import AfirError
 from afir.geometry.superposition import displacement
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
@@ -12,7 +10,7 @@ from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import ZERO, Dismissals, zero_record
 from networks.records.structures import Dismissed
 from networks.records.trials import Absorbed, Key
-from networks.rounds.base import Question
+from networks.stages.base import Question, no_trial
 
 _SAME = 0.15  # Å: a structure that moves further on another surface is a different one
 
@@ -29,7 +27,7 @@ class Sampled:
     Parameters
     ----------
     number
-        Its number among the rounds.
+        Its number among the stages.
     tasks
         The geometries to label.
     """
@@ -55,7 +53,7 @@ class Sampled:
             raise AfirError(
                 f"the reference gave no energy for any geometry of the pushes: {min(errors)}"
             )
-        return _no_trials(self.number, self._answers, ())
+        return no_trial(self.number, self._answers)
 
 
 class Recalled:
@@ -66,7 +64,7 @@ class Recalled:
     Parameters
     ----------
     number
-        Its number among the rounds.
+        Its number among the stages.
     network
         The known structures.
     """
@@ -120,24 +118,4 @@ class Recalled:
                 )
                 dismissals.add(record)
                 noted.append(record)
-        return _no_trials(self.number, self._answers, tuple(noted))
-
-
-def _no_trials(
-    number: int, answers: Mapping[Key, TaskResult], dismissed: tuple[Dismissed, ...]
-) -> Absorbed:
-    gradients: dict[str, int] = {}
-    for answer in answers.values():
-        for stage, count in answer.gradients.items():
-            gradients[stage] = gradients.get(stage, 0) + count
-    return Absorbed(
-        round=number,
-        eqs=(),
-        tss=(),
-        dcs=(),
-        trials=(),
-        dismissed=dismissed,
-        gradients=gradients,
-        cpu_seconds=sum(answer.cpu_seconds for answer in answers.values()),
-        owners=dict.fromkeys(answers, 0),
-    )
+        return no_trial(self.number, self._answers, tuple(noted))

@@ -29,8 +29,8 @@ class Model:
     ----------
     number
         1, 2, …; its file is named after it.
-    round
-        Number of finished rounds when it was trained.
+    stage
+        Number of finished stages when it was trained.
     labels
         Number of geometries it was trained on: the first ones of the run.
     seconds
@@ -40,7 +40,7 @@ class Model:
     """
 
     number: int
-    round: int
+    stage: int
     labels: int
     seconds: float
     errors: Mapping[str, float]
@@ -86,13 +86,13 @@ class RunSummary:
     rejected
         Number of examined structures that did not become nodes, by reason.
     gradients
-        Gradient evaluations by stage, those of unfinished rounds included.
+        Gradient evaluations by stage, those of trials in flight included.
     seconds, cpu_seconds
         Wall time of all parts of the run; processor time of its tasks.
     complete
         Whether anything is left.
     under_way
-        Number of pushes done in an unfinished round.
+        Number of pushes done in trials that are in flight.
     """
 
     trials: Mapping[Outcome, int]

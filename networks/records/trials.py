@@ -22,8 +22,8 @@ class Trial:
     ----------
     number
         1, 2, … in the order of the run.
-    round
-        The round it belonged to.
+    known
+        Number of trials that were judged when it was chosen.
     eq
         The EQ that was pushed.
     push
@@ -58,7 +58,7 @@ class Trial:
     """
 
     number: int
-    round: int
+    known: int
     eq: str
     push: int
     terms: tuple[Term, ...]
@@ -89,6 +89,7 @@ class Result(Enum):
     UNMOVED = "it crossed nothing"
     FAILED = "it has no result"
     DISPLACED = "it was no push"
+    RUNNING = "it is in flight"
 
 
 class Used(NamedTuple):
@@ -99,18 +100,61 @@ class Used(NamedTuple):
     result: Result
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The pushes of a round, chosen before any of them is done."""
+KICKED = -1
+"""The number of an attempt for random geometries, which are not repeated."""
 
-    round: int
+
+class Known(NamedTuple):
+    """What was known when a trial was planned: trials that were judged, and the structures then.
+
+    The first `eqs` EQs were known, the first `tss` TSs, the first `dcs` channels, and the first
+    `dismissed` structures that are no nodes of their own.
+    """
+
+    trials: int
+    eqs: int
+    tss: int
+    dcs: int
+    dismissed: int
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A trial that was chosen and is not judged yet.
+
+    Attributes
+    ----------
+    stage
+        The number of its stage.
+    trial
+        Its number.
+    item
+        What is tried.
+    left
+        See `Trial.pushes_left`.
+    ceiling
+        Energy in eV above which what it finds is ignored, or None.
+    gamma
+        γ in kJ/mol; None for that of the settings.
+    attempt
+        Which attempt at this push it is: 0 is the first, KICKED stands for random geometries.
+    known
+        What was known.
+    """
+
+    stage: int
+    trial: int
+    item: Item
+    left: int | None
     ceiling: float | None
-    items: tuple[Item, ...]
+    gamma: float | None
+    attempt: int
+    known: Known
 
 
 @dataclass(frozen=True)
 class Key:
-    """The key of a task in a round: a phase and a number within the phase."""
+    """The key of a task in a stage: a phase and a number within the phase."""
 
     phase: str
     index: int
@@ -118,21 +162,41 @@ class Key:
 
 @dataclass(frozen=True, eq=False)
 class Absorbed:
-    """The results of a finished round, committed together."""
+    """The results of a stage, committed together.
 
-    round: int
-    eqs: tuple[EQ, ...]
-    tss: tuple[TS, ...]
-    dcs: tuple[DC, ...]
-    trials: tuple[Trial, ...]
-    dismissed: tuple[Dismissed, ...]
-    gradients: Mapping[str, int]
-    """By stage, of tasks outside trials: the start, labels, recalled structures, rechecks."""
-    cpu_seconds: float
+    Attributes
+    ----------
+    stage
+        Its number.
+    eqs, tss, dcs
+        The nodes it added.
+    trial
+        The trial; None for a stage without one.
+    dismissed
+        Structures it found that are no nodes of their own.
+    gradients, cpu_seconds
+        Gradients by stage of a search, and processor time, of tasks outside the trial: the start,
+        labels, recalled structures, rechecks.
+    wanted
+        The wanted product: positions (n, 3) in Å and energy in eV.
+    nodes
+        The ids of the nodes that structures of the trial became, by the keys of their tasks; None
+        for those that became none.
+    examined
+        The surfaces with the result of their check at the start.
+    again
+        The candidates that were rejected in earlier trials: reported as events, not stored.
+    """
+
+    stage: int
+    eqs: tuple[EQ, ...] = ()
+    tss: tuple[TS, ...] = ()
+    dcs: tuple[DC, ...] = ()
+    trial: Trial | None = None
+    dismissed: tuple[Dismissed, ...] = ()
+    gradients: Mapping[str, int] = field(default_factory=dict)
+    cpu_seconds: float = 0.0
     wanted: tuple[Positions, float] | None = None
-    owners: Mapping[Key, int] = field(default_factory=dict)
-    """The number of the trial that each task belonged to."""
+    nodes: Mapping[Key, str | None] = field(default_factory=dict)
     examined: tuple[Examined, ...] = ()
-    """The surfaces with the result of their check at the start."""
-    again: Mapping[int, tuple[Dismissed, ...]] = field(default_factory=dict)
-    """By trial its candidates that were rejected before: reported as events, not stored."""
+    again: tuple[Dismissed, ...] = ()

@@ -10,8 +10,9 @@ from afir.molecule import Molecule
 from afir.pes.registry import described
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
-from networks.records.runs import Model, RunSummary
+from networks.records.runs import Model, RunSummary, StoppedBy
 from networks.records.structures import COMPLEX, EQ
+from networks.scheduling.history import History
 from networks.scheduling.remains import Remains, remains_of
 from networks.settings import Settings
 from networks.storage.store import Store
@@ -76,17 +77,18 @@ def load_run(path: Path, *, count_pushes: bool = False) -> Run:
         If it is damaged or cannot be read.
     """
     with Store.open(path) as store, store.snapshot():
-        network = store.load_network()
+        network, summary, trials = store.load_network(), store.summary(), list(store.trials())
+        over = summary.complete.stopped_by is StoppedBy.NOTHING_LEFT
         return Run(
             store.molecule,
             store.settings,
             network,
-            store.summary(),
+            summary,
             store.job,
-            store.barren_trials(),
+            History(trials).barren(),
             _wanted(store, network),
             tuple(store.models()),
-            remains_of(store, network, count_pushes=count_pushes),
+            remains_of(store.settings, network, trials, over=over, count_pushes=count_pushes),
             tuple(f"the surface {e.surface}: {e.doubt}" for e in store.examined() if e.doubt),
         )
 

@@ -43,10 +43,11 @@ class Budget:
         return time.monotonic() - self._began
 
     def spend(self, absorbed: Absorbed) -> None:
-        """Add the cost of a round."""
-        self.trials += len(absorbed.trials)
+        """Add the cost of a stage."""
         self.gradients += self._settings.counted(absorbed.gradients)
-        for trial in absorbed.trials:
+        trial = absorbed.trial
+        if trial is not None:
+            self.trials += 1
             self.gradients += self._settings.counted(trial.gradients)
             self._barren = 0 if trial.found else self._barren + 1
 
@@ -63,17 +64,22 @@ class Budget:
             return StoppedBy.PATIENCE
         return None
 
-    def room(self) -> int:
-        """Number of trials for the next round, so that it does not go far past a limit."""
-        settings, room = self._settings, self._settings.round_size
-        done = self.trials
-        if settings.max_trials is not None:
-            room = min(room, settings.max_trials - done)
+    def has_room(self, in_flight: int) -> bool:
+        """Whether another trial fits beside those in flight, so that no limit is far exceeded."""
+        settings, done = self._settings, self.trials
+        if self.used_up() is not None:
+            return False
+        if settings.max_trials is not None and done + in_flight >= settings.max_trials:
+            return False
+        if not in_flight:
+            return True
+        if settings.patience is not None and self._barren + in_flight >= settings.patience:
+            return False
         if settings.max_gradients is not None:
             guess = _REFERENCED_A_TRIAL if settings.reference else _GRADIENTS_A_TRIAL
             each = self.gradients / done if done else guess
-            room = min(room, int((settings.max_gradients - self.gradients) / max(each, 1.0)))
+            if self.gradients + (in_flight + 1) * each > settings.max_gradients:
+                return False
         if settings.max_seconds is not None and done:
-            left = settings.max_seconds - self.seconds
-            room = min(room, int(left * done / self.seconds))
-        return max(room, 1)
+            return self.seconds + (in_flight + 1) * self.seconds / done <= settings.max_seconds
+        return True

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from afir.methods.displacements import Kick, Term
 from networks.graph.flags import LOOP, flags_of
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
-from networks.records.runs import StoppedBy
 from networks.records.trials import Trial
+from networks.scheduling.history import History
 from networks.scheduling.scheduler import KeptBack, Outlook
 from networks.scheduling.unseen import Unseen, unseen
-from networks.storage.store import Store
+from networks.settings import Settings
 
 MOST_UNTRIED = 100
 """With more EQs that were not pushed, pushes are not counted: each EQ takes up to 0.05 s."""
@@ -49,21 +49,31 @@ class Remains:
     eqs_untried: int = 0
 
 
-def remains_of(store: Store, network: ReactionNetwork, *, count_pushes: bool) -> Remains:
+def remains_of(
+    settings: Settings,
+    network: ReactionNetwork,
+    trials: Sequence[Trial],
+    *,
+    over: bool,
+    count_pushes: bool,
+) -> Remains:
     """The remains of a run.
 
     Parameters
     ----------
-    store
-        The run.
+    settings
+        Of the run.
     network
         What is known.
+    trials
+        All trials, in order.
+    over
+        Whether nothing was left to try.
     count_pushes
         Whether to count pushes, which must be worked out for each EQ that was not pushed yet; not
         done for more than `MOST_UNTRIED` EQs.
     """
-    trials = list(store.trials())
-    outlook = Outlook(store, network, Dismissals(store.molecule))
+    outlook = Outlook(settings, network, Dismissals(network.molecule), History(trials))
     ceiling = outlook.ceiling if network.eqs else None
     tss = network.tss.values()
     # Loops connect nothing, and the tables leave them out; a saddle point on a flat rotation is
@@ -84,12 +94,11 @@ def remains_of(store: Store, network: ReactionNetwork, *, count_pushes: bool) ->
         complexes=kept[KeptBack.COMPLEX],
         eqs_untried=sum(outlook.worth_expanding(eq) for eq in untried),
     )
-    done = store.summary().complete.stopped_by is StoppedBy.NOTHING_LEFT
-    if not count_pushes or (found.eqs_untried > MOST_UNTRIED and not done):
+    if not count_pushes or (found.eqs_untried > MOST_UNTRIED and not over):
         return found
     listed = {push for push in map(_push, trials) if not isinstance(push[1][0], Kick)}
     left = 0
-    if not done:
+    if not over:
         outlook.read()
         left = outlook.all_never_tried()
     return replace(found, pushes=len(listed) + left, pushes_left=left)

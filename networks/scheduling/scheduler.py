@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 
@@ -15,11 +16,12 @@ from networks.graph.flags import LOOP, flags_of
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
 from networks.records.structures import COMPLEX, EQ
-from networks.records.trials import Item, Result
+from networks.records.trials import KICKED, Item, Result
+from networks.scheduling.history import History
 from networks.scheduling.offers import KICKS, offers
 from networks.scheduling.queue import Frontier, PushTerms
 from networks.scheduling.retries import further_attempts, further_kicks
-from networks.storage.store import Store
+from networks.settings import Settings
 
 CHOICE, PUSHES, TRIAL, LINES = 1, 2, 3, 4
 """The streams of random numbers: each purpose has its own, beside the seed."""
@@ -36,53 +38,66 @@ class KeptBack(Enum):
 
 
 class Outlook:
-    """The trials that are left in a run; they follow from the run file and the settings.
+    """The trials that are left in a run; they follow from the settings and the trials so far.
 
     Parameters
     ----------
-    store
-        The run.
+    settings
+        Of the run.
     network, dismissals
         The known structures, updated by the exploration.
+    history
+        The trials so far, updated by the exploration.
     """
 
-    def __init__(self, store: Store, network: ReactionNetwork, dismissals: Dismissals) -> None:
-        self._store = store
-        self._settings = store.settings
+    def __init__(
+        self,
+        settings: Settings,
+        network: ReactionNetwork,
+        dismissals: Dismissals,
+        history: History,
+    ) -> None:
+        self._settings = settings
         self._network = network
         self._dismissals = dismissals
-        self._several = len(self._settings.targets or ()) > 1  # atoms are named
+        self._history = history
+        self._several = len(settings.targets or ()) > 1  # atoms are named
         self._first = Frontier(
             lambda eq: dict(enumerate(self.pushes(eq))),
             late=(lambda terms: len(terms) > 1) if self._several else None,
         )
         self._ahead = Frontier(self._forces)  # of those, the pushes that come before all others
+        self._none = Frontier(lambda eq: {})
         self._again: Frontier | None = None
-        self._kicking = False  # whether `_again` holds random geometries
+        self._attempt = 0  # of `_again`; KICKED for random geometries
         self._exhausted = False
+        self._dull: tuple[tuple[int, int], set[str]] = (0, 0), set()
 
     def read(self) -> None:
-        """Read the trials so far."""
+        """Take in the trials so far."""
         used: dict[str, list[int]] = {}
         left: dict[str, int | None] = {}
-        for item, others, _ in self._store.used():
+        for item, others, _ in self._history.used():
             used.setdefault(item.eq, []).append(item.push)
             left[item.eq] = others
         for eq in self._network.eqs.values():
             self._expand(eq, used.get(eq.id, ()), left.get(eq.id))
 
     def take(self, eqs: Iterable[EQ]) -> None:
-        """Add the new EQs of a round."""
-        self._exhausted = False
+        """Take in the new EQs of a trial."""
         for eq in eqs:
+            self._exhausted = False
             self._expand(eq)
 
     def frontier(self, attempts: int) -> Frontier:
         """The pushes to choose from: those never tried, then further attempts.
 
         With several target atoms, single forces between them on the start come before all others,
-        and pairs of forces come last on each EQ: the target atoms are meant to react. All of this
-        follows from the run file, so that a resumed run chooses from the same pushes.
+        and pairs of forces come last on each EQ: the target atoms are meant to react.
+
+        Further attempts begin when all trials before are judged, and so does each next attempt:
+        until then the frontier is empty. All of this follows from the trials so far and those in
+        flight, so that a resumed run chooses from the same pushes.
 
         Parameters
         ----------
@@ -94,38 +109,49 @@ class Outlook:
         if self._exhausted or self._first.anything_left():
             self._again = None
             return self._first
-        kicking = self._wants_kicks()
+        flying = Counter(planned.attempt for planned in self._history.in_flight())
+        wanted = self._kicks_wanted()
+        kicking = wanted > 0
+        if any(attempt == 0 or kicking is not (attempt == KICKED) for attempt in flying):
+            return self._none
+        if kicking and flying[KICKED] >= wanted:
+            return self._none  # enough, if none of them finds anything
         over = self._again is None or not self._again.anything_left()
-        # A resumed run must decide the same, so nothing may depend on memory.
-        if over or kicking is not self._kicking:
-            further = (f for f in self._further(attempts, kicking) if f.anything_left())
-            self._again, self._kicking = next(further, None), kicking
-        if self._again is None:
-            self._exhausted = True
-            return self._first
-        return self._again
+        if over or kicking is not (self._attempt == KICKED):
+            self._again = None
+            for attempt, further in self._further(attempts, kicking):
+                if attempt in flying or further.anything_left():
+                    self._again, self._attempt = further, attempt
+                    break
+        if self._again is not None and set(flying) <= {self._attempt}:
+            return self._again
+        if flying:
+            return self._none
+        self._exhausted = True
+        return self._first
 
-    def _wants_kicks(self) -> bool:
-        """Whether random geometries are due, when everything was tried once."""
+    def _kicks_wanted(self) -> int:
+        """How many more random geometries are due, when everything was tried once."""
         settings, effort = self._settings, self._settings.tried
         if settings.targets is not None or self._network.molecule.n_atoms < FEWEST_ATOMS:
-            return False
+            return 0
         enough = max(effort.kicks * sum(1 for _ in self._expanded()), effort.fewest_kicks)
-        return self._store.barren_kicks(KICKS, self._dull()) < enough
+        return max(0, enough - self._history.barren_kicks(KICKS, self._known_as_dull()))
 
-    def _dull(self) -> set[str]:
+    def _known_as_dull(self) -> set[str]:
         """Ids that do not count as new: EQs that are not worth expanding, loops."""
-        eqs, tss = self._network.eqs.values(), self._network.tss.values()
-        return {
-            *(eq.id for eq in eqs if not self.worth_expanding(eq)),
-            *(ts.id for ts in tss if LOOP in flags_of(ts)),
-        }
+        eqs, tss = self._network.eqs, self._network.tss
+        size = len(eqs), len(tss)
+        if self._dull[0] != size:
+            dull = {eq.id for eq in eqs.values() if not self.worth_expanding(eq)}
+            self._dull = size, dull | {ts.id for ts in tss.values() if LOOP in flags_of(ts)}
+        return self._dull[1]
 
-    def _further(self, attempts: int, kicking: bool) -> Iterator[Frontier]:
-        """The frontiers of further attempts, in order, worked out one by one."""
+    def _further(self, attempts: int, kicking: bool) -> Iterator[tuple[int, Frontier]]:
+        """The frontiers of further attempts with their numbers, worked out one by one."""
         effort = self._settings.tried
         if kicking:
-            yield further_kicks(self._store.used(), self._expanded())
+            yield KICKED, further_kicks(self._history.used(), self._expanded())
         # With a reference the gradients of searches do not count.
         every = bool(self._settings.reference)
         attempt = 1
@@ -133,12 +159,15 @@ class Outlook:
 
             def due(result: Result, attempt: int = attempt) -> bool:
                 # A climb starts from the same geometry; only a learned surface makes it different.
+                if result is Result.RUNNING:
+                    return False
                 same = result is Result.DISPLACED and not self._settings.learn
                 again = result is Result.MISSED or (every and not same)
                 harder = result is Result.UNMOVED and 2.0 ** (attempt - 1) < effort.gamma_factor
                 return (attempt < attempts and again) or harder
 
-            yield further_attempts(attempt, self._store.used(), self._expanded(), self.pushes, due)
+            used = self._history.used()
+            yield attempt, further_attempts(attempt, used, self._expanded(), self.pushes, due)
             attempt += 1
 
     def _expanded(self) -> Iterator[EQ]:
@@ -148,6 +177,10 @@ class Outlook:
     def is_first(self, frontier: Frontier) -> bool:
         """Whether it holds pushes that were never tried."""
         return frontier is self._first or frontier is self._ahead
+
+    def attempt(self, frontier: Frontier) -> int:
+        """Which attempt its pushes are, see `networks.records.trials.Planned.attempt`."""
+        return 0 if self.is_first(frontier) else self._attempt
 
     def use(self, frontier: Frontier, item: Item) -> PushTerms:
         """The terms of a chosen push, which is used up."""
@@ -183,7 +216,7 @@ class Outlook:
         gamma = self._settings.step.gamma
         count = len(self.pushes(self._network.eqs[item.eq]))
         attempt = item.push // count
-        before = self._store.last_attempt(Item(item.eq, item.push - count)) if attempt else None
+        before = self._history.last(Item(item.eq, item.push - count)) if attempt else None
         if before is None:
             return None
         result, crossed_at = before

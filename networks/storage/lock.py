@@ -119,7 +119,7 @@ class Lock:
     def lost(self) -> tuple[str, str, str] | None:
         """What has become of the claimed file: what, why and what to do; None if nothing has."""
         moved = (
-            "; if it was moved, resume it where it is now: it holds everything up to the last round"
+            "; if it was moved, resume it where it is now: it holds everything up to the last trial"
         )
         for wait in _RETRIES:
             time.sleep(wait)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -20,18 +20,24 @@ from networks.execution.tasks import TaskResult
 from networks.graph.network import ReactionNetwork
 from networks.records.runs import Complete, Examined, Model, RunSummary, StoppedBy
 from networks.records.structures import EQ, Dismissed
-from networks.records.trials import Item, Key, Plan, Result, Trial, Used
+from networks.records.trials import Key, Planned, Trial
 from networks.settings import Settings, located
 from networks.storage import rows, schema
 from networks.storage.codec import unpack
 from networks.storage.seal import is_intact
 from networks.storage.sqlite import Database, StoreError, go_back
-from networks.storage.tried import Tried
 
 T = TypeVar("T")
 
 _PUSH = "push"
-"""The first phase of each trial in a round."""
+"""The first phase of each trial."""
+
+
+class Results(NamedTuple):
+    """The raw results of a stage, and the nodes that its structures became."""
+
+    answers: dict[Key, TaskResult]
+    nodes: dict[Key, str | None]
 
 
 class Reader:
@@ -71,8 +77,7 @@ class Reader:
     def __init__(self, database: Database) -> None:
         self.path = database.path
         self._database = database
-        self._tried_so_far = Tried()
-        self._labels_by_round: dict[int, list[tuple[str, int]]] = {}
+        self._labels_by_stage: dict[int, list[tuple[str, int]]] = {}
         self._check_version()
         run = self._run()
         with self._sense():
@@ -114,7 +119,7 @@ class Reader:
         return iter(list(self._records(schema.TRIALS, rows.trial_record)))
 
     def frames(self) -> Iterator[Kept]:
-        """The geometries that were evaluated in finished rounds, task by task.
+        """The geometries that were evaluated in finished stages, task by task.
 
         Empty for a run that does not keep them; with a reference only its evaluations, unless the
         run keeps all.
@@ -124,7 +129,7 @@ class Reader:
                 yield kept
 
     def labels(self) -> Iterator[tuple[str, Frames]]:
-        """The phase and the reference evaluations of each task of finished rounds, in order."""
+        """The phase and the reference evaluations of each task of finished stages, in order."""
         for key, kept in self._kept():
             frames = kept.frames.of_level(Level.REFERENCE.value)
             if len(frames):
@@ -133,9 +138,9 @@ class Reader:
     def label_counts(self) -> list[tuple[str, int]]:
         """The phase and the number of labels of each task; every task is read only once."""
         with self._database.reading():
-            counts = self._labels_by_round
+            counts = self._labels_by_stage
             first = max(counts, default=-1) + 1
-            for number in range(first, self.rounds):
+            for number in range(first, self.stages):
                 counts[number] = []
                 for key, kept in self._kept(number):
                     frames = kept.frames.of_level(Level.REFERENCE.value)
@@ -155,52 +160,27 @@ class Reader:
         """All structures that were found and are no nodes of their own, in order."""
         return iter(list(self._records(schema.DISMISSED, rows.dismissed_record)))
 
-    def used(self) -> Iterator[Used]:
-        """All trials in short form, in order."""
-        return self._tried().used()
+    def planned(self) -> list[Planned]:
+        """The trials in flight, after those that they can see or that may be repeated, in order."""
+        return list(self._records(schema.PLANNED, rows.planned_record))
 
-    def last_attempt(self, item: Item) -> tuple[Result, float] | None:
-        """The result of a push and the γ in kJ/mol at which it crossed; None if never tried."""
-        return self._tried().last(item)
-
-    def barren_kicks(self, first: int, dull: Collection[str]) -> int:
-        """Number of random geometries since anything new was last found.
-
-        Parameters
-        ----------
-        first
-            The number of the first random geometry of an EQ.
-        dull
-            The ids of EQs and TSs that do not count as new; no DC does.
-        """
-        return self._tried().barren_kicks(first, dull)
-
-    def barren_trials(self) -> int:
-        """Number of trials since one last added a node."""
-        return self._tried().barren()
-
-    def plan(self) -> Plan | None:
-        """The round in progress, if there is one."""
-        run = self._run()
-        if run.plan is None:
-            return None
-        with self._sense():
-            content = json.loads(run.plan)
-            items = tuple(Item(str(eq), int(push)) for eq, push in content["items"])
-            return Plan(run.plan_round, content["ceiling"], items)
-
-    def results(self, round: int) -> dict[Key, TaskResult]:
-        """The raw results of the round in progress."""
-        return {
-            key: result
-            for number, key, result in self._records(schema.RESULTS, rows.result_record)
-            if number == round
-        }
+    def results(self) -> Mapping[int, Results]:
+        """The raw results by stage: those in flight, and those that they can still see."""
+        found: dict[int, Results] = {}
+        for stage, key, result, node in self._records(schema.RESULTS, rows.result_record):
+            kept = found.setdefault(stage, Results({}, {}))
+            kept.answers[key], kept.nodes[key] = result, node
+        return found
 
     @property
-    def rounds(self) -> int:
-        """Number of finished rounds, the start included."""
-        return int(self._run().rounds)
+    def checked(self) -> int:
+        """The last trial after which the surface was the same as at the start."""
+        return int(self._run().checked)
+
+    @property
+    def stages(self) -> int:
+        """Number of finished stages, the start included."""
+        return int(self._run().stages)
 
     @property
     def seconds(self) -> float:
@@ -208,11 +188,12 @@ class Reader:
         return float(self._run().seconds)
 
     def gradients(self) -> int:
-        """Counted gradient evaluations of all finished rounds (`Settings.counted`)."""
+        """Counted gradient evaluations of all finished stages (`Settings.counted`)."""
+        counts: Counter[str] = Counter()
         with self._database.reading():
-            counts = Counter(self._tried().gradients)
-            for gradients, _ in self._records(schema.ROUNDS, rows.costs_of):
-                counts.update(gradients)
+            for table in (schema.TRIALS, schema.STAGES):
+                for gradients, _ in self._records(table, rows.costs_of):
+                    counts.update(gradients)
         return self.settings.counted(counts)
 
     def wanted(self) -> tuple[Positions, float] | None:
@@ -226,20 +207,25 @@ class Reader:
     def summary(self) -> RunSummary:
         """Totals of the run."""
         with self._database.reading():
-            run, tried = self._run(), self._tried()
-            answers = list(self._records(schema.RESULTS, lambda r: (r.phase, rows.costs_of(r))))
+            run = self._run()
+            in_flight = schema.RESULTS.c.stage >= run.stages
+            answers = list(
+                self._records(schema.RESULTS, lambda r: (r.phase, rows.costs_of(r)), in_flight)
+            )
+            trials = list(self._records(schema.TRIALS, lambda r: (r.outcome, rows.costs_of(r))))
             costs = [
-                (tried.gradients, tried.cpu_seconds),
-                *self._records(schema.ROUNDS, rows.costs_of),
+                *(cost for _, cost in trials),
+                *self._records(schema.STAGES, rows.costs_of),
                 *(cost for _, cost in answers),
             ]
             rejected = Counter(d.outcome for d in self.dismissed() if d.node is None)
+        outcomes = Counter(outcome for outcome, _ in trials)
         gradients = Counter[str]()
         for counts, _ in costs:
             gradients.update(counts)
         with self._sense():
             return RunSummary(
-                trials={Outcome[name]: count for name, count in sorted(tried.outcomes.items())},
+                trials={Outcome[name]: count for name, count in sorted(outcomes.items())},
                 rejected=dict(sorted(rejected.items(), key=lambda item: item[0].name)),
                 gradients=dict(sorted(gradients.items())),
                 seconds=run.seconds,
@@ -250,29 +236,18 @@ class Reader:
 
     # -- rows ----------------------------------------------------------------------------
 
-    def _tried(self) -> Tried:
-        """All trials so far; only new ones are read."""
-        tried = self._tried_so_far
-        with self._database.reading(), self._sense():
-            for row in self._rows(schema.TRIALS, schema.TRIALS.c.number > len(tried)):
-                tried.add(row)
-            if len(tried) != self._counts()[schema.TRIALS.name]:
-                raise self._damaged("trials are missing")
-        return tried
-
-    def _kept(self, round: int | None = None) -> Iterator[tuple[Key, Kept]]:
-        """The frames of finished rounds, or of one of them, task by task, in order."""
+    def _kept(self, stage: int | None = None) -> Iterator[tuple[Key, Kept]]:
+        """The frames of finished stages, or of one of them, task by task, in order."""
         columns = schema.FRAMES.c
         with self._database.reading():
-            one = round is not None
-            chosen = (schema.ROUNDS.c.number == round,) if one else ()
-            owners = dict(self._records(schema.ROUNDS, rows.owners_of, *chosen))
-            for row in self._rows(schema.FRAMES, *((columns.round == round,) if one else ())):
+            one = stage is not None
+            chosen = (schema.STAGES.c.number == stage,) if one else ()
+            trials = dict(self._records(schema.STAGES, rows.trial_of, *chosen))
+            for row in self._rows(schema.FRAMES, *((columns.stage == stage,) if one else ())):
                 key = Key(row.phase, row.position)
-                trial = owners.get(row.round, {}).get(key)
-                if trial is not None:
+                if row.stage in trials:
                     with self._sense():
-                        kept = rows.frames_record(row, trial)
+                        kept = rows.frames_record(row, trials[row.stage])
                     yield key, kept
 
     def _run(self) -> sa.Row[Any]:

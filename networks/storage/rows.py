@@ -16,19 +16,19 @@ from networks.execution.frames import Frames, Kept
 from networks.execution.tasks import TaskResult
 from networks.records.runs import Examined, Model
 from networks.records.structures import DC, EQ, TS, Dismissed
-from networks.records.trials import Absorbed, Key, Result, Trial
+from networks.records.trials import Absorbed, Item, Key, Known, Planned, Trial
 from networks.storage import schema
 from networks.storage.codec import decode, encode, pack, unpack
 from networks.storage.seal import Row
 
 
 def rows_of(absorbed: Absorbed, dismissed: int) -> list[tuple[sa.Table, list[Row]]]:
-    """All rows a finished round adds, table by table, referenced ones first.
+    """All rows a finished stage adds, table by table, referenced ones first.
 
     Parameters
     ----------
     absorbed
-        The results of the round.
+        The results of the stage.
     dismissed
         The number of the next dismissed structure.
     """
@@ -36,12 +36,12 @@ def rows_of(absorbed: Absorbed, dismissed: int) -> list[tuple[sa.Table, list[Row
         (schema.EQS, [_eq_row(record) for record in absorbed.eqs]),
         (schema.DCS, [_dc_row(record) for record in absorbed.dcs]),
         (schema.TSS, [_ts_row(record) for record in absorbed.tss]),
-        (schema.TRIALS, [_trial_row(trial) for trial in absorbed.trials]),
+        (schema.TRIALS, [_trial_row(absorbed.trial)] if absorbed.trial else []),
         (
             schema.DISMISSED,
             [_dismissed_row(*item) for item in enumerate(absorbed.dismissed, dismissed)],
         ),
-        (schema.ROUNDS, [_round_row(absorbed)]),
+        (schema.STAGES, [_stage_row(absorbed)]),
         (
             schema.EXAMINED,
             [{"number": k, **asdict(record)} for k, record in enumerate(absorbed.examined)],
@@ -54,25 +54,51 @@ def examined_record(row: sa.Row[Any]) -> Examined:
     return Examined(row.surface, row.deviation, row.ratio, row.drift, row.doubt)
 
 
-def _round_row(absorbed: Absorbed) -> Row:
+def _stage_row(absorbed: Absorbed) -> Row:
     return {
-        "number": absorbed.round,
+        "number": absorbed.stage,
+        "trial": absorbed.trial.number if absorbed.trial else 0,
         "gradients": json.dumps(dict(absorbed.gradients)),
         "cpu_seconds": absorbed.cpu_seconds,
-        "owners": json.dumps(
-            [(key.phase, key.index, trial) for key, trial in absorbed.owners.items()]
-        ),
     }
 
 
-def owners_of(row: sa.Row[Any]) -> tuple[int, dict[Key, int]]:
-    """The number of a finished round, and the trial that each of its tasks belonged to."""
-    owners = {Key(phase, index): trial for phase, index, trial in json.loads(row.owners)}
-    return row.number, owners
+def trial_of(row: sa.Row[Any]) -> tuple[int, int]:
+    """The number of a finished stage, and that of its trial, 0 if it has none."""
+    return row.number, row.trial
+
+
+def planned_row(planned: Planned) -> Row:
+    """The row of a trial in flight."""
+    return {
+        "stage": planned.stage,
+        "trial": planned.trial,
+        "eq": int(planned.item.eq[2:]),
+        "push": planned.item.push,
+        "pushes_left": planned.left,
+        "ceiling": planned.ceiling,
+        "gamma": planned.gamma,
+        "attempt": planned.attempt,
+        "known": json.dumps(planned.known),
+    }
+
+
+def planned_record(row: sa.Row[Any]) -> Planned:
+    """A trial in flight from its row."""
+    return Planned(
+        stage=row.stage,
+        trial=row.trial,
+        item=Item(f"EQ{row.eq}", row.push),
+        left=row.pushes_left,
+        ceiling=row.ceiling,
+        gamma=row.gamma,
+        attempt=row.attempt,
+        known=Known(*json.loads(row.known)),
+    )
 
 
 def costs_of(row: sa.Row[Any]) -> tuple[dict[str, int], float]:
-    """Gradients by stage and CPU seconds, of a round or a result."""
+    """Gradients by stage and CPU seconds, of a stage or a result."""
     return json.loads(row.gradients), row.cpu_seconds
 
 
@@ -163,7 +189,7 @@ def ts_record(row: sa.Row[Any]) -> TS:
 def _trial_row(trial: Trial) -> Row:
     return {
         "number": trial.number,
-        "round": trial.round,
+        "known": trial.known,
         "eq": int(trial.eq[2:]),
         "push": trial.push,
         "terms": " ".join(map(str, trial.terms)),
@@ -184,7 +210,7 @@ def trial_record(row: sa.Row[Any]) -> Trial:
     """A trial from its row."""
     return Trial(
         number=row.number,
-        round=row.round,
+        known=row.known,
         eq=f"EQ{row.eq}",
         push=row.push,
         terms=tuple(parse_term(text) for text in row.terms.split()),
@@ -199,27 +225,6 @@ def trial_record(row: sa.Row[Any]) -> Trial:
         error=row.error,
         pushes_left=row.pushes_left,
     )
-
-
-_ENDED = {
-    outcome.name
-    for outcome in (
-        Outcome.FOUND,
-        Outcome.NO_BARRIER,
-        Outcome.NO_SADDLE,
-        Outcome.OUTSIDE_WINDOW,
-    )
-}
-"""The outcomes of pushes that ran to their end."""
-
-
-def result_of(outcome: str, terms: str, *, crossed: bool) -> Result:
-    """The result of a trial with this outcome and these terms, for further attempts."""
-    if not terms.startswith(("+", "-")):
-        return Result.DISPLACED
-    if crossed:
-        return Result.MISSED if outcome == Outcome.NO_SADDLE.name else Result.MOVED
-    return Result.UNMOVED if outcome in _ENDED else Result.FAILED
 
 
 def _dismissed_row(number: int, record: Dismissed) -> Row:
@@ -248,14 +253,14 @@ def dismissed_record(row: sa.Row[Any]) -> Dismissed:
     )
 
 
-def frames_row(round: int, key: Key, frames: Frames) -> Row:
+def frames_row(stage: int, key: Key, frames: Frames) -> Row:
     """The row for the frames of a task; runs of equal origins are stored as counts."""
     origins = [
         [stage, level, len(list(group))]
         for (stage, level), group in groupby(zip(frames.stages, frames.levels, strict=True))
     ]
     return {
-        "round": round,
+        "stage": stage,
         "phase": key.phase,
         "position": key.index,
         "origins": json.dumps(origins),
@@ -280,11 +285,11 @@ def frames_record(row: sa.Row[Any], trial: int) -> Kept:
     )
 
 
-def result_row(round: int, key: Key, result: TaskResult) -> Row:
+def result_row(stage: int, key: Key, result: TaskResult) -> Row:
     """The row for the result of a task."""
     text, arrays = (None, None) if result.value is None else encode(result.value)
     return {
-        "round": round,
+        "stage": stage,
         "phase": key.phase,
         "position": key.index,
         "outcome": None if result.outcome is None else result.outcome.name,
@@ -293,11 +298,12 @@ def result_row(round: int, key: Key, result: TaskResult) -> Row:
         "cpu_seconds": result.cpu_seconds,
         "value": text,
         "arrays": arrays,
+        "node": None,
     }
 
 
-def result_record(row: sa.Row[Any]) -> tuple[int, Key, TaskResult]:
-    """The round, the key and the result of a task, from its row."""
+def result_record(row: sa.Row[Any]) -> tuple[int, Key, TaskResult, str | None]:
+    """The stage, the key, the result and the node of a task, from its row."""
     result = TaskResult(
         value=None if row.value is None else decode(row.value, row.arrays),
         outcome=None if row.outcome is None else Outcome[row.outcome],
@@ -305,14 +311,14 @@ def result_record(row: sa.Row[Any]) -> tuple[int, Key, TaskResult]:
         gradients=Counter(json.loads(row.gradients)),
         cpu_seconds=row.cpu_seconds,
     )
-    return row.round, Key(row.phase, row.position), result
+    return row.stage, Key(row.phase, row.position), result, row.node
 
 
 def model_row(model: Model) -> Row:
     """The row for a trained model."""
     return {
         "number": model.number,
-        "round": model.round,
+        "stage": model.stage,
         "labels": model.labels,
         "seconds": model.seconds,
         "errors": json.dumps(dict(model.errors)),
@@ -321,4 +327,4 @@ def model_row(model: Model) -> Row:
 
 def model_record(row: sa.Row[Any]) -> Model:
     """A model from its row."""
-    return Model(row.number, row.round, row.labels, row.seconds, json.loads(row.errors))
+    return Model(row.number, row.stage, row.labels, row.seconds, json.loads(row.errors))

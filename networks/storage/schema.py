@@ -1,7 +1,8 @@
 """The tables of a run file.
 
 Every row has a checksum (`networks.storage.seal`), and the one row of RUN has the number of rows of
-each table: changed values and missing rows are noticed. Rows of finished rounds never change.
+each table: changed values and missing rows are noticed. Rows of finished stages never change,
+but for `results`, which last as long as a trial in flight can see them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 
 from networks.storage.seal import Blob, check_column
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 METADATA = sa.MetaData()
 RUN = sa.Table(
@@ -23,12 +24,12 @@ RUN = sa.Table(
     sa.Column("start", Blob, nullable=False),
     sa.Column("settings", sa.Text, nullable=False),
     sa.Column("job", sa.Text, nullable=False),
-    sa.Column("rounds", sa.Integer, nullable=False),
+    sa.Column("stages", sa.Integer, nullable=False),
+    # The last trial after which the surface was the same as at the start.
+    sa.Column("checked", sa.Integer, nullable=False),
     sa.Column("seconds", sa.Float, nullable=False),
     sa.Column("anything_left", sa.Boolean, nullable=False),
     sa.Column("stopped_by", sa.Text, nullable=False),
-    sa.Column("plan_round", sa.Integer),
-    sa.Column("plan", sa.Text),
     sa.Column("wanted", Blob),
     sa.Column("wanted_energy", sa.Float),
     sa.Column("counts", sa.Text, nullable=False),
@@ -78,7 +79,7 @@ TRIALS = sa.Table(
     "trials",
     METADATA,
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("round", sa.Integer, nullable=False),
+    sa.Column("known", sa.Integer, nullable=False),
     sa.Column("eq", sa.Integer, sa.ForeignKey("eqs.number"), nullable=False),
     sa.Column("push", sa.Integer, nullable=False),
     sa.Column("terms", sa.Text, nullable=False),
@@ -95,16 +96,31 @@ TRIALS = sa.Table(
     sa.UniqueConstraint("eq", "push"),
     check_column(),
 )
-ROUNDS = sa.Table(
-    "rounds",
+STAGES = sa.Table(
+    "stages",
     METADATA,
     # 0 is the start.
     sa.Column("number", sa.Integer, primary_key=True),
-    # Of tasks outside trials: the start, rechecks of EQ0, and learning.
+    # 0 for a stage without one.
+    sa.Column("trial", sa.Integer, nullable=False),
+    # Of tasks outside the trial: the start, rechecks of EQ0, and learning.
     sa.Column("gradients", sa.Text, nullable=False),
     sa.Column("cpu_seconds", sa.Float, nullable=False),
-    # The trial of each task.
-    sa.Column("owners", sa.Text, nullable=False),
+    check_column(),
+)
+PLANNED = sa.Table(
+    "planned",
+    METADATA,
+    # Trials in flight, those that they can see, and those since the last check of the surface.
+    sa.Column("stage", sa.Integer, primary_key=True),
+    sa.Column("trial", sa.Integer, nullable=False),
+    sa.Column("eq", sa.Integer, nullable=False),
+    sa.Column("push", sa.Integer, nullable=False),
+    sa.Column("pushes_left", sa.Integer),
+    sa.Column("ceiling", sa.Float),
+    sa.Column("gamma", sa.Float),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("known", sa.Text, nullable=False),
     check_column(),
 )
 DISMISSED = sa.Table(
@@ -123,7 +139,7 @@ DISMISSED = sa.Table(
 RESULTS = sa.Table(
     "results",
     METADATA,
-    sa.Column("round", sa.Integer, primary_key=True),
+    sa.Column("stage", sa.Integer, primary_key=True),
     sa.Column("phase", sa.Text, primary_key=True),
     sa.Column("position", sa.Integer, primary_key=True),
     sa.Column("outcome", sa.Text),
@@ -132,6 +148,8 @@ RESULTS = sa.Table(
     sa.Column("cpu_seconds", sa.Float, nullable=False),
     sa.Column("value", sa.Text),
     sa.Column("arrays", Blob),
+    # The node that the structure became, once its trial is judged.
+    sa.Column("node", sa.Text),
     check_column(),
 )
 
@@ -139,7 +157,7 @@ RESULTS = sa.Table(
 FRAMES = sa.Table(
     "frames",
     METADATA,
-    sa.Column("round", sa.Integer, primary_key=True),
+    sa.Column("stage", sa.Integer, primary_key=True),
     sa.Column("phase", sa.Text, primary_key=True),
     sa.Column("position", sa.Integer, primary_key=True),
     sa.Column("origins", sa.Text, nullable=False),
@@ -154,7 +172,7 @@ MODELS = sa.Table(
     "models",
     METADATA,
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("round", sa.Integer, nullable=False),
+    sa.Column("stage", sa.Integer, nullable=False),
     sa.Column("labels", sa.Integer, nullable=False),
     sa.Column("seconds", sa.Float, nullable=False),
     sa.Column("errors", sa.Text, nullable=False),

@@ -20,7 +20,7 @@ from afir.molecule import Molecule, Positions
 from afir.stationary import Outcome
 from networks.execution.tasks import TaskResult
 from networks.records.runs import Complete, Model, StoppedBy
-from networks.records.trials import Absorbed, Key, Plan
+from networks.records.trials import Absorbed, Key, Planned
 from networks.settings import Settings
 from networks.storage import rows, schema
 from networks.storage.codec import pack
@@ -80,7 +80,8 @@ class Store(Reader):
             "start": pack(start),
             "settings": json.dumps(settings.to_dict()),
             "job": job,
-            "rounds": 0,
+            "stages": 0,
+            "checked": 0,
             "seconds": 0.0,
             "anything_left": True,
             "stopped_by": StoppedBy.INTERRUPTED.name,
@@ -172,42 +173,89 @@ class Store(Reader):
             change.run(settings=json.dumps(settings.to_dict()))
         self.settings = settings
 
-    def plan_round(self, plan: Plan) -> None:
-        """Store the plan of a round."""
+    def plan(self, planned: Planned) -> None:
+        """Store a trial that begins now."""
         with self._change() as change:
-            items = json.dumps({"ceiling": plan.ceiling, "items": plan.items})
-            change.run(plan_round=plan.round, plan=items)
+            change.insert(schema.PLANNED, [rows.planned_row(planned)])
 
-    def add_result(self, round: int, key: Key, result: TaskResult, seconds: float) -> None:
-        """Store the result of a task of the current round; `seconds` is the total of the run."""
-        row = rows.result_row(round, key, result)
+    def add_result(self, stage: int, key: Key, result: TaskResult, seconds: float) -> None:
+        """Store the result of a task of a stage; `seconds` is the total of the run."""
+        row = rows.result_row(stage, key, result)
         with self._change() as change:
             change.insert(schema.RESULTS, [row])
             if result.frames is not None:
-                change.insert(schema.FRAMES, [rows.frames_row(round, key, result.frames)])
+                change.insert(schema.FRAMES, [rows.frames_row(stage, key, result.frames)])
             change.run(seconds=seconds)
 
     def forget_results(self) -> None:
-        """Drop the results of the current round, so that its tasks are repeated."""
-        rounds = self.rounds
+        """Drop the results of all stages in flight, so that their tasks are repeated."""
         with self._change() as change:
-            change.delete(schema.RESULTS)
-            change.delete(schema.FRAMES, schema.FRAMES.c.round >= rounds)
+            change.delete(schema.RESULTS, schema.RESULTS.c.stage >= self.stages)
+            change.delete(schema.FRAMES, schema.FRAMES.c.stage >= self.stages)
 
-    def absorb(self, absorbed: Absorbed, seconds: float) -> None:
-        """Store the results of a round and drop its raw results, all or nothing.
+    def roll_back(self) -> None:
+        """Drop all trials since the last check of the surface, so that they are repeated."""
+        checked, trials = self.checked, schema.TRIALS.c
+        kept = [planned for planned in self.planned() if planned.trial > checked]
+        dropped = [trial for trial in self.trials() if trial.number > checked]
+        if not dropped:
+            self.forget_results()
+            return
+        stage = kept[0].stage
+        with self._change() as change:
+            for table, kind in ((schema.TSS, "TS"), (schema.DCS, "DC"), (schema.EQS, "EQ")):
+                if table is schema.EQS:  # trials refer to them
+                    change.delete(schema.TRIALS, trials.number > checked)
+                found = [id for trial in dropped for id in trial.found if id.startswith(kind)]
+                if found:
+                    change.delete(table, table.c.number >= min(int(id[2:]) for id in found))
+            change.delete(schema.DISMISSED, schema.DISMISSED.c.trial > checked)
+            for table in (schema.RESULTS, schema.FRAMES):
+                change.delete(table, table.c.stage >= stage)
+            change.delete(schema.STAGES, schema.STAGES.c.number >= stage)
+            late = [planned.stage for planned in kept if planned.known.trials > checked]
+            if late:
+                change.delete(schema.PLANNED, schema.PLANNED.c.stage >= min(late))
+            change.run(stages=stage)
+
+    def absorb(self, absorbed: Absorbed, seconds: float, *, checked: int, seen_from: int) -> None:
+        """Store the results of a stage, all or nothing.
 
         The run file is then complete without the files beside it.
+
+        Parameters
+        ----------
+        absorbed
+            The results.
+        seconds
+            Wall time of the run.
+        checked
+            The last trial after which the surface was checked.
+        seen_from
+            The first stage whose plan and raw results may still be needed.
         """
         with self._change() as change:
             dismissed = change.next(schema.DISMISSED.c.number)
             for table, values in rows.rows_of(absorbed, dismissed):
                 change.insert(table, values)
-            change.delete(schema.RESULTS)
-            change.run(rounds=absorbed.round + 1, seconds=seconds, plan_round=None, plan=None)
+            for key, node in absorbed.nodes.items():
+                if node is not None:
+                    self._set_node(change, absorbed.stage, key, node)
+            change.delete(schema.RESULTS, schema.RESULTS.c.stage < seen_from)
+            change.delete(schema.PLANNED, schema.PLANNED.c.stage < seen_from)
+            change.run(stages=absorbed.stage + 1, seconds=seconds, checked=checked)
             if absorbed.wanted is not None:
                 positions, energy = absorbed.wanted
                 change.run(wanted=pack(positions), wanted_energy=energy)
+
+    def _set_node(self, change: _Change, stage: int, key: Key, node: str) -> None:
+        """Store the node that a structure became with the result of its task."""
+        columns = schema.RESULTS.c
+        where = (columns.stage == stage) & (columns.phase == key.phase)
+        change.update(schema.RESULTS, where & (columns.position == key.index), node=node)
+
+    def settle(self) -> None:
+        """Make the run file complete without the files beside it."""
         self._database.settle()
 
     def add_model(self, model: Model) -> None:
@@ -258,6 +306,12 @@ class _Change:
         if made:
             self._connection.execute(sa.insert(table), made)
             self._counts[table.name] += len(made)
+
+    def update(self, table: sa.Table, where: sa.ColumnElement[bool], **columns: Any) -> None:
+        """Change columns of the one row that meets a condition."""
+        row = self._connection.execute(sa.select(table).where(where)).one()
+        full = sealed(table, {**row._mapping, **columns})
+        self._connection.execute(sa.update(table).where(where), full)
 
     def next(self, column: sa.Column[Any]) -> int:
         """The number after the highest in a column."""

@@ -1,9 +1,14 @@
-"""Stages of an exploration, each committed together, and the first stage."""
+"""Stages of an exploration, each committed as one, and the first stage.
+
+A trial is a stage (`networks.stages.trial`), and several may be in flight. All others are done
+alone.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 
 from afir.errors import AfirError, InputError
@@ -15,13 +20,14 @@ from networks.execution.tasks import Characterise, Examine, Task, TaskResult
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
 from networks.records.runs import Examined
+from networks.records.structures import Dismissed
 from networks.records.trials import Absorbed, Key
 
 Question: TypeAlias = tuple[Key, Task]
 
 
 class Stage(Protocol):
-    """A part of an exploration whose results are committed together."""
+    """A part of an exploration that holds no trial, and is committed as one."""
 
     number: int
 
@@ -49,6 +55,17 @@ class Stage(Protocol):
             If the results cannot be used; then nothing is changed.
         """
         ...
+
+
+def no_trial(
+    number: int, answers: Mapping[Key, TaskResult], dismissed: tuple[Dismissed, ...] = ()
+) -> Absorbed:
+    """The results of a stage that adds no node."""
+    gradients: Counter[str] = Counter()
+    for answer in answers.values():
+        gradients.update(answer.gradients)
+    cpu_seconds = sum(answer.cpu_seconds for answer in answers.values())
+    return Absorbed(number, dismissed=dismissed, gradients=dict(gradients), cpu_seconds=cpu_seconds)
 
 
 class Start:
@@ -111,20 +128,10 @@ class Start:
         examined = tuple(self._examined(index) for index in range(len(self._surfaces)))
         points = [self._refined(index) for index in range(len(self._structures))]
         id, _ = network.add_eq(points[0])
-        gradients: Counter[str] = Counter()
-        for answer in self._answers.values():
-            gradients.update(answer.gradients)
-        return Absorbed(
-            round=0,
+        return replace(
+            no_trial(self.number, self._answers),
             eqs=(network.eqs[id],),
-            tss=(),
-            dcs=(),
-            trials=(),
-            dismissed=(),
-            gradients=dict(gradients),
-            cpu_seconds=sum(answer.cpu_seconds for answer in self._answers.values()),
             wanted=(points[1].positions, points[1].energy) if len(points) > 1 else None,
-            owners=dict.fromkeys(self._answers, 0),
             examined=examined,
         )
 

@@ -15,31 +15,23 @@ class Note:
     ----------
     network, dismissals
         The known structures; updated.
-    dismissed
-        Receives structures that are no nodes of their own.
-    new
-        The nodes that were added, by id.
     trial
         The number of the trial.
-    eq
-        The EQ that was pushed.
+
+    Attributes
+    ----------
+    dismissed
+        The structures that are no nodes of their own.
+    new
+        The nodes that were added, by id.
     """
 
-    def __init__(
-        self,
-        network: ReactionNetwork,
-        dismissals: Dismissals,
-        dismissed: list[Dismissed],
-        new: dict[str, EQ | TS | DC],
-        trial: int,
-        eq: str,
-    ) -> None:
+    def __init__(self, network: ReactionNetwork, dismissals: Dismissals, trial: int) -> None:
         self.network = network
         self.dismissals = dismissals
-        self.dismissed = dismissed
-        self.new = new
         self.trial = trial
-        self.eq = eq
+        self.dismissed: list[Dismissed] = []
+        self.new: dict[str, EQ | TS | DC] = {}
 
     def dismiss(
         self,
@@ -55,13 +47,6 @@ class Note:
         )
         self.dismissals.add(record)
         self.dismissed.append(record)
-
-    def saddle(self, candidate: Candidate) -> str | None:
-        """The id of the known TS that a candidate is; None if it is new."""
-        x, energy = candidate.positions, candidate.energy
-        id = self.network.find_ts(x, energy)
-        before = None if id else self.dismissals.find("TS", x, energy)
-        return before.node if before else id
 
     def is_node(self, structure: Minimum | StationaryPoint, node: str) -> None:
         """Record the node of a minimum, unless the network finds it anyway."""
