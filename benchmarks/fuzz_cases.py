@@ -414,7 +414,7 @@ def _json(rng: Random, depth: int) -> str:
 
 def _small(key: str) -> bool:
     """Whether a large value of a key of a job makes a case long."""
-    return key in COSTLY or key in ("max_trials", "push_steps", "saddle_steps", "round_size")
+    return key in COSTLY or key in ("max_trials", "push_steps", "saddle_steps", "in_flight")
 
 
 def _toml(rng: Random, depth: int, small: bool) -> str:

@@ -69,7 +69,7 @@ gamma_max = 900.0
 keep_frames = false
 expand_complexes = true
 task_seconds = 10.0
-round_size = 4
+in_flight = 4
 wanted = "h2.xyz"
 
 [surface_options]

@@ -195,10 +195,10 @@ def _ts(number: int, point: StationaryPoint, first: EQ, second: EQ) -> TS:
     )
 
 
-def _trial(number: int, round: int, eq: EQ, found: tuple[str, ...]) -> Trial:
+def _trial(number: int, eq: EQ, found: tuple[str, ...]) -> Trial:
     return Trial(
         number=number,
-        round=round,
+        known=number - 1,
         eq=eq.id,
         push=0,
         terms=(ForceTerm((0,), (3,), 1),),

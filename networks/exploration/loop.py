@@ -47,11 +47,11 @@ from networks.records.trials import Absorbed, Key, Known, Planned
 from networks.scheduling.budget import Budget
 from networks.scheduling.history import History
 from networks.scheduling.offers import offered
-from networks.scheduling.queue import Frontier
+from networks.scheduling.queue import Frontier, PushTerms
 from networks.scheduling.scheduler import CHOICE, LINES, TRIAL, Outlook
 from networks.stages.base import Question, Stage, Start
 from networks.stages.judging import judge
-from networks.stages.surface_check import AGAIN, ChangedSurfaceError, Rechecked
+from networks.stages.surface_check import DUE, ChangedSurfaceError, Rechecked
 from networks.stages.trial import TrialStage
 from networks.stages.window import Asked, Window
 from networks.storage.store import Store
@@ -262,60 +262,57 @@ class Exploration:
             flying = self._history.in_flight()
             seen_from = flying[0].known.trials if flying else stage.trial
             window.judged(stage, seen_from + 1)
-            yield from self._take(absorbed, checked=AGAIN in stage.answers)
+            yield from self._take(absorbed, checked=DUE in stage.answers)
             ask(self._planned_now(window))
 
     def _planned_now(self, window: Window) -> Iterator[Asked]:
         """The first tasks of as many new trials as there is room for."""
         while self._may_plan():
-            planned = self._plan()
-            self._store.plan(planned)
-            self._history.plan(planned)
-            self._in_sight.append(planned)
-            yield from window.begin(TrialStage(planned, self._task(planned)))
+            chosen = self._plan()
+            self._store.plan(planned for planned, _ in chosen)
+            for planned, terms in chosen:
+                self._in_sight.append(planned)
+                yield from window.begin(TrialStage(planned, self._task(planned, terms)))
 
     def _may_plan(self) -> bool:
         """Whether another trial can begin now."""
-        flying = len(self._history.in_flight())
         return (
-            flying < self._settings.in_flight
-            and self._budget.has_room(flying)
+            self._budget.room(len(self._history.in_flight())) > 0
             and not self._reached
             and not self._stage_is_due(True)
             and self._frontier().anything_left()
         )
 
-    def _plan(self) -> Planned:
-        """Choose the next trial; it is used up."""
+    def _plan(self) -> list[tuple[Planned, PushTerms]]:
+        """Choose the next trials, as many as there is room for; they are used up."""
         network, judged = self._network, self._budget.trials
         flying = len(self._history.in_flight())
-        number = judged + flying + 1
-        rng = np.random.default_rng([self._settings.seed, CHOICE, number])
+        rng = np.random.default_rng([self._settings.seed, CHOICE, judged + flying + 1])
         frontier = self._frontier()
-        (item,) = self._choice.choose(frontier, network, 1, rng)
-        self._outlook.use(frontier, item)
-        first = self._outlook.is_first(frontier)
-        return Planned(
-            stage=self._store.stages + flying,
-            trial=number,
-            item=item,
-            left=self._outlook.never_tried(item.eq) if first else 0,
-            ceiling=self._outlook.searched_ceiling,
-            gamma=None if first else self._outlook.gamma(item),
-            attempt=self._outlook.attempt(frontier),
-            known=Known(
-                judged,
-                len(network.eqs),
-                len(network.tss),
-                len(network.dcs),
-                len(self._dismissals),
-            ),
-        )
+        sizes = len(network.eqs), len(network.tss), len(network.dcs), len(self._dismissals)
+        first, attempt = self._outlook.is_first(frontier), self._outlook.attempt(frontier)
+        chosen: list[tuple[Planned, PushTerms]] = []
+        for item in self._choice.choose(frontier, network, self._budget.room(flying), rng):
+            terms = self._outlook.use(frontier, item)
+            planned = Planned(
+                stage=self._store.stages + flying + len(chosen),
+                trial=judged + flying + len(chosen) + 1,
+                item=item,
+                left=self._outlook.never_tried(item.eq) if first else 0,
+                ceiling=self._outlook.searched_ceiling,
+                gamma=None if first else self._outlook.gamma(item),
+                attempt=attempt,
+                known=Known(judged, *sizes),
+            )
+            chosen.append((planned, terms))
+            self._history.plan(planned)
+        return chosen
 
-    def _task(self, planned: Planned) -> Push:
-        """The push of a trial."""
+    def _task(self, planned: Planned, terms: PushTerms | None = None) -> Push:
+        """The push of a trial; its terms are worked out if they are not given."""
         eq = self._network.eqs[planned.item.eq]
-        terms = offered(self._outlook.pushes(eq), planned.item.push)
+        if terms is None:
+            terms = offered(self._outlook.pushes(eq), planned.item.push)
         seed = (self._settings.seed, TRIAL, eq.number, planned.item.push)
         return Push(eq.point(), terms, planned.ceiling, seed, planned.gamma)
 
@@ -349,9 +346,9 @@ class Exploration:
 
     def _take(self, absorbed: Absorbed, *, checked: bool) -> Iterator[Event]:
         """Commit the results of a stage that were added to the network, and report them."""
-        trial, last = absorbed.trial, self._budget.trials + (absorbed.trial is not None)
+        trial = absorbed.trial
         if checked:
-            self._checked = last
+            self._checked = self._budget.trials if trial is None else trial.number
         seen_from = self._seen_from(absorbed.stage)
         self._store.absorb(
             absorbed, self._budget.seconds, checked=self._checked, seen_from=seen_from

@@ -64,22 +64,26 @@ class Budget:
             return StoppedBy.PATIENCE
         return None
 
-    def has_room(self, in_flight: int) -> bool:
-        """Whether another trial fits beside those in flight, so that no limit is far exceeded."""
+    def room(self, in_flight: int) -> int:
+        """Number of trials that may begin beside those in flight, so that no limit is far exceeded.
+
+        Each trial is expected to cost what those before it did. If no limit is reached and nothing
+        is in flight, there is room for one.
+        """
         settings, done = self._settings, self.trials
-        if self.used_up() is not None:
-            return False
-        if settings.max_trials is not None and done + in_flight >= settings.max_trials:
-            return False
-        if not in_flight:
-            return True
-        if settings.patience is not None and self._barren + in_flight >= settings.patience:
-            return False
+        room = settings.in_flight - in_flight
+        if room <= 0 or self.used_up() is not None:
+            return 0
+        if settings.max_trials is not None:
+            room = min(room, settings.max_trials - done - in_flight)
+        if settings.patience is not None:
+            room = min(room, settings.patience - self._barren - in_flight)
         if settings.max_gradients is not None:
             guess = _REFERENCED_A_TRIAL if settings.reference else _GRADIENTS_A_TRIAL
-            each = self.gradients / done if done else guess
-            if self.gradients + (in_flight + 1) * each > settings.max_gradients:
-                return False
+            each = max(self.gradients / done if done else guess, 1.0)
+            left = settings.max_gradients - self.gradients
+            room = min(room, int(left / each) - in_flight)
         if settings.max_seconds is not None and done:
-            return self.seconds + (in_flight + 1) * self.seconds / done <= settings.max_seconds
-        return True
+            left_seconds = settings.max_seconds - self.seconds
+            room = min(room, int(left_seconds * done / self.seconds) - in_flight)
+        return max(room, 0 if in_flight else 1)

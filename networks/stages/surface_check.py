@@ -77,11 +77,11 @@ class ChangedSurfaceError(AfirError):
     """The surface is not the one that the run began with."""
 
 
-AGAIN = Key("again", 0)
-"""The key of the recheck of EQ0."""
+DUE, FAILED = Key("again", 0), Key("again", 1)
+"""The keys of the rechecks of EQ0: every few trials, and when the surface failed in a trial."""
 PROBE = Key("probe", 0)
 """The question whether EQ0 is refined as it was: when EQ0 fails or is off."""
-CHECKS = (AGAIN, PROBE)
+CHECKS = (DUE, FAILED, PROBE)
 """The tasks that belong to no trial."""
 
 _EVERY = 16
@@ -95,9 +95,9 @@ def is_due(trial: int, *, referenced: bool) -> bool:
     return trial % (_EVERY_REFERENCED if referenced else _EVERY) == 0
 
 
-def again(network: ReactionNetwork) -> Question:
+def again(network: ReactionNetwork, key: Key) -> Question:
     """The recheck of EQ0; one gradient."""
-    return AGAIN, Label(network.eqs["EQ0"].positions, "again")
+    return key, Label(network.eqs["EQ0"].positions, "again")
 
 
 def probe(network: ReactionNetwork) -> Question:
@@ -112,7 +112,7 @@ def failed_or_changed(answer: TaskResult, network: ReactionNetwork) -> bool:
 
 
 def check_surface(answers: Mapping[Key, TaskResult], network: ReactionNetwork, when: str) -> None:
-    """Check the answers to `again` and `probe`, if there are any.
+    """Check the answers to `again` and `probe`, as far as there are any.
 
     Parameters
     ----------
@@ -131,16 +131,16 @@ def check_surface(answers: Mapping[Key, TaskResult], network: ReactionNetwork, w
         If it gives another energy than when the run began, unless it gives the old one when EQ0 is
         refined as at the beginning: an SCF may have several solutions.
     """
-    answer, refined = answers.get(AGAIN), answers.get(PROBE)
-    if answer is None or not failed_or_changed(answer, network):
+    asked = [answers[key] for key in (DUE, FAILED) if key in answers]
+    refined = answers.get(PROBE)
+    if refined is None or not any(failed_or_changed(answer, network) for answer in asked):
         return
-    off = _off_by(answer, network)
-    point = None if refined is None else refined.value
+    off = max((_off_by(answer, network) for answer in asked), key=abs)
+    point = refined.value
     if not isinstance(point, StationaryPoint) and not off:
-        error = answer.error if refined is None else refined.error
         raise AfirError(
-            f"the surface failed for EQ0 in {when} ({error}); nothing of the trials in flight was "
-            "kept: fix the surface, then resume the run"
+            f"the surface failed for EQ0 in {when} ({refined.error}); nothing of the trials in "
+            "flight was kept: fix the surface, then resume the run"
         )
     if off and (not isinstance(point, StationaryPoint) or _off(point.energy, network.eqs["EQ0"])):
         raise ChangedSurfaceError(
@@ -168,12 +168,12 @@ class Rechecked:
 
     def begin(self) -> list[Question]:
         """EQ0."""
-        return [again(self._network)]
+        return [again(self._network, DUE)]
 
     def take(self, key: Key, result: TaskResult) -> list[Question]:
         """EQ0 is refined if it failed or was off."""
         self._answers[key] = result
-        doubtful = key == AGAIN and failed_or_changed(result, self._network)
+        doubtful = key == DUE and failed_or_changed(result, self._network)
         return [probe(self._network)] if doubtful else []
 
     def absorb(self, network: ReactionNetwork, dismissals: Dismissals, trials: int) -> Absorbed:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from afir.stationary import Candidate, Confirmation, Minimum, Outcome, TrialResult
+from afir.stationary import Candidate, Confirmation, Minimum, TrialResult
 from networks.execution.tasks import Push, TaskResult
 from networks.records.structures import Dismissed
 from networks.records.trials import Key, Planned
@@ -104,11 +104,9 @@ class TrialStage:
         value = self.answers[PUSH].value
         return value.candidates if isinstance(value, TrialResult) else ()
 
-    @property
-    def is_unbegun(self) -> bool:
-        """Whether the push got no further than its first geometry: perhaps the surface is dead."""
-        answer = self.answers[PUSH]
-        return answer.outcome is Outcome.SURFACE_FAILED and answer.gradients.total() <= 1
+    def has_asked(self, key: Key) -> bool:
+        """Whether a task was asked for."""
+        return key in self.answers or key in self.waiting
 
     def own_candidates(self) -> list[int]:
         """The places of the candidates that were new."""

@@ -25,7 +25,15 @@ from networks.records.structures import EQ, TS
 from networks.records.trials import Key
 from networks.stages.comparisons import Comparisons, Wanted, nearest
 from networks.stages.sight import ChannelSight, Sight
-from networks.stages.surface_check import AGAIN, again, failed_or_changed, is_due, probe
+from networks.stages.surface_check import (
+    DUE,
+    FAILED,
+    PROBE,
+    again,
+    failed_or_changed,
+    is_due,
+    probe,
+)
 from networks.stages.trial import (
     CHARACTERISE,
     CONFIRM,
@@ -97,7 +105,7 @@ class Window:
         self._stages[stage.trial] = stage
         asked: list[Asked] = [(stage, PUSH, stage.task)]
         if is_due(stage.trial, referenced=self.referenced):
-            asked.append((stage, *again(self._network)))
+            asked.append((stage, *again(self._network, DUE)))
         return self._asked(asked)
 
     def take(self, stage: TrialStage, key: Key, result: TaskResult) -> list[Asked]:
@@ -168,12 +176,15 @@ class Window:
         return asked
 
     def _rechecks(self, stage: TrialStage, key: Key) -> Iterator[tuple[Key, Task]]:
-        """EQ0 again, if a push could not begin, or EQ0 was not what it had been."""
-        if key == PUSH and stage.is_unbegun:
-            if AGAIN not in stage.answers and AGAIN not in stage.waiting:
-                yield again(self._network)
-        elif key == AGAIN and failed_or_changed(stage.answers[AGAIN], self._network):
-            yield probe(self._network)
+        """EQ0 again, if the surface failed, or EQ0 was not what it had been."""
+        answer = stage.answers[key]
+        if key in (DUE, FAILED):
+            if failed_or_changed(answer, self._network) and not stage.has_asked(PROBE):
+                yield probe(self._network)
+            return
+        failed = answer.outcome is Outcome.SURFACE_FAILED and key != PROBE
+        if failed and not stage.has_asked(FAILED):
+            yield again(self._network, FAILED)
 
     # -- what follows ------------------------------------------------------------------------
 

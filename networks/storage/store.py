@@ -173,10 +173,10 @@ class Store(Reader):
             change.run(settings=json.dumps(settings.to_dict()))
         self.settings = settings
 
-    def plan(self, planned: Planned) -> None:
-        """Store a trial that begins now."""
+    def plan(self, planned: Iterable[Planned]) -> None:
+        """Store trials that begin now, all or none."""
         with self._change() as change:
-            change.insert(schema.PLANNED, [rows.planned_row(planned)])
+            change.insert(schema.PLANNED, map(rows.planned_row, planned))
 
     def add_result(self, stage: int, key: Key, result: TaskResult, seconds: float) -> None:
         """Store the result of a task of a stage; `seconds` is the total of the run."""
@@ -218,7 +218,14 @@ class Store(Reader):
                 change.delete(schema.PLANNED, schema.PLANNED.c.stage >= min(late))
             change.run(stages=stage)
 
-    def absorb(self, absorbed: Absorbed, seconds: float, *, checked: int, seen_from: int) -> None:
+    def absorb(
+        self,
+        absorbed: Absorbed,
+        seconds: float,
+        *,
+        checked: int | None = None,
+        seen_from: int | None = None,
+    ) -> None:
         """Store the results of a stage, all or nothing.
 
         The run file is then complete without the files beside it.
@@ -230,9 +237,10 @@ class Store(Reader):
         seconds
             Wall time of the run.
         checked
-            The last trial after which the surface was checked.
+            The last trial after which the surface was checked; None if it was not checked now.
         seen_from
-            The first stage whose plan and raw results may still be needed.
+            The first stage whose plan and raw results may still be needed; None if none of the
+            finished stages is.
         """
         with self._change() as change:
             dismissed = change.next(schema.DISMISSED.c.number)
@@ -241,9 +249,12 @@ class Store(Reader):
             for key, node in absorbed.nodes.items():
                 if node is not None:
                     self._set_node(change, absorbed.stage, key, node)
-            change.delete(schema.RESULTS, schema.RESULTS.c.stage < seen_from)
-            change.delete(schema.PLANNED, schema.PLANNED.c.stage < seen_from)
-            change.run(stages=absorbed.stage + 1, seconds=seconds, checked=checked)
+            stages = absorbed.stage + 1
+            for table in (schema.RESULTS, schema.PLANNED):
+                change.delete(table, table.c.stage < (stages if seen_from is None else seen_from))
+            change.run(stages=stages, seconds=seconds)
+            if checked is not None:
+                change.run(checked=checked)
             if absorbed.wanted is not None:
                 positions, energy = absorbed.wanted
                 change.run(wanted=pack(positions), wanted_energy=energy)

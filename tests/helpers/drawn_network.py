@@ -131,7 +131,7 @@ def write_run(path: Path, stopped: StoppedBy = StoppedBy.TRIALS, job: str = "") 
     found = records()
     trial = Trial(
         number=1,
-        round=0,
+        known=0,
         eq="EQ0",
         push=0,
         terms=(ForceTerm((2,), (3,), 1),),
@@ -145,12 +145,11 @@ def write_run(path: Path, stopped: StoppedBy = StoppedBy.TRIALS, job: str = "") 
     with Store.create(path, FORMALDEHYDE, _CENTRE, SETTINGS, job) as store:
         store.absorb(
             Absorbed(
-                round=0,
+                stage=0,
                 eqs=tuple(x for x in found if isinstance(x, EQ)),
                 tss=tuple(x for x in found if isinstance(x, TS)),
                 dcs=tuple(x for x in found if isinstance(x, DC)),
-                trials=(trial,),
-                dismissed=(),
+                trial=trial,
                 gradients={"hessian": 13},
                 cpu_seconds=0.2,
             ),

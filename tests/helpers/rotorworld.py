@@ -35,7 +35,7 @@ from networks.execution.tasks import (
 MOLECULE = Molecule.from_symbols(["C"] * 4 + ["H"] * 6)
 SURFACE = "rotorworld"
 """The name that the world goes by; no package registers it."""
-SETTINGS = Settings(SURFACE, terms=1, seed=3, round_size=4, max_trials=16)
+SETTINGS = Settings(SURFACE, terms=1, seed=3, in_flight=4, max_trials=16)
 TOPS = (3.0, 4.0, 5.0)
 """eV above 2-butyne of the transition states."""
 

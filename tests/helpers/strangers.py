@@ -31,10 +31,10 @@ def register(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Strange:
-    """A policy that answers as it should for some rounds, then as `how` says."""
+    """A policy that answers as it should until some trials are judged, then as `how` says."""
 
     how: str
-    rounds: int
+    trials: int
 
     def choose(
         self, frontier: Frontier, network: ReactionNetwork, n: int, rng: np.random.Generator
@@ -42,7 +42,7 @@ class Strange:
         """See `networks.policies.base.Policy`; what it may say wrongly."""
         eq = next(iter(frontier.by_energy()))
         left = [Item(eq.id, push) for push in frontier.left(eq.id)]
-        if len(SEEN) < self.rounds:
+        if len(SEEN) < self.trials:
             return left[:n]
         return {
             "twice": lambda: [left[0], left[0]],
@@ -64,22 +64,22 @@ class Strange:
         }[self.how]()
 
     def learn(self, trials: Iterable[Trial], network: ReactionNetwork) -> None:
-        """Note the rounds."""
+        """Note the trials."""
         if self.how == "deaf" and list(trials):
             raise ValueError("no memory")
-        SEEN.update(trial.round for trial in trials)
+        SEEN.update(trial.number for trial in trials)
 
 
 SEEN: set[int] = set()
-"""Rounds that a policy of this process has heard of."""
+"""Trials that a policy of this process has heard of."""
 
 
-def strange(how: str = "", rounds: int = 0) -> Strange:
+def strange(how: str = "", trials: int = 0) -> Strange:
     """The policy ``strange``."""
     if how == "unbuilt":
         raise RuntimeError("no licence")
     SEEN.clear()
-    return Strange(how, rounds)
+    return Strange(how, trials)
 
 
 @dataclass(frozen=True)

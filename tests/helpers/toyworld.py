@@ -61,8 +61,8 @@ COMPLEX_STATE = 9
 """The state made of two molecules that hold together."""
 SURFACE = "toyworld"
 """The name that the world goes by; no package registers it."""
-SETTINGS = Settings(SURFACE, terms=1, seed=5, round_size=5)
-LATE = Settings(SURFACE, terms=1, seed=2, round_size=5, targets=(1,), attempts=3)
+SETTINGS = Settings(SURFACE, terms=1, seed=5, in_flight=5)
+LATE = Settings(SURFACE, terms=1, seed=2, in_flight=5, targets=(1,), attempts=3)
 """Here an EQ is found only when a push is tried again."""
 
 

@@ -71,7 +71,7 @@ def test_a_full_job_comes_back() -> None:
         "gamma_max": 1600.0,
         "keep_frames": True,
         "task_seconds": 30.0,
-        "round_size": 4,
+        "in_flight": 4,
         "step": {"push_steps": 99},
     }
     assert set(values) == set(KEYS)
@@ -101,7 +101,7 @@ def test_a_full_job_comes_back() -> None:
         gamma_max=1600.0,
         keep_frames=True,
         task_seconds=30.0,
-        round_size=4,
+        in_flight=4,
     )
     assert (job.input, job.output, job.wanted) == (
         Path("h2co.xyz"),

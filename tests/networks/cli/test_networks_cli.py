@@ -30,7 +30,7 @@ from networks.cli.show import commands
 from networks.exploration.events import (
     Found,
     Opened,
-    RoundDone,
+    Progress,
     RoundStarted,
     Stopped,
     StoppedBy,
@@ -260,7 +260,7 @@ def test_flags_and_job_keys_are_the_same(folder: Path) -> None:
         "window", "bond_depth",
         "max_trials", "max_gradients", "max_seconds", "patience", "attempts", "gamma_max",
     }  # fmt: skip
-    assert flags == (keys | settings) - {"step", "round_size"}
+    assert flags == (keys | settings) - {"step", "in_flight"}
 
 
 def test_the_help_tells_the_true_defaults(capsys: pytest.CaptureFixture[str]) -> None:
@@ -568,7 +568,7 @@ def test_a_run_is_told_as_it_goes() -> None:
         Found(dc(0, 390.0, "EQ0"), 1),
         Found(ts(0, 384.8, "EQ0", "EQ1"), 1),
         TrialDone(trial),
-        RoundDone(1, 3, 1, 1, 1, 130, 2.0),
+        Progress(1, 3, 1, 1, 1, 130, 2.0),
         Stopped(StoppedBy.TRIALS, True),
     ]
     console = Console(record=True, width=100, force_terminal=False, quiet=False, stderr=True)

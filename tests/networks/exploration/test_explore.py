@@ -34,12 +34,12 @@ from networks import KEEP, Settings, explore, open_run, resume
 from networks.execution.context import Bench
 from networks.execution.local import BatchedExecutor, SerialExecutor
 from networks.execution.processes import ProcessExecutor
-from networks.execution.tasks import Push, Task, TaskResult
+from networks.execution.tasks import Label, Push, Task, TaskResult
 from networks.exploration.events import (
     Event,
     Found,
     Opened,
-    RoundDone,
+    Progress,
     Stopped,
     TaskDone,
     TrialDone,
@@ -169,7 +169,7 @@ def test_what_is_found_late_is_pushed_first(tmp_path: Path) -> None:
         seen.add((trial.eq, trial.terms))
     (lucky,) = [t for t in again if any(id.startswith("EQ") for id in t.found)]
     (late,) = [id for id in lucky.found if id.startswith("EQ")]
-    following = [trial for trial in trials if trial.round > lucky.round]
+    following = [trial for trial in trials if trial.known >= lucky.number]
     count = len([trial for trial in following if trial.eq == late])
     assert count > 1
     assert {trial.eq for trial in following[:count]} == {late}
@@ -196,7 +196,7 @@ def test_events_tell_the_whole_story(tmp_path: Path) -> None:
     found = {event.record.id: event.trial for event in events if isinstance(event, Found)}
     assert found.pop("EQ0") is None
     assert found == {id: trial.number for trial in trials for id in trial.found}
-    last = [event for event in events if isinstance(event, RoundDone)][-1]
+    last = [event for event in events if isinstance(event, Progress)][-1]
     assert last.trials == len(trials)
     tasks = [event for event in events if isinstance(event, TaskDone)]
     assert last.gradients == sum(event.gradients for event in tasks)
@@ -219,14 +219,14 @@ def test_the_trial_limit_is_kept_exactly(tmp_path: Path) -> None:
 
 def test_a_limit_of_none_at_all_still_gives_the_start(tmp_path: Path) -> None:
     events = run(tmp_path / "run", replace(SETTINGS, max_trials=0))
-    assert [type(event).__name__ for event in events[-2:]] == ["RoundDone", "Stopped"]
+    assert [type(event).__name__ for event in events[-2:]] == ["Progress", "Stopped"]
     assert snapshot(tmp_path / "run")["eqs"][0][0] == "EQ0"
 
 
 def test_the_gradient_limit_is_hardly_passed(tmp_path: Path) -> None:
     events = run(tmp_path / "run", replace(SETTINGS, max_gradients=500))
     assert stop(events).reason is StoppedBy.GRADIENTS
-    spent = [event.gradients for event in events if isinstance(event, RoundDone)][-1]
+    spent = [event.gradients for event in events if isinstance(event, Progress)][-1]
     each = max(sum(e.trial.gradients.values()) for e in events if isinstance(e, TrialDone))
     assert 500 <= spent < 500 + 2 * each
 
@@ -374,45 +374,44 @@ def test_a_start_that_is_no_minimum_is_explained(tmp_path: Path) -> None:
 
 @dataclass
 class Failing:
-    """The toy world, whose surface fails at once when `fails` says so.
+    """The toy world, whose surface fails at once when `fails` says so of the number of a push.
 
-    `everywhere`, or for pushes alone.
+    `everywhere`, in all that follows that push too, or for pushes alone.
     """
 
-    fails: Callable[[int, int], bool]
+    fails: Callable[[int], bool]
     everywhere: bool = True
-    rounds: int = 0
+    pushes: int = 0
     bench: ToyBench = field(default_factory=ToyBench)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """See `networks.execution.base.Executor`."""
-        pushes = len(tasks)
         for index, task in enumerate(tasks):
-            dead = isinstance(task, Push) or self.everywhere
-            if dead and self.fails(self.rounds, pushes - index):
+            self.pushes += isinstance(task, Push)
+            if (isinstance(task, Push) or self.everywhere) and self.fails(self.pushes):
                 spent = Counter({"push": 1})
                 yield index, TaskResult(None, Outcome.SURFACE_FAILED, "no licence", spent, 0.0)
             else:
                 yield index, answer(task)
-        self.rounds += 1
 
     def close(self) -> None:
         """Nothing is held."""
 
 
 def test_a_surface_that_has_stopped_working_uses_nothing_up(whole: Path, tmp_path: Path) -> None:
-    path, dead = tmp_path / "run", Failing(lambda number, left: number >= 4)
+    path, dead = tmp_path / "run", Failing(lambda number: number >= 20)
     events = explore(MOLECULE, structure(0), SETTINGS, path, executor=dead)
     words = (
-        r"^the surface failed at the start of every push of round 4 \(no licence\); nothing of "
-        "this round was kept: fix the surface, then resume the run$"
+        r"^the surface failed for EQ0 in trial \d+ \(no licence\); nothing of the trials in flight "
+        "was kept: fix the surface, then resume the run$"
     )
     with pytest.raises(AfirError, match=words):
         list(events)
     for _ in range(2):
         before = snapshot(path)
         assert before["complete"] == Complete(True, StoppedBy.INTERRUPTED)
-        assert {trial.round for trial in before["trials"]} == {1, 2, 3}
+        assert 0 < len(before["trials"]) < 20
+        assert "no licence" not in {trial.error for trial in before["trials"]}
         with pytest.raises(AfirError, match=words):
             list(resume(path, executor=dead))
         assert snapshot(path) == before
@@ -421,20 +420,26 @@ def test_a_surface_that_has_stopped_working_uses_nothing_up(whole: Path, tmp_pat
 
 
 def test_pushes_that_all_fail_on_a_surface_that_works_are_used_up(tmp_path: Path) -> None:
-    hard = Failing(lambda number, left: number == 4, everywhere=False)
+    hard = Failing(lambda number: 16 <= number < 20, everywhere=False)
     list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=hard))
     after = snapshot(tmp_path / "run")
     assert not after["complete"].anything_left
-    failed = [trial for trial in after["trials"] if trial.round == 4]
-    assert failed
+    failed = [trial for trial in after["trials"] if trial.error == "no licence"]
+    assert [trial.number for trial in failed] == [16, 17, 18, 19]
     assert {trial.outcome for trial in failed} == {Outcome.SURFACE_FAILED}
-    assert "characterise" not in failed[0].gradients
-    assert sum(failed[-1].gradients.values()) > 1  # what the probe cost is not lost
+    assert all(trial.gradients == {"push": 1} for trial in failed)
+    # EQ0 was asked again when the surface failed, every 16 trials, and at the end.
+    with open_run(tmp_path / "run") as store:
+        rejected = {d.trial for d in store.dismissed() if d.outcome is Outcome.SURFACE_FAILED}
+        failing = {t.number for t in after["trials"] if t.outcome is Outcome.SURFACE_FAILED}
+        checks = len(failing | rejected) + -(-len(after["trials"]) // 16)
+        each = answer(Label(structure(0))).gradients
+        assert store.summary().gradients["label"] == checks * each["label"]
 
 
 def test_a_surface_that_fails_now_and_then_stops_nothing(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    now_and_then = Failing(lambda number, left: left > 1)  # all of a round but its last push
+    now_and_then = Failing(lambda number: number % 5 > 0, everywhere=False)
     events = explore(MOLECULE, structure(0), SETTINGS, path, executor=now_and_then)
     assert stop(list(events)) == Stopped(StoppedBy.NOTHING_LEFT, False)
     with open_run(path) as store:
@@ -488,9 +493,11 @@ def test_whoever_stops_listening_can_go_on_later(whole: Path, tmp_path: Path) ->
     assert snapshot(path) == snapshot(whole)
 
 
-def test_limits_can_be_lifted_one_after_the_other(whole: Path, tmp_path: Path) -> None:
-    path = tmp_path / "run"
-    run(path, replace(SETTINGS, max_trials=5))
+def test_limits_can_be_lifted_one_after_the_other(tmp_path: Path) -> None:
+    """With one trial in flight at a time nothing depends on where a run was stopped."""
+    path, whole = tmp_path / "run", tmp_path / "whole"
+    run(whole, replace(SETTINGS, in_flight=1))
+    run(path, replace(SETTINGS, in_flight=1, max_trials=5))
     list(resume(path, max_trials=20, executor=TOY))
     with open_run(path) as store:
         assert store.settings.max_trials == 20

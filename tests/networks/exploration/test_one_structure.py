@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from played import Played
 from rotorworld import MOLECULE, SETTINGS, TOPS, RotorBench, answer, butyne, refined, rough
 from rotorworld import answer as answered
 from runs import snapshot
@@ -29,49 +29,17 @@ from networks import explore, resume
 from networks.execution.base import Executor
 from networks.execution.context import Bench
 from networks.execution.local import SerialExecutor
-from networks.execution.tasks import Compare, Confirm, Push, TaskResult
+from networks.execution.tasks import Compare, Confirm, Task, TaskResult
 from networks.exploration.events import Event, Stopped, TaskDone
-from networks.graph.network import ReactionNetwork
-from networks.graph.rejected import Dismissals
 from networks.graph.routes import lowest_route
 from networks.records.runs import StoppedBy
-from networks.records.trials import Absorbed, Item, Key, Plan
 from networks.reporting.run import load_run
-from networks.rounds.base import Question
-from networks.rounds.pushes import Round
 from networks.storage.codec import decode, encode
 
 
-class Played:
-    """Rounds of made-up pushes on one network."""
-
-    def __init__(self, start: StationaryPoint) -> None:
-        self.network = ReactionNetwork(MOLECULE)
-        self.dismissals = Dismissals(MOLECULE)
-        self.network.add_eq(start)
-        self.start = start
-        self.trials = 0
-
-    def round(
-        self, pushed: Sequence[TrialResult], *, backwards: bool = False
-    ) -> tuple[list[str], Absorbed]:
-        """The phases of what was asked after the pushes, and what was found."""
-        items = tuple(Item("EQ0", index) for index in range(len(pushed)))
-        tasks = [Push(self.start, (), None, (index,)) for index in range(len(pushed))]
-        left = [0] * len(pushed)
-        stage = Round(Plan(1, None, items), tasks, left, self.network, self.dismissals)
-        asked: list[str] = []
-        questions: list[Question] = []
-        for index in range(len(pushed))[:: -1 if backwards else 1]:
-            result = TaskResult(pushed[index], None, "", Counter(push=1), 0.0)
-            questions += stage.take(Key("push", index), result)
-        while questions:
-            key, task = questions.pop(-1 if backwards else 0)
-            asked.append(key.phase)
-            questions += stage.take(key, answered(task))
-        found = stage.absorb(self.network, self.dismissals, self.trials)
-        self.trials += len(pushed)
-        return asked, found
+def played_from(start: StationaryPoint) -> Played:
+    """Trials of made-up pushes of a structure."""
+    return Played(MOLECULE, start, answered)
 
 
 def met(*minima: Minimum) -> TrialResult:
@@ -80,10 +48,10 @@ def met(*minima: Minimum) -> TrialResult:
 
 
 def test_turned_methyl_groups_are_one_node_and_proven_once() -> None:
-    played = Played(refined("2-butyne", 0.0))
+    played = played_from(refined("2-butyne", 0.0))
     turned = [met(rough("2-butyne", degrees)) for degrees in (20.0, 40.0, 60.0)]
-    asked, found = played.round(turned)
-    assert sorted(asked) == ["characterise"] * 3 + ["compare"] * 3
+    found = played.together(*turned)
+    assert sorted(found.phases) == ["characterise"] * 3 + ["compare"] * 3
     assert not found.eqs
     assert list(played.network.eqs) == ["EQ0"]
     assert {(d.outcome, d.reason, d.node) for d in found.dismissed} == {
@@ -91,77 +59,68 @@ def test_turned_methyl_groups_are_one_node_and_proven_once() -> None:
     }
     assert [trial.gradients["same structure"] for trial in found.trials] == [3, 3, 3]
     # They are known now.
-    asked, found = played.round(turned)
-    assert asked == []
+    found = played.together(*turned)
+    assert found.asked == []
     assert not found.dismissed
 
 
-def test_two_that_are_new_in_one_round_are_one_node_whatever_comes_first() -> None:
-    found = []
+def test_two_that_are_new_in_flight_together_are_one_node_whatever_comes_first() -> None:
+    dismissed = []
     for backwards in (False, True):
-        played = Played(refined("butadiene"))
+        played = played_from(refined("butadiene"))
         turned = [met(rough("2-butyne", degrees)) for degrees in (0.0, 20.0, 40.0)]
-        asked, absorbed = played.round(turned, backwards=backwards)
-        assert sorted(asked) == ["characterise"] * 3 + ["compare"] * 2
-        assert [eq.id for eq in absorbed.eqs] == ["EQ1"]
-        assert [trial.found for trial in absorbed.trials] == [("EQ1",), (), ()]
-        found.append([(d.energy, d.node, d.trial) for d in absorbed.dismissed])
-    assert found[0] == found[1]
+        found = played.together(*turned, backwards=backwards)
+        assert sorted(found.phases) == ["characterise"] * 3 + ["compare"] * 2
+        assert [eq.id for eq in found.eqs] == ["EQ1"]
+        assert [trial.found for trial in found.trials] == [("EQ1",), (), ()]
+        dismissed.append([(d.energy, d.node, d.trial) for d in found.dismissed])
+    assert dismissed[0] == dismissed[1]
 
 
 def test_what_is_stiff_or_differs_in_energy_is_not_compared() -> None:
-    played = Played(refined("2-butyne", 0.0))
-    asked, found = played.round([met(rough("butadiene")), met(rough("1-butyne"))])
-    assert asked == ["characterise"] * 2
+    played = played_from(refined("2-butyne", 0.0))
+    found = played.together(met(rough("butadiene")), met(rough("1-butyne")))
+    assert found.phases == ["characterise"] * 2
     assert len(found.eqs) == 2
-    stiff = Played(replace(refined("2-butyne", 0.0), wavenumbers=np.linspace(90, 3000, 24)))
+    stiff = played_from(replace(refined("2-butyne", 0.0), wavenumbers=np.linspace(90, 3000, 24)))
     point = rough("2-butyne", 40.0)
-    with_modes = stiff.round([met(point)])[0]
-    assert with_modes == ["characterise", "compare"]  # one of both is soft
+    # One of both is soft.
+    assert stiff.together(met(point)).phases == ["characterise", "compare"]
     higher = replace(refined("2-butyne", 0.0), energy=point.energy + 0.4 * KJ_PER_MOL)
-    assert Played(higher).round([met(point)])[0] == ["characterise"]
+    assert played_from(higher).together(met(point)).phases == ["characterise"]
 
 
 def test_what_is_not_proven_stays_a_node() -> None:
-    played = Played(refined("2-butyne", 0.0))
-    tasks = [Push(played.start, (), None, (0,))]
-    plan = Plan(1, None, (Item("EQ0", 0),))
-    stage = Round(plan, tasks, [0], played.network, played.dismissals)
-    pushed = TaskResult(met(rough("2-butyne", 40.0)), None, "", Counter(push=1), 0.0)
-    ((key, task),) = stage.take(Key("push", 0), pushed)
-    ((key, task),) = stage.take(key, answered(task))
-    assert isinstance(task, Compare)
-    assert stage.take(key, TaskResult(None, Outcome.SURFACE_FAILED, "no", Counter(), 0.0)) == []
-    assert [eq.id for eq in stage.absorb(played.network, played.dismissals, 0).eqs] == ["EQ1"]
+    def answer(task: Task) -> TaskResult:
+        if isinstance(task, Compare):
+            return TaskResult(None, Outcome.SURFACE_FAILED, "no", Counter(), 0.0)
+        return answered(task)
+
+    played = Played(MOLECULE, refined("2-butyne", 0.0), answer)
+    found = played.together(met(rough("2-butyne", 40.0)))
+    assert found.phases == ["characterise", "compare"]
+    assert [eq.id for eq in found.eqs] == ["EQ1"]
 
 
-def test_a_saddle_point_on_a_flat_turn_is_no_transition_state() -> None:
+@pytest.mark.parametrize(("height", "kept"), [(0.1, 0), (0.5, 1)])
+def test_a_saddle_point_on_a_flat_turn_is_no_transition_state(height: float, kept: int) -> None:
     """Both ends are EQ0, and it is hardly higher."""
-    played = Played(refined("2-butyne", 0.0))
-    for height, kept in ((0.1, 0), (0.5, 1)):
-        candidate = _saddle(played.start, height)
-        stage = Round(
-            Plan(1, None, (Item("EQ0", 0),)),
-            [Push(played.start, (), None, (0,))],
-            [0],
-            played.network,
-            played.dismissals,
-        )
-        trial = TrialResult(Outcome.FOUND, (candidate,), (), True)
-        ((key, task),) = stage.take(
-            Key("push", 0), TaskResult(trial, None, "", Counter(push=1), 0.0)
-        )
+    start = rough("2-butyne", 0.0)
+
+    def answer(task: Task) -> TaskResult:
         assert isinstance(task, Confirm)
         value = answered(task).value
         assert isinstance(value, Confirmation)
-        start = rough("2-butyne", 0.0)
-        loop = replace(value, ends=(start, start))
-        assert stage.take(key, TaskResult(loop, None, "", Counter(), 0.0)) == []
-        found = stage.absorb(played.network, played.dismissals, 0)
-        assert len(found.tss) == kept
-        if not kept:
-            assert [d.reason for d in found.dismissed] == ["it lies on a flat turn of EQ0"]
-            assert found.dismissed[0].node == "EQ0"
+        return TaskResult(replace(value, ends=(start, start)), None, "", Counter(), 0.0)
+
+    played = Played(MOLECULE, refined("2-butyne", 0.0), answer)
+    candidate = _saddle(played.start, height)
+    found = played.together(TrialResult(Outcome.FOUND, (candidate,), (), True))
+    assert found.phases == ["confirm"]
+    assert len(found.tss) == kept
+    if not kept:
+        assert [d.reason for d in found.dismissed] == ["it lies on a flat turn of EQ0"]
+        assert found.dismissed[0].node == "EQ0"
 
 
 def _saddle(start: StationaryPoint, height: float) -> Candidate:

@@ -19,7 +19,7 @@ from afir.searches.settings import StepSettings
 from networks import Settings, explore, open_run, resume
 from networks.execution.local import SerialExecutor
 from networks.execution.tasks import Task, TaskResult
-from networks.exploration.events import Event, RoundDone, TaskDone
+from networks.exploration.events import Event, Progress, TaskDone
 from networks.policies.base import policy_names
 from networks.records.runs import StoppedBy
 
@@ -145,13 +145,13 @@ def test_a_run_that_learns_by_a_process_is_the_same_however_it_is_done(
         "networks.learning.models._FEWEST_TASKS", 2
     )  # so small a network has no more
     settings = Settings(
-        surface="gfn1", reference="gfn2", learn=True, learner="gaussian", seed=1, round_size=4
+        surface="gfn1", reference="gfn2", learn=True, learner="gaussian", seed=1, in_flight=4
     )
     whole = tmp_path / "whole.db"
     rounds = [
         event.number
         for event in explore(HCN, HCN_START, settings, whole)
-        if isinstance(event, RoundDone)
+        if isinstance(event, Progress)
     ]
     with open_run(whole) as store:
         models = [model.round for model in store.models()]
@@ -164,7 +164,7 @@ def test_a_run_that_learns_by_a_process_is_the_same_however_it_is_done(
         path = tmp_path / f"cut{cut}.db"
         events = explore(HCN, HCN_START, settings, path)
         for event in events:
-            if isinstance(event, RoundDone) and event.number == cut:
+            if isinstance(event, Progress) and event.number == cut:
                 break
         next(events, None)  # something of the next round, which is done again
         events.close()  # type: ignore[attr-defined]
@@ -324,7 +324,7 @@ def test_resumed_after_every_round_a_run_is_the_same(
     # due again.
     terms = 1 if targets is None else 2
     settings = Settings(
-        SURFACE, terms=terms, seed=seed, round_size=5, effort=effort, targets=targets
+        SURFACE, terms=terms, seed=seed, in_flight=5, effort=effort, targets=targets
     )
     start = structure(0)
     list(explore(MOLECULE, start, settings, tmp_path / "whole", executor=Answering()))
@@ -356,7 +356,7 @@ def _cut_after_a_round(events: Iterator[Event]) -> bool:
     """Stop listening after a round of trials; False if the run ended before."""
     rounds = 0
     for event in events:
-        rounds += isinstance(event, RoundDone)
+        rounds += isinstance(event, Progress)
         if rounds > 1:
             events.close()  # type: ignore[attr-defined]
             return True

@@ -44,7 +44,7 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def settings(how: str, size: float = 2e-3, **changes: object) -> Settings:
     options = {"how": how, "size": size}
-    return Settings("wrong", options, max_trials=4, round_size=2, **changes)  # type: ignore[arg-type]
+    return Settings("wrong", options, max_trials=4, in_flight=2, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("how", PROBLEMS)

@@ -22,7 +22,7 @@ from networks import Settings, explore, open_run, resume
 from networks.execution.context import Bench
 from networks.execution.local import SerialExecutor
 from networks.exploration import run as explorer
-from networks.exploration.events import Event, Found, RoundDone, Stopped, TaskDone, Trained
+from networks.exploration.events import Event, Found, Progress, Stopped, TaskDone, Trained
 from networks.learning import models as learning
 from networks.learning.learner import load_learner
 from networks.learning.models import folder_of
@@ -30,7 +30,7 @@ from networks.records.runs import StoppedBy
 from networks.scheduling.offers import KICKS
 
 REFERENCED = Settings(surface="gfn1", reference="gfn2", seed=1)
-LEARNING = Settings(surface="gfn1", reference="gfn2", learn=True, seed=1, round_size=4)
+LEARNING = Settings(surface="gfn1", reference="gfn2", learn=True, seed=1, in_flight=4)
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
@@ -175,7 +175,7 @@ def test_a_window_that_is_changed_holds_for_a_round_in_progress(
 
 def test_a_wider_window_lets_in_what_was_outside(tmp_path: Path, direct: Path) -> None:
     path = tmp_path / "hcn.db"
-    run(path, replace(REFERENCED, window_kj_mol=290.0, max_trials=3, round_size=3))
+    run(path, replace(REFERENCED, window_kj_mol=290.0, max_trials=3, in_flight=3))
     assert energies(path, "TS") == []
     list(resume(path, window_kj_mol=None, max_trials=None))
     assert energies(path, "TS") == pytest.approx(energies(direct, "TS"), abs=1e-4)
@@ -208,7 +208,7 @@ def test_a_limit_that_keeps_from_learning_is_told(tmp_path: Path) -> None:
     for event in run(tmp_path / "whole.db", LEARNING):
         if isinstance(event, Trained):
             break
-        if isinstance(event, RoundDone):
+        if isinstance(event, Progress):
             plain = event.trials
     path = tmp_path / "part.db"
     last = run(path, replace(LEARNING, max_trials=plain))[-1]
@@ -289,7 +289,7 @@ def test_a_run_that_ends_with_its_sample_is_resumed_alike(tmp_path: Path) -> Non
     sampled = False
     for event in stopped:
         sampled |= isinstance(event, TaskDone) and event.kind == "sample"
-        if sampled and isinstance(event, RoundDone):
+        if sampled and isinstance(event, Progress):
             break
     stopped.close()  # type: ignore[attr-defined]
     list(resume(path))
@@ -314,7 +314,7 @@ def test_any_number_of_workers_finds_the_same(tmp_path: Path) -> None:
 def test_limits_count_gradients_of_the_reference(tmp_path: Path) -> None:
     path = tmp_path / "hcn.db"
     settings = Settings(
-        surface="gfn1", reference="gfn2", seed=1, round_size=2, max_gradients=20, max_trials=40
+        surface="gfn1", reference="gfn2", seed=1, in_flight=2, max_gradients=20, max_trials=40
     )
     run(path, settings)
     with open_run(path) as store:

@@ -145,7 +145,7 @@ class World:
         self.trials.append(
             Trial(
                 number=len(self.trials) + 1,
-                round=1,
+                known=1,
                 eq=item.eq,
                 push=item.push,
                 terms=terms,

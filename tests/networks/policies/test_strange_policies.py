@@ -21,7 +21,7 @@ from networks.records.runs import StoppedBy
 WRONG = {
     "twice": r"must choose no push twice, got EQ\d+ \d+ again",
     "tuples": r"must choose `networks.records.trials.Item`s, got \('EQ\d+', \d+\)",
-    "too many": r"must choose at most 5 items, got \d+",
+    "too many": r"must choose at most 1 items, got \d+",
     "not left": r"must choose pushes that are left, got EQ\d+ 1000000000",
     "unknown": "must choose pushes that are left, got EQ999 0",
     "no number": r"must choose items of an id and a whole number, got Item\(eq='EQ\d+', push='0'\)",
@@ -39,13 +39,13 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
 
 
-def settings(how: str, rounds: int, **changes: object) -> Settings:
-    options = {"how": how, "rounds": rounds}
+def settings(how: str, trials: int, **changes: object) -> Settings:
+    options = {"how": how, "trials": trials}
     return Settings(
         SURFACE,
         terms=1,
         seed=5,
-        round_size=5,
+        in_flight=5,
         policy="strange",
         policy_options=options,
         **changes,  # type: ignore[arg-type]
@@ -57,11 +57,14 @@ def test_what_a_policy_says_wrongly_is_one_sentence_and_the_run_goes_on_with_ano
     how: str, tmp_path: Path
 ) -> None:
     path, toy = tmp_path / "run", SerialExecutor(ToyBench())
+    right = 0 if how == "twice" else 3  # more than one is chosen only at the start
     with pytest.raises(AfirError, match=f"^the policy 'strange' {WRONG[how]}; fix it or choose"):
-        list(explore(MOLECULE, structure(0), settings(how, 2), path, executor=toy))
+        list(explore(MOLECULE, structure(0), settings(how, right), path, executor=toy))
     with open_run(path) as store:
-        assert store.plan() is None
-        assert {trial.round for trial in store.trials()} == {1, 2}
+        assert [trial.number for trial in store.trials()] == list(range(1, right + 1))
+        # Those that were chosen rightly are in flight, and go on.
+        flying = [planned.trial for planned in store.planned() if planned.trial > right]
+        assert flying == (list(range(right + 1, right + 5)) if right else [])
     events = list(resume(path, policy="lowest-energy", max_trials=14, executor=toy))
     assert events[-1] == Stopped(StoppedBy.TRIALS, True)
     with open_run(path) as store:
@@ -116,7 +119,7 @@ def test_the_commands_say_so_and_go_on(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("hcn.xyz").write_text("3\n\nH 0.0 0.02 -1.06\nC 0.0 0.0 0.0\nN 0.01 0.0 1.14\n")
-    policy = ["--policy", "strange", "--policy-option", "how=twice", "--policy-option", "rounds=0"]
+    policy = ["--policy", "strange", "--policy-option", "how=twice", "--policy-option", "trials=0"]
     assert main(["explore", "hcn.xyz", *policy]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("Error: the policy 'strange' must choose no push twice, got EQ0")

@@ -24,7 +24,7 @@ from afir.stationary import Outcome
 from afir.units import HARTREE
 from networks import explore, open_run
 from networks.execution.local import SerialExecutor
-from networks.exploration.events import RoundDone
+from networks.exploration.events import Progress
 from networks.graph.bonding import Bonding
 from networks.graph.network import ReactionNetwork
 from networks.records.runs import Complete, Model, StoppedBy
@@ -387,9 +387,9 @@ def test_patience_and_the_wanted_product_are_read(tmp_path: Path) -> None:
     eq2 = run.network.eqs["EQ2"]
     with Store.open(path, writing=True) as store:
         (trial,) = store.trials()
-        barren = replace(trial, number=2, round=1, push=1, found=())
+        barren = replace(trial, number=2, known=1, push=1, found=())
         wanted = eq2.positions, eq2.energy
-        store.absorb(Absorbed(1, (), (), (), (barren,), (), {}, 0.0, wanted), 2.5)
+        store.absorb(Absorbed(1, trial=barren, wanted=wanted), 2.5)
     run = load_run(path)
     assert (run.barren, run.wanted) == (1, "EQ2")
 
@@ -401,8 +401,8 @@ def test_a_run_that_goes_on_while_it_is_read_is_read_as_of_one_commit(
     path = tmp_path / "run.db"
     toy = SerialExecutor(ToyBench())
     events = explore(MOLECULE, toy_structure(0), SETTINGS, path, executor=toy)
-    rounds = (event for event in events if isinstance(event, RoundDone))
-    next(rounds)
+    commits = (event for event in events if isinstance(event, Progress))
+    next(commits)
     with open_run(path) as store:
         before = len(store.load_network().eqs)
     read, left = rows.eq_record, before
@@ -411,8 +411,8 @@ def test_a_run_that_goes_on_while_it_is_read_is_read_as_of_one_commit(
         nonlocal left
         left -= 1
         if left == 0:
-            next(rounds)
-            next(rounds)
+            next(commits)
+            next(commits)
         return read(row)
 
     monkeypatch.setattr(rows, "eq_record", eq_record)

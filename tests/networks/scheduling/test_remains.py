@@ -28,6 +28,7 @@ from networks.reporting.advice import advice
 from networks.reporting.ending import ending
 from networks.reporting.run import Run, load_run
 from networks.reporting.show_json import show_object
+from networks.scheduling.history import History
 from networks.scheduling.remains import Remains, incidence
 from networks.scheduling.scheduler import KeptBack, Outlook
 from networks.scheduling.unseen import Unseen, unseen
@@ -88,7 +89,7 @@ def test_pushes_are_counted(tmp_path: Path) -> None:
     def listed() -> int:
         with open_run(path) as store:
             network = store.load_network()
-            outlook = Outlook(store, network, Dismissals(MOLECULE))
+            outlook = Outlook(store.settings, network, Dismissals(MOLECULE), History())
             worth = [node for node in network.eqs.values() if not node.flags]
             return sum(len(outlook.pushes(node)) for node in worth)
 
@@ -105,7 +106,7 @@ def test_pushes_of_very_many_structures_are_not_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "run"
-    list(explore(MOLECULE, structure(0), replace(SETTINGS, max_trials=7), path, executor=TOY))
+    list(explore(MOLECULE, structure(0), replace(SETTINGS, max_trials=18), path, executor=TOY))
     pushed = load_run(path, count_pushes=True)
     untried = pushed.remains.eqs_untried
     with open_run(path) as store:
@@ -249,7 +250,7 @@ def test_why_an_eq_is_kept_back(tmp_path: Path) -> None:
     list(explore(MOLECULE, structure(0), settings, path, executor=TOY))
     with open_run(path) as store:
         network = store.load_network()
-        outlook = Outlook(store, network, Dismissals(store.molecule))
+        outlook = Outlook(store.settings, network, Dismissals(store.molecule), History())
         outlook.read()
         kept = {eq.id: outlook.kept_back(eq) for eq in network.eqs.values()}
         pushed = {trial.eq for trial in store.trials()}

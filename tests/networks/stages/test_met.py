@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from played import Played
 from rich.console import Console
 from runs import HCN, HCN_START
 from toyworld import MOLECULE, SETTINGS, ToyBench, answer, structure
@@ -27,11 +27,8 @@ from networks.execution.context import Bench
 from networks.execution.local import SerialExecutor
 from networks.execution.tasks import Confirm, Push, Task, TaskResult
 from networks.exploration.events import TrialDone
-from networks.graph.network import ReactionNetwork
-from networks.graph.rejected import Dismissals
 from networks.records.structures import Dismissed
-from networks.records.trials import Item, Key, Plan, Trial
-from networks.rounds.pushes import Round
+from networks.records.trials import Trial
 
 
 @dataclass
@@ -89,15 +86,13 @@ def behind(value: TrialResult | None, eqs: dict[float, str]) -> list[str]:
     return [eqs[key] for m in minima if (key := round(m.energy - 1e-6, 4)) in eqs]
 
 
-def test_trials_of_one_round_that_met_the_same_both_say_so() -> None:
+def test_trials_in_flight_together_that_met_the_same_both_say_so() -> None:
     """The second is not examined; nor is one that was dismissed because it is known."""
     perform = Bench(HCN, "gfn2").open()
     surface = load_surface("gfn2", HCN)
     start = solve(characterise(HCN, HCN_START), surface)
     guess = np.array([[0.717, 0.0, 0.107], [-0.183, 0.0, -0.628], [-0.535, 0.0, 0.522]])
     top = solve(saddle(HCN, guess), surface)
-    network, dismissals = ReactionNetwork(HCN), Dismissals(HCN)
-    network.add_eq(start)
     candidate = Candidate(top.positions, top.energy, top.hessian, "")
     beside = replace(candidate, positions=top.positions + 1e-5)
     odd = Candidate(HCN_START * 1.2, top.energy + 3.0, top.hessian, "")
@@ -106,26 +101,19 @@ def test_trials_of_one_round_that_met_the_same_both_say_so() -> None:
     proven = perform(Confirm(candidate))
     assert isinstance(proven.value, Confirmation)
 
-    def played(number: int, *pushed: TrialResult) -> list[tuple[str, ...]]:
-        """What the trials of a round have met, all of which crossed at 400 kJ/mol."""
-        items = tuple(Item("EQ0", index) for index in range(len(pushed)))
-        tasks = [Push(start, (), None, (index,)) for index in range(len(pushed))]
-        stage = Round(Plan(number, None, items), tasks, [0] * len(pushed), network, dismissals)
-        questions = []
-        for index, value in enumerate(pushed):
-            done = TaskResult(value, None, "", Counter(push=1), 0.0)
-            questions += stage.take(Key("push", index), done)
-        while questions:
-            key, task = questions.pop(0)
-            questions += stage.take(key, proven if key.phase == "confirm" else perform(task))
-        trials = stage.absorb(network, dismissals, 10 * number).trials
+    played = Played(HCN, start, lambda task: proven if isinstance(task, Confirm) else perform(task))
+    network, dismissals = played.network, played.dismissals
+
+    def met(*pushed: TrialResult) -> list[tuple[str, ...]]:
+        """What trials in flight together have met, all of which crossed at 400 kJ/mol."""
+        trials = played.together(*pushed).trials
         assert {trial.gamma for trial in trials} == {400.0}
         return [trial.met for trial in trials]
 
     first = TrialResult(Outcome.FOUND, (candidate,), (), True, 400.0)
     again = TrialResult(Outcome.FOUND, (beside, candidate), (), True, 400.0)
-    assert played(1, first, again) == [("TS0", *network.tss["TS0"].ends), ("TS0",)]
-    assert played(2, again) == [("TS0",)]
+    assert met(first, again) == [("TS0", *network.tss["TS0"].ends), ("TS0",)]
+    assert met(again) == [("TS0",)]
     dismissals.add(
         Dismissed("TS", odd.positions, odd.energy, Outcome.CONFIRMED, "it is TS0", "TS0", 1)
     )
@@ -134,7 +122,7 @@ def test_trials_of_one_round_that_met_the_same_both_say_so() -> None:
         Dismissed("TS", wrong.positions, wrong.energy, Outcome.WRONG_ORDER, "no", None, 1)
     )
     known = TrialResult(Outcome.FOUND, (wrong, odd, candidate), (back,), True, 400.0)
-    assert played(3, known) == [("TS0", "EQ0")]
+    assert met(known) == [("TS0", "EQ0")]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +142,7 @@ def test_what_a_trial_met_and_where_it_crossed_is_logged(
 ) -> None:
     trial = Trial(
         number=7,
-        round=1,
+        known=1,
         eq="EQ0",
         push=0,
         terms=(ForceTerm((0,), (1,), 1),),

@@ -14,7 +14,7 @@ from runs import in_a_child, snapshot, toy_run
 
 from afir.errors import AfirError
 from networks import open_run
-from networks.exploration.events import RoundDone
+from networks.exploration.events import Progress
 from networks.reporting.run import load_run
 from networks.storage.codec import pack, unpack
 from networks.storage.sqlite import StoreError
@@ -47,7 +47,7 @@ def _read_all(path: Path) -> None:
     """Read everything there is."""
     load_run(path)
     with open_run(path) as store:
-        store.results(store.rounds)
+        store.results(store.stages)
         list(store.labels())
         store.models()
 
@@ -76,7 +76,7 @@ def halfway(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("halfway") / "run"
     events = toy_run(path)
     for event in events:
-        if isinstance(event, RoundDone) and event.number == 6:
+        if isinstance(event, Progress) and event.number == 6:
             break
     for _ in range(8):
         next(events)
@@ -172,7 +172,7 @@ def test_a_copy_over_what_was_killed_is_noticed(halfway: Path, tmp_path: Path, w
     def begin() -> None:
         events = toy_run(path)
         for event in events:
-            if isinstance(event, RoundDone) and event.number == 1:
+            if isinstance(event, Progress) and event.number == 1:
                 break
         next(events)
         os.kill(os.getpid(), signal.SIGKILL)

@@ -26,7 +26,7 @@ from afir.stationary import Outcome
 from networks import Store, explore, open_run, resume
 from networks.execution.local import SerialExecutor
 from networks.execution.tasks import TaskResult
-from networks.exploration.events import Event, RoundDone, TaskDone
+from networks.exploration.events import Event, Progress, TaskDone
 from networks.records.trials import Item, Key, Plan
 from networks.reporting.run import load_run
 from networks.storage.lock import Lock, writer
@@ -41,8 +41,8 @@ def _resumed(path: Path) -> dict[str, Any]:
     return snapshot(path)
 
 
-def _rounds(events: Iterator[Event]) -> Iterator[RoundDone]:
-    return (event for event in events if isinstance(event, RoundDone))
+def _rounds(events: Iterator[Event]) -> Iterator[Progress]:
+    return (event for event in events if isinstance(event, Progress))
 
 
 @pytest.fixture(scope="module")
@@ -166,12 +166,12 @@ def test_after_every_round_the_file_alone_is_the_run(tmp_path: Path) -> None:
     events = toy_run(path)
     shutil.copy(path, copy)  # before anything is done
     with open_run(copy) as store:
-        assert store.rounds == 0
+        assert store.stages == 0
     with open_run(path) as reader:  # as in a notebook
         for event in _rounds(events):
             shutil.copy(path, copy)
             with open_run(copy) as store:
-                assert store.rounds == event.number + 1
+                assert store.stages == event.number + 1
                 assert len(store.load_network().eqs) == event.eqs
         assert reader.summary().complete.stopped_by.name == "NOTHING_LEFT"
         shutil.copy(path, copy)
@@ -203,7 +203,7 @@ def test_a_copy_where_nothing_can_be_written_is_read(tmp_path: Path) -> None:
             os.seteuid(65534)
         try:
             with open_run(copy) as store:
-                assert store.rounds == 1
+                assert store.stages == 1
         finally:
             os.seteuid(was)
             Path(name).chmod(0o755)
@@ -412,7 +412,7 @@ def test_on_a_shared_file_system_nothing_needs_shared_memory(
     # It came from elsewhere, with what was not yet in the file in its log.
     before = toy_run(path)
     for event in before:
-        if isinstance(event, RoundDone) and event.number == 1:
+        if isinstance(event, Progress) and event.number == 1:
             break
     next(before)
     next(before)
@@ -433,9 +433,9 @@ def test_on_a_shared_file_system_nothing_needs_shared_memory(
         beside |= {file.name for file in here.iterdir()}
         if len(beside) < 3:
             with open_run(path) as reader:
-                assert reader.rounds >= 2
+                assert reader.stages >= 2
     assert beside <= {"run", "run-lock", "run-journal"}
-    assert early.rounds == 2
+    assert early.stages == 2
     midst.__exit__(None, None, None)
     assert snapshot(path) == expected
 
