@@ -56,8 +56,6 @@ from networks.stages.trial import TrialStage
 from networks.stages.window import Asked, Window
 from networks.storage.store import Store
 
-_SETTLE = 5.0  # seconds at most until the run file is complete without the files beside it
-
 
 class Exploration:
     """The state of a run; all of it can be read back from the run file."""
@@ -87,7 +85,6 @@ class Exploration:
         self._reached = False  # the wanted product
         # The trials in flight, and before them those that they can see or that may be repeated.
         self._in_sight: deque[Planned] = deque()
-        self._settled = 0.0
 
     def run(self) -> Iterator[Event]:
         """The events of the run, until nothing is left to try or a limit is reached."""
@@ -358,9 +355,6 @@ class Exploration:
             self._choice.learn([trial], self._network)
             self._outlook.take(absorbed.eqs)
             self._reached = self._is_reached()
-        if trial is None or self._budget.seconds > self._settled + _SETTLE:
-            self._store.settle()
-            self._settled = self._budget.seconds
         yield from self._reports(absorbed)
 
     def _seen_from(self, stage: int) -> int:

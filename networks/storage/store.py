@@ -258,16 +258,13 @@ class Store(Reader):
             if absorbed.wanted is not None:
                 positions, energy = absorbed.wanted
                 change.run(wanted=pack(positions), wanted_energy=energy)
+        self._database.settle()
 
     def _set_node(self, change: _Change, stage: int, key: Key, node: str) -> None:
         """Store the node that a structure became with the result of its task."""
         columns = schema.RESULTS.c
         where = (columns.stage == stage) & (columns.phase == key.phase)
         change.update(schema.RESULTS, where & (columns.position == key.index), node=node)
-
-    def settle(self) -> None:
-        """Make the run file complete without the files beside it."""
-        self._database.settle()
 
     def add_model(self, model: Model) -> None:
         """Store a trained model."""

@@ -15,6 +15,7 @@ from afir.molecule import Molecule
 from networks import explore
 from networks.execution.local import SerialExecutor
 from networks.exploration.events import Event
+from networks.records.trials import Item, Known, Planned
 from networks.storage.store import Store
 
 HCN = Molecule.from_symbols("HCN")
@@ -46,6 +47,12 @@ def snapshot(path: Path) -> dict[str, Any]:
             "gradients": dict(summary.gradients),
             "complete": summary.complete,
         }
+
+
+def planned(trial: int) -> Planned:
+    """A trial on EQ0 that is in flight, chosen when little was known."""
+    item, known = Item("EQ0", trial), Known(0, 1, 0, 0, 0)
+    return Planned(trial, trial, item, 3, -99.25, None, 0, known)
 
 
 def toy_run(path: Path) -> Iterator[Event]:

@@ -148,25 +148,21 @@ def test_a_run_that_learns_by_a_process_is_the_same_however_it_is_done(
         surface="gfn1", reference="gfn2", learn=True, learner="gaussian", seed=1, in_flight=4
     )
     whole = tmp_path / "whole.db"
-    rounds = [
-        event.number
-        for event in explore(HCN, HCN_START, settings, whole)
-        if isinstance(event, Progress)
-    ]
+    list(explore(HCN, HCN_START, settings, whole))
     with open_run(whole) as store:
-        models = [model.round for model in store.models()]
+        models, stages = [model.stage for model in store.models()], store.stages
     assert models
-    assert models[-1] < rounds[-1]
+    assert models[-1] < stages
     two = tmp_path / "two.db"
     list(explore(HCN, HCN_START, settings, two, workers=2))
     assert snapshot(two) == snapshot(whole)
     for cut in (models[0] - 1, models[-1]):
         path = tmp_path / f"cut{cut}.db"
         events = explore(HCN, HCN_START, settings, path)
-        for event in events:
-            if isinstance(event, Progress) and event.number == cut:
-                break
-        next(events, None)  # something of the next round, which is done again
+        commits = (event for event in events if isinstance(event, Progress))
+        for _ in zip(range(cut), commits, strict=False):
+            pass
+        next(events, None)  # something of the next stage, which goes on
         events.close()  # type: ignore[attr-defined]
         list(resume(path))
         assert snapshot(path) == snapshot(whole)
@@ -316,7 +312,7 @@ def test_a_window_that_changes_nothing_is_not_kept(tmp_path: Path) -> None:
     ("effort", "targets"), [("normal", None), ("thorough", None), ("normal", (0, 1, 2))]
 )
 @pytest.mark.parametrize("seed", [1, 5])
-def test_resumed_after_every_round_a_run_is_the_same(
+def test_resumed_after_every_few_trials_a_run_is_the_same(
     tmp_path: Path, seed: int, effort: str, targets: tuple[int, ...] | None
 ) -> None:
     # What comes next must follow from what is written: forces between named atoms of the start,
@@ -329,7 +325,7 @@ def test_resumed_after_every_round_a_run_is_the_same(
     start = structure(0)
     list(explore(MOLECULE, start, settings, tmp_path / "whole", executor=Answering()))
     events = explore(MOLECULE, start, settings, tmp_path / "cut", executor=Answering())
-    while _cut_after_a_round(events):
+    while _cut_after_a_few(events):
         events = resume(tmp_path / "cut", executor=Answering())
     whole, cut = snapshot(tmp_path / "whole"), snapshot(tmp_path / "cut")
     assert len(whole["eqs"]) >= 9
@@ -352,12 +348,12 @@ class Answering:
         """Nothing to close."""
 
 
-def _cut_after_a_round(events: Iterator[Event]) -> bool:
-    """Stop listening after a round of trials; False if the run ended before."""
-    rounds = 0
+def _cut_after_a_few(events: Iterator[Event]) -> bool:
+    """Stop listening after a few trials; False if the run ended before."""
+    commits = 0
     for event in events:
-        rounds += isinstance(event, Progress)
-        if rounds > 1:
+        commits += isinstance(event, Progress)
+        if commits > 4:
             events.close()  # type: ignore[attr-defined]
             return True
     return False

@@ -107,19 +107,22 @@ def test_a_right_surface_costs_eight_gradients_and_leaves_no_doubt(tmp_path: Pat
         assert examined.ratio == pytest.approx(1.0, abs=0.02)
     assert runs["one"] == runs["two"]
     assert runs["one"]["gradients"]["consistency"] == 8
-    assert runs["one"]["gradients"]["again"] == 2  # EQ0 once more in each of two rounds
+    assert runs["one"]["gradients"]["again"] == 2  # EQ0 once more in each of two parts
 
 
 def test_an_energy_that_drifts_slowly_ends_the_run(tmp_path: Path) -> None:
     """10 kJ/mol in a thousand gradients: too slow to be seen at the start."""
     slow = settings("drift", 0.01 * KJ_PER_MOL)
     with pytest.raises(
-        AfirError, match=r"^the surface gave another energy for EQ0 in round \d"
+        AfirError, match=r"^the surface gave another energy for EQ0 in the last check"
     ) as e:
         list(explore(HCN, HCN_START, slow, tmp_path / "run"))
-    assert "nothing of this round was kept: fix the surface, then resume the run" in str(e.value)
+    assert "nothing since the last check was kept: fix the surface, then resume the run" in str(
+        e.value
+    )
     with open_run(tmp_path / "run") as store:
-        assert store.results(store.rounds) == {}  # done again by who resumes
+        assert list(store.trials()) == []
+        assert store.results() == {}  # done again by who resumes
     trusted = [Named(slow.surface, slow.surface_options)]
     with pytest.raises(AfirError, match=r"the energy of EQ0 is .* kJ/mol off"):
         list(resume(tmp_path / "run", trusted=trusted))

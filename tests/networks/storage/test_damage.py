@@ -47,7 +47,8 @@ def _read_all(path: Path) -> None:
     """Read everything there is."""
     load_run(path)
     with open_run(path) as store:
-        store.results(store.stages)
+        store.results()
+        store.planned()
         list(store.labels())
         store.models()
 
@@ -72,11 +73,11 @@ def _altered(path: Path, copy: Path, *statements: str) -> None:
 
 @pytest.fixture(scope="module")
 def halfway(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run in the midst of a round."""
+    """A run with trials in flight."""
     path = tmp_path_factory.mktemp("halfway") / "run"
     events = toy_run(path)
     for event in events:
-        if isinstance(event, Progress) and event.number == 6:
+        if isinstance(event, Progress) and event.trials == 60:
             break
     for _ in range(8):
         next(events)
@@ -86,7 +87,17 @@ def halfway(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_value_that_changed_is_noticed_in_every_column(halfway: Path, tmp_path: Path) -> None:
     tables = _tables(halfway)
-    assert set(tables) >= {"run", "eqs", "tss", "dcs", "trials", "rounds", "dismissed", "results"}
+    assert set(tables) >= {
+        "run",
+        "eqs",
+        "tss",
+        "dcs",
+        "trials",
+        "stages",
+        "planned",
+        "dismissed",
+        "results",
+    }
     copy = tmp_path / "copy"
     for table, columns in tables.items():
         for column in columns:
@@ -172,7 +183,7 @@ def test_a_copy_over_what_was_killed_is_noticed(halfway: Path, tmp_path: Path, w
     def begin() -> None:
         events = toy_run(path)
         for event in events:
-            if isinstance(event, Progress) and event.number == 1:
+            if isinstance(event, Progress) and event.trials == 1:
                 break
         next(events)
         os.kill(os.getpid(), signal.SIGKILL)

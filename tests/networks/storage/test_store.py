@@ -7,13 +7,13 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import fields
+from dataclasses import fields, replace
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import snapshot
+from runs import planned, snapshot
 from toyworld import (
     MOLECULE,
     SADDLES,
@@ -36,7 +36,8 @@ from networks.execution.local import SerialExecutor
 from networks.execution.tasks import Characterise, Confirm, Examine, Label, TaskResult
 from networks.exploration.events import Event, Found, Rejected, TrialDone
 from networks.records.runs import Complete, StoppedBy
-from networks.records.trials import Item, Key, Plan
+from networks.records.trials import Item, Key
+from networks.scheduling.history import History
 from networks.storage.codec import Result, decode, encode, pack, unpack
 from networks.storage.sqlite import Database, StoreError
 
@@ -94,25 +95,25 @@ def test_a_new_run_knows_what_it_was_given(tmp_path: Path) -> None:
         assert np.array_equal(store.start, structure(0))
         assert store.settings == SETTINGS
         assert store.job == JOB
-        assert store.rounds == 0
-        assert store.plan() is None
+        assert store.stages == 0
+        assert store.planned() == []
         assert store.summary().complete == Complete(True, StoppedBy.INTERRUPTED)
 
 
-def test_a_round_in_progress_is_kept(tmp_path: Path) -> None:
-    plan = Plan(4, -99.25, (Item("EQ0", 3), Item("EQ2", 0)))
+def test_trials_in_flight_are_kept(tmp_path: Path) -> None:
+    plans = [planned(4), replace(planned(5), ceiling=None, gamma=250.0, left=None)]
     lost = TaskResult(None, Outcome.TIMED_OUT, "killed", Counter(), 0.0)
     with Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS) as store:
-        store.plan_round(plan)
+        store.plan(plans)
         for index, value in enumerate(results()):
             done = TaskResult(value, None, "", Counter({"push": 3, "path": index}), 0.5)
             store.add_result(4, Key("push", index), done, 7.5)
         store.add_result(4, Key("confirm", 0), lost, 8.5)
     with open_run(tmp_path / "run") as store:
-        assert store.plan() == plan
+        assert store.planned() == plans
         assert store.seconds == 8.5
-        kept = store.results(4)
-        assert store.results(3) == {}
+        assert set(store.results()) == {4}
+        kept = store.results()[4].answers
         assert len(kept) == len(results()) + 1
         for index, value in enumerate(results()):
             again = kept[Key("push", index)]
@@ -120,7 +121,7 @@ def test_a_round_in_progress_is_kept(tmp_path: Path) -> None:
             assert encode(again.value) == encode(value)
             assert again.gradients == Counter({"push": 3, "path": index})
         assert kept[Key("confirm", 0)].outcome is Outcome.TIMED_OUT
-        # Work that is done counts even before its round is finished.
+        # Work that is done counts even before its trial is judged.
         assert store.summary().gradients["push"] == 3 * len(results())
 
 
@@ -155,7 +156,8 @@ def test_what_was_found_is_read_back(tmp_path: Path) -> None:
         )
         rejected = [event.dismissed.reason for event in told if isinstance(event, Rejected)]
         assert [d.reason for d in store.dismissed() if d.node is None] == rejected
-        used = list(store.used())
+        history = History(trials)
+        used = list(history.used())
         assert [(item, left) for item, left, _ in used] == [
             (Item(t.eq, t.push), t.pushes_left) for t in trials
         ]
@@ -178,12 +180,15 @@ def test_what_was_found_is_read_back(tmp_path: Path) -> None:
             own.update(t.gradients)
         other = answer(Characterise(structure(0))).gradients
         other += answer(Examine(structure(0), (0,))).gradients
-        for _ in {trial.round for trial in trials}:  # EQ0 once more
+        failed = {t.number for t in trials if t.error}
+        failed |= {d.trial for d in store.dismissed() if d.outcome is Outcome.SURFACE_FAILED}
+        # EQ0 once more when the surface failed, with every 16th trial, and at the end.
+        for _ in range(len(failed) + -(-len(trials) // 16)):
             other += answer(Label(structure(0))).gradients
         assert Counter(summary.gradients) - own == other
         assert store.gradients() == sum(summary.gradients.values())
         last = max(t.number for t in trials if t.found)
-        assert store.barren_trials() == len(trials) - last
+        assert history.barren() == len(trials) - last
         assert summary.complete == Complete(False, StoppedBy.NOTHING_LEFT)
 
 
@@ -276,7 +281,7 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     connection.execute("UPDATE run SET schema_version = 99")
     connection.commit()
     connection.close()
-    with pytest.raises(InputError, match="schema version 6, got 99"):
+    with pytest.raises(InputError, match="schema version 7, got 99"):
         open_run(tmp_path / "run")
 
 
@@ -304,10 +309,10 @@ def test_a_run_has_one_writer_and_any_number_of_readers(tmp_path: Path) -> None:
         )
         assert "InputError" in other.stderr
         assert "is being written by process" in other.stderr
-        store.plan_round(Plan(1, None, (Item("EQ0", 1),)))
+        store.plan([planned(1)])
         reader = open_run(path)
-        assert reader.plan() == Plan(1, None, (Item("EQ0", 1),))
-    assert reader.plan() == Plan(1, None, (Item("EQ0", 1),))
+        assert reader.planned() == [planned(1)]
+    assert reader.planned() == [planned(1)]
     Store.open(path, writing=True).close()
     reader.close()
 
