@@ -113,7 +113,8 @@ def test_a_value_that_changed_is_noticed_in_every_column(halfway: Path, tmp_path
             _altered(halfway, copy, f'UPDATE {table} SET "{column}" = {value} WHERE {last}')
             with pytest.raises(StoreError, match="copy is damaged"):
                 _read_all(copy)
-            if column == "number":  # SQLite keeps them whole
+            # SQLite keeps them whole.
+            if column == "number" or (table, column) == ("planned", "stage"):
                 continue
             _altered(halfway, copy, f"UPDATE {table} SET \"{column}\" = x'80ff' WHERE {last}")
             if column not in ("crossed", "anything_left"):  # where it is as good as yes
