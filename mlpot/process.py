@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations, product
 from math import factorial, prod
 from pathlib import Path
@@ -27,7 +27,7 @@ from afir.geometry.superposition import far_apart
 from afir.molecule import Molecule, Positions
 from afir.pes.gaussian_process import GaussianProcess
 from afir.pes.named import Named, base_named, load_base
-from afir.pes.surface import Evaluation, Surface, is_expensive
+from afir.pes.surface import Evaluation, Surface, Traits, traits_of
 from afir.surfaces.series import added, as_batch, at_once
 from mlpot.dataset import Dataset
 from mlpot.packages import check_file, is_plain_archive
@@ -261,11 +261,10 @@ def gaussian(
 class GaussianSurface:
     """A surface with a Gaussian process added.
 
-    It is not `afir.pes.surface.Based`: structures are better refined on this surface, which is
-    smooth and fits all labels, than on the one below.
-
-    Its searches run one after the other, also if the surface below takes batches: sums over a batch
-    differ in their last bits with its members, and so would the networks found.
+    Its traits are those of the surface below, with two exceptions. It has no base: structures are
+    better refined on this surface, which is smooth and fits all labels, than on one below. And its
+    searches run one after the other: sums over a batch differ in their last bits with its members,
+    and so would the networks found.
 
     Parameters
     ----------
@@ -286,14 +285,9 @@ class GaussianSurface:
         return self._below.molecule
 
     @property
-    def parts(self) -> tuple[Surface, ...]:
-        """The surface below."""
-        return (self._below,)
-
-    @property
-    def expensive(self) -> bool:
-        """Whether gradients of the surface below are costly."""
-        return is_expensive(self._below)
+    def traits(self) -> Traits:
+        """Those of the surface below, without base and batches."""
+        return replace(traits_of(self._below), batch=1, base=None)
 
     def for_paths(self) -> GaussianSurface:
         """The same correction of the surface for paths."""

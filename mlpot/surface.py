@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from afir.pes.named import Named, base_named, load_base
-from afir.pes.surface import Evaluation, Surface, doubt_of, is_expensive
+from afir.pes.surface import Evaluation, Surface, Traits, traits_of
 from afir.surfaces.series import added, as_batch, at_once
 from mlpot.packages import check_file, require
 
@@ -158,35 +158,20 @@ class LearnedSurface:
         return self._molecule
 
     @property
-    def base(self) -> Surface | None:
-        """The surface whose energies are added."""
-        return self._base
+    def traits(self) -> Traits:
+        """Those of its base, in batches, with a warning for molecules it was not trained on."""
+        below = Traits() if self._base is None else traits_of(self._base)
+        return replace(below, batch=BATCH, base=self._base, doubt=self._doubt() or below.doubt)
 
-    @property
-    def parts(self) -> tuple[Surface, ...]:
-        """Its base, if it has one."""
-        return () if self._base is None else (self._base,)
-
-    @property
-    def batch(self) -> int:
-        """How many searches to keep in flight."""
-        return BATCH
-
-    @property
-    def expensive(self) -> bool:
-        """Whether its base is costly; see `afir.pes.surface.Expensive`."""
-        return self.base is not None and is_expensive(self.base)
-
-    @property
-    def doubt(self) -> str:
-        """The warning for a molecule outside the training set; see `afir.pes.surface.Doubtful`."""
+    def _doubt(self) -> str:
+        """The warning for a molecule outside the training set."""
         learned, asked = self.potential.description.formulas, self._molecule.formula
-        if learned and asked not in learned:
-            return (
-                f"the potential was trained on {', '.join(learned)} only, its error for {asked} "
-                "is unknown; `afir test` measures it on labelled geometries"
-            )
-        return "" if self._base is None else doubt_of(self._base)
+        if not learned or asked in learned:
+            return ""
+        return (
+            f"the potential was trained on {', '.join(learned)} only, its error for {asked} "
+            "is unknown; `afir test` measures it on labelled geometries"
+        )
 
     def for_paths(self) -> LearnedSurface:
         """The same with its base made smoother."""

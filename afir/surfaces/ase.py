@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.pes.surface import Evaluation, unfit_owner
+from afir.pes.surface import Evaluation, Traits, unfit_owner
 from afir.surfaces.series import in_series
 
 
@@ -131,7 +131,7 @@ class AseSurface:
                 )
         self._molecule = molecule
         self._calculator = calculator
-        self._expensive = expensive
+        self._traits = Traits(expensive=expensive)
         self._free = "free_energy" in calculator.implemented_properties
         self._last: ref[object] | None = None
         self._atoms = _atoms(molecule)
@@ -143,9 +143,9 @@ class AseSurface:
         return self._molecule
 
     @property
-    def expensive(self) -> bool:
-        """Whether gradients are costly, as given; see `afir.pes.surface.Expensive`."""
-        return self._expensive
+    def traits(self) -> Traits:
+        """Whether gradients are costly, as given."""
+        return self._traits
 
     def for_paths(self) -> AseSurface:
         """The surface itself: a calculator has no smoother form."""

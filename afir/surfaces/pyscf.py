@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from afir.errors import InputError, MissingPackageError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.pes.surface import Evaluation
+from afir.pes.surface import Evaluation, Traits
 from afir.surfaces.series import Memory, in_series
 from afir.units import BOHR, HARTREE, HARTREE_PER_BOHR
 
@@ -143,9 +143,9 @@ class DFTSurface:
         return self._molecule
 
     @property
-    def expensive(self) -> bool:
-        """Always; see `afir.pes.surface.Expensive`."""
-        return True
+    def traits(self) -> Traits:
+        """Its gradients are costly."""
+        return Traits(expensive=True)
 
     def for_paths(self) -> DFTSurface:
         """The same method two grid levels down, the SCF converged to 1e-5 hartree or coarser.

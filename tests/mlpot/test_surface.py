@@ -26,7 +26,7 @@ from afir.io.structures import write_xyz
 from afir.molecule import Molecule
 from afir.pes.contract import check_surface
 from afir.pes.loading import load_surface
-from afir.pes.surface import doubt_of
+from afir.pes.surface import traits_of
 from mlpot.neural.potential import Potential
 from mlpot.surface import LearnedSurface
 
@@ -72,7 +72,7 @@ def test_a_molecule_that_was_not_learned_is_doubted(
 ) -> None:
     model = tmp_path / "b.model"
     random_potential("painn", 1, formulas=("C4H6",)).save(model)
-    assert doubt_of(load_surface(f"learned:{model}", BUTADIENE)) == ""
+    assert traits_of(load_surface(f"learned:{model}", BUTADIENE)).doubt == ""
     write_xyz(tmp_path / "ch4.xyz", METHANE, METHANE_AT[None])
     path = str(tmp_path / "ch4.xyz")
     main(["relax", path, "--surface", f"learned:{model}", "-o", str(tmp_path / "o.xyz")])
