@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlpot.report import Errors
 
 _FILE = click.Path(path_type=Path)
-_MEV = 1000.0
+_MEV = 1000.0  # meV in eV
 
 
 def commands() -> list[click.Command]:

@@ -24,7 +24,7 @@ from afir.pes.surface import Surface
 logger = logging.getLogger(__name__)
 
 
-_SAME_SPOT = 1e-3  # Å
+_SAME_SPOT = 1e-3  # Å: closer atoms were written twice, no surface has labels there
 
 
 @dataclass(frozen=True, eq=False)

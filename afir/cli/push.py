@@ -38,7 +38,7 @@ if TYPE_CHECKING:  # numpy is not needed for --help
 
 _STAGES = {"push": "pushing", "minimum": "relaxing the end", "path": "relaxing the path"}
 _ALL = 0  # instead of the number of a peak
-_AT = 0.001  # Å: a peak this close to a point of the path is that point
+_AT = 0.001  # Å: a peak this close to a point of the path is that point; steps are far longer
 
 
 @click.command(

@@ -20,9 +20,11 @@ _CROSS[(2, 1, 2, 0, 1, 0), (1, 2, 3, 5, 6, 7)] = (1.0, -1.0, -1.0, 1.0, 1.0, -1.
 """``(x @ _CROSS).reshape(3, 3)[:, k]`` is the cross product of axis k with x."""
 
 _UNIT = np.eye(3)
-_AXIS = 1e-9  # of the spread: moment that a linear fragment gets about its axis
-_UNTURNED = 0.02  # Å²
-_STRAIGHT = 0.02  # Å: root mean square distance from an axis below which it is a linear molecule
+_AXIS = 1e-9  # of the spread: moment that a linear fragment gets about its axis; above rounding
+_UNTURNED = 0.02  # Å²: weight of no rotation; some hundredth of a squared bond length
+# Å: root mean square distance from an axis below which it is a linear molecule. Relaxed ones are
+# bent by some 1e-3 Å.
+_STRAIGHT = 0.02
 
 
 def turn(reference: Positions, moving: Positions) -> NDArray[np.float64]:

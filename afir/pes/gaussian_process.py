@@ -25,9 +25,11 @@ from afir.pes.surface import Evaluation
 Array = NDArray[np.float64]
 
 _LENGTH = 1.0  # Å⁻¹; from 0.7 to 1.5 paths cost the same, and the likelihood chooses no better
-_ENERGY_NOISE = 2e-4  # of σ, which is some 2 to 10 eV
+# Chosen, not fitted. With σ of some 2 to 10 eV they are below 2 meV and 10 meV/Å: a tenth of the
+# lowest peak that counts, and a thirtieth of the gradient at which a path is relaxed.
+_ENERGY_NOISE = 2e-4  # of σ
 _GRADIENT_NOISE = 1e-3  # Å⁻¹, times σ
-_TINY = 1e-12
+_TINY = 1e-12  # against divisions by zero
 
 
 class GaussianProcess:

@@ -32,10 +32,10 @@ _Density: TypeAlias = NDArray[np.float64]  # (m, m), or (2, m, m) of an open she
 _Field: TypeAlias = Any  # PySCF's object of one SCF: its settings, then its orbitals
 
 _COARSER = 2  # grid levels; level 1 is good to 1e-5 hartree where 3 is good to 1e-6
-_PATH_CONVERGENCE = 1e-5  # hartree
+_PATH_CONVERGENCE = 1e-5  # hartree: gradients good to 1e-4 eV/Å, where paths are relaxed to 0.35
 
-_CYCLES = 50
-_PATIENT_CYCLES = 60
+_CYCLES = 50  # of an SCF: PySCF's own limit
+_PATIENT_CYCLES = 60  # of a difficult one, which takes smaller steps; chosen
 _LEVEL_SHIFT = 0.1  # hartree; of 0 to 0.5 the value that converged most random clashing geometries
 
 # Basis sets for core potentials of another name.

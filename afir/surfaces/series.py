@@ -33,21 +33,27 @@ in the atom from zinc, cadmium, hafnium and mercury on are core."""
 _LANTHANIDES = range(57, 72)
 """Elements of three valence electrons: those in f shells are core, and may be unpaired."""
 
+# Of the published parameters; the tests ask tblite for every element.
 _ONLY_S_AND_P = {*range(3, 10), 11, 19, 30, 37, 48, 55, 80, 81, 82, 83}
 _DIFFERENT = {"GFN1-xTB": {1: 2, 2: 1, 12: 4}, "GFN2-xTB": {1: 1, 2: 4, 84: 4}}
 """Number of valence orbitals of the elements in which both methods differ."""
 
 ANNEALING = (5000.0, 3000.0, 2000.0, 1000.0, 600.0)
-"""Electronic temperatures in K for annealing a difficult SCF."""
+"""Electronic temperatures in K for annealing a difficult SCF. Chosen; with these and more cycles
+all but 3 of 3600 random clashing geometries converge."""
 
-_PATH_TEMPERATURE = 1000.0  # K
+# K. On distorted polar paths SCFs from different densities disagreed at 39 of 320 points at 300 K
+# and at none at 1000 K, which moves minima by 1e-4 kcal/mol at most (GFN2-xTB).
+_PATH_TEMPERATURE = 1000.0
 _PATH_ACCURACY = 0.1  # gradients good to about 1e-5 eV/Å for ten atoms
 
 SMALLEST_DISTANCE = 0.3
-"""Å. Atoms closer than this are refused: semiempirical models are invalid there."""
+"""Å, less than half of any bond length. Atoms closer than this are refused: semiempirical models
+are invalid there, and tblite gives gradients up to 1e11."""
 
 LARGEST_GRADIENT = 1e4
-"""eV/Å. A gradient of a larger norm counts as a failure."""
+"""eV/Å. A gradient of a larger norm counts as a failure. On GFN2-xTB two atoms of carbon have 4300
+at 0.3 Å and two of oxygen 6600 at 0.35 Å."""
 
 
 def as_batch(molecule: Molecule, positions: Positions) -> Positions:

@@ -19,9 +19,9 @@ frames differ more from the training set than those held out."""
 BAD = 10.0 * KCAL_PER_MOL
 """eV: a frame with a larger energy error (10 kcal/mol) is bad."""
 
-_ENOUGH = 20  # bad frames that determine a limit
-_BEYOND = 2.0  # times the largest spread met: beyond it the errors are unknown
-_TINY = 1e-12
+_ENOUGH = 20  # bad frames that determine a limit: one of them is 5 %
+_BEYOND = 2.0  # times the largest spread met: beyond it the errors are unknown; chosen
+_TINY = 1e-12  # against divisions by zero
 
 
 @dataclass(frozen=True)

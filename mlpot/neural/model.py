@@ -22,8 +22,8 @@ from mlpot.neural.dense import arranged, energies
 _PASS = {"cpu": 6400}
 """Ordered pairs of atoms in one pass: more do not fit into the processor's cache."""
 _LARGE_PASS = 400_000
-"""The same on other devices, which need large batches."""
-_BLOCK = 4
+"""The same on other devices, which need large batches; chosen."""
+_BLOCK = 4  # rows that products of matrices take at once, see `Network._filled`
 
 
 @lru_cache(maxsize=1)

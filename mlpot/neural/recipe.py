@@ -16,7 +16,9 @@ from mlpot.neural.calibration import Calibration, calibrate
 from mlpot.neural.potential import Description, Potential, torch_device
 from mlpot.neural.training import Progress, State, Training, references, train, typical_gradient
 
-_ELSEWHERE = 10.0  # Å times a typical gradient: the error of energies of another level of theory
+_ELSEWHERE = (
+    10.0  # chosen; Å times a typical gradient: the error of energies of another level of theory
+)
 
 
 @dataclass(frozen=True)
