@@ -62,7 +62,7 @@ class Dataset:
         return len(self.energies)
 
     def part(self, indices: Sequence[int] | NDArray[np.int64]) -> Dataset:
-        """Some of the frames, in that order."""
+        """The frames of the indices (m,), in that order."""
         chosen = [int(index) for index in indices]
         return replace(
             self,

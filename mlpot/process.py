@@ -303,7 +303,7 @@ class GaussianSurface:
         return self._paths
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`."""
+        """The `Evaluation` of geometries (k, n, 3) in Å; see `afir.pes.surface.Surface`."""
         batch = as_batch(self.molecule, positions)
 
         def predict(good: NDArray[np.intp]) -> tuple[NDArray[np.float64], Positions]:

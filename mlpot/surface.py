@@ -183,7 +183,7 @@ class LearnedSurface:
         return LearnedSurface(self._molecule, self.potential, smoother)
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`."""
+        """The `Evaluation` of geometries (k, n, 3) in Å; see `afir.pes.surface.Surface`."""
         evaluation, spread = self.evaluate_with_spread(positions, owners)
         if len(self.potential) < 2:
             return evaluation
@@ -193,7 +193,7 @@ class LearnedSurface:
     def evaluate_with_spread(
         self, positions: Positions, owners: Sequence[object] | None = None
     ) -> tuple[Evaluation, NDArray[np.float64]]:
-        """The same, and the spread (k, n) of the gradient on each atom in eV/Å.
+        """The same, with the spread (k, n) of the gradient on each atom in eV/Å.
 
         The spread is the standard deviation of the networks, calibrated; zero for a single one,
         NaN where the surface failed.
@@ -213,5 +213,5 @@ class LearnedSurface:
         return evaluation, spread
 
     def hessians(self, positions: Positions) -> NDArray[np.float64]:
-        """Exact Hessians (k, 3n, 3n) in eV/Å² of the learned part, without the base."""
+        """Exact Hessians (k, 3n, 3n) in eV/Å² of the learned part at (k, n, 3) in Å."""
         return self.potential.hessians(self._molecule, as_batch(self._molecule, positions))

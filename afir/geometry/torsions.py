@@ -17,7 +17,7 @@ _LEVER = 0.3
 
 
 class Halves(NamedTuple):
-    """An acyclic bond: its atoms a and b, and all atoms on either side, sorted."""
+    """An acyclic bond: its atoms a and b, and the indices (m,) of all on either side, sorted."""
 
     a: int
     b: int
@@ -26,7 +26,7 @@ class Halves(NamedTuple):
 
 
 def halves(adjacency: NDArray[np.bool_]) -> Iterator[Halves]:
-    """The acyclic bonds (n, n) with more than one atom on both sides."""
+    """The acyclic bonds of an adjacency matrix (n, n) with more than one atom on both sides."""
     for a, b in np.argwhere(np.triu(adjacency)).tolist():
         here, there = _side(adjacency, a, b), _side(adjacency, b, a)
         if len(here) > 1 and len(there) > 1 and b not in here:

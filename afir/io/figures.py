@@ -26,7 +26,7 @@ class Drawing(Protocol):
     """A figure of matplotlib."""
 
     def get_size_inches(self) -> NDArray[np.float64]:
-        """Its width and height."""
+        """(2,) its width and height in inches."""
         ...
 
     def savefig(self, fname: Path, *, dpi: float) -> None:

@@ -203,7 +203,7 @@ def write_xyz(
     path
         The file to write.
     molecule, frames, energies, labels
-        What it holds; see `xyz_text`.
+        What it holds: k geometries (n, 3) in Å, k energies in eV; see `xyz_text`.
     overwrite
         Whether an existing file may be replaced.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +122,16 @@ def check_surface(
     InputError
         If `positions` does not have the shape of the surface's molecule.
     """
-    molecule = surface.molecule
+    geometries = _batch(surface.molecule, positions)
+    check = _Check(surface, geometries, rng, energy_tolerance, gradient_tolerance)
+    check.run_all(rigid)
+    if check.problems:
+        raise ContractError(tuple(check.problems))
+    return Report(**{field.name: check.deviations[field.name] for field in fields(Report)})
+
+
+def _batch(molecule: Molecule, positions: Positions) -> Positions:
+    """The geometries as (k, n, 3); InputError if they are not that, nor one (n, 3)."""
     geometries = np.array(positions, dtype=np.float64)
     if geometries.ndim == 2:
         geometries = geometries[None]
@@ -131,28 +140,7 @@ def check_surface(
             f"`positions` must have the shape (k, {molecule.n_atoms}, 3) with k of 1 or more, "
             f"got {np.shape(positions)}"
         )
-    check = _Check(surface, geometries, rng, energy_tolerance, gradient_tolerance)
-    # The other checks are meaningless if shapes are wrong or plain geometries fail.
-    check.run("answers", check.answers)
-    if not check.problems:
-        check.run("gradient", check.gradient)
-        check.run("path_gradient", check.path_gradient)
-        check.run("motion", lambda: check.motion(rigid))
-        check.run("batch", check.batch)
-        check.run("failures", check.failures)
-        check.run("memory", check.memory)
-        check.run("drift", check.drift)
-    if check.problems:
-        raise ContractError(tuple(check.problems))
-    seen = check.deviations
-    return Report(
-        gradient=seen["gradient"],
-        path_gradient=seen["path_gradient"],
-        motion=seen["motion"],
-        batch=seen["batch"],
-        memory=seen["memory"],
-        drift=seen["drift"],
-    )
+    return geometries
 
 
 class _Owner:
@@ -179,6 +167,19 @@ class _Check:
         self.problems: list[str] = []
         self.deviations: dict[str, float] = {}
         self.alone: Evaluation
+
+    def run_all(self, rigid: bool) -> None:
+        """Run every check; the others mean nothing if shapes are wrong or plain geometries fail."""
+        self.run("answers", self.answers)
+        if self.problems:
+            return
+        self.run("gradient", self.gradient)
+        self.run("path_gradient", self.path_gradient)
+        self.run("motion", lambda: self.motion(rigid))
+        self.run("batch", self.batch)
+        self.run("failures", self.failures)
+        self.run("memory", self.memory)
+        self.run("drift", self.drift)
 
     def run(self, name: str, check: Callable[[], Iterator[str]]) -> None:
         """Collect the problems of one check; an exception is one of them."""

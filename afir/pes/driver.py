@@ -38,7 +38,7 @@ class Level(Enum):
 
 @dataclass(frozen=True)
 class Request:
-    """Geometries to evaluate, labelled with a stage; see `stage`."""
+    """Geometries (k, n, 3) in Å to evaluate, labelled with a stage; see `stage`."""
 
     positions: Positions
     stage: str
@@ -51,7 +51,7 @@ Search: TypeAlias = Generator[Asked, Evaluation, T]
 
 
 def geometries(asked: Asked) -> Positions:
-    """The requested geometries (k, n, 3)."""
+    """The requested geometries (k, n, 3) in Å."""
     return asked.positions if isinstance(asked, Request) else asked
 
 

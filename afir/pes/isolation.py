@@ -271,7 +271,7 @@ class IsolatedSurface:
         return (self._as(_PATH) if self._form == _POINT else None) or self
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`.
+        """The `Evaluation` of geometries (k, n, 3) in Å; see `afir.pes.surface.Surface`.
 
         Raises
         ------

@@ -43,7 +43,7 @@ class Evaluation:
     limit: float = math.inf
 
     def part(self, start: int, stop: int) -> Evaluation:
-        """Some geometries of a batch, none of which failed."""
+        """Geometries `start` to `stop` of a batch, none of which failed."""
         spread = None if self.spread is None else self.spread[start:stop]
         return Evaluation(
             self.energies[start:stop], self.gradients[start:stop], {}, spread, self.limit
@@ -64,7 +64,7 @@ class Surface(Protocol):
         ...
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch.
+        """Energies (k,) in eV and gradients (k, n, 3) in eV/Å of a batch.
 
         Parameters
         ----------
@@ -224,7 +224,7 @@ class Checked:
         )
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """The evaluation of the search surface; see `Surface.evaluate`."""
+        """That of the search surface, of geometries (k, n, 3) in Å; see `Surface.evaluate`."""
         return self._surface.evaluate(positions, owners)
 
     def for_paths(self) -> Surface:

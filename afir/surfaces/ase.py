@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, final
 from weakref import ref
@@ -50,30 +50,11 @@ def from_import_path(
     InputError
         If the import fails, the options do not fit, or it is not a calculator.
     """
-    module_name, dot, name = argument.rpartition(".")
-    if not (dot and module_name and name):
-        raise InputError(
-            "the surface 'ase' needs the import path of an ASE calculator behind a colon, such as "
-            f"ase:ase.calculators.emt.EMT, got {argument!r}"
-        )
     if options is not None and not (
         isinstance(options, dict) and all(isinstance(key, str) for key in options)
     ):
         raise InputError(f"`options` must be a table of named values, got {options!r}")
-    refusal = (
-        f"the surface 'ase' needs an ASE calculator or a function that makes one, got {argument!r}"
-    )
-    if module_name.partition(".")[0] in sys.stdlib_module_names:
-        raise InputError(f"{refusal}, which is of Python itself")
-    try:
-        kind = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(
-            f"the surface 'ase' finds no ASE calculator at {argument!r}: {error}"
-        ) from error
-    # Models and runs of others name surfaces, too: only plausible objects are called.
-    if not callable(kind) or (isinstance(kind, type) and not issubclass(kind, BaseCalculator)):
-        raise InputError(f"{refusal}, which is {kind!r}")
+    kind = _imported(argument)
     try:
         calculator = kind(**(options or {}))
     # A foreign constructor may raise any error; all are attributed to the options.
@@ -88,6 +69,38 @@ def from_import_path(
             f"below TMPDIR, got {options}"
         )
     return AseSurface(molecule, calculator, expensive=expensive)
+
+
+def _imported(path: str) -> Callable[..., Any]:
+    """The calculator class, or the function that makes a calculator, at an import path.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    module_name, dot, name = path.rpartition(".")
+    if not (dot and module_name and name):
+        raise InputError(
+            "the surface 'ase' needs the import path of an ASE calculator behind a colon, such as "
+            f"ase:ase.calculators.emt.EMT, got {path!r}"
+        )
+    refusal = (
+        f"the surface 'ase' needs an ASE calculator or a function that makes one, got {path!r}"
+    )
+    if module_name.partition(".")[0] in sys.stdlib_module_names:
+        raise InputError(f"{refusal}, which is of Python itself")
+    try:
+        kind = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"the surface 'ase' finds no ASE calculator at {path!r}: {error}"
+        ) from error
+    # Models and runs of others name surfaces, too: only plausible objects are called.
+    if not callable(kind) or (isinstance(kind, type) and not issubclass(kind, BaseCalculator)):
+        raise InputError(f"{refusal}, which is {kind!r}")
+    made: Callable[..., Any] = kind
+    return made
 
 
 @final
@@ -152,7 +165,7 @@ class AseSurface:
         return self
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`.
+        """The `Evaluation` of geometries (k, n, 3) in Å; see `afir.pes.surface.Surface`.
 
         Raises
         ------

@@ -164,7 +164,7 @@ class DFTSurface:
         return self._paths
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`.
+        """The `Evaluation` of geometries (k, n, 3) in Å; see `afir.pes.surface.Surface`.
 
         Raises
         ------

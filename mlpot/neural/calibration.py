@@ -145,7 +145,7 @@ def calibrate(potential: Potential, data: Dataset) -> Calibration:
 
 
 def spearman(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Spearman rank correlation of two samples; NaN if one of them is constant."""
+    """Spearman rank correlation of samples (m,) and (m,); NaN if one of them is constant."""
     a, b = rankdata(first), rankdata(second)
     if np.ptp(a) == 0.0 or np.ptp(b) == 0.0:
         return float("nan")
