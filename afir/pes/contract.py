@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from afir.errors import AfirError, InputError
+from afir.errors import AfirError, BrokenSurfaceError, InputError
 from afir.molecule import Molecule, Positions
-from afir.pes.surface import Evaluation, Surface
+from afir.pes.surface import Evaluation, Surface, traits_of
 from afir.units import BOHR, HARTREE
 
 STEP = 1e-3
@@ -88,10 +88,10 @@ def check_surface(
 ) -> Report:
     """Check that a surface keeps the contract of `afir.pes.surface.Surface`.
 
-    Checked are shapes and types, unchanged inputs, energies that change as atoms move, gradients
-    that are their derivative, invariance, batches that equal single geometries, failures that
-    affect no other geometry, a memory that is held weakly and does not change energies, and the
-    same results at the end as at the beginning. About (12·n + 40)·k geometries are evaluated.
+    Checked are traits, shapes and types, unchanged inputs, energies that change as atoms move,
+    gradients that are their derivative, invariance, batches that equal single geometries, failures
+    that affect no other geometry, a memory that is held weakly and does not change energies, and
+    the same results at the end as at the beginning. About (12·n + 40)·k geometries are evaluated.
 
     Parameters
     ----------
@@ -170,6 +170,7 @@ class _Check:
 
     def run_all(self, rigid: bool) -> None:
         """Run every check; the others mean nothing if shapes are wrong or plain geometries fail."""
+        self.run("traits", self.traits)
         self.run("answers", self.answers)
         if self.problems:
             return
@@ -191,6 +192,13 @@ class _Check:
             self.problems.append(
                 f"an exception came out while checking {name}: {type(error).__name__}: {error}"
             )
+
+    def traits(self) -> Iterator[str]:
+        """What the surface says of itself can be understood."""
+        try:
+            traits_of(self.surface)
+        except BrokenSurfaceError as error:
+            yield str(error)
 
     def answers(self) -> Iterator[str]:
         """Shapes, types, finite numbers; the input and earlier answers left alone."""
