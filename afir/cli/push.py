@@ -246,14 +246,14 @@ def _print_peaks(pushed: _Pushed, files: Mapping[int, Path]) -> None:
         print_table(results(), "Peaks of the path", ["peak", "<", "kJ/mol", "<"], rows)
 
 
-def _changes(job: Job, end: Minimum | None) -> list[str]:
+def _changes(job: Job, end: Minimum | None) -> tuple[str, ...]:
     """The bonds that differ between the start and the end."""
     from afir.geometry.bonds import bond_changes
 
-    return [] if end is None else list(bond_changes(job.molecule, job.positions, end.positions))
+    return () if end is None else bond_changes(job.molecule, job.positions, end.positions)
 
 
-def _summary(job: Job, pushed: _Pushed, changes: Sequence[str]) -> list[tuple[str, object]]:
+def _summary(job: Job, pushed: _Pushed, changes: tuple[str, ...]) -> list[tuple[str, object]]:
     """The result as names and values."""
     over, path = pushed.over, pushed.over.path
     bonds_say = f"{'bonds' if path.rebonded else 'no bonds'} changed under the force"
@@ -277,7 +277,7 @@ def _summary(job: Job, pushed: _Pushed, changes: Sequence[str]) -> list[tuple[st
 
 
 def _facts(
-    job: Job, pushed: _Pushed, changes: Sequence[str], files: Mapping[int, Path], target: Path
+    job: Job, pushed: _Pushed, changes: tuple[str, ...], files: Mapping[int, Path], target: Path
 ) -> dict[str, object]:
     """The object of --json; docs/step-json.md describes its keys."""
     over, path = pushed.over, pushed.over.path

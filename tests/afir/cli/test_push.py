@@ -47,6 +47,8 @@ def test_peaks_fit_the_table_above_them(folder: Path, capsys: pytest.CaptureFixt
     assert re.search(r"1 +of the relaxed path +\d+\.\d +in peak.xyz", peaks)
     assert peaks.count("in peak.xyz") == 1
     assert re.search(r"end, optimised without force +CH–OH$", peaks, re.M)
+    assert re.search(r"^ bond changes from the start +C0–H2 broken \(.*\)$", peaks, re.M)
+    assert re.search(r"^ +O1–H2 made \(.*\)$", peaks, re.M)
     assert "Path of CH2O on gfn2, written to in-path.xyz" in peaks
 
 
