@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from afir.pes.driver import drive, reference_gradients, solve
     from afir.pes.loading import load_surface
     from afir.pes.registry import surface_names
-    from afir.pes.surface import Evaluation, Surface
+    from afir.pes.surface import Evaluation, Surface, Traits
     from afir.searches.hessian import hessian
     from afir.searches.irc import irc
     from afir.searches.minimum import PathPoint, minimise
@@ -54,6 +54,7 @@ __all__ = [
     "StepSettings",
     "Surface",
     "SurfaceError",
+    "Traits",
     "characterise",
     "check_surface",
     "confirm",
@@ -84,7 +85,7 @@ _HOMES = {
     "afir.pes.driver": "drive reference_gradients solve",
     "afir.pes.loading": "load_surface",
     "afir.pes.registry": "surface_names",
-    "afir.pes.surface": "Evaluation Surface",
+    "afir.pes.surface": "Evaluation Surface Traits",
     "afir.searches.hessian": "hessian",
     "afir.searches.irc": "irc",
     "afir.searches.minimum": "PathPoint minimise",

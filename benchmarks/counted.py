@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from afir.molecule import Molecule, Positions
-from afir.pes.surface import Evaluation, Surface
+from afir.pes.surface import Evaluation, Surface, Traits, traits_of
 
 
 @dataclass
@@ -35,6 +35,11 @@ class CountedSurface:
     def molecule(self) -> Molecule:
         """The molecule of the surface."""
         return self._surface.molecule
+
+    @property
+    def traits(self) -> Traits:
+        """Those of the surface; what is below it has no meter."""
+        return replace(traits_of(self._surface), base=None, reference=None)
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
         """Ask the surface, count and take the time."""

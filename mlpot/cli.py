@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlpot.report import Errors
 
 _FILE = click.Path(path_type=Path)
-_MEV = 1000.0
+_MEV = 1000.0  # meV in eV
 
 
 def commands() -> list[click.Command]:
@@ -153,7 +153,7 @@ def train(
     require()
     from afir.io.safe_write import new_file, writing
     from afir.pes.loading import load_surface
-    from afir.pes.surface import doubt_of
+    from afir.pes.surface import traits_of
     from mlpot.dataset import read_dataset
     from mlpot.neural.architecture import CORRECTION, WHOLE, Architecture
     from mlpot.neural.calibration import trust
@@ -194,8 +194,10 @@ def train(
             f"Warning: {start} is a correction of {before.description.base}; without --base "
             f"{before.description.base} the training goes on with total energies"
         )
-    if base and (doubt := doubt_of(load_surface(base, frames.molecule, **recipe.base_options))):
-        remark(f"Warning: base surface: {doubt}")
+    if base:
+        corrected = load_surface(base, frames.molecule, **recipe.base_options)
+        if doubt := traits_of(corrected).doubt:
+            remark(f"Warning: base surface: {doubt}")
     line = LiveLine(messages(), f"{len(frames)} frames of {frames.molecule.name}")
 
     def tell(progress: Progress) -> None:

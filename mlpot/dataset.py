@@ -24,7 +24,7 @@ from afir.pes.surface import Surface
 logger = logging.getLogger(__name__)
 
 
-_SAME_SPOT = 1e-3  # Å
+_SAME_SPOT = 1e-3  # Å: closer atoms were written twice, no surface has labels there
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Dataset:
         return len(self.energies)
 
     def part(self, indices: Sequence[int] | NDArray[np.int64]) -> Dataset:
-        """Some of the frames, in that order."""
+        """The frames of the indices (m,), in that order."""
         chosen = [int(index) for index in indices]
         return replace(
             self,

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations, product
 from math import factorial, prod
 from pathlib import Path
@@ -27,7 +27,7 @@ from afir.geometry.superposition import far_apart
 from afir.molecule import Molecule, Positions
 from afir.pes.gaussian_process import GaussianProcess
 from afir.pes.named import Named, base_named, load_base
-from afir.pes.surface import Evaluation, Surface, is_expensive
+from afir.pes.surface import Evaluation, Surface, Traits, traits_of
 from afir.surfaces.series import added, as_batch, at_once
 from mlpot.dataset import Dataset
 from mlpot.packages import check_file, is_plain_archive
@@ -36,7 +36,8 @@ FORMAT = "afir process 1"
 """First entry of every file; another number is another layout."""
 
 MOST_EXCHANGES = 24
-"""Largest number of permutations of the like atoms of a molecule."""
+"""Largest number of permutations of the like atoms of a molecule: those of CH4. Each makes a
+prediction dearer."""
 
 MOST_NUMBERS = 4000
 """Largest number of energies and gradient components in a fit, which take 15 s."""
@@ -44,8 +45,11 @@ MOST_NUMBERS = 4000
 # With 1 Å⁻¹, as for total energies, errors on held-out tasks are the same, but σ is three times as
 # large, and so is the spurious correction far from all labels.
 _LENGTH = 0.5
-_NOISE = (1e-4, 3e-4)  # of energies and gradients; times some 3 eV
-_TWIN = 1e-5  # Å⁻¹: geometries that differ less, in any inverse distance, are one
+# Of energies and gradients, times some 3 eV: labels are followed to 0.3 meV and 1 meV/Å. Chosen.
+_NOISE = (1e-4, 3e-4)
+# Å⁻¹: geometries that differ less, in any inverse distance, are one: two of them would make the
+# matrix singular but for the noise.
+_TWIN = 1e-5
 
 
 def exchanges(molecule: Molecule) -> NDArray[np.intp]:
@@ -261,11 +265,10 @@ def gaussian(
 class GaussianSurface:
     """A surface with a Gaussian process added.
 
-    It is not `afir.pes.surface.Based`: structures are better refined on this surface, which is
-    smooth and fits all labels, than on the one below.
-
-    Its searches run one after the other, also if the surface below takes batches: sums over a batch
-    differ in their last bits with its members, and so would the networks found.
+    Its traits are those of the surface below, with two exceptions. It has no base: structures are
+    better refined on this surface, which is smooth and fits all labels, than on one below. And its
+    searches run one after the other: sums over a batch differ in their last bits with its members,
+    and so would the networks found.
 
     Parameters
     ----------
@@ -286,14 +289,9 @@ class GaussianSurface:
         return self._below.molecule
 
     @property
-    def parts(self) -> tuple[Surface, ...]:
-        """The surface below."""
-        return (self._below,)
-
-    @property
-    def expensive(self) -> bool:
-        """Whether gradients of the surface below are costly."""
-        return is_expensive(self._below)
+    def traits(self) -> Traits:
+        """Those of the surface below, without base and batches."""
+        return replace(traits_of(self._below), batch=1, base=None)
 
     def for_paths(self) -> GaussianSurface:
         """The same correction of the surface for paths."""
@@ -305,7 +303,7 @@ class GaussianSurface:
         return self._paths
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`."""
+        """The `Evaluation` of geometries (k, n, 3) in Å; see `afir.pes.surface.Surface`."""
         batch = as_batch(self.molecule, positions)
 
         def predict(good: NDArray[np.intp]) -> tuple[NDArray[np.float64], Positions]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from afir.pes.named import Named, base_named, load_base
-from afir.pes.surface import Evaluation, Surface, doubt_of, is_expensive
+from afir.pes.surface import Evaluation, Surface, Traits, traits_of
 from afir.surfaces.series import added, as_batch, at_once
 from mlpot.packages import check_file, require
 
@@ -158,35 +158,20 @@ class LearnedSurface:
         return self._molecule
 
     @property
-    def base(self) -> Surface | None:
-        """The surface whose energies are added."""
-        return self._base
+    def traits(self) -> Traits:
+        """Those of its base, in batches, with a warning for molecules it was not trained on."""
+        below = Traits() if self._base is None else traits_of(self._base)
+        return replace(below, batch=BATCH, base=self._base, doubt=self._doubt() or below.doubt)
 
-    @property
-    def parts(self) -> tuple[Surface, ...]:
-        """Its base, if it has one."""
-        return () if self._base is None else (self._base,)
-
-    @property
-    def batch(self) -> int:
-        """How many searches to keep in flight."""
-        return BATCH
-
-    @property
-    def expensive(self) -> bool:
-        """Whether its base is costly; see `afir.pes.surface.Expensive`."""
-        return self.base is not None and is_expensive(self.base)
-
-    @property
-    def doubt(self) -> str:
-        """The warning for a molecule outside the training set; see `afir.pes.surface.Doubtful`."""
+    def _doubt(self) -> str:
+        """The warning for a molecule outside the training set."""
         learned, asked = self.potential.description.formulas, self._molecule.formula
-        if learned and asked not in learned:
-            return (
-                f"the potential was trained on {', '.join(learned)} only, its error for {asked} "
-                "is unknown; `afir test` measures it on labelled geometries"
-            )
-        return "" if self._base is None else doubt_of(self._base)
+        if not learned or asked in learned:
+            return ""
+        return (
+            f"the potential was trained on {', '.join(learned)} only, its error for {asked} "
+            "is unknown; `afir test` measures it on labelled geometries"
+        )
 
     def for_paths(self) -> LearnedSurface:
         """The same with its base made smoother."""
@@ -198,7 +183,7 @@ class LearnedSurface:
         return LearnedSurface(self._molecule, self.potential, smoother)
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`."""
+        """The `Evaluation` of geometries (k, n, 3) in Å; see `afir.pes.surface.Surface`."""
         evaluation, spread = self.evaluate_with_spread(positions, owners)
         if len(self.potential) < 2:
             return evaluation
@@ -208,7 +193,7 @@ class LearnedSurface:
     def evaluate_with_spread(
         self, positions: Positions, owners: Sequence[object] | None = None
     ) -> tuple[Evaluation, NDArray[np.float64]]:
-        """The same, and the spread (k, n) of the gradient on each atom in eV/Å.
+        """The same, with the spread (k, n) of the gradient on each atom in eV/Å.
 
         The spread is the standard deviation of the networks, calibrated; zero for a single one,
         NaN where the surface failed.
@@ -228,5 +213,5 @@ class LearnedSurface:
         return evaluation, spread
 
     def hessians(self, positions: Positions) -> NDArray[np.float64]:
-        """Exact Hessians (k, 3n, 3n) in eV/Å² of the learned part, without the base."""
+        """Exact Hessians (k, 3n, 3n) in eV/Å² of the learned part at (k, n, 3) in Å."""
         return self.potential.hessians(self._molecule, as_batch(self._molecule, positions))

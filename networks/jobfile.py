@@ -30,6 +30,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from afir.errors import InputError
 from afir.molecule import Molecule
 from afir.options import check_value
@@ -238,55 +240,33 @@ def current_job(text: str, molecule: Molecule, settings: Settings) -> dict[str, 
 def write_toml(values: Mapping[str, Any]) -> str:
     """Plain values as TOML: numbers, text, truth values, lists and tables of them.
 
+    Characters that cannot be seen are escaped, since the text is shown on terminals. None is left
+    out: TOML has no null.
+
     Raises
     ------
     InputError
-        For a value that TOML cannot hold. None is left out, since TOML has no null.
+        For a value that TOML cannot hold.
     """
-    lines = [
-        f"{_key(name)} = {_value(value)}"
-        for name, value in values.items()
-        if value is not None and not isinstance(value, Mapping)
-    ]
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            inner = [
-                f"{_key(key)} = {_value(item)}" for key, item in value.items() if item is not None
-            ]
-            lines += ["", f"[{_key(name)}]", *inner]
-    return "\n".join(lines).strip() + "\n"
+    try:
+        text = tomli_w.dumps(_without_none(values))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"a job must hold plain values: {error}") from error
+    for line in text.splitlines():
+        if any("\ud800" <= c <= "\udfff" for c in line):  # of a folder whose name is no UTF-8
+            raise InputError(
+                f"a job must hold names in UTF-8, got {line!r}; rename the folder or file"
+            )
+    return "".join(c if c.isprintable() or c == "\n" else f"\\U{ord(c):08x}" for c in text)
 
 
-def _key(name: str) -> str:
-    """A bare key where TOML allows it, else a quoted one."""
-    bare = name.isascii() and name.replace("-", "_").isidentifier()
-    return name if bare else _string(name)
-
-
-def _value(value: object) -> str:
-    """One value on one line."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, str):
-        return _string(value)
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
-    if isinstance(value, Mapping):
-        inside = (f"{_key(key)} = {_value(item)}" for key, item in value.items())
-        return "{" + ", ".join(inside) + "}"
-    raise InputError(f"a job must hold plain values, got {value!r}")
-
-
-def _string(text: str) -> str:
-    """A basic string: quotes, backslashes and non-printable characters escaped."""
-    if any("\ud800" <= c <= "\udfff" for c in text):  # of a folder whose name is no UTF-8
-        raise InputError(f"a job must hold names in UTF-8, got {text!r}; rename the folder or file")
-    escaped = "".join(
-        f"\\{c}" if c in '"\\' else c if c.isprintable() else f"\\U{ord(c):08x}" for c in text
-    )
-    return f'"{escaped}"'
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A table without None, in all its tables."""
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if value is not None
+    }
 
 
 def _check_keys(values: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:

@@ -35,15 +35,15 @@ ENTRY_POINT_GROUP = "afir.commands"
 """Packages register their commands under this entry-point group."""
 
 MISUSE = 2
-"""Exit code when the input or the command line is wrong."""
+"""Exit code when the input or the command line is wrong, as most commands have it."""
 
 UNREAD = 1
-"""Exit code when the reader of the output has closed it."""
+"""Exit code when the reader of the output has closed it: not all of it was shown."""
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C."""
+"""Exit code after Ctrl-C: 128 and the number of the signal, as shells have it."""
 
-_LONGEST_END = 500  # characters kept of the beginning and the end of an error
+_LONGEST_END = 500  # characters kept of both ends of an error: some lines each
 
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import click
 
 from afir.cli.single_structure import (
     FLAT,
+    Job,
     facts_of,
     hartree,
     job_for,
@@ -27,12 +29,16 @@ from afir.io.shell import shell_command
 
 if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.methods.artificial_force import ForceTerm
+    from afir.methods.sc_afir import Passage
     from afir.molecule import Positions
     from afir.searches.minimum import PathPoint
     from afir.searches.path import Peak
+    from afir.searches.settings import StepSettings
+    from afir.stationary import Minimum
 
+_STAGES = {"push": "pushing", "minimum": "relaxing the end", "path": "relaxing the path"}
 _ALL = 0  # instead of the number of a peak
-_AT = 0.001  # Å: a peak this close to a point of the path is that point
+_AT = 0.001  # Å: a peak this close to a point of the path is that point; steps are far longer
 
 
 @click.command(
@@ -100,24 +106,14 @@ def push(
     """Push the structure IN with an artificial force and report the energy along the path.
 
     The force grows up to --gamma until bonds change. Then the end is optimised without the force
-    and, if bonds have changed, the path is relaxed. Energies are those of the surface, without the
-    force, relative to the structure in the file IN. The path starts from IN displaced at random by
-    about 0.02 Å, to break its symmetry.
+    and, if it is another structure, the path is relaxed: what a trial of `afir explore` does before
+    its saddle searches. Energies are those of the surface, without the force, relative to the
+    structure in the file IN. The path starts from IN displaced at random by about 0.02 Å, to break
+    its symmetry.
     """
-    import numpy as np
-
-    from afir.geometry.bonds import bond_changes
-    from afir.geometry.superposition import displacement
-    from afir.hessians.model import model_hessian
     from afir.io.structures import write_xyz
-    from afir.methods.afir_path import push as push_search
     from afir.methods.artificial_force import ArtificialForce
-    from afir.methods.sc_afir import SAME_PLACE
-    from afir.pes.driver import stage
-    from afir.searches.minimum import minimise
-    from afir.searches.path import path_hessians, peaks, relax_path
     from afir.searches.settings import StepSettings
-    from afir.searches.surrogate_path import relax_on_surrogate
 
     target = target_file(source, output, "-path", force)
     chosen = _chosen(which, peak)
@@ -125,13 +121,7 @@ def push(
         xyz_file(_numbered(peak, 1) if chosen == _ALL else peak, "--peak", force)
         if peak.absolute() == target.absolute():
             raise InputError(f"--peak must be another file than --output, got {peak} for both")
-    terms = [_term("--push", text, 1) for text in pushes]
-    terms += [_term("--pull", text, -1) for text in pulls]
-    sides = [frozenset((frozenset(term.a), frozenset(term.b))) for term in terms]
-    if len(set(sides)) < len(sides):
-        raise InputError("--push and --pull must name each pair of fragments once")
-    if not terms:
-        raise InputError('--push or --pull must be given, e.g. --push "0,1|4"')
+    terms = _terms(pushes, pulls)
     settings = StepSettings(gamma=gamma)
     job = job_for(source, surface, surface_options, charge, multiplicity)
     ArtificialForce(job.molecule, terms, gamma)  # refuses atoms that do not exist
@@ -142,109 +132,194 @@ def push(
             f"{source} is not relaxed (largest gradient component {largest:.2f} eV/Å), and all "
             f"energies are relative to it; {better} gives a better start."
         )
-    hessian = model_hessian(job.molecule, job.positions)
-    path = job.run(
-        "pushing",
-        stage(
-            "push",
-            push_search(
-                job.molecule,
-                job.positions,
-                terms,
-                settings,
-                hessian=hessian,
-                rng=np.random.default_rng(seed),
-            ),
-        ),
-    )
-    tail: list[PathPoint] = []
-    last = path.end.positions
-    end = job.run(
-        "relaxing the end", stage("end", minimise(job.molecule, last, settings, trace=tail))
-    )
-    points = [*path.points, *tail[1:]]
-    tops = peaks(points, path_hessians(job.molecule, points, hessian), settings.peak_height)
-    relaxed: Sequence[Peak] = ()
-    if path.rebonded:
-        relaxing = (
-            relax_on_surrogate(job.molecule, points, settings)
-            if settings.suited(job.surface).surrogate
-            else relax_path(job.molecule, points, hessian, settings)
-        )
-        relaxed = job.run("relaxing the path", stage("path", relaxing))
-    energies = [point.energy for point in points]
-    kinds = ["push"] * len(path.points) + ["relaxation"] * (len(points) - len(path.points))
+    pushed = _pushed(job, terms, settings, seed, zero)
     write_xyz(
         target,
         job.molecule,
-        [point.positions for point in points],
-        energies=energies,
-        labels=[{"kind": kind} for kind in kinds],
+        [point.positions for point in pushed.points],
+        energies=[point.energy for point in pushed.points],
+        labels=[{"kind": kind} for kind in pushed.kinds],
         overwrite=force,
     )
-    # Peaks of the unrelaxed path are interpolated: after the relaxation they mean little.
-    listed = relaxed or tops
-    files = _files(listed, peak, chosen)
+    files = _files(pushed.listed, peak, chosen)
     for index, file in files.items():
-        write_xyz(file, job.molecule, listed[index].positions[None], overwrite=force)
-
-    relative = [kj_mol(energy, zero) for energy in energies]
+        write_xyz(file, job.molecule, pushed.listed[index].positions[None], overwrite=force)
     if not as_json:
-        rows = [
-            (index, kind, f"{value:.1f}", _bar(value, relative))
-            for index, (kind, value) in enumerate(zip(kinds, relative, strict=True))
-        ]
-        columns = ["point", "<", "kJ/mol", "<"]
-        print_table(results(), f"Energy along the path, relative to {source}", columns, rows)
-        where = [
-            "of the relaxed path" if relaxed else _place(points, top.positions) for top in listed
-        ]
-        peak_rows: list[tuple[object, ...]] = [
-            (index + 1, place, f"{kj_mol(top.energy, zero):.1f}", _told(files.get(index)))
-            for index, (top, place) in enumerate(zip(listed, where, strict=True))
-        ]
-        if relaxed and tops:
-            high = max(kj_mol(top.energy, zero) for top in tops)
-            peak_rows.append(("", f"before relaxation: {len(tops)}, up to", f"{high:.1f}", ""))
-        if peak_rows:
-            print_table(results(), "Peaks of the path", ["peak", "<", "kJ/mol", "<"], peak_rows)
-    changes = bond_changes(job.molecule, job.positions, end.positions)
-    back = displacement(job.positions, end.positions) <= SAME_PLACE
-    unchanged = "none, back at the start" if back else "none"
-    bonds_say = f"{'bonds' if path.rebonded else 'no bonds'} changed under the force"
-    heights, relaxed_heights = (
-        [kj_mol(top.energy, zero) for top in found] for found in (tops, relaxed)
+        _print_path(pushed, source)
+        _print_peaks(pushed, files)
+    changes = _changes(job, pushed.over.end)
+    facts = _facts(job, pushed, changes, files, target)
+    title = f"Path of {job.name}, written to {target}"
+    tell(job, title, _summary(job, pushed, changes), as_json, facts)
+    return 0
+
+
+@dataclass(frozen=True)
+class _Pushed:
+    """A push that was followed, for its tables and files."""
+
+    over: Passage
+    points: tuple[PathPoint, ...]
+    """The path as it is written: pushed, then relaxed without the force."""
+    tops: tuple[Peak, ...]
+    """The peaks of that."""
+    zero: float
+    """The energy in eV of the structure in the file."""
+
+    @property
+    def kinds(self) -> list[str]:
+        """What each point is of."""
+        pushed = len(self.over.path.points)
+        return ["push"] * pushed + ["relaxation"] * (len(self.points) - pushed)
+
+    @property
+    def listed(self) -> tuple[Peak, ...]:
+        """The peaks for users: those of the unrelaxed path mean little where it was relaxed."""
+        return self.over.relaxed or self.tops
+
+    @property
+    def relative(self) -> list[float]:
+        """The energies of the points in kJ/mol."""
+        return [kj_mol(point.energy, self.zero) for point in self.points]
+
+    def heights(self, tops: Sequence[Peak]) -> list[float]:
+        """The energies of peaks in kJ/mol."""
+        return [kj_mol(top.energy, self.zero) for top in tops]
+
+
+def _pushed(
+    job: Job, terms: Sequence[ForceTerm], settings: StepSettings, seed: int, zero: float
+) -> _Pushed:
+    """Follow the push of a network's trial, as far as the peaks of its path."""
+    import numpy as np
+
+    from afir.hessians.model import model_hessian
+    from afir.methods.sc_afir import pass_over
+    from afir.searches.path import path_hessians, peaks
+
+    hessian = model_hessian(job.molecule, job.positions)
+    search = pass_over(
+        job.molecule,
+        job.positions,
+        hessian,
+        terms,
+        settings.suited(job.surface),
+        rng=np.random.default_rng(seed),
     )
+    over = job.run("pushing", search, _STAGES)
+    if over.end is None:
+        remark(f"Warning: the surface has no energy on the way to the end: {over.failure}")
+    points = (*over.path.points, *over.tail[1:])
+    hessians = path_hessians(job.molecule, points, hessian)
+    return _Pushed(over, points, peaks(points, hessians, settings.peak_height), zero)
+
+
+def _print_path(pushed: _Pushed, source: Path) -> None:
+    """The energy along the path, as a table with bars."""
+    relative = pushed.relative
+    rows = [
+        (index, kind, f"{value:.1f}", _bar(value, relative))
+        for index, (kind, value) in enumerate(zip(pushed.kinds, relative, strict=True))
+    ]
+    columns = ["point", "<", "kJ/mol", "<"]
+    print_table(results(), f"Energy along the path, relative to {source}", columns, rows)
+
+
+def _print_peaks(pushed: _Pushed, files: Mapping[int, Path]) -> None:
+    """The peaks and the files they are written to, as a table."""
+    relaxed = pushed.over.relaxed
+    rows: list[tuple[object, ...]] = [
+        (
+            index + 1,
+            "of the relaxed path" if relaxed else _place(pushed.points, top.positions),
+            f"{height:.1f}",
+            _told(files.get(index)),
+        )
+        for index, (top, height) in enumerate(
+            zip(pushed.listed, pushed.heights(pushed.listed), strict=True)
+        )
+    ]
+    if relaxed and pushed.tops:
+        high = max(pushed.heights(pushed.tops))
+        rows.append(("", f"before relaxation: {len(pushed.tops)}, up to", f"{high:.1f}", ""))
+    if rows:
+        print_table(results(), "Peaks of the path", ["peak", "<", "kJ/mol", "<"], rows)
+
+
+def _changes(job: Job, end: Minimum | None) -> tuple[str, ...]:
+    """The bonds that differ between the start and the end."""
+    from afir.geometry.bonds import bond_changes
+
+    return () if end is None else bond_changes(job.molecule, job.positions, end.positions)
+
+
+def _summary(job: Job, pushed: _Pushed, changes: tuple[str, ...]) -> list[tuple[str, object]]:
+    """The result as names and values."""
+    over, path = pushed.over, pushed.over.path
+    bonds_say = f"{'bonds' if path.rebonded else 'no bonds'} changed under the force"
     summary: list[tuple[str, object]] = [
-        ("force terms", " ".join(map(str, terms))),
+        ("force terms", " ".join(map(str, path.terms))),
         ("γ reached / kJ/mol", f"{path.gamma:.0f}"),
         ("push", f"{path.end.ending}, {bonds_say}"),
-        ("end, optimised without force", named(job.molecule, end.positions)),
-        ("energy of the end / kJ/mol", f"{relative[-1]:.1f}"),
-        ("optimisation of the end", end.ending),
-        ("bond changes from the start", changes or unchanged),
     ]
-    facts = facts_of(
+    if over.end is None:
+        return [*summary, ("end, optimised without force", "none, the surface failed")]
+    return [
+        *summary,
+        ("end, optimised without force", named(job.molecule, over.end.positions)),
+        ("energy of the end / kJ/mol", f"{kj_mol(over.end.energy, pushed.zero):.1f}"),
+        ("optimisation of the end", over.end.ending),
+        (
+            "bond changes from the start",
+            changes or ("none" if over.crossed else "none, back at the start"),
+        ),
+    ]
+
+
+def _facts(
+    job: Job, pushed: _Pushed, changes: tuple[str, ...], files: Mapping[int, Path], target: Path
+) -> dict[str, object]:
+    """The object of --json; docs/step-json.md describes its keys."""
+    over, path = pushed.over, pushed.over.path
+    return facts_of(
         job,
-        terms=[str(term) for term in terms],
+        terms=[str(term) for term in path.terms],
         gamma_kj_mol=path.gamma,
         outcome=path.end.outcome.value,
         rebonded=path.rebonded,
+        crossed=over.crossed,
         bonds_changed=changes,
-        path_kj_mol=relative,
-        peaks_kj_mol=heights,
-        relaxed_peaks_kj_mol=relaxed_heights,
+        path_kj_mol=pushed.relative,
+        peaks_kj_mol=pushed.heights(pushed.tops),
+        relaxed_peaks_kj_mol=pushed.heights(over.relaxed),
         peaks_written=[str(file) for file in files.values()],
-        end={
-            "name": named(job.molecule, end.positions),
-            "relative_kj_mol": relative[-1],
-            "outcome": end.outcome.value,
+        end=over.end
+        and {
+            "name": named(job.molecule, over.end.positions),
+            "relative_kj_mol": kj_mol(over.end.energy, pushed.zero),
+            "outcome": over.end.outcome.value,
         },
-        start_energy_hartree=hartree(zero),
+        start_energy_hartree=hartree(pushed.zero),
         output=str(target),
     )
-    tell(job, f"Path of {job.name}, written to {target}", summary, as_json, facts)
-    return 0
+
+
+def _terms(pushes: Sequence[str], pulls: Sequence[str]) -> list[ForceTerm]:
+    """The force terms of all flags.
+
+    Raises
+    ------
+    InputError
+        If there are none, or two between the same fragments.
+    """
+    terms = [_term("--push", text, 1) for text in pushes]
+    terms += [_term("--pull", text, -1) for text in pulls]
+    sides = [frozenset((frozenset(term.a), frozenset(term.b))) for term in terms]
+    if len(set(sides)) < len(sides):
+        raise InputError("--push and --pull must name each pair of fragments once")
+    if not terms:
+        raise InputError('--push or --pull must be given, e.g. --push "0,1|4"')
+    return terms
 
 
 def _chosen(which: str | None, peak: Path | None) -> int | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,14 +31,15 @@ from afir.io.safe_write import new_file
 if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.molecule import Molecule, Positions
     from afir.pes.driver import Search
-    from afir.pes.surface import Evaluation, Surface
+    from afir.pes.surface import Evaluation, Surface, Traits
 
 logger = logging.getLogger(__name__)
 
 _FORCE = "add --force"
-_IN_A_ROW = 6  # wavenumbers a line of a table
+_IN_A_ROW = 6  # wavenumbers a line of a table: with their name they fit into 80 columns
 FLAT = 0.05
-"""eV/Å: a larger gradient component is more than the rounding of a converged structure."""
+"""eV/Å: a larger gradient component is more than the rounding of a converged structure. Three
+digits of a coordinate in Å leave up to 0.025 in a bond of 50 eV/Å²."""
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -62,14 +63,21 @@ class Job:
         """The molecule and the surface with its options, for titles."""
         return f"{self.molecule.name} on {self.where}"
 
-    def run(self, what: str, search: Search[T]) -> T:
-        """Solve a search, with progress on stderr."""
-        from afir.pes.driver import solve
+    def run(self, what: str, search: Search[T], stages: Mapping[str, str] | None = None) -> T:
+        """Solve a search, with progress on stderr: `what` it does, or what its stages do."""
+        from afir.pes.driver import Asked, Request, relayed, solve
 
         with interruptible(), LiveLine(messages(), f"{what} …") as line:
             watched = _Watched(self.surface, line, what)
-            found = solve(search, watched, gradients=self.gradients)
-        logger.info("%s took %d gradients", what, watched.count)
+
+            def begin(asked: Asked) -> Asked:
+                name = asked.stage if isinstance(asked, Request) else ""
+                watched.what = (stages or {}).get(name, what)
+                return asked
+
+            found = solve(relayed(search, begin), watched, gradients=self.gradients)
+        for each, count in watched.counts.items():
+            logger.info("%s took %d gradients", each, count)
         return found
 
     def at_start(self) -> tuple[float, float]:
@@ -119,8 +127,8 @@ class _Watched:
     def __init__(self, surface: Surface, line: LiveLine, what: str) -> None:
         self._surface = surface
         self._line = line
-        self._what = what
-        self.count = 0
+        self.what = what
+        self.counts: Counter[str] = Counter()
 
     @property
     def molecule(self) -> Molecule:
@@ -130,7 +138,7 @@ class _Watched:
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
         """Evaluate the surface and show the result."""
         evaluation = self._surface.evaluate(positions, owners)
-        self.count += len(positions)
+        self.counts[self.what] += len(positions)
         last = len(positions) - 1
         said = (
             f"no energy: {evaluation.failures[last]}"
@@ -138,10 +146,17 @@ class _Watched:
             else f"energy {evaluation.energies[last]:.5f} eV, "
             f"largest gradient {abs(evaluation.gradients[last]).max():.4f} eV/Å"
         )
-        text = f"{self._what}: {self.count} gradients, {said}"
+        text = f"{self.what}: {self.counts[self.what]} gradients, {said}"
         self._line.show(text)
         logger.debug("%s", text)
         return evaluation
+
+    @property
+    def traits(self) -> Traits:
+        """Those of the surface, which answers alone: nothing below it is watched."""
+        from afir.pes.surface import traits_of
+
+        return replace(traits_of(self._surface), base=None, reference=None)
 
     def for_paths(self) -> Surface:
         """The same surface: a command reports every number it computes."""
@@ -160,12 +175,12 @@ def job_for(
     from afir.pes.loading import load_surface
     from afir.pes.named import Named
     from afir.pes.registry import described
-    from afir.pes.surface import doubt_of
+    from afir.pes.surface import traits_of
 
     molecule, positions = read_structure(source, charge=charge, multiplicity=multiplicity)
     options = option_values(surface_options)
     built = load_surface(surface, molecule, **options)
-    if doubt := doubt_of(built):
+    if doubt := traits_of(built).doubt:
         remark(f"Warning: {doubt}")
     where = described(surface, options)
     return Job(molecule, positions, built, Counter(), where, Named(surface, options).foreign)

@@ -26,9 +26,9 @@ from afir.io.printable import printable, printable_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_WIDE = 100  # columns of messages and prose where the output is not a terminal
+_WIDE = 100  # columns of messages and prose where the output is not a terminal; as in the source
 _ENDLESS = 100_000  # columns of results there: each row of a table is one line
-_PATIENCE = 10.0  # seconds between lines of progress where there is no terminal
+_PATIENCE = 10.0  # seconds between lines of progress where there is no terminal; chosen
 
 
 def results() -> Console:

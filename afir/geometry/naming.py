@@ -77,7 +77,11 @@ def _name(part: Graph) -> str:
 
 
 def _ranks(skeleton: Graph, labels: dict[str, str]) -> dict[str, int]:
-    """A number for each atom that depends on its surroundings, not on its place in the list."""
+    """A number for each atom that depends on its surroundings, not on its place in the list.
+
+    Weisfeiler–Lehman refinement by hand: the hashes of NetworkX have no order that means anything,
+    and the order decides where a name begins.
+    """
     keys: dict[str, object] = {atom: labels[atom] for atom in skeleton}
     ranks: dict[str, int] = {}
     for _ in skeleton:

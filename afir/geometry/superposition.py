@@ -1,4 +1,9 @@
-"""Geometry of a set of points: superposition, rigid motions, rotation of local quantities."""
+"""Geometry of a set of points: superposition, rigid motions, rotation of local quantities.
+
+Superposition is by hand: ``Rotation.align_vectors`` of SciPy finds the same rotation to the last
+digits and takes two to three times as long for 4 to 20 atoms. Positions, displacements and
+distances are in Å.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +21,11 @@ _CROSS[(2, 1, 2, 0, 1, 0), (1, 2, 3, 5, 6, 7)] = (1.0, -1.0, -1.0, 1.0, 1.0, -1.
 """``(x @ _CROSS).reshape(3, 3)[:, k]`` is the cross product of axis k with x."""
 
 _UNIT = np.eye(3)
-_AXIS = 1e-9  # of the spread: moment that a linear fragment gets about its axis
-_UNTURNED = 0.02  # Å²
-_STRAIGHT = 0.02  # Å: root mean square distance from an axis below which it is a linear molecule
+_AXIS = 1e-9  # of the spread: moment that a linear fragment gets about its axis; above rounding
+_UNTURNED = 0.02  # Å²: weight of no rotation; some hundredth of a squared bond length
+# Å: root mean square distance from an axis below which it is a linear molecule. Relaxed ones are
+# bent by some 1e-3 Å.
+_STRAIGHT = 0.02
 
 
 def turn(reference: Positions, moving: Positions) -> NDArray[np.float64]:
@@ -48,13 +55,13 @@ def displacement(before: Positions, after: Positions) -> float:
 
 
 def rmsd(first: Positions, second: Positions) -> float:
-    """Root mean square distance in Å after superposition, atom order kept."""
+    """Root mean square distance in Å of (n, 3) and (n, 3) after superposition, atom order kept."""
     difference = superpose(first, second) - first
     return float(np.sqrt((difference**2).sum() / len(first)))
 
 
 def linear(positions: Positions) -> bool:
-    """Whether all atoms lie on a line, to within a root mean square distance of 0.02 Å.
+    """Whether all atoms (n, 3) lie on a line, to within a root mean square distance of 0.02 Å.
 
     A relaxed linear molecule is rarely straighter: its bends are soft. One atom is not linear.
     """
@@ -129,14 +136,14 @@ def _shifts(n: int) -> NDArray[np.float64]:
 
 
 def internal_motions(positions: Positions) -> NDArray[np.float64]:
-    """Orthonormal displacements (3n, m) that neither move nor turn the geometry as a whole."""
+    """Orthonormal displacements (3n, m) that neither move nor turn (n, 3) in Å as a whole."""
     rigid = rigid_motions(positions)
     # The orthogonal complement of the rigid motions, from a complete QR.
     return np.linalg.qr(rigid, mode="complete")[0][:, rigid.shape[1] :]
 
 
 def internal_part(positions: Positions, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The gradient (n, 3) without its translational and rotational parts.
+    """The gradient (n, 3), in any unit, without its translational and rotational parts.
 
     On an invariant surface these are zero. Surfaces summed on a grid (density functionals, implicit
     solvents) are not quite invariant, and no internal step can relax those parts.
@@ -264,7 +271,7 @@ def far_apart(marks: NDArray[np.float64], first: int, most: int, *, nearest: flo
     Parameters
     ----------
     marks
-        (m, p) the points.
+        (m, p) the points, in any unit.
     first
         Index of the first point.
     most

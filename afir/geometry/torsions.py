@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from afir.geometry.bonds import bonds
 from afir.molecule import Molecule, Positions
 
-_LEVER = 0.3  # Å: an end whose atoms lie no further from the axis does not turn
+# Å: an end whose atoms lie no further from the axis does not turn. Hydrogen of a bent end is 0.9 Å
+# away, of a straight one less than 0.1 Å.
+_LEVER = 0.3
 
 
 class Halves(NamedTuple):
-    """An acyclic bond: its atoms a and b, and all atoms on either side, sorted."""
+    """An acyclic bond: its atoms a and b, and the indices (m,) of all on either side, sorted."""
 
     a: int
     b: int
@@ -24,7 +26,7 @@ class Halves(NamedTuple):
 
 
 def halves(adjacency: NDArray[np.bool_]) -> Iterator[Halves]:
-    """The acyclic bonds (n, n) with more than one atom on both sides."""
+    """The acyclic bonds of an adjacency matrix (n, n) with more than one atom on both sides."""
     for a, b in np.argwhere(np.triu(adjacency)).tolist():
         here, there = _side(adjacency, a, b), _side(adjacency, b, a)
         if len(here) > 1 and len(there) > 1 and b not in here:

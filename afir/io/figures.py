@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DPI = 150.0
-"""Default resolution of a PNG figure, in dots an inch."""
+"""Default resolution of a PNG figure, in dots an inch: between a screen and a printer."""
 
-_FEWEST_DPI, _MOST_DPI = 20.0, 2400.0
+_FEWEST_DPI, _MOST_DPI = 20.0, 2400.0  # below text cannot be read, above nothing prints it
 _MOST_DOTS = 20_000  # of either side: more would exhaust the memory
 
 FORMATS: tuple[str, ...] = (".png", ".svg", ".pdf")
@@ -26,7 +26,7 @@ class Drawing(Protocol):
     """A figure of matplotlib."""
 
     def get_size_inches(self) -> NDArray[np.float64]:
-        """Its width and height."""
+        """(2,) its width and height in inches."""
         ...
 
     def savefig(self, fname: Path, *, dpi: float) -> None:

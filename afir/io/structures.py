@@ -30,10 +30,13 @@ if TYPE_CHECKING:  # takes 0.2 s
 logger = logging.getLogger(__name__)
 
 XYZ_SUFFIXES = (".xyz", ".extxyz")
-_OVERLAP_DISTANCE = 0.3  # Å: closer atoms are an error, and electronic structure fails
-_FARTHEST = 1e5  # Å: larger coordinates lose significant digits of bond lengths
+_OVERLAP_DISTANCE = 0.3  # Å: less than half of any bond length, and electronic structure fails
+_FARTHEST = 1e5  # Å: larger coordinates lose more than 5 of the 16 digits of bond lengths
+# Hydrogen, and main-group elements of groups 13 to 17 that bind to others at covalent distances.
 _COVALENT = (1, 5, 6, 7, 8, 9, 14, 15, 16, 17, 32, 33, 34, 35, 52, 53)
-_USUAL = (0.65, BOND_FACTOR)  # of the distance to the nearest atom, in units of a single bond
+# Of the distance to the nearest atom, in units of a single bond: a triple bond has 0.8, and bohr
+# for Å would make a single one 0.53.
+_USUAL = (0.65, BOND_FACTOR)
 _UNITS = {
     "coordinates in pm": 100.0,
     "coordinates in bohr": 1.0 / BOHR,
@@ -41,7 +44,7 @@ _UNITS = {
     "coordinates in nm": 0.1,
 }
 """Possible errors of units, and the factor by which they lengthen distances."""
-_MEANT = (0.5, 2.5)  # factors that stretched bonds and separated atoms have, too
+_MEANT = (0.5, 2.5)  # factors that stretched bonds and separated atoms have, too: that of bohr
 
 
 def read_structure(
@@ -200,7 +203,7 @@ def write_xyz(
     path
         The file to write.
     molecule, frames, energies, labels
-        What it holds; see `xyz_text`.
+        What it holds: k geometries (n, 3) in Å, k energies in eV; see `xyz_text`.
     overwrite
         Whether an existing file may be replaced.
 

@@ -7,15 +7,17 @@ the same trial gives the same result wherever it runs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from afir.errors import SurfaceError
 from afir.geometry.bonds import dissociated
 from afir.geometry.superposition import displacement
+from afir.hessians.modes import Matrix
 from afir.methods.afir_path import PushPath, push
 from afir.methods.artificial_force import ArtificialForce, ForceTerm
-from afir.molecule import Molecule
+from afir.molecule import Molecule, Positions
 from afir.pes.driver import Level, Search, stage
 from afir.searches.minimum import PathPoint, minimise, settle
 from afir.searches.path import Peak, path_hessians, peaks, relax_path
@@ -29,6 +31,99 @@ SAME_PLACE = 0.3
 
 _PARTED = 2.5  # Å: nine of ten climbs between molecules further apart than this fail
 _SLACK = 1.0  # eV: how far a peak may lie above the ceiling and still lead below it
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Where a push led, and the guesses of saddle points on the way.
+
+    Attributes
+    ----------
+    path
+        The push.
+    tail
+        The relaxation of its end without the force, from the end on; empty if that failed.
+    end
+        The minimum behind the push, or its separated fragments relaxed where they are; None if the
+        surface failed on the way there.
+    failure
+        What the surface said then.
+    crossed
+        Whether the end is another structure than the start, see `SAME_PLACE`.
+    relaxed
+        Peaks of the relaxed path. A path is only relaxed if it leads to another structure.
+    unrelaxed
+        Peaks of the path as it was pushed; of a push that fell back its far end.
+    """
+
+    path: PushPath
+    tail: tuple[PathPoint, ...]
+    end: Minimum | None
+    failure: str
+    crossed: bool
+    relaxed: tuple[Peak, ...]
+    unrelaxed: tuple[Peak, ...]
+
+
+def pass_over(
+    molecule: Molecule,
+    start: Positions,
+    hessian: Matrix,
+    terms: Sequence[ForceTerm],
+    settings: StepSettings | None = None,
+    *,
+    rng: np.random.Generator,
+) -> Search[Passage]:
+    """Push a structure, relax what is behind, and relax the path between.
+
+    The stages are ``"push"``, ``"minimum"`` and ``"path"``.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    start
+        (n, 3) in Å.
+    hessian
+        (3n, 3n) at the start in eV/Å², exact or estimated.
+    terms
+        The force.
+    settings
+        γ_max and all limits.
+    rng
+        For the displacement that breaks the symmetry.
+
+    Raises
+    ------
+    SurfaceError
+        When the surface fails at the start structure itself.
+    """
+    limits = settings or StepSettings()
+    path = yield from stage(
+        "push", push(molecule, start, terms, limits, hessian=hessian, rng=rng), Level.PATH
+    )
+    tail: list[PathPoint] = []
+    end: Minimum | None = None
+    failure = path.end.error
+    try:
+        end = yield from _settle(molecule, path, limits, tail)
+    except SurfaceError as error:
+        tail, failure = [], str(error)
+    crossed = end is not None and displacement(start, end.positions) > SAME_PLACE
+    raw = [*path.points, *tail] if crossed else list(path.points)
+    tops: tuple[Peak, ...] = ()
+    if crossed:
+        try:
+            relaxing = (
+                relax_on_surrogate(molecule, raw, limits)
+                if limits.surrogate
+                else relax_path(molecule, raw, hessian, limits)
+            )
+            tops = yield from stage("path", relaxing, Level.PATH)
+        except SurfaceError:
+            tops = ()
+    unrelaxed = _fallback(molecule, path, raw, hessian, limits, crossed)
+    return Passage(path, tuple(tail), end, failure, crossed, tops, unrelaxed)
 
 
 def try_push(
@@ -68,40 +163,45 @@ def try_push(
         When the surface fails at the start structure itself.
     """
     limits = settings or StepSettings()
-    path = yield from stage(
-        "push",
-        push(molecule, start.positions, terms, limits, hessian=start.hessian, rng=rng),
-        Level.PATH,
-    )
-    tail: list[PathPoint] = []
-    end: Minimum | None = None
-    try:
-        end = yield from _settle(molecule, path, limits, tail)
-    except SurfaceError:
-        tail = []
-    crossed = end is not None and displacement(start.positions, end.positions) > SAME_PLACE
-    raw = [*path.points, *tail] if crossed else list(path.points)
-    tops: tuple[Peak, ...] = ()
-    if crossed:
-        try:
-            relaxing = (
-                relax_on_surrogate(molecule, raw, limits)
-                if limits.surrogate
-                else relax_path(molecule, raw, start.hessian, limits)
-            )
-            tops = yield from stage("path", relaxing, Level.PATH)
-        except SurfaceError:
-            tops = ()
+    over = yield from pass_over(molecule, start.positions, start.hessian, terms, limits, rng=rng)
+    climbed = yield from _climbs(molecule, over, limits, ceiling)
+    minima = (over.end,) if over.end is not None and over.crossed else ()
+    if climbed.candidates:
+        outcome = Outcome.FOUND
+    elif climbed.missed:
+        outcome = Outcome.NO_SADDLE
+    elif climbed.outside:
+        outcome = Outcome.OUTSIDE_WINDOW
+    else:
+        outcome = Outcome.NO_BARRIER
+    gamma = over.path.gamma if over.crossed else 0.0
+    return TrialResult(outcome, climbed.candidates, minima, over.crossed, gamma)
+
+
+@dataclass(frozen=True)
+class _Climbs:
+    """The candidates, and whether a climb failed or led above the ceiling."""
+
+    candidates: tuple[Candidate, ...]
+    missed: bool
+    outside: bool
+
+
+def _climbs(
+    molecule: Molecule, over: Passage, limits: StepSettings, ceiling: float | None
+) -> Search[_Climbs]:
+    """Saddle searches from the peaks of a push.
+
+    Peaks between separated molecules are used only if there are no others. The raw path is for
+    peaks that the relaxed one has lost, not for those known to be too high.
+    """
     candidates: list[Candidate] = []
     missed = outside = False
-    unrelaxed = _fallback(molecule, path, raw, start, limits, crossed)
-    # Peaks between separated molecules are used only if there are no others. The raw path is for
-    # peaks that the relaxed one has lost, not for those known to be too high.
     for parted, source, guesses in (
-        (False, "path", tops),
-        (False, "raw", unrelaxed),
-        (True, "path", tops),
-        (True, "raw", unrelaxed),
+        (False, "path", over.relaxed),
+        (False, "raw", over.unrelaxed),
+        (True, "path", over.relaxed),
+        (True, "raw", over.unrelaxed),
     ):
         chosen = [g for g in guesses if dissociated(molecule, g.positions, _PARTED) is parted]
         for top in _highest(chosen, limits.peaks):
@@ -117,17 +217,7 @@ def try_push(
                 candidates.append(found)
         if candidates or (outside and not missed):
             break
-    minima = (end,) if end is not None and crossed else ()
-    if candidates:
-        outcome = Outcome.FOUND
-    elif missed:
-        outcome = Outcome.NO_SADDLE
-    elif outside:
-        outcome = Outcome.OUTSIDE_WINDOW
-    else:
-        outcome = Outcome.NO_BARRIER
-    gamma = path.gamma if crossed else 0.0
-    return TrialResult(outcome, tuple(candidates), minima, crossed, gamma)
+    return _Climbs(tuple(candidates), missed, outside)
 
 
 def _highest(guesses: Sequence[Peak], count: int) -> list[Peak]:
@@ -171,12 +261,12 @@ def _fallback(
     molecule: Molecule,
     path: PushPath,
     raw: Sequence[PathPoint],
-    start: StationaryPoint,
+    hessian: Matrix,
     settings: StepSettings,
     crossed: bool,
 ) -> tuple[Peak, ...]:
     """Guesses from the unrelaxed path: its maximum, or the far end of a push that fell back."""
-    hessians = path_hessians(molecule, raw, start.hessian)
+    hessians = path_hessians(molecule, raw, hessian)
     if crossed:
         return peaks(raw, hessians, settings.peak_height)
     last = raw[-1]

@@ -29,8 +29,8 @@ _ONE_THREAD = (
     "MKL_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-_LAST_WORDS = 200  # characters of its output that are quoted
-_MOMENT = 1.0  # seconds
+_LAST_WORDS = 200  # characters of its output that are quoted: two or three lines of a terminal
+_MOMENT = 1.0  # seconds that a process gets to end, which takes milliseconds; chosen
 _MARK = "AFIR_FOLDER"  # the variable by which programs that it has started are known
 
 # The path is an argument: programs that are started would inherit PYTHONPATH, and other

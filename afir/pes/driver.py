@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from afir.errors import AfirError, BrokenSurfaceError, SurfaceError
 from afir.molecule import Positions
-from afir.pes.surface import Evaluation, Referenced, Surface, base_of
+from afir.pes.surface import Evaluation, Surface, traits_of
 
 T = TypeVar("T")
 
@@ -31,14 +31,14 @@ class Level(Enum):
     POINT = "point"
     """Full accuracy, for all reported numbers."""
     BASE = "base"
-    """The base surface, without a learned difference (`afir.pes.surface.Based`)."""
+    """The base surface, without a learned difference (`afir.pes.surface.Traits.base`)."""
     REFERENCE = "reference"
     """The reference calculation, of two surfaces (`afir.pes.surface.Checked`)."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """Geometries to evaluate, labelled with a stage; see `stage`."""
+    """Geometries (k, n, 3) in Å to evaluate, labelled with a stage; see `stage`."""
 
     positions: Positions
     stage: str
@@ -51,7 +51,7 @@ Search: TypeAlias = Generator[Asked, Evaluation, T]
 
 
 def geometries(asked: Asked) -> Positions:
-    """The requested geometries (k, n, 3)."""
+    """The requested geometries (k, n, 3) in Å."""
     return asked.positions if isinstance(asked, Request) else asked
 
 
@@ -206,8 +206,8 @@ def drive(
     searches
         (key, search) pairs; taken lazily, as places become free.
     surface
-        The surface; its `for_paths` answers requests of level PATH, its `base` and `reference`,
-        if it has them, those of level BASE and REFERENCE.
+        The surface; its `for_paths` answers requests of level PATH, the `base` and `reference` of
+        its traits, if it has them, those of level BASE and REFERENCE.
     width
         Number of searches in flight.
 
@@ -224,11 +224,12 @@ def drive(
         It too is raised inside the search that asked: one that turns it into a value stops no
         other.
     """
+    traits = traits_of(surface)
     surfaces = {
         Level.PATH: surface.for_paths(),
         Level.POINT: surface,
-        Level.BASE: base_of(surface),
-        Level.REFERENCE: surface.reference if isinstance(surface, Referenced) else surface,
+        Level.BASE: surface if traits.base is None else traits.base,
+        Level.REFERENCE: surface if traits.reference is None else traits.reference,
     }
     waiting = iter(searches)
     flights: list[_Flight[T]] = []

@@ -25,9 +25,11 @@ from afir.pes.surface import Evaluation
 Array = NDArray[np.float64]
 
 _LENGTH = 1.0  # Å⁻¹; from 0.7 to 1.5 paths cost the same, and the likelihood chooses no better
-_ENERGY_NOISE = 2e-4  # of σ, which is some 2 to 10 eV
+# Chosen, not fitted. With σ of some 2 to 10 eV they are below 2 meV and 10 meV/Å: a tenth of the
+# lowest peak that counts, and a thirtieth of the gradient at which a path is relaxed.
+_ENERGY_NOISE = 2e-4  # of σ
 _GRADIENT_NOISE = 1e-3  # Å⁻¹, times σ
-_TINY = 1e-12
+_TINY = 1e-12  # against divisions by zero
 
 
 class GaussianProcess:
@@ -116,7 +118,7 @@ class GaussianProcess:
         self._beta = np.concatenate([beta[:, order] for order in self._orders])
 
     def predict(self, positions: Positions) -> Evaluation:
-        """Predicted energies (k,) in eV and gradients (k, n, 3) in eV/Å of geometries (k, n, 3)."""
+        """Predicted energies (k,) in eV and gradients (k, n, 3) in eV/Å at (k, n, 3) in Å."""
         q, slopes = self._features(positions)
         apart, (value, first, second, _) = self._apart(q)
         along = np.einsum("abp,bp->ab", apart, self._beta)
@@ -126,7 +128,7 @@ class GaussianProcess:
         return Evaluation(energies, gradients)
 
     def deviations(self, positions: Positions) -> Array:
-        """Standard deviations (k,) in eV of the predicted energies of geometries (k, n, 3)."""
+        """Standard deviations (k,) in eV of the predicted energies at (k, n, 3) in Å."""
         q, slopes = self._features(positions)
         rows = self._covariance(self._q, self._slopes, q, slopes[:, :, :0])
         rows = rows.reshape(len(self._factor), len(q))
@@ -138,7 +140,7 @@ class GaussianProcess:
         return result
 
     def hessians(self, positions: Positions) -> Array:
-        """Hessians (k, 3n, 3n) in eV/Å² of the predicted energies."""
+        """Hessians (k, 3n, 3n) in eV/Å² of the predicted energies at (k, n, 3) in Å."""
         q, slopes = self._features(positions)
         apart, (_, first, second, third) = self._apart(q)
         along = np.einsum("abp,bp->ab", apart, self._beta)

@@ -10,8 +10,7 @@ import logging
 import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from numbers import Integral
+from dataclasses import dataclass, replace
 from typing import Any, final
 from weakref import WeakKeyDictionary, finalize
 
@@ -31,10 +30,10 @@ from afir.pes.registry import build_surface
 from afir.pes.surface import (
     Evaluation,
     Surface,
-    base_of,
-    batch_of,
-    doubt_of,
-    is_expensive,
+    Traits,
+    check_said,
+    is_surface,
+    traits_of,
     unfit_owner,
 )
 
@@ -44,12 +43,10 @@ _POINT, _PATH, _BASE = "point", "path", "base"  # the surface, its form for path
 
 
 @dataclass(frozen=True)
-class _Traits:
-    """The properties of a surface, and which of its forms differ."""
+class _About:
+    """What a surface says of itself as plain values, and which of its forms differ."""
 
-    batch: int
-    expensive: bool
-    doubt: str
+    traits: Traits
     forms: tuple[str, ...]
 
 
@@ -79,24 +76,31 @@ class _Host:
     """A surface in its process; answers requests."""
 
     def __init__(self, surface: Surface) -> None:
-        forms = {_POINT: surface, _PATH: surface.for_paths(), _BASE: base_of(surface)}
-        self._forms = {
-            form: each for form, each in forms.items() if form == _POINT or each is not surface
-        }
-        for name, each in (("for_paths", forms[_PATH]), ("base", forms[_BASE])):
-            _check(name, each, callable(getattr(each, "evaluate", None)), "a surface")
+        self._traits = traits_of(surface)
+        paths, base = surface.for_paths(), self._traits.base
+        check_said("for_paths", paths, is_surface(paths), "a surface")
+        self._forms = {_POINT: surface}
+        if paths is not surface:
+            self._forms[_PATH] = paths
+        if base is not None and base is not surface:
+            self._forms[_BASE] = base
         self._owners: dict[int, _Owner] = {}
 
-    def __call__(self, request: _Request | None) -> _Traits | Evaluation | AfirError | _Fault:
+    def __call__(self, request: _Request | None) -> _About | Evaluation | AfirError | _Fault:
         """The properties of the surface, an evaluation, or an error."""
         try:
             if request is None:
-                return _traits(self._forms[_POINT], tuple(self._forms))
+                return self._about()
             return self._evaluated(request)
         except AfirError as error:
             return plain(error)
         except (Exception, SystemExit) as error:
             return _Fault(f"{type(error).__name__}: {error}", traceback.format_exc())
+
+    def _about(self) -> _About:
+        # Surfaces and functions stay in this process, and so do classes of other packages.
+        said = self._traits
+        return _About(Traits(said.batch, said.expensive, said.doubt), tuple(self._forms))
 
     def _evaluated(self, request: _Request) -> Evaluation:
         for number in request.forgotten:
@@ -116,23 +120,6 @@ class _Host:
             None if said.spread is None else np.asarray(said.spread, dtype=np.float64),
             float(said.limit),
         )
-
-
-def _traits(surface: Surface, forms: tuple[str, ...]) -> _Traits:
-    """What a surface says of itself, checked: it may come from another package."""
-    batch, expensive, doubt = batch_of(surface), is_expensive(surface), doubt_of(surface)
-    number = isinstance(batch, Integral) and not isinstance(batch, bool) and batch >= 1
-    _check("batch", batch, number, "a whole number, 1 or more")
-    _check("expensive", expensive, isinstance(expensive, bool | np.bool_), "True or False")
-    _check("doubt", doubt, isinstance(doubt, str), "text")
-    return _Traits(int(batch), bool(expensive), str(doubt), forms)
-
-
-def _check(name: str, said: object, right: bool, wanted: str) -> None:
-    """Refuse what a surface says of itself unless it is right."""
-    if not right:
-        got = "a method" if callable(said) else repr(said)
-        raise BrokenSurfaceError(f"the `{name}` of the surface must be {wanted}, got {got}")
 
 
 @dataclass(frozen=True)
@@ -161,9 +148,13 @@ class _Remote:
         self._count = 0
         self._forgotten: list[int] = []
         try:
-            self.traits: _Traits = self._ask(None)
+            self.about: _About = self._ask(None)
         except LostSurfaceError as error:
             raise InputError(f"the surface {opening.name!r} could not be loaded: {error}") from None
+
+    def limit(self, seconds: float) -> None:
+        """Set the time limit of evaluations; longer ones raise LostSurfaceError."""
+        self.seconds = seconds
 
     def evaluate(
         self, form: str, positions: Positions, owners: Sequence[object] | None
@@ -270,35 +261,17 @@ class IsolatedSurface:
         return self._remote.molecule
 
     @property
-    def batch(self) -> int:
-        """The number of searches to keep in flight; see `afir.pes.surface.Batching`."""
-        return self._remote.traits.batch
-
-    @property
-    def expensive(self) -> bool:
-        """Whether gradients are costly; see `afir.pes.surface.Expensive`."""
-        return self._remote.traits.expensive
-
-    @property
-    def doubt(self) -> str:
-        """Why it may be wrong about its molecule; see `afir.pes.surface.Doubtful`."""
-        return self._remote.traits.doubt
-
-    @property
-    def base(self) -> Surface | None:
-        """The base surface of a correction; see `afir.pes.surface.Based`."""
-        return self._as(_BASE) if self._form == _POINT else None
-
-    def limit(self, seconds: float) -> None:
-        """Set a time limit for evaluations; longer ones raise LostSurfaceError."""
-        self._remote.seconds = seconds
+    def traits(self) -> Traits:
+        """What it says of itself, with a time limit for its process."""
+        base = self._as(_BASE) if self._form == _POINT else None
+        return replace(self._remote.about.traits, base=base, limiters=(self._remote.limit,))
 
     def for_paths(self) -> Surface:
         """The form of the surface for paths."""
         return (self._as(_PATH) if self._form == _POINT else None) or self
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`.
+        """The `Evaluation` of geometries (k, n, 3) in Å; see `afir.pes.surface.Surface`.
 
         Raises
         ------
@@ -311,7 +284,7 @@ class IsolatedSurface:
 
     def _as(self, form: str) -> IsolatedSurface | None:
         """Another form of the surface in the same process, if it differs."""
-        if form not in self._remote.traits.forms:
+        if form not in self._remote.about.forms:
             return None
         other = object.__new__(IsolatedSurface)
         other._remote, other._form = self._remote, form

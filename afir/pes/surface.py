@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, final, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from numbers import Integral
+from typing import Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.errors import InputError, SurfaceError
+from afir.errors import BrokenSurfaceError, InputError, SurfaceError
 from afir.molecule import Molecule, Positions
 
 
@@ -41,7 +43,7 @@ class Evaluation:
     limit: float = math.inf
 
     def part(self, start: int, stop: int) -> Evaluation:
-        """Some geometries of a batch, none of which failed."""
+        """Geometries `start` to `stop` of a batch, none of which failed."""
         spread = None if self.spread is None else self.spread[start:stop]
         return Evaluation(
             self.energies[start:stop], self.gradients[start:stop], {}, spread, self.limit
@@ -52,7 +54,8 @@ class Surface(Protocol):
     """A potential energy surface of one molecule.
 
     Implementations register a factory ``factory(molecule, **options) -> Surface`` as an entry
-    point of the group ``afir.surfaces`` and must pass `afir.pes.contract.check_surface`.
+    point of the group ``afir.surfaces`` and must pass `afir.pes.contract.check_surface`. A surface
+    may have one property more, `traits`: what it says of itself (`Traits`).
     """
 
     @property
@@ -61,7 +64,7 @@ class Surface(Protocol):
         ...
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch.
+        """Energies (k,) in eV and gradients (k, n, 3) in eV/Å of a batch.
 
         Parameters
         ----------
@@ -97,110 +100,94 @@ def unfit_owner(owner: object) -> InputError:
     )
 
 
-@runtime_checkable
-class Batching(Protocol):
-    """Optional protocol of a surface for which batches cost less than single geometries.
+@dataclass(frozen=True)
+class Traits:
+    """What a surface says of itself; a surface without `traits` has the defaults.
 
-    For other surfaces one search is kept in flight.
+    A surface that wraps another passes its traits on, with its own changes:
+    ``replace(traits_of(below), doubt="...")``.
+
+    Attributes
+    ----------
+    batch
+        Number of searches to keep in flight, 1 or more: above 1 where many geometries at once cost
+        less than one after the other.
+    expensive
+        Whether a gradient takes more than about half a second. Searches then compute for seconds to
+        save a few gradients. It is declared and not measured: results must not depend on the speed
+        of a machine.
+    doubt
+        Half a sentence on why the surface may be wrong about its molecule; empty if it is made for
+        it.
+    base
+        The surface that is corrected, of a learned difference that may be left out; it answers
+        requests of level BASE (`afir.pes.driver.Level`).
+    reference
+        The surface on which results are examined; it answers requests of level REFERENCE.
+    limiters
+        Functions that set the time limit in seconds of all later evaluations, for `limit`: those of
+        all surfaces that take part. Longer evaluations raise LostSurfaceError.
+
+    Raises
+    ------
+    BrokenSurfaceError
+        If a value is none of these.
     """
 
-    @property
-    def batch(self) -> int:
-        """Number of searches to keep in flight, 1 or more."""
-        ...
+    batch: int = 1
+    expensive: bool = False
+    doubt: str = ""
+    base: Surface | None = None
+    reference: Surface | None = None
+    limiters: tuple[Callable[[float], None], ...] = ()
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.batch, Integral) and not isinstance(self.batch, bool)
+        right = number and self.batch >= 1
+        check_said("batch", self.batch, right, "a whole number, 1 or more")
+        right = isinstance(self.expensive, bool | np.bool_)
+        check_said("expensive", self.expensive, right, "True or False")
+        check_said("doubt", self.doubt, isinstance(self.doubt, str), "text")
+        for name, other in (("base", self.base), ("reference", self.reference)):
+            check_said(name, other, other is None or is_surface(other), "a surface")
+        right = isinstance(self.limiters, tuple) and all(map(callable, self.limiters))
+        check_said("limiters", self.limiters, right, "a tuple of functions")
+        for name, kind in (("batch", int), ("expensive", bool), ("doubt", str)):
+            object.__setattr__(self, name, kind(getattr(self, name)))  # of NumPy and subclasses
 
 
-def batch_of(surface: Surface) -> int:
-    """The number of searches to keep in flight on a surface: its `batch`, or 1."""
-    return surface.batch if isinstance(surface, Batching) else 1
+def is_surface(thing: object) -> bool:
+    """Whether something can be evaluated, as a surface can."""
+    return callable(getattr(thing, "evaluate", None))
 
 
-@runtime_checkable
-class Expensive(Protocol):
-    """Optional protocol of a surface whose gradients may take more than about half a second.
+def check_said(name: str, said: object, right: bool, wanted: str) -> None:
+    """Raise BrokenSurfaceError for what a surface says of itself unless it is right."""
+    if not right:
+        got = "a method" if callable(said) else repr(said)
+        raise BrokenSurfaceError(f"the `{name}` of the surface must be {wanted}, got {got}")
 
-    Searches then compute for seconds to save a few gradients. It is declared, not measured: results
-    must not depend on the speed of a machine.
+
+def traits_of(surface: Surface) -> Traits:
+    """What a surface says of itself: its `traits`, or the defaults.
+
+    Raises
+    ------
+    BrokenSurfaceError
+        If its `traits` are something else.
     """
-
-    @property
-    def expensive(self) -> bool:
-        """Whether gradients are costly."""
-        ...
-
-
-def is_expensive(surface: Surface) -> bool:
-    """Whether gradients of a surface are costly: its `expensive`, or False."""
-    return surface.expensive if isinstance(surface, Expensive) else False
-
-
-@runtime_checkable
-class Doubtful(Protocol):
-    """Optional protocol of a surface that may be wrong about some molecules."""
-
-    @property
-    def doubt(self) -> str:
-        """A sentence on why it may be wrong about its molecule; empty if it is made for it."""
-        ...
-
-
-def doubt_of(surface: Surface) -> str:
-    """Why a surface may be wrong about its molecule: its `doubt`, or empty."""
-    return surface.doubt if isinstance(surface, Doubtful) else ""
-
-
-@runtime_checkable
-class Based(Protocol):
-    """Optional protocol of a surface that corrects another (Δ-learning)."""
-
-    @property
-    def base(self) -> Surface | None:
-        """The base surface, if there is one."""
-        ...
-
-
-def base_of(surface: Surface) -> Surface:
-    """The base surface of a correction; of others the surface itself."""
-    base = surface.base if isinstance(surface, Based) else None
-    return surface if base is None else base
-
-
-@runtime_checkable
-class Composed(Protocol):
-    """Optional protocol of a surface that is composed of others."""
-
-    @property
-    def parts(self) -> tuple[Surface, ...]:
-        """The component surfaces."""
-        ...
-
-
-@runtime_checkable
-class Limited(Protocol):
-    """Optional protocol of a surface with a time limit for evaluations."""
-
-    def limit(self, seconds: float) -> None:
-        """Set the time limit of all later evaluations."""
-        ...
+    said = getattr(surface, "traits", None)
+    if said is None and inspect.getattr_static(surface, "traits", None) is None:
+        return Traits()
+    check_said("traits", said, isinstance(said, Traits), "a value of afir.Traits")
+    assert isinstance(said, Traits)
+    return said
 
 
 def limit(surface: Surface, seconds: float) -> None:
-    """Set the time limit for evaluations of a surface and its parts, if they support one."""
-    if isinstance(surface, Limited):
-        surface.limit(seconds)
-    if isinstance(surface, Composed):
-        for part in surface.parts:
-            limit(part, seconds)
-
-
-@runtime_checkable
-class Referenced(Protocol):
-    """A search surface with a reference surface, on which results are examined."""
-
-    @property
-    def reference(self) -> Surface:
-        """The reference, which answers requests of level REFERENCE (`afir.pes.driver.Level`)."""
-        ...
+    """Set the time limit in seconds for later evaluations of a surface, where it supports one."""
+    for limiter in traits_of(surface).limiters:
+        limiter(seconds)
 
 
 @final
@@ -225,32 +212,19 @@ class Checked:
         return self._surface.molecule
 
     @property
-    def reference(self) -> Surface:
-        """The reference surface."""
-        return self._reference
-
-    @property
-    def base(self) -> Surface:
-        """The base of the search surface, if it is a correction."""
-        return base_of(self._surface)
-
-    @property
-    def parts(self) -> tuple[Surface, ...]:
-        """Both."""
-        return self._surface, self._reference
-
-    @property
-    def batch(self) -> int:
-        """Number of searches to keep in flight: one if they would wait for a costly reference."""
-        return 1 if is_expensive(self._reference) else batch_of(self._surface)
-
-    @property
-    def expensive(self) -> bool:
-        """Whether gradients of the search surface are costly."""
-        return is_expensive(self._surface)
+    def traits(self) -> Traits:
+        """Those of the search surface, except that no search waits for others' references."""
+        searched, reference = traits_of(self._surface), traits_of(self._reference)
+        return replace(
+            searched,
+            batch=1 if reference.expensive else searched.batch,
+            doubt=searched.doubt or reference.doubt,
+            reference=self._reference,
+            limiters=(*searched.limiters, *reference.limiters),
+        )
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """The evaluation of the search surface; see `Surface.evaluate`."""
+        """That of the search surface, of geometries (k, n, 3) in Å; see `Surface.evaluate`."""
         return self._surface.evaluate(positions, owners)
 
     def for_paths(self) -> Surface:

@@ -16,7 +16,7 @@ from typing import Any
 
 from afir.errors import AfirError, plain
 
-_MOST_OUTPUT = 1_000_000  # bytes kept of the output of a calculator
+_MOST_OUTPUT = 1_000_000  # bytes kept of the output of a calculator: no disk fills up; chosen
 
 
 def serve(connection: Connection[Any, Any], folder: Path) -> None:

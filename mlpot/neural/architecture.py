@@ -13,7 +13,7 @@ REPRESENTATIONS = ("painn", "schnet")
 
 # Ten times the usual values: even the largest network takes no more than about 1 GB.
 _BOUNDS = {"features": (2, 1024), "interactions": (1, 16), "radial": (2, 1024)}
-_FARTHEST = 1000.0  # Å
+_FARTHEST = 1000.0  # Å: beyond any molecule
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ frames differ more from the training set than those held out."""
 BAD = 10.0 * KCAL_PER_MOL
 """eV: a frame with a larger energy error (10 kcal/mol) is bad."""
 
-_ENOUGH = 20  # bad frames that determine a limit
-_BEYOND = 2.0  # times the largest spread met: beyond it the errors are unknown
-_TINY = 1e-12
+_ENOUGH = 20  # bad frames that determine a limit: one of them is 5 %
+_BEYOND = 2.0  # times the largest spread met: beyond it the errors are unknown; chosen
+_TINY = 1e-12  # against divisions by zero
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def calibrate(potential: Potential, data: Dataset) -> Calibration:
 
 
 def spearman(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Spearman rank correlation of two samples; NaN if one of them is constant."""
+    """Spearman rank correlation of samples (m,) and (m,); NaN if one of them is constant."""
     a, b = rankdata(first), rankdata(second)
     if np.ptp(a) == 0.0 or np.ptp(b) == 0.0:
         return float("nan")

@@ -25,7 +25,7 @@ Weights = Mapping[str, torch.Tensor]
 """Stacked weights (m, …) of networks by name."""
 
 _REGISTER = 8  # products of matrices whose widths are no multiple of this are slower
-_EPSILON = 1e-8  # under the root of PaiNN's norms
+_EPSILON = 1e-8  # under the root of PaiNN's norms, as in schnetpack
 _HALF = math.log(2.0)  # subtracted from every softplus of SchNet, so that 0 gives 0
 
 

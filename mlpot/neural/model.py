@@ -22,8 +22,8 @@ from mlpot.neural.dense import arranged, energies
 _PASS = {"cpu": 6400}
 """Ordered pairs of atoms in one pass: more do not fit into the processor's cache."""
 _LARGE_PASS = 400_000
-"""The same on other devices, which need large batches."""
-_BLOCK = 4
+"""The same on other devices, which need large batches; chosen."""
+_BLOCK = 4  # rows that products of matrices take at once, see `Network._filled`
 
 
 @lru_cache(maxsize=1)
@@ -135,14 +135,19 @@ class Committee:
     def evaluate(
         self, numbers: Sequence[int], positions: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Energies (m, k) of each network and their derivatives (m, k, n, 3).
+        """Outputs (m, k) of each of m networks and their derivatives (m, k, n, 3) by Å.
 
         Parameters
         ----------
         numbers
             Of the n atoms.
         positions
-            (k, n, 3).
+            (k, n, 3) in Å.
+
+        Returns
+        -------
+        (m, k) and (m, k, n, 3)
+            In units of the scale of the potential, some eV.
         """
         z = torch.tensor(numbers, device=self._device)
         said = np.empty((len(self), len(positions)))
@@ -174,7 +179,7 @@ class Committee:
     def hessians(
         self, numbers: Sequence[int], positions: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Second derivatives (k, 3n, 3n) of the mean energies of geometries (k, n, 3)."""
+        """Second derivatives (k, 3n, 3n) by Å of the mean output at (k, n, 3) in Å."""
         z = torch.tensor(numbers, device=self._device)
         x = torch.as_tensor(positions, device=self._device).requires_grad_(True)
         energy = energies(self._architecture, self._weights, z, x.expand(len(self), -1, -1, -1))

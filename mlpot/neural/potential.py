@@ -248,7 +248,7 @@ class Potential:
         )
 
     def hessians(self, molecule: Molecule, positions: Positions) -> NDArray[np.float64]:
-        """Second derivatives (k, 3n, 3n) in eV/Å² of a batch (k, n, 3), without the base."""
+        """Second derivatives (k, 3n, 3n) in eV/Å² at (k, n, 3) in Å, without the base."""
         return self.description.scale * self._networks.hessians(molecule.numbers, positions)
 
     def _reference(self, molecule: Molecule) -> float:

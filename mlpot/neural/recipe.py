@@ -14,9 +14,19 @@ from mlpot.dataset import Dataset, Split, above, split, steady_split
 from mlpot.neural.architecture import Architecture
 from mlpot.neural.calibration import Calibration, calibrate
 from mlpot.neural.potential import Description, Potential, torch_device
-from mlpot.neural.training import Progress, State, Training, references, train, typical_gradient
+from mlpot.neural.training import (
+    Labels,
+    Progress,
+    State,
+    Training,
+    references,
+    train,
+    typical_gradient,
+)
 
-_ELSEWHERE = 10.0  # Å times a typical gradient: the error of energies of another level of theory
+_ELSEWHERE = (
+    10.0  # chosen; Å times a typical gradient: the error of energies of another level of theory
+)
 
 
 @dataclass(frozen=True)
@@ -122,36 +132,32 @@ def make(
     else:
         rng = np.random.default_rng([recipe.seed, 0])
         parts = split(data, rng, validation=recipe.validation, test=recipe.test)
-    # A potential keeps the atomic energies and the scale that its weights were trained with.
-    before = None if start is None or not _goes_on(recipe, start) else start.description
-    known = references(parts.train)
-    if start is not None and before is not None:
-        known = dict(before.references)
-        moved, off = _moved(start, parts.train)
-        # One name may stand for several levels of theory, or for none.
-        if before.target != data.surface or off > _ELSEWHERE * before.scale:
-            known = moved
-    scale = typical_gradient(parts.train) if before is None else before.scale
-    shift = sum(known[z] for z in data.molecule.numbers)
+    about = _described(recipe, data, parts, start)
+    shift = sum(about.references[z] for z in data.molecule.numbers)
     learn, check = (
         replace(part, energies=part.energies - shift) for part in (parts.train, parts.validation)
     )
     states = train(
         recipe.architecture,
         recipe.training,
-        learn,
-        check,
-        scale,
+        Labels(learn, check, about.scale, device),
         [1000 * recipe.seed + number for number in range(recipe.networks)],
         starts=starts,
-        device=device,
         tell=tell,
     )
+    judged = calibrate(Potential(about, states, device=device), parts.validation)
+    about = replace(about, calibration=judged.factor, limit=judged.limit)
+    return Trained(Potential(about, states, device=device), parts, judged)
+
+
+def _described(recipe: Recipe, data: Dataset, parts: Split, start: Potential | None) -> Description:
+    """The description of the potential to train, not yet calibrated."""
+    known, scale = _units(recipe, data, parts, start)
     formulas: tuple[str, ...] = (data.molecule.formula,)
     if start is not None:  # which may not name its molecules: then they stay unknown
         earlier = start.description.formulas
         formulas = tuple(sorted({*formulas, *earlier})) if earlier else ()
-    about = Description(
+    return Description(
         architecture=recipe.architecture,
         references=known,
         scale=scale,
@@ -167,9 +173,23 @@ def make(
             "frames": [len(parts.train), len(parts.validation), len(parts.test)],
         },
     )
-    judged = calibrate(Potential(about, states, device=device), parts.validation)
-    about = replace(about, calibration=judged.factor, limit=judged.limit)
-    return Trained(Potential(about, states, device=device), parts, judged)
+
+
+def _units(
+    recipe: Recipe, data: Dataset, parts: Split, start: Potential | None
+) -> tuple[dict[int, float], float]:
+    """The atomic energies in eV by number, and the eV per unit of the network output.
+
+    A potential keeps those that its weights were trained with.
+    """
+    if start is None or not _goes_on(recipe, start):
+        return references(parts.train), typical_gradient(parts.train)
+    before = start.description
+    moved, off = _moved(start, parts.train)
+    # One name may stand for several levels of theory, or for none.
+    if before.target != data.surface or off > _ELSEWHERE * before.scale:
+        return moved, before.scale
+    return dict(before.references), before.scale
 
 
 def _goes_on(recipe: Recipe, start: Potential) -> bool:

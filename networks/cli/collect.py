@@ -87,7 +87,7 @@ def collect(
     from afir.io.safe_write import new_file
     from afir.pes.loading import load_surface
     from afir.pes.named import Named, check_named
-    from afir.pes.surface import doubt_of
+    from afir.pes.surface import traits_of
     from afir.units import KJ_PER_MOL
     from networks.execution.base import Executor
     from networks.execution.context import Bench
@@ -112,7 +112,8 @@ def collect(
             options = {**first.settings.surface_options, **options}
             labelling = Named(surface, options)
             check_named(labelling, [], where=str(runs[0]), how=labelling.flags("surface"))
-        if doubt := doubt_of(load_surface(surface, first.molecule, **options)):  # errors come early
+        built = load_surface(surface, first.molecule, **options)  # errors come early
+        if doubt := traits_of(built).doubt:
             remark(f"Warning: {doubt}")
         names = [run.stem for run in runs]
         if len(set(names)) < len(names):

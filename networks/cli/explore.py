@@ -306,7 +306,7 @@ def resume(
 def _try_surfaces(settings: Settings, molecule: Molecule) -> None:
     """Load the surfaces of a run once, so that errors and doubts are reported before the run."""
     from afir.pes.loading import load_surface
-    from afir.pes.surface import doubt_of
+    from afir.pes.surface import traits_of
     from networks.trusted import surfaces
 
     loaded = []
@@ -315,8 +315,9 @@ def _try_surfaces(settings: Settings, molecule: Molecule) -> None:
             loaded.append(load_surface(surface.name, molecule, **surface.options))
         except InputError as error:
             raise type(error)(str(error).replace("`surface`", f"`{flag}`")) from error
-    for doubt in filter(None, map(doubt_of, loaded)):
-        remark(f"Warning: {doubt}")
+    for each in loaded:
+        if doubt := traits_of(each).doubt:
+            remark(f"Warning: {doubt}")
 
 
 def _surfaces(settings: Settings) -> str:

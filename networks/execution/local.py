@@ -11,7 +11,7 @@ from threadpoolctl import ThreadpoolController
 from afir.errors import InputError
 from afir.pes.child import Opening
 from afir.pes.driver import Search, drive
-from afir.pes.surface import Surface, batch_of
+from afir.pes.surface import Surface, traits_of
 from networks.execution.context import Bench, as_result
 from networks.execution.frames import Recorder
 from networks.execution.tasks import Failure, Task, TaskResult, Value
@@ -65,7 +65,7 @@ class BatchedExecutor:
     bench
         What the tasks have in common.
     width
-        Number of tasks in flight; None leaves it to the surface (`afir.pes.surface.batch_of`),
+        Number of tasks in flight; None leaves it to the surface (`afir.pes.surface.Traits`),
         which mostly wants one.
     """
 
@@ -91,7 +91,7 @@ class BatchedExecutor:
         if self._surface is None:
             self._surface = self._bench.load()
             self._suited = self._bench.suited(self._surface)
-        width = batch_of(self._surface) if self._width is None else self._width
+        width = traits_of(self._surface).batch if self._width is None else self._width
         searches = _Searches(self._suited, tasks)
         driven = drive(searches, self._surface, width=width)
         threads = ThreadpoolController()  # of the libraries that are loaded by now

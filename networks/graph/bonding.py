@@ -21,7 +21,8 @@ class Bonding:
     """The bonding graphs of the molecules of a geometry; made by `bonding`."""
 
     signature: Signature
-    """Element and bonded neighbours of each atom, sorted: the same for equal molecules."""
+    """Element and bonded neighbours of each atom, sorted: the same for equal molecules. A hash of
+    Weisfeiler and Lehman takes as long as all the rest, and `same` decides anyway."""
     _graphs: tuple[Graph, ...]
 
     def same(self, other: Bonding) -> bool:

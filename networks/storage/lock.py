@@ -1,4 +1,8 @@
-"""Locks: one writer per run file, whatever names the file has."""
+"""Locks: one writer per run file, whatever names the file has.
+
+By hand: the package filelock locks one path, and knows neither other names of the file nor whether
+it was moved, nor who holds it, nor readers that only look; and it leaves its files behind.
+"""
 
 from __future__ import annotations
 

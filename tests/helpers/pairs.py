@@ -13,7 +13,7 @@ from afir.pes.driver import (
     Search,
 )
 from afir.pes.loading import load_surface
-from afir.pes.surface import Checked, Evaluation, Surface
+from afir.pes.surface import Checked, Evaluation, Surface, Traits
 from afir.surfaces.analytic import double_well
 
 PAIR, FOUR = Molecule((1, 1)), Molecule((1, 1, 1, 1))
@@ -36,7 +36,7 @@ class Shifted:
     slope: float = 0.0
     spread: float = 0.0
     limit: float = 1.0
-    base: Surface | None = None
+    traits: Traits = Traits()  # noqa: RUF009 - a frozen value
     molecule: Molecule = PAIR
 
     def evaluate(self, positions: Positions, owners: Sequence[object] | None = None) -> Evaluation:

@@ -13,7 +13,7 @@ from afir.cli.main import main
 from afir.io.structures import write_xyz
 from afir.molecule import Molecule, Positions
 from afir.pes.loading import load_surface
-from afir.pes.surface import Evaluation, batch_of
+from afir.pes.surface import Evaluation, traits_of
 from afir.searches.settings import StepSettings
 from mlpot.surface import LearnedSurface
 from networks import Settings, explore, open_run
@@ -77,8 +77,8 @@ def test_the_network_does_not_depend_on_how_it_is_found(
 
 
 def test_a_surface_says_how_many_searches_it_wants(surface: str) -> None:
-    assert batch_of(load_surface(surface, HCN)) == 64
-    assert batch_of(load_surface("gfn2", HCN)) == 1
+    assert traits_of(load_surface(surface, HCN)).batch == 64
+    assert traits_of(load_surface("gfn2", HCN)).batch == 1
 
 
 def test_a_run_does_not_go_on_with_another_potential(

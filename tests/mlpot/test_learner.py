@@ -10,7 +10,7 @@ from learned import BUTADIENE, geometries
 
 from afir.errors import InputError
 from afir.pes.loading import load_surface
-from afir.pes.surface import base_of
+from afir.pes.surface import traits_of
 from mlpot.dataset import Dataset, above, read_dataset, steady_split
 from networks.execution.tasks import Labelled
 from networks.learning.learner import Learner, load_learner
@@ -66,7 +66,7 @@ def test_a_model_is_trained_further(tmp_path: Path, quick: Learner) -> None:
     assert (new.scale, new.references, new.base) == (old.scale, old.references, "gfn1")
     assert new.notes["frames"][0] > old.notes["frames"][0]
     surface = load_surface(quick.surface(second), BUTADIENE)
-    assert base_of(surface) is not surface
+    assert traits_of(surface).base is not None
     # Half of what separates the two is learned after these few steps, and the rest is foreseen.
     data = read_dataset(many)
     left = above(data, load_surface("gfn1", BUTADIENE))

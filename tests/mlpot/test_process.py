@@ -14,7 +14,7 @@ from afir.io.structures import read_structure
 from afir.molecule import Molecule, Positions
 from afir.pes.contract import check_surface
 from afir.pes.loading import load_surface
-from afir.pes.surface import Surface, base_of
+from afir.pes.surface import Surface, traits_of
 from mlpot import process
 from mlpot.dataset import Dataset, above
 from mlpot.learner import Gaussian, automatic
@@ -95,7 +95,7 @@ def test_paths_are_corrected_too(model: Path) -> None:
     expected = smooth.evaluate(x).energies + added
     assert paths.evaluate(x).energies == pytest.approx(expected, abs=1e-4)
     # What is examined is refined on it, not on what it corrects.
-    assert base_of(surface) is surface
+    assert traits_of(surface).base is None
 
 
 def test_atoms_on_top_of_each_other_are_refused_and_the_rest_is_not(model: Path) -> None:

@@ -26,7 +26,8 @@ from afir.io.structures import write_xyz
 from afir.molecule import Molecule
 from afir.pes.contract import check_surface
 from afir.pes.loading import load_surface
-from afir.pes.surface import doubt_of
+from afir.pes.surface import Traits, limit, traits_of
+from afir.surfaces.analytic import AnalyticSurface
 from mlpot.neural.potential import Potential
 from mlpot.surface import LearnedSurface
 
@@ -72,7 +73,7 @@ def test_a_molecule_that_was_not_learned_is_doubted(
 ) -> None:
     model = tmp_path / "b.model"
     random_potential("painn", 1, formulas=("C4H6",)).save(model)
-    assert doubt_of(load_surface(f"learned:{model}", BUTADIENE)) == ""
+    assert traits_of(load_surface(f"learned:{model}", BUTADIENE)).doubt == ""
     write_xyz(tmp_path / "ch4.xyz", METHANE, METHANE_AT[None])
     path = str(tmp_path / "ch4.xyz")
     main(["relax", path, "--surface", f"learned:{model}", "-o", str(tmp_path / "o.xyz")])
@@ -80,6 +81,24 @@ def test_a_molecule_that_was_not_learned_is_doubted(
     reference = ["--reference", f"learned:{model}", "--max-trials", "0"]
     main(["explore", path, "-o", str(tmp_path / "o.db"), *reference])
     assert "trained on C4H6 only" in capsys.readouterr().err
+
+
+def test_a_correction_says_what_its_base_says_and_stops_it_in_time() -> None:
+    limits: list[float] = []
+
+    @dataclasses.dataclass(frozen=True)
+    class Slow(AnalyticSurface):
+        traits: Traits = Traits(1, True, "a guess", limiters=(limits.append,))  # noqa: RUF009
+
+    base = Slow(BUTADIENE, lambda x: (np.zeros(len(x)), np.zeros(x.shape)))
+    known = random_potential("painn", 1, formulas=(BUTADIENE.formula,))
+    said = traits_of(surface := LearnedSurface(BUTADIENE, known, base))
+    assert (said.batch, said.expensive, said.doubt, said.base) == (64, True, "a guess", base)
+    limit(surface, 7.0)
+    assert limits == [7.0]
+    # Its own doubt comes first.
+    strange = random_potential("painn", 1, formulas=("CH4",))
+    assert "trained on CH4" in traits_of(LearnedSurface(BUTADIENE, strange, base)).doubt
 
 
 def test_the_spread_is_that_of_the_networks() -> None:

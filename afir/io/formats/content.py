@@ -20,7 +20,7 @@ _UNPACKERS: dict[str, Callable[[Path], Any]] = {
     ".bz2": bz2.open,
     ".xz": lzma.open,
 }
-_MOST_BYTES = 1 << 30  # of one file, unpacked: a small archive may unpack to more than the memory
+_MOST_BYTES = 1 << 30  # 1 GiB, unpacked: a small archive may unpack to more than the memory
 
 _DATABASES = (b"SQLite format 3\x00", b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")  # and their logs
 _MARKS = (

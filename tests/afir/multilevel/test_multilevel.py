@@ -31,7 +31,7 @@ from afir.pes.driver import (
     unlearned,
 )
 from afir.pes.loading import load_surface
-from afir.pes.surface import Checked
+from afir.pes.surface import Checked, Traits
 from afir.searches.hessian import hessian
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
@@ -43,7 +43,7 @@ from afir.verification.transition_states import confirm
 
 
 def test_each_surface_answers_what_it_is_asked() -> None:
-    surface = Checked(Shifted(1.0, base=Shifted(2.0)), Shifted(3.0))
+    surface = Checked(Shifted(1.0, traits=Traits(base=Shifted(2.0))), Shifted(3.0))
     zero = float(double_well(PAIR).evaluate(pair(1.0)[None]).energies[0])
     gradients: Counter[str] = Counter()
 

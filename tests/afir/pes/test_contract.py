@@ -243,6 +243,14 @@ def test_a_broken_surface_for_paths_is_caught() -> None:
         check_surface(surface, clusters(), rng=np.random.default_rng(5))
 
 
+def test_a_surface_that_says_nonsense_of_itself_is_caught() -> None:
+    class Boasting(Broken):
+        traits = "fast"
+
+    with pytest.raises(ContractError, match=r"`traits` .* must be a value of afir\.Traits"):
+        check_surface(Boasting(good), clusters(), rng=np.random.default_rng(5))
+
+
 def test_a_good_surface_passes_and_reports_how_good_it_is() -> None:
     report = check_surface(Broken(good), clusters(), rng=np.random.default_rng(5))
     assert 0.0 < report.gradient < 1e-3

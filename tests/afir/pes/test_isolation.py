@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from weakref import WeakSet
 
 import numpy as np
@@ -27,7 +27,7 @@ from afir.pes.driver import Search, solve, stage
 from afir.pes.isolation import IsolatedSurface
 from afir.pes.loading import load_surface
 from afir.pes.registry import is_foreign
-from afir.pes.surface import Evaluation, Surface, is_expensive, limit
+from afir.pes.surface import Evaluation, Surface, limit
 
 PAIR = Molecule((1, 1))
 FAR = 3.0
@@ -276,62 +276,15 @@ class Counting:
         return self
 
 
-class Telling(Counting):
-    """One with a property of which it says the wrong thing."""
-
-    WRONG: ClassVar[dict[str, tuple[str, object]]] = {
-        "no batch": ("batch", None),
-        "batch as text": ("batch", "8"),
-        "empty batch": ("batch", 0),
-        "batch as a method": ("batch", lambda: 8),
-        "doubt as a method": ("doubt", lambda: "a sentence"),
-        "no doubt": ("doubt", None),
-        "expensive as a method": ("expensive", lambda: True),
-        "no path form": ("for_paths", lambda: None),
-        "base as text": ("base", "gfn2"),
-        "good": ("expensive", np.True_),
-    }
-
-    def __init__(self, molecule: Molecule, *, what: str) -> None:
-        super().__init__(molecule)
-        name, answer = self.WRONG[what]
-        setattr(self, name, answer)
-
-
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another package that brings surfaces."""
     folder = tmp_path / "counting-1.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Name: counting\nVersion: 1\n")
-    entries = f"[afir.surfaces]\ncounting = {__name__}:Counting\ntelling = {__name__}:Telling\n"
+    entries = f"[afir.surfaces]\ncounting = {__name__}:Counting\n"
     (folder / "entry_points.txt").write_text(entries)
     monkeypatch.syspath_prepend(tmp_path)
-
-
-@pytest.mark.usefixtures("package")
-@pytest.mark.parametrize(
-    ("what", "words"),
-    [
-        ("no batch", "the `batch` of the surface must be a whole number, 1 or more, got None"),
-        ("batch as text", "the `batch` of the surface must be a whole number, 1 or more, got '8'"),
-        ("empty batch", "the `batch` of the surface must be a whole number, 1 or more, got 0"),
-        ("batch as a method", "the `batch` of the surface must be .*, got a method"),
-        ("doubt as a method", "the `doubt` of the surface must be text, got a method"),
-        ("no doubt", "the `doubt` of the surface must be text, got None"),
-        ("expensive as a method", "the `expensive` of .* must be True or False, got a method"),
-        ("no path form", "the `for_paths` of the surface must be a surface, got None"),
-        ("base as text", "the `base` of the surface must be a surface, got 'gfn2'"),
-    ],
-)
-def test_what_a_surface_says_of_itself_is_checked(what: str, words: str) -> None:
-    with pytest.raises(BrokenSurfaceError, match=f"^{words}$"):
-        load_surface("telling", PAIR, what=what)
-
-
-@pytest.mark.usefixtures("package")
-def test_a_truth_of_numpy_is_one() -> None:
-    assert is_expensive(load_surface("telling", PAIR, what="good")) is True
 
 
 @pytest.mark.usefixtures("package")

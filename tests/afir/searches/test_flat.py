@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from test_turns import BUTYNE, METHANE_AND_CO, butyne, loose
 from torsion import CHAIN, chain, minimum, torsion
+from turning import BUTYNE, METHANE_AND_CO, butyne, loose
 
 from afir.molecule import Molecule
 from afir.pes.driver import Search, solve

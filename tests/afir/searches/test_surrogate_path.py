@@ -16,7 +16,7 @@ from afir.methods.sc_afir import try_push
 from afir.molecule import Molecule
 from afir.pes.driver import solve
 from afir.pes.loading import load_surface
-from afir.pes.surface import is_expensive
+from afir.pes.surface import traits_of
 from afir.searches.minimum import PathPoint
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
@@ -148,8 +148,8 @@ def test_a_surface_says_whether_it_is_expensive():
     calculator = "ase:ase.calculators.lj.LennardJones"
     cheap = load_surface(calculator, pair)
     dear = load_surface(calculator, pair, expensive=True)
-    assert (is_expensive(cheap), is_expensive(dear)) == (False, True)
-    assert not is_expensive(gfn2(pair))
+    assert (traits_of(cheap).expensive, traits_of(dear).expensive) == (False, True)
+    assert not traits_of(gfn2(pair)).expensive
     with pytest.raises(InputError, match="`expensive` must be true or false"):
         load_surface(calculator, pair, expensive="yes")
     assert StepSettings().suited(dear).surrogate is True

@@ -19,7 +19,7 @@ from afir.pes.catalogue import surface_catalogue
 from afir.pes.contract import check_surface
 from afir.pes.driver import solve
 from afir.pes.loading import load_surface
-from afir.pes.surface import is_expensive
+from afir.pes.surface import traits_of
 from afir.searches.hessian import hessian, normal_modes
 from afir.searches.minimum import minimise
 from afir.surfaces.pyscf import DFTSurface, dft
@@ -248,8 +248,8 @@ def test_the_molecule_is_not_pushed_as_a_whole() -> None:
 def test_paths_are_coarser_but_close() -> None:
     surface = dft(H2O, basis="sto-3g")
     paths = surface.for_paths()
-    assert is_expensive(surface)
-    assert is_expensive(paths)
+    assert traits_of(surface).expensive
+    assert traits_of(paths).expensive
     assert paths is surface.for_paths()
     assert paths.for_paths() is paths
     finest = dft(H2, basis="sto-3g", grid=9).for_paths()

@@ -24,7 +24,7 @@ from afir.methods.artificial_force import ForceTerm
 from afir.molecule import Molecule, Positions
 from afir.pes.child import Opening
 from afir.pes.driver import Search
-from afir.pes.surface import Evaluation, Surface
+from afir.pes.surface import Evaluation, Surface, Traits
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, StationaryPoint, TrialResult
 from afir.surfaces.analytic import double_well
@@ -221,7 +221,7 @@ class Plain:
 class Eager(Plain):
     """One that says how many it wants."""
 
-    batch: int = 5
+    traits: Traits = Traits(batch=5)  # noqa: RUF009 - a frozen value
 
 
 @pytest.mark.parametrize(
