@@ -40,7 +40,7 @@ def print_end(run: Run, path: Path) -> None:
     if holder is not None:
         reason = f"process {holder} is still running it"
         sentences = [sentence for sentence in sentences if "afir resume" not in sentence]
-    more = f" and {summary.under_way} of an unfinished round" * (summary.under_way > 0)
+    more = f" and {summary.under_way} in flight" * (summary.under_way > 0)
     echo(
         f"{trials} trial{'s' * (trials != 1)}{more}, {_gradients(run)}, "
         f"{summary.seconds:.0f} s; {reason}."

@@ -1,1 +1,1 @@
-"""The run: from the first structure to the last round."""
+"""The run: from the first structure to the last trial."""

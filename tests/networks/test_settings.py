@@ -28,7 +28,7 @@ FULL = Settings(
     wanted=((0.0, 0.0, 0.0), (0.0, 0.0, 1.1), (0.0, 0.0, 2.2)),
     expand_complexes=True,
     task_seconds=20.0,
-    round_size=4,
+    in_flight=4,
 )
 
 
@@ -75,7 +75,7 @@ def test_what_is_missing_takes_its_default() -> None:
         ("wanted", [[0.0, 0.0, float("inf")]]),
         ("expand_complexes", 1),
         ("task_seconds", 0),
-        ("round_size", 0),
+        ("in_flight", 0),
         ("rounds", 3),
     ],
 )

@@ -455,7 +455,7 @@ class Faulty:
         """Nothing is held."""
 
 
-SHORT = replace(SETTINGS, max_trials=10, round_size=5)
+SHORT = replace(SETTINGS, max_trials=10, in_flight=5)
 
 
 @pytest.fixture(scope="module")
