@@ -34,9 +34,9 @@ from afir.stationary import (
 from networks import Settings, resume
 from networks.execution.context import Bench
 from networks.execution.tasks import Confirm, Push, Task, TaskResult, Value
-from networks.exploration.events import RoundStarted, Stopped
+from networks.exploration.events import Progress, Stopped
 from networks.exploration.executors import bench_of
-from networks.records.structures import DC, EQ, TS, Dismissed
+from networks.records.structures import EQ, TS, Dismissed
 from networks.records.trials import Absorbed, Trial
 from networks.storage.store import Store
 
@@ -44,7 +44,6 @@ MOLECULE = Molecule.from_symbols(["C", "C", "C", "N", "N", "O"])
 SIZE = MOLECULE.n_atoms
 WIDTH = 5.0  # eV: energies are spread evenly over this
 TRIALS = 320
-CHUNK = 1000
 STAGES = {"push": 20, "path": 40, "minimum": 20, "saddle": 60, "hessian": 25, "irc": 60}
 POLICIES = ("lowest-energy", "stochastic", "productive")
 COLUMNS = ("EQ", "TS", "policy", "open s", "open µs / EQ", "µs / trial", "memory MiB")
@@ -138,31 +137,17 @@ def filled(path: Path, count: int, supply: Supply) -> None:
     start = supply.point(0)
     with Store.create(path, MOLECULE, start.positions, Settings()) as store:
         last = _eq(0, start)
-        store.absorb(_absorbed(0, [last], [], [], []), 0.0)
-        for round, first in enumerate(range(1, count, CHUNK), start=1):
-            eqs, tss, trials, dismissed = [], [], [], []
-            for number in range(first, min(first + CHUNK, count)):
-                eq = _eq(number, supply.point(0))
-                ts = _ts(number - 1, supply.point(1), last, eq)
-                wrong = supply.point(1)
-                eqs.append(eq)
-                tss.append(ts)
-                trials.append(_trial(number, round, last, (eq.id, ts.id)))
-                reason = Outcome.WRONG_ORDER
-                dismissed.append(
-                    Dismissed("TS", wrong.positions, wrong.energy, reason, "", None, number)
-                )
-                last = eq
-            store.absorb(_absorbed(round, eqs, tss, trials, dismissed), 0.0)
-
-
-def _absorbed(
-    round: int, eqs: list[EQ], tss: list[TS], trials: list[Trial], dismissed: list[Dismissed]
-) -> Absorbed:
-    dcs: tuple[DC, ...] = ()
-    return Absorbed(
-        round, tuple(eqs), tuple(tss), dcs, tuple(trials), tuple(dismissed), STAGES, 0.0
-    )
+        store.absorb(Absorbed(0, eqs=(last,), gradients=STAGES), 0.0)
+        for number in range(1, count):
+            eq = _eq(number, supply.point(0))
+            ts = _ts(number - 1, supply.point(1), last, eq)
+            wrong = supply.point(1)
+            trial = _trial(number, last, (eq.id, ts.id))
+            reason = Outcome.WRONG_ORDER
+            dismissed = Dismissed("TS", wrong.positions, wrong.energy, reason, "", None, number)
+            found = Absorbed(number, (eq,), (ts,), trial=trial, dismissed=(dismissed,))
+            store.absorb(found, 0.0)
+            last = eq
 
 
 def _eq(number: int, point: StationaryPoint) -> EQ:
@@ -230,7 +215,7 @@ def measured(path: Path, policy: str, supply: Supply) -> Figures:
     opened = began = time.process_time()
     memory = 0.0
     for event in resume(path, max_trials=done + TRIALS, executor=executor):
-        if isinstance(event, RoundStarted) and began == opened:
+        if isinstance(event, Progress) and began == opened:
             began = time.process_time()
         if isinstance(event, Stopped):
             memory = resident()

@@ -1,0 +1,128 @@
+"""How busy many workers are kept: the explorer itself, on a simulated clock.
+
+The loop that explores decides and writes as always. Its tasks are done by pretended workers, each
+task after a time drawn from a log-normal distribution: pushes as unequal as on butadiene
+(σ = 0.9), verifications a quarter and minima a tenth as long on average. The time that the explorer
+takes between two tasks is measured and added to the clock, so that it can be the bottleneck.
+
+    python benchmarks/workers.py --markdown
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from scale import MOLECULE, STAGES, Instant, Supply
+from table import print_table
+
+from networks import Settings, explore
+from networks.exploration.executors import bench_of
+from networks.execution.context import Bench
+from networks.execution.tasks import Characterise, Confirm, Push, Task, TaskResult
+
+SPREAD = 0.9  # σ of the logarithm of the seconds of a push
+SHARES = {Push: 1.0, Confirm: 0.25, Characterise: 0.1}  # mean seconds of a task, by those of a push
+COLUMNS = ("push s", "workers", "in flight", "trials", "busy", "tasks / s", "explorer ms / task")
+
+
+class Simulated(Instant):
+    """Workers on a clock of their own: `networks.execution.base.Executor`.
+
+    Parameters
+    ----------
+    supply, bench
+        As for tasks that are answered at once.
+    workers
+        How many.
+    mean
+        Mean seconds of a push.
+    """
+
+    def __init__(self, supply: Supply, bench: Bench, workers: int, mean: float) -> None:
+        super().__init__(supply, bench)
+        self._rng = np.random.default_rng(1)
+        self._workers = workers
+        self._mean = mean
+        self.clock = self.busy = self.deciding = 0.0
+        self.tasks = 0
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
+        """See `networks.execution.base.Executor`."""
+        running: list[tuple[float, int, TaskResult]] = []
+        following = 0
+        while True:
+            while following < len(tasks) and len(running) < self._workers:
+                seconds = self._seconds(tasks[following])
+                self.busy += seconds
+                result = TaskResult(self._answer(tasks[following]), None, "", Counter(STAGES), 0.0)
+                heapq.heappush(running, (self.clock + seconds, following, result))
+                following += 1
+            if not running:
+                return
+            ready, index, result = heapq.heappop(running)
+            self.clock = max(self.clock, ready)
+            self.tasks += 1
+            start = time.process_time()
+            yield index, result
+            passed = time.process_time() - start
+            self.deciding += passed
+            self.clock += passed
+
+    @property
+    def share(self) -> float:
+        """Share of the time of all workers in which they had a task."""
+        return self.busy / (self.clock * self._workers)
+
+    def _seconds(self, task: Task) -> float:
+        mean = self._mean * SHARES.get(type(task), 0.0)
+        drawn = math.log(mean) - SPREAD**2 / 2 if mean else -math.inf
+        return float(self._rng.lognormal(drawn, SPREAD)) if mean else 0.0
+
+
+def simulated(workers: int, mean: float, in_flight: int, trials: int) -> tuple[str, ...]:
+    """A row of the table."""
+    settings = Settings(policy="lowest-energy", in_flight=in_flight, max_trials=trials)
+    supply = Supply(1)
+    executor = Simulated(supply, bench_of(MOLECULE, settings), workers, mean)
+    with TemporaryDirectory() as folder:
+        start = supply.point(0).positions
+        for _ in explore(MOLECULE, start, settings, Path(folder) / "run", executor=executor):
+            pass
+    return (
+        f"{mean:g}",
+        str(workers),
+        str(in_flight),
+        str(trials),
+        f"{100 * executor.share:.0f} %",
+        f"{executor.tasks / executor.clock:.1f}",
+        f"{1000 * executor.deciding / executor.tasks:.2f}",
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--push-seconds", type=float, nargs="+", default=[1.0, 60.0])
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 4, 16, 64, 256, 1000])
+    parser.add_argument("--trials", type=int, default=4000)
+    parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    options = parser.parse_args()
+    rows = [
+        simulated(workers, mean, in_flight, options.trials)
+        for mean in options.push_seconds
+        for workers in options.workers
+        for in_flight in dict.fromkeys((32, max(32, 4 * workers)))
+    ]
+    print_table(COLUMNS, rows, markdown=options.markdown)
+
+
+if __name__ == "__main__":
+    main()
