@@ -19,13 +19,12 @@ if TYPE_CHECKING:
     from networks.reporting.energy_diagram import network_figure, profile_figure
     from networks.reporting.export import export
     from networks.reporting.run import Run, load_run
-    from networks.settings import KEEP, Settings
+    from networks.settings import Settings
     from networks.storage.store import Store
 
 __all__ = [
     "DC",
     "EQ",
-    "KEEP",
     "TS",
     "Found",
     "ReactionNetwork",
@@ -56,7 +55,7 @@ _HOMES = {
     "networks.reporting.energy_diagram": "network_figure profile_figure",
     "networks.reporting.export": "export",
     "networks.reporting.run": "Run load_run",
-    "networks.settings": "KEEP Settings",
+    "networks.settings": "Settings",
     "networks.storage.store": "Store",
 }
 
