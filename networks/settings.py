@@ -26,7 +26,7 @@ MOST_WORKERS = 1024
 _BY_WINDOW = StepSettings()
 """Step settings that were not given: γ follows the window."""
 
-Coordinates: TypeAlias = "tuple[tuple[float, float, float], ...]"
+Coordinates: TypeAlias = tuple[tuple[float, float, float], ...]
 
 
 class Changes(TypedDict, total=False):

@@ -22,6 +22,18 @@ def commands() -> list[click.Command]:
     return [explore, resume, show, export, plot, collect]
 
 
+class _Formats(click.ParamType):  # type: ignore[type-arg]  # older clicks take no argument
+    """The name of a format; the help lists them, and `export` checks it."""
+
+    name = "format"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """The formats that are installed."""
+        from networks.reporting.export import format_names
+
+        return f"[{'|'.join(format_names())}]"
+
+
 _NARROWEST, _WIDEST = 2.0, 200.0  # inches of a drawing
 _RUN = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 _FILE = click.Path(path_type=Path)
@@ -74,7 +86,7 @@ def show(run: Path, as_json: bool, job: bool, limit: int | None, loops: bool) ->
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["graphml", "json", "csv", "extxyz", "ase-db"]),
+    type=_Formats(),
     help="File format.  [default: by the suffix of --output]",
 )
 @click.option(
@@ -90,7 +102,8 @@ def export(run: Path, kind: str | None, output: Path, force: bool) -> None:
     """Write the network of RUN for another program.
 
     graphml: Gephi, Cytoscape, yEd. json: node-link, for networkx. csv: four tables. extxyz:
-    all structures, energies in eV. ase-db: an ASE database, energies in eV.
+    all structures, energies in eV. ase-db: an ASE database, energies in eV. Installed packages
+    may add formats.
     """
     from networks.reporting.export import export as write
     from networks.reporting.run import load_run

@@ -240,11 +240,11 @@ class IdentityIndex:
                 return id
         return None
 
-    def label(self, id: str, positions: Positions) -> str:
-        """The labelled id of one atom arrangement of a known structure, e.g. ``EQ3.1``.
+    def arrangement(self, id: str, positions: Positions) -> int:
+        """The number of the arrangement of the atoms of a known structure.
 
-        Geometries that agree atom by atom share it; ``.0`` is the one that was added, and the
-        others are numbered as they come.
+        Geometries that agree atom by atom share it; 0 is the one that was added, and the others are
+        numbered as they come.
 
         Parameters
         ----------
@@ -267,9 +267,9 @@ class IdentityIndex:
         entry.gaps.extend(map(distances, entry.versions[len(entry.gaps) :]))
         for number in np.flatnonzero(np.abs(np.array(entry.gaps) - gaps).max(axis=(1, 2)) <= most):
             if same_labelled(entry.versions[number], positions):
-                return f"{id}.{number}"
+                return int(number)
         entry.versions.append(np.array(positions, dtype=np.float64))
-        return f"{id}.{len(entry.versions) - 1}"
+        return len(entry.versions) - 1
 
 
 def _middle(signature: NDArray[np.float64]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from afir.molecule import Molecule, Positions
 from afir.stationary import Outcome
 from networks.graph.identity import IdentityIndex, fingerprint
+from networks.records.ids import Id
 from networks.records.structures import Dismissed
 
 ZERO = "it is EQ0 on the searched surface"
@@ -41,7 +42,7 @@ class Dismissals:
         id = self._indices[kind].find(mark, positions) or self._doubtful[kind].find(mark, positions)
         return None if id is None else self._records[id]
 
-    def node(self, positions: Positions, energy: float) -> str | None:
+    def node(self, positions: Positions, energy: float) -> Id | None:
         """The id of the EQ that a minimum is, from when it was found before; None if none."""
         before = self.find("EQ", positions, energy)
         return None if before is None else before.node
@@ -54,4 +55,4 @@ class Dismissals:
 
 def zero_record(positions: Positions, energy: float, trials: int) -> Dismissed:
     """The record that keeps the energy in eV of EQ0 on the searched surface."""
-    return Dismissed("EQ", positions, energy, Outcome.CONVERGED, ZERO, "EQ0", trials)
+    return Dismissed("EQ", positions, energy, Outcome.CONVERGED, ZERO, Id("EQ0"), trials)

@@ -14,6 +14,7 @@ from afir.methods.artificial_force import ForceTerm
 from afir.methods.displacements import Inversion, Uphill
 from networks.graph.network import ReactionNetwork
 from networks.policies.push_kinds import push_kinds
+from networks.records.ids import Id
 from networks.records.structures import EQ
 from networks.records.trials import Item, Trial
 from networks.scheduling.queue import Frontier, PushTerms
@@ -84,7 +85,7 @@ class Productive:
                 np.array([height]),
             )
             self._species_tried[at] = species
-            found = sum(not id.startswith("DC") for id in trial.found)
+            found = sum(id.kind != "DC" for id in trial.found)
             self._results[at] = found, max(sum(trial.gradients.values()), 1)
             self._kinds.tries[kind] += 1
             self._species.tries[species] += 1
@@ -116,7 +117,7 @@ class Productive:
         while len(self._chosen) < n and len(shortlist):
             (row,) = best(shortlist, 1)
             eq, number, _, kind, of = offers.rows[row].tolist()
-            self._chosen.append(Item(f"EQ{eq}", number))
+            self._chosen.append(Item(Id.of("EQ", eq), number))
             kinds[kind] += 1
             species[of] += 1
             shortlist = shortlist[shortlist != row]

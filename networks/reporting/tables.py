@@ -10,6 +10,7 @@ from afir.geometry.naming import names
 from afir.units import KJ_PER_MOL
 from networks.graph.flags import BARRIERLESS, MEANINGS, WORDS, flags_of, in_words, plain_loop
 from networks.graph.network import ReactionNetwork, origin_alone
+from networks.records.ids import Id
 from networks.records.structures import DC, EQ, TS, Barrierless
 from networks.reporting.run import Run, node_name, zero_of
 
@@ -77,7 +78,7 @@ def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
             f"{eq.wavenumbers[0]:.0f}" if len(eq.wavenumbers) else "",
             " + ".join(names(run.molecule, eq.positions)),
             in_words(flags_of(eq)),
-            " ".join(_sorted(set(network.neighbours(eq.id)) - {eq.id})),
+            " ".join(_sorted(network.neighbours(eq.id).keys() - {eq.id})),
         )
         for eq in eqs[:limit]
     ]
@@ -163,14 +164,13 @@ def _warnings(tss: Iterable[TS]) -> tuple[str, ...]:
     return tuple(f"{WORDS[flag]}: {text}" for flag, text in MEANINGS.items() if flag in found)
 
 
-def _sorted(ids: Iterable[str]) -> list[str]:
-    """Ids by number, EQs first."""
-    return sorted(ids, key=lambda id: (id[:2] != "EQ", int(id[2:])))
+def _sorted(ids: Iterable[Id]) -> list[Id]:
+    return sorted(ids, key=Id.order)
 
 
-def _origin(network: ReactionNetwork, dc: DC) -> list[str]:
+def _origin(network: ReactionNetwork, dc: DC) -> list[Id]:
     """The EQ that first reached a channel, if no known edge connects the two."""
-    return [dc.origin] if origin_alone(network, dc) else []
+    return [Id(dc.origin)] if origin_alone(network, dc) else []
 
 
 def _counted(items: Iterable[tuple[str, int]]) -> tuple[tuple[str, str], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
+from networks.records.ids import Id
 from networks.records.structures import DC, EQ, TS, Dismissed
 
 
@@ -51,7 +52,13 @@ class Note:
     ) -> None:
         """Record that a structure is no node of its own."""
         record = Dismissed(
-            kind, structure.positions, structure.energy, outcome, reason, node, self.trial
+            kind,
+            structure.positions,
+            structure.energy,
+            outcome,
+            reason,
+            None if node is None else Id(node),
+            self.trial,
         )
         self.dismissals.add(record)
         self.dismissed.append(record)

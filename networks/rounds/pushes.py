@@ -25,6 +25,7 @@ from networks.execution.tasks import Characterise, Confirm, Label, Labelled, Pus
 from networks.graph.identity import IdentityIndex, fingerprint
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
+from networks.records.ids import Id
 from networks.records.structures import DC, EQ, TS, Dismissed
 from networks.records.trials import Absorbed, Key, Plan, Trial
 from networks.rounds.base import Question
@@ -331,11 +332,11 @@ class Round:
             crossed=crossed,
             gradients=dict(gradients),
             cpu_seconds=cpu_seconds,
-            found=found,
+            found=tuple(map(Id, found)),
             error=answer.error,
             pushes_left=self._left[number],
             gamma=gamma,
-            met=met,
+            met=tuple(map(Id, met)),
         )
 
     def _judge(self, index: int, note: Note) -> list[str]:
@@ -422,7 +423,7 @@ class Round:
     def _refined(self, index: int, minimum: Minimum, point: StationaryPoint, note: Note) -> str:
         """The node of an optimised minimum: a known one, perhaps by a flat rotation, or new."""
         network = note.network
-        id = network.find_eq(point.positions, point.energy)
+        id: str | None = network.find_eq(point.positions, point.energy)
         if id is None:
             id = self._comparisons.node(index, self._answers, self._placed)
         if id is None:

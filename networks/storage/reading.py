@@ -18,6 +18,7 @@ from afir.stationary import Outcome
 from networks.execution.frames import Frames, Kept
 from networks.execution.tasks import TaskResult
 from networks.graph.network import ReactionNetwork
+from networks.records.ids import Id
 from networks.records.runs import Complete, Examined, Model, RunSummary, StoppedBy
 from networks.records.structures import EQ, Dismissed
 from networks.records.trials import Item, Key, Plan, Result, Trial, Used
@@ -186,7 +187,7 @@ class Reader:
             return None
         with self._sense():
             content = json.loads(run.plan)
-            items = tuple(Item(str(eq), int(push)) for eq, push in content["items"])
+            items = tuple(Item(Id(eq), int(push)) for eq, push in content["items"])
             return Plan(run.plan_round, content["ceiling"], items)
 
     def results(self, round: int) -> dict[Key, TaskResult]:

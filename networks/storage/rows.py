@@ -14,6 +14,7 @@ from afir.methods.displacements import parse_term
 from afir.stationary import Outcome
 from networks.execution.frames import Frames, Kept
 from networks.execution.tasks import TaskResult
+from networks.records.ids import Id
 from networks.records.runs import Examined, Model
 from networks.records.structures import DC, EQ, TS, Dismissed
 from networks.records.trials import Absorbed, Key, Result, Trial
@@ -92,7 +93,7 @@ def _eq_row(record: EQ) -> Row:
 def eq_record(row: sa.Row[Any]) -> EQ:
     """An EQ from its row."""
     return EQ(
-        id=f"EQ{row.number}",
+        id=Id.of("EQ", row.number),
         positions=unpack(row.positions),
         energy=row.energy,
         wavenumbers=unpack(row.wavenumbers),
@@ -116,7 +117,7 @@ def _dc_row(record: DC) -> Row:
 def dc_record(row: sa.Row[Any]) -> DC:
     """A DC from its row, flagged as without a TS until its TSs are read."""
     return DC(
-        id=f"DC{row.number}",
+        id=Id.of("DC", row.number),
         positions=unpack(row.positions),
         energy=row.energy,
         fragments=tuple(row.fragments.split()),
@@ -145,7 +146,7 @@ def _ts_row(record: TS) -> Row:
 def ts_record(row: sa.Row[Any]) -> TS:
     """A TS from its row."""
     return TS(
-        id=f"TS{row.number}",
+        id=Id.of("TS", row.number),
         positions=unpack(row.positions),
         energy=row.energy,
         imaginary_cm1=row.imaginary_cm1,
@@ -185,7 +186,7 @@ def trial_record(row: sa.Row[Any]) -> Trial:
     return Trial(
         number=row.number,
         round=row.round,
-        eq=f"EQ{row.eq}",
+        eq=Id.of("EQ", row.eq),
         push=row.push,
         terms=tuple(parse_term(text) for text in row.terms.split()),
         seed=tuple(json.loads(row.seed)),

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from networks.records.ids import Id
 from networks.records.trials import Item, Result, Used
 from networks.storage.rows import result_of
 
@@ -42,7 +43,7 @@ class Tried:
         if row.number != len(self) + 1:
             raise ValueError(f"trials must be numbered, got {row.number} after {len(self)}")
         result = result_of(row.outcome, row.terms, crossed=row.crossed)
-        item = Item(f"EQ{row.eq}", row.push)
+        item = Item(Id.of("EQ", row.eq), row.push)
         gradients = json.loads(row.gradients)
         self._used.append(Used(item, row.pushes_left, result))
         self._last[item] = result, row.gamma

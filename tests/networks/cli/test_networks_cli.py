@@ -415,7 +415,10 @@ WRONG = [
     (["export", "run.db"], "missing option"),
     (["export", "run.db", "-o", "a.pdf"], "is not clear"),
     (["export", "run.db", "-o", "text.xyz"], "exists already"),
-    (["export", "run.db", "-o", "a.yaml", "--format", "yaml"], "is not one of"),
+    (
+        ["export", "run.db", "-o", "a.yaml", "--format", "yaml"],
+        "--format must be one of ase-db, csv",
+    ),
     (["plot", "run.db", "-o", "a.gif"], "must be a .png, .svg or .pdf file"),
     (["plot", "run.db", "-o", "a.png", "--from", "EQ0"], "go together"),
     (["plot", "run.db", "-o", "a.png", "--mark"], "go together"),
