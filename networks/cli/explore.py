@@ -157,6 +157,7 @@ def explore(job: Path | None, **flags: Any) -> int:
     """
     from afir.io.safe_write import new_file
     from networks.cli.progress import Tally
+    from networks.exploration.run import check_start
     from networks.exploration.run import explore as exploration
     from networks.jobfile import job_from, read_job_file, resolved_job, write_toml
     from networks.trusted import check_trusted
@@ -172,9 +173,11 @@ def explore(job: Path | None, **flags: Any) -> int:
             f"--output must be a run file such as {output.with_suffix('.db')}, got {output}; "
             f"`afir export` writes structures of a run"
         )
-    new_file(output, remedy=f"continue it with {shell_command('afir', 'resume', output)}")
     molecule, positions, settings = _read(asked)
     _try_surfaces(settings, molecule)
+    check_start(molecule, positions, settings)
+    # After all else: an existing file hides no other mistake.
+    new_file(output, remedy=f"continue it with {shell_command('afir', 'resume', output)}")
     resolved = write_toml(resolved_job(asked, molecule))
     events = exploration(molecule, positions, settings, output, workers=asked.workers, job=resolved)
     gamma, factor = settings.step.gamma, settings.tried.gamma_factor

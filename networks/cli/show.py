@@ -10,7 +10,6 @@ import click
 
 from afir.cli.terminal import echo, force_option, json_option, print_json
 from afir.errors import InputError
-from afir.io.safe_write import new_file
 from networks.cli.summary import print_end, print_sections
 
 
@@ -160,7 +159,6 @@ def plot(
     if (start is None) != (end is None) or (mark and start is None):
         raise click.UsageError("--from and --to go together, and --mark needs them")
     inches = None if width is None else _inches(width)
-    new_file(output, force=force, remedy="add --force")
     loaded = load_run(run)
     if start is None or end is None:
         figure = network_figure(loaded, width=inches)
@@ -171,7 +169,7 @@ def plot(
         route = lowest_route(loaded.network, start, end)
         draw = network_figure if mark else profile_figure
         figure = draw(loaded, route, inches)
-    save_figure(figure, output, dpi, overwrite=force)
+    save_figure(figure, output, dpi, overwrite=force, remedy="add --force")
     echo(f"Written: {output}")
 
 

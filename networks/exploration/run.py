@@ -74,6 +74,24 @@ def explore(
         cannot be written.
     """
     x = np.array(positions, dtype=np.float64)
+    check_start(molecule, x, settings)
+    if settings.targets is not None and len(settings.targets) == molecule.n_atoms:
+        settings = replace(settings, targets=None)  # all atoms is the same as no choice
+    _check_workers(workers)
+    if settings.learn:
+        check_folder(output)
+    _check_executor(executor, molecule, settings)
+    policy = load_policy(settings.policy, settings.policy_options)
+    store = Store.create(output, molecule, x, settings, job)
+    return _begun(store, _events(store, policy, workers, executor))
+
+
+def check_start(molecule: Molecule, positions: Positions, settings: Settings) -> None:
+    """Raise InputError for a start (n, 3) in Å or settings that no run can begin with.
+
+    `explore` checks them itself, and the output file after them.
+    """
+    x = np.asarray(positions)
     if x.shape != (molecule.n_atoms, 3) or not np.isfinite(x).all():
         raise InputError(
             f"`positions` must be finite and of the shape ({molecule.n_atoms}, 3), got {x.shape}"
@@ -84,16 +102,9 @@ def explore(
             f"other, got {gap(molecule, x):.1f} Å; bring them together"
         )
     settings.check(molecule)
-    if settings.targets is not None and len(settings.targets) == molecule.n_atoms:
-        settings = replace(settings, targets=None)  # all atoms is the same as no choice
-    _check_workers(workers)
     if settings.learn:
         load_learner(settings.learner, molecule)
-        check_folder(output)
-    _check_executor(executor, molecule, settings)
-    policy = load_policy(settings.policy, settings.policy_options)
-    store = Store.create(output, molecule, x, settings, job)
-    return _begun(store, _events(store, policy, workers, executor))
+    load_policy(settings.policy, settings.policy_options)
 
 
 def resume(
