@@ -20,7 +20,7 @@ from networks.numbers import NUMBERS, ROUND_SIZE, TASK_SECONDS, WINDOW
 _REFERENCED = 3  # attempts at a push with a reference: searches do not count then
 
 MOST_WORKERS = 1024
-"""Maximum number of worker processes: more overload a machine."""
+"""Maximum number of worker processes. Chosen: more overload a machine."""
 
 
 _BY_WINDOW = StepSettings()

@@ -23,7 +23,9 @@ from afir.molecule import Molecule, Positions
 from afir.units import BOHR, HARTREE
 
 ENERGY_TOLERANCE = 2e-5 * HARTREE
-"""eV. Structures further apart in energy are different, unless they lie on top of each other."""
+"""eV. Structures further apart in energy are different, unless they lie on top of each other.
+
+This tolerance and the next two were chosen, not fitted."""
 
 SIGNATURE_TOLERANCE = 0.006 / BOHR
 """Å⁻¹. So are structures with any sorted inverse distance further apart than this."""
@@ -194,7 +196,7 @@ class IdentityIndex:
         return len(self._entries)
 
     def add(self, id: str, fingerprint: Fingerprint, positions: Positions) -> None:
-        """Add a structure without a search for equal ones.
+        """Add a structure, positions (n, 3) in Å, without a search for equal ones.
 
         Raises
         ------
@@ -217,7 +219,7 @@ class IdentityIndex:
         self._middles.insert(place, _middle(fingerprint.signature))
 
     def find(self, fingerprint: Fingerprint, positions: Positions) -> str | None:
-        """The id of the structure that is the same, or None.
+        """The id of the structure that is the same as one with positions (n, 3) in Å, or None.
 
         If there are several, the one nearest in energy.
         """

@@ -42,7 +42,7 @@ __all__ = [
 
 Node: TypeAlias = EQ | DC
 _ByBonding: TypeAlias = dict[Signature, list[tuple[Id, Bonding]]]
-_ABOVE = 0.5  # kJ/mol: an end more than this above its EQ is reported
+_ABOVE = 0.5  # kJ/mol: an end more than this above its EQ is reported; chosen, see `flags`
 
 
 class ReactionNetwork:
@@ -144,7 +144,7 @@ class ReactionNetwork:
         return _as_id(self._saddles.find(fingerprint(self.molecule, positions, energy), positions))
 
     def find_dc(self, positions: Positions) -> Id | None:
-        """The id of the channel with these fragments; None if it is new.
+        """The id of the channel with the fragments of positions (n, 3) in Å; None if it is new.
 
         Channels are the same when their fragments have the same atoms bonded in the same way,
         whatever the distance between them.
@@ -221,7 +221,7 @@ class ReactionNetwork:
         return {"ends_above_kj_mol": gaps} if max(gaps) > _ABOVE else {}
 
     def add_dc(self, positions: Positions, energy: float, *, origin: str) -> tuple[Id, bool]:
-        """Add a dissociation channel; its id and whether it is new."""
+        """Add a channel, positions (n, 3) in Å and energy in eV; its id and whether it is new."""
         known = self.find_dc(positions)
         if known is not None:
             return known, False

@@ -36,6 +36,7 @@ class Dismissals:
     def find(self, kind: str, positions: Positions, energy: float) -> Dismissed | None:
         """The record of a structure of that kind from when it was found before; None if it is new.
 
+        Positions are (n, 3) in Å, the energy is in eV.
         A record with the outcome DOUBTED is returned only if there is no other.
         """
         mark = fingerprint(self._molecule, positions, energy)
@@ -43,7 +44,10 @@ class Dismissals:
         return None if id is None else self._records[id]
 
     def node(self, positions: Positions, energy: float) -> Id | None:
-        """The id of the EQ that a minimum is, from when it was found before; None if none."""
+        """The id of the EQ that a minimum was when it was found before; None if none.
+
+        Positions are (n, 3) in Å, the energy is in eV.
+        """
         before = self.find("EQ", positions, energy)
         return None if before is None else before.node
 
@@ -54,5 +58,5 @@ class Dismissals:
 
 
 def zero_record(positions: Positions, energy: float, trials: int) -> Dismissed:
-    """The record that keeps the energy in eV of EQ0 on the searched surface."""
+    """The record that keeps the energy in eV of EQ0, (n, 3) in Å, on the searched surface."""
     return Dismissed("EQ", positions, energy, Outcome.CONVERGED, ZERO, Id("EQ0"), trials)

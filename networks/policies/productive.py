@@ -26,15 +26,16 @@ _REPEATS = 3  # earlier trials of equivalent pushes: 1, 2, and 3 or more
 _CLIMB = 0.7
 # Terms of the logarithm of finds per gradient: a constant, the type of trial, earlier trials of
 # equivalent pushes, doublings of the trials on the species, eV above the start.
-# Prior: one find per thousand gradients, fewer with each repeat and with energy.
+# Prior: one find per thousand gradients, fewer with each repeat and with energy. All chosen, not
+# fitted.
 _PRIOR = np.array(
     [np.log(1e-3), *[0.0] * len(_DIRECTIONS), _CLIMB, 0.0, -0.5, -1.0, -1.5, -0.2, -0.2]
 )
 _WIDTHS = np.array([3.0, *[0.7] * _WAYS, *[0.5] * _REPEATS, 0.2, 0.2])
 _RECORD = 3.0  # finds: weight of the expectation against a species' own record
-_FIT_STEPS = 200
-_EQS = 1000  # open EQs that are considered, the lowest
-_SHORTLIST = 64  # pushes that are ranked again for each that is chosen
+_FIT_STEPS = 200  # at most
+_EQS = 1000  # open EQs that are considered, the lowest: more cost time in every choice
+_SHORTLIST = 64  # pushes for each to choose that are ranked again after each choice
 
 T = TypeVar("T", bound=np.generic)
 Floats = NDArray[np.float64]

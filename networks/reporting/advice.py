@@ -83,7 +83,8 @@ def _raised(run: Run) -> list[str]:
         for kind, limit, used in limits
         # Time and gradients of a shortened round may be slightly below their limit.
         if kind is summary.complete.stopped_by or (limit is not None and used >= limit)
-        for word in (_LIMITS[kind], str(2 * ceil(max(limit or 0, used))) if used else "none")
+        for most in [ceil(max(limit or 0, used))]
+        for word in (_LIMITS[kind], str(2 * most) if most > 0 else "none")
     ]
 
 

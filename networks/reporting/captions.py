@@ -14,7 +14,7 @@ from networks.records.ids import Id
 from networks.records.structures import DC, EQ, TS
 from networks.reporting.run import Run
 
-_NAMED = 6  # ids in a note
+_NAMED = 6  # ids in a note: it stays on a line
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 

@@ -50,6 +50,7 @@ MOST_DRAWN = 500
 """Maximum number of structures and transition states in a drawing: with more, most labels find no
 room. A thousand take minutes, and ten thousand gigabytes of memory."""
 
+# All chosen by eye.
 _BLUE, _LIGHT, _RED, _ORANGE = "#1f4e79", "#3d8bc4", "#b03a3a", "#d9730d"
 _DARK = "#444444"
 _CROWDED = 40  # with more transition states only the lowest of each pair is drawn

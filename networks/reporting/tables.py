@@ -14,7 +14,7 @@ from networks.records.ids import Id
 from networks.records.structures import DC, EQ, TS, Barrierless
 from networks.reporting.run import Run, node_name, zero_of
 
-_MOST_BONDS = 3  # of a transition state in a table
+_MOST_BONDS = 3  # of a transition state in a table: its row stays readable
 
 
 @dataclass(frozen=True)
