@@ -219,6 +219,8 @@ def current_job(text: str, molecule: Molecule, settings: Settings) -> dict[str, 
     return values if "input" in stored else {k: v for k, v in values.items() if k != "input"}
 
 
+# By hand: tomli-w gives each item of a list a line of its own, and writes characters that turn text
+# around or move the cursor as they are.
 def write_toml(values: Mapping[str, Any]) -> str:
     """Plain values as TOML: numbers, text, truth values, lists and tables of them.
 

@@ -174,6 +174,8 @@ class Settings:
     task_seconds: float = TASK_SECONDS
     round_size: int = ROUND_SIZE
 
+    # By hand: the sentences are ours, so attrs and pydantic would call the same functions, to save
+    # the lines that call them; and attrs makes no dataclass, pydantic needs its errors translated.
     def __post_init__(self) -> None:
         _text("surface", self.surface)
         _text("policy", self.policy)
