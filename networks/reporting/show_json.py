@@ -58,15 +58,15 @@ def _network(run: Run) -> dict[str, Any]:
             {
                 **_structure(run, ts),
                 "imaginary_cm1": float(ts.imaginary_cm1),
-                "ends": list(ts.ends),
+                "ends": list(map(str, ts.ends)),
                 "verified": ts.verified,
                 "proof": dict(ts.proof),
             }
             for ts in network.tss.values()
         ],
-        "dc": [{**_node(run, dc), "origin": dc.origin} for dc in network.dcs.values()],
+        "dc": [{**_node(run, dc), "origin": str(dc.origin)} for dc in network.dcs.values()],
         "barrierless": [
-            {"ends": list(edge.ends), **_energy(run, edge.energy)}
+            {"ends": list(map(str, edge.ends)), **_energy(run, edge.energy)}
             for edge in network.barrierless.values()
         ],
     }
@@ -81,7 +81,7 @@ def _node(run: Run, record: EQ | DC) -> dict[str, Any]:
 def _structure(run: Run, record: EQ | TS | DC) -> dict[str, Any]:
     """What every structure has."""
     return {
-        "id": record.id,
+        "id": str(record.id),
         **_energy(run, record.energy),
         "flags": flags_of(record),
         "xyz": [
