@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from networks.records.structures import DC, EQ, TS
     from networks.records.trials import Trial
     from networks.reporting.energy_diagram import network_figure, profile_figure
-    from networks.reporting.export import export
+    from networks.reporting.export import ExportFormat, export
     from networks.reporting.run import Run, load_run
-    from networks.settings import KEEP, Settings
+    from networks.settings import Settings
     from networks.storage.store import Store
 
 __all__ = [
     "DC",
     "EQ",
-    "KEEP",
     "TS",
+    "ExportFormat",
     "Found",
     "Progress",
     "ReactionNetwork",
@@ -54,9 +54,9 @@ _HOMES = {
     "networks.records.structures": "DC EQ TS",
     "networks.records.trials": "Trial",
     "networks.reporting.energy_diagram": "network_figure profile_figure",
-    "networks.reporting.export": "export",
+    "networks.reporting.export": "ExportFormat export",
     "networks.reporting.run": "Run load_run",
-    "networks.settings": "KEEP Settings",
+    "networks.settings": "Settings",
     "networks.storage.store": "Store",
 }
 

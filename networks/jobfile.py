@@ -25,7 +25,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -35,37 +35,21 @@ import tomli_w
 from afir.errors import InputError
 from afir.molecule import Molecule
 from afir.options import check_value
+from networks.numbers import NUMBERS
 from networks.settings import MOST_WORKERS, Settings, located
 
-_RENAMED = {"window": "window_kj_mol", "target_atoms": "targets"}  # job key → settings field
+_RENAMED = {  # job key → settings field
+    **{number.key: number.name for number in NUMBERS if number.key != number.name},
+    "target_atoms": "targets",
+}
+_KEYS = {field: key for key, field in _RENAMED.items()}
 _PATHS = ("input", "output", "wanted")
 _SURFACES = ("surface", "reference")
 _STATE = ("charge", "multiplicity", "workers")
-_SETTINGS = (
-    "surface",
-    "surface_options",
-    "reference",
-    "reference_options",
-    "learn",
-    "learner",
-    "seed",
-    "policy",
-    "policy_options",
-    "target_atoms",
-    "terms",
-    "window",
-    "bond_depth",
-    "max_trials",
-    "max_gradients",
-    "max_seconds",
-    "patience",
-    "expand_complexes",
-    "effort",
-    "attempts",
-    "gamma_max",
-    "keep_frames",
-    "task_seconds",
-    "in_flight",
+_SETTINGS = tuple(
+    _KEYS.get(field.name, field.name)
+    for field in fields(Settings)
+    if field.name not in ("step", "wanted")
 )
 KEYS: tuple[str, ...] = (*_PATHS, *_STATE, "gamma", *_SETTINGS, "step")
 """The keys of a job file."""

@@ -3,41 +3,48 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 
 from afir.errors import InputError
 from afir.molecule import Molecule, Positions
-from afir.options import check_value
 from afir.pes.driver import reference_gradients
 from afir.searches.settings import StepSettings
 from networks.effort import Effort, effort_named
+from networks.numbers import IN_FLIGHT, NUMBERS, TASK_SECONDS, WINDOW
 
 _REFERENCED = 3  # attempts at a push with a reference: searches do not count then
 
 MOST_WORKERS = 1024
-"""Maximum number of worker processes: more overload a machine."""
+"""Maximum number of worker processes. Chosen: more overload a machine."""
 
-
-class Keep(Enum):
-    """The type of `KEEP`."""
-
-    KEEP = "keep"
-
-
-KEEP = Keep.KEEP
-"""A setting that stays as it is; None means no limit."""
 
 _BY_WINDOW = StepSettings()
 """Step settings that were not given: γ follows the window."""
 
-Coordinates: TypeAlias = "tuple[tuple[float, float, float], ...]"
+Coordinates: TypeAlias = tuple[tuple[float, float, float], ...]
+
+
+class Changes(TypedDict, total=False):
+    """What may change when a run is resumed, by the names of `Settings`.
+
+    What is left out stays as it is. None removes a limit. Limits count from the beginning of the
+    run.
+    """
+
+    window_kj_mol: float | None
+    bond_depth: int | None
+    max_trials: int | None
+    max_gradients: int | None
+    max_seconds: float | None
+    patience: int | None
+    task_seconds: float
+    policy: str
+    policy_options: Mapping[str, Any]
 
 
 def default_gamma(window_kj_mol: float | None) -> float:
@@ -166,9 +173,11 @@ class Settings:
     attempts: int | None = None
     gamma_max: float | None = None
     keep_frames: bool = False
-    task_seconds: float = 1800.0
-    in_flight: int = 32
+    task_seconds: float = TASK_SECONDS
+    in_flight: int = IN_FLIGHT
 
+    # By hand: the sentences are ours, so attrs and pydantic would call the same functions, to save
+    # the lines that call them; and attrs makes no dataclass, pydantic needs its errors translated.
     def __post_init__(self) -> None:
         _text("surface", self.surface)
         _text("policy", self.policy)
@@ -179,26 +188,18 @@ class Settings:
             object.__setattr__(self, name, _options(name, getattr(self, name)))
         if not isinstance(self.step, StepSettings):
             raise InputError(f"`step` must be StepSettings, got {self.step!r}")
-        _positive("window_kj_mol", self.window_kj_mol, optional=True)
+        for number in NUMBERS:
+            number.check(getattr(self, number.name))
         if self.step is _BY_WINDOW:
             object.__setattr__(self, "step", StepSettings(default_gamma(self.window_kj_mol)))
-        _whole("seed", self.seed, 0)
         if self.terms not in (1, 2) or isinstance(self.terms, bool):
             raise InputError(f"`terms` must be 1 or 2, got {self.terms!r}")
-        _whole("in_flight", self.in_flight, 1)
-        _whole("attempts", self.attempts, 1, optional=True)
         effort_named(self.effort)
-        _positive("gamma_max", self.gamma_max, optional=True)
         if self.gamma_max is not None and self.gamma_max < self.step.gamma:
             raise InputError(
                 f"`gamma_max` must be at least γ, {self.step.gamma:g} kJ/mol, got "
                 f"{self.gamma_max:g}"
             )
-        for name in ("bond_depth", "max_trials", "max_gradients"):
-            _whole(name, getattr(self, name), 0, optional=True)
-        _whole("patience", self.patience, 1, optional=True)
-        _positive("task_seconds", self.task_seconds)
-        _positive("max_seconds", self.max_seconds, optional=True)
         for name in ("expand_complexes", "keep_frames", "learn"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(f"`{name}` must be true or false, got {getattr(self, name)!r}")
@@ -269,6 +270,24 @@ class Settings:
                 f"`wanted` must hold the {n} atoms of {molecule.formula}, got {len(self.wanted)}"
             )
 
+    def changed(self, **changes: Unpack[Changes]) -> Settings:
+        """The settings of a run that goes on with changes; see `Changes`.
+
+        Another policy without options drops those of the old one, which mean nothing to it.
+
+        Raises
+        ------
+        InputError
+            For a setting that must not change, or an invalid value.
+        """
+        names = list(Changes.__annotations__)
+        for name in changes:
+            if name not in names:
+                raise InputError(f"`changes` must be of {', '.join(names)}, got {name!r}")
+        if changes.get("policy", self.policy) != self.policy:
+            changes = {"policy_options": {}, **changes}
+        return replace(self, **changes)
+
     def wanted_positions(self) -> Positions | None:
         """The wanted product as an array (n, 3) in Å."""
         return None if self.wanted is None else np.array(self.wanted, dtype=np.float64)
@@ -299,7 +318,7 @@ class Settings:
                 raise InputError(f"`step` must be a table of settings, got {step!r}")
             _known("step", step, StepSettings)
             window = values.get("window_kj_mol")
-            _positive("window_kj_mol", window, optional=True)
+            WINDOW.check(window)
             try:
                 step = StepSettings(**{"gamma": default_gamma(window), **step})
             except TypeError as error:
@@ -318,22 +337,6 @@ def _known(what: str, values: Mapping[str, Any], cls: type) -> None:
 def _text(name: str, value: object) -> None:
     if not isinstance(value, str) or not value:
         raise InputError(f"`{name}` must be a name, got {value!r}")
-
-
-def _whole(name: str, value: object, least: int, *, optional: bool = False) -> None:
-    if optional and value is None:
-        return
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(f"`{name}` must be a whole number of {least} or more, got {value!r}")
-    check_value(name, value)
-
-
-def _positive(name: str, value: object, *, optional: bool = False) -> None:
-    if optional and value is None:
-        return
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < value <= sys.float_info.max:  # type: ignore[operator]
-        raise InputError(f"`{name}` must be a positive number, got {value!r}")
 
 
 def _options(name: str, value: object) -> dict[str, Any]:

@@ -35,7 +35,12 @@ class Drawing(Protocol):
 
 
 def save_figure(
-    figure: Drawing, output: Path, dpi: float = DPI, *, overwrite: bool = False
+    figure: Drawing,
+    output: Path,
+    dpi: float = DPI,
+    *,
+    overwrite: bool = False,
+    remedy: str = "remove it first",
 ) -> None:
     """Save a figure; the suffix decides between PNG, SVG and PDF.
 
@@ -51,6 +56,8 @@ def save_figure(
         Resolution in dots an inch, of PNG only.
     overwrite
         Whether to replace an existing file.
+    remedy
+        Remedy for an existing file, for the message.
 
     Raises
     ------
@@ -71,6 +78,6 @@ def save_figure(
             f"`dpi` must be at most {_MOST_DOTS / longest:.0f} for a drawing of {longest:.1f} in, "
             f"got {dpi:g}; an .svg or .pdf file can be enlarged at will"
         )
-    new_file(output, force=overwrite)
+    new_file(output, force=overwrite, remedy=remedy)
     with writing(output) as (draft,), rc_context({"svg.fonttype": "none"}):
         figure.savefig(draft, dpi=dpi)

@@ -1,28 +1,24 @@
-"""What the command line of an exploration means: limits, lists of atoms, surfaces, job files."""
+"""What the command line of an exploration means: numbers, lists of atoms, surfaces, job files."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from afir.cli.terminal import option_values
 from afir.errors import InputError
+from networks.numbers import NUMBERS
 
 if TYPE_CHECKING:  # numpy is not needed for --help
+    from collections.abc import Mapping
+
     from afir.pes.named import Named
+    from networks.settings import Changes
 
 _LONGEST = 5  # digits: no molecule that can be explored has 100 000 atoms
 
-_KINDS: dict[str, type[int] | type[float]] = {
-    "window": float,
-    "bond_depth": int,
-    "max_trials": int,
-    "max_gradients": int,
-    "max_seconds": float,
-    "patience": int,
-    "task_seconds": float,
-}
+_NUMBERS = {number.key: number for number in NUMBERS}
 
 
 def merged_values(values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
@@ -31,8 +27,8 @@ def merged_values(values: dict[str, Any], flags: dict[str, Any]) -> dict[str, An
     for key, value in flags.items():
         if value is None or value == ():
             continue
-        if key in _KINDS:
-            merged[key] = limit_of(key, value)
+        if key in _NUMBERS:
+            merged[key] = _NUMBERS[key].parsed(value)
         elif key in ("surface_options", "reference_options", "policy_options"):
             flag = "--" + key.removesuffix("s").replace("_", "-")
             before = values.get(key, {})
@@ -58,20 +54,18 @@ def named_surfaces(flags: dict[str, Any]) -> list[Named]:
     return named
 
 
-def limit_of(key: str, text: str) -> Any:
-    """A limit as it was typed: a number, or None for ``none``."""
-    if text.lower() == "none":
-        if key == "task_seconds":
-            raise InputError("`task_seconds` must be a number of seconds, got 'none'")
-        return None
-    kind = _KINDS[key]
-    try:
-        return kind(text)
-    except ValueError:
-        what = "a whole number" if kind is int else "a number"
-        raise InputError(
-            f"--{key.replace('_', '-')} must be {what} or none, got {text!r}"
-        ) from None
+def changes_of(flags: Mapping[str, Any]) -> Changes:
+    """The changes to a run that flags ask for: its limits and its policy."""
+    changes: dict[str, Any] = {
+        _NUMBERS[key].name: _NUMBERS[key].parsed(text)
+        for key, text in flags.items()
+        if key in _NUMBERS and text is not None
+    }
+    if flags["policy"] is not None:
+        changes["policy"] = flags["policy"]
+    if flags["policy_options"]:
+        changes["policy_options"] = option_values(flags["policy_options"], "--policy-option")
+    return cast("Changes", changes)
 
 
 def atoms_of(text: str) -> list[int]:

@@ -101,7 +101,6 @@ def collect(
         raise InputError(f"--workers must be 1 or more, got {workers}")
     if not ceiling > 0:
         raise InputError(f"--ceiling must be positive, got {ceiling}")
-    new_file(output)
     with ExitStack() as opened:
         stores = [opened.enter_context(open_run(run)) for run in runs]
         _check_alike(stores)
@@ -128,6 +127,7 @@ def collect(
         chosen = spread_out(found, count)
     else:
         chosen = random_choice(found, count, by_chance)
+    new_file(output)  # after all else: an existing file hides no other mistake
     sources = len({found.groups[index] for index in chosen})
     fewer = "" if len(chosen) in (count, len(found)) else "; the others are too similar"
     echo(

@@ -13,7 +13,6 @@ from afir.cli.terminal import (
     LiveLine,
     echo,
     messages,
-    option_values,
     remark,
     state_options,
     surface_option_option,
@@ -21,8 +20,9 @@ from afir.cli.terminal import (
 from afir.errors import InputError
 from afir.io.interrupts import exit_code, terminable
 from afir.io.shell import shell_command
-from networks.cli.arguments import limit_of, merged_values, named_surfaces
+from networks.cli.arguments import changes_of, merged_values, named_surfaces
 from networks.cli.summary import print_end, print_sections
+from networks.numbers import NUMBERS
 
 if TYPE_CHECKING:  # numpy is not needed for --help
     from collections.abc import Iterator
@@ -41,30 +41,21 @@ _STRUCTURES = (".xyz", ".extxyz")  # suffixes of structures, not of run files
 _FILE = click.Path(path_type=Path)
 
 
-def _limits(command: F) -> F:
-    """The command with the options that say when to stop; ``none`` removes a limit."""
-    for flag, meaning in (
-        ("--task-seconds", "Abort a task after N seconds.  [default: 1800]"),
-        ("--patience", "Stop after N trials in a row that found nothing new."),
-        ("--max-seconds", "Stop after N seconds of wall time."),
-        (
-            "--max-gradients",
-            "Stop after N gradients; with --reference, only gradients of the reference count.",
-        ),
-        ("--max-trials", "Stop after N trials."),
-        (
-            "--bond-depth",
-            "Do not push structures that differ from the start by more than N bonds.",
-        ),
-        (
-            "--window",
-            "Energy window in kJ/mol above the start: do not push structures above it, and ignore "
-            "transition states above it. With --reference, products of pushes above it are ignored "
-            "too, judged on --surface with a margin of 30: allow for the difference between both.",
-        ),
-    ):
-        command = click.option(flag, metavar="N", help=meaning)(command)
-    return command
+def _numbers(*names: str) -> Callable[[F], F]:
+    """Gives a command the options of these numbers, in the order of the table."""
+
+    def decorated(command: F) -> F:
+        for number in reversed(NUMBERS):
+            if number.name in names:
+                default = "" if number.default is None else f"  [default: {number.default:g}]"
+                option = click.option(number.flag, metavar="N", help=number.help + default)
+                command = option(command)
+        return command
+
+    return decorated
+
+
+_limits = _numbers(*(number.name for number in NUMBERS if number.resumed))
 
 
 _reference_options = click.option(
@@ -112,7 +103,7 @@ _reference_options = click.option(
     help="Strongest push, γ in kJ/mol: about 2.5 times the highest barrier of interest.  "
     "[default: 2.5 times --window, at most 1000]",
 )
-@click.option("--seed", type=int, help="Seed of the random numbers.  [default: 0]")
+@_numbers("seed", "in_flight")
 @click.option("--workers", type=int, help="Number of worker processes.  [default: 1]")
 @click.option(
     "--policy",
@@ -148,19 +139,7 @@ _reference_options = click.option(
     help="How much to try before the run ends by itself: quick, normal or thorough.  "
     "[default: normal]",
 )
-@click.option(
-    "--attempts",
-    type=int,
-    help="Maximum attempts at a push that crosses a barrier but finds no saddle point; with "
-    "--reference at any push, and more after learning. Repeats come when nothing new is left.  "
-    "[default: by effort 1, 1, 3; 3 with --reference]",
-)
-@click.option(
-    "--gamma-max",
-    type=float,
-    help="At the end, repeat pushes that crossed no barrier, with γ doubled each time up to this "
-    "value in kJ/mol.  [default: by effort 1, 2, 4 times --gamma]",
-)
+@_numbers("attempts", "gamma_max")
 @click.option(
     "--keep-frames/--no-frames",
     default=None,
@@ -178,6 +157,7 @@ def explore(job: Path | None, **flags: Any) -> int:
     """
     from afir.io.safe_write import new_file
     from networks.cli.progress import Tally
+    from networks.exploration.run import check_start
     from networks.exploration.run import explore as exploration
     from networks.jobfile import job_from, read_job_file, resolved_job, write_toml
     from networks.trusted import check_trusted
@@ -193,9 +173,11 @@ def explore(job: Path | None, **flags: Any) -> int:
             f"--output must be a run file such as {output.with_suffix('.db')}, got {output}; "
             f"`afir export` writes structures of a run"
         )
-    new_file(output, remedy=f"continue it with {shell_command('afir', 'resume', output)}")
     molecule, positions, settings = _read(asked)
     _try_surfaces(settings, molecule)
+    check_start(molecule, positions, settings)
+    # After all else: an existing file hides no other mistake.
+    new_file(output, remedy=f"continue it with {shell_command('afir', 'resume', output)}")
     resolved = write_toml(resolved_job(asked, molecule))
     events = exploration(molecule, positions, settings, output, workers=asked.workers, job=resolved)
     gamma, factor = settings.step.gamma, settings.tried.gamma_factor
@@ -228,23 +210,7 @@ def explore(job: Path | None, **flags: Any) -> int:
     help="Set an option of the policy. Repeatable.",
 )
 @_limits
-def resume(
-    run: Path,
-    workers: int | None,
-    surface: str | None,
-    surface_options: tuple[str, ...],
-    reference: str | None,
-    reference_options: tuple[str, ...],
-    window: str | None,
-    bond_depth: str | None,
-    max_trials: str | None,
-    max_gradients: str | None,
-    max_seconds: str | None,
-    patience: str | None,
-    task_seconds: str | None,
-    policy: str | None,
-    policy_options: tuple[str, ...],
-) -> int:
+def resume(run: Path, workers: int | None, **flags: Any) -> int:
     """Continue the run RUN after it was stopped, interrupted or killed.
 
     New limits replace the old ones and count from the beginning of the run; `none` removes one.
@@ -256,23 +222,13 @@ def resume(
     from networks.exploration.run import resume as resumption
     from networks.jobfile import stored_job
     from networks.reporting.run import load_run
-    from networks.settings import KEEP
     from networks.trusted import check_same, check_trusted
 
-    def changed(key: str, text: str | None) -> Any:
-        return KEEP if text is None else limit_of(key, text)
-
     before = load_run(run)
-    given = {
-        "surface": surface,
-        "surface_options": surface_options,
-        "reference": reference,
-        "reference_options": reference_options,
-    }
     for kind in ("surface", "reference"):
-        if given[f"{kind}_options"] and not given[kind]:
+        if flags[f"{kind}_options"] and not flags[kind]:
             raise InputError(f"--{kind}-option must go with --{kind} here")
-    trusted = named_surfaces(given)
+    trusted = named_surfaces(flags)
     check_same(before.settings, trusted, run)
     check_trusted(before.settings, trusted, run)
     _try_surfaces(before.settings, before.molecule)
@@ -283,18 +239,8 @@ def resume(
             events = resumption(
                 run,
                 workers=as_before if workers is None else workers,
-                window_kj_mol=changed("window", window),
-                bond_depth=changed("bond_depth", bond_depth),
-                max_trials=changed("max_trials", max_trials),
-                max_gradients=changed("max_gradients", max_gradients),
-                max_seconds=changed("max_seconds", max_seconds),
-                patience=changed("patience", patience),
-                task_seconds=changed("task_seconds", task_seconds),
                 trusted=trusted,
-                policy=KEEP if policy is None else policy,
-                policy_options=(
-                    option_values(policy_options, "--policy-option") if policy_options else KEEP
-                ),
+                **changes_of(flags),
             )
     except KeyboardInterrupt as stop:
         return _stopped(run, before.settings, stop)

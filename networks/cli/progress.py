@@ -222,7 +222,7 @@ def _end(trial: Trial) -> str:
     told = []
     if trial.error or trial.outcome is not Outcome.FOUND:
         told.append(trial.error or trial.outcome.value)
-    elif not any(id.startswith("TS") for id in (*trial.found, *known)):
+    elif not any(id.kind == "TS" for id in (*trial.found, *known)):
         told.append("no candidate was verified as a transition state")
     if trial.found:
         told.append(f"found {' '.join(trial.found)}")

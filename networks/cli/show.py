@@ -10,7 +10,6 @@ import click
 
 from afir.cli.terminal import echo, force_option, json_option, print_json
 from afir.errors import InputError
-from afir.io.safe_write import new_file
 from networks.cli.summary import print_end, print_sections
 
 
@@ -20,6 +19,18 @@ def commands() -> list[click.Command]:
     from networks.cli.explore import explore, resume
 
     return [explore, resume, show, export, plot, collect]
+
+
+class _Formats(click.ParamType):  # type: ignore[type-arg]  # older clicks take no argument
+    """The name of a format; the help lists them, and `export` checks it."""
+
+    name = "format"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """The formats that are installed."""
+        from networks.reporting.export import format_names
+
+        return f"[{'|'.join(format_names())}]"
 
 
 _NARROWEST, _WIDEST = 2.0, 200.0  # inches of a drawing
@@ -74,7 +85,7 @@ def show(run: Path, as_json: bool, job: bool, limit: int | None, loops: bool) ->
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["graphml", "json", "csv", "extxyz", "ase-db"]),
+    type=_Formats(),
     help="File format.  [default: by the suffix of --output]",
 )
 @click.option(
@@ -90,7 +101,8 @@ def export(run: Path, kind: str | None, output: Path, force: bool) -> None:
     """Write the network of RUN for another program.
 
     graphml: Gephi, Cytoscape, yEd. json: node-link, for networkx. csv: four tables. extxyz:
-    all structures, energies in eV. ase-db: an ASE database, energies in eV.
+    all structures, energies in eV. ase-db: an ASE database, energies in eV. Installed packages
+    may add formats.
     """
     from networks.reporting.export import export as write
     from networks.reporting.run import load_run
@@ -147,7 +159,6 @@ def plot(
     if (start is None) != (end is None) or (mark and start is None):
         raise click.UsageError("--from and --to go together, and --mark needs them")
     inches = None if width is None else _inches(width)
-    new_file(output, force=force, remedy="add --force")
     loaded = load_run(run)
     if start is None or end is None:
         figure = network_figure(loaded, width=inches)
@@ -158,7 +169,7 @@ def plot(
         route = lowest_route(loaded.network, start, end)
         draw = network_figure if mark else profile_figure
         figure = draw(loaded, route, inches)
-    save_figure(figure, output, dpi, overwrite=force)
+    save_figure(figure, output, dpi, overwrite=force, remedy="add --force")
     echo(f"Written: {output}")
 
 

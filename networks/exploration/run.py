@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from networks.learning.learner import load_learner
 from networks.learning.models import check_folder
 from networks.policies.base import Policy, load_policy
 from networks.records.runs import StoppedBy
-from networks.settings import KEEP, Keep, Settings
+from networks.settings import Changes, Settings
 from networks.stages.surface_check import check_unchanged
 from networks.storage.sqlite import StoreError
 from networks.storage.store import Store
@@ -74,6 +74,24 @@ def explore(
         cannot be written.
     """
     x = np.array(positions, dtype=np.float64)
+    check_start(molecule, x, settings)
+    if settings.targets is not None and len(settings.targets) == molecule.n_atoms:
+        settings = replace(settings, targets=None)  # all atoms is the same as no choice
+    _check_workers(workers)
+    if settings.learn:
+        check_folder(output)
+    _check_executor(executor, molecule, settings)
+    policy = load_policy(settings.policy, settings.policy_options)
+    store = Store.create(output, molecule, x, settings, job)
+    return _begun(store, _events(store, policy, workers, executor))
+
+
+def check_start(molecule: Molecule, positions: Positions, settings: Settings) -> None:
+    """Raise InputError for a start (n, 3) in Å or settings that no run can begin with.
+
+    `explore` checks them itself, and the output file after them.
+    """
+    x = np.asarray(positions)
     if x.shape != (molecule.n_atoms, 3) or not np.isfinite(x).all():
         raise InputError(
             f"`positions` must be finite and of the shape ({molecule.n_atoms}, 3), got {x.shape}"
@@ -84,33 +102,18 @@ def explore(
             f"other, got {gap(molecule, x):.1f} Å; bring them together"
         )
     settings.check(molecule)
-    if settings.targets is not None and len(settings.targets) == molecule.n_atoms:
-        settings = replace(settings, targets=None)  # all atoms is the same as no choice
-    _check_workers(workers)
     if settings.learn:
         load_learner(settings.learner, molecule)
-        check_folder(output)
-    _check_executor(executor, molecule, settings)
-    policy = load_policy(settings.policy, settings.policy_options)
-    store = Store.create(output, molecule, x, settings, job)
-    return _begun(store, _events(store, policy, workers, executor))
+    load_policy(settings.policy, settings.policy_options)
 
 
 def resume(
     output: Path,
     *,
     workers: int = 1,
-    window_kj_mol: float | Keep | None = KEEP,
-    bond_depth: int | Keep | None = KEEP,
-    max_trials: int | Keep | None = KEEP,
-    max_gradients: int | Keep | None = KEEP,
-    max_seconds: float | Keep | None = KEEP,
-    patience: int | Keep | None = KEEP,
-    task_seconds: float | Keep = KEEP,
     trusted: Sequence[Named] = (),
-    policy: str | Keep = KEEP,
-    policy_options: Mapping[str, Any] | Keep = KEEP,
     executor: Executor | None = None,
+    **changes: Unpack[Changes],
 ) -> Iterator[Event]:
     """Continue a run that was stopped, interrupted or killed.
 
@@ -120,19 +123,17 @@ def resume(
         The run file.
     workers, executor
         As for `explore`; any number gives the same network.
-    window_kj_mol, bond_depth, max_trials, max_gradients, max_seconds, patience, task_seconds
-        New limits in place of the old ones; see `networks.settings.Settings`. They count
-        from the beginning of the run. KEEP leaves one as it is, None removes it.
     trusted
         The surfaces of the run that run code from outside, e.g. ``[Named("ase:my.Calculator")]``,
         with their options: a name in the run file alone is not enough.
-    policy, policy_options
-        The name of another policy to continue with; a change drops the old options.
+    **changes
+        New limits in place of the old ones, e.g. ``max_trials=500``, or another policy: see
+        `networks.settings.Changes`.
 
     Raises
     ------
     InputError
-        At once, if the file is no run, another process is writing it, a limit makes no sense,
+        At once, if the file is no run, another process is writing it, a change makes no sense,
         the surface is no longer what it was, or it runs code from outside and is not trusted.
     AfirError
         Later, if the surface stops working or the file cannot be written.
@@ -141,20 +142,7 @@ def resume(
     store = Store.open(output, writing=True)
     try:
         old = store.settings
-        if policy not in (KEEP, old.policy) and policy_options is KEEP:
-            policy_options = {}  # those of another policy mean nothing
-        settings = replace(
-            old,
-            policy=old.policy if policy is KEEP else policy,
-            policy_options=old.policy_options if policy_options is KEEP else policy_options,
-            window_kj_mol=old.window_kj_mol if window_kj_mol is KEEP else window_kj_mol,
-            bond_depth=old.bond_depth if bond_depth is KEEP else bond_depth,
-            max_trials=old.max_trials if max_trials is KEEP else max_trials,
-            max_gradients=old.max_gradients if max_gradients is KEEP else max_gradients,
-            max_seconds=old.max_seconds if max_seconds is KEEP else max_seconds,
-            patience=old.patience if patience is KEEP else patience,
-            task_seconds=old.task_seconds if task_seconds is KEEP else task_seconds,
-        )
+        settings = old.changed(**changes)
         chosen = load_policy(settings.policy, settings.policy_options)
         _check_executor(executor, store.molecule, settings)
         if executor is None:  # a given executor has the surface already

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from afir.geometry.bonds import rebonded
 from afir.geometry.superposition import rmsd
 from afir.molecule import Molecule
+from networks.records.ids import Id
 from networks.records.structures import COMPLEX, DC, EQ, TS
 
 NO_TS_KNOWN = "no_ts_known"
@@ -97,7 +98,7 @@ def _same_ends(ts: TS) -> bool:
     labels = ts.proof.get("labelled_ends")
     if not isinstance(labels, list) or len(labels) != 2:
         return False
-    if labels[0] != labels[1] or not str(labels[0]).startswith("EQ"):
+    if labels[0] != labels[1] or Id(str(labels[0])).kind != "EQ":
         return False
     first, last = ts.irc_positions[0], ts.irc_positions[-1]
     return rmsd(first, last) < _NEAR * rmsd(first, ts.positions)

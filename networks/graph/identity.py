@@ -24,7 +24,9 @@ from afir.molecule import Molecule, Positions
 from afir.units import BOHR, HARTREE
 
 ENERGY_TOLERANCE = 2e-5 * HARTREE
-"""eV. Structures further apart in energy are different, unless they lie on top of each other."""
+"""eV. Structures further apart in energy are different, unless they lie on top of each other.
+
+This tolerance and the next two were chosen, not fitted."""
 
 SIGNATURE_TOLERANCE = 0.006 / BOHR
 """Å⁻¹. So are structures with any sorted inverse distance further apart than this."""
@@ -195,7 +197,7 @@ class IdentityIndex:
         return len(self._entries)
 
     def add(self, id: str, fingerprint: Fingerprint, positions: Positions) -> None:
-        """Add a structure without a search for equal ones.
+        """Add a structure, positions (n, 3) in Å, without a search for equal ones.
 
         Raises
         ------
@@ -257,11 +259,11 @@ class IdentityIndex:
                 return id
         return None
 
-    def label(self, id: str, positions: Positions) -> str:
-        """The labelled id of one atom arrangement of a known structure, e.g. ``EQ3.1``.
+    def arrangement(self, id: str, positions: Positions) -> int:
+        """The number of the arrangement of the atoms of a known structure.
 
-        Geometries that agree atom by atom share it; ``.0`` is the one that was added, and the
-        others are numbered as they come.
+        Geometries that agree atom by atom share it; 0 is the one that was added, and the others are
+        numbered as they come.
 
         Parameters
         ----------
@@ -284,9 +286,9 @@ class IdentityIndex:
         entry.gaps.extend(map(distances, entry.versions[len(entry.gaps) :]))
         for number in np.flatnonzero(np.abs(np.array(entry.gaps) - gaps).max(axis=(1, 2)) <= most):
             if same_labelled(entry.versions[number], positions):
-                return f"{id}.{number}"
+                return int(number)
         entry.versions.append(np.array(positions, dtype=np.float64))
-        return f"{id}.{len(entry.versions) - 1}"
+        return len(entry.versions) - 1
 
 
 def _middle(signature: NDArray[np.float64]) -> float:

@@ -20,6 +20,7 @@ from afir.stationary import Confirmation, StationaryPoint
 from afir.units import KJ_PER_MOL
 from networks.graph.bonding import Bonding, Graph, Signature, bonding
 from networks.graph.identity import IdentityIndex, fingerprint
+from networks.records.ids import Id
 from networks.records.structures import COMPLEX, DC, EQ, TS, Barrierless, Dismissed, Proof
 from networks.records.trials import Trial
 
@@ -40,8 +41,8 @@ __all__ = [
 ]
 
 Node: TypeAlias = EQ | DC
-_ByBonding: TypeAlias = dict[Signature, list[tuple[str, Bonding]]]
-_ABOVE = 0.5  # kJ/mol: an end more than this above its EQ is reported
+_ByBonding: TypeAlias = dict[Signature, list[tuple[Id, Bonding]]]
+_ABOVE = 0.5  # kJ/mol: an end more than this above its EQ is reported; chosen, see `flags`
 
 
 class ReactionNetwork:
@@ -67,7 +68,7 @@ class ReactionNetwork:
         self._apart: _ByBonding = {}
         self._loose: _ByBonding = {}
         self._barrierless: dict[str, Barrierless] = {}
-        self._joined: dict[str, list[str]] = {}
+        self._joined: dict[str, list[Id]] = {}
         self._lowest: EQ | None = None
 
     @property
@@ -91,13 +92,13 @@ class ReactionNetwork:
 
         They follow from the nodes: the molecules of a complex associate without a barrier.
         """
-        order = sorted(self._barrierless.values(), key=lambda edge: [int(e[2:]) for e in edge.ends])
+        order = sorted(self._barrierless.values(), key=lambda edge: [id.number for id in edge.ends])
         return {edge.id: edge for edge in order}
 
-    def joined_to(self, id: str) -> tuple[str, ...]:
+    def joined_to(self, id: str) -> tuple[Id, ...]:
         """The ids of the nodes connected to a complex or a channel without a barrier."""
         self.node(id)
-        return tuple(sorted(self._joined.get(id, ()), key=lambda other: int(other[2:])))
+        return tuple(sorted(self._joined.get(id, ()), key=Id.order))
 
     @property
     def graph(self) -> Graph:
@@ -124,7 +125,7 @@ class ReactionNetwork:
             raise InputError(f"`id` must be an EQ or DC of the network, got {id!r}")
         return found
 
-    def neighbours(self, id: str) -> dict[str, tuple[str, ...]]:
+    def neighbours(self, id: str) -> dict[Id, tuple[str, ...]]:
         """The neighbours of a node: node id → ids of the edges that connect both.
 
         These are transition states and `barrierless` edges.
@@ -134,28 +135,28 @@ class ReactionNetwork:
 
     def find_eq(
         self, positions: Positions, energy: float, *, first: int | None = None
-    ) -> str | None:
+    ) -> Id | None:
         """The id of the EQ with this structure (n, 3) in Å and energy in eV; None if it is new.
 
         With `first` only as many EQs are compared, the earliest ones.
         """
         self._take_in()
         mark = fingerprint(self.molecule, positions, energy)
-        return self._minima.find(mark, positions, _among(first))
+        return _as_id(self._minima.find(mark, positions, _among(first)))
 
     def find_ts(
         self, positions: Positions, energy: float, *, first: int | None = None
-    ) -> str | None:
+    ) -> Id | None:
         """The id of the TS with this structure (n, 3) in Å and energy in eV; None if it is new.
 
         With `first` only as many TSs are compared, the earliest ones.
         """
         self._take_in()
         mark = fingerprint(self.molecule, positions, energy)
-        return self._saddles.find(mark, positions, _among(first))
+        return _as_id(self._saddles.find(mark, positions, _among(first)))
 
-    def find_dc(self, positions: Positions, *, first: int | None = None) -> str | None:
-        """The id of the channel with these fragments; None if it is new.
+    def find_dc(self, positions: Positions, *, first: int | None = None) -> Id | None:
+        """The id of the channel with the fragments of positions (n, 3) in Å; None if it is new.
 
         Channels are the same when their fragments have the same atoms bonded in the same way,
         whatever the distance between them. With `first` only as many channels are compared, the
@@ -166,14 +167,14 @@ class ReactionNetwork:
         chosen = (pair for pair in alike if among is None or among(pair[0]))
         return next((id for id, known in chosen if known.same(found)), None)
 
-    def add_eq(self, point: StationaryPoint) -> tuple[str, bool]:
+    def add_eq(self, point: StationaryPoint) -> tuple[Id, bool]:
         """Add a minimum; the id of its node and whether it is new."""
         known = self.find_eq(point.positions, point.energy)
         if known is not None:
             return known, False
         parts = components(self.molecule, point.positions)
         record = EQ(
-            id=f"EQ{len(self._eqs)}",
+            id=Id.of("EQ", len(self._eqs)),
             positions=point.positions,
             energy=point.energy,
             wavenumbers=point.wavenumbers,
@@ -185,7 +186,7 @@ class ReactionNetwork:
         self.insert(record)
         return record.id, True
 
-    def add_ts(self, confirmation: Confirmation, ends: tuple[str, str]) -> tuple[str, bool]:
+    def add_ts(self, confirmation: Confirmation, ends: tuple[str, str]) -> tuple[Id, bool]:
         """Add a verified transition state between two nodes; its id and whether it is new.
 
         A channel at one of its ends loses the flag that no TS is known.
@@ -195,21 +196,23 @@ class ReactionNetwork:
         if known is not None:
             return known, False
         path = confirmation.irc_positions
-        labels = [self._label(end, x) for end, x in zip(ends, (path[0], path[-1]), strict=True)]
+        labels = [
+            str(self._label(end, x)) for end, x in zip(ends, (path[0], path[-1]), strict=True)
+        ]
         proof: Proof = {
             **proof_of(confirmation),
             **self._above(confirmation, ends),
             "labelled_ends": labels,
         }
         record = TS(
-            id=f"TS{len(self._tss)}",
+            id=Id.of("TS", len(self._tss)),
             positions=point.positions,
             energy=point.energy,
             imaginary_cm1=-float(point.wavenumbers[0]),
             wavenumbers=point.wavenumbers,
             mode=point.mode,
             hessian=point.hessian,
-            ends=ends,
+            ends=(Id(ends[0]), Id(ends[1])),
             verified=True,
             proof=proof,
             irc_positions=confirmation.irc_positions,
@@ -231,13 +234,13 @@ class ReactionNetwork:
         ]
         return {"ends_above_kj_mol": gaps} if max(gaps) > _ABOVE else {}
 
-    def add_dc(self, positions: Positions, energy: float, *, origin: str) -> tuple[str, bool]:
-        """Add a dissociation channel; its id and whether it is new."""
+    def add_dc(self, positions: Positions, energy: float, *, origin: str) -> tuple[Id, bool]:
+        """Add a channel, positions (n, 3) in Å and energy in eV; its id and whether it is new."""
         known = self.find_dc(positions)
         if known is not None:
             return known, False
         record = DC(
-            id=f"DC{len(self._dcs)}",
+            id=Id.of("DC", len(self._dcs)),
             positions=positions,
             energy=energy,
             fragments=fragments(self.molecule, positions),
@@ -271,7 +274,7 @@ class ReactionNetwork:
                 if end in self._dcs:
                     self._dcs[end] = _reached(self._dcs[end])
             return
-        self._graph.add_node(record.id, kind=record.id[:2], energy=record.energy)
+        self._graph.add_node(record.id, kind=record.id.kind, energy=record.energy)
         if isinstance(record, EQ):
             self._waiting.append(record)
             self._eqs[record.id] = record
@@ -309,7 +312,7 @@ class ReactionNetwork:
         same.setdefault(found.signature, []).append((record.id, found))
         for id, known in others.get(found.signature, []):
             if known.same(found):
-                eq, dc = sorted((record.id, id), reverse=True)
+                eq, dc = sorted((record.id, id), key=Id.order)
                 energy = max(record.energy, self.node(id).energy)
                 edge = Barrierless(f"{eq}–{dc}", (eq, dc), energy)
                 self._barrierless[edge.id] = edge
@@ -317,9 +320,10 @@ class ReactionNetwork:
                 self._joined.setdefault(dc, []).append(eq)
                 self._graph.add_edge(eq, dc, key=edge.id, energy=energy, barrierless=True)
 
-    def _label(self, end: str, positions: Positions) -> str:
+    def _label(self, end: str, positions: Positions) -> Id:
         """The labelled id of an end, with its atom arrangement (`EQ3.1`); a DC keeps its id."""
-        return self._minima.label(end, positions) if end in self._eqs else end
+        id = Id(end)
+        return id.arranged(self._minima.arrangement(id, positions)) if end in self._eqs else id
 
     def _index(self, index: IdentityIndex, record: EQ | TS) -> None:
         mark = fingerprint(self.molecule, record.positions, record.energy)
@@ -328,7 +332,11 @@ class ReactionNetwork:
 
 def _among(first: int | None) -> Callable[[str], bool] | None:
     """Whether a node or a TS is one of the first; None for all of them."""
-    return None if first is None else lambda id: int(id[2:]) < first
+    return None if first is None else lambda id: Id(id).number < first
+
+
+def _as_id(found: str | None) -> Id | None:
+    return None if found is None else Id(found)
 
 
 def proof_of(confirmation: Confirmation) -> Proof:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from afir.molecule import Molecule, Positions
 from afir.stationary import Outcome
 from networks.graph.identity import IdentityIndex, fingerprint
+from networks.records.ids import Id
 from networks.records.structures import Dismissed
 
 ZERO = "it is EQ0 on the searched surface"
@@ -41,8 +42,9 @@ class Dismissals:
     ) -> Dismissed | None:
         """The record of a structure of that kind from when it was found before; None if it is new.
 
-        A record with the outcome DOUBTED is returned only if there is no other. With `first` only
-        as many records are compared, the earliest ones.
+        Positions are (n, 3) in Å, the energy is in eV. A record with the outcome DOUBTED is
+        returned only if there is no other. With `first` only as many records are compared, the
+        earliest ones.
         """
 
         def among(id: str) -> bool:
@@ -53,8 +55,11 @@ class Dismissals:
         id = indices[0].find(mark, positions, among) or indices[1].find(mark, positions, among)
         return None if id is None else self._records[id]
 
-    def node(self, positions: Positions, energy: float, *, first: int | None = None) -> str | None:
-        """The id of the EQ that a minimum is, from when it was found before; None if none."""
+    def node(self, positions: Positions, energy: float, *, first: int | None = None) -> Id | None:
+        """The id of the EQ that a minimum was when it was found before; None if none.
+
+        Positions are (n, 3) in Å, the energy is in eV.
+        """
         before = self.find("EQ", positions, energy, first=first)
         return None if before is None else before.node
 
@@ -65,5 +70,5 @@ class Dismissals:
 
 
 def zero_record(positions: Positions, energy: float, trials: int) -> Dismissed:
-    """The record that keeps the energy in eV of EQ0 on the searched surface."""
-    return Dismissed("EQ", positions, energy, Outcome.CONVERGED, ZERO, "EQ0", trials)
+    """The record that keeps the energy in eV of EQ0, (n, 3) in Å, on the searched surface."""
+    return Dismissed("EQ", positions, energy, Outcome.CONVERGED, ZERO, Id("EQ0"), trials)

@@ -7,7 +7,8 @@ from afir.geometry.superposition import displacement
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
 from networks.execution.tasks import Label, Labelled, Recall, TaskResult
 from networks.graph.network import ReactionNetwork
-from networks.graph.rejected import ZERO, Dismissals, zero_record
+from networks.graph.rejected import Dismissals, zero_record
+from networks.records.ids import Id
 from networks.records.structures import Dismissed
 from networks.records.trials import Absorbed, Key
 from networks.stages.base import Question, no_trial
@@ -72,8 +73,8 @@ class Recalled:
     def __init__(self, number: int, network: ReactionNetwork) -> None:
         self.number = number
         start = network.eqs["EQ0"]
-        self._points: list[tuple[str, StationaryPoint]] = [
-            (ZERO, start.point()),
+        self._points: list[tuple[Id | None, StationaryPoint]] = [
+            (None, start.point()),  # EQ0 again, for its energy alone
             *((eq.id, eq.point()) for eq in network.eqs.values()),
             *((ts.id, ts.point()) for ts in network.tss.values()),
         ]
@@ -82,7 +83,7 @@ class Recalled:
     def begin(self) -> list[Question]:
         """The tasks that locate every structure."""
         return [
-            (Key("recall", index), Recall("here" if id == ZERO else id[:2], point))
+            (Key("recall", index), Recall("here" if id is None else id.kind, point))
             for index, (id, point) in enumerate(self._points)
         ]
 
@@ -100,15 +101,15 @@ class Recalled:
                 continue
             every: tuple[Candidate | Minimum, ...] = (*value.candidates, *value.minima)
             for found in every:
-                if id == ZERO:
+                if id is None:
                     noted.append(zero_record(found.positions, found.energy, trials))
                     dismissals.add(noted[-1])
                     continue
                 if displacement(point.positions, found.positions) > _SAME:
                     continue
-                outcome = Outcome.CONVERGED if id.startswith("EQ") else Outcome.CONFIRMED
+                outcome = Outcome.CONVERGED if id.kind == "EQ" else Outcome.CONFIRMED
                 record = Dismissed(
-                    id[:2],
+                    id.kind,
                     found.positions,
                     found.energy,
                     outcome,

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from afir.errors import AfirError
+from afir.errors import AfirError, InputError
 from networks.graph.network import ReactionNetwork
 from networks.policies.base import Policy
+from networks.records.ids import Id
 from networks.records.trials import Item, Trial
 from networks.scheduling.queue import Frontier
 
@@ -80,12 +81,13 @@ class Choice:
         if not isinstance(given, Item):
             raise self._wrong(f"must choose `networks.records.trials.Item`s, got {given!r}")
         try:
-            number = operator.index(given.push)
-        except TypeError:
-            number = None
-        if number is None or isinstance(given.push, bool) or not isinstance(given.eq, str):
-            raise self._wrong(f"must choose items of an id and a whole number, got {given!r}")
-        return Item(str(given.eq), number)
+            if isinstance(given.push, bool):
+                raise TypeError
+            return Item(Id(given.eq), operator.index(given.push))
+        except (TypeError, InputError):
+            raise self._wrong(
+                f"must choose items of an id and a whole number, got {given!r}"
+            ) from None
 
     def _wrong(self, what: str) -> AfirError:
         return AfirError(f"the policy {self._name!r} {what}; {_REMEDY}")

@@ -14,6 +14,7 @@ from afir.methods.artificial_force import ForceTerm
 from afir.methods.displacements import Inversion, Uphill
 from networks.graph.network import ReactionNetwork
 from networks.policies.push_kinds import push_kinds
+from networks.records.ids import Id
 from networks.records.structures import EQ
 from networks.records.trials import Item, Trial
 from networks.scheduling.queue import Frontier, PushTerms
@@ -25,15 +26,16 @@ _REPEATS = 3  # earlier trials of equivalent pushes: 1, 2, and 3 or more
 _CLIMB = 0.7
 # Terms of the logarithm of finds per gradient: a constant, the type of trial, earlier trials of
 # equivalent pushes, doublings of the trials on the species, eV above the start.
-# Prior: one find per thousand gradients, fewer with each repeat and with energy.
+# Prior: one find per thousand gradients, fewer with each repeat and with energy. All chosen, not
+# fitted.
 _PRIOR = np.array(
     [np.log(1e-3), *[0.0] * len(_DIRECTIONS), _CLIMB, 0.0, -0.5, -1.0, -1.5, -0.2, -0.2]
 )
 _WIDTHS = np.array([3.0, *[0.7] * _WAYS, *[0.5] * _REPEATS, 0.2, 0.2])
 _RECORD = 3.0  # finds: weight of the expectation against a species' own record
-_FIT_STEPS = 200
-_EQS = 1000  # open EQs that are considered, the lowest
-_SHORTLIST = 64  # pushes that are ranked again for each that is chosen
+_FIT_STEPS = 200  # at most
+_EQS = 1000  # open EQs that are considered, the lowest: more cost time in every choice
+_SHORTLIST = 64  # pushes for each to choose that are ranked again after each choice
 
 T = TypeVar("T", bound=np.generic)
 Floats = NDArray[np.float64]
@@ -84,7 +86,7 @@ class Productive:
                 np.array([height]),
             )
             self._species_tried[at] = species
-            found = sum(not id.startswith("DC") for id in trial.found)
+            found = sum(id.kind != "DC" for id in trial.found)
             self._results[at] = found, max(sum(trial.gradients.values()), 1)
             self._kinds.tries[kind] += 1
             self._species.tries[species] += 1
@@ -116,7 +118,7 @@ class Productive:
         while len(self._chosen) < n and len(shortlist):
             (row,) = best(shortlist, 1)
             eq, number, _, kind, of = offers.rows[row].tolist()
-            self._chosen.append(Item(f"EQ{eq}", number))
+            self._chosen.append(Item(Id.of("EQ", eq), number))
             kinds[kind] += 1
             species[of] += 1
             shortlist = shortlist[shortlist != row]

@@ -75,8 +75,8 @@ class Stochastic(_Unlearned):
         rng: np.random.Generator,
     ) -> list[Item]:
         """See `Policy.choose`."""
-        ids = list(frontier.eqs)
-        energies = np.fromiter((eq.energy for eq in frontier.eqs.values()), float, len(ids))
+        eqs = list(frontier.eqs.values())
+        energies = np.fromiter((eq.energy for eq in eqs), float, len(eqs))
         exponents = -energies / (BOLTZMANN * self._temperature)
         shares = _shares(exponents)
         chosen: list[Item] = []
@@ -84,9 +84,9 @@ class Stochastic(_Unlearned):
         while len(chosen) < n and shares is not None:
             index = int(shares.searchsorted(rng.random(), side="right"))
             if index not in waiting:
-                waiting[index] = list(frontier.left(ids[index]))[::-1]
+                waiting[index] = list(frontier.left(eqs[index].id))[::-1]
             if waiting[index]:
-                chosen.append(Item(ids[index], waiting[index].pop()))
+                chosen.append(Item(eqs[index].id, waiting[index].pop()))
             else:
                 exponents[index] = -np.inf
                 shares = _shares(exponents)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from afir.molecule import Positions
 from afir.stationary import Outcome, StationaryPoint
+from networks.records.ids import Id
 
 Proof: TypeAlias = "Mapping[str, int | float | str | list[str] | list[float] | list[list[float]]]"
 """The verification of a transition state: plain JSON, see `TS.proof`."""
@@ -47,7 +48,7 @@ class EQ:
         (n, 3) unit Cartesian displacement along the softest mode; (0, 3) when not known.
     """
 
-    id: str
+    id: Id
     positions: Positions
     energy: float
     wavenumbers: NDArray[np.float64]
@@ -56,10 +57,13 @@ class EQ:
     gradient_max: float = 0.0
     mode: NDArray[np.float64] = field(default_factory=_no_mode)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", Id(self.id))
+
     @property
     def number(self) -> int:
         """The number in the id."""
-        return int(self.id[2:])
+        return self.id.number
 
     def point(self) -> StationaryPoint:
         """The same structure as the searches know it."""
@@ -112,18 +116,22 @@ class TS:
         (m, n, 3) in Å and (m,) in eV, from the first end through the TS to the second.
     """
 
-    id: str
+    id: Id
     positions: Positions
     energy: float
     imaginary_cm1: float
     wavenumbers: NDArray[np.float64]
     mode: NDArray[np.float64]
     hessian: NDArray[np.float64]
-    ends: tuple[str, str]
+    ends: tuple[Id, Id]
     verified: bool
     proof: Proof
     irc_positions: Positions
     irc_energies: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", Id(self.id))
+        object.__setattr__(self, "ends", tuple(map(Id, self.ends)))
 
     def point(self) -> StationaryPoint:
         """The same structure as the searches know it."""
@@ -158,12 +166,15 @@ class DC:
         The EQ whose push first reached it.
     """
 
-    id: str
+    id: Id
     positions: Positions
     energy: float
     fragments: tuple[str, ...]
     no_ts_known: bool
     origin: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", Id(self.id))
 
 
 @dataclass(frozen=True)
@@ -181,8 +192,11 @@ class Barrierless:
     """
 
     id: str
-    ends: tuple[str, str]
+    ends: tuple[Id, Id]
     energy: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ends", tuple(map(Id, self.ends)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,5 +226,9 @@ class Dismissed:
     energy: float
     outcome: Outcome
     reason: str
-    node: str | None
+    node: Id | None
     trial: int
+
+    def __post_init__(self) -> None:
+        if self.node is not None:
+            object.__setattr__(self, "node", Id(self.node))

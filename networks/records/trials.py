@@ -10,6 +10,7 @@ from typing import NamedTuple
 from afir.methods.displacements import Term
 from afir.molecule import Positions
 from afir.stationary import Outcome
+from networks.records.ids import Id
 from networks.records.runs import Examined
 from networks.records.structures import DC, EQ, TS, Dismissed
 
@@ -59,7 +60,7 @@ class Trial:
 
     number: int
     known: int
-    eq: str
+    eq: Id
     push: int
     terms: tuple[Term, ...]
     seed: tuple[int, ...]
@@ -67,17 +68,22 @@ class Trial:
     crossed: bool
     gradients: Mapping[str, int]
     cpu_seconds: float
-    found: tuple[str, ...]
+    found: tuple[Id, ...]
     error: str = ""
     pushes_left: int | None = None
     gamma: float = 0.0
-    met: tuple[str, ...] = ()
+    met: tuple[Id, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "eq", Id(self.eq))
+        for name in ("found", "met"):
+            object.__setattr__(self, name, tuple(map(Id, getattr(self, name))))
 
 
 class Item(NamedTuple):
     """One push of one EQ: its id, and the number of the push."""
 
-    eq: str
+    eq: Id
     push: int
 
 
@@ -197,6 +203,6 @@ class Absorbed:
     gradients: Mapping[str, int] = field(default_factory=dict)
     cpu_seconds: float = 0.0
     wanted: tuple[Positions, float] | None = None
-    nodes: Mapping[Key, str | None] = field(default_factory=dict)
+    nodes: Mapping[Key, Id | None] = field(default_factory=dict)
     examined: tuple[Examined, ...] = ()
     again: tuple[Dismissed, ...] = ()

@@ -67,7 +67,10 @@ _LIMITS = {
 
 
 def _raised(run: Run) -> list[str]:
-    """Options that double every limit that a run has reached, or what was used of it."""
+    """Options that double every limit that a run has reached, or what was used of it.
+
+    A limit of 0, to see the start only, is removed.
+    """
     settings, summary = run.settings, run.summary
     limits: list[tuple[StoppedBy, float | None, float]] = [
         (StoppedBy.TRIALS, settings.max_trials, sum(summary.trials.values())),
@@ -80,7 +83,8 @@ def _raised(run: Run) -> list[str]:
         for kind, limit, used in limits
         # Time and gradients of a shortened round may be slightly below their limit.
         if kind is summary.complete.stopped_by or (limit is not None and used >= limit)
-        for word in (_LIMITS[kind], str(2 * ceil(max(limit or 0, used, 1))))
+        for most in [ceil(max(limit or 0, used))]
+        for word in (_LIMITS[kind], str(2 * most) if most > 0 else "none")
     ]
 
 

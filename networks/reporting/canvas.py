@@ -23,6 +23,7 @@ from afir.errors import InputError
 from afir.io.printable import printable
 from networks.reporting.diagram_layout import Box, Point, free_spot
 
+# Lengths, sizes and colours here and in the other files of drawings were chosen by eye.
 GREY = "#6b6b6b"
 OVER = 3.5
 """Order of a marked route: it runs over the levels that it passes."""
@@ -34,7 +35,7 @@ _BEHIND = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}
 _LEFT, _RIGHT = 0.8, 0.15  # inches beside the axes
 BESIDE = _LEFT + _RIGHT
 """Inches beside the axes in all."""
-_UNIT = 10.0
+_UNIT = 10.0  # points at which lines are measured; any size would do
 _STRAIGHT = 24  # boxes that stand for a line when labels are placed
 
 

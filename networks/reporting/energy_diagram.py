@@ -50,6 +50,7 @@ MOST_DRAWN = 500
 """Maximum number of structures and transition states in a drawing: with more, most labels find no
 room. A thousand take minutes, and ten thousand gigabytes of memory."""
 
+# All chosen by eye.
 _BLUE, _LIGHT, _RED, _ORANGE = "#1f4e79", "#3d8bc4", "#b03a3a", "#d9730d"
 _DARK = "#444444"
 _CROWDED = 40  # with more transition states only the lowest of each pair is drawn
@@ -380,7 +381,7 @@ def _draw_tss(diagram: _Diagram, tss: Sequence[TS], marked: Set[str]) -> list[Hi
     """Draw hills between two levels and arches over one."""
     network, drawn = diagram.run.network, diagram.canvas
     records: list[EQ | DC | TS] = [*network.eqs.values(), *network.dcs.values(), *tss]
-    heights = {record.id: diagram.height(record) for record in records}
+    heights: dict[str, float] = {record.id: diagram.height(record) for record in records}
     curves = hills({ts.id: ts.ends for ts in tss}, drawn.levels, heights, diagram.reach)
     return draw_hills(drawn, curves, marked)
 
@@ -388,7 +389,9 @@ def _draw_tss(diagram: _Diagram, tss: Sequence[TS], marked: Set[str]) -> list[Hi
 def _label_tss(diagram: _Diagram, found: Sequence[Hill], *, needed: bool = False) -> list[str]:
     """Draw the marks and labels of hills; returns the ids without a label."""
     tss = [diagram.run.network.tss[hill.id] for hill in found]
-    labels = {ts.id: top_label(ts, diagram.zero) if diagram.few else marked_id(ts) for ts in tss}
+    labels: dict[str, str] = {
+        ts.id: top_label(ts, diagram.zero) if diagram.few else marked_id(ts) for ts in tss
+    }
     size = 7.5 if diagram.few else 6.0
     return label_hills(diagram.canvas, found, labels, size, needed=needed)
 

@@ -1,55 +1,98 @@
-"""Export of a network to the formats of other programs.
+"""Export of a network to files of other programs, in any registered format.
 
-========  ===============================================================================
-format    content
-========  ===============================================================================
-graphml   one graph for Gephi, Cytoscape, yEd …: EQs and DCs as nodes, TSs and the
-          barrierless links of complexes to channels as edges
-json      the same graph as node-link JSON (`networkx.node_link_graph` reads it), with
-          coordinates
-csv       four tables: ``NAME.csv`` gives ``NAME_eq.csv``, ``NAME_ts.csv``, ``NAME_dc.csv`` and
-          ``NAME_barrierless.csv``
-extxyz    all structures with id, kind and energy in eV
-ase-db    an ASE database: one row a structure, with energy in eV and key-value pairs
-========  ===============================================================================
-
-Energies are in kJ/mol relative to the lowest EQ and in hartree, except where ASE reads them:
-extended XYZ and the ASE database hold eV.
+A package registers a format under the entry-point group ``afir.exports``: the name of the entry
+point is that of the format, and it points to an `ExportFormat`. The formats of this package are
+registered in the same way, see `networks.reporting.formats`.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-import sqlite3
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
-import networkx as nx
-
-from afir.errors import InputError
-from afir.geometry.naming import names
-from afir.io.printable import printable, printable_json
+from afir.errors import AfirError, InputError
 from afir.io.safe_write import new_file, writing
-from afir.io.structures import xyz_text
-from afir.units import HARTREE, KJ_PER_MOL
-from networks.graph.flags import BARRIERLESS, flags_of
-from networks.graph.network import Graph, fragments
-from networks.records.structures import DC, EQ, TS, Barrierless
-from networks.reporting.run import Run, zero_of
 
-SUFFIXES: Mapping[str, str] = {
-    ".graphml": "graphml",
-    ".json": "json",
-    ".csv": "csv",
-    ".extxyz": "extxyz",
-    ".xyz": "extxyz",
-    ".db": "ase-db",
-}
-"""The format of each file suffix."""
+if TYPE_CHECKING:  # the names of the formats are shown without numpy
+    from networks.reporting.run import Run
 
-Value = str | int | float | bool
+ENTRY_POINT_GROUP = "afir.exports"
+"""Packages register a format under this entry-point group."""
+
+_OURS = "networks"  # the package whose formats come first
+
+Writer: TypeAlias = "Callable[[Run, list[Path]], None]"
+"""Writes a run to new files; an OSError says that one cannot be written."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ExportFormat:
+    """A format that a network can be written in.
+
+    Attributes
+    ----------
+    write
+        A function ``(run, files) -> None``. It writes the `networks.Run` to the files, which do not
+        exist yet: they replace older ones when it returns, and vanish when it raises.
+    suffixes
+        The suffixes of files that are in this format, e.g. ``(".graphml",)``; may be empty, then
+        ``--format`` must name it.
+    parts
+        If the format needs several files, a word for each: with ``("eq", "ts")`` and the output
+        ``net.csv`` these are ``net_eq.csv`` and ``net_ts.csv``.
+
+    Raises
+    ------
+    InputError
+        If `write` is no function or a suffix is none.
+    """
+
+    write: Writer
+    suffixes: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not callable(self.write):
+            raise InputError(f"`write` must be a function, got {self.write!r}")
+        for name in ("suffixes", "parts"):
+            value = getattr(self, name)
+            if isinstance(value, str) or not all(isinstance(text, str) and text for text in value):
+                raise InputError(f"`{name}` must be a tuple of texts, got {value!r}")
+        for suffix in self.suffixes:
+            if suffix != suffix.lower() or suffix.rfind(".") != 0:
+                raise InputError(f"`suffixes` must be like .graphml, in lower case, got {suffix!r}")
+
+    def files(self, output: Path, suffix: str = "") -> list[Path]:
+        """The files for an output; several take `suffix` if the output has none."""
+        if not self.parts:
+            return [output]
+        ending = output.suffix or suffix
+        return [output.with_name(f"{output.stem}_{part}{ending}") for part in self.parts]
+
+
+def format_names() -> tuple[str, ...]:
+    """The names of the formats, sorted; no format is loaded."""
+    return tuple(sorted(point.name for point in _points()))
+
+
+def load_format(name: str) -> ExportFormat:
+    """The format of that name; that of this package if another has the same.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, or if the format cannot be loaded.
+    """
+    for point in _points():
+        if point.name == name:
+            return _loaded(point)
+    raise InputError(f"`format` must be one of {', '.join(format_names())}, got {name!r}")
 
 
 def export(
@@ -62,9 +105,9 @@ def export(
     run
         The run.
     output
-        The file; for csv the stem of four files.
+        The file; some formats write several, named after it.
     format
-        ``graphml``, ``json``, ``csv``, ``extxyz`` or ``ase-db``; None goes by the suffix.
+        The name of a format, see `format_names`; None goes by the suffix.
     overwrite
         Whether to replace existing files.
 
@@ -78,221 +121,84 @@ def export(
     InputError
         If a file exists already (unless ``overwrite``) or cannot be written, or the format is not
         known.
+    AfirError
+        If the format fails. No file is changed then.
     """
-    writers: dict[str, Callable[[Run, list[Path]], None]] = {
-        "graphml": _graphml,
-        "json": _json,
-        "csv": _csv,
-        "extxyz": _extxyz,
-        "ase-db": _ase_db,
-    }
-    chosen = format or SUFFIXES.get(output.suffix.lower())
-    if chosen is None:
-        raise InputError(
-            f"the format of {output} is not clear; give --format {'|'.join(writers)} or one of "
-            f"the suffixes {' '.join(SUFFIXES)}"
-        )
-    if chosen not in writers:
-        raise InputError(f"`format` must be one of {', '.join(writers)}, got {chosen!r}")
+    name, chosen = _by_suffix(output) if format is None else (format, load_format(format))
     if not output.name or output.is_dir():
         raise InputError(f"--output must be a file, got the directory {output}")
-    files = [output]
-    if chosen == "csv":
-        suffix = output.suffix or ".csv"
-        files = [
-            output.with_name(f"{output.stem}_{kind}{suffix}")
-            for kind in ("eq", "ts", "dc", "barrierless")
-        ]
+    files = chosen.files(output, next(iter(chosen.suffixes), ""))
     for file in files:
         new_file(file, force=overwrite, remedy="add --force")
     with writing(*files) as drafts:
-        writers[chosen](run, drafts)
+        try:
+            chosen.write(run, list(drafts))
+        except (AfirError, OSError):
+            raise
+        except Exception as error:
+            raise AfirError(
+                f"the export {name!r} failed: {type(error).__name__}: {error}"
+            ) from error
+        for file, draft in zip(files, drafts, strict=True):
+            if not draft.exists():
+                raise AfirError(f"the export {name!r} must write {file}, got no such file")
     return files
 
 
-def plain_graph(run: Run) -> Graph:
-    """The network as a graph whose attributes are plain numbers and text.
-
-    Nodes have ``kind``, ``energy_hartree``, ``relative_kj_mol``, ``flags``, ``fragments`` (Hill
-    formulas) and ``name`` (see `afir.geometry.naming`); edges have ``kind`` (``TS`` or
-    ``barrierless``), ``energy_hartree``, ``relative_kj_mol``, ``first`` and ``second`` (the ends),
-    ``barrier_from_first_kj_mol`` and ``barrier_from_second_kj_mol``, and those of TSs, whose ids
-    are their keys, ``imaginary_cm1`` and ``flags``. The graph has ``formula``, ``charge``,
-    ``multiplicity`` and ``surface``.
-    """
-    molecule = run.molecule
-    graph: Graph = nx.MultiGraph(
-        formula=molecule.formula,
-        charge=molecule.charge,
-        multiplicity=molecule.multiplicity,
-        surface=printable(run.settings.reported[0]),
-    )
-    nodes: list[EQ | DC] = [*run.network.eqs.values(), *run.network.dcs.values()]
-    for node in nodes:
-        graph.add_node(node.id, **_node_facts(run, node))
-    for ts in run.network.tss.values():
-        graph.add_edge(*ts.ends, key=ts.id, **_ts_facts(run, ts))
-    for edge in run.network.barrierless.values():
-        graph.add_edge(*edge.ends, key=edge.id, **_edge_facts(run, edge))
-    return graph
+def _points() -> list[EntryPoint]:
+    """The entry points of all formats, one for each name, those of this package first."""
+    points = entry_points(group=ENTRY_POINT_GROUP)
+    ordered = sorted(points, key=lambda point: (not _is_ours(point), point.name, point.value))
+    named: dict[str, EntryPoint] = {}
+    for point in ordered:
+        named.setdefault(point.name, point)
+    return list(named.values())
 
 
-def _energies(run: Run, record: EQ | TS | DC | Barrierless) -> dict[str, Value]:
-    return {
-        "energy_hartree": record.energy / HARTREE,
-        "relative_kj_mol": (record.energy - zero_of(run.network)) / KJ_PER_MOL,
-    }
+def _is_ours(point: EntryPoint) -> bool:
+    return point.module.partition(".")[0] == _OURS
 
 
-def _node_facts(run: Run, node: EQ | DC) -> dict[str, Value]:
-    """The attributes of a node, as plain values."""
-    parts = node.fragments if isinstance(node, DC) else fragments(run.molecule, node.positions)
-    return {
-        "kind": node.id[:2],
-        **_energies(run, node),
-        "flags": printable(" ".join(flags_of(node))),
-        "fragments": printable(" + ".join(parts)),
-        "name": " + ".join(names(run.molecule, node.positions)),
-    }
-
-
-def _ts_facts(run: Run, ts: TS) -> dict[str, Value]:
-    """The attributes of a transition state, as plain values."""
-    return {
-        **_edge_facts(run, ts),
-        "imaginary_cm1": float(ts.imaginary_cm1),
-        "flags": " ".join(flags_of(ts)),
-    }
-
-
-def _edge_facts(run: Run, edge: TS | Barrierless) -> dict[str, Value]:
-    """The attributes of any edge, as plain values."""
-    first, second = (run.network.node(end).energy for end in edge.ends)
-    return {
-        "id": edge.id,
-        "kind": "TS" if isinstance(edge, TS) else BARRIERLESS,
-        **_energies(run, edge),
-        "first": edge.ends[0],
-        "second": edge.ends[1],
-        "barrier_from_first_kj_mol": (edge.energy - first) / KJ_PER_MOL,
-        "barrier_from_second_kj_mol": (edge.energy - second) / KJ_PER_MOL,
-    }
-
-
-def _graphml(run: Run, files: list[Path]) -> None:
-    nx.write_graphml_xml(plain_graph(run), files[0])
-
-
-def _json(run: Run, files: list[Path]) -> None:
-    data = nx.node_link_data(plain_graph(run), edges="edges")
-
-    def coordinates(record: EQ | TS | DC) -> list[list[Any]]:
-        return [
-            [symbol, *(float(x) for x in row)]
-            for symbol, row in zip(run.molecule.symbols, record.positions, strict=True)
-        ]
-
-    for node in data["nodes"]:
-        node["xyz"] = coordinates(run.network.node(node["id"]))
-    for edge in data["edges"]:
-        if edge["key"] in run.network.tss:
-            edge["xyz"] = coordinates(run.network.tss[edge["key"]])
-    text = printable_json(json.dumps(data, indent=1, ensure_ascii=False))
-    files[0].write_text(text + "\n", encoding="utf-8")
-
-
-def _csv(run: Run, files: list[Path]) -> None:
-    network = run.network
-    eqs, dcs = (
-        [{"id": node.id, **_node_facts(run, node)} for node in nodes.values()]
-        for nodes in (network.eqs, network.dcs)
-    )
-    tss = [_ts_facts(run, ts) for ts in network.tss.values()]
-    barrierless = [_edge_facts(run, edge) for edge in network.barrierless.values()]
-    node_keys = ["id", "energy_hartree", "relative_kj_mol", "flags", "fragments", "name"]
-    edge_keys = [
-        "id",
-        "first",
-        "second",
-        "energy_hartree",
-        "relative_kj_mol",
-        "barrier_from_first_kj_mol",
-        "barrier_from_second_kj_mol",
-    ]
-    ts_keys = [*edge_keys, "imaginary_cm1", "flags"]
-    tables = (
-        (eqs, node_keys),
-        (tss, ts_keys),
-        (dcs, node_keys),
-        (barrierless, edge_keys),
-    )
-    for file, (rows, keys) in zip(files, tables, strict=True):
-        with file.open("x", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, keys, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
-
-
-def _structures(run: Run) -> list[tuple[EQ | TS | DC, dict[str, str | int | float]]]:
-    """All structures, each with its attributes as plain values that ASE accepts."""
-    network = run.network
-    found: list[tuple[EQ | TS | DC, dict[str, str | int | float]]] = []
-    records: list[EQ | TS | DC] = [
-        *network.eqs.values(),
-        *network.tss.values(),
-        *network.dcs.values(),
-    ]
-    for record in records:
-        facts: dict[str, str | int | float] = {
-            "kind": record.id[:2],
-            "relative_kj_mol": (record.energy - zero_of(network)) / KJ_PER_MOL,
-        }
-        if isinstance(record, TS):
-            facts |= {
-                "first": record.ends[0],
-                "second": record.ends[1],
-                "imaginary_cm1": float(record.imaginary_cm1),
-            }
-        if flags_of(record):
-            facts["flags"] = printable(" ".join(flags_of(record)))
-        found.append((record, facts))
+def _loaded(point: EntryPoint) -> ExportFormat:
+    """The format of an entry point; InputError if there is none."""
+    try:
+        found = point.load()
+    except Exception as error:
+        reason = str(error) if isinstance(error, AfirError) else f"{type(error).__name__}: {error}"
+        raise InputError(f"the export {point.name!r} cannot be loaded: {reason}") from error
+    if not isinstance(found, ExportFormat):
+        raise InputError(
+            f"the export {point.name!r} must be a `networks.ExportFormat`, got {found!r}"
+        )
     return found
 
 
-def _extxyz(run: Run, files: list[Path]) -> None:
-    structures = _structures(run)
-    text = xyz_text(
-        run.molecule,
-        [record.positions for record, _ in structures],
-        energies=[record.energy for record, _ in structures],
-        labels=[{"id": record.id, **facts} for record, facts in structures],
-    )
-    files[0].write_text(text, encoding="utf-8")
+def _by_suffix(output: Path) -> tuple[str, ExportFormat]:
+    """The format of a file by its suffix, and its name.
+
+    A suffix of this package keeps its meaning whatever else is installed.
+    """
+    suffixes: list[str] = []
+    found: list[tuple[str, ExportFormat]] = []
+    for point, chosen in _every():
+        suffixes += chosen.suffixes
+        if output.suffix.lower() in chosen.suffixes:
+            found.append((point.name, chosen))
+            if _is_ours(point):
+                break
+    if len(found) == 1:
+        return found[0]
+    named = "|".join([name for name, _ in found] or format_names())
+    other = "" if found else f" or one of the suffixes {' '.join(suffixes)}"
+    raise InputError(f"the format of {output} is not clear; give --format {named}{other}")
 
 
-def _ase_db(run: Run, files: list[Path]) -> None:
-    from ase import Atoms  # takes 0.2 s, so only here
-    from ase.calculators.singlepoint import SinglePointCalculator
-    from ase.db import connect
-
-    try:
-        # No lock file: no other process knows the new file, and ASE waits forever for a stale lock.
-        with connect(files[0], type="db", use_lock_file=False) as database:
-            for record, facts in _structures(run):
-                atoms = Atoms(list(run.molecule.symbols), positions=record.positions)
-                atoms.calc = SinglePointCalculator(atoms, energy=record.energy)
-                data = {}
-                if not isinstance(record, DC):
-                    data["wavenumbers"] = record.wavenumbers
-                database.write(
-                    atoms,
-                    key_value_pairs=facts
-                    | {
-                        "node": record.id,  # ASE keeps the name id for itself
-                        "total_charge": run.molecule.charge,
-                        "multiplicity": run.molecule.multiplicity,
-                    },
-                    data=data,
-                )
-    except sqlite3.Error as error:
-        raise OSError(str(error)) from error
+def _every() -> Iterator[tuple[EntryPoint, ExportFormat]]:
+    """The formats one by one; one of another package that cannot be loaded is left out."""
+    for point in _points():
+        try:
+            yield point, _loaded(point)
+        except InputError as error:
+            if _is_ours(point):
+                raise
+            logger.warning("%s", error)

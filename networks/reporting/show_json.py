@@ -22,28 +22,9 @@ def show_object(run: Run) -> dict[str, Any]:
     Returns
     -------
     dict
-        The keys are listed at the top of this module. Energies are totals in hartree and, as
+        The keys are described in docs/show-json.md. Energies are totals in hartree and, as
         ``relative_kj_mol``, relative to the lowest EQ; coordinates are in Å.
     """
-    network = run.network
-    zero = zero_of(network)
-
-    def plain(record: EQ | TS | DC) -> dict[str, Any]:
-        return {
-            "id": record.id,
-            "energy_hartree": record.energy / HARTREE,
-            "relative_kj_mol": (record.energy - zero) / KJ_PER_MOL,
-            "flags": flags_of(record),
-            "xyz": [
-                [symbol, *(float(x) for x in row)]
-                for symbol, row in zip(run.molecule.symbols, record.positions, strict=True)
-            ],
-        }
-
-    def node(record: EQ | DC) -> dict[str, Any]:
-        return {**plain(record), "name": " + ".join(names(run.molecule, record.positions))}
-
-    summary = run.summary
     return {
         "schema_version": SCHEMA_VERSION,
         "molecule": {
@@ -55,26 +36,73 @@ def show_object(run: Run) -> dict[str, Any]:
         "searched_on": run.settings.surface,
         "learned": bool(run.models),
         "seed": run.settings.seed,
-        "eq": [node(eq) for eq in network.eqs.values()],
+        **_network(run),
+        **_totals(run),
+        "unseen": asdict(run.remains.unseen),
+        "pushes": {"listed": run.remains.pushes, "left": run.remains.pushes_left},
+        "window": {
+            "kj_mol": run.settings.window_kj_mol,
+            "trials_above": run.summary.trials.get(Outcome.OUTSIDE_WINDOW, 0),
+            "eqs_above": run.remains.eqs_above,
+        },
+        "doubts": list(run.doubts),
+    }
+
+
+def _network(run: Run) -> dict[str, Any]:
+    """The structures and the barrierless edges."""
+    network = run.network
+    return {
+        "eq": [_node(run, eq) for eq in network.eqs.values()],
         "ts": [
             {
-                **plain(ts),
+                **_structure(run, ts),
                 "imaginary_cm1": float(ts.imaginary_cm1),
-                "ends": list(ts.ends),
+                "ends": list(map(str, ts.ends)),
                 "verified": ts.verified,
                 "proof": dict(ts.proof),
             }
             for ts in network.tss.values()
         ],
-        "dc": [{**node(dc), "origin": dc.origin} for dc in network.dcs.values()],
+        "dc": [{**_node(run, dc), "origin": str(dc.origin)} for dc in network.dcs.values()],
         "barrierless": [
-            {
-                "ends": list(edge.ends),
-                "energy_hartree": edge.energy / HARTREE,
-                "relative_kj_mol": (edge.energy - zero) / KJ_PER_MOL,
-            }
+            {"ends": list(map(str, edge.ends)), **_energy(run, edge.energy)}
             for edge in network.barrierless.values()
         ],
+    }
+
+
+def _node(run: Run, record: EQ | DC) -> dict[str, Any]:
+    """An EQ or DC, with the names of its molecules."""
+    name = " + ".join(names(run.molecule, record.positions))
+    return {**_structure(run, record), "name": name}
+
+
+def _structure(run: Run, record: EQ | TS | DC) -> dict[str, Any]:
+    """What every structure has."""
+    return {
+        "id": str(record.id),
+        **_energy(run, record.energy),
+        "flags": flags_of(record),
+        "xyz": [
+            [symbol, *(float(x) for x in row)]
+            for symbol, row in zip(run.molecule.symbols, record.positions, strict=True)
+        ],
+    }
+
+
+def _energy(run: Run, energy: float) -> dict[str, float]:
+    """An energy in eV as a total in hartree, and relative to the lowest EQ."""
+    return {
+        "energy_hartree": energy / HARTREE,
+        "relative_kj_mol": (energy - zero_of(run.network)) / KJ_PER_MOL,
+    }
+
+
+def _totals(run: Run) -> dict[str, Any]:
+    """What the run took, and why it ended."""
+    summary = run.summary
+    return {
         "trials": {outcome.name.lower(): count for outcome, count in summary.trials.items()},
         "gradients": {
             "total": sum(summary.gradients.values()),
@@ -86,12 +114,4 @@ def show_object(run: Run) -> dict[str, Any]:
             "anything_left": summary.complete.anything_left,
             "stopped_by": summary.complete.stopped_by.name.lower(),
         },
-        "unseen": asdict(run.remains.unseen),
-        "pushes": {"listed": run.remains.pushes, "left": run.remains.pushes_left},
-        "window": {
-            "kj_mol": run.settings.window_kj_mol,
-            "trials_above": summary.trials.get(Outcome.OUTSIDE_WINDOW, 0),
-            "eqs_above": run.remains.eqs_above,
-        },
-        "doubts": list(run.doubts),
     }

@@ -10,10 +10,11 @@ from afir.geometry.naming import names
 from afir.units import KJ_PER_MOL
 from networks.graph.flags import BARRIERLESS, MEANINGS, WORDS, flags_of, in_words, plain_loop
 from networks.graph.network import ReactionNetwork, origin_alone
+from networks.records.ids import Id
 from networks.records.structures import DC, EQ, TS, Barrierless
 from networks.reporting.run import Run, node_name, zero_of
 
-_MOST_BONDS = 3  # of a transition state in a table
+_MOST_BONDS = 3  # of a transition state in a table: its row stays readable
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ def sections(run: Run, *, limit: int | None = None, loops: bool = False) -> list
         always listed, and all if there are no others.
     """
     return [
-        *_structures(run, limit, loops),
+        _eq_section(run, limit),
+        _ts_section(run, limit, loops),
+        _dc_section(run, limit),
         Section(
             "Trials",
             ("<outcome", "count"),
@@ -58,37 +61,38 @@ def sections(run: Run, *, limit: int | None = None, loops: bool = False) -> list
     ]
 
 
-def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
-    """The tables of EQs, TSs and DCs, lowest energy first."""
+def _eq_section(run: Run, limit: int | None) -> Section:
+    """The table of EQs, lowest energy first."""
     network = run.network
-    zero = zero_of(network)
-
-    def relative(energy: float) -> str:
-        return f"{(energy - zero) / KJ_PER_MOL:.1f}"
-
     eqs = sorted(network.eqs.values(), key=lambda eq: eq.energy)
-    dcs = sorted(network.dcs.values(), key=lambda dc: dc.energy)
-    tss = sorted(network.tss.values(), key=lambda ts: ts.energy)
-    listed = tss if loops else [ts for ts in tss if not plain_loop(run.molecule, ts)] or tss
-    eq_rows = [
+    rows = [
         (
             eq.id,
-            relative(eq.energy),
+            _relative(run, eq.energy),
             f"{eq.wavenumbers[0]:.0f}" if len(eq.wavenumbers) else "",
             " + ".join(names(run.molecule, eq.positions)),
             in_words(flags_of(eq)),
-            " ".join(_sorted(set(network.neighbours(eq.id)) - {eq.id})),
+            " ".join(_sorted(network.neighbours(eq.id).keys() - {eq.id})),
         )
         for eq in eqs[:limit]
     ]
-    ts_rows = [
+    return Section(
+        _title("Equilibrium structures", eqs, limit),
+        ("<EQ", "kJ/mol", "softest mode / cm⁻¹", "<molecules", "<", "<connected to"),
+        tuple(rows),
+    )
+
+
+def _ts_section(run: Run, limit: int | None, loops: bool) -> Section:
+    """The table of TSs, lowest energy first."""
+    tss = sorted(run.network.tss.values(), key=lambda ts: ts.energy)
+    listed = tss if loops else [ts for ts in tss if not plain_loop(run.molecule, ts)] or tss
+    rows = [
         (
             ts.id,
-            ts.ends[0],
-            ts.ends[1],
-            relative(ts.energy),
-            f"{(ts.energy - network.node(ts.ends[0]).energy) / KJ_PER_MOL:.1f}",
-            f"{(ts.energy - network.node(ts.ends[1]).energy) / KJ_PER_MOL:.1f}",
+            *ts.ends,
+            _relative(run, ts.energy),
+            *(f"{(ts.energy - run.network.node(end).energy) / KJ_PER_MOL:.1f}" for end in ts.ends),
             f"{ts.imaginary_cm1:.0f}",
             _bonds(run, ts),
             str(ts.proof.get("irc", "")),
@@ -96,10 +100,33 @@ def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
         )
         for ts in listed[:limit]
     ]
-    dc_rows = [
+    return Section(
+        _title("Transition states", listed, limit, len(tss) - len(listed)),
+        (
+            "<TS",
+            "<from",
+            "<to",
+            "kJ/mol",
+            "forward barrier",
+            "reverse",
+            "imaginary / cm⁻¹",
+            "<bonds",
+            "<IRC",
+            "<",
+        ),
+        tuple(rows),
+        _warnings(listed[:limit]),
+    )
+
+
+def _dc_section(run: Run, limit: int | None) -> Section:
+    """The table of DCs, lowest energy first."""
+    network = run.network
+    dcs = sorted(network.dcs.values(), key=lambda dc: dc.energy)
+    rows = [
         (
             dc.id,
-            relative(dc.energy),
+            _relative(run, dc.energy),
             " + ".join(names(run.molecule, dc.positions)),
             f"{BARRIERLESS} from {' '.join(joined)}" if joined else in_words(flags_of(dc)),
             " ".join(_sorted({*network.neighbours(dc.id), *_origin(network, dc)})),
@@ -107,35 +134,16 @@ def _structures(run: Run, limit: int | None, loops: bool) -> list[Section]:
         for dc in dcs[:limit]
         for joined in [network.joined_to(dc.id)]
     ]
-    return [
-        Section(
-            _title("Equilibrium structures", eqs, limit),
-            ("<EQ", "kJ/mol", "softest mode / cm⁻¹", "<molecules", "<", "<connected to"),
-            tuple(eq_rows),
-        ),
-        Section(
-            _title("Transition states", listed, limit, len(tss) - len(listed)),
-            (
-                "<TS",
-                "<from",
-                "<to",
-                "kJ/mol",
-                "forward barrier",
-                "reverse",
-                "imaginary / cm⁻¹",
-                "<bonds",
-                "<IRC",
-                "<",
-            ),
-            tuple(ts_rows),
-            _warnings(listed[:limit]),
-        ),
-        Section(
-            _title("Dissociation channels", dcs, limit),
-            ("<DC", "kJ/mol", "<fragments", "<", "<reached from"),
-            tuple(dc_rows),
-        ),
-    ]
+    return Section(
+        _title("Dissociation channels", dcs, limit),
+        ("<DC", "kJ/mol", "<fragments", "<", "<reached from"),
+        tuple(rows),
+    )
+
+
+def _relative(run: Run, energy: float) -> str:
+    """An energy in eV as kJ/mol above the lowest EQ."""
+    return f"{(energy - zero_of(run.network)) / KJ_PER_MOL:.1f}"
 
 
 def _bonds(run: Run, ts: TS) -> str:
@@ -163,14 +171,13 @@ def _warnings(tss: Iterable[TS]) -> tuple[str, ...]:
     return tuple(f"{WORDS[flag]}: {text}" for flag, text in MEANINGS.items() if flag in found)
 
 
-def _sorted(ids: Iterable[str]) -> list[str]:
-    """Ids by number, EQs first."""
-    return sorted(ids, key=lambda id: (id[:2] != "EQ", int(id[2:])))
+def _sorted(ids: Iterable[Id]) -> list[Id]:
+    return sorted(ids, key=Id.order)
 
 
-def _origin(network: ReactionNetwork, dc: DC) -> list[str]:
+def _origin(network: ReactionNetwork, dc: DC) -> list[Id]:
     """The EQ that first reached a channel, if no known edge connects the two."""
-    return [dc.origin] if origin_alone(network, dc) else []
+    return [Id(dc.origin)] if origin_alone(network, dc) else []
 
 
 def _counted(items: Iterable[tuple[str, int]]) -> tuple[tuple[str, str], ...]:

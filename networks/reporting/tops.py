@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from networks.reporting.canvas import GREY, OVER, Canvas, extent
 from networks.reporting.diagram_layout import Box, Point
 
+# All chosen by eye.
 _DARK, _ORANGE = "#444444", "#d9730d"
 _NEAR = 0.03  # inches between a mark and a label above or below it
 _BESIDE = 0.08  # inches between the middle of a mark and a label beside it
@@ -26,7 +27,7 @@ _LEVEL = 0.03  # inches that a label beside a mark must be nearer to its height 
 _TOUCHING = 0.02  # inches: marks as close as this cannot be told apart anyway
 _SHORT = 0.1  # inches: on a top as short as this the mark does not move
 _STEP = 0.15  # inches between two places of a mark
-_MOST_PLACES = 40
+_MOST_PLACES = 40  # of a mark on its top
 _SHIFTS = (-0.5, -0.25, -0.75, -0.08, -0.92)  # of a label from its mark, in its width
 _POINTS = 40  # of a rising curve
 _BOX = 3  # points for a box of a curve

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from afir.methods.artificial_force import ForceTerm
 from afir.stationary import Outcome
+from networks.records.ids import Id
 from networks.records.trials import Item, Planned, Result, Trial, Used
 
 _ENDED = {Outcome.FOUND, Outcome.NO_BARRIER, Outcome.NO_SADDLE, Outcome.OUTSIDE_WINDOW}
@@ -35,7 +36,7 @@ class History:
         self._used: list[Used] = []  # judged trials, then those in flight
         self._judged = 0
         self._in_flight: deque[Planned] = deque()
-        self._found: list[tuple[int, tuple[str, ...]]] = []
+        self._found: list[tuple[int, tuple[Id, ...]]] = []
         self._last: dict[Item, tuple[Result, float]] = {}
         for trial in trials:
             self.add(trial)
@@ -87,6 +88,6 @@ class History:
         return sum(item.push >= first for item, _, _ in self._used[last : self._judged])
 
 
-def _something(ids: tuple[str, ...], dull: Collection[str]) -> bool:
+def _something(ids: tuple[Id, ...], dull: Collection[str]) -> bool:
     """Whether a trial added an EQ or a TS that is not in `dull`."""
-    return any(not id.startswith("DC") and id not in dull for id in ids)
+    return any(id.kind != "DC" and id not in dull for id in ids)

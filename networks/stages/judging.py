@@ -15,6 +15,7 @@ from afir.stationary import Confirmation, Minimum, Outcome, StationaryPoint, Tri
 from networks.execution.tasks import Labelled
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
+from networks.records.ids import Id
 from networks.records.structures import DC, EQ, TS, Dismissed
 from networks.records.trials import Absorbed, Key, Trial
 from networks.stages.comparisons import COMPARE, proven
@@ -102,7 +103,7 @@ class _Judging:
             if record is not None and record.node is None:
                 yield record
 
-    def _row(self, found: tuple[str, ...], met: tuple[str, ...]) -> Trial:
+    def _row(self, found: tuple[Id, ...], met: tuple[Id, ...]) -> Trial:
         stage = self._stage
         answer, planned, task = self._answers[PUSH], stage.planned, stage.task
         own = [answer for key, answer in self._answers.items() if key not in CHECKS]
@@ -139,13 +140,13 @@ class _Judging:
 
     # -- transition states ---------------------------------------------------------------
 
-    def _saddle(self, seen: Sighting) -> str | None:
+    def _saddle(self, seen: Sighting) -> Id | None:
         """The id of the TS that a candidate is, or of the EQ on whose flat turn it lies."""
         if seen.mark is not None:
             return self._window.stage(seen.mark.trial).nodes.get(Key(CONFIRM, seen.mark.place))
         return seen.node or (seen.before.node if seen.before else None)
 
-    def _judge(self, place: int) -> list[str]:
+    def _judge(self, place: int) -> list[Id]:
         """The ends of the path of a candidate, which becomes a transition state or is rejected."""
         stage, note = self._stage, self.note
         key = Key(CONFIRM, place)
@@ -153,7 +154,7 @@ class _Judging:
         confirmation = answer.value
         stage.nodes[key] = None
 
-        def dismiss(outcome: Outcome, reason: str, node: str | None = None) -> None:
+        def dismiss(outcome: Outcome, reason: str, node: Id | None = None) -> None:
             stage.nodes[key] = node
             note.dismiss("TS", candidate, outcome, reason, node)
 
@@ -199,7 +200,7 @@ class _Judging:
 
     # -- minima and channels -------------------------------------------------------------
 
-    def _place(self, seen: Sighting) -> str | None:
+    def _place(self, seen: Sighting) -> Id | None:
         """The node of a minimum, added if it is new; None if it is no node."""
         minimum = seen.structure
         assert isinstance(minimum, Minimum)
@@ -222,7 +223,7 @@ class _Judging:
             self.note.is_node(minimum, node)
         return node
 
-    def _channel(self, minimum: Minimum, energy: float) -> str:
+    def _channel(self, minimum: Minimum, energy: float) -> Id:
         """The node of a channel with this energy in eV, added if it is new."""
         origin = self._stage.planned.item.eq
         id, is_new = self.note.network.add_dc(minimum.positions, energy, origin=origin)
@@ -230,12 +231,12 @@ class _Judging:
             self.note.new[id] = self.note.network.dcs[id]
         return id
 
-    def _labelled(self, key: Key, minimum: Minimum) -> str | None:
+    def _labelled(self, key: Key, minimum: Minimum) -> Id | None:
         """The node of a channel with its energy on the reference; None if that failed."""
         answer = self._answers[key].value
         return self._channel(minimum, answer.energy) if isinstance(answer, Labelled) else None
 
-    def _new(self, mark: Mark, minimum: Minimum) -> str | None:
+    def _new(self, mark: Mark, minimum: Minimum) -> Id | None:
         """The node of a minimum that was new: a known one, or added; None if it is no node."""
         note, network = self.note, self.note.network
         answer = self._answers[Key(CHARACTERISE, mark.place)]
@@ -256,13 +257,13 @@ class _Judging:
             note.is_node(replace(point, positions=wanted[0], energy=wanted[1]), id)
         return id
 
-    def _turned(self, mark: Mark, point: StationaryPoint) -> str | None:
+    def _turned(self, mark: Mark, point: StationaryPoint) -> Id | None:
         """The id of the node that a minimum is by a rotation without a barrier; None if none."""
         number = proven(self._answers, Key(COMPARE, mark.place))
         if number is None:
             return self.note.dismissals.node(point.positions, point.energy)
         other = self._stage.others[mark.place][number]
-        if isinstance(other, str):
+        if isinstance(other, Id):
             return other
         return self._window.stage(other.trial).nodes.get(Key(CHARACTERISE, other.place))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
+from networks.records.ids import Id
 from networks.records.structures import DC, EQ, TS, Dismissed
 
 
@@ -31,7 +32,7 @@ class Note:
         self.dismissals = dismissals
         self.trial = trial
         self.dismissed: list[Dismissed] = []
-        self.new: dict[str, EQ | TS | DC] = {}
+        self.new: dict[Id, EQ | TS | DC] = {}
 
     def dismiss(
         self,
@@ -39,16 +40,22 @@ class Note:
         structure: Candidate | Minimum | StationaryPoint,
         outcome: Outcome,
         reason: str,
-        node: str | None,
+        node: Id | None,
     ) -> None:
         """Record that a structure is no node of its own."""
         record = Dismissed(
-            kind, structure.positions, structure.energy, outcome, reason, node, self.trial
+            kind,
+            structure.positions,
+            structure.energy,
+            outcome,
+            reason,
+            None if node is None else Id(node),
+            self.trial,
         )
         self.dismissals.add(record)
         self.dismissed.append(record)
 
-    def is_node(self, structure: Minimum | StationaryPoint, node: str) -> None:
+    def is_node(self, structure: Minimum | StationaryPoint, node: Id) -> None:
         """Record the node of a minimum, unless the network finds it anyway."""
         x, energy = structure.positions, structure.energy
         if self.network.find_eq(x, energy) == node:

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from afir.stationary import Candidate, Confirmation, Minimum, TrialResult
 from networks.execution.tasks import Push, TaskResult
+from networks.records.ids import Id
 from networks.records.structures import Dismissed
 from networks.records.trials import Key, Planned
 
@@ -25,7 +26,7 @@ class Mark(NamedTuple):
     place: int
 
 
-Other: TypeAlias = "str | Mark"
+Other: TypeAlias = "Id | Mark"
 """A structure to compare with: the id of a node, or a structure of a trial in flight."""
 
 
@@ -48,7 +49,7 @@ class Sighting:
     """
 
     structure: Candidate | Minimum
-    node: str | None = None
+    node: Id | None = None
     before: Dismissed | None = None
     mark: Mark | None = None
 
@@ -95,7 +96,7 @@ class TrialStage:
         self.candidates: tuple[Sighting, ...] = ()
         self.minima: dict[int, Sighting] = {}
         self.others: dict[int, tuple[Other, ...]] = {}
-        self.nodes: dict[Key, str | None] = {}
+        self.nodes: dict[Key, Id | None] = {}
         self.is_finished = False
 
     @property

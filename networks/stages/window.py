@@ -21,6 +21,7 @@ from afir.stationary import (
 from networks.execution.tasks import Characterise, Confirm, Label, Task, TaskResult
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
+from networks.records.ids import Id
 from networks.records.structures import EQ, TS
 from networks.records.trials import Key
 from networks.stages.comparisons import Comparisons, Wanted, nearest
@@ -141,7 +142,7 @@ class Window:
         for sight in (*sights, self.comparisons):
             sight.forget(seen_from - 1)
 
-    def restore(self, stage: TrialStage, nodes: Mapping[Key, str | None]) -> None:
+    def restore(self, stage: TrialStage, nodes: Mapping[Key, Id | None]) -> None:
         """Add a trial that was judged before the run was interrupted.
 
         Parameters

@@ -18,6 +18,7 @@ from afir.stationary import Outcome
 from networks.execution.frames import Frames, Kept
 from networks.execution.tasks import TaskResult
 from networks.graph.network import ReactionNetwork
+from networks.records.ids import Id
 from networks.records.runs import Complete, Examined, Model, RunSummary, StoppedBy
 from networks.records.structures import EQ, Dismissed
 from networks.records.trials import Key, Planned, Trial
@@ -37,7 +38,7 @@ class Results(NamedTuple):
     """The raw results of a stage, and the nodes that its structures became."""
 
     answers: dict[Key, TaskResult]
-    nodes: dict[Key, str | None]
+    nodes: dict[Key, Id | None]
 
 
 class Reader:

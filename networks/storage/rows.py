@@ -14,6 +14,7 @@ from afir.methods.displacements import parse_term
 from afir.stationary import Outcome
 from networks.execution.frames import Frames, Kept
 from networks.execution.tasks import TaskResult
+from networks.records.ids import Id
 from networks.records.runs import Examined, Model
 from networks.records.structures import DC, EQ, TS, Dismissed
 from networks.records.trials import Absorbed, Item, Key, Known, Planned, Trial
@@ -73,7 +74,7 @@ def planned_row(planned: Planned) -> Row:
     return {
         "stage": planned.stage,
         "trial": planned.trial,
-        "eq": int(planned.item.eq[2:]),
+        "eq": planned.item.eq.number,
         "push": planned.item.push,
         "pushes_left": planned.left,
         "ceiling": planned.ceiling,
@@ -88,7 +89,7 @@ def planned_record(row: sa.Row[Any]) -> Planned:
     return Planned(
         stage=row.stage,
         trial=row.trial,
-        item=Item(f"EQ{row.eq}", row.push),
+        item=Item(Id.of("EQ", row.eq), row.push),
         left=row.pushes_left,
         ceiling=row.ceiling,
         gamma=row.gamma,
@@ -118,7 +119,7 @@ def _eq_row(record: EQ) -> Row:
 def eq_record(row: sa.Row[Any]) -> EQ:
     """An EQ from its row."""
     return EQ(
-        id=f"EQ{row.number}",
+        id=Id.of("EQ", row.number),
         positions=unpack(row.positions),
         energy=row.energy,
         wavenumbers=unpack(row.wavenumbers),
@@ -131,7 +132,7 @@ def eq_record(row: sa.Row[Any]) -> EQ:
 
 def _dc_row(record: DC) -> Row:
     return {
-        "number": int(record.id[2:]),
+        "number": record.id.number,
         "energy": record.energy,
         "fragments": " ".join(record.fragments),
         "origin": record.origin,
@@ -142,7 +143,7 @@ def _dc_row(record: DC) -> Row:
 def dc_record(row: sa.Row[Any]) -> DC:
     """A DC from its row, flagged as without a TS until its TSs are read."""
     return DC(
-        id=f"DC{row.number}",
+        id=Id.of("DC", row.number),
         positions=unpack(row.positions),
         energy=row.energy,
         fragments=tuple(row.fragments.split()),
@@ -153,7 +154,7 @@ def dc_record(row: sa.Row[Any]) -> DC:
 
 def _ts_row(record: TS) -> Row:
     return {
-        "number": int(record.id[2:]),
+        "number": record.id.number,
         "energy": record.energy,
         "imaginary_cm1": record.imaginary_cm1,
         "first_end": record.ends[0],
@@ -171,7 +172,7 @@ def _ts_row(record: TS) -> Row:
 def ts_record(row: sa.Row[Any]) -> TS:
     """A TS from its row."""
     return TS(
-        id=f"TS{row.number}",
+        id=Id.of("TS", row.number),
         positions=unpack(row.positions),
         energy=row.energy,
         imaginary_cm1=row.imaginary_cm1,
@@ -190,7 +191,7 @@ def _trial_row(trial: Trial) -> Row:
     return {
         "number": trial.number,
         "known": trial.known,
-        "eq": int(trial.eq[2:]),
+        "eq": trial.eq.number,
         "push": trial.push,
         "terms": " ".join(map(str, trial.terms)),
         "seed": json.dumps(trial.seed),
@@ -211,7 +212,7 @@ def trial_record(row: sa.Row[Any]) -> Trial:
     return Trial(
         number=row.number,
         known=row.known,
-        eq=f"EQ{row.eq}",
+        eq=Id.of("EQ", row.eq),
         push=row.push,
         terms=tuple(parse_term(text) for text in row.terms.split()),
         seed=tuple(json.loads(row.seed)),
@@ -302,7 +303,7 @@ def result_row(stage: int, key: Key, result: TaskResult) -> Row:
     }
 
 
-def result_record(row: sa.Row[Any]) -> tuple[int, Key, TaskResult, str | None]:
+def result_record(row: sa.Row[Any]) -> tuple[int, Key, TaskResult, Id | None]:
     """The stage, the key, the result and the node of a task, from its row."""
     result = TaskResult(
         value=None if row.value is None else decode(row.value, row.arrays),
@@ -311,7 +312,8 @@ def result_record(row: sa.Row[Any]) -> tuple[int, Key, TaskResult, str | None]:
         gradients=Counter(json.loads(row.gradients)),
         cpu_seconds=row.cpu_seconds,
     )
-    return row.stage, Key(row.phase, row.position), result, row.node
+    node = None if row.node is None else Id(row.node)
+    return row.stage, Key(row.phase, row.position), result, node
 
 
 def model_row(model: Model) -> Row:

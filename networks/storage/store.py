@@ -206,9 +206,9 @@ class Store(Reader):
             for table, kind in ((schema.TSS, "TS"), (schema.DCS, "DC"), (schema.EQS, "EQ")):
                 if table is schema.EQS:  # trials refer to them
                     change.delete(schema.TRIALS, trials.number > checked)
-                found = [id for trial in dropped for id in trial.found if id.startswith(kind)]
+                found = [id for trial in dropped for id in trial.found if id.kind == kind]
                 if found:
-                    change.delete(table, table.c.number >= min(int(id[2:]) for id in found))
+                    change.delete(table, table.c.number >= min(id.number for id in found))
             change.delete(schema.DISMISSED, schema.DISMISSED.c.trial > checked)
             for table in (schema.RESULTS, schema.FRAMES):
                 change.delete(table, table.c.stage >= stage)

@@ -55,6 +55,7 @@ class Strange:
             "not left": lambda: [Item(eq.id, 10**9)],
             "unknown": lambda: [Item("EQ999", 0)],
             "no number": lambda: [Item(eq.id, "0")],  # type: ignore[arg-type]
+            "no id": lambda: [Item("start", 0)],  # type: ignore[arg-type]
             "nothing": lambda: [],
             "None": lambda: None,
             "lazy": lambda: iter(left[:n]),

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import get_type_hints
 
 import pytest
 
 from afir.errors import InputError
 from afir.molecule import Molecule
 from afir.searches.settings import StepSettings
-from networks.settings import Settings
+from networks.numbers import NUMBERS, Number
+from networks.settings import Changes, Settings
 
 FULL = Settings(
     surface="gfn1",
@@ -121,3 +123,38 @@ def test_the_hardest_repeat_is_compared_with_the_gamma_of_the_window() -> None:
     assert Settings(window_kj_mol=200.0, gamma_max=600.0).tried.gamma_factor == 1.2
     with pytest.raises(InputError, match="at least γ, 500 kJ/mol"):
         Settings(window_kj_mol=200.0, gamma_max=400.0)
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number.name)
+def test_a_number_is_in_the_settings_what_its_table_says(number: Number) -> None:
+    kind = number.kind | None if number.optional else number.kind
+    assert get_type_hints(Settings)[number.name] == kind
+    assert getattr(Settings(), number.name) == number.default
+    assert (get_type_hints(Changes).get(number.name) == kind) is number.resumed
+
+
+def test_changes_replace_what_they_name_and_nothing_else() -> None:
+    longer = FULL.changed(max_trials=20, patience=None)
+    assert longer == replace(FULL, max_trials=20, patience=None)
+    assert FULL.changed() == FULL
+
+
+def test_another_policy_does_not_get_the_options_of_the_old_one() -> None:
+    assert FULL.changed(policy="stochastic") == FULL
+    assert FULL.changed(policy="productive").policy_options == {}
+    cold = FULL.changed(policy="stochastic", policy_options={"temperature": 10.0})
+    assert cold.policy_options == {"temperature": 10.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seed": 3}, r"`changes` must be of window_kj_mol, .*, policy_options, got 'seed'"),
+        ({"max_trails": 3}, r"`changes` must be of .*, got 'max_trails'"),
+        ({"max_trials": -1}, r"`max_trials` must be a whole number of 0 or more, got -1"),
+        ({"task_seconds": None}, r"`task_seconds` must be a positive number, got None"),
+    ],
+)
+def test_changes_that_make_no_sense_are_refused(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=f"^{words}$"):
+        FULL.changed(**changes)  # type: ignore[arg-type]

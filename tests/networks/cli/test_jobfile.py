@@ -25,6 +25,41 @@ SCALARS = (
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 TABLES = st.dictionaries(NAMES, SCALARS | st.lists(SCALARS, max_size=3), max_size=4)
 
+VALUES: dict[str, Any] = {
+    "input": "h2co.xyz",
+    "output": "run.db",
+    "wanted": "co_h2.xyz",
+    "charge": 1,
+    "multiplicity": 2,
+    "workers": 2,
+    "gamma": 800.0,
+    "surface": "gfn1",
+    "surface_options": {"solvent": "water", "accuracy": 0.1},
+    "reference": "gfn2",
+    "reference_options": {"solvent": "water"},
+    "learn": True,
+    "learner": "delta",
+    "seed": 7,
+    "policy": "stochastic",
+    "policy_options": {"temperature": 1500.0},
+    "target_atoms": [0, 2],
+    "terms": 1,
+    "window": 400.0,
+    "bond_depth": 4,
+    "max_trials": 100,
+    "max_gradients": 5000,
+    "max_seconds": 60.0,
+    "patience": 20,
+    "expand_complexes": True,
+    "effort": "quick",
+    "attempts": 2,
+    "gamma_max": 1600.0,
+    "keep_frames": True,
+    "task_seconds": 30.0,
+    "in_flight": 4,
+    "step": {"push_steps": 99},
+}
+
 
 @given(st.dictionaries(NAMES, SCALARS | st.lists(SCALARS, max_size=3) | TABLES, max_size=5))
 def test_toml_comes_back(values: dict[str, Any]) -> None:
@@ -42,42 +77,8 @@ def test_toml_has_no_null_and_no_objects() -> None:
 
 
 def test_a_full_job_comes_back() -> None:
-    values = {
-        "input": "h2co.xyz",
-        "output": "run.db",
-        "wanted": "co_h2.xyz",
-        "charge": 1,
-        "multiplicity": 2,
-        "workers": 2,
-        "gamma": 800.0,
-        "surface": "gfn1",
-        "surface_options": {"solvent": "water", "accuracy": 0.1},
-        "reference": "gfn2",
-        "reference_options": {"solvent": "water"},
-        "learn": True,
-        "learner": "delta",
-        "seed": 7,
-        "policy": "stochastic",
-        "policy_options": {"temperature": 1500.0},
-        "target_atoms": [0, 2],
-        "terms": 1,
-        "window": 400.0,
-        "bond_depth": 4,
-        "max_trials": 100,
-        "max_gradients": 5000,
-        "max_seconds": 60.0,
-        "patience": 20,
-        "expand_complexes": True,
-        "effort": "quick",
-        "attempts": 2,
-        "gamma_max": 1600.0,
-        "keep_frames": True,
-        "task_seconds": 30.0,
-        "in_flight": 4,
-        "step": {"push_steps": 99},
-    }
-    assert set(values) == set(KEYS)
-    job = job_from(values)
+    assert set(VALUES) == set(KEYS)
+    job = job_from(VALUES)
     assert job.settings == Settings(
         surface="gfn1",
         surface_options={"solvent": "water", "accuracy": 0.1},

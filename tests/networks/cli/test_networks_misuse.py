@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,13 +14,129 @@ from drawn_network import write_run
 from afir.cli.main import main
 from networks.reporting.advice import advice
 from networks.reporting.run import load_run
+from networks.reporting.show_json import show_object
+
+WRONG = [
+    (["explore"], "no structure to start from"),
+    (["explore", "no.xyz"], "no such file"),
+    (["explore", "empty.xyz"], "is empty"),
+    (["explore", "text.xyz"], "must be the number of atoms"),
+    (["explore", "atom.xyz"], "holds one atom"),
+    (["explore", "element.xyz"], "must start with an element symbol"),
+    (["explore", "overlap.xyz"], "so they overlap"),
+    (["explore", "hcn.xyz", "--charge", "1"], "`multiplicity` must be even"),
+    (["explore", "hcn.xyz", "--multiplicity", "2"], "--multiplicity must be odd"),
+    (["explore", "hcn.xyz", "--surface", "gfn9"], "--surface must be one of"),
+    (
+        ["explore", "hcn.xyz", "--surface-option", "acuracy=1"],
+        "the surface 'gfn2' has no option 'acuracy'; did you mean 'accuracy'? It has the options ",
+    ),
+    (["explore", "hcn.xyz", "--policy", "luck"], "--policy must be one of"),
+    (["explore", "hcn.xyz", "--policy-option", "luck"], "--policy-option must look like"),
+    (
+        ["explore", "hcn.xyz", "--policy-option", "t=1"],
+        "'productive' has no option 't'; it takes",
+    ),
+    (["explore", "hcn.xyz", "--gamma", "-1"], "--gamma must be"),
+    (["explore", "hcn.xyz", "--gamma", "strong"], "is not a valid float"),
+    (["explore", "hcn.xyz", "--gama", "5"], "no such option"),
+    (["explore", "hcn.xyz", "--seed", "-1"], "--seed must be"),
+    (["explore", "hcn.xyz", "--workers", "0"], "--workers must be"),
+    (["explore", "hcn.xyz", "--terms", "0"], "--terms must be"),
+    (["explore", "hcn.xyz", "--window", "-3"], "--window must be"),
+    (["explore", "hcn.xyz", "--max-trials", "many"], "--max-trials must be a whole number or none"),
+    (["explore", "hcn.xyz", "--attempts", "0"], "--attempts must be a whole number of 1 or more"),
+    (["explore", "hcn.xyz", "--gamma-max", "high"], "--gamma-max must be a number or none, got"),
+    (["explore", "hcn.xyz", "--seed", "none"], "--seed must be a whole number, got 'none'"),
+    (["explore", "hcn.xyz", "--target-atoms", "C1"], "--target-atoms must look like"),
+    (["explore", "hcn.xyz", "--target-atoms", "0,7"], "target atoms must be from 0 to 2"),
+    (["explore", "hcn.xyz", "--wanted", "no.xyz"], "no such file"),
+    (["explore", "hcn.xyz", "--wanted", "water.xyz"], "--wanted must have the atoms of CHN"),
+    (["explore", "hcn.xyz", "--job", "no.toml"], "no such job file"),
+    (["explore", "hcn.xyz", "--job", "bad.toml"], "did you mean `gamma`?"),
+    (["explore", "hcn.xyz", "--job", "text.xyz"], "is not a TOML file"),
+    (["explore", "hcn.xyz", "-o", "no/folder.db"], "the folder no of --output does not exist"),
+    (["explore", "hcn.xyz", "-o", "run.db"], "continue it with `afir resume run.db`"),
+    (["explore", "hcn.xyz", "-o", "run.db", "--charge", "1"], "`multiplicity` must be even"),
+    (["explore", "hcn.xyz", "-o", "run.db", "--policy", "luck"], "--policy must be one of"),
+    (["explore", "hcn.xyz", "-o", "run.db", "--target-atoms", "0,7"], "from 0 to 2 for CHN"),
+    (["explore", "hcn.xyz", "-o", "run.db", "--surface", "gfn9"], "--surface must be one of"),
+    (["explore", "hcn.xyz", "-o", "new.xyz"], "must be a run file such as new.db"),
+    (["explore", "hcn.xyz", "-o", "empty.dat"], "empty.dat exists already"),
+    (["resume", "no.db"], "the run file no.db does not exist"),
+    (["resume", "text.xyz"], "must be a run"),
+    (["resume", "run.db", "--max-trials", "-1"], "--max-trials must be"),
+    (["resume", "run.db", "--task-seconds", "none"], "--task-seconds must be"),
+    (["resume", "run.db", "--workers", "0"], "--workers must be"),
+    (["resume", "run.db", "--gamma", "2000"], "no such option"),
+    (["show", "no.db"], "the run file no.db does not exist"),
+    (["show", "hcn.xyz"], "must be a run"),
+    (["show"], "missing argument"),
+    (["export", "run.db"], "missing option"),
+    (["export", "run.db", "-o", "a.pdf"], "is not clear"),
+    (["export", "run.db", "-o", "text.xyz"], "exists already"),
+    (
+        ["export", "run.db", "-o", "a.yaml", "--format", "yaml"],
+        "--format must be one of ase-db, csv",
+    ),
+    (["plot", "run.db", "-o", "a.gif"], "must be a .png, .svg or .pdf file"),
+    (["plot", "run.db", "-o", "a.png", "--from", "EQ0"], "go together"),
+    (["plot", "run.db", "-o", "a.png", "--mark"], "go together"),
+    (
+        ["plot", "run.db", "-o", "a.png", "--from", "EQ0", "--to", "EQ9"],
+        "--to must be an EQ or DC",
+    ),
+    (
+        ["plot", "run.db", "-o", "old.png", "--from", "EQ0", "--to", "EQ9"],
+        "--to must be an EQ or DC",
+    ),
+    (["plot", "run.db", "-o", "old.png", "--dpi", "0"], "--dpi must be"),
+    (["plot", "run.db", "-o", "old.png"], "old.png exists already; choose another --output or add"),
+    (["collect", "run.db", "-o", "text.xyz"], "run.db must hold frames"),
+    (["plot", "run.db", "-o", "a.png", "--width", "7"], "a length such as 17cm or 7in"),
+    (["plot", "run.db", "-o", "a.png", "--width", "-7in"], "--width must be a length"),
+    (["plot", "run.db", "-o", "a.png", "--width", "2.5in"], "--width must be at least"),
+    (["plot", "run.db", "-o", "a.png", "--dpi", "0"], "--dpi must be"),
+    (["plot", "run.db", "-o", "a.png", "--dpi", "nan"], "--dpi must be"),
+    (["show", "run.db", "--json", "--loops"], "--json shows everything"),
+]
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "hcn.xyz").write_text("3\n\nH 0.0 0.02 -1.06\nC 0.0 0.0 0.0\nN 0.01 0.0 1.14\n")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+@pytest.mark.parametrize(("arguments", "words"), WRONG, ids=[" ".join(a) for a, _ in WRONG])
+def test_misuse_is_one_sentence_and_exit_code_2(
+    run_file: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    for name, text in {
+        "empty.xyz": "",
+        "empty.dat": "",
+        "old.png": "",
+        "text.xyz": "Dear diary,\n",
+        "atom.xyz": "1\n\nHe 0 0 0\n",
+        "element.xyz": "1\n\nZz 0 0 0\n",
+        "overlap.xyz": "2\n\nH 0 0 0\nH 0 0 0.1\n",
+        "water.xyz": "3\n\nO 0 0 0\nH 0 0.7 0.6\nH 0 -0.7 0.6\n",
+        "bad.toml": "gama = 3\n",
+    }.items():
+        Path(name).write_text(text)
+    before = show_object(load_run(run_file))
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = [line for line in captured.err.splitlines() if not line.startswith("Warning")]
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: ")
+    assert words.lower() in lines[0].lower()
+    assert show_object(load_run(run_file)) == before
+    assert not Path("hcn.db").exists()
+
+
+def test_a_bad_start_in_a_fresh_process(folder: Path) -> None:
+    command = [sys.executable, "-m", "afir", "explore", "hcn.xyz", "--charge", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    assert not (folder / "hcn.db").exists()
 
 
 @pytest.mark.parametrize("other", [["--job"], ["--limit", "2"], ["--loops"]])

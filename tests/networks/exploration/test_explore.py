@@ -30,7 +30,7 @@ from afir.molecule import Molecule
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
 from afir.units import HARTREE, KJ_PER_MOL
-from networks import KEEP, Settings, explore, open_run, resume
+from networks import Settings, explore, open_run, resume
 from networks.execution.context import Bench
 from networks.execution.local import BatchedExecutor, SerialExecutor
 from networks.execution.processes import ProcessExecutor
@@ -448,7 +448,7 @@ def test_a_surface_that_fails_now_and_then_stops_nothing(tmp_path: Path) -> None
 
 def test_a_finished_run_stays_finished(whole: Path) -> None:
     before = snapshot(whole)
-    events = list(resume(whole, max_trials=KEEP, executor=TOY))
+    events = list(resume(whole, executor=TOY))
     assert stop(events) == Stopped(StoppedBy.NOTHING_LEFT, False)
     assert isinstance(events[0], Opened)
     assert events[0].trials == len(before["trials"])

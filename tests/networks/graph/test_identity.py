@@ -165,10 +165,10 @@ def test_labels_keep_the_atoms_apart():
     # A threefold rotation carries the even permutation back; only an inversion the odd one.
     assert same_labelled(x, turned(even, 1))
     assert not same_labelled(x, turned(odd, 1))
-    assert index.label("EQ3", turned(x, 2)) == "EQ3.0"
-    assert index.label("EQ3", turned(odd, 3)) == "EQ3.1"
-    assert index.label("EQ3", even) == "EQ3.0"
-    assert index.label("EQ3", odd) == "EQ3.1"
+    assert index.arrangement("EQ3", turned(x, 2)) == 0
+    assert index.arrangement("EQ3", turned(odd, 3)) == 1
+    assert index.arrangement("EQ3", even) == 0
+    assert index.arrangement("EQ3", odd) == 1
     assert index.find(fingerprint(molecule, odd, 0.0), odd) == "EQ3"
     enantiomer = HAND * [1, 1, -1]
     assert not same_labelled(HAND, enantiomer)
@@ -221,7 +221,7 @@ def test_every_order_of_the_atoms_has_its_label():
     labels = {}
     for order in permutations(range(1, 5)):
         y = turned(x[[0, *order]], len(labels))
-        labels[order] = index.label("EQ0", y)
+        labels[order] = index.arrangement("EQ0", y)
         kin = [other for other, label in labels.items() if label == labels[order]]
         assert all(same_labelled(x[[0, *other]], y) for other in kin)
     # Of 24 permutations the twelve even ones are rotations.
@@ -237,6 +237,6 @@ def test_misuse_is_explained():
     with pytest.raises(InputError, match="finite energy, got nan"):
         index.add("EQ1", fingerprint(CHFCLBR, HAND, float("nan")), HAND)
     with pytest.raises(InputError, match="`id` must be known to the index, got 'EQ7'"):
-        index.label("EQ7", HAND)
+        index.arrangement("EQ7", HAND)
     with pytest.raises(InputError, match=r"must have the shape \(5, 3\), got \(4, 3\)"):
         fingerprint(CHFCLBR, HAND[:4], 0.0)

@@ -155,8 +155,8 @@ class World:
                 gradients={"push": cost},
                 cpu_seconds=0.0,
                 found=(
-                    *(f"TS{item}{k}" for k in range(found)),
-                    *(f"DC{item}{k}" for k in range(channels)),
+                    *(f"TS{100 * len(self.trials) + k}" for k in range(found)),
+                    *(f"DC{100 * len(self.trials) + k}" for k in range(channels)),
                 ),
             )
         )

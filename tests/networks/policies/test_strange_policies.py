@@ -25,6 +25,7 @@ WRONG = {
     "not left": r"must choose pushes that are left, got EQ\d+ 1000000000",
     "unknown": "must choose pushes that are left, got EQ999 0",
     "no number": r"must choose items of an id and a whole number, got Item\(eq='EQ\d+', push='0'\)",
+    "no id": r"must choose items of an id and a whole number, got Item\(eq='start', push=0\)",
     "nothing": "must choose something while pushes are left, got nothing",
     "None": "must choose a list of items, got NoneType",
     "lazy": "must choose a list of items, got list_iterator",

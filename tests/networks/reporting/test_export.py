@@ -19,7 +19,7 @@ from afir.errors import InputError
 from afir.io.printable import printable
 from afir.io.structures import read_structure
 from afir.units import HARTREE
-from networks.reporting.export import SUFFIXES, export
+from networks.reporting.export import export, format_names
 
 RUN = drawn_run()
 BARRIER = (
@@ -122,7 +122,7 @@ def test_ase_database(tmp_path: Path) -> None:
 def test_the_format_can_be_given(tmp_path: Path) -> None:
     assert export(RUN, tmp_path / "net", "json") == [tmp_path / "net"]
     assert export(RUN, tmp_path / "net", "csv")[0] == tmp_path / "net_eq.csv"
-    assert set(SUFFIXES.values()) == {"graphml", "json", "csv", "extxyz", "ase-db"}
+    assert {"graphml", "json", "csv", "extxyz", "ase-db"} <= set(format_names())
 
 
 def test_wrong_output(tmp_path: Path) -> None:
