@@ -87,17 +87,8 @@ def halfway(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_value_that_changed_is_noticed_in_every_column(halfway: Path, tmp_path: Path) -> None:
     tables = _tables(halfway)
-    assert set(tables) >= {
-        "run",
-        "eqs",
-        "tss",
-        "dcs",
-        "trials",
-        "stages",
-        "planned",
-        "dismissed",
-        "results",
-    }
+    parts = {"run", "eqs", "tss", "dcs", "trials", "stages", "planned", "dismissed", "results"}
+    assert set(tables) >= parts
     copy = tmp_path / "copy"
     for table, columns in tables.items():
         for column in columns:
@@ -107,7 +98,7 @@ def test_a_value_that_changed_is_noticed_in_every_column(halfway: Path, tmp_path
             value = f"""CASE typeof("{column}")
                 WHEN 'integer' THEN {other} - "{column}"
                 WHEN 'real' THEN "{column}" * 1.00000001 + 1e-9
-                WHEN 'blob' THEN zeroblob(length("{column}"))
+                WHEN 'blob' THEN zeroblob(length("{column}") + 1)
                 WHEN 'text' THEN "{column}" || ' ' ELSE 'x' END"""
             last = f"rowid = (SELECT max(rowid) FROM {table})"
             _altered(halfway, copy, f'UPDATE {table} SET "{column}" = {value} WHERE {last}')
