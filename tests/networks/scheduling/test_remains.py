@@ -106,7 +106,7 @@ def test_pushes_of_very_many_structures_are_not_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "run"
-    list(explore(MOLECULE, structure(0), replace(SETTINGS, max_trials=18), path, executor=TOY))
+    list(explore(MOLECULE, structure(0), replace(SETTINGS, max_trials=6), path, executor=TOY))
     pushed = load_run(path, count_pushes=True)
     untried = pushed.remains.eqs_untried
     with open_run(path) as store:
