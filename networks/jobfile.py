@@ -47,6 +47,8 @@ _SETTINGS = (
     "learn",
     "learner",
     "seed",
+    "methods",
+    "method_options",
     "policy",
     "policy_options",
     "target_atoms",

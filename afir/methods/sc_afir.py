@@ -1,4 +1,4 @@
-"""One trial: from an equilibrium structure and a push to transition state candidates.
+"""SC-AFIR: from an equilibrium structure and a push to transition state candidates.
 
 push → minimum behind it → relaxed path → peaks → saddle search. It is independent of the network:
 the same trial gives the same result wherever it runs.
@@ -6,7 +6,9 @@ the same trial gives the same result wherever it runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from afir.geometry.bonds import dissociated
 from afir.geometry.superposition import displacement
 from afir.methods.afir_path import PushPath, push
 from afir.methods.artificial_force import ArtificialForce, ForceTerm
+from afir.methods.base import Known
+from afir.methods.pushes import pushes
 from afir.molecule import Molecule
 from afir.pes.driver import Level, Search, stage
 from afir.searches.minimum import PathPoint, minimise, settle
@@ -29,6 +33,60 @@ SAME_PLACE = 0.3
 
 _PARTED = 2.5  # Å: nine of ten climbs between molecules further apart than this fail
 _SLACK = 1.0  # eV: how far a peak may lie above the ceiling and still lead below it
+
+
+@dataclass(frozen=True)
+class ScAfir:
+    """Pushes and pulls fragments of a structure, one force or two at once.
+
+    Parameters
+    ----------
+    terms
+        Maximum number of forces that act together: 1 or 2.
+    cap
+        Maximum number of pairs of forces on a structure, transfers apart.
+    unlike
+        Whether a push and a pull without a common atom are combined, too.
+    """
+
+    terms: int = 2
+    cap: int = 64
+    unlike: bool = False
+    endless: bool = field(default=False, init=False)
+
+    def offers(self, known: Known, rng: np.random.Generator) -> Iterator[Mapping[str, Any]]:
+        """One for each of the `afir.methods.pushes.pushes`.
+
+        Between several target atoms, which are meant to react, pairs of forces are late.
+        """
+        listed = pushes(
+            known.molecule,
+            known.start.positions,
+            targets=known.targets,
+            terms=self.terms,
+            cap=self.cap,
+            unlike=self.unlike,
+            rng=rng,
+        )
+        several = len(known.targets or ()) > 1
+        plain = {term: term.plain() for terms in listed for term in terms}  # pairs share them
+        for terms in listed:
+            data: dict[str, Any] = {"forces": [plain[term] for term in terms]}
+            yield {**data, "late": True} if several and len(terms) > 1 else data
+
+    def search(
+        self,
+        molecule: Molecule,
+        start: StationaryPoint,
+        data: Mapping[str, Any],
+        step: StepSettings,
+        *,
+        ceiling: float | None,
+        rng: np.random.Generator,
+    ) -> Search[TrialResult]:
+        """The search of `try_push`."""
+        terms = [ForceTerm.from_plain(force) for force in data["forces"]]
+        return try_push(molecule, start, terms, step, ceiling=ceiling, rng=rng)
 
 
 def try_push(

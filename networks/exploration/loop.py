@@ -14,6 +14,7 @@ import numpy as np
 
 from afir.errors import AfirError
 from afir.geometry.bonds import bond_changes
+from afir.policies import Policy
 from networks.execution.checked import answers
 from networks.execution.tasks import Push, Task
 from networks.exploration.events import (
@@ -35,7 +36,6 @@ from networks.exploration.executors import Hands
 from networks.graph.rejected import Dismissals
 from networks.learning.models import Learning
 from networks.learning.stages import Recalled, Sampled
-from networks.policies.base import Policy
 from networks.policies.choice import Choice
 from networks.records.runs import Complete, StoppedBy
 from networks.records.structures import DC, EQ, TS
@@ -43,7 +43,6 @@ from networks.records.trials import Key, Plan
 from networks.rounds.base import Question, Stage, Start
 from networks.rounds.pushes import Round
 from networks.scheduling.budget import Budget
-from networks.scheduling.offers import offered
 from networks.scheduling.queue import Frontier
 from networks.scheduling.scheduler import CHOICE, LINES, TRIAL, Outlook
 from networks.storage.store import Store
@@ -245,15 +244,16 @@ class Exploration:
             # A limit that was changed may have closed an EQ whose round had begun.
             first = False
             if item.push in frontier.left(item.eq):
-                terms = self._outlook.use(frontier, item)
+                offer = self._outlook.use(frontier, item)
                 first = self._outlook.is_first(frontier)
                 left.append(self._outlook.never_tried(item.eq) if first else 0)
             else:
-                terms = offered(self._outlook.pushes(eq), item.push)
+                offer = self._outlook.offer(item)
                 left.append(None)
             seed = (self._settings.seed, TRIAL, eq.number, item.push)
             gamma = None if first else self._outlook.gamma(item)
-            tasks.append(Push(eq.point(), terms, plan.ceiling, seed, gamma))
+            options = self._settings.options_of(offer.method)
+            tasks.append(Push(eq.point(), offer, plan.ceiling, seed, gamma, options))
         return Round(
             plan,
             tasks,

@@ -13,6 +13,7 @@ from afir.errors import AfirError, InputError
 from afir.geometry.bonds import dissociated, gap
 from afir.molecule import Molecule, Positions
 from afir.pes.named import Named
+from afir.policies import Policy
 from networks.execution.base import Executor
 from networks.execution.checked import check_executor
 from networks.exploration.events import Event
@@ -20,9 +21,11 @@ from networks.exploration.executors import Hands
 from networks.exploration.loop import Exploration
 from networks.learning.learner import load_learner
 from networks.learning.models import check_folder
-from networks.policies.base import Policy, load_policy
+from networks.policies.base import load_policy
 from networks.records.runs import StoppedBy
 from networks.rounds.surface_check import check_unchanged
+from networks.scheduling.offers import Mixture
+from networks.scheduling.scheduler import PUSHES
 from networks.settings import KEEP, Keep, Settings
 from networks.storage.sqlite import StoreError
 from networks.storage.store import Store
@@ -92,6 +95,7 @@ def explore(
         check_folder(output)
     _check_executor(executor, molecule, settings)
     policy = load_policy(settings.policy, settings.policy_options)
+    Mixture(molecule, settings, PUSHES)  # to refuse methods that cannot be used
     store = Store.create(output, molecule, x, settings, job)
     return _begun(store, _events(store, policy, workers, executor))
 
@@ -156,6 +160,7 @@ def resume(
             task_seconds=old.task_seconds if task_seconds is KEEP else task_seconds,
         )
         chosen = load_policy(settings.policy, settings.policy_options)
+        Mixture(store.molecule, settings, PUSHES)
         _check_executor(executor, store.molecule, settings)
         if executor is None:  # a given executor has the surface already
             check_trusted(old, trusted, output)

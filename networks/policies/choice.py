@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
+from contextlib import suppress
 
 import numpy as np
 
 from afir.errors import AfirError
+from afir.policies import Policy
 from networks.graph.network import ReactionNetwork
-from networks.policies.base import Policy
 from networks.records.trials import Item, Trial
 from networks.scheduling.queue import Frontier
 
@@ -36,7 +37,7 @@ class Choice:
     def choose(
         self, frontier: Frontier, network: ReactionNetwork, n: int, rng: np.random.Generator
     ) -> tuple[Item, ...]:
-        """The pushes that the policy chooses; see `networks.policies.base.Policy.choose`.
+        """The pushes that the policy chooses; see `afir.policies.Policy.choose`.
 
         Raises
         ------
@@ -63,7 +64,7 @@ class Choice:
         return tuple(items)
 
     def learn(self, trials: Iterable[Trial], network: ReactionNetwork) -> None:
-        """Tell the policy the outcome of trials; see `networks.policies.base.Policy.learn`.
+        """Tell the policy the outcome of trials; see `afir.policies.Policy.learn`.
 
         Raises
         ------
@@ -77,15 +78,12 @@ class Choice:
 
     def _item(self, given: object) -> Item:
         """The item with plain values, which can be stored."""
-        if not isinstance(given, Item):
-            raise self._wrong(f"must choose `networks.records.trials.Item`s, got {given!r}")
-        try:
-            number = operator.index(given.push)
-        except TypeError:
-            number = None
-        if number is None or isinstance(given.push, bool) or not isinstance(given.eq, str):
-            raise self._wrong(f"must choose items of an id and a whole number, got {given!r}")
-        return Item(str(given.eq), number)
+        if isinstance(given, tuple) and len(given) == 2:
+            id, push = given
+            if isinstance(id, str) and not isinstance(push, bool):
+                with suppress(TypeError):  # else it is no whole number, not even of NumPy
+                    return Item(str(id), operator.index(push))
+        raise self._wrong(f"must choose tuples of an id and a whole number, got {given!r}")
 
     def _wrong(self, what: str) -> AfirError:
         return AfirError(f"the policy {self._name!r} {what}; {_REMEDY}")

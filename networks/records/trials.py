@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from afir.methods.displacements import Term
+from afir.methods.base import Offer
 from afir.molecule import Positions
 from afir.stationary import Outcome
 from networks.records.runs import Examined
@@ -27,10 +27,12 @@ class Trial:
     eq
         The EQ that was pushed.
     push
-        Which push of that EQ, in the order of `networks.scheduling.offers.offers`, from 0. Numbers
-        beyond the last start again: they are further attempts.
-    terms
-        The force terms, or the displacement.
+        The number of the offer on that EQ (`networks.scheduling.offers`), from 0. Numbers beyond
+        the last start again: they are further attempts.
+    method
+        The name of the method.
+    offer
+        What it offered, as plain data (`afir.methods.base.Offer`); not to be changed.
     seed
         The seed of its random numbers.
     outcome
@@ -61,7 +63,8 @@ class Trial:
     round: int
     eq: str
     push: int
-    terms: tuple[Term, ...]
+    method: str
+    offer: Mapping[str, Any]
     seed: tuple[int, ...]
     outcome: Outcome
     crossed: bool
@@ -72,6 +75,11 @@ class Trial:
     pushes_left: int | None = None
     gamma: float = 0.0
     met: tuple[str, ...] = ()
+
+    @property
+    def offered(self) -> Offer:
+        """The offer with its method."""
+        return Offer(self.method, self.offer)
 
 
 class Item(NamedTuple):

@@ -10,7 +10,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from afir.methods.displacements import parse_term
 from afir.stationary import Outcome
 from networks.execution.frames import Frames, Kept
 from networks.execution.tasks import TaskResult
@@ -166,7 +165,8 @@ def _trial_row(trial: Trial) -> Row:
         "round": trial.round,
         "eq": int(trial.eq[2:]),
         "push": trial.push,
-        "terms": " ".join(map(str, trial.terms)),
+        "method": trial.method,
+        "offer": json.dumps(trial.offer),
         "seed": json.dumps(trial.seed),
         "outcome": trial.outcome.name,
         "crossed": trial.crossed,
@@ -187,7 +187,8 @@ def trial_record(row: sa.Row[Any]) -> Trial:
         round=row.round,
         eq=f"EQ{row.eq}",
         push=row.push,
-        terms=tuple(parse_term(text) for text in row.terms.split()),
+        method=row.method,
+        offer=json.loads(row.offer),
         seed=tuple(json.loads(row.seed)),
         outcome=Outcome[row.outcome],
         crossed=row.crossed,
@@ -213,9 +214,9 @@ _ENDED = {
 """The outcomes of pushes that ran to their end."""
 
 
-def result_of(outcome: str, terms: str, *, crossed: bool) -> Result:
-    """The result of a trial with this outcome and these terms, for further attempts."""
-    if not terms.startswith(("+", "-")):
+def result_of(outcome: str, offer: str, *, crossed: bool) -> Result:
+    """The result of a trial of an offer with this outcome, for further attempts."""
+    if not json.loads(offer).get("forces"):
         return Result.DISPLACED
     if crossed:
         return Result.MISSED if outcome == Outcome.NO_SADDLE.name else Result.MOVED

@@ -41,7 +41,7 @@ class Tried:
         """Add the row of the next trial; ValueError if its number is not the next."""
         if row.number != len(self) + 1:
             raise ValueError(f"trials must be numbered, got {row.number} after {len(self)}")
-        result = result_of(row.outcome, row.terms, crossed=row.crossed)
+        result = result_of(row.outcome, row.offer, crossed=row.crossed)
         item = Item(f"EQ{row.eq}", row.push)
         gradients = json.loads(row.gradients)
         self._used.append(Used(item, row.pushes_left, result))
