@@ -382,7 +382,7 @@ def _by_method(value: object, methods: tuple[str, ...]) -> dict[str, dict[str, A
                 f"`method_options` must be of the methods {', '.join(methods)}, got {name!r}"
             )
     return {
-        name: _options(f"method_options.{name}", options)
+        name: _options("method_options", options)
         for name, options in _options("method_options", value).items()
     }
 

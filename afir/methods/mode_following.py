@@ -18,6 +18,7 @@ from afir.hessians.steps import longest
 from afir.methods.base import Known
 from afir.methods.saddle_trial import climb_limits, saddle_trial
 from afir.molecule import Molecule, Positions
+from afir.options import check_whole
 from afir.pes.driver import Search
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
@@ -56,10 +57,18 @@ class ModeFollowing:
     ----------
     modes
         How many modes at most.
+
+    Raises
+    ------
+    InputError
+        For an invalid value.
     """
 
     modes: int = 24
     endless: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        check_whole("modes", self.modes)
 
     def offers(self, known: Known, rng: np.random.Generator) -> Iterator[Mapping[str, Any]]:
         """One for each climb; of the modes in which target atoms take part if there are some."""

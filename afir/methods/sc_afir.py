@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from afir.errors import SurfaceError
+from afir.errors import InputError, SurfaceError
 from afir.geometry.bonds import dissociated
 from afir.geometry.superposition import displacement
 from afir.methods.afir_path import PushPath, push
@@ -20,6 +20,7 @@ from afir.methods.artificial_force import ArtificialForce, ForceTerm
 from afir.methods.base import Known
 from afir.methods.pushes import pushes
 from afir.molecule import Molecule
+from afir.options import check_whole
 from afir.pes.driver import Level, Search, stage
 from afir.searches.minimum import PathPoint, minimise, settle
 from afir.searches.path import Peak, path_hessians, peaks, relax_path
@@ -47,12 +48,24 @@ class ScAfir:
         Maximum number of pairs of forces on a structure, transfers apart.
     unlike
         Whether a push and a pull without a common atom are combined, too.
+
+    Raises
+    ------
+    InputError
+        For an invalid value.
     """
 
     terms: int = 2
     cap: int = 64
     unlike: bool = False
     endless: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        if self.terms not in (1, 2) or isinstance(self.terms, bool):
+            raise InputError(f"`terms` must be 1 or 2, got {self.terms!r}")
+        check_whole("cap", self.cap)
+        if not isinstance(self.unlike, bool):
+            raise InputError(f"`unlike` must be true or false, got {self.unlike!r}")
 
     def offers(self, known: Known, rng: np.random.Generator) -> Iterator[Mapping[str, Any]]:
         """One for each of the `afir.methods.pushes.pushes`.

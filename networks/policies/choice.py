@@ -50,7 +50,7 @@ class Choice:
         except Exception as error:
             raise self._failed("choosing", error) from error
         if not isinstance(answer, list | tuple):
-            raise self._wrong(f"must choose a list of items, got {type(answer).__name__}")
+            raise self._wrong(f"must choose a list of tuples, got {type(answer).__name__}")
         if not answer:
             raise self._wrong("must choose something while pushes are left, got nothing")
         if len(answer) > n:

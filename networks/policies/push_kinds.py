@@ -7,10 +7,9 @@ one of them the others seldom find anything new.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ _LARGEST = 2**64 - 1
 _ROUNDS = 5  # of refinement: the distance in bonds up to which environments are distinguished
 
 Colours = NDArray[np.uint64]
+_Force = tuple[tuple[int, ...], tuple[int, ...], int]  # two fragments and a sign
 
 
 def push_kinds(
@@ -50,12 +50,13 @@ def push_kinds(
     elements = _mixed(np.asarray(molecule.numbers, dtype=np.uint64))
     bare = _refined(elements[None], adjacency)[0]
     colours = [int(colour) for colour in bare]
-    parts = np.array([_parts(colours, offer) for offer in offers], dtype=np.uint64)
+    forces: dict[_Force, tuple[int, int]] = {}  # many offers have the same
+    parts = np.array([_parts(colours, offer, forces) for offer in offers], dtype=np.uint64)
     parts = parts.reshape(-1, len(bare))
     return [int(x) for x in _refined(_mixed(parts + bare), adjacency).sum(axis=1)]
 
 
-def _parts(bare: list[int], offer: Offer | None) -> list[int]:
+def _parts(bare: list[int], offer: Offer | None, known: dict[_Force, tuple[int, int]]) -> list[int]:
     """A number (n,) for the part of each atom in a trial; forces and their sides have no order."""
     result = [0] * len(bare)
     if offer is None:
@@ -66,19 +67,22 @@ def _parts(bare: list[int], offer: Offer | None) -> list[int]:
         for atom in data.get("atoms") or range(len(bare)):
             result[atom] = part
     for force in offer.forces:
-        _add_force(result, bare, force)
+        first, second = map(tuple, force["fragments"])
+        acting = first, second, force["sign"]
+        if acting not in known:
+            known[acting] = _sides(bare, acting)
+        for fragment, part in zip((first, second), known[acting], strict=True):
+            for atom in fragment:
+                result[atom] = (result[atom] + part) & _LARGEST
     return result
 
 
-def _add_force(result: list[int], bare: list[int], force: Mapping[str, Any]) -> None:
-    """Add the part of each atom in a force."""
-    fragments = force["fragments"]
-    colours = [sum(bare[atom] for atom in fragment) & _LARGEST for fragment in fragments]
-    both = _mixed_one(sum(_mixed_one(colour) for colour in colours) + force["sign"] + 1)
-    for fragment, colour in zip(fragments, colours, strict=True):
-        part = _mixed_one(both + _mixed_one(_mixed_one(colour)))
-        for atom in fragment:
-            result[atom] = (result[atom] + part) & _LARGEST
+def _sides(bare: list[int], force: _Force) -> tuple[int, int]:
+    """A number for the part of the atoms on either side of a force."""
+    first, second = (sum(bare[atom] for atom in fragment) & _LARGEST for fragment in force[:2])
+    both = _mixed_one(_mixed_one(first) + _mixed_one(second) + force[2] + 1)
+    one, other = (_mixed_one(both + _mixed_one(_mixed_one(side))) for side in (first, second))
+    return one, other
 
 
 @lru_cache(maxsize=1 << 12)

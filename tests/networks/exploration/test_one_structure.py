@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from offered import PUSH
 from rotorworld import MOLECULE, SETTINGS, TOPS, RotorBench, answer, butyne, refined, rough
 from rotorworld import answer as answered
 from runs import snapshot
@@ -57,7 +58,7 @@ class Played:
     ) -> tuple[list[str], Absorbed]:
         """The phases of what was asked after the pushes, and what was found."""
         items = tuple(Item("EQ0", index) for index in range(len(pushed)))
-        tasks = [Push(self.start, (), None, (index,)) for index in range(len(pushed))]
+        tasks = [Push(self.start, PUSH, None, (index,)) for index in range(len(pushed))]
         left = [0] * len(pushed)
         stage = Round(Plan(1, None, items), tasks, left, self.network, self.dismissals)
         asked: list[str] = []
@@ -124,7 +125,7 @@ def test_what_is_stiff_or_differs_in_energy_is_not_compared() -> None:
 
 def test_what_is_not_proven_stays_a_node() -> None:
     played = Played(refined("2-butyne", 0.0))
-    tasks = [Push(played.start, (), None, (0,))]
+    tasks = [Push(played.start, PUSH, None, (0,))]
     plan = Plan(1, None, (Item("EQ0", 0),))
     stage = Round(plan, tasks, [0], played.network, played.dismissals)
     pushed = TaskResult(met(rough("2-butyne", 40.0)), None, "", Counter(push=1), 0.0)
@@ -142,7 +143,7 @@ def test_a_saddle_point_on_a_flat_turn_is_no_transition_state() -> None:
         candidate = _saddle(played.start, height)
         stage = Round(
             Plan(1, None, (Item("EQ0", 0),)),
-            [Push(played.start, (), None, (0,))],
+            [Push(played.start, PUSH, None, (0,))],
             [0],
             played.network,
             played.dismissals,

@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from offered import PUSH
 from runs import HCN, HCN_START
 
 from afir.molecule import Positions
@@ -50,7 +51,7 @@ def test_the_end_of_a_proven_path_is_asked_for_though_a_push_that_met_it_was_dou
 
     def played(number: int, *pushed: TrialResult) -> tuple[list[str], Absorbed]:
         items = tuple(Item("EQ0", index) for index in range(len(pushed)))
-        tasks = [Push(start, (), None, (index,)) for index in range(len(pushed))]
+        tasks = [Push(start, PUSH, None, (index,)) for index in range(len(pushed))]
         stage = Round(Plan(number, None, items), tasks, [0] * len(pushed), network, dismissals)
         asked = []
         questions = []
@@ -97,7 +98,7 @@ def test_channels_far_above_the_window_are_left_alone(referenced: bool) -> None:
         return Minimum(Outcome.DISSOCIATED, x, energy, none, np.eye(9), True)
 
     plan = Plan(1, start.energy + 5.0, (Item("EQ0", 0), Item("EQ0", 1)))
-    tasks = [Push(start, (), plan.ceiling, (0,)), Push(start, (), plan.ceiling, (1,))]
+    tasks = [Push(start, PUSH, plan.ceiling, (0,)), Push(start, PUSH, plan.ceiling, (1,))]
     dismissals = Dismissals(HCN)
     stage = Round(plan, tasks, [1, 0], network, dismissals, referenced=referenced)
     asked = []
