@@ -6,14 +6,18 @@ The files are in `tests/data/strangers`; nothing but an entry point tells of the
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from offered import pulled, pushed
 from runs import HCN, HCN_START, snapshot
 from strangers import register
 from toyworld import MOLECULE, SETTINGS, ToyBench, structure
@@ -21,14 +25,23 @@ from toyworld import MOLECULE, SETTINGS, ToyBench, structure
 from afir.cli.main import main
 from afir.errors import AfirError, InputError
 from afir.io.structures import write_xyz
-from afir.methods.base import Offer
+from afir.methods.base import Known, Offer, checked_trial, offers_of
+from afir.pes.driver import solve
+from afir.pes.loading import load_surface
+from afir.policies import Policy
+from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, StationaryPoint
 from afir.units import KJ_PER_MOL
+from afir.verification.minima import characterise
 from networks import explore, open_run
 from networks.execution.context import Bench
 from networks.execution.local import SerialExecutor
 from networks.execution.tasks import Push
+from networks.graph.network import ReactionNetwork
+from networks.policies.choice import Choice
+from networks.records.structures import EQ
 from networks.scheduling.offers import KICKS
+from networks.scheduling.queue import Frontier
 
 STRANGERS = Path(__file__).parents[2] / "data" / "strangers"
 ROOT = Path(__file__).parents[3]
@@ -82,6 +95,44 @@ def test_a_method_and_a_policy_of_others_explore_hcn(strangers: Path) -> None:
     assert all(trial.offer["number"] == trial.push - KICKS for trial in trials)
     # The policy tries new structures first.
     assert {trial.eq for trial in trials} == set(network.eqs)
+
+
+def examples(title: str) -> dict[str, Any]:
+    """What the example of a section of ARCHITECTURE.md defines."""
+    section = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split(f"## {title}\n")[1]
+    (code,) = re.findall(r"```python\n(.*?)```", section.split("\n## ")[0], re.S)
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)
+    return namespace
+
+
+def test_the_method_of_the_architecture_works() -> None:
+    rattle = examples("How to add a method")["Rattle"](size=0.6)
+    surface = load_surface("gfn2", HCN)
+    start = solve(characterise(HCN, HCN_START), surface)
+    listed = offers_of("rattle", rattle, Known(HCN, start), np.random.default_rng(0))
+    data = [offer.data for offer in islice(listed, 3)]
+    assert [each["number"] for each in data] == [0, 1, 2]
+    found = []
+    for number in range(6):
+        rng = np.random.default_rng(number)
+        search = rattle.search(HCN, start, data[0], StepSettings(), ceiling=None, rng=rng)
+        found += solve(checked_trial("rattle", search, 3), surface).candidates
+    # The only saddle point of HCN.
+    rises = [(candidate.energy - start.energy) / KJ_PER_MOL for candidate in found]
+    assert any(abs(rise - 306.4) < 0.1 for rise in rises)
+
+
+def test_the_policy_of_the_architecture_works() -> None:
+    newest: Policy = examples("How to add a policy")["Newest"]()
+    left = Frontier(lambda _: {0: pushed(0, 1), 3: pulled(0, 1)})
+    network = ReactionNetwork(MOLECULE)
+    for number in range(3):
+        eq = EQ(f"EQ{number}", structure(number), -float(number % 2), np.ones(6), np.eye(12))
+        network.insert(eq)
+        left.add(eq)
+    choice, rng = Choice("newest", newest), np.random.default_rng(0)
+    assert choice.choose(left, network, 3, rng) == (("EQ2", 0), ("EQ2", 3), ("EQ1", 0))
 
 
 LISTED_WRONGLY = {
