@@ -135,7 +135,7 @@ class Frontier:
         """Whether any push is left; EQs without any are closed."""
         while self._eqs:
             id = next(iter(self._eqs))
-            if self.left(id):
+            if self._all(id):
                 return True
             self.close(id)
         return False
