@@ -1,16 +1,16 @@
-"""A policy: the structure that was found last first, on it climbs that its kind has paid for."""
+"""A policy: the structure that was found last comes first, and the kind of trial that met most."""
 
 from collections import Counter
 
 
 class Newest:
-    """Chooses offers on the structure that was found last, the kind that met most first."""
+    """Chooses offers on the newest structure, of the kind that met most structures so far."""
 
     def __init__(self):
         self._met = Counter()
 
     def choose(self, offers, network, n, rng):
-        """The newest structures, energies and Hessians are there if they are needed."""
+        """Offers on the newest structures, the best kinds first."""
         chosen = []
         for eq in reversed(list(offers.eqs.values())):
             assert eq.hessian.shape == (eq.positions.size, eq.positions.size)
