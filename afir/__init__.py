@@ -17,19 +17,29 @@ if TYPE_CHECKING:
     from afir.io.structures import read_structure, write_xyz
     from afir.methods.afir_path import PushPath, push
     from afir.methods.artificial_force import ForceTerm
+    from afir.methods.base import Known, Method, Offer, load_method, method_names
+    from afir.methods.saddle_trial import saddle_trial
     from afir.molecule import Molecule
     from afir.pes.contract import check_surface
-    from afir.pes.driver import drive, reference_gradients, solve
+    from afir.pes.driver import Search, drive, reference_gradients, solve, stage
     from afir.pes.loading import load_surface
     from afir.pes.registry import surface_names
     from afir.pes.surface import Evaluation, Surface, Traits
+    from afir.policies import Offers, Policy, Structures, Tried
     from afir.searches.hessian import hessian
     from afir.searches.irc import irc
     from afir.searches.minimum import PathPoint, minimise
     from afir.searches.path import relax_path
     from afir.searches.saddle import Saddle, saddle
     from afir.searches.settings import StepSettings
-    from afir.stationary import Candidate, Confirmation, Minimum, Outcome, StationaryPoint
+    from afir.stationary import (
+        Candidate,
+        Confirmation,
+        Minimum,
+        Outcome,
+        StationaryPoint,
+        TrialResult,
+    )
     from afir.units import BOHR, HARTREE, KJ_PER_MOL
     from afir.verification.minima import characterise
     from afir.verification.transition_states import confirm
@@ -44,32 +54,45 @@ __all__ = [
     "Evaluation",
     "ForceTerm",
     "InputError",
+    "Known",
+    "Method",
     "Minimum",
     "Molecule",
+    "Offer",
+    "Offers",
     "Outcome",
     "PathPoint",
+    "Policy",
     "PushPath",
     "Saddle",
+    "Search",
     "StationaryPoint",
     "StepSettings",
+    "Structures",
     "Surface",
     "SurfaceError",
     "Traits",
+    "TrialResult",
+    "Tried",
     "characterise",
     "check_surface",
     "confirm",
     "drive",
     "hessian",
     "irc",
+    "load_method",
     "load_surface",
+    "method_names",
     "minimise",
     "push",
     "read_structure",
     "reference_gradients",
     "relax_path",
     "saddle",
+    "saddle_trial",
     "save_figure",
     "solve",
+    "stage",
     "surface_names",
     "write_xyz",
 ]
@@ -80,19 +103,22 @@ _HOMES = {
     "afir.io.structures": "read_structure write_xyz",
     "afir.methods.afir_path": "PushPath push",
     "afir.methods.artificial_force": "ForceTerm",
+    "afir.methods.base": "Known Method Offer load_method method_names",
+    "afir.methods.saddle_trial": "saddle_trial",
     "afir.molecule": "Molecule",
     "afir.pes.contract": "check_surface",
-    "afir.pes.driver": "drive reference_gradients solve",
+    "afir.pes.driver": "Search drive reference_gradients solve stage",
     "afir.pes.loading": "load_surface",
     "afir.pes.registry": "surface_names",
     "afir.pes.surface": "Evaluation Surface Traits",
+    "afir.policies": "Offers Policy Structures Tried",
     "afir.searches.hessian": "hessian",
     "afir.searches.irc": "irc",
     "afir.searches.minimum": "PathPoint minimise",
     "afir.searches.path": "relax_path",
     "afir.searches.saddle": "Saddle saddle",
     "afir.searches.settings": "StepSettings",
-    "afir.stationary": "Candidate Confirmation Minimum Outcome StationaryPoint",
+    "afir.stationary": "Candidate Confirmation Minimum Outcome StationaryPoint TrialResult",
     "afir.units": "BOHR HARTREE KJ_PER_MOL",
     "afir.verification.minima": "characterise",
     "afir.verification.transition_states": "confirm",

@@ -1,4 +1,4 @@
-"""Checks of the options of surfaces and policies."""
+"""What is chosen by name: surfaces, methods, policies. Their options are checked here."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import difflib
 import inspect
 import math
 from collections.abc import Callable, Container, Mapping
+from functools import partial
+from importlib.metadata import entry_points
 from typing import Any
 
-from afir.errors import InputError
+from afir.errors import AfirError, InputError
 
 _LARGEST = 2**63
 _DEEPEST = 16  # levels of lists and tables in a value
@@ -49,6 +51,12 @@ def check_value(name: str, value: object, *, depth: int = _DEEPEST) -> None:
         check_value(f"{name}.{key}", item, depth=depth - 1)
 
 
+def check_whole(name: str, value: object) -> None:
+    """Raise InputError for an option that is no whole number of 0 or more."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InputError(f"`{name}` must be a whole number of 0 or more, got {value!r}")
+
+
 def check_options(
     what: str,
     factory: Callable[..., Any],
@@ -86,3 +94,46 @@ def check_options(
     for name, parameter in known.items():
         if parameter.default is inspect.Parameter.empty and name not in options:
             raise InputError(f"{what} needs the option {name!r}; it {listed}")
+
+
+def entry_names(group: str) -> tuple[str, ...]:
+    """The names that packages have registered in a group of entry points, sorted."""
+    return tuple(sorted({point.name for point in entry_points(group=group)}))
+
+
+def load_entry(group: str, what: str, name: str, options: Mapping[str, Any]) -> Any:
+    """Build what a package has registered in a group of entry points.
+
+    Parameters
+    ----------
+    group
+        The group.
+    what
+        What it is, for messages, e.g. ``"policy"``.
+    name
+        The registered name.
+    options
+        The arguments of the factory.
+
+    Raises
+    ------
+    InputError
+        For an unknown name or option, and when it cannot be built.
+    """
+    for point in entry_points(group=group):
+        if point.name == name:
+            title = f"the {what} {name!r}"
+            factory = _built(title, point.load)
+            check_options(title, factory, options, given=0)
+            return _built(title, partial(factory, **options))
+    raise InputError(f"`{what}` must be one of {', '.join(entry_names(group))}, got {name!r}")
+
+
+def _built(title: str, make: Callable[[], Any]) -> Any:
+    """The value of `make`; InputError for any exception of code from elsewhere."""
+    try:
+        return make()
+    except AfirError:
+        raise
+    except Exception as error:
+        raise InputError(f"{title} cannot be loaded: {type(error).__name__}: {error}") from error

@@ -19,6 +19,9 @@ from networks.numbers import IN_FLIGHT, NUMBERS, TASK_SECONDS, WINDOW
 
 _REFERENCED = 3  # attempts at a push with a reference: searches do not count then
 
+METHODS = ("mode-following", "inversion", "sc-afir", "kick")
+"""The methods of a run unless others are chosen: those that cost least come first."""
+
 MOST_WORKERS = 1024
 """Maximum number of worker processes. Chosen: more overload a machine."""
 
@@ -98,6 +101,12 @@ class Settings:
         another window does not change it.
     seed
         Seed of the random numbers; 0 or more.
+    methods
+        Names that `afir.methods.base.load_method` knows: which trials there are on a structure, in
+        this order.
+    method_options
+        Options by the name of the method, plain JSON values. `terms` and `effort` set those of
+        SC-AFIR and mode following that are not given here.
     policy
         A name `networks.policies.base.load_policy` knows.
     policy_options
@@ -157,6 +166,8 @@ class Settings:
     learner: str = "auto"
     step: StepSettings = _BY_WINDOW
     seed: int = 0
+    methods: tuple[str, ...] = METHODS
+    method_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     policy: str = "productive"
     policy_options: Mapping[str, Any] = field(default_factory=dict)
     targets: tuple[int, ...] | None = None
@@ -186,6 +197,8 @@ class Settings:
             raise InputError(f"`reference` must be a name, got {self.reference!r}")
         for name in ("surface_options", "reference_options", "policy_options"):
             object.__setattr__(self, name, _options(name, getattr(self, name)))
+        object.__setattr__(self, "methods", _methods(self.methods))
+        object.__setattr__(self, "method_options", _by_method(self.method_options, self.methods))
         if not isinstance(self.step, StepSettings):
             raise InputError(f"`step` must be StepSettings, got {self.step!r}")
         for number in NUMBERS:
@@ -225,6 +238,17 @@ class Settings:
         if self.gamma_max is not None:
             factor = self.gamma_max / self.step.gamma
         return replace(named, attempts=attempts, gamma_factor=factor)
+
+    def options_of(self, method: str) -> dict[str, Any]:
+        """The options of a method: those that were given, others by `terms` and the effort."""
+        effort = self.tried
+        # Few pairs of forces are left between named atoms.
+        unlike = effort.unlike or self.targets is not None
+        implied: dict[str, dict[str, Any]] = {
+            "mode-following": {"modes": effort.modes},
+            "sc-afir": {"terms": self.terms, "unlike": unlike},
+        }
+        return {**implied.get(method, {}), **self.method_options.get(method, {})}
 
     @property
     def searched(self) -> tuple[str, Mapping[str, Any]]:
@@ -296,6 +320,7 @@ class Settings:
         """The settings as plain JSON types; `from_dict` reads them back."""
         result = dataclasses.asdict(self)
         result["step"]["ladder"] = list(self.step.ladder)
+        result["methods"] = list(self.methods)
         for name in ("targets", "wanted"):
             if result[name] is not None:
                 result[name] = [list(x) if isinstance(x, tuple) else x for x in result[name]]
@@ -343,6 +368,28 @@ def _options(name: str, value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise InputError(f"`{name}` must be a table of named options, got {value!r}")
     return dict(value)
+
+
+def _methods(value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, list | tuple) or not value:
+        raise InputError(f"`methods` must be a list of names, got {value!r}")
+    for name in value:
+        _text("methods", name)
+        if value.count(name) > 1:
+            raise InputError(f"`methods` must name each method once, got {name!r} twice")
+    return tuple(value)
+
+
+def _by_method(value: object, methods: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    for name in _options("method_options", value):
+        if name not in methods:
+            raise InputError(
+                f"`method_options` must be of the methods {', '.join(methods)}, got {name!r}"
+            )
+    return {
+        name: _options("method_options", options)
+        for name, options in _options("method_options", value).items()
+    }
 
 
 def _targets(value: object) -> tuple[int, ...]:

@@ -6,8 +6,9 @@ averaged with the weights ((R_i + R_j)/r_ij)^6 (10.1063/1.3457903, 10.1002/tcr.2
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +89,22 @@ class ForceTerm:
                 f"a force term must look like +0,1|4 (push) or -2|3 (pull), got {text!r}"
             ) from None
         return cls(a, b, direction)
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> ForceTerm:
+        """A term from the values of `plain`; InputError for any others."""
+        try:
+            a, b = (tuple(side) for side in data["fragments"])
+            sign = data["sign"]
+        except (KeyError, TypeError, ValueError):
+            raise InputError(
+                f"a force must look like {cls((0, 1), (4,), 1).plain()}, got {data!r}"
+            ) from None
+        return cls(a, b, sign)
+
+    def plain(self) -> dict[str, Any]:
+        """The term as plain JSON values: ``{"sign": 1, "fragments": [[0, 1], [4]]}``."""
+        return {"sign": self.direction, "fragments": [list(self.a), list(self.b)]}
 
 
 def _atom(text: str) -> int:

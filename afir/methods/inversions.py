@@ -8,7 +8,9 @@ neighbours, or on the line between two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +19,50 @@ from scipy.sparse.csgraph import connected_components
 from afir.geometry.bonds import CLEAR_FACTOR, bonds
 from afir.geometry.symmetry import automorphisms
 from afir.methods.arrangements import CLASH, apart
-from afir.methods.displacements import Inversion
+from afir.methods.base import Known
 from afir.methods.pushes import SYMMETRY_TOLERANCE
+from afir.methods.saddle_trial import climb_limits, saddle_trial
 from afir.molecule import Molecule, Positions
+from afir.pes.driver import Search
+from afir.searches.saddle import saddle
+from afir.searches.settings import StepSettings
+from afir.stationary import StationaryPoint, TrialResult
 
 _FLAT = 0.1  # Å: an atom nearer to the plane, or the line, is not inverted
 _TINY = 1e-9
 
 
+@dataclass(frozen=True)
+class Inversions:
+    """Inverts atoms: saddle searches from the geometry half way."""
+
+    endless: bool = field(default=False, init=False)
+
+    def offers(self, known: Known, rng: np.random.Generator) -> Iterator[Mapping[str, Any]]:
+        """One for each of the `inversions`."""
+        for atom in inversions(known.molecule, known.start.positions, known.targets):
+            yield {"kind": "inversion", "atoms": [atom]}
+
+    def search(
+        self,
+        molecule: Molecule,
+        start: StationaryPoint,
+        data: Mapping[str, Any],
+        step: StepSettings,
+        *,
+        ceiling: float | None,
+        rng: np.random.Generator,
+    ) -> Search[TrialResult]:
+        """The saddle search from the geometry half way, along the inversion."""
+        guess, way = inverted(molecule, start.positions, *data["atoms"])
+        search = saddle(molecule, guess, climb_limits(step), direction=way)
+        return saddle_trial(search, "inversion", ceiling)
+
+
 def inversions(
     molecule: Molecule, positions: Positions, targets: Sequence[int] | None = None
-) -> list[Inversion]:
-    """The possible inversions of a structure, one of those that symmetry makes equivalent.
+) -> list[int]:
+    """The atoms of a structure that can be inverted, one of those that symmetry makes equivalent.
 
     The atoms have three neighbours and are out of their plane, or two and are out of their line.
     Excluded are atoms with two neighbours in a ring and atoms whose three neighbours form a cage.
@@ -44,20 +78,18 @@ def inversions(
     """
     bonded = bonds(molecule, positions, CLEAR_FACTOR)
     symmetry = automorphisms(molecule.numbers, positions, tolerance=SYMMETRY_TOLERANCE)
-    found: dict[int, Inversion] = {}  # by the first of the equivalent atoms
+    found: dict[int, int] = {}  # by the first of the equivalent atoms
     for atom in sorted(range(molecule.n_atoms) if targets is None else set(targets)):
         if _has_room(bonded, atom):
             guess = positions.copy()
             guess[atom] += _way(positions, atom, np.flatnonzero(bonded[atom]).tolist())
             if np.linalg.norm(guess - positions) > _FLAT and apart(molecule, guess, CLASH):
                 first = min(permutation[atom] for permutation in symmetry)
-                found.setdefault(first, Inversion(atom))
+                found.setdefault(first, atom)
     return list(found.values())
 
 
-def inverted(
-    molecule: Molecule, positions: Positions, inversion: Inversion
-) -> tuple[Positions, Positions]:
+def inverted(molecule: Molecule, positions: Positions, atom: int) -> tuple[Positions, Positions]:
     """The geometry half way through an inversion.
 
     Parameters
@@ -66,7 +98,7 @@ def inverted(
         The molecule.
     positions
         (n, 3) in Å.
-    inversion
+    atom
         One of `inversions`.
 
     Returns
@@ -74,7 +106,6 @@ def inverted(
     tuple of ndarray
         (n, 3) in Å, the guess of a transition state, and (n, 3), the unit displacement through it.
     """
-    atom = inversion.atom
     neighbours = np.flatnonzero(bonds(molecule, positions, CLEAR_FACTOR)[atom]).tolist()
     way = _way(positions, atom, neighbours)
     guess, direction = positions.copy(), np.zeros_like(positions)

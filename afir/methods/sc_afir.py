@@ -1,4 +1,4 @@
-"""One trial: from an equilibrium structure and a push to transition state candidates.
+"""SC-AFIR: from an equilibrium structure and a push to transition state candidates.
 
 push → minimum behind it → relaxed path → peaks → saddle search. It is independent of the network:
 the same trial gives the same result wherever it runs.
@@ -6,18 +6,22 @@ the same trial gives the same result wherever it runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from afir.errors import SurfaceError
+from afir.errors import InputError, SurfaceError
 from afir.geometry.bonds import dissociated
 from afir.geometry.superposition import displacement
 from afir.hessians.modes import Matrix
 from afir.methods.afir_path import PushPath, push
 from afir.methods.artificial_force import ArtificialForce, ForceTerm
+from afir.methods.base import Known
+from afir.methods.pushes import pushes
 from afir.molecule import Molecule, Positions
+from afir.options import check_whole
 from afir.pes.driver import Level, Search, stage
 from afir.searches.minimum import PathPoint, minimise, settle
 from afir.searches.path import Peak, path_hessians, peaks, relax_path
@@ -124,6 +128,72 @@ def pass_over(
             tops = ()
     unrelaxed = _fallback(molecule, path, raw, hessian, limits, crossed)
     return Passage(path, tuple(tail), end, failure, crossed, tops, unrelaxed)
+
+
+@dataclass(frozen=True)
+class ScAfir:
+    """Pushes and pulls fragments of a structure, one force or two at once.
+
+    Parameters
+    ----------
+    terms
+        Maximum number of forces that act together: 1 or 2.
+    cap
+        Maximum number of pairs of forces on a structure, transfers apart.
+    unlike
+        Whether a push and a pull without a common atom are combined, too.
+
+    Raises
+    ------
+    InputError
+        For an invalid value.
+    """
+
+    terms: int = 2
+    cap: int = 64
+    unlike: bool = False
+    endless: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        if self.terms not in (1, 2) or isinstance(self.terms, bool):
+            raise InputError(f"`terms` must be 1 or 2, got {self.terms!r}")
+        check_whole("cap", self.cap)
+        if not isinstance(self.unlike, bool):
+            raise InputError(f"`unlike` must be true or false, got {self.unlike!r}")
+
+    def offers(self, known: Known, rng: np.random.Generator) -> Iterator[Mapping[str, Any]]:
+        """One for each of the `afir.methods.pushes.pushes`.
+
+        Between several target atoms, which are meant to react, pairs of forces are late.
+        """
+        listed = pushes(
+            known.molecule,
+            known.start.positions,
+            targets=known.targets,
+            terms=self.terms,
+            cap=self.cap,
+            unlike=self.unlike,
+            rng=rng,
+        )
+        several = len(known.targets or ()) > 1
+        plain = {term: term.plain() for terms in listed for term in terms}  # pairs share them
+        for terms in listed:
+            data: dict[str, Any] = {"forces": [plain[term] for term in terms]}
+            yield {**data, "late": True} if several and len(terms) > 1 else data
+
+    def search(
+        self,
+        molecule: Molecule,
+        start: StationaryPoint,
+        data: Mapping[str, Any],
+        step: StepSettings,
+        *,
+        ceiling: float | None,
+        rng: np.random.Generator,
+    ) -> Search[TrialResult]:
+        """The search of `try_push`."""
+        terms = [ForceTerm.from_plain(force) for force in data["forces"]]
+        return try_push(molecule, start, terms, step, ceiling=ceiling, rng=rng)
 
 
 def try_push(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,10 +35,30 @@ def merged_values(values: dict[str, Any], flags: dict[str, Any]) -> dict[str, An
             before = values.get(key, {})
             given = option_values(value, flag)
             merged[key] = {**before, **given} if isinstance(before, dict) else given
+        elif key == "methods":
+            merged[key] = [name.strip() for name in value.split(",")]
+        elif key == "method_options":
+            merged[key] = _of_methods(value, values.get(key, {}))
         elif key == "target_atoms":
             merged[key] = atoms_of(value)
         else:
             merged[key] = value
+    return merged
+
+
+def _of_methods(pairs: Sequence[str], before: object) -> dict[str, Any]:
+    """Options of methods, given as NAME.KEY=VALUE and laid over those of a job file."""
+    flag = "--method-option"
+    merged = dict(before) if isinstance(before, dict) else {}
+    given: dict[str, list[str]] = {}
+    for pair in pairs:
+        name, dot, rest = pair.partition(".")
+        if not dot or "=" in name or not name:
+            raise InputError(f"{flag} must look like NAME.KEY=VALUE, got {pair!r}")
+        given.setdefault(name, []).append(rest)
+    for name, rests in given.items():
+        of = merged.get(name)
+        merged[name] = {**(of if isinstance(of, dict) else {}), **option_values(rests, flag)}
     return merged
 
 

@@ -106,6 +106,21 @@ _reference_options = click.option(
 @_numbers("seed", "in_flight")
 @click.option("--workers", type=int, help="Number of worker processes.  [default: 1]")
 @click.option(
+    "--method",
+    "methods",
+    metavar="NAME[,NAME]",
+    help="What is tried on a structure: mode-following (climbs of normal modes), inversion (of "
+    "atoms), sc-afir (pushes), kick (random geometries) or those of other packages.  "
+    "[default: these four]",
+)
+@click.option(
+    "--method-option",
+    "method_options",
+    multiple=True,
+    metavar="NAME.KEY=VALUE",
+    help="Set an option of a method, e.g. sc-afir.cap=32. Repeatable.",
+)
+@click.option(
     "--policy",
     help="Order of the pushes: productive (those expected to find most per gradient), "
     "lowest-energy, exhaustive (in the order of discovery) or stochastic (EQs drawn with "

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from afir.cli.terminal import LiveLine
 from afir.geometry.naming import names
-from afir.methods.displacements import Inversion, Kick, Term, Uphill
 from afir.molecule import Molecule
 from afir.stationary import Outcome
 from afir.units import KJ_PER_MOL
@@ -199,7 +198,7 @@ def _log(event: Event, tally: Tally) -> None:
         )
     elif isinstance(event, TrialDone):
         trial = event.trial
-        logger.info("trial %d: %s %s: %s", trial.number, trial.eq, _tried(trial.terms), _end(trial))
+        logger.info("trial %d: %s, %s: %s", trial.number, trial.eq, trial.offered, _end(trial))
         for before in event.again:
             logger.info(
                 "trial %d: %s candidate at %.1f kJ/mol was rejected before, in trial %d: %s",
@@ -231,22 +230,3 @@ def _end(trial: Trial) -> str:
     if trial.crossed:
         told.append(f"the artificial force alone crossed a barrier at γ = {trial.gamma:g} kJ/mol")
     return "; ".join([*told, f"{sum(trial.gradients.values())} gradients"])
-
-
-def _tried(terms: Sequence[Term]) -> str:
-    """What a trial did to its structure, in words and in the notation of files."""
-    first = terms[0] if terms else None
-    if isinstance(first, Uphill):
-        way = "along" if first.direction > 0 else "against"
-        words = f"climbed {way} mode {first.mode}"
-    elif isinstance(first, Inversion):
-        words = f"with atom {first.atom} inverted"
-    elif isinstance(first, Kick):
-        words = "displaced at random"
-        if first.arranged:
-            words = "with its atoms arranged at random"
-        elif first.moved:
-            words = "with one atom moved at random"
-    else:
-        return f"pushed by {' '.join(map(str, terms))}"
-    return f"{words} ({first})"

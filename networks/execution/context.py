@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from afir.errors import AfirError, BrokenSurfaceError, LostSurfaceError
-from afir.methods.artificial_force import ForceTerm, alpha
+from afir.methods.artificial_force import alpha
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Asked, Search, referred, relayed, solve, stage
 from afir.pes.loading import load_surface
@@ -39,6 +41,9 @@ from networks.execution.tasks import (
     TaskResult,
     Value,
 )
+
+if TYPE_CHECKING:
+    from afir.methods.base import Method
 
 logger = logging.getLogger(__name__)
 
@@ -174,19 +179,22 @@ class Bench:
         return guarded(search, self.seconds)
 
     def _trial(self, task: Push) -> Search[TrialResult]:
-        """The push or the displacement of a task."""
-        from afir.methods.displaced import try_displacement
-        from afir.methods.sc_afir import try_push
+        """The search of an offer."""
+        from afir.methods.base import checked_trial
 
-        rng = np.random.default_rng(task.seed)
-        forces = [term for term in task.terms if isinstance(term, ForceTerm)]
-        displacements = [term for term in task.terms if not isinstance(term, ForceTerm)]
+        name = task.offer.method
         step = self.step if task.gamma is None else replace(self.step, gamma=task.gamma)
-        if forces:
-            return try_push(self.molecule, task.start, forces, step, ceiling=task.ceiling, rng=rng)
-        return try_displacement(
-            self.molecule, task.start, displacements[0], self.step, ceiling=task.ceiling, rng=rng
+        # Within the search, so that an error ends this trial only.
+        method = _method(name, json.dumps(dict(task.options), sort_keys=True))
+        search = method.search(
+            self.molecule,
+            task.start,
+            task.offer.data,
+            step,
+            ceiling=task.ceiling,
+            rng=np.random.default_rng(task.seed),
         )
+        return (yield from checked_trial(name, search, self.molecule.n_atoms))
 
     def open(self) -> Callable[[Task], TaskResult]:
         """The function that does a task, with the surface loaded."""
@@ -204,6 +212,14 @@ class Bench:
             return as_result(value, gradients, time.process_time() - start, recorder)
 
         return perform
+
+
+@lru_cache(maxsize=64)
+def _method(name: str, options: str) -> Method:
+    """The method with these options (JSON): to look it up takes as long as many gradients."""
+    from afir.methods.base import load_method
+
+    return load_method(name, json.loads(options))
 
 
 def label(positions: Positions) -> Search[Labelled]:

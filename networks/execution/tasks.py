@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
-from afir.methods.displacements import Term
+from afir.methods.base import Offer
 from afir.molecule import Positions
 from afir.stationary import (
     Candidate,
@@ -22,27 +23,30 @@ from networks.execution.frames import Frames
 
 @dataclass(frozen=True, eq=False)
 class Push:
-    """Push an EQ, or displace it, and look for transition states.
+    """Do what a method offers on an EQ, and look for transition states.
 
     Attributes
     ----------
     start
         The EQ.
-    terms
-        The force, or one displacement.
+    offer
+        The offer, with the name of its method.
     ceiling
         Energy in eV above which candidates are ignored, or None.
     seed
         Seed of the random numbers.
     gamma
         γ in kJ/mol; None for that of the settings.
+    options
+        The options of the method.
     """
 
     start: StationaryPoint
-    terms: tuple[Term, ...]
+    offer: Offer
     ceiling: float | None
     seed: tuple[int, ...]
     gamma: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

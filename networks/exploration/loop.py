@@ -17,6 +17,7 @@ import numpy as np
 
 from afir.errors import AfirError
 from afir.geometry.bonds import bond_changes
+from afir.policies import Policy
 from networks.execution.base import Executor
 from networks.execution.checked import answers
 from networks.execution.tasks import Push, TaskResult
@@ -39,15 +40,13 @@ from networks.exploration.queue import TaskQueue
 from networks.graph.rejected import Dismissals
 from networks.learning.models import Learning, Phase
 from networks.learning.stages import Recalled, Sampled
-from networks.policies.base import Policy
 from networks.policies.choice import Choice
 from networks.records.runs import Complete, StoppedBy
 from networks.records.structures import DC, EQ, TS
 from networks.records.trials import Absorbed, Key, Known, Planned
 from networks.scheduling.budget import Budget
 from networks.scheduling.history import History
-from networks.scheduling.offers import offered
-from networks.scheduling.queue import Frontier, PushTerms
+from networks.scheduling.queue import Frontier
 from networks.scheduling.scheduler import CHOICE, LINES, TRIAL, Outlook
 from networks.stages.base import Question, Stage, Start
 from networks.stages.judging import judge
@@ -266,10 +265,10 @@ class Exploration:
         """The first tasks of as many new trials as there is room for."""
         while self._may_plan():
             chosen = self._plan()
-            self._store.plan(planned for planned, _ in chosen)
-            for planned, terms in chosen:
-                self._in_sight.append(planned)
-                yield from window.begin(TrialStage(planned, self._task(planned, terms)))
+            self._store.plan(chosen)
+            self._in_sight.extend(chosen)
+            for planned in chosen:
+                yield from window.begin(TrialStage(planned, self._task(planned)))
 
     def _may_plan(self) -> bool:
         """Whether another trial can begin now."""
@@ -280,7 +279,7 @@ class Exploration:
             and self._frontier().anything_left()
         )
 
-    def _plan(self) -> list[tuple[Planned, PushTerms]]:
+    def _plan(self) -> list[Planned]:
         """Choose the next trials, as many as there is room for; they are used up."""
         network, judged = self._network, self._budget.trials
         flying = len(self._history.in_flight())
@@ -288,30 +287,31 @@ class Exploration:
         frontier = self._frontier()
         sizes = len(network.eqs), len(network.tss), len(network.dcs), len(self._dismissals)
         first, attempt = self._outlook.is_first(frontier), self._outlook.attempt(frontier)
-        chosen: list[tuple[Planned, PushTerms]] = []
+        chosen: list[Planned] = []
+        frontier.under_way = self._history.under_way
         for item in self._choice.choose(frontier, network, self._budget.room(flying), rng):
-            terms = self._outlook.use(frontier, item)
             planned = Planned(
                 stage=self._store.stages + flying + len(chosen),
                 trial=judged + flying + len(chosen) + 1,
                 item=item,
+                offer=self._outlook.use(frontier, item),
                 left=self._outlook.never_tried(item.eq) if first else 0,
                 ceiling=self._outlook.searched_ceiling,
                 gamma=None if first else self._outlook.gamma(item),
                 attempt=attempt,
                 known=Known(judged, *sizes),
             )
-            chosen.append((planned, terms))
+            chosen.append(planned)
             self._history.plan(planned)
         return chosen
 
-    def _task(self, planned: Planned, terms: PushTerms | None = None) -> Push:
-        """The push of a trial; its terms are worked out if they are not given."""
+    def _task(self, planned: Planned) -> Push:
+        """The push of a trial."""
+        offer = planned.offer
         eq = self._network.eqs[planned.item.eq]
-        if terms is None:
-            terms = offered(self._outlook.pushes(eq), planned.item.push)
         seed = (self._settings.seed, TRIAL, eq.number, planned.item.push)
-        return Push(eq.point(), terms, planned.ceiling, seed, planned.gamma)
+        options = self._settings.options_of(offer.method)
+        return Push(eq.point(), offer, planned.ceiling, seed, planned.gamma, options)
 
     # -- results ---------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from afir.errors import AfirError, InputError
 from afir.geometry.bonds import dissociated, gap
 from afir.molecule import Molecule, Positions
 from afir.pes.named import Named
+from afir.policies import Policy
 from networks.execution.base import Executor
 from networks.execution.checked import check_executor
 from networks.exploration.events import Event
@@ -20,8 +21,10 @@ from networks.exploration.executors import Hands
 from networks.exploration.loop import Exploration
 from networks.learning.learner import load_learner
 from networks.learning.models import check_folder
-from networks.policies.base import Policy, load_policy
+from networks.policies.base import load_policy
 from networks.records.runs import StoppedBy
+from networks.scheduling.offers import Mixture
+from networks.scheduling.scheduler import PUSHES
 from networks.settings import Changes, Settings
 from networks.stages.surface_check import check_unchanged
 from networks.storage.sqlite import StoreError
@@ -105,6 +108,7 @@ def check_start(molecule: Molecule, positions: Positions, settings: Settings) ->
     if settings.learn:
         load_learner(settings.learner, molecule)
     load_policy(settings.policy, settings.policy_options)
+    Mixture(molecule, settings, PUSHES)  # to refuse methods that cannot be used
 
 
 def resume(
@@ -144,6 +148,7 @@ def resume(
         old = store.settings
         settings = old.changed(**changes)
         chosen = load_policy(settings.policy, settings.policy_options)
+        Mixture(store.molecule, settings, PUSHES)
         _check_executor(executor, store.molecule, settings)
         if executor is None:  # a given executor has the surface already
             check_trusted(old, trusted, output)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
+from contextlib import suppress
 
 import numpy as np
 
 from afir.errors import AfirError, InputError
+from afir.policies import Policy
 from networks.graph.network import ReactionNetwork
-from networks.policies.base import Policy
 from networks.records.ids import Id
 from networks.records.trials import Item, Trial
 from networks.scheduling.queue import Frontier
@@ -37,7 +38,7 @@ class Choice:
     def choose(
         self, frontier: Frontier, network: ReactionNetwork, n: int, rng: np.random.Generator
     ) -> tuple[Item, ...]:
-        """The pushes that the policy chooses; see `networks.policies.base.Policy.choose`.
+        """The pushes that the policy chooses; see `afir.policies.Policy.choose`.
 
         Raises
         ------
@@ -50,7 +51,7 @@ class Choice:
         except Exception as error:
             raise self._failed("choosing", error) from error
         if not isinstance(answer, list | tuple):
-            raise self._wrong(f"must choose a list of items, got {type(answer).__name__}")
+            raise self._wrong(f"must choose a list of tuples, got {type(answer).__name__}")
         if not answer:
             raise self._wrong("must choose something while pushes are left, got nothing")
         if len(answer) > n:
@@ -64,7 +65,7 @@ class Choice:
         return tuple(items)
 
     def learn(self, trials: Iterable[Trial], network: ReactionNetwork) -> None:
-        """Tell the policy the outcome of trials; see `networks.policies.base.Policy.learn`.
+        """Tell the policy the outcome of trials; see `afir.policies.Policy.learn`.
 
         Raises
         ------
@@ -78,16 +79,12 @@ class Choice:
 
     def _item(self, given: object) -> Item:
         """The item with plain values, which can be stored."""
-        if not isinstance(given, Item):
-            raise self._wrong(f"must choose `networks.records.trials.Item`s, got {given!r}")
-        try:
-            if isinstance(given.push, bool):
-                raise TypeError
-            return Item(Id(given.eq), operator.index(given.push))
-        except (TypeError, InputError):
-            raise self._wrong(
-                f"must choose items of an id and a whole number, got {given!r}"
-            ) from None
+        if isinstance(given, tuple) and len(given) == 2:
+            id, push = given
+            if not isinstance(push, bool):
+                with suppress(TypeError, InputError):  # else it is no id, or no whole number
+                    return Item(Id(id), operator.index(push))
+        raise self._wrong(f"must choose tuples of an id and a whole number, got {given!r}")
 
     def _wrong(self, what: str) -> AfirError:
         return AfirError(f"the policy {self._name!r} {what}; {_REMEDY}")

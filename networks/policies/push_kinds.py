@@ -1,38 +1,41 @@
-"""Equivalent pushes: the same atoms in the same bonding graph, whatever the geometry.
+"""Equivalent offers: the same atoms in the same bonding graph, whatever the geometry.
 
-Conformers and structures with freely rotating groups have the same pushes again and again; after
+Conformers and structures with freely rotating groups have the same offers again and again; after
 one of them the others seldom find anything new.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afir.geometry.bonds import bonds
-from afir.methods.displacements import Inversion, Kick, Term, Uphill
+from afir.methods.base import Offer
 from afir.molecule import Molecule, Positions
 
 _LARGEST = 2**64 - 1
-# First numbers of displacements, apart from those of forces.
-_KICK, _INVERSION, _CLIMB = 2**62, 2**62 + 2**61, 2**63
 _ROUNDS = 5  # of refinement: the distance in bonds up to which environments are distinguished
 
 Colours = NDArray[np.uint64]
+_Force = tuple[tuple[int, ...], tuple[int, ...], int]  # two fragments and a sign
 
 
 def push_kinds(
-    molecule: Molecule, positions: Positions, pushes: Sequence[Sequence[Term]]
+    molecule: Molecule, positions: Positions, offers: Sequence[Offer | None]
 ) -> list[int]:
-    """A number for each push of a structure, the same for equivalent pushes.
+    """A number for each offer on a structure, the same for equivalent offers.
 
     Two pushes have the same number when an isomorphism of the bonding graphs carries the forces
     of one into those of the other. Colours are refined by those of bonded neighbours
     (Weisfeiler and Leman), each atom beginning with its element and its part in the push, so
-    that in rare cases different pushes share a number, too. The numbers do not depend on the
-    machine or the session.
+    that in rare cases different pushes share a number, too. Offers without forces are equivalent
+    if their methods, kinds, modes and atoms are: random geometries, or both ways of a mode. The
+    numbers do not depend on the machine or the session.
 
     Parameters
     ----------
@@ -40,37 +43,52 @@ def push_kinds(
         The molecule.
     positions
         (n, 3) in Å.
-    pushes
-        The force terms, or the displacement, of each.
+    offers
+        The offers; None stands for the structure alone.
     """
     adjacency = bonds(molecule, positions).astype(np.uint64)
     elements = _mixed(np.asarray(molecule.numbers, dtype=np.uint64))
     bare = _refined(elements[None], adjacency)[0]
     colours = [int(colour) for colour in bare]
-    parts = np.array([_parts(colours, push) for push in pushes], dtype=np.uint64)
+    forces: dict[_Force, tuple[int, int]] = {}  # many offers have the same
+    parts = np.array([_parts(colours, offer, forces) for offer in offers], dtype=np.uint64)
     parts = parts.reshape(-1, len(bare))
     return [int(x) for x in _refined(_mixed(parts + bare), adjacency).sum(axis=1)]
 
 
-def _parts(bare: list[int], push: Sequence[Term]) -> list[int]:
-    """A number (n,) for the part of each atom in a push; forces and their sides have no order."""
+def _parts(bare: list[int], offer: Offer | None, known: dict[_Force, tuple[int, int]]) -> list[int]:
+    """A number (n,) for the part of each atom in a trial; forces and their sides have no order."""
     result = [0] * len(bare)
-    for term in push:
-        if isinstance(term, Uphill | Kick):
-            # The same for all atoms: random geometries are equivalent, and so are climbs of a mode.
-            part = _mixed_one(_KICK if isinstance(term, Kick) else _CLIMB + term.mode)
-            result = [(value + part) & _LARGEST for value in result]
-            continue
-        if isinstance(term, Inversion):
-            result[term.atom] = (result[term.atom] + _mixed_one(_INVERSION)) & _LARGEST
-            continue
-        sides = [sum(bare[atom] for atom in side) & _LARGEST for side in (term.a, term.b)]
-        force = _mixed_one(_mixed_one(sides[0]) + _mixed_one(sides[1]) + term.direction + 1)
-        for side, colour in zip((term.a, term.b), sides, strict=True):
-            part = _mixed_one(force + _mixed_one(_mixed_one(colour)))
-            for atom in side:
+    if offer is None:
+        return result
+    if not offer.forces:
+        data = offer.data
+        part = _label(json.dumps([offer.method, data.get("kind"), data.get("mode")]))
+        for atom in data.get("atoms") or range(len(bare)):
+            result[atom] = part
+    for force in offer.forces:
+        first, second = map(tuple, force["fragments"])
+        acting = first, second, force["sign"]
+        if acting not in known:
+            known[acting] = _sides(bare, acting)
+        for fragment, part in zip((first, second), known[acting], strict=True):
+            for atom in fragment:
                 result[atom] = (result[atom] + part) & _LARGEST
     return result
+
+
+def _sides(bare: list[int], force: _Force) -> tuple[int, int]:
+    """A number for the part of the atoms on either side of a force."""
+    first, second = (sum(bare[atom] for atom in fragment) & _LARGEST for fragment in force[:2])
+    both = _mixed_one(_mixed_one(first) + _mixed_one(second) + force[2] + 1)
+    one, other = (_mixed_one(both + _mixed_one(_mixed_one(side))) for side in (first, second))
+    return one, other
+
+
+@lru_cache(maxsize=1 << 12)
+def _label(text: str) -> int:
+    """A number for a text, the same in every session."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
 
 
 def _refined(colours: Colours, adjacency: Colours) -> Colours:

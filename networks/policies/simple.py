@@ -8,51 +8,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afir.errors import InputError
+from afir.policies import Offers, Policy, Structure, Structures, Tried
 from afir.units import BOLTZMANN
-from networks.graph.network import ReactionNetwork
-from networks.policies.base import Policy
-from networks.records.structures import EQ
-from networks.records.trials import Item, Trial
-from networks.scheduling.queue import Frontier
 
 
 class _Unlearned:
     """A policy that does not learn from trials."""
 
-    def learn(self, trials: Iterable[Trial], network: ReactionNetwork) -> None:
+    def learn(self, trials: Iterable[Tried], network: Structures) -> None:
         """Do nothing; see `Policy.learn`."""
 
 
 class LowestEnergy(_Unlearned):
-    """Chooses the pushes of the EQ of lowest energy, then those of the next."""
+    """Chooses the offers on the EQ of lowest energy, then those of the next."""
 
     def choose(
-        self,
-        frontier: Frontier,
-        network: ReactionNetwork,
-        n: int,
-        rng: np.random.Generator,
-    ) -> list[Item]:
+        self, offers: Offers, network: Structures, n: int, rng: np.random.Generator
+    ) -> list[tuple[str, int]]:
         """See `Policy.choose`."""
-        return _in_order(frontier.by_energy(), frontier, n)
+        return _in_order(offers.by_energy(), offers, n)
 
 
 class Exhaustive(_Unlearned):
-    """Chooses the pushes of each EQ in the order of discovery."""
+    """Chooses the offers on each EQ in the order of discovery."""
 
     def choose(
-        self,
-        frontier: Frontier,
-        network: ReactionNetwork,
-        n: int,
-        rng: np.random.Generator,
-    ) -> list[Item]:
+        self, offers: Offers, network: Structures, n: int, rng: np.random.Generator
+    ) -> list[tuple[str, int]]:
         """See `Policy.choose`."""
-        return _in_order(frontier.eqs.values(), frontier, n)
+        return _in_order(offers.eqs.values(), offers, n)
 
 
 class Stochastic(_Unlearned):
-    """Chooses the next push of EQs drawn with p ∝ exp(−E/k_B·T).
+    """Chooses the next offer on EQs drawn with p ∝ exp(−E/k_B·T).
 
     Parameters
     ----------
@@ -68,25 +56,21 @@ class Stochastic(_Unlearned):
         self._temperature = float(temperature)
 
     def choose(
-        self,
-        frontier: Frontier,
-        network: ReactionNetwork,
-        n: int,
-        rng: np.random.Generator,
-    ) -> list[Item]:
+        self, offers: Offers, network: Structures, n: int, rng: np.random.Generator
+    ) -> list[tuple[str, int]]:
         """See `Policy.choose`."""
-        eqs = list(frontier.eqs.values())
-        energies = np.fromiter((eq.energy for eq in eqs), float, len(eqs))
+        ids = list(offers.eqs)
+        energies = np.fromiter((eq.energy for eq in offers.eqs.values()), float, len(ids))
         exponents = -energies / (BOLTZMANN * self._temperature)
         shares = _shares(exponents)
-        chosen: list[Item] = []
+        chosen: list[tuple[str, int]] = []
         waiting: dict[int, list[int]] = {}
         while len(chosen) < n and shares is not None:
             index = int(shares.searchsorted(rng.random(), side="right"))
             if index not in waiting:
-                waiting[index] = list(frontier.left(eqs[index].id))[::-1]
+                waiting[index] = list(offers.left(ids[index]))[::-1]
             if waiting[index]:
-                chosen.append(Item(eqs[index].id, waiting[index].pop()))
+                chosen.append((ids[index], waiting[index].pop()))
             else:
                 exponents[index] = -np.inf
                 shares = _shares(exponents)
@@ -119,11 +103,11 @@ def stochastic(temperature: float = 2000.0) -> Policy:
     return Stochastic(temperature)
 
 
-def _in_order(eqs: Iterable[EQ], frontier: Frontier, n: int) -> list[Item]:
-    chosen: list[Item] = []
+def _in_order(eqs: Iterable[Structure], offers: Offers, n: int) -> list[tuple[str, int]]:
+    chosen: list[tuple[str, int]] = []
     for eq in eqs:
-        for number in frontier.left(eq.id):
-            chosen.append(Item(eq.id, number))
+        for number in offers.left(eq.id):
+            chosen.append((eq.id, number))
             if len(chosen) == n:
                 return chosen
     return chosen

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from afir.methods.displacements import Term
+from afir.methods.base import Offer
 from afir.molecule import Positions
 from afir.stationary import Outcome
 from networks.records.ids import Id
@@ -28,10 +28,12 @@ class Trial:
     eq
         The EQ that was pushed.
     push
-        Which push of that EQ, in the order of `networks.scheduling.offers.offers`, from 0. Numbers
-        beyond the last start again: they are further attempts.
-    terms
-        The force terms, or the displacement.
+        The number of the offer on that EQ (`networks.scheduling.offers`), from 0. Numbers beyond
+        the last start again: they are further attempts.
+    method
+        The name of the method.
+    offer
+        What it offered, as plain data (`afir.methods.base.Offer`); not to be changed.
     seed
         The seed of its random numbers.
     outcome
@@ -62,7 +64,8 @@ class Trial:
     known: int
     eq: Id
     push: int
-    terms: tuple[Term, ...]
+    method: str
+    offer: Mapping[str, Any]
     seed: tuple[int, ...]
     outcome: Outcome
     crossed: bool
@@ -78,6 +81,11 @@ class Trial:
         object.__setattr__(self, "eq", Id(self.eq))
         for name in ("found", "met"):
             object.__setattr__(self, name, tuple(map(Id, getattr(self, name))))
+
+    @property
+    def offered(self) -> Offer:
+        """The offer with its method."""
+        return Offer(self.method, self.offer)
 
 
 class Item(NamedTuple):
@@ -135,7 +143,9 @@ class Planned:
     trial
         Its number.
     item
-        What is tried.
+        What is tried, by its number.
+    offer
+        The same as the method offered it.
     left
         See `Trial.pushes_left`.
     ceiling
@@ -151,6 +161,7 @@ class Planned:
     stage: int
     trial: int
     item: Item
+    offer: Offer
     left: int | None
     ceiling: float | None
     gamma: float | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from afir.methods.artificial_force import ForceTerm
+from afir.methods.base import Offer
 from afir.stationary import Outcome
 from networks.records.ids import Id
 from networks.records.trials import Item, Planned, Result, Trial, Used
@@ -16,7 +16,7 @@ _ENDED = {Outcome.FOUND, Outcome.NO_BARRIER, Outcome.NO_SADDLE, Outcome.OUTSIDE_
 
 def result_of(trial: Trial) -> Result:
     """The result of a trial, for further attempts."""
-    if not any(isinstance(term, ForceTerm) for term in trial.terms):
+    if not trial.offered.forces:
         return Result.DISPLACED
     if trial.crossed:
         return Result.MISSED if trial.outcome is Outcome.NO_SADDLE else Result.MOVED
@@ -30,12 +30,18 @@ class History:
     ----------
     trials
         All judged trials, in order.
+
+    Attributes
+    ----------
+    under_way
+        What is tried in the trials in flight.
     """
 
     def __init__(self, trials: Iterable[Trial] = ()) -> None:
         self._used: list[Used] = []  # judged trials, then those in flight
         self._judged = 0
         self._in_flight: deque[Planned] = deque()
+        self.under_way: dict[Item, Offer] = {}
         self._found: list[tuple[int, tuple[Id, ...]]] = []
         self._last: dict[Item, tuple[Result, float]] = {}
         for trial in trials:
@@ -45,6 +51,7 @@ class History:
         """Take in the next trial, which begins now."""
         self._used.append(Used(planned.item, planned.left, Result.RUNNING))
         self._in_flight.append(planned)
+        self.under_way[planned.item] = planned.offer
 
     def add(self, trial: Trial) -> None:
         """Take in the next judged trial."""
@@ -52,7 +59,7 @@ class History:
         self._used[self._judged : self._judged + 1] = [Used(item, trial.pushes_left, result)]
         self._judged += 1
         if self._in_flight:
-            self._in_flight.popleft()
+            del self.under_way[self._in_flight.popleft().item]
         self._last[item] = result, trial.gamma
         if trial.found:
             self._found.append((trial.number, trial.found))

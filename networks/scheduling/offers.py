@@ -1,71 +1,109 @@
-"""The trials on a structure: climbs of its modes, inversions, pushes, random geometries."""
+"""The trials on a structure: what the methods of a run offer, numbered.
+
+Offers that have an end are numbered from 0, method by method; those without an end follow from
+`KICKS`, the methods in turn.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 
-from afir.methods.displacements import Kick, climbs, motions
-from afir.methods.inversions import inversions
-from afir.methods.pushes import pushes
+from afir.errors import AfirError, InputError
+from afir.methods.base import Known, Offer, load_method, offers_of
 from afir.molecule import Molecule
-from afir.stationary import StationaryPoint
 from networks.records.structures import EQ
-from networks.scheduling.queue import PushTerms
 from networks.settings import Settings
 
 KICKS = 1_000_000
-"""The number of the first random geometry of an EQ, after those of all attempts."""
-
-_SHARE = 0.3  # of a mode, mass-weighted: target atoms with more than this take part in it
+"""The number of the first offer without an end on an EQ, after those of all attempts."""
 
 
-def offers(
-    molecule: Molecule, eq: EQ, settings: Settings, rng: np.random.Generator
-) -> list[PushTerms]:
-    """All trials on an EQ except random geometries, in the order of their numbers.
-
-    Climbs and inversions come first, since they cost least, then pushes.
+class Mixture:
+    """The methods of a run.
 
     Parameters
     ----------
-    molecule
-        The molecule.
-    eq
-        The structure.
-    settings
+    molecule, settings
         Of the run.
-    rng
-        Used only if there are more pairs of forces than are tried.
+    stream
+        The stream of random numbers of the lists, beside the seed.
+
+    Raises
+    ------
+    InputError
+        If a method is not installed or cannot be built, or the effort allows no trial.
     """
-    point = eq.point()
-    climbing = climbs(molecule, point, settings.tried.modes)
-    if settings.targets is not None:
-        moving = _moving(molecule, point, settings.targets)
-        climbing = [climb for climb in climbing if moving[climb.mode]]
-    listed: list[PushTerms] = [(climb,) for climb in climbing]
-    listed += [(found,) for found in inversions(molecule, eq.positions, settings.targets)]
-    listed += pushes(
-        molecule,
-        eq.positions,
-        targets=settings.targets,
-        terms=settings.terms,
-        # Few are left between named atoms.
-        unlike=settings.tried.unlike or settings.targets is not None,
-        rng=rng,
-    )
-    return listed
 
+    def __init__(self, molecule: Molecule, settings: Settings, stream: int) -> None:
+        self._molecule = molecule
+        self._targets = settings.targets
+        self._seed = settings.seed, stream
+        methods = [
+            (name, load_method(name, settings.options_of(name))) for name in settings.methods
+        ]
+        self._ending = [(name, method) for name, method in methods if not method.endless]
+        self._endless = [(name, method) for name, method in methods if method.endless]
+        if not self._ending and settings.tried.fewest_kicks == 0:
+            raise InputError(
+                f"`effort` must be normal or thorough if the offers of all methods are without an "
+                f"end, as those of {', '.join(settings.methods)} are, got {settings.effort!r}"
+            )
 
-def offered(listed: Sequence[PushTerms], number: int) -> PushTerms:
-    """The trial with a number, given the list of `offers`."""
-    if number >= KICKS:
-        return (Kick(number - KICKS),)
-    return listed[number % len(listed)]
+    @property
+    def has_end(self) -> bool:
+        """Whether the offers of all methods have an end."""
+        return not self._endless
 
+    def offers(self, eq: EQ) -> list[Offer]:
+        """All offers on an EQ that have an end, in the order of their numbers.
 
-def _moving(molecule: Molecule, point: StationaryPoint, targets: Sequence[int]) -> list[bool]:
-    """Whether target atoms take part in each mode, the softest first."""
-    taken = [molecule.masses * (way**2).sum(axis=1) for way in motions(molecule, point)]
-    return [bool(part[list(targets)].sum() > _SHARE * part.sum()) for part in taken]
+        Raises
+        ------
+        AfirError
+            If a method fails.
+        """
+        known = self._known(eq)
+        return [
+            offer
+            for name, method in self._ending
+            for offer in offers_of(name, method, known, self._rng(eq))
+        ]
+
+    def first_endless(self, eq: EQ, count: int) -> dict[int, Offer]:
+        """The first `count` offers on an EQ that have no end, by number; fewer if they end."""
+        known, methods = self._known(eq), self._endless
+        found: dict[int, Offer] = {}
+        for place, (name, method) in enumerate(methods):
+            wanted = range(place, count, len(methods))
+            listed = offers_of(name, method, known, self._rng(eq))
+            found |= {
+                KICKS + number: offer
+                for number, offer in zip(wanted, islice(listed, len(wanted)), strict=False)
+            }
+        return dict(sorted(found.items()))
+
+    def offer(self, eq: EQ, number: int) -> Offer:
+        """The offer with a number.
+
+        Raises
+        ------
+        AfirError
+            If there is none.
+        """
+        if number < KICKS:
+            found = dict(enumerate(self.offers(eq)))
+            number %= max(len(found), 1)
+        else:
+            found = self.first_endless(eq, number - KICKS + 1)
+        if number not in found:
+            raise AfirError(f"the methods of the run offer no trial {number} on {eq.id}")
+        return found[number]
+
+    def _known(self, eq: EQ) -> Known:
+        return Known(self._molecule, eq.point(), self._targets)
+
+    def _rng(self, eq: EQ) -> np.random.Generator:
+        """The same for all methods: none may depend on which others there are."""
+        return np.random.default_rng([*self._seed, eq.number])

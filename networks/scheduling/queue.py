@@ -9,14 +9,11 @@ from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import TypeAlias
 
 from afir.errors import InputError
-from afir.methods.displacements import Term
+from afir.methods.base import Offer
 from networks.records.structures import EQ
 from networks.records.trials import Item
-
-PushTerms: TypeAlias = tuple[Term, ...]
 
 _REMEMBERED = 1000  # EQs whose pushes are kept in memory
 
@@ -31,19 +28,25 @@ class Frontier:
         only the last EQs are kept in memory.
     late
         Whether a push waits until all other pushes of its EQ are used up; by default none does.
+
+    Attributes
+    ----------
+    under_way
+        Pushes that were chosen and have no result yet, as far as the exploration says.
     """
 
     def __init__(
         self,
-        pushes: Callable[[EQ], Mapping[int, PushTerms]],
-        late: Callable[[PushTerms], bool] | None = None,
+        pushes: Callable[[EQ], Mapping[int, Offer]],
+        late: Callable[[Offer], bool] | None = None,
     ) -> None:
         self._pushes = pushes
         self._late = late
         self._eqs: dict[str, EQ] = {}
-        self._left: OrderedDict[str, dict[int, PushTerms]] = OrderedDict()
+        self._left: OrderedDict[str, dict[int, Offer]] = OrderedDict()
         self._used: dict[str, set[int]] = {}
         self._by_energy: list[tuple[float, int, str]] = []
+        self.under_way: Mapping[Item, Offer] = {}
 
     def add(self, eq: EQ, used: Iterable[int] = (), left: int | None = None) -> None:
         """Open an EQ, unless all its pushes were used before.
@@ -69,7 +72,7 @@ class Frontier:
         for _, _, id in self._by_energy:
             yield self._eqs[id]
 
-    def left(self, id: str) -> Mapping[int, PushTerms]:
+    def left(self, id: str) -> Mapping[int, Offer]:
         """The pushes an EQ has left, by number and in order; empty for one that is not open.
 
         Late pushes are included only if there are no others.
@@ -77,22 +80,22 @@ class Frontier:
         every, late = self._all(id), self._late
         if late is None:
             return MappingProxyType(every)
-        early = {number: terms for number, terms in every.items() if not late(terms)}
+        early = {number: offer for number, offer in every.items() if not late(offer)}
         return MappingProxyType(early or every)
 
     def count(self, id: str) -> int:
         """Number of pushes an EQ has left, late ones included."""
         return len(self._all(id))
 
-    def _all(self, id: str) -> dict[int, PushTerms]:
+    def _all(self, id: str) -> dict[int, Offer]:
         """The pushes an EQ has left, late ones included."""
         if id not in self._eqs:
             return {}
         if id not in self._left:
             used = self._used[id]
             self._left[id] = {
-                number: terms
-                for number, terms in self._pushes(self._eqs[id]).items()
+                number: offer
+                for number, offer in self._pushes(self._eqs[id]).items()
                 if number not in used
             }
             if len(self._left) > _REMEMBERED:
@@ -100,12 +103,13 @@ class Frontier:
         self._left.move_to_end(id)
         return self._left[id]
 
-    def is_left(self, item: Item) -> bool:
+    def is_left(self, item: tuple[str, int]) -> bool:
         """Whether that push of that EQ, which must be one of its pushes, is left."""
-        return item.eq in self._eqs and item.push not in self._used[item.eq]
+        id, push = item
+        return id in self._eqs and push not in self._used[id]
 
-    def take(self, item: Item) -> PushTerms:
-        """The terms of a push, which is used up; an EQ without further pushes is closed.
+    def take(self, item: Item) -> Offer:
+        """The offer of a push, which is used up; an EQ without further pushes is closed.
 
         Raises
         ------
@@ -114,11 +118,11 @@ class Frontier:
         """
         if item.push not in self._all(item.eq):
             raise InputError(f"`item` must be a push that is left, got {item.eq} {item.push}")
-        terms = self._left[item.eq].pop(item.push)
+        offer = self._left[item.eq].pop(item.push)
         self._used[item.eq].add(item.push)
         if not self._left[item.eq]:
             self.close(item.eq)
-        return terms
+        return offer
 
     def close(self, id: str) -> None:
         """Drop an EQ and all pushes it has left."""
@@ -131,7 +135,7 @@ class Frontier:
         """Whether any push is left; EQs without any are closed."""
         while self._eqs:
             id = next(iter(self._eqs))
-            if self.left(id):
+            if self._all(id):
                 return True
             self.close(id)
         return False

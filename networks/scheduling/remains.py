@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from afir.methods.displacements import Kick, Term
 from networks.graph.flags import LOOP, flags_of
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
 from networks.records.trials import Trial
 from networks.scheduling.history import History
+from networks.scheduling.offers import KICKS
 from networks.scheduling.scheduler import KeptBack, Outlook
 from networks.scheduling.unseen import Unseen, unseen
 from networks.settings import Settings
@@ -96,7 +96,7 @@ def remains_of(
     )
     if not count_pushes or (found.eqs_untried > MOST_UNTRIED and not over):
         return found
-    listed = {push for push in map(_push, trials) if not isinstance(push[1][0], Kick)}
+    listed = {_push(trial) for trial in trials if trial.push < KICKS}
     left = 0
     if not over:
         outlook.read()
@@ -110,12 +110,12 @@ def incidence(trials: Iterable[Trial], wanted: Collection[str]) -> tuple[Mapping
     Further attempts of a push count as one with it: they reach the same transition states again,
     which would make the network look more complete than it is.
     """
-    met: dict[tuple[str, tuple[Term, ...]], set[str]] = {}
+    met: dict[tuple[str, str], set[str]] = {}
     for trial in trials:
         met.setdefault(_push(trial), set()).update(trial.met)
     return Counter(id for ids in met.values() for id in ids if id in wanted), len(met)
 
 
-def _push(trial: Trial) -> tuple[str, tuple[Term, ...]]:
-    """The EQ and the terms of a trial."""
-    return trial.eq, trial.terms
+def _push(trial: Trial) -> tuple[str, str]:
+    """The EQ and the offer of a trial."""
+    return trial.eq, trial.offered.text

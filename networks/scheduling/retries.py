@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from afir.methods.displacements import Kick
+from afir.methods.base import Offer
 from networks.records.structures import EQ
 from networks.records.trials import Result, Used
 from networks.scheduling.offers import KICKS
-from networks.scheduling.queue import Frontier, PushTerms
+from networks.scheduling.queue import Frontier
 
 _AT_ONCE = 2  # random geometries of each EQ before any EQ gets more
 
@@ -17,7 +17,7 @@ def further_attempts(
     attempt: int,
     tried: Iterable[Used],
     eqs: Iterable[EQ],
-    pushes: Callable[[EQ], Sequence[PushTerms]],
+    pushes: Callable[[EQ], Sequence[Offer]],
     due: Callable[[Result], bool],
 ) -> Frontier:
     """The pushes that are due for another attempt, from another displacement.
@@ -50,10 +50,10 @@ def further_attempts(
         if left == 0:
             counts.setdefault(id, len(used[id]))
 
-    def again(eq: EQ) -> dict[int, PushTerms]:
+    def again(eq: EQ) -> dict[int, Offer]:
         listed = pushes(eq)
         numbers = enumerate(listed, start=attempt * len(listed))
-        return {number: terms for number, terms in numbers if number - len(listed) in missed[eq.id]}
+        return {number: offer for number, offer in numbers if number - len(listed) in missed[eq.id]}
 
     frontier = Frontier(again)
     for eq in eqs:
@@ -68,8 +68,10 @@ def further_attempts(
     return frontier
 
 
-def further_kicks(tried: Iterable[Used], eqs: Iterable[EQ]) -> Frontier:
-    """The next random geometries: a few of each EQ, starting with EQs that had the fewest.
+def further_kicks(
+    tried: Iterable[Used], eqs: Iterable[EQ], endless: Callable[[EQ, int], Mapping[int, Offer]]
+) -> Frontier:
+    """The next offers without an end: a few of each EQ, starting with EQs that had the fewest.
 
     Parameters
     ----------
@@ -77,6 +79,8 @@ def further_kicks(tried: Iterable[Used], eqs: Iterable[EQ]) -> Frontier:
         All that was tried, in order.
     eqs
         The EQs that are worth expanding.
+    endless
+        Works out the first such offers of an EQ.
     """
     used: dict[str, list[int]] = {}
     for (id, push), _, _ in tried:
@@ -86,10 +90,7 @@ def further_kicks(tried: Iterable[Used], eqs: Iterable[EQ]) -> Frontier:
     fewest = min((len(used.get(eq.id, ())) for eq in expanded), default=0)
     last = _AT_ONCE * (fewest // _AT_ONCE + 1)
 
-    def kicks(eq: EQ) -> Mapping[int, PushTerms]:
-        return {KICKS + number: (Kick(number),) for number in range(last)}
-
-    frontier = Frontier(kicks)
+    frontier = Frontier(lambda eq: endless(eq, last))
     for eq in expanded:
         before = used.get(eq.id, [])
         if len(before) < last:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
-
-import numpy as np
+from functools import cached_property
 
 from afir.geometry.bonds import bonds, bonds_changed
-from afir.methods.artificial_force import ForceTerm
-from afir.methods.displacements import FEWEST_ATOMS
+from afir.methods.base import Offer
 from afir.units import KJ_PER_MOL
 from networks.graph.flags import LOOP, flags_of
 from networks.graph.network import ReactionNetwork
@@ -18,8 +16,8 @@ from networks.graph.rejected import Dismissals
 from networks.records.structures import COMPLEX, EQ
 from networks.records.trials import KICKED, Item, Result
 from networks.scheduling.history import History
-from networks.scheduling.offers import KICKS, offers
-from networks.scheduling.queue import Frontier, PushTerms
+from networks.scheduling.offers import KICKS, Mixture
+from networks.scheduling.queue import Frontier
 from networks.scheduling.retries import further_attempts, further_kicks
 from networks.settings import Settings
 
@@ -64,7 +62,7 @@ class Outlook:
         self._several = len(settings.targets or ()) > 1  # atoms are named
         self._first = Frontier(
             lambda eq: dict(enumerate(self.pushes(eq))),
-            late=(lambda terms: len(terms) > 1) if self._several else None,
+            late=lambda offer: offer.late,
         )
         self._ahead = Frontier(self._forces)  # of those, the pushes that come before all others
         self._none = Frontier(lambda eq: {})
@@ -131,9 +129,9 @@ class Outlook:
         return self._first
 
     def _kicks_wanted(self) -> int:
-        """How many more random geometries are due, when everything was tried once."""
-        settings, effort = self._settings, self._settings.tried
-        if settings.targets is not None or self._network.molecule.n_atoms < FEWEST_ATOMS:
+        """How many more offers without an end are due, when everything was tried once."""
+        effort = self._settings.tried
+        if self._mixture.has_end:
             return 0
         enough = max(effort.kicks * sum(1 for _ in self._expanded()), effort.fewest_kicks)
         return max(0, enough - self._history.barren_kicks(KICKS, self._known_as_dull()))
@@ -151,7 +149,8 @@ class Outlook:
         """The frontiers of further attempts with their numbers, worked out one by one."""
         effort = self._settings.tried
         if kicking:
-            yield KICKED, further_kicks(self._history.used(), self._expanded())
+            used = self._history.used()
+            yield KICKED, further_kicks(used, self._expanded(), self._mixture.first_endless)
         # With a reference the gradients of searches do not count.
         every = bool(self._settings.reference)
         attempt = 1
@@ -182,8 +181,8 @@ class Outlook:
         """Which attempt its pushes are, see `networks.records.trials.Planned.attempt`."""
         return 0 if self.is_first(frontier) else self._attempt
 
-    def use(self, frontier: Frontier, item: Item) -> PushTerms:
-        """The terms of a chosen push, which is used up."""
+    def use(self, frontier: Frontier, item: Item) -> Offer:
+        """A chosen offer, which is used up."""
         if frontier is self._ahead:
             self._first.take(item)
         return frontier.take(item)
@@ -196,15 +195,18 @@ class Outlook:
         """Number of pushes that were never tried."""
         return sum(self.never_tried(id) for id in list(self._first.eqs))
 
-    def pushes(self, eq: EQ) -> list[PushTerms]:
+    def pushes(self, eq: EQ) -> list[Offer]:
         """All pushes of an EQ, the same each time."""
-        settings = self._settings
-        return offers(
-            self._network.molecule,
-            eq,
-            settings,
-            np.random.default_rng([settings.seed, PUSHES, eq.number]),
-        )
+        return self._mixture.offers(eq)
+
+    def offer(self, item: Item) -> Offer:
+        """What was offered with a number, whether it is left or not."""
+        return self._mixture.offer(self._network.eqs[item.eq], item.push)
+
+    @cached_property
+    def _mixture(self) -> Mixture:
+        """The methods: only those who ask for offers need them."""
+        return Mixture(self._network.molecule, self._settings, PUSHES)
 
     def gamma(self, item: Item) -> float | None:
         """γ in kJ/mol of a push; None if it is that of the settings.
@@ -250,10 +252,10 @@ class Outlook:
             if eq.id == "EQ0" and self._several:
                 self._ahead.add(eq, used)
 
-    def _forces(self, eq: EQ) -> dict[int, PushTerms]:
+    def _forces(self, eq: EQ) -> dict[int, Offer]:
         """The single forces on an EQ, by number."""
         listed = enumerate(self.pushes(eq))
-        return {n: terms for n, terms in listed if [*map(type, terms)] == [ForceTerm]}
+        return {number: offer for number, offer in listed if len(offer.forces) == 1}
 
     def worth_expanding(self, eq: EQ) -> bool:
         """Whether an EQ is pushed."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from afir.methods.displacements import parse_term
+from afir.methods.base import Offer
 from afir.stationary import Outcome
 from networks.execution.frames import Frames, Kept
 from networks.execution.tasks import TaskResult
@@ -76,6 +76,8 @@ def planned_row(planned: Planned) -> Row:
         "trial": planned.trial,
         "eq": planned.item.eq.number,
         "push": planned.item.push,
+        "method": planned.offer.method,
+        "offer": json.dumps(planned.offer.data),
         "pushes_left": planned.left,
         "ceiling": planned.ceiling,
         "gamma": planned.gamma,
@@ -90,6 +92,7 @@ def planned_record(row: sa.Row[Any]) -> Planned:
         stage=row.stage,
         trial=row.trial,
         item=Item(Id.of("EQ", row.eq), row.push),
+        offer=Offer(row.method, json.loads(row.offer)),
         left=row.pushes_left,
         ceiling=row.ceiling,
         gamma=row.gamma,
@@ -193,7 +196,8 @@ def _trial_row(trial: Trial) -> Row:
         "known": trial.known,
         "eq": trial.eq.number,
         "push": trial.push,
-        "terms": " ".join(map(str, trial.terms)),
+        "method": trial.method,
+        "offer": json.dumps(trial.offer),
         "seed": json.dumps(trial.seed),
         "outcome": trial.outcome.name,
         "crossed": trial.crossed,
@@ -214,7 +218,8 @@ def trial_record(row: sa.Row[Any]) -> Trial:
         known=row.known,
         eq=Id.of("EQ", row.eq),
         push=row.push,
-        terms=tuple(parse_term(text) for text in row.terms.split()),
+        method=row.method,
+        offer=json.loads(row.offer),
         seed=tuple(json.loads(row.seed)),
         outcome=Outcome[row.outcome],
         crossed=row.crossed,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from offered import pushed
 
-from afir.methods.artificial_force import ForceTerm
 from afir.molecule import Molecule
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
@@ -134,7 +134,8 @@ def write_run(path: Path, stopped: StoppedBy = StoppedBy.TRIALS, job: str = "") 
         known=0,
         eq="EQ0",
         push=0,
-        terms=(ForceTerm((2,), (3,), 1),),
+        method="sc-afir",
+        offer=pushed(2, 3).data,
         seed=(7, 3, 1),
         outcome=Outcome.FOUND,
         crossed=True,

@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from offered import PUSH as OFFER
+
 from afir.molecule import Molecule
 from afir.stationary import StationaryPoint, TrialResult
 from networks.execution.tasks import Push, Task, TaskResult
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
+from networks.records.ids import Id
 from networks.records.structures import DC, EQ, TS, Dismissed
 from networks.records.trials import Absorbed, Item, Key, Known, Planned, Trial
 from networks.stages.judging import judge
@@ -81,8 +84,10 @@ class Played:
         network = self.network
         sizes = len(network.eqs), len(network.tss), len(network.dcs), len(self.dismissals)
         known = Known(self.count, *sizes)
-        planned = Planned(number, number, Item("EQ0", number), 0, self.ceiling, None, 0, known)
-        return TrialStage(planned, Push(self.start, (), self.ceiling, (number,)))
+        planned = Planned(
+            number, number, Item(Id.of("EQ", 0), number), OFFER, 0, self.ceiling, None, 0, known
+        )
+        return TrialStage(planned, Push(self.start, OFFER, self.ceiling, (number,)))
 
     def together(self, *pushed: TrialResult, backwards: bool = False) -> Together:
         """Play trials that are in flight together; with `backwards` the last answer comes first."""

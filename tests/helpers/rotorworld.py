@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from offered import written
 
 from afir.molecule import Molecule, Positions
 from afir.searches.settings import StepSettings
@@ -150,7 +151,7 @@ def answer(task: Task) -> TaskResult:
         return _bench()(task)
     value: TrialResult | Confirmation
     if isinstance(task, Push):
-        value = pushed(zlib.crc32(repr([*map(str, task.terms)]).encode()))
+        value = pushed(zlib.crc32(repr(written(task.offer)).encode()))
     else:
         assert isinstance(task, Confirm)
         value = proof(task)

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from offered import PUSH
 from toyworld import MOLECULE, SETTINGS, ToyBench, structure
 
 from afir.molecule import Molecule
 from networks import explore
 from networks.execution.local import SerialExecutor
 from networks.exploration.events import Event
+from networks.records.ids import Id
 from networks.records.trials import Item, Known, Planned
 from networks.storage.store import Store
 
@@ -51,8 +53,8 @@ def snapshot(path: Path) -> dict[str, Any]:
 
 def planned(trial: int) -> Planned:
     """A trial on EQ0 that is in flight, chosen when little was known."""
-    item, known = Item("EQ0", trial), Known(0, 1, 0, 0, 0)
-    return Planned(trial, trial, item, 3, -99.25, None, 0, known)
+    item, known = Item(Id.of("EQ", 0), trial), Known(0, 1, 0, 0, 0)
+    return Planned(trial, trial, item, PUSH, 3, -99.25, None, 0, known)
 
 
 def toy_run(path: Path) -> Iterator[Event]:

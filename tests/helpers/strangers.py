@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
@@ -11,21 +11,24 @@ from weakref import WeakSet
 
 import numpy as np
 
+from afir.methods.base import Known
 from afir.molecule import Molecule, Positions
 from afir.pes.loading import load_surface
 from afir.pes.surface import Evaluation, Surface
+from afir.stationary import Candidate, Outcome, StationaryPoint, TrialResult
 from networks.graph.network import ReactionNetwork
 from networks.records.trials import Item, Trial
 from networks.scheduling.queue import Frontier
 
 
 def register(folder: Path) -> None:
-    """Make ``strange`` a policy and ``wrong`` a surface for who has the folder on the path."""
+    """Make a policy ``strange``, a method ``odd`` and a surface ``wrong`` known on the path."""
     package = folder / "strangers-1.dist-info"
     package.mkdir()
     (package / "METADATA").write_text("Name: strangers\nVersion: 1\n")
     (package / "entry_points.txt").write_text(
         "[afir.policies]\nstrange = strangers:strange\n[afir.surfaces]\nwrong = strangers:wrong\n"
+        "[afir.methods]\nodd = strangers:Odd\n"
     )
 
 
@@ -39,14 +42,15 @@ class Strange:
     def choose(
         self, frontier: Frontier, network: ReactionNetwork, n: int, rng: np.random.Generator
     ) -> Any:
-        """See `networks.policies.base.Policy`; what it may say wrongly."""
+        """See `afir.policies.Policy`; what it may say wrongly."""
         eq = next(iter(frontier.by_energy()))
         left = [Item(eq.id, push) for push in frontier.left(eq.id)]
         if len(SEEN) < self.trials:
             return left[:n]
         return {
             "twice": lambda: [left[0], left[0]],
-            "tuples": lambda: [tuple(item) for item in left[:n]],
+            "plain": lambda: [tuple(item) for item in left[:n]],
+            "triples": lambda: [(*item, 1) for item in left[:n]],
             "too many": lambda: [
                 Item(each.id, push)
                 for each in frontier.by_energy()
@@ -81,6 +85,54 @@ def strange(how: str = "", trials: int = 0) -> Strange:
         raise RuntimeError("no licence")
     SEEN.clear()
     return Strange(how, trials)
+
+
+@dataclass(frozen=True)
+class Odd:
+    """A method that offers one trial, and does something wrong as `how` says."""
+
+    how: str = ""
+    endless = False
+
+    def offers(self, known: Known, rng: np.random.Generator) -> Iterator[Any]:
+        """See `afir.methods.base.Method`; what it may say wrongly."""
+        if self.how == "raises":
+            raise KeyError("a key")
+        force = {"sign": 2, "fragments": [[0], [1]]}
+        yield {
+            "NumPy": {"size": np.int64(3)},
+            "NaN": {"size": float("nan")},
+            "text": "rattle",
+            "atoms": {"atoms": [0, known.molecule.n_atoms]},
+            "sign": {"forces": [force]},
+            "force": {"forces": ["+0|1"]},
+        }.get(self.how, {"kind": "odd"})
+        while self.how == "no end":
+            yield {}
+
+    def search(
+        self, molecule: Molecule, start: StationaryPoint, data: Any, *_: Any, **__: Any
+    ) -> Any:
+        """See `afir.methods.base.Method`; what it may do wrongly."""
+        return {
+            "no search": lambda: TrialResult(Outcome.NO_SADDLE, (), (), False),
+            "no result": lambda: _returning(None),
+            "no geometry": lambda: _returning(_trial(start.positions[:1])),
+            "one atom": lambda: _returning(None, start.positions[None, :1]),
+            "right": lambda: _returning(_trial(start.positions), start.positions[None]),
+        }[self.how]()
+
+
+def _trial(x: Positions) -> TrialResult:
+    """A trial that led to a geometry."""
+    return TrialResult(Outcome.FOUND, (Candidate(x, 0.0, np.eye(x.size), "odd"),), (), False)
+
+
+def _returning(result: Any, asked: Positions | None = None) -> Any:
+    """A search that asks for geometries once, if at all, and returns something."""
+    if asked is not None:
+        yield asked
+    return result
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from offered import written
 
 from afir.geometry.bonds import components, distances
-from afir.methods.displacements import Inversion, Uphill
 from afir.molecule import Molecule, Positions
 from afir.pes.child import Opening
 from afir.searches.settings import StepSettings
@@ -128,11 +128,11 @@ def answer(task: Task) -> TaskResult:
     kind = type(task).__name__.lower()
     if isinstance(task, Push):
         state = ENERGIES[round(task.start.energy, 4)]
-        code = digest(state, *map(str, task.terms))
+        code = digest(state, *written(task.offer))
         # Some pushes that lead nowhere do when they are tried again.
         lucky = code % 7 == 0 and code % 3 > 0
         value = trial(state, digest(code, task.seed) if lucky else code)
-        if isinstance(task.terms[0], Uphill | Inversion):
+        if task.offer.data.get("kind") in ("climb", "inversion"):
             # What is found must wait for pushes, and for pushes tried again.
             value = TrialResult(Outcome.NO_SADDLE, (), (), False)
     elif isinstance(task, Confirm):

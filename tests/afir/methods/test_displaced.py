@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 from ase.build import molecule as build
 from known import BENT, Unreliable, gfn2, mapped
+from offered import climbed, inverted, kicked
 
-from afir.errors import InputError, SurfaceError
+from afir.errors import SurfaceError
 from afir.geometry.bonds import components, distances
 from afir.methods.arrangements import apart, arrangement
-from afir.methods.artificial_force import ForceTerm
-from afir.methods.displaced import try_displacement
-from afir.methods.displacements import UPHILL, Inversion, Kick, Uphill, climbs, motion, parse_term
+from afir.methods.base import Offer, load_method
 from afir.methods.inversions import inversions
+from afir.methods.mode_following import UPHILL, Climb, climbs, motion
 from afir.molecule import Molecule
 from afir.pes.driver import solve
 from afir.searches.hessian import hessian
+from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
 from afir.surfaces.analytic import (
     MUELLER_BROWN_BENT_POINTS,
@@ -47,17 +48,11 @@ def mapped_point(formula, relative):
     return molecule, solve(hessian(molecule, x), gfn2(molecule))
 
 
-@pytest.mark.parametrize(
-    "term", [Uphill(3, 1), Uphill(0, -1), Inversion(4), Kick(12), ForceTerm((0, 1), (4,), 1)]
-)
-def test_terms_are_read_as_they_are_written(term):
-    assert parse_term(str(term)) == term
-
-
-@pytest.mark.parametrize("text", ["", "~", "~3", "^", "^x", "*", "*-1", "3+", "~x+", "+0|0"])
-def test_what_is_no_term_is_refused(text):
-    with pytest.raises(InputError):
-        parse_term(text)
+def searched(molecule, start, offer: Offer, *, ceiling=None, seed=0):
+    """The search of an offer."""
+    return load_method(offer.method).search(
+        molecule, start, offer.data, StepSettings(), ceiling=ceiling, rng=RNG(seed)
+    )
 
 
 def test_symmetry_leaves_out_one_direction_of_a_mode():
@@ -65,11 +60,11 @@ def test_symmetry_leaves_out_one_direction_of_a_mode():
     # the three symmetric ones are not.
     molecule, point = mapped_point("H2CO", 0.0)
     listed = climbs(molecule, point, 100)
-    both = {climb.mode for climb in listed if climb.direction < 0}
-    assert [climb.mode for climb in listed if climb.direction > 0] == list(range(6))
+    both = {climb.mode for climb in listed if climb.sign < 0}
+    assert [climb.mode for climb in listed if climb.sign > 0] == list(range(6))
     assert len(both) == 3
     for mode in range(6):
-        move = motion(molecule, point, Uphill(mode, 1))
+        move = motion(molecule, point, Climb(mode, 1))
         # The distances from the hydrogen atoms, which come first, whichever of them it is.
         ends = [point.positions + sign * 0.1 * move for sign in (1, -1)]
         first, second = (np.sort(distances(x)[:2, 2:], axis=0) for x in ends)
@@ -79,7 +74,7 @@ def test_symmetry_leaves_out_one_direction_of_a_mode():
 def test_the_direction_of_a_mode_does_not_hang_on_the_sign_of_an_eigenvector():
     molecule, point = mapped_point("H2CO", 208.64)
     for mode in range(6):
-        there, back = (motion(molecule, point, Uphill(mode, sign)) for sign in (1, -1))
+        there, back = (motion(molecule, point, Climb(mode, sign)) for sign in (1, -1))
         np.testing.assert_array_equal(there, -back)
         assert np.linalg.norm(there) == pytest.approx(1.0)
         assert there.ravel()[np.argmax(np.abs(there))] > 0.0
@@ -110,7 +105,7 @@ def test_a_climb_ends_after_seventy_gradients():
     surface = springs(molecule, rest)
     start = solve(characterise(molecule, rest), surface)
     spent: Counter[str] = Counter()
-    search = try_displacement(molecule, start, Uphill(0, 1), rng=RNG(0))
+    search = searched(molecule, start, climbed(0, 1))
     found = solve(search, surface, gradients=spent)
     assert found.outcome is Outcome.NO_SADDLE
     assert sum(spent.values()) == 70
@@ -123,7 +118,7 @@ def test_climbing_finds_the_second_way_between_the_hydroxymethylenes():
     _, lowest = mapped_point("H2CO", 0.0)
     reached = set()
     for climb in climbs(molecule, point, 6):
-        found = solve(try_displacement(molecule, point, climb, rng=RNG(0)), gfn2(molecule))
+        found = solve(searched(molecule, point, climbed(*climb)), gfn2(molecule))
         reached |= {round((c.energy - lowest.energy) / KJ_PER_MOL) for c in found.candidates}
     assert {325, 386} <= reached
 
@@ -131,10 +126,9 @@ def test_climbing_finds_the_second_way_between_the_hydroxymethylenes():
 def test_climbing_the_softest_mode_of_hydrogen_peroxide_turns_it():
     # Both ways lead over the planar form; they are mirror images, so one of them is listed.
     molecule, point = relaxed("H2O2")
-    assert [climb for climb in climbs(molecule, point, 6) if climb.mode == 0] == [Uphill(0, 1)]
+    assert [climb for climb in climbs(molecule, point, 6) if climb.mode == 0] == [Climb(0, 1)]
     for direction in (1, -1):
-        climb = Uphill(0, direction)
-        found = solve(try_displacement(molecule, point, climb, rng=RNG(0)), gfn2(molecule))
+        found = solve(searched(molecule, point, climbed(0, direction)), gfn2(molecule))
         top = solve(hessian(molecule, found.candidates[0].positions), gfn2(molecule))
         assert top.order == 1
         x = top.positions - top.positions.mean(axis=0)
@@ -149,7 +143,7 @@ def test_the_saddle_points_of_mueller_and_brown_are_climbed_to():
     energies = [
         candidate.energy
         for climb in climbs(BENT, start, 2)
-        for candidate in solve(try_displacement(BENT, start, climb, rng=RNG(1)), surface).candidates
+        for candidate in solve(searched(BENT, start, climbed(*climb), seed=1), surface).candidates
     ]
     for label in ("A-C", "C-B"):
         assert min(abs(energy - points[label].energy) for energy in energies) < 1e-4
@@ -160,7 +154,7 @@ def test_random_geometries_hold_together_and_let_no_atoms_clash():
     molecule, point = relaxed("CH3CHO")
     seen = []
     for number in range(40):
-        search = try_displacement(molecule, point, Kick(number), rng=RNG(number))
+        search = searched(molecule, point, kicked(number), seed=number)
         x = next(search).positions[0]
         search.close()
         moved = np.linalg.norm(x - point.positions, axis=1)
@@ -189,7 +183,7 @@ def test_arrangements_of_many_atoms_hang_together():
 def test_an_arrangement_that_falls_apart_is_no_channel():
     molecule, point = mapped_point("H2CO", 0.0)
     for number in range(3, 4 * 30, 4):
-        search = try_displacement(molecule, point, Kick(number), rng=RNG(number))
+        search = searched(molecule, point, kicked(number), seed=number)
         for end in solve(search, gfn2(molecule)).minima:
             assert end.outcome is Outcome.CONVERGED
             assert not end.dissociated
@@ -200,7 +194,7 @@ def test_random_arrangements_relax_to_the_isomers():
     molecule, point = mapped_point("H2CO", 0.0)
     reached = set()
     for number in range(3, 4 * 25, 4):
-        search = try_displacement(molecule, point, Kick(number), rng=RNG(number))
+        search = searched(molecule, point, kicked(number), seed=number)
         found = solve(search, gfn2(molecule))
         assert found.outcome is Outcome.RELAXED
         assert found.candidates == ()
@@ -227,7 +221,7 @@ def test_random_arrangements_relax_to_the_isomers():
 def test_atoms_invert_that_are_bent_or_pyramidal(name, atoms):
     atoms_of = build(name)
     molecule = Molecule(tuple(atoms_of.numbers))
-    assert inversions(molecule, atoms_of.positions) == [Inversion(atom) for atom in atoms]
+    assert inversions(molecule, atoms_of.positions) == atoms
 
 
 def test_neighbours_in_line_or_in_a_cage_leave_no_room_to_invert():
@@ -236,7 +230,7 @@ def test_neighbours_in_line_or_in_a_cage_leave_no_room_to_invert():
     silicon = Molecule((6, 6, 6, 14))
     for bend in (0.0, 1e-4, 1e-2):
         line[1, 1] = bend
-        assert all(inversion.atom != 3 for inversion in inversions(silicon, line))
+        assert all(atom != 3 for atom in inversions(silicon, line))
     cage = 0.78 * np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], dtype=float)
     assert inversions(Molecule((15,) * 4), cage) == []
 
@@ -244,8 +238,8 @@ def test_neighbours_in_line_or_in_a_cage_leave_no_room_to_invert():
 def test_any_of_the_equivalent_atoms_may_be_the_target_of_an_inversion():
     atoms = build("H2O2")
     molecule = Molecule(tuple(atoms.numbers))
-    assert inversions(molecule, atoms.positions, [1, 2]) == [Inversion(1)]
-    assert inversions(molecule, atoms.positions, [0, 1]) == [Inversion(0)]
+    assert inversions(molecule, atoms.positions, [1, 2]) == [1]
+    assert inversions(molecule, atoms.positions, [0, 1]) == [0]
     assert inversions(molecule, atoms.positions, [2, 3]) == []
 
 
@@ -254,7 +248,7 @@ def test_an_atom_of_a_ring_has_no_room_to_invert():
     assert inversions(Molecule(tuple(atoms.numbers)), atoms.positions) == []
     atoms = build("C2H6NH")  # dimethylamine: a pyramid of two chains
     listed = inversions(Molecule(tuple(atoms.numbers)), atoms.positions)
-    assert [atoms.numbers[inversion.atom] for inversion in listed] == [7]
+    assert [atoms.numbers[atom] for atom in listed] == [7]
 
 
 @pytest.mark.parametrize(
@@ -270,9 +264,9 @@ def test_inverting_finds_what_neither_pushes_nor_modes_do(numbers, rough, elemen
     surface = gfn2(molecule)
     point = solve(characterise(molecule, np.array(rough)), surface)
     found = [
-        solve(try_displacement(molecule, point, inversion, rng=RNG(0)), surface).candidates
-        for inversion in inversions(molecule, point.positions)
-        if molecule.numbers[inversion.atom] == element
+        solve(searched(molecule, point, inverted(atom)), surface).candidates
+        for atom in inversions(molecule, point.positions)
+        if molecule.numbers[atom] == element
     ]
     ((candidate,),) = found
     assert (candidate.energy - point.energy) / KJ_PER_MOL == pytest.approx(barrier, abs=0.3)
@@ -283,20 +277,20 @@ def test_inverting_finds_what_neither_pushes_nor_modes_do(numbers, rough, elemen
 def test_a_candidate_above_the_ceiling_is_left_alone():
     molecule, point = relaxed("H2O2")
     found = solve(
-        try_displacement(molecule, point, Uphill(0, 1), ceiling=point.energy + 0.01, rng=RNG(0)),
+        searched(molecule, point, climbed(0, 1), ceiling=point.energy + 0.01),
         gfn2(molecule),
     )
     assert found.outcome is Outcome.OUTSIDE_WINDOW
     assert found.candidates == ()
 
 
-@pytest.mark.parametrize("displacement", [Uphill(0, 1), Inversion(0), Kick(0), Kick(1), Kick(3)])
-def test_a_surface_that_fails_at_once_is_no_missing_saddle_point(displacement):
+@pytest.mark.parametrize("offer", [climbed(0, 1), inverted(0), kicked(0), kicked(1), kicked(3)])
+def test_a_surface_that_fails_at_once_is_no_missing_saddle_point(offer):
     # Else a surface that has died would use up what is tried on it.
     molecule, point = relaxed("H2O2")
     surface = Unreliable(gfn2(molecule), range(10**6))
     with pytest.raises(SurfaceError):
-        solve(try_displacement(molecule, point, displacement, rng=RNG(0)), surface)
+        solve(searched(molecule, point, offer), surface)
 
 
 def test_two_atoms_have_nothing_to_climb():
@@ -306,7 +300,7 @@ def test_two_atoms_have_nothing_to_climb():
 
 def test_the_start_of_a_climb_is_as_far_as_it_says():
     molecule, point = relaxed("H2O2")
-    search = try_displacement(molecule, point, Uphill(2, 1), rng=RNG(0))
+    search = searched(molecule, point, climbed(2, 1))
     first = next(search).positions[0]
     assert np.linalg.norm(first - point.positions) == pytest.approx(UPHILL)
     search.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import resource
 import shutil
@@ -250,16 +249,10 @@ def test_a_run_that_may_only_be_read(
     # The energies of this run are drawn: no surface has them.
     monkeypatch.setattr("networks.exploration.run.check_unchanged", lambda store: None)
     # The user who may not write may not be able to read where the packages are either.
-    for group in ("afir.commands", "afir.surfaces", "afir.policies"):
-        known = entry_points(group=group)
-        for module in (
-            "afir.cli.main",
-            "afir.pes.registry",
-            "afir.pes.catalogue",
-            "networks.policies.base",
-        ):
-            if group == importlib.import_module(module).ENTRY_POINT_GROUP:
-                monkeypatch.setattr(f"{module}.entry_points", lambda group, known=known: known)
+    groups = ("afir.commands", "afir.surfaces", "afir.policies", "afir.methods")
+    known = {group: entry_points(group=group) for group in groups}
+    for module in ("afir.cli.main", "afir.pes.registry", "afir.pes.catalogue", "afir.options"):
+        monkeypatch.setattr(f"{module}.entry_points", lambda group: known[group])
     with tempfile.TemporaryDirectory() as name:
         run = Path(shutil.copy(folder / "run.db", name))
         assert main(["show", str(run)]) == 0  # whatever it imports, root can read

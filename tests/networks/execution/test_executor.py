@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 from benches import OrderBench, task
+from offered import pushed
 from runs import HCN, HCN_START, snapshot
 from toyworld import MOLECULE, SETTINGS, ToyBench, structure
 
 from afir.errors import AfirError, InputError, SurfaceError
-from afir.methods.artificial_force import ForceTerm
 from afir.molecule import Molecule, Positions
 from afir.pes.child import Opening
 from afir.pes.driver import Search
@@ -313,7 +313,7 @@ def test_paths_on_a_surface_that_says_it_is_expensive_ask_for_fewer_gradients(
         executor = kind(bench)
         ((_, found),) = executor.run([Characterise(HCN_START)])
         assert isinstance(found.value, StationaryPoint)
-        push = Push(found.value, (ForceTerm((0,), (2,), 1),), None, (1,))
+        push = Push(found.value, pushed(0, 2), None, (1,))
         ((_, trial),) = executor.run([push])
         assert isinstance(trial.value, TrialResult)
         spent.append(trial.gradients)

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benches import FaultySurface
+from offered import pushed
 
 from afir.errors import AfirError, BrokenSurfaceError, SurfaceError
 from afir.geometry.bonds import distances
-from afir.methods.artificial_force import ForceTerm
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search, drive, solve, stage
 from afir.searches.settings import StepSettings
@@ -154,7 +154,7 @@ def test_a_push_on_a_surface_that_is_dead_costs_one_gradient(how: str) -> None:
     perform = Bench(PAIR, "faulty", {"how": how}).open()
     start = perform(stretched(2.5)).value
     assert isinstance(start, StationaryPoint)
-    push = Push(replace(start, positions=pair(3.2)), (ForceTerm((0,), (1,), 1),), None, (1,))
+    push = Push(replace(start, positions=pair(3.2)), pushed(0, 1), None, (1,))
     told = perform(push)
     # As `networks.stages.pushes.Round.absorb` expects of a surface that has stopped working.
     assert told.outcome is Outcome.SURFACE_FAILED
@@ -195,8 +195,8 @@ def test_a_run_goes_on_after_a_surface_has_broken_its_contract(kind: str, tmp_pa
     assert events[-1] == Stopped(StoppedBy.NOTHING_LEFT, False)
     with open_run(tmp_path / "run") as store:
         trials = list(store.trials())
-    pushed = [trial for trial in trials if isinstance(trial.terms[0], ForceTerm)]
-    assert [(trial.eq, trial.outcome, trial.error) for trial in pushed] == [
+    forced = [trial for trial in trials if trial.offered.forces]
+    assert [(trial.eq, trial.outcome, trial.error) for trial in forced] == [
         ("EQ0", Outcome.FOUND, ""),
         ("EQ1", Outcome.SURFACE_FAILED, "the surface failed with ValueError: no such integral"),
     ]

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,8 +24,7 @@ from toyworld import (
 from afir.errors import AfirError, InputError
 from afir.geometry.bonds import bonds, bonds_changed
 from afir.methods.artificial_force import ForceTerm
-from afir.methods.displacements import Kick, Term
-from afir.molecule import Molecule
+from afir.methods.base import Offer
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
 from afir.units import HARTREE, KJ_PER_MOL
@@ -47,9 +45,7 @@ from networks.exploration.events import (
 from networks.records.runs import Complete, StoppedBy
 from networks.records.structures import EQ
 from networks.records.trials import Trial
-from networks.scheduling import scheduler as outlook
-from networks.scheduling.offers import offers
-from networks.scheduling.queue import PushTerms
+from networks.scheduling.offers import KICKS, Mixture
 
 TOY = SerialExecutor(ToyBench())
 
@@ -109,7 +105,7 @@ def test_nothing_is_examined_twice(whole: Path, tmp_path: Path) -> None:
         def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
             for index, task in enumerate(tasks):
                 if isinstance(task, Push):
-                    self.pushed.append((task.start.energy, " ".join(map(str, task.terms))))
+                    self.pushed.append((task.start.energy, task.offer.text))
                 yield index, answer(task)
 
         def close(self) -> None:
@@ -121,7 +117,7 @@ def test_nothing_is_examined_twice(whole: Path, tmp_path: Path) -> None:
         trials = list(store.trials())
     assert len(recorder.pushed) == len(trials)
     # Only what crossed a barrier and led to no saddle point is pushed again.
-    firsts = {(trial.eq, trial.terms) for trial in trials}
+    firsts = {(trial.eq, trial.offered.text) for trial in trials}
     assert len(set(recorder.pushed)) == len(firsts)
     # Each saddle point is confirmed once, whether it was a transition state or not.
     confirmed = sum(trial.gradients.get("confirm", 0) for trial in trials) // 10
@@ -135,22 +131,22 @@ def test_what_crosses_without_a_saddle_point_is_tried_again_when_nothing_new_is_
 ) -> None:
     with open_run(whole) as store:
         network, trials = store.load_network(), list(store.trials())
-    attempts: dict[tuple[str, tuple[Term, ...]], list[Trial]] = {}
+    attempts: dict[tuple[str, str], list[Trial]] = {}
     for trial in trials:
-        if not isinstance(trial.terms[0], Kick):
-            attempts.setdefault((trial.eq, trial.terms), []).append(trial)
+        if trial.push < KICKS:
+            attempts.setdefault((trial.eq, trial.offered.text), []).append(trial)
     counts = {
         eq.id: len([key for key in attempts if key[0] == eq.id]) for eq in network.eqs.values()
     }
     effort = SETTINGS.tried
-    for (eq, terms), row in attempts.items():
+    for (eq, _), row in attempts.items():
         for number, trial in enumerate(row, start=1):
             missed = trial.crossed and trial.outcome is Outcome.NO_SADDLE
             # What crosses nothing is pushed again, too, twice as hard; not what failed.
             ended = not trial.crossed and not trial.error
             harder = ended and 2.0 ** (number - 1) < effort.gamma_factor
             due = harder or (missed and number < effort.attempts)
-            assert (number < len(row)) == (due and isinstance(terms[0], ForceTerm))
+            assert (number < len(row)) == (due and bool(row[0].offered.forces))
         numbers = [row[0].push + k * counts[eq] for k in range(len(row))]
         assert [trial.push for trial in row] == numbers
         assert len({trial.seed for trial in row}) == len(row)
@@ -161,12 +157,12 @@ def test_what_is_found_late_is_pushed_first(tmp_path: Path) -> None:
     run(tmp_path / "run", LATE)
     with open_run(tmp_path / "run") as store:
         trials = list(store.trials())
-    seen: set[tuple[str, tuple[ForceTerm, ...]]] = set()
+    seen: set[tuple[str, str]] = set()
     again = []
     for trial in trials:
-        if (trial.eq, trial.terms) in seen:
+        if (trial.eq, trial.offered.text) in seen:
             again.append(trial)
-        seen.add((trial.eq, trial.terms))
+        seen.add((trial.eq, trial.offered.text))
     (lucky,) = [t for t in again if any(id.startswith("EQ") for id in t.found)]
     (late,) = [id for id in lucky.found if id.startswith("EQ")]
     following = [trial for trial in trials if trial.known >= lucky.number]
@@ -179,7 +175,7 @@ def test_one_attempt_is_enough_when_it_is_asked_for(whole: Path, tmp_path: Path)
     run(tmp_path / "run", replace(SETTINGS, attempts=1, gamma_max=SETTINGS.step.gamma))
     with open_run(tmp_path / "run") as store, open_run(whole) as other:
         once, thrice = list(store.trials()), list(other.trials())
-    assert len({(trial.eq, trial.terms) for trial in once}) == len(once) < len(thrice)
+    assert len({(trial.eq, trial.offered.text) for trial in once}) == len(once) < len(thrice)
 
 
 def test_another_seed_tries_other_things(whole: Path, tmp_path: Path) -> None:
@@ -299,8 +295,8 @@ def test_complexes_are_expanded_when_asked_or_given(tmp_path: Path) -> None:
 def test_pushes_name_target_atoms(tmp_path: Path) -> None:
     run(tmp_path / "run", replace(SETTINGS, targets=(3,), max_trials=40))
     with open_run(tmp_path / "run") as store:
-        terms = [term for trial in store.trials() for term in trial.terms]
-    forces = [term for term in terms if isinstance(term, ForceTerm)]
+        plain = [force for trial in store.trials() for force in trial.offered.forces]
+    forces = [*map(ForceTerm.from_plain, plain)]
     assert len(forces) > 10
     assert all(3 in term.a + term.b for term in forces)
 
@@ -308,20 +304,20 @@ def test_pushes_name_target_atoms(tmp_path: Path) -> None:
 def test_single_forces_between_named_atoms_of_the_start_come_first(tmp_path: Path) -> None:
     run(tmp_path / "run", replace(SETTINGS, terms=2, targets=(0, 1, 2), max_trials=20))
     with open_run(tmp_path / "run") as store:
-        tried = [(trial.eq, *map(type, trial.terms)) for trial in store.trials()]
+        tried = [(trial.eq, len(trial.offered.forces)) for trial in store.trials()]
     named = 3
-    assert tried[:named] == [("EQ0", ForceTerm)] * named
-    assert ("EQ0", ForceTerm) not in tried[named:]
+    assert tried[:named] == [("EQ0", 1)] * named
+    assert ("EQ0", 1) not in tried[named:]
     assert len(tried) == 20
 
 
 def test_pairs_of_forces_wait_where_several_atoms_are_named(tmp_path: Path) -> None:
     run(tmp_path / "run", replace(SETTINGS, terms=2, targets=(0, 1, 2)))
     with open_run(tmp_path / "run") as store:
-        first = dict.fromkeys((trial.eq, trial.terms) for trial in store.trials())
+        first = {(trial.eq, trial.offered.text): trial.offered for trial in store.trials()}
     paired: set[str] = set()
-    for eq, terms in first:
-        if len(terms) > 1:
+    for (eq, _), offer in first.items():
+        if len(offer.forces) > 1:
             paired.add(eq)
         else:
             assert eq not in paired
@@ -464,11 +460,13 @@ def test_a_resumed_run_works_out_the_pushes_of_no_eq_but_those_it_pushes(
         done = len(list(store.trials()))
     worked_out: list[str] = []
 
-    def listed(molecule: Molecule, eq: EQ, *options: Any) -> list[PushTerms]:
-        worked_out.append(eq.id)
-        return offers(molecule, eq, *options)
+    offers = Mixture.offers
 
-    monkeypatch.setattr(outlook, "offers", listed)
+    def listed(mixture: Mixture, eq: EQ) -> list[Offer]:
+        worked_out.append(eq.id)
+        return offers(mixture, eq)
+
+    monkeypatch.setattr(Mixture, "offers", listed)
     list(resume(tmp_path / "run", executor=TOY))
     # One, to see whether anything is left; what γ an item has is looked up for that one again.
     assert len(worked_out) == 1

@@ -4,20 +4,22 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from offered import PUSH, pushed
 from toyworld import MOLECULE, structure
 
 from afir.errors import InputError
-from afir.methods.artificial_force import ForceTerm
+from afir.methods.base import Offer
+from afir.policies import Policy
 from afir.units import BOLTZMANN
 from networks.graph.network import ReactionNetwork
-from networks.policies.base import Policy, load_policy, policy_names
+from networks.policies.base import load_policy, policy_names
 from networks.records.structures import EQ
 from networks.records.trials import Item
-from networks.scheduling.queue import Frontier, PushTerms
+from networks.scheduling.queue import Frontier
 
 NETWORK = ReactionNetwork(MOLECULE)
-PUSHES: dict[str, list[PushTerms]] = {
-    id: [(ForceTerm((0,), (k,), 1),) for k in (1, 2, 3)][:count]
+PUSHES: dict[str, list[Offer]] = {
+    id: [pushed(0, k) for k in (1, 2, 3)][:count]
     for id, count in (("EQ0", 3), ("EQ1", 2), ("EQ2", 3), ("EQ3", 0))
 }
 ENERGIES = {"EQ0": -1.0, "EQ1": -3.0, "EQ2": -2.0, "EQ3": -4.0}
@@ -39,7 +41,7 @@ def frontier() -> Frontier:
 
 
 def choose(policy: Policy, left: Frontier, n: int, seed: int = 0) -> list[Item]:
-    return policy.choose(left, NETWORK, n, np.random.default_rng(seed))
+    return [Item(*item) for item in policy.choose(left, NETWORK, n, np.random.default_rng(seed))]
 
 
 def test_lowest_energy_goes_up() -> None:
@@ -69,7 +71,7 @@ def test_every_policy_uses_up_every_push_once(name: str) -> None:
 def test_stochastic_is_boltzmann_and_seeded() -> None:
     temperature = 2000.0
     energies = [0.0, 0.1, 0.3]
-    left = Frontier(lambda record: {0: (ForceTerm((0,), (1,), 1),)})
+    left = Frontier(lambda record: {0: PUSH})
     for number, energy in enumerate(energies):
         left.add(eq(f"EQ{number}", -100.0 + energy))
     policy = load_policy("stochastic", {"temperature": temperature})
@@ -82,7 +84,7 @@ def test_stochastic_is_boltzmann_and_seeded() -> None:
 
 
 def test_stochastic_reaches_even_what_is_hopelessly_high() -> None:
-    left = Frontier(lambda record: {0: (ForceTerm((0,), (1,), 1),)})
+    left = Frontier(lambda record: {0: PUSH})
     for number, energy in enumerate((-1e4, 0.0, 1e4)):
         left.add(eq(f"EQ{number}", energy))
     assert len(choose(load_policy("stochastic"), left, 5)) == 3
@@ -91,9 +93,9 @@ def test_stochastic_reaches_even_what_is_hopelessly_high() -> None:
 def test_pushes_are_worked_out_only_when_they_are_looked_at() -> None:
     asked: list[str] = []
 
-    def pushes(record: EQ) -> dict[int, PushTerms]:
+    def pushes(record: EQ) -> dict[int, Offer]:
         asked.append(record.id)
-        return dict.fromkeys(range(5), (ForceTerm((0,), (1,), 1),))
+        return dict.fromkeys(range(5), PUSH)
 
     left = Frontier(pushes)
     for number in range(1000):

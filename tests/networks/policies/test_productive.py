@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import numpy as np
 import pytest
 from networkx.algorithms.isomorphism import categorical_node_match
+from offered import climbed, forced, inverted, kicked, pulled, pushed
 
 from afir.errors import AfirError
 from afir.geometry.bonds import bonds
 from afir.io.structures import read_structure
 from afir.methods.artificial_force import ForceTerm
-from afir.methods.displacements import Inversion, Kick, Term, Uphill
+from afir.methods.base import Offer
 from afir.methods.pushes import pushes
 from afir.molecule import Molecule, Positions
 from afir.stationary import Outcome
 from networks.graph.network import ReactionNetwork
-from networks.policies.productive import Productive, _values, fit_rates, productive
+from networks.policies.productive import Productive, productive
 from networks.policies.push_kinds import push_kinds
+from networks.policies.rates import Rates, fit_rates, model_terms, values, way_of
 from networks.records.structures import EQ
 from networks.records.trials import Item, Trial
-from networks.scheduling.queue import Frontier, PushTerms
+from networks.scheduling.queue import Frontier
 
 BUTADIENE = Path(__file__).parents[3] / "examples" / "butadiene.xyz"
 
@@ -35,19 +38,19 @@ def butadiene() -> tuple[Molecule, Positions]:
     return read_structure(BUTADIENE)
 
 
-def all_pushes(molecule: Molecule, positions: Positions) -> list[PushTerms]:
-    return list(pushes(molecule, positions, rng=np.random.default_rng(0)))
+def all_pushes(molecule: Molecule, positions: Positions) -> list[Offer]:
+    return [forced(*terms) for terms in pushes(molecule, positions, rng=np.random.default_rng(0))]
 
 
-def as_graph(molecule: Molecule, positions: Positions, push: PushTerms) -> nx.Graph[object]:
+def as_graph(molecule: Molecule, positions: Positions, offer: Offer) -> nx.Graph[object]:
     """The bonding graph with a node for each force and for each of its sides."""
     graph: nx.Graph[object] = nx.Graph()
     for atom, number in enumerate(molecule.numbers):
         graph.add_node(atom, what=number)
     graph.add_edges_from(np.argwhere(bonds(molecule, positions)).tolist())
-    for index, term in enumerate(push):
-        graph.add_node(("force", index), what=f"force {term.direction}")
-        for side, atoms in (("a", term.a), ("b", term.b)):
+    for index, force in enumerate(offer.forces):
+        graph.add_node(("force", index), what=f"force {force['sign']}")
+        for side, atoms in zip("ab", force["fragments"], strict=True):
             graph.add_node((side, index), what="side")
             graph.add_edge((side, index), ("force", index))
             graph.add_edges_from(((side, index), atom) for atom in atoms)
@@ -57,7 +60,8 @@ def as_graph(molecule: Molecule, positions: Positions, push: PushTerms) -> nx.Gr
 def test_kinds_are_the_classes_of_isomorphic_pushes(butadiene: tuple[Molecule, Positions]) -> None:
     molecule, x = butadiene
     listed = all_pushes(molecule, x)
-    listed += [tuple(reversed(push)) for push in listed if len(push) == 2]
+    pairs = [offer.forces for offer in listed if len(offer.forces) == 2]
+    listed += [Offer("sc-afir", {"forces": forces[::-1]}) for forces in pairs]
     kinds = push_kinds(molecule, x, listed)
     graphs = [as_graph(molecule, x, push) for push in listed]
     same = categorical_node_match("what", 0)
@@ -74,8 +78,8 @@ def test_inversions_and_modes_are_of_kinds_of_their_own(
 ) -> None:
     molecule, x = butadiene
     carbons = [i for i, number in enumerate(molecule.numbers) if number == 6]
-    tried: list[tuple[Term, ...]] = [(Inversion(i),) for i in carbons]
-    tried += [(Uphill(0, 1),), (Uphill(0, -1),), (Uphill(1, 1),), (Kick(0),), (Kick(3),)]
+    tried = [inverted(i) for i in carbons]
+    tried += [climbed(0, 1), climbed(0, -1), climbed(1, 1), kicked(0), kicked(3)]
     kinds = push_kinds(molecule, x, tried)
     # Both ends of the chain are alike, and so are both atoms within; a mode is one either way.
     assert len(set(kinds[:4])) == 2
@@ -93,27 +97,28 @@ def test_kinds_do_not_depend_on_the_geometry_or_the_order_of_atoms(
     assert push_kinds(molecule, x + 0.03 * rng.normal(size=x.shape), listed) == kinds
     order = rng.permutation(molecule.n_atoms)
     place = {int(old): new for new, old in enumerate(order)}
-    moved = [
-        tuple(
-            ForceTerm(
-                tuple(place[i] for i in term.b), tuple(place[i] for i in term.a), term.direction
-            )
-            for term in push
-        )
-        for push in listed
-    ]
+
+    def moved(force: Mapping[str, Any]) -> ForceTerm:
+        """The force with other numbers, and its sides changed."""
+        a, b = (tuple(place[i] for i in side) for side in force["fragments"])
+        return ForceTerm(b, a, force["sign"])
+
+    others = [forced(*map(moved, offer.forces)) for offer in listed]
     permuted = Molecule(tuple(molecule.numbers[i] for i in order))
-    assert push_kinds(permuted, x[order], moved) == kinds
+    assert push_kinds(permuted, x[order], others) == kinds
 
 
 def test_kinds_are_the_same_in_every_session(butadiene: tuple[Molecule, Positions]) -> None:
     molecule, x = butadiene
     # Learned from a run file in another process, on another machine.
-    assert push_kinds(molecule, x, [(ForceTerm((0,), (3,), 1),)]) == [158842062810901612]
+    assert push_kinds(molecule, x, [pushed(0, 3)]) == [158842062810901612]
     assert push_kinds(molecule, x, []) == []
 
 
-PUSH, PULL = (ForceTerm((0,), (3,), 1),), (ForceTerm((0,), (1,), -1),)
+PUSH, PULL = pushed(0, 3), pulled(0, 1)
+TERMS = ForceTerm((0,), (3,), 1), ForceTerm((0,), (1,), -1)
+BOTH = forced(*TERMS)
+NOTHING = Offer("sc-afir", {"forces": []})
 
 
 def line(shift: float) -> Positions:
@@ -129,8 +134,8 @@ class World:
     def __init__(
         self,
         energies: Iterable[float],
-        offered: list[PushTerms],
-        late: Callable[[PushTerms], bool] | None = None,
+        offered: list[Offer],
+        late: Callable[[Offer], bool] | None = None,
     ) -> None:
         self.network = ReactionNetwork(Molecule.from_symbols(["C", "N", "O", "H"]))
         self.left = Frontier(lambda _: dict(enumerate(offered)), late)
@@ -141,14 +146,15 @@ class World:
             self.left.add(eq)
 
     def trial(self, item: Item, found: int, cost: int, channels: int = 0) -> Trial:
-        terms = self.left.take(item)
+        offer = self.left.take(item)
         self.trials.append(
             Trial(
                 number=len(self.trials) + 1,
                 known=1,
                 eq=item.eq,
                 push=item.push,
-                terms=terms,
+                method=offer.method,
+                offer=offer.data,
                 seed=(0,),
                 outcome=Outcome.FOUND,
                 crossed=True,
@@ -163,13 +169,14 @@ class World:
         return self.trials[-1]
 
     def choose(self, policy: Productive, n: int, seed: int = 0) -> list[Item]:
-        return policy.choose(self.left, self.network, n, np.random.default_rng(seed))
+        chosen = policy.choose(self.left, self.network, n, np.random.default_rng(seed))
+        return [Item(*item) for item in chosen]
 
 
 def test_kinds_that_were_tried_wait_when_repeats_bring_less() -> None:
     # Ten of the kinds were tried four times; only the first time brought something.
-    offered: list[PushTerms] = [
-        (ForceTerm(a, b, direction),)
+    offered: list[Offer] = [
+        forced(ForceTerm(a, b, direction))
         for a, b in combinations([(0,), (1,), (2,), (3,), (0, 1), (1, 2), (2, 3)], 2)
         if not set(a) & set(b)
         for direction in (1, -1)
@@ -205,8 +212,9 @@ def test_what_brings_more_for_its_cost_is_chosen() -> None:
 
 def test_pushes_of_no_terms_or_many_are_chosen_and_learned_from() -> None:
     """Three forces are tried where they bring most, and so is nothing at all."""
-    three = (*PUSH, *PULL, ForceTerm((1,), (2,), 1))
-    for fruitful, offered in enumerate([[(), PUSH], [PUSH, three], [(*three, *PULL), ()]]):
+    three = forced(*TERMS, ForceTerm((1,), (2,), 1))
+    four = forced(*TERMS, ForceTerm((1,), (2,), 1), TERMS[1])
+    for fruitful, offered in enumerate([[NOTHING, PUSH], [PUSH, three], [four, NOTHING]]):
         best = 1 if fruitful == 1 else 0
         world = World(np.linspace(-1.0, 0.0, 20), [*offered])
         policy = productive()
@@ -220,14 +228,15 @@ def test_pushes_of_no_terms_or_many_are_chosen_and_learned_from() -> None:
 
 def test_kinds_tell_pushes_of_no_terms_and_of_three_apart() -> None:
     molecule, x = Molecule.from_symbols(["C", "N", "O", "H"]), line(0)
-    three = (*PUSH, *PULL, ForceTerm((1,), (2,), 1))
-    kinds = push_kinds(molecule, x, [(), PUSH, three, three[::-1], three[:2]])
+    three = (*TERMS, ForceTerm((1,), (2,), 1))
+    offers = [NOTHING, PUSH, forced(*three), forced(*three[::-1]), BOTH]
+    kinds = push_kinds(molecule, x, offers)
     assert kinds[2] == kinds[3]
     assert len(set(kinds)) == 4
 
 
 def test_late_pushes_follow_when_the_others_of_their_structure_are_used_up() -> None:
-    world = World([0.0, 0.1], [PUSH, (*PUSH, *PULL), PULL], late=lambda terms: len(terms) > 1)
+    world = World([0.0, 0.1], [PUSH, BOTH, PULL], late=lambda offer: len(offer.forces) > 1)
     policy = productive()
     chosen = []
     while world.left.anything_left():
@@ -258,7 +267,7 @@ def test_dissociation_channels_are_no_finds() -> None:
 
 
 def test_a_species_that_brings_more_than_others_goes_on() -> None:
-    many = [(ForceTerm((0,), (3,), 1),)] * 40
+    many = [PUSH] * 40
     # EQ1 is another molecule: nitrogen and oxygen have changed places.
     world = World([-1.0], many)
     other = EQ("EQ1", line(0.0)[[0, 2, 1, 3]], 0.0, np.ones(6), np.eye(12))
@@ -301,8 +310,8 @@ def test_the_model_finds_the_rates_it_was_given() -> None:
 
 
 def test_what_was_learned_round_by_round_is_learned_at_once() -> None:
-    def offered() -> list[PushTerms]:
-        return [PUSH, PULL, (*PUSH, *PULL), (ForceTerm((1,), (3,), 1),)]
+    def offered() -> list[Offer]:
+        return [PUSH, PULL, BOTH, pushed(1, 3)]
 
     world = World(np.linspace(-1.0, 0.0, 30), offered())
     policy = productive()
@@ -324,16 +333,15 @@ def test_what_was_learned_round_by_round_is_learned_at_once() -> None:
 
 def fitted(policy: Productive) -> tuple[np.ndarray, np.ndarray]:
     """What the policy's model is at present."""
-    count = policy._count
-    return fit_rates(policy._terms[:count], *policy._results[:count].T)
+    return policy._rates.fit()
 
 
 def test_equal_pushes_are_equal_to_the_last_bit() -> None:
     # A matrix product gives equal rows different values, depending on where they stand.
     terms = np.tile(np.random.default_rng(0).normal(size=11), (31, 1))
     for seed in range(20):
-        values = _values(terms, np.random.default_rng(seed).normal(size=11))
-        assert len(set(values.tolist())) == 1
+        scores = values(terms, np.random.default_rng(seed).normal(size=11))
+        assert len(set(scores.tolist())) == 1
 
 
 def test_among_equals_chance_decides() -> None:
@@ -359,3 +367,90 @@ def test_of_many_open_eqs_the_lowest_are_looked_at(monkeypatch: pytest.MonkeyPat
     for push in (0, 1):
         policy.learn([world.trial(Item("EQ1", push), 0, 200)], world.network)
     assert {item.eq for item in world.choose(policy, 99)} == {"EQ0", "EQ2", "EQ3"}
+
+
+def test_one_at_a_time_chooses_what_would_be_chosen_together() -> None:
+    # What is under way counts as tried, so that a choice knows of those before it. No two of these
+    # offers are as good as each other.
+    offered = [PUSH, PULL, BOTH, kicked(0)]
+    for seed in range(5):
+        together = World(np.linspace(-1.0, 0.0, 30), offered)
+        apart = World(np.linspace(-1.0, 0.0, 30), offered)
+        policies = productive(), productive()
+        for world, policy in zip((together, apart), policies, strict=True):
+            learned = [world.trial(Item(f"EQ{k}", k % 4), k % 2, 50 + k) for k in range(20)]
+            policy.learn(learned, world.network)
+        expected = together.choose(policies[0], 6, seed)
+        chosen: list[Item] = []
+        under_way: dict[Item, Offer] = {}
+        apart.left.under_way = under_way
+        for _ in range(6):
+            (item,) = apart.choose(policies[1], 1, seed)
+            under_way[item] = apart.left.take(item)
+            chosen.append(item)
+        assert chosen == expected
+        assert len({item.eq for item in chosen}) > 1
+
+
+def test_the_best_of_all_offers_is_chosen() -> None:
+    # As if each offer were scored by itself.
+    singles = [pushed(0, 3), pulled(0, 1), pulled(1, 2), pushed(1, 3), pushed(0, 2), BOTH]
+    world = World(np.linspace(-1.0, 1.0, 25), [*singles, kicked(0), climbed(1, 1)])
+    policy = productive()
+    rng = np.random.default_rng(2)
+    for seed in range(60):
+        (item,) = world.choose(policy, 1, seed)
+        fitted, root = policy._rates.fit()
+        draws = np.random.default_rng(seed).normal(size=len(root))
+        drawn = fitted + np.linalg.solve(root.T, draws)
+        scores = {}
+        for eq in world.left.by_energy():
+            species, height = policy._describe(eq, world.network)
+            record = policy._rates.records(len(policy._species))[species]
+            left = world.left.left(eq.id)
+            kinds = push_kinds(world.network.molecule, eq.positions, [*left.values()])
+            for kind, (number, offer) in zip(
+                policy._kinds.numbers(kinds), left.items(), strict=True
+            ):
+                terms = model_terms(
+                    np.array([way_of(offer)]),
+                    policy._kinds.tries[[kind]],
+                    policy._species.tries[[species]],
+                    np.array([height]),
+                )
+                scores[Item(eq.id, number)] = values(terms, drawn)[0] + record
+        assert scores[item] == max(scores.values())
+        policy.learn(
+            [world.trial(item, int(rng.integers(2)), int(rng.integers(1, 400)))], world.network
+        )
+
+
+def test_choosing_one_looks_at_no_list_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(np.linspace(-1.0, 0.0, 40), [PUSH, PULL, BOTH])
+    policy = productive()
+    looked_at: list[str] = []
+    left = Frontier.left
+
+    def looked(frontier: Frontier, id: str) -> Mapping[int, Offer]:
+        looked_at.append(id)
+        return left(frontier, id)
+
+    monkeypatch.setattr(Frontier, "left", looked)
+    for seed in range(30):
+        (item,) = world.choose(policy, 1, seed)
+        policy.learn([world.trial(item, seed % 2, 100)], world.network)
+    assert sorted(looked_at) == sorted(world.network.eqs)
+
+
+def test_the_model_follows_from_the_trials_however_often_it_is_fitted() -> None:
+    often, once = Rates(), Rates()
+    rng = np.random.default_rng(4)
+    for _ in range(700):
+        terms = model_terms(*rng.integers(0, 4, size=(3, 1)), rng.random(1))[0]
+        trial = terms, int(rng.integers(3)), int(rng.integers(2)), int(rng.integers(1, 900))
+        for rates in (often, once):
+            rates.add(*trial)
+        fitted = often.fit()
+        records = often.records(3)
+    for one, other in zip((*fitted, records), (*once.fit(), once.records(3)), strict=True):
+        assert np.array_equal(one, other)

@@ -20,16 +20,16 @@ from networks.records.runs import StoppedBy
 
 WRONG = {
     "twice": r"must choose no push twice, got EQ\d+ \d+ again",
-    "tuples": r"must choose `networks.records.trials.Item`s, got \('EQ\d+', \d+\)",
+    "triples": r"must choose tuples of an id and a whole number, got \('EQ\d+', \d+, 1\)",
     "too many": r"must choose at most 1 items, got \d+",
     "not left": r"must choose pushes that are left, got EQ\d+ 1000000000",
     "unknown": "must choose pushes that are left, got EQ999 0",
-    "no number": r"must choose items of an id and a whole number, got Item\(eq='EQ\d+', push='0'\)",
-    "no id": r"must choose items of an id and a whole number, got Item\(eq='start', push=0\)",
+    "no number": r"must choose tuples of an id and a whole number, got Item\(.*'0'\)",
+    "no id": r"must choose tuples of an id and a whole number, got Item\(eq='start', push=0\)",
     "nothing": "must choose something while pushes are left, got nothing",
-    "None": "must choose a list of items, got NoneType",
-    "lazy": "must choose a list of items, got list_iterator",
-    "endless": "must choose a list of items, got repeat",
+    "None": "must choose a list of tuples, got NoneType",
+    "lazy": "must choose a list of tuples, got list_iterator",
+    "endless": "must choose a list of tuples, got repeat",
     "raises": "failed while choosing: KeyError: 'a key'",
 }
 
@@ -74,9 +74,10 @@ def test_what_a_policy_says_wrongly_is_one_sentence_and_the_run_goes_on_with_ano
         assert [trial.number for trial in store.trials()] == list(range(1, 15))
 
 
-def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["NumPy", "plain"])
+def test_numbers_of_numpy_and_plain_tuples_are_items(how: str, tmp_path: Path) -> None:
     path, toy = tmp_path / "run", SerialExecutor(ToyBench())
-    list(explore(MOLECULE, structure(0), settings("NumPy", 0, max_trials=8), path, executor=toy))
+    list(explore(MOLECULE, structure(0), settings(how, 0, max_trials=8), path, executor=toy))
     assert len(snapshot(path)["trials"]) == 8
 
 

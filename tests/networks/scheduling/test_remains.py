@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from drawn_network import drawn_run
+from offered import kicked, pulled, pushed
 from toyworld import MOLECULE, SETTINGS, ToyBench, structure
 
 import networks.reporting.ending
 import networks.scheduling.remains
 from afir.geometry.bonds import bonds, bonds_changed
-from afir.methods.artificial_force import ForceTerm
-from afir.methods.displacements import Kick, Term
+from afir.methods.base import Offer
 from afir.stationary import Outcome
 from afir.units import KJ_PER_MOL
 from networks import explore, open_run, resume
@@ -36,14 +36,25 @@ from networks.settings import Settings
 from networks.storage.store import Store
 
 TOY = SerialExecutor(ToyBench())
-PUSH: tuple[Term, ...] = (ForceTerm((0,), (1,), 1),)
-PULL: tuple[Term, ...] = (ForceTerm((0,), (1,), -1),)
+PUSH, PULL = pushed(0, 1), pulled(0, 1)
 
 
-def trial(number: int, terms: tuple[Term, ...], *met: str, eq: str = "EQ0") -> Trial:
+def trial(number: int, tried: Offer, *met: str, eq: str = "EQ0") -> Trial:
     """A trial that met these."""
     return Trial(
-        number, 1, eq, number, terms, (0,), Outcome.FOUND, True, {}, 0.0, (), met=("EQ0", *met)
+        number=number,
+        round=1,
+        eq=eq,
+        push=number,
+        method=tried.method,
+        offer=tried.data,
+        seed=(0,),
+        outcome=Outcome.FOUND,
+        crossed=True,
+        gradients={},
+        cpu_seconds=0.0,
+        found=(),
+        met=("EQ0", *met),
     )
 
 
@@ -53,9 +64,9 @@ def test_a_transition_state_is_met_once_in_a_push_however_often_that_is_tried() 
         trial(2, PUSH, "TS0"),  # the same push once more
         trial(3, PUSH, "TS0", eq="EQ1"),
         trial(4, PULL, "TS0", "TS2"),
-        trial(5, (Kick(0),), "TS1"),
-        trial(6, (Kick(1),), "TS1"),
-        trial(7, (Kick(2),)),
+        trial(5, kicked(0), "TS1"),
+        trial(6, kicked(1), "TS1"),
+        trial(7, kicked(2)),
     ]
     assert incidence(trials, {"TS0", "TS1"}) == ({"TS0": 3, "TS1": 3}, 6)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from offered import PUSH, climbed, forced, inverted, kicked
 from played import Played
 from rich.console import Console
 from runs import HCN, HCN_START
@@ -15,7 +16,6 @@ from toyworld import MOLECULE, SETTINGS, ToyBench, answer, structure
 
 from afir.cli.terminal import LiveLine
 from afir.methods.artificial_force import ForceTerm
-from afir.methods.displacements import Inversion, Kick, Uphill
 from afir.pes.driver import solve
 from afir.pes.loading import load_surface
 from afir.searches.saddle import saddle
@@ -125,6 +125,9 @@ def test_trials_in_flight_together_that_met_the_same_both_say_so() -> None:
     assert met(known) == [("TS0", "EQ0")]
 
 
+PAIR = forced(ForceTerm((0, 1), (2,), 1), ForceTerm((2,), (3,), -1))
+
+
 @pytest.mark.parametrize(
     ("gamma", "found", "words"),
     [
@@ -145,7 +148,8 @@ def test_what_a_trial_met_and_where_it_crossed_is_logged(
         known=1,
         eq="EQ0",
         push=0,
-        terms=(ForceTerm((0,), (1,), 1),),
+        method="sc-afir",
+        offer=PUSH.data,
         seed=(7,),
         outcome=Outcome.FOUND,
         crossed=gamma > 0,
@@ -158,23 +162,23 @@ def test_what_a_trial_met_and_where_it_crossed_is_logged(
     line = LiveLine(Console(stderr=True, quiet=True), "starting")
     with caplog.at_level("INFO", logger="networks.cli.progress"):
         watch([TrialDone(trial)], line, Tally(HCN))
-        for term in (Uphill(3, -1), Inversion(4), Kick(5), Kick(6), Kick(8)):
-            watch([TrialDone(replace(trial, terms=(term,)))], line, Tally(HCN))
+        for offer in (PAIR, climbed(3, -1), inverted(4), kicked(6)):
+            other = replace(trial, method=offer.method, offer=offer.data)
+            watch([TrialDone(other)], line, Tally(HCN))
     message, *others = caplog.messages
-    assert message.startswith("trial 7: EQ0 pushed by +0|1: ")
+    assert message.startswith("trial 7: EQ0, sc-afir: +0|1: ")
     assert message.endswith(words)
-    for other, said in zip(
+    for said, offer in zip(
         others,
         (
-            "EQ0 climbed against mode 3 (~3-): ",
-            "EQ0 with atom 4 inverted (^4): ",
-            "EQ0 with its atoms arranged at random (*5): ",
-            "EQ0 with one atom moved at random (*6): ",
-            "EQ0 displaced at random (*8): ",
+            "EQ0, sc-afir: +0,1|2 -2|3: ",
+            "EQ0, mode-following: kind climb, mode 3, sign -1: ",
+            "EQ0, inversion: kind inversion, atoms [4]: ",
+            "EQ0, kick: kind random, geometry moved, number 6: ",
         ),
         strict=True,
     ):
-        assert said in other
+        assert offer in said
 
 
 def test_what_was_rejected_before_is_told_again(tmp_path: Path) -> None:

@@ -28,8 +28,6 @@ from toyworld import (
 )
 
 from afir.errors import InputError
-from afir.methods.artificial_force import ForceTerm
-from afir.methods.displacements import Inversion, Kick, Uphill
 from afir.stationary import Candidate, Outcome
 from networks import Store, explore, open_run, resume
 from networks.execution.local import SerialExecutor
@@ -149,11 +147,7 @@ def test_what_was_found_is_read_back(tmp_path: Path) -> None:
                     assert value == again
         trials = list(store.trials())
         assert trials == [event.trial for event in told if isinstance(event, TrialDone)]
-        assert all(
-            isinstance(term, ForceTerm | Uphill | Inversion | Kick)
-            for t in trials
-            for term in t.terms
-        )
+        assert {t.method for t in trials} == set(SETTINGS.methods)
         rejected = [event.dismissed.reason for event in told if isinstance(event, Rejected)]
         assert [d.reason for d in store.dismissed() if d.node is None] == rejected
         history = History(trials)
@@ -161,7 +155,7 @@ def test_what_was_found_is_read_back(tmp_path: Path) -> None:
         assert [(item, left) for item, left, _ in used] == [
             (Item(t.eq, t.push), t.pushes_left) for t in trials
         ]
-        forced = [t for t in trials if isinstance(t.terms[0], ForceTerm)]
+        forced = [t for t in trials if t.offered.forces]
         assert [item for item, _, result in used if result.name == "MISSED"] == [
             Item(t.eq, t.push) for t in forced if t.crossed and t.outcome is Outcome.NO_SADDLE
         ]

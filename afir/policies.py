@@ -1,0 +1,233 @@
+"""Policies: which trial comes next. What they are told, and what they answer.
+
+A policy chooses among the offers of all methods of a run. It needs nothing but these views, so it
+may live in any package; `networks.policies.base` finds it by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afir.methods.base import Offer
+from afir.molecule import Molecule, Positions
+from afir.stationary import Outcome
+
+
+class Structure(Protocol):
+    """A known minimum (EQ)."""
+
+    @property
+    def id(self) -> str:
+        """``"EQ0"`` is the start, ``"EQ1"``, … follow in the order of discovery."""
+        ...
+
+    @property
+    def energy(self) -> float:
+        """Energy in eV."""
+        ...
+
+    @property
+    def positions(self) -> Positions:
+        """(n, 3) in Å."""
+        ...
+
+    @property
+    def wavenumbers(self) -> NDArray[np.float64]:
+        """(m,) in cm⁻¹, ascending: the Hessian in short."""
+        ...
+
+    @property
+    def hessian(self) -> NDArray[np.float64]:
+        """(3n, 3n) in eV/Å²."""
+        ...
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """``"complex"`` if it consists of several molecules."""
+        ...
+
+
+class Step(Protocol):
+    """A verified transition state (TS)."""
+
+    @property
+    def id(self) -> str:
+        """``"TS0"``, ``"TS1"``, … in the order of discovery."""
+        ...
+
+    @property
+    def energy(self) -> float:
+        """Energy in eV."""
+        ...
+
+    @property
+    def positions(self) -> Positions:
+        """(n, 3) in Å."""
+        ...
+
+    @property
+    def imaginary_cm1(self) -> float:
+        """Its imaginary wavenumber in cm⁻¹, as a negative number."""
+        ...
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The ids of the structures that it connects."""
+        ...
+
+
+class Structures(Protocol):
+    """The known structures; not to be changed."""
+
+    @property
+    def molecule(self) -> Molecule:
+        """Elements, charge and multiplicity."""
+        ...
+
+    @property
+    def eqs(self) -> Mapping[str, Structure]:
+        """The minima by id, in the order of discovery."""
+        ...
+
+    @property
+    def tss(self) -> Mapping[str, Step]:
+        """The transition states by id, in the order of discovery."""
+        ...
+
+
+class Offers(Protocol):
+    """The offers to choose from; not to be changed.
+
+    An offer is known by the id of its structure and a number. The offers on a structure are worked
+    out when they are first looked at, which takes up to 0.05 s.
+    """
+
+    @property
+    def eqs(self) -> Mapping[str, Structure]:
+        """The structures that may have offers left, by id, in the order of discovery."""
+        ...
+
+    @property
+    def under_way(self) -> Mapping[Any, Offer]:
+        """Offers that were chosen and have no result yet, by the id and the number."""
+        ...
+
+    def by_energy(self) -> Iterator[Structure]:
+        """The same structures, lowest energy first."""
+        ...
+
+    def left(self, id: str) -> Mapping[int, Offer]:
+        """The offers left on a structure, by number and in order; late ones if nothing else is."""
+        ...
+
+    def is_left(self, item: tuple[str, int]) -> bool:
+        """Whether an offer, which must exist, is left."""
+        ...
+
+
+class Tried(Protocol):
+    """A trial and what it met."""
+
+    @property
+    def number(self) -> int:
+        """1, 2, … in the order of the run."""
+        ...
+
+    @property
+    def eq(self) -> str:
+        """The id of the structure."""
+        ...
+
+    @property
+    def push(self) -> int:
+        """The number of the offer."""
+        ...
+
+    @property
+    def method(self) -> str:
+        """The name of the method."""
+        ...
+
+    @property
+    def offer(self) -> Mapping[str, Any]:
+        """What it offered: `afir.methods.base.Offer.data`."""
+        ...
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome."""
+        ...
+
+    @property
+    def crossed(self) -> bool:
+        """Whether an artificial force alone carried the structure out of its basin."""
+        ...
+
+    @property
+    def gamma(self) -> float:
+        """γ in kJ/mol at which it did; else 0."""
+        ...
+
+    @property
+    def gradients(self) -> Mapping[str, int]:
+        """Gradient evaluations by stage, with those of the verification of what it found."""
+        ...
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time of the same."""
+        ...
+
+    @property
+    def found(self) -> tuple[str, ...]:
+        """The ids of the structures that it added: EQs, TSs and dissociation channels (DC)."""
+        ...
+
+    @property
+    def met(self) -> tuple[str, ...]:
+        """The ids of all verified structures that it reached, new or known."""
+        ...
+
+
+class Policy(Protocol):
+    """Chooses offers, from its arguments alone."""
+
+    def choose(
+        self, offers: Offers, network: Structures, n: int, rng: np.random.Generator
+    ) -> Sequence[tuple[str, int]]:
+        """Up to `n` different offers that are left, in the order to try them.
+
+        Parameters
+        ----------
+        offers
+            The offers that are left.
+        network
+            The known structures.
+        n
+            Maximum number, 1 or more. Choose fewer only if fewer are left: offers that wait for
+            others come another time.
+        rng
+            The only source of random numbers.
+
+        Returns
+        -------
+        list or tuple of (str, int)
+            The ids of structures with the numbers of offers.
+        """
+        ...
+
+    def learn(self, trials: Iterable[Tried], network: Structures) -> None:
+        """Take the results of trials into account.
+
+        Parameters
+        ----------
+        trials
+            In order, each once: all so far when a run is opened, then those that follow.
+        network
+            The known structures, those of the trials included.
+        """
+        ...

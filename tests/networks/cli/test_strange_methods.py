@@ -1,0 +1,223 @@
+"""Methods and policies that a stranger has written: installed beside the package, in use at once.
+
+The files are in `tests/data/strangers`; nothing but an entry point tells of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from offered import pulled, pushed
+from runs import HCN, HCN_START, snapshot
+from strangers import register
+from toyworld import MOLECULE, SETTINGS, ToyBench, structure
+
+from afir.cli.main import main
+from afir.errors import AfirError, InputError
+from afir.io.structures import write_xyz
+from afir.methods.base import Known, Offer, checked_trial, offers_of
+from afir.pes.driver import solve
+from afir.pes.loading import load_surface
+from afir.policies import Policy
+from afir.searches.settings import StepSettings
+from afir.stationary import Outcome, StationaryPoint
+from afir.units import KJ_PER_MOL
+from afir.verification.minima import characterise
+from networks import explore, open_run
+from networks.execution.context import Bench
+from networks.execution.local import SerialExecutor
+from networks.execution.tasks import Push
+from networks.graph.network import ReactionNetwork
+from networks.policies.choice import Choice
+from networks.records.structures import EQ
+from networks.scheduling.offers import KICKS
+from networks.scheduling.queue import Frontier
+
+STRANGERS = Path(__file__).parents[2] / "data" / "strangers"
+ROOT = Path(__file__).parents[3]
+
+
+def install(folder: Path, *points: str) -> None:
+    """Install modules with entry points such as ``afir.methods rattle = rattle:Rattle``."""
+    package = folder / "strangers-1.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Name: strangers\nVersion: 1\n")
+    groups = [point.split(maxsplit=1) for point in points]
+    (package / "entry_points.txt").write_text("".join(f"[{g}]\n{line}\n" for g, line in groups))
+
+
+@pytest.fixture
+def strangers(tmp_path: Path) -> Path:
+    """A folder as of an installed package."""
+    folder = tmp_path / "site"
+    shutil.copytree(STRANGERS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    install(folder, "afir.methods rattle = rattle:Rattle", "afir.policies newest = newest:Newest")
+    return folder
+
+
+def afir(folder: Path, *words: str) -> str:
+    """What a command prints, with that folder on the path."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
+    done = subprocess.run(
+        [sys.executable, "-m", "afir", *words], env=env, cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_method_and_a_policy_of_others_explore_hcn(strangers: Path) -> None:
+    for name in STRANGERS.glob("*.py"):
+        assert len(name.read_text().splitlines()) < 60
+    write_xyz(strangers / "hcn.xyz", HCN, HCN_START[None])
+    how = ["--method", "rattle", "--method-option", "rattle.size=1.0", "--policy", "newest"]
+    few = ["--seed", "1", "--max-trials", "32"]
+    afir(strangers, "explore", "hcn.xyz", *how, *few, "--workers", "2")
+    afir(strangers, "explore", "hcn.xyz", *how, *few, "-o", "one.db")
+    assert snapshot(strangers / "hcn.db") == snapshot(strangers / "one.db")
+    with open_run(strangers / "hcn.db") as store:
+        trials, network = list(store.trials()), store.load_network()
+        assert store.settings.method_options == {"rattle": {"size": 1.0}}
+    # Rattling alone finds HNC and the way to it, as brute force did.
+    zero = network.eqs["EQ0"].energy
+    assert any(abs((eq.energy - zero) / KJ_PER_MOL - 83.8) < 0.1 for eq in network.eqs.values())
+    assert any(abs((ts.energy - zero) / KJ_PER_MOL - 306.4) < 0.1 for ts in network.tss.values())
+    assert {trial.method for trial in trials} == {"rattle"}
+    assert all(trial.offer["number"] == trial.push - KICKS for trial in trials)
+    # The policy tries new structures first.
+    assert {trial.eq for trial in trials} == set(network.eqs)
+
+
+def examples(title: str) -> dict[str, Any]:
+    """What the example of a section of ARCHITECTURE.md defines."""
+    section = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split(f"## {title}\n")[1]
+    (code,) = re.findall(r"```python\n(.*?)```", section.split("\n## ")[0], re.S)
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)
+    return namespace
+
+
+def test_the_method_of_the_architecture_works() -> None:
+    rattle = examples("How to add a method")["Rattle"](size=0.6)
+    surface = load_surface("gfn2", HCN)
+    start = solve(characterise(HCN, HCN_START), surface)
+    listed = offers_of("rattle", rattle, Known(HCN, start), np.random.default_rng(0))
+    data = [offer.data for offer in islice(listed, 3)]
+    assert [each["number"] for each in data] == [0, 1, 2]
+    found = []
+    for number in range(6):
+        rng = np.random.default_rng(number)
+        search = rattle.search(HCN, start, data[0], StepSettings(), ceiling=None, rng=rng)
+        found += solve(checked_trial("rattle", search, 3), surface).candidates
+    # The only saddle point of HCN.
+    rises = [(candidate.energy - start.energy) / KJ_PER_MOL for candidate in found]
+    assert any(abs(rise - 306.4) < 0.1 for rise in rises)
+
+
+def test_the_policy_of_the_architecture_works() -> None:
+    newest: Policy = examples("How to add a policy")["Newest"]()
+    left = Frontier(lambda _: {0: pushed(0, 1), 3: pulled(0, 1)})
+    network = ReactionNetwork(MOLECULE)
+    for number in range(3):
+        eq = EQ(f"EQ{number}", structure(number), -float(number % 2), np.ones(6), np.eye(12))
+        network.insert(eq)
+        left.add(eq)
+    choice, rng = Choice("newest", newest), np.random.default_rng(0)
+    assert choice.choose(left, network, 3, rng) == (("EQ2", 0), ("EQ2", 3), ("EQ1", 0))
+
+
+LISTED_WRONGLY = {
+    "raises": "KeyError: 'a key'",
+    "NumPy": "an offer must hold plain JSON values, got .*",
+    "NaN": "an offer must hold plain JSON values, got .*",
+    "text": "an offer must be a table of plain values, got 'rattle'",
+    "atoms": "an offer must name atoms from 0 to 3, got 4",
+    "sign": "`direction` must be 1 or -1, got 2",
+    "force": "a force must look like .*, got .*",
+    "no end": "it lists more than 50 and is not `endless`",
+}
+
+
+@pytest.fixture
+def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    register(folder)
+    monkeypatch.syspath_prepend(folder)
+
+
+@pytest.mark.usefixtures("odd")
+@pytest.mark.parametrize("how", LISTED_WRONGLY)
+def test_what_a_method_lists_wrongly_is_one_sentence(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("afir.methods.base.MOST_OFFERS", 50)
+    settings = replace(SETTINGS, methods=("odd",), method_options={"odd": {"how": how}})
+    toy = SerialExecutor(ToyBench())
+    events = explore(MOLECULE, structure(0), settings, tmp_path / "run", executor=toy)
+    said = f"^the method 'odd' failed while listing its offers: {LISTED_WRONGLY[how]}$"
+    with pytest.raises(AfirError, match=said):
+        list(events)
+
+
+SEARCHED_WRONGLY = {
+    "no search": "TypeError: the method 'odd' must make a generator, got TrialResult",
+    "no result": "TypeError: the method 'odd' must return a TrialResult, got NoneType",
+    "no geometry": "ValueError: the method 'odd' must return finite geometries (3, 3) with their "
+    "energies, got (1, 3) with 0.0",
+    "one atom": "ValueError: the method 'odd' must ask for geometries (k, 3, 3), got (1, 1, 3)",
+    "unknown": "KeyError: 'unknown'",
+    "right": "",
+}
+
+
+@pytest.mark.usefixtures("odd")
+@pytest.mark.parametrize("how", SEARCHED_WRONGLY)
+def test_what_a_method_searches_wrongly_costs_one_trial(how: str) -> None:
+    perform = Bench(HCN, "gfn2").open()
+    start = StationaryPoint(HCN_START, 0.0, 0.0, np.eye(9), np.ones(4), np.ones((3, 3)), 0)
+    result = perform(Push(start, Offer("odd", {}), None, (0,), options={"how": how}))
+    assert result.error == SEARCHED_WRONGLY[how]
+    assert result.outcome is (Outcome.SEARCH_FAILED if result.error else None)
+
+
+def test_a_method_that_is_not_there_is_named(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, methods=("sc-afir", "rattle"))
+    with pytest.raises(InputError, match=r"^`method` must be one of .*kick.*, got 'rattle'$"):
+        explore(MOLECULE, structure(0), settings, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--method", "sc-afir,addf"], "--method must be one of "),
+        (["--method", "kick,kick"], "`methods` must name each method once, got 'kick' twice"),
+        (["--method-option", "cap=3"], "--method-option must look like NAME.KEY=VALUE, got "),
+        (["--method-option", "rattle.size=3"], "`method_options` must be of the methods "),
+        (["--method-option", "sc-afir.cap=few"], "`cap` must be a whole number of 0 or more, got "),
+        (["--method-option", "sc-afir.kap=3"], "the method 'sc-afir' has no option 'kap'; did "),
+        (["--method", "kick", "--effort", "quick"], "--effort must be normal or thorough if the "),
+    ],
+)
+def test_misuse_of_the_flags_is_one_sentence(
+    words: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_xyz(Path("hcn.xyz"), HCN, HCN_START[None])
+    assert main(["explore", "hcn.xyz", *words]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"Error: {said}")
+    assert not Path("hcn.db").exists()
