@@ -56,9 +56,17 @@ def distances(positions: Positions) -> NDArray[np.float64]:
 
 
 def squared_distances(positions: Positions) -> NDArray[np.float64]:
-    """(n, n) squares of the distances in Å² of a geometry (n, 3)."""
+    """(n, n) squares of the distances in Å² of a geometry (n, 3); read only."""
+    return _squared_distances(np.asarray(positions, np.float64).tobytes())
+
+
+@lru_cache(maxsize=4)
+def _squared_distances(place: bytes) -> NDArray[np.float64]:
+    """`squared_distances` of positions as bytes, cached: every step needs them several times."""
+    positions = np.frombuffer(place).reshape(-1, 3)
     difference = positions[:, None] - positions[None]
     result: NDArray[np.float64] = np.vecdot(difference, difference)
+    result.setflags(write=False)
     return result
 
 

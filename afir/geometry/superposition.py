@@ -161,13 +161,13 @@ class Projectors(NamedTuple):
         (3n, 3n) the projector on displacements that change distances.
     rigid
         (3n, 3n) the projector on translations and rotations.
-    count
+    motions
         The number of rigid motions: 6, 5 for a linear geometry, 0 for a single atom.
     """
 
     inside: NDArray[np.float64]
     rigid: NDArray[np.float64]
-    count: int
+    motions: int
 
 
 def projectors(positions: Positions, weights: NDArray[np.float64] | None = None) -> Projectors:
@@ -226,7 +226,9 @@ def _shifted(n: int, roots: bytes | None) -> NDArray[np.float64]:
     """The projector (3n, 3n) on translations of n atoms."""
     weights = np.ones(n) if roots is None else np.frombuffer(roots)
     outer = np.outer(weights, weights) / (weights @ weights)
-    return np.kron(outer, _UNIT)
+    result = (outer[:, None, :, None] * _UNIT[:, None]).reshape(3 * n, 3 * n)
+    result.setflags(write=False)
+    return result
 
 
 def internal_motions(positions: Positions) -> NDArray[np.float64]:

@@ -6,7 +6,9 @@ the same trial gives the same result wherever it runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 
@@ -79,55 +81,66 @@ def try_push(
         end = yield from _settle(molecule, path, limits, tail)
     except SurfaceError:
         tail = []
-    crossed = end is not None and displacement(start.positions, end.positions) > SAME_PLACE
-    raw = [*path.points, *tail] if crossed else list(path.points)
-    tops: tuple[Peak, ...] = ()
-    if crossed:
-        try:
-            relaxing = (
-                relax_on_surrogate(molecule, raw, limits)
-                if limits.surrogate
-                else relax_path(molecule, raw, start.hessian, limits)
-            )
-            tops = yield from stage("path", relaxing, Level.PATH)
-        except SurfaceError:
-            tops = ()
+    if end is None or displacement(start.positions, end.positions) <= SAME_PLACE:
+        fallen = partial(_far_end, molecule, path, start)
+        found = yield from _climbed(molecule, (), fallen, limits, ceiling)
+        return TrialResult(found.outcome, found.candidates, (), False)
+    raw = [*path.points, *tail]
+    tops = yield from _relaxed(molecule, raw, start, limits)
+    unrelaxed = partial(_raw_peaks, molecule, raw, start, limits)
+    found = yield from _climbed(molecule, tops, unrelaxed, limits, ceiling)
+    return TrialResult(found.outcome, found.candidates, (end,), True, path.gamma)
+
+
+@dataclass(frozen=True)
+class _Climbed:
+    """What the climbs from all guesses have found."""
+
+    outcome: Outcome
+    candidates: tuple[Candidate, ...]
+
+
+def _climbed(
+    molecule: Molecule,
+    relaxed: Sequence[Peak],
+    unrelaxed: Callable[[], Sequence[Peak]],
+    settings: StepSettings,
+    ceiling: float | None,
+) -> Search[_Climbed]:
+    """Saddle searches from the peaks of the relaxed path, else from those of the raw one.
+
+    Peaks between separated molecules are used only if there are no others. The raw path is for
+    peaks that the relaxed one has lost, not for those known to be too high.
+    """
+    # The Hessians of the raw path take time and are mostly not needed.
+    known: Callable[[], Sequence[Peak]] = partial(tuple, relaxed)
+    raw: Callable[[], Sequence[Peak]] = cache(unrelaxed)
     candidates: list[Candidate] = []
     missed = outside = False
-    unrelaxed = _fallback(molecule, path, raw, start, limits, crossed)
-    # Peaks between separated molecules are used only if there are no others. The raw path is for
-    # peaks that the relaxed one has lost, not for those known to be too high.
-    for parted, source, guesses in (
-        (False, "path", tops),
-        (False, "raw", unrelaxed),
-        (True, "path", tops),
-        (True, "raw", unrelaxed),
+    for parted, source, listed in (
+        (False, "path", known),
+        (False, "raw", raw),
+        (True, "path", known),
+        (True, "raw", raw),
     ):
-        chosen = [g for g in guesses if dissociated(molecule, g.positions, _PARTED) is parted]
-        for top in _highest(chosen, limits.peaks):
+        chosen = [g for g in listed() if dissociated(molecule, g.positions, _PARTED) is parted]
+        for top in _highest(chosen, settings.peaks):
             if ceiling is not None and top.energy > ceiling + _SLACK:
                 outside = True
                 continue
-            found = yield from _climb(molecule, top, limits, source)
+            found = yield from _climb(molecule, top, settings, source)
             if found is None:
                 missed = True
             elif ceiling is not None and found.energy > ceiling:
                 outside = True
             else:
                 candidates.append(found)
-        if candidates or (outside and not missed):
-            break
-    minima = (end,) if end is not None and crossed else ()
-    if candidates:
-        outcome = Outcome.FOUND
-    elif missed:
-        outcome = Outcome.NO_SADDLE
-    elif outside:
-        outcome = Outcome.OUTSIDE_WINDOW
-    else:
-        outcome = Outcome.NO_BARRIER
-    gamma = path.gamma if crossed else 0.0
-    return TrialResult(outcome, tuple(candidates), minima, crossed, gamma)
+        if candidates:
+            return _Climbed(Outcome.FOUND, tuple(candidates))
+        if outside and not missed:
+            return _Climbed(Outcome.OUTSIDE_WINDOW, ())
+    outcome = Outcome.NO_SADDLE if missed else Outcome.NO_BARRIER
+    return _Climbed(outcome, ())
 
 
 def _highest(guesses: Sequence[Peak], count: int) -> list[Peak]:
@@ -167,21 +180,35 @@ def _settle(
     return found
 
 
-def _fallback(
-    molecule: Molecule,
-    path: PushPath,
-    raw: Sequence[PathPoint],
-    start: StationaryPoint,
-    settings: StepSettings,
-    crossed: bool,
-) -> tuple[Peak, ...]:
-    """Guesses from the unrelaxed path: its maximum, or the far end of a push that fell back."""
-    hessians = path_hessians(molecule, raw, start.hessian)
-    if crossed:
-        return peaks(raw, hessians, settings.peak_height)
-    last = raw[-1]
+def _relaxed(
+    molecule: Molecule, raw: Sequence[PathPoint], start: StationaryPoint, settings: StepSettings
+) -> Search[Sequence[Peak]]:
+    """The peaks of the relaxed path; none if the surface fails on it."""
+    relaxing = (
+        relax_on_surrogate(molecule, raw, settings)
+        if settings.surrogate
+        else relax_path(molecule, raw, start.hessian, settings)
+    )
+    try:
+        tops = yield from stage("path", relaxing, Level.PATH)
+    except SurfaceError:
+        return ()
+    return tops
+
+
+def _raw_peaks(
+    molecule: Molecule, raw: Sequence[PathPoint], start: StationaryPoint, settings: StepSettings
+) -> Sequence[Peak]:
+    """The peaks of the unrelaxed path."""
+    return peaks(raw, path_hessians(molecule, raw, start.hessian), settings.peak_height)
+
+
+def _far_end(molecule: Molecule, path: PushPath, start: StationaryPoint) -> Sequence[Peak]:
+    """The far end of a push that fell back, to climb against the force."""
+    last = path.points[-1]
+    hessian = path_hessians(molecule, path.points, start.hessian)[-1]
     _, slope = ArtificialForce(molecule, path.terms, path.gamma)(last.positions)
-    return (Peak(last.positions, -slope / np.linalg.norm(slope), last.energy, hessians[-1]),)
+    return (Peak(last.positions, -slope / np.linalg.norm(slope), last.energy, hessian),)
 
 
 def _climb(

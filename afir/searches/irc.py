@@ -8,6 +8,7 @@ falls by more than the model predicts, the basin was not reached and the IRC con
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -26,7 +27,7 @@ from afir.geometry.superposition import (
 from afir.hessians.model import surroundings
 from afir.hessians.modes import Matrix, Vector, vibrations
 from afir.hessians.steps import longest
-from afir.hessians.updates import bofill, ts_bfgs
+from afir.hessians.updates import bofill, stiffer, ts_bfgs
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search, stage
 from afir.searches.irc_end import LARGEST_RISE, LONGEST_MOVE, finished
@@ -274,7 +275,7 @@ class _Walk:
     def _updated(self, step: Vector, change: Vector) -> Matrix:
         """The Hessian after a step and the change of the gradient that it made."""
         hessian = ts_bfgs(self._hessian, step, change, vibrations(self._hessian, self._x))
-        if np.linalg.eigvalsh(hessian)[-1] > STIFFEST:
+        if stiffer(hessian, STIFFEST):
             # Steps along a valley that couple to its walls may stiffen it without limit.
             hessian = bofill(self._hessian, step, change)
         return hessian
@@ -334,7 +335,8 @@ class _Walk:
 
     def _size(self, step: Vector) -> float:
         """The mass-weighted length of a step (3n,) in amu^½ Å."""
-        return float(np.linalg.norm(step * self._root))
+        scaled = step * self._root
+        return math.sqrt(scaled @ scaled)
 
 
 def _paced(length: float, astray: float) -> float:

@@ -354,7 +354,8 @@ def nearest_image(images: Positions, x: Positions) -> int:
 
 def tangents_of(images: Positions) -> Positions:
     """Unit tangents (m, n, 3) of a chain of images."""
-    slopes = CubicSpline(cumulative_length(images), images)(cumulative_length(images), 1)
+    lengths = cumulative_length(images)
+    slopes = CubicSpline(lengths, images)(lengths, 1)
     result: Positions = (
         slopes / np.linalg.norm(slopes.reshape(len(images), -1), axis=1)[:, None, None]
     )
