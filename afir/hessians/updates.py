@@ -6,7 +6,6 @@ import numpy as np
 
 from afir.hessians.modes import Matrix, Vector
 
-
 _NO_MIX = 1e-12  # a smaller share of SR1 would divide zero by zero
 
 

@@ -7,7 +7,7 @@ the same trial gives the same result wherever it runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
@@ -30,6 +30,7 @@ SAME_PLACE = 0.3
 """Å: if no atom ends further from its start, the push has fallen back."""
 
 _PARTED = 2.5  # Å: nine of ten climbs between molecules further apart than this fail
+_LONGEST_APART = 0.1  # Å: step of one atom as fragments relax; their Hessian is that of the push
 _SLACK = 1.0  # eV: how far a peak may lie above the ceiling and still lead below it
 
 
@@ -166,9 +167,8 @@ def _settle(
             settle(
                 molecule,
                 path.end.positions,
-                settings,
+                replace(settings, max_step=_LONGEST_APART),
                 hessian=estimate,
-                max_step=0.1,
                 trace=tail,
             ),
         )
