@@ -88,7 +88,7 @@ def bond_lengths(molecule: Molecule) -> NDArray[np.float64]:
 
 
 def relative_distances(molecule: Molecule, positions: Positions) -> NDArray[np.float64]:
-    """(n, n) distances in units of `bond_lengths`: about 1 for a single bond."""
+    """(n, n) distances of a geometry, (n, 3) in Å, in units of `bond_lengths`."""
     ratios: NDArray[np.float64] = distances(positions) / bond_lengths(molecule)
     return ratios
 
@@ -96,7 +96,10 @@ def relative_distances(molecule: Molecule, positions: Positions) -> NDArray[np.f
 def bonds(
     molecule: Molecule, positions: Positions, factor: float = BOND_FACTOR
 ) -> NDArray[np.bool_]:
-    """(n, n) adjacency: `relative_distances` below `factor`, False on the diagonal."""
+    """(n, n) adjacency: `relative_distances` below `factor`, False on the diagonal.
+
+    Of a geometry (n, 3) in Å.
+    """
     adjacency: NDArray[np.bool_] = squared_distances(positions) < _reach(molecule, factor)
     return adjacency
 
@@ -116,7 +119,7 @@ def bonds_changed(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> int:
 
 
 def rebonded(molecule: Molecule, first: Positions, second: Positions) -> bool:
-    """Whether a bond that one geometry (n, 3) clearly has is clearly gone in the other.
+    """Whether a bond that one geometry, (n, 3) in Å, clearly has is clearly gone in the other.
 
     Clear means below `CLEAR_FACTOR` here and above `GONE_FACTOR` there.
     """
@@ -132,7 +135,7 @@ def _gone(molecule: Molecule, first: Positions, second: Positions) -> NDArray[np
 
 
 def clear_changes(molecule: Molecule, first: Positions, second: Positions) -> tuple[str, ...]:
-    """The bonds that are clearly broken or made from one geometry (n, 3) to another, in short.
+    """The bonds clearly broken or made from one geometry, (n, 3) in Å, to another, in short.
 
     None where `rebonded` says no; ``-C0–H2`` is a bond that is broken, ``+O1–H2`` one that is made.
     """
@@ -170,7 +173,10 @@ def bond_changes(molecule: Molecule, first: Positions, second: Positions) -> tup
 def components(
     molecule: Molecule, positions: Positions, factor: float = BOND_FACTOR
 ) -> list[tuple[int, ...]]:
-    """The connected fragments as tuples of atom indices, each sorted, ordered by first atom."""
+    """The connected fragments of a geometry (n, 3) in Å.
+
+    As tuples of atom indices, each sorted, ordered by first atom.
+    """
     return list(_components(molecule, np.asarray(positions, np.float64).tobytes(), factor))
 
 
@@ -203,8 +209,8 @@ def _components(molecule: Molecule, place: bytes, factor: float) -> tuple[tuple[
 def gap(molecule: Molecule, positions: Positions) -> float:
     """The smallest distance in Å between atoms of different components; inf if there is one.
 
-    When there are more than two components it is the largest of the gaps that have to be
-    bridged to join them all, so that one fragment that has left is noticed.
+    Of a geometry (n, 3) in Å. When there are more than two components it is the largest of the
+    gaps that have to be bridged to join them all, so that one fragment that has left is noticed.
     """
     return _widest(components(molecule, positions), distances(positions))
 
@@ -226,7 +232,7 @@ def _widest(parts: list[tuple[int, ...]], r: NDArray[np.float64]) -> float:
 
 
 def dissociated(molecule: Molecule, positions: Positions, limit: float) -> bool:
-    """Whether two or more components are more than `limit` Å apart.
+    """Whether two or more components of a geometry, (n, 3) in Å, are more than `limit` Å apart.
 
     Between atoms so large that twice the usual length of their bond exceeds the limit, that counts.
     """

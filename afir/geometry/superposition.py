@@ -24,10 +24,10 @@ _STRAIGHT = 0.02  # Å: root mean square distance from an axis below which it is
 
 
 def turn(reference: Positions, moving: Positions) -> NDArray[np.float64]:
-    """The rotation (3, 3) that brings `moving` (n, 3) onto `reference`: ``moving @ rotation``.
+    """The rotation (3, 3) that brings `moving`, (n, 3) in Å, onto `reference`.
 
-    The one that minimises the root mean square distance about the centroids, from a singular
-    value decomposition (10.1107/S0567739476001873); never a reflection.
+    It is applied as ``moving @ rotation`` and minimises the root mean square distance about the
+    centroids, from a singular value decomposition (10.1107/S0567739476001873); never a reflection.
     """
     first, _ = _centred(reference)
     second, _ = _centred(moving)
@@ -57,7 +57,7 @@ def _handedness(matrix: NDArray[np.float64]) -> float:
 
 
 def superpose(reference: Positions, moving: Positions) -> Positions:
-    """`moving` (n, 3) turned and shifted onto `reference` (see `turn`), atom order kept."""
+    """`moving`, (n, 3) in Å, turned and shifted onto `reference` (see `turn`), atom order kept."""
     first, centroid = _centred(reference)
     second, _ = _centred(moving)
     result: Positions = second @ _turn(first, second) + centroid
@@ -71,13 +71,13 @@ def displacement(before: Positions, after: Positions) -> float:
 
 
 def rmsd(first: Positions, second: Positions) -> float:
-    """Root mean square distance in Å after superposition, atom order kept."""
+    """Root mean square distance in Å of geometries (n, 3) after superposition, atom order kept."""
     difference = superpose(first, second) - first
     return float(np.sqrt((difference**2).sum() / len(first)))
 
 
 def linear(positions: Positions) -> bool:
-    """Whether all atoms lie on a line, to within a root mean square distance of 0.02 Å.
+    """Whether all atoms (n, 3) lie on a line, to within a root mean square distance of 0.02 Å.
 
     A relaxed linear molecule is rarely straighter: its bends are soft. One atom is not linear.
     """
@@ -153,7 +153,7 @@ def _shifts(n: int) -> NDArray[np.float64]:
 
 
 class Projectors(NamedTuple):
-    """The space of all displacements of a geometry, split in two.
+    """The space of all displacements of a geometry, split in two; no projector has a unit.
 
     Attributes
     ----------
@@ -232,14 +232,14 @@ def _shifted(n: int, roots: bytes | None) -> NDArray[np.float64]:
 
 
 def internal_motions(positions: Positions) -> NDArray[np.float64]:
-    """Orthonormal displacements (3n, m) that neither move nor turn the geometry as a whole."""
+    """Orthonormal displacements (3n, m) that neither move nor turn a geometry, (n, 3) in Å."""
     rigid = rigid_motions(positions)
     # The orthogonal complement of the rigid motions, from a complete QR.
     return np.linalg.qr(rigid, mode="complete")[0][:, rigid.shape[1] :]
 
 
 def internal_part(positions: Positions, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The gradient (n, 3) without its translational and rotational parts.
+    """A gradient, (n, 3) in eV/Å, without its translational and rotational parts.
 
     On an invariant surface these are zero. Surfaces summed on a grid (density functionals, implicit
     solvents) are not quite invariant, and no internal step can relax those parts.
@@ -349,13 +349,13 @@ def local_turns(
 
 
 def turned_back(turns: NDArray[np.float64], gradient: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A gradient (n, 3) as seen before the `local_turns` of its atoms."""
+    """A gradient, (n, 3) in any unit, as seen before the `local_turns` (n, 3, 3) of its atoms."""
     result: NDArray[np.float64] = (gradient[:, None] @ turns)[:, 0]
     return result
 
 
 def turned_hessian(turns: NDArray[np.float64], hessian: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A Hessian (3n, 3n) carried along with the `local_turns` of its atoms."""
+    """A Hessian, (3n, 3n) in any unit, carried along with the `local_turns` of its atoms."""
     n = len(turns)
     each = np.arange(n)
     blocks = np.zeros((n, 3, n, 3))
@@ -373,7 +373,7 @@ def far_apart(marks: NDArray[np.float64], first: int, most: int, *, nearest: flo
     Parameters
     ----------
     marks
-        (m, p) the points.
+        (m, p) the points, in any unit.
     first
         Index of the first point.
     most

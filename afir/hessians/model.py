@@ -50,8 +50,8 @@ _each = lru_cache(maxsize=8)(np.eye)
 def closeness(molecule: Molecule, positions: Positions) -> Matrix:
     """The bond strength of each pair of atoms in the model: (n, n), about 1 for a single bond.
 
-    Lindh's Gaussians of the distance up to the third row. For a pair with an atom beyond it
-    ``exp(−1.944·(r − R_i − R_j)/a₀)``, the law of Fischer and Almlöf (10.1021/j100203a036).
+    Of positions (n, 3) in Å. Lindh's Gaussians of the distance up to the third row. For a pair
+    with an atom beyond it ``exp(−1.944·(r − R_i − R_j)/a₀)``, the law of Fischer and Almlöf (10.1021/j100203a036).
     """
     binding = _binding(molecule)
     squares = squared_distances(positions)
@@ -91,7 +91,10 @@ def _binding(molecule: Molecule) -> _Binding:
 
 
 def surroundings(molecule: Molecule, positions: Positions) -> Matrix:
-    """The weight of each atom in the surroundings of another, (n, n): largest for neighbours."""
+    """The weight of each atom in the surroundings of another, (n, n): largest for neighbours.
+
+    Of positions (n, 3) in Å.
+    """
     return closeness(molecule, positions) + _LOOSE
 
 

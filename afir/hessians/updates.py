@@ -12,7 +12,12 @@ _NO_MIX = 1e-12  # a smaller share of SR1 would divide zero by zero
 def bofill(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
     """Bofill's update, the mixture of SR1 and PSB that fits saddle points (10.1002/jcc.540150102).
 
-    Allows negative curvature. `step` and `change` as in `bfgs`.
+    Allows negative curvature.
+
+    Parameters
+    ----------
+    hessian, step, change
+        As in `bfgs`: (3n, 3n) in eV/Å², (3n,) in Å and (3n,) in eV/Å.
     """
     square = float(step @ step)
     if square < 1e-16:
@@ -41,9 +46,9 @@ def ts_bfgs(hessian: Matrix, step: Vector, change: Vector, modes: tuple[Vector, 
     Parameters
     ----------
     hessian, step, change
-        As in `bfgs`.
+        As in `bfgs`: (3n, 3n) in eV/Å², (3n,) in Å and (3n,) in eV/Å.
     modes
-        Eigenvalues and eigenvectors of `hessian`, from `vibrations`.
+        Eigenvalues (m,) and eigenvectors (3n, m) of `hessian`, from `vibrations`.
     """
     values, vectors = modes
     product = vectors @ (np.abs(values) * (vectors.T @ step))
@@ -72,7 +77,7 @@ def stiffer(hessian: Matrix, limit: float) -> bool:
 
 
 def positive(hessian: Matrix, floor: float = 0.1) -> Matrix:
-    """The Hessian with every eigenvalue replaced by its absolute value, at least `floor`."""
+    """A Hessian (m, m) with each eigenvalue as its absolute value, at least `floor`, in eV/Å²."""
     values, vectors = np.linalg.eigh(hessian)
     result: Matrix = (vectors * np.maximum(np.abs(values), floor)) @ vectors.T
     return result
@@ -83,6 +88,15 @@ def bfgs(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
 
     Keeps a positive definite Hessian positive definite: where the surface is not convex along
     the step, the change is mixed with the expected one until it is (Powell's damping).
+
+    Parameters
+    ----------
+    hessian
+        (3n, 3n) in eV/Å².
+    step
+        (3n,) in Å.
+    change
+        (3n,) in eV/Å.
     """
     product = hessian @ step
     expected = float(step @ product)
@@ -100,6 +114,8 @@ def bfgs(hessian: Matrix, step: Vector, change: Vector) -> Matrix:
 
 def agreeing(estimate: Matrix, directions: Matrix, products: Matrix) -> Matrix:
     """The symmetric matrix (m, m) nearest to an estimate that agrees with measured products.
+
+    In any unit.
 
     Parameters
     ----------

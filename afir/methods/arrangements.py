@@ -97,7 +97,7 @@ def _beside(
 
 
 def apart(molecule: Molecule, x: Positions, closest: float) -> bool:
-    """Whether no two atoms are closer than a part of the sum of their covalent radii."""
+    """Whether no two atoms, (n, 3) in Å, are closer than a part of the sum of their radii."""
     ratio = distances(x) / (molecule.radii[:, None] + molecule.radii[None])
     np.fill_diagonal(ratio, np.inf)
     return bool(ratio.min() > closest)

@@ -50,7 +50,8 @@ def characterise_by_reference(
 ) -> Search[StationaryPoint]:
     """Refine a minimum on the cheap surface, then on the reference, and prove it there.
 
-    Parameters and errors as for `afir.verification.minima.characterise`; only the softest modes
+    Parameters and errors as for `afir.verification.minima.characterise`, (n, 3) in Å and (3n, 3n)
+    in eV/Å²; only the softest modes
     of the Hessian are computed on the reference (`softest`). If it reaches one of the `known`
     minima, that one is returned without a Hessian calculation.
     """

@@ -87,11 +87,11 @@ def measure(
     Parameters
     ----------
     molecule, positions
-        As for `hessian`.
+        As for `hessian`: (n, 3) in Å.
     worthwhile
-        Called with the point and its gradient after the soft directions, which show how flat the
-        surface is and most negative curvatures. If it returns False, the stiff directions keep the
-        curvature of the model. Without it the Hessian is always complete.
+        Called with the point and its gradient, (n, 3) in eV/Å, after the soft directions, which
+        show how flat the surface is and most negative curvatures. If it returns False, the stiff
+        directions keep the curvature of the model. Without it the Hessian is always complete.
     """
     evaluation = yield positions[None]
     energy = float(evaluation.energies[0])

@@ -44,7 +44,10 @@ class Line:
 
     @classmethod
     def of(cls, hessian: Matrix, gradient: Vector, x: Positions, root: Vector) -> Line:
-        """The line from a Hessian (3n, 3n) and gradient (3n,) at positions (n, 3), Cartesian."""
+        """The line from positions (n, 3) in Å, by a Hessian (3n, 3n) and gradient (3n,) there.
+
+        Both are Cartesian, in eV/Å² and eV/Å.
+        """
         values, vectors = vibrations(hessian, x, root[::3])
         return cls(values, vectors, vectors.T @ (gradient / root), root)
 

@@ -75,7 +75,7 @@ class _Image:
 
 
 def path_hessians(molecule: Molecule, points: Sequence[PathPoint], hessian: Matrix) -> list[Matrix]:
-    """Hessian estimates (3n, 3n) along a path, from that of its first point.
+    """Hessian estimates, (3n, 3n) in eV/Å², along a path, from that of its first point.
 
     Bofill updates with the gradients of the path. The Hessian of an atom turns with its
     surroundings.
@@ -107,7 +107,7 @@ def peaks(
     points
         In order, ends included.
     hessians
-        An estimate for each point.
+        An estimate for each point, (3n, 3n) in eV/Å².
     height
         A maximum counts if the energy falls by more than this on both sides before it rises above
         it, in kJ/mol.
@@ -348,12 +348,12 @@ def _between(lengths: Vector, slopes: Positions, places: Vector) -> Positions:
 
 
 def nearest_image(images: Positions, x: Positions) -> int:
-    """Index of the image (m, n, 3) nearest to a geometry (n, 3), without superposition."""
+    """Index of the image (m, n, 3) nearest to a geometry, (n, 3) in Å, without superposition."""
     return int(np.argmin(((images - x) ** 2).sum(axis=(1, 2))))
 
 
 def tangents_of(images: Positions) -> Positions:
-    """Unit tangents (m, n, 3) of a chain of images."""
+    """Unit tangents (m, n, 3) of a chain of images, (m, n, 3) in Å."""
     lengths = cumulative_length(images)
     slopes = CubicSpline(lengths, images)(lengths, 1)
     result: Positions = (
@@ -363,12 +363,15 @@ def tangents_of(images: Positions) -> Positions:
 
 
 def perpendicular(gradient: Positions, tangent: Positions) -> float:
-    """Largest component of the gradient perpendicular to the path, in eV/Å."""
+    """Largest component of the gradient (n, 3) perpendicular to the path, in eV/Å."""
     return float(np.abs(gradient - (gradient * tangent).sum() * tangent).max())
 
 
 def moved_images(images: Positions, gradients: Positions, hessians: Sequence[Matrix]) -> Positions:
-    """The images (m, n, 3) after one step of all but the ends, evenly spread again."""
+    """The images, (m, n, 3) in Å, after one step of all but the ends, evenly spread again.
+
+    Their gradients (m, n, 3) are in eV/Å, their Hessians (3n, 3n) in eV/Å².
+    """
     tangents = tangents_of(images)
     moved = images.copy()
     for index in range(1, len(images) - 1):
