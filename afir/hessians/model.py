@@ -51,7 +51,8 @@ def closeness(molecule: Molecule, positions: Positions) -> Matrix:
     """The bond strength of each pair of atoms in the model: (n, n), about 1 for a single bond.
 
     Of positions (n, 3) in Å. Lindh's Gaussians of the distance up to the third row. For a pair
-    with an atom beyond it ``exp(−1.944·(r − R_i − R_j)/a₀)``, the law of Fischer and Almlöf (10.1021/j100203a036).
+    with an atom beyond it ``exp(−1.944·(r − R_i − R_j)/a₀)``, the law of Fischer and Almlöf
+    (10.1021/j100203a036).
     """
     binding = _binding(molecule)
     squares = squared_distances(positions)
