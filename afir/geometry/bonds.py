@@ -41,7 +41,8 @@ side of a bond that was made or broken."""
 APART_FACTOR = 1.8
 """Atoms farther apart than this do not react: 94 % of the pairs in transition states are nearer."""
 
-_ROOM_FACTOR = 2.0  # fragments are apart beyond this, whatever limit in Å is set
+# Fragments are apart beyond this, whatever limit in Å is set. Chosen, beyond `APART_FACTOR`.
+_ROOM_FACTOR = 2.0
 _H2_LENGTH = 0.77  # Å: of H2, on GFN2-xTB 0.776
 # Å: between hydrogen atoms that have less than an electron each. On GFN2-xTB the bonds of H3+ and
 # H2+ are 1.03 Å long, those of H5+ up to 1.09 Å. In other electron-deficient molecules (B2H6,

@@ -17,10 +17,15 @@ _CROSS[(2, 1, 2, 0, 1, 0), (1, 2, 3, 5, 6, 7)] = (1.0, -1.0, -1.0, 1.0, 1.0, -1.
 """``(x @ _CROSS).reshape(3, 3)[:, k]`` is the cross product of axis k with x."""
 
 _UNIT = np.eye(3)
+# Chosen: numerical limits, too small to show in a result.
 _TINY = 1e-12  # amu Å²: against a division by zero
 _AXIS = 1e-9  # of the spread: moment that a linear fragment gets about its axis
-_UNTURNED = 0.02  # Å²
-_STRAIGHT = 0.02  # Å: root mean square distance from an axis below which it is a linear molecule
+# Å²: weight of the identity in the turn of an atom's surroundings, which have some Å² by
+# themselves. Half and twice: benchmarks/RESULTS.md, "How much the numbers matter".
+_UNTURNED = 0.02
+# Å: root mean square distance from an axis below which it is a linear molecule. From relaxed ones,
+# which are rarely straighter.
+_STRAIGHT = 0.02
 
 
 def turn(reference: Positions, moving: Positions) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from afir.geometry.bonds import distances
 from afir.geometry.superposition import superpose
 from afir.molecule import Positions
 
+# Chosen, not fitted: they bound how long permutations are searched.
 _GOOD_ENOUGH = 0.1  # of the tolerance: below this no better permutation is searched
 _REACH = 5.0  # tolerances: how far atoms may be off before a superposition is polished
 _CHUNK = 64  # superpositions tried at once

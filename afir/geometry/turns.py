@@ -20,6 +20,7 @@ from afir.geometry.superposition import linear, superpose, turn
 from afir.geometry.torsions import Halves, halves
 from afir.molecule import Molecule, Positions
 
+# Chosen, not fitted.
 _MOST = 4000  # mappings of one structure onto another that are tried
 _SWEEPS = 8  # sweeps over all bonds: a rotation about one changes the others
 _THICK = 0.1  # Å: a part whose atoms are all nearer to the axis than this does not turn

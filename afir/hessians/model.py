@@ -21,6 +21,7 @@ from afir.hessians.modes import Matrix, Vector
 from afir.molecule import Molecule, Positions
 from afir.units import BOHR, HARTREE
 
+# Chosen, not fitted; half and twice: benchmarks/RESULTS.md, "How much the numbers matter".
 _LOOSE = 1e-3  # least weight of any atom in the surroundings of any other
 
 # Lindh's model force field (10.1016/0009-2614(95)00646-L): exponents by row, atomic units. It ends
@@ -29,9 +30,9 @@ _LINDH_ALPHA = np.array(
     [[1.0000, 0.3949, 0.3949], [0.3949, 0.2800, 0.2800], [0.3949, 0.2800, 0.2800]]
 )
 _LINDH_LENGTH = np.array([[1.35, 2.10, 2.53], [2.10, 2.87, 3.40], [2.53, 3.40, 3.40]])
-_SINGULAR = 1e-4  # of the largest eigenvalue: less is not an independent bond
-_MORSE = 3.0  # Å⁻¹: steepness of the Morse curve of such a bond
+# Its force constants of stretches and bends.
 _STRETCH = 0.45 * HARTREE / BOHR**2
+_BEND = 0.15 * HARTREE
 # Beyond the third row, which argon ends. The slope is published, in a₀⁻¹; a free fit to GFN2-xTB's
 # stretches of 35 bonds in small molecules gives 1.86. What a stretch costs at the sum of the radii,
 # 0.36 hartree/a₀² in the article, is fitted to 16 of them, of Ge, As, Se, Br, Sn, Sb, Te and I. The
@@ -39,7 +40,9 @@ _STRETCH = 0.45 * HARTREE / BOHR**2
 _THIRD_ROW = 18
 _HEAVY_SLOPE = 1.944
 _HEAVY_STRETCH = 0.13 * HARTREE / BOHR**2
-_BEND = 0.15 * HARTREE
+# Chosen, not fitted; half and twice: benchmarks/RESULTS.md, "How much the numbers matter".
+_SINGULAR = 1e-4  # of the largest eigenvalue: less is not an independent bond
+_MORSE = 3.0  # Å⁻¹: steepness of the Morse curve of a reacting bond; that of H2 is 1.9
 _STRONGEST = 1.5  # single bonds: largest weight of a stretch or a bend
 
 _UNIT = np.eye(3)

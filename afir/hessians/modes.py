@@ -10,7 +10,7 @@ from afir.molecule import Positions
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
-_RIGID_EIGENVALUE = 1e6  # eV/Å²: parks translation and rotation above every real mode
+_RIGID_EIGENVALUE = 1e6  # eV/Å²: above every real mode, of some 300 at most; chosen
 
 
 def vibrations(

@@ -8,7 +8,9 @@ import numpy as np
 
 from afir.hessians.modes import Matrix, Vector
 
-_SOFTEST = 0.02  # eV/Å²: the least curvature a saddle step divides by
+# eV/Å²: the least curvature a saddle step divides by. Chosen, not fitted; half and twice:
+# benchmarks/RESULTS.md, "How much the numbers matter".
+_SOFTEST = 0.02
 
 
 def longest(step: Vector) -> float:

@@ -63,7 +63,9 @@ _PROSE = re.compile(
 )
 _BARE = re.compile(r"\s*[+-]?\d{1,2}\s+[1-9]\s*", re.ASCII)
 _WHOLE = re.compile(r"([+-]?)(\d{1,18})(?:\.0*)?([+-]?)", re.ASCII)  # 2-, as chemists write it, too
-_ROUNDED = 0.02  # e: largest deviation of the sum of the atomic charges from a whole number
+# e: largest deviation of the sum of the atomic charges from a whole number. Chosen: files give two
+# digits and more of each charge.
+_ROUNDED = 0.02
 
 
 @dataclass(frozen=True)

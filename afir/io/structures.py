@@ -30,9 +30,11 @@ if TYPE_CHECKING:  # takes 0.2 s
 logger = logging.getLogger(__name__)
 
 XYZ_SUFFIXES = (".xyz", ".extxyz")
+# Chosen: no bond is shorter than 0.7 Å, and no file of a molecule has coordinates of micrometres.
 _OVERLAP_DISTANCE = 0.3  # Å: closer atoms are an error, and electronic structure fails
 _FARTHEST = 1e5  # Å: larger coordinates lose significant digits of bond lengths
 _COVALENT = (1, 5, 6, 7, 8, 9, 14, 15, 16, 17, 32, 33, 34, 35, 52, 53)
+# Chosen, and `BOND_FACTOR` for the other end.
 _USUAL = (0.65, BOND_FACTOR)  # of the distance to the nearest atom, in units of a single bond
 _UNITS = {
     "coordinates in pm": 100.0,
@@ -41,6 +43,7 @@ _UNITS = {
     "coordinates in nm": 0.1,
 }
 """Possible errors of units, and the factor by which they lengthen distances."""
+# Chosen, wider than `_USUAL`.
 _MEANT = (0.5, 2.5)  # factors that stretched bonds and separated atoms have, too
 
 

@@ -23,12 +23,14 @@ from afir.molecule import Molecule, Positions
 from afir.stationary import StationaryPoint
 
 UPHILL = 0.15
-"""Å (norm): displacement along a mode from which a search starts."""
+"""Å (norm): displacement along a mode from which a search starts. Chosen, not fitted."""
 
 FEWEST_ATOMS = 3
 """Two atoms have no saddle point."""
 
-_ALIKE = 2e-3  # Å⁻¹: both ways of a mode are equivalent when no inverse distance differs more
+# Å⁻¹: both ways of a mode are equivalent when no inverse distance differs more. Chosen, not fitted:
+# some 0.005 Å of a bond.
+_ALIKE = 2e-3
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ from afir.methods.displacements import Inversion
 from afir.methods.pushes import SYMMETRY_TOLERANCE
 from afir.molecule import Molecule, Positions
 
+# Chosen, not fitted.
 _FLAT = 0.1  # Å: an atom nearer to the plane, or the line, is not inverted
-_TINY = 1e-9
+_TINY = 1e-9  # Å: against a division by zero
 
 
 def inversions(

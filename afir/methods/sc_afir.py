@@ -27,9 +27,10 @@ from afir.searches.surrogate_path import relax_on_surrogate
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
 
 SAME_PLACE = 0.3
-"""Å: if no atom ends further from its start, the push has fallen back."""
+"""Å: if no atom ends further from its start, the push has fallen back. Chosen, not fitted."""
 
 _PARTED = 2.5  # Å: nine of ten climbs between molecules further apart than this fail
+# Chosen, not fitted.
 _LONGEST_APART = 0.1  # Å: step of one atom as fragments relax; their Hessian is that of the push
 _SLACK = 1.0  # eV: how far a peak may lie above the ceiling and still lead below it
 

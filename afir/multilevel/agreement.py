@@ -45,6 +45,7 @@ from afir.stationary import Minimum, Outcome, StationaryPoint
 T = TypeVar("T")
 P = TypeVar("P", Minimum, Saddle)
 
+# Chosen, not fitted, unless a reason is given.
 _NEARER, _PATIENCE = 0.7, 3  # required decrease of the gradient, within so many tries
 _APART = 2  # searches in a row that may end in dissociation
 _CLOSE, _STUCK = 0.1, 0.01  # eV/Å and Å: a small gradient where a search hardly moves

@@ -28,7 +28,8 @@ from afir.stationary import Candidate, Confirmation, Minimum, Outcome, Stationar
 from afir.verification.minima import NotAMinimum, characterise
 from afir.verification.transition_states import followed, refuted
 
-_TRIES = 3
+# Chosen, not fitted, unless a reason is given.
+_TRIES = 3  # minimisations, each off a point of too high an order or closer
 _ASIDE = 0.15  # Å: displacement (norm) along the mode off a point of too high an order
 _TIGHTER = 0.1  # of the gradient limit, where the surface is flat
 _LOOSER = 4.0  # times the gradient limit of saddle points: their Newton step is limited, too

@@ -38,6 +38,7 @@ from afir.searches.trust_region import TrustRegion
 from afir.stationary import Minimum, Outcome, StationaryPoint
 from afir.units import BOHR, HARTREE_PER_BOHR, KJ_PER_MOL, WAVENUMBER
 
+# Chosen, not fitted; half and twice: benchmarks/RESULTS.md, "How much the numbers matter".
 _FALL = 1.0 * KJ_PER_MOL  # eV: intended fall of the energy in the first displacement
 _SHORTEST_FIRST, _LONGEST_FIRST = 0.05, 0.3  # amu^½ Å: its length
 _FIRST_ATOM = 0.15  # Å: and its largest displacement of one atom

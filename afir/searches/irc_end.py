@@ -19,6 +19,7 @@ from afir.searches.settings import StepSettings
 from afir.stationary import Minimum, Outcome
 from afir.units import WAVENUMBER
 
+# Chosen, not fitted; half and twice: benchmarks/RESULTS.md, "How much the numbers matter".
 _ROUNDS = 6  # tests of an end
 _TIGHTER = 0.2  # of the gradient limit, where the surface is flat
 _FAR = 0.03  # Å: no atom is further from the minimum when an end has arrived

@@ -16,6 +16,7 @@ from afir.hessians.modes import Matrix, Vector, vibrations
 from afir.hessians.steps import longest
 from afir.molecule import Positions
 
+# Numerical limits: beyond them the series, or the overflow, is exact to the last digits.
 _STRAIGHT = 1e-4  # λt below this: the curvature of the mode is negligible
 _LEVEL = 1e-8  # λt below this: −(1 − exp(−λt))/λ is −t to the last digit
 _FASTEST, _STEEPEST = 50.0, 30.0  # λt and −λt at most, against overflow

@@ -33,8 +33,10 @@ Bias = Callable[[Positions], tuple[float, NDArray[np.float64]]]
 """Value in eV and gradient (n, 3) in eV/Å of a bias at one geometry, e.g. an ArtificialForce."""
 
 STIFFEST = 400.0
-"""eV/Å²: stiffer than any bond, whose stretch has at most some 240."""
+"""eV/Å²: stiffer than any bond, whose stretch has at most some 240. Half and twice of it and of the
+numbers below: benchmarks/RESULTS.md, "How much the numbers matter"."""
 
+# Chosen, not fitted.
 _SETTLE_STEPS = 100  # gradients to relax fragments that went apart
 _CHANGES = 4  # changes between one minimum and fragments in one minimisation, and the first
 _NOISE, _NOISY = 1e-6, 1e-3  # eV: energies are good to some 1e-7 eV; of the predicted change

@@ -34,6 +34,7 @@ from afir.searches.minimum import PathPoint
 from afir.searches.settings import StepSettings
 from afir.units import KJ_PER_MOL
 
+# Chosen, not fitted, but for `_WHOLE`.
 _FEWEST, _MOST = 5, 9  # free images
 _IMAGE_STEP = 0.15  # Å: largest perpendicular displacement of one atom in a round
 _NEIGHBOUR = 0.6  # Å (Euclidean norm): images closer than this update each other's Hessian

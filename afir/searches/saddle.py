@@ -35,6 +35,7 @@ from afir.searches.settings import StepSettings
 from afir.searches.trust_region import TrustRegion
 from afir.stationary import Outcome, ending
 
+# Chosen, not fitted; half and twice: benchmarks/RESULTS.md, "How much the numbers matter".
 _PROBE = 0.01  # Å: displacement of a measured curvature, largest atom
 _PROBES, _FEWEST_PROBES = 6, 3  # measured curvatures of a new Hessian
 _KNOWN = 0.15  # a mode of which less than this lies outside the measured directions is known

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from afir.io.electronic_state import Statement, stated
 from afir.io.formats.frame import FormatError, Frame, made_of, number, shown
 
+# Codes and columns of the format: BIOVIA, CTfile Formats.
 _CHARGE_COLUMN = {1: 3, 2: 2, 3: 1, 5: -1, 6: -2, 7: -3}
 _DOUBLET_COLUMN = 4
 _UNPAIRED = {0: 0, 1: 0, 2: 1, 3: 2}  # electrons of a singlet, doublet and triplet centre
