@@ -44,7 +44,7 @@ from mlpot.dataset import Dataset
 from mlpot.neural.architecture import REPRESENTATIONS, Architecture
 from mlpot.neural.model import Network
 from mlpot.neural.potential import Description, Potential, Prediction
-from mlpot.neural.training import Training, references, train, typical_gradient
+from mlpot.neural.training import Frames, Training, references, train, typical_gradient
 from mlpot.surface import LearnedSurface
 
 MOLECULE, START = read_structure(Path(__file__).parent.parent / "examples" / "butadiene.xyz")
@@ -249,7 +249,9 @@ def trained(representation: str, count: int, data: Dataset, steps: int) -> Poten
     )
     architecture = Architecture(representation)
     training = Training(epochs=1, fewest_steps=steps)
-    states = train(architecture, training, learned, learned.part(range(32)), scale, range(count))
+    states = train(
+        architecture, training, Frames(learned, learned.part(range(32)), scale), range(count)
+    )
     return Potential(Description(architecture, known, scale), states)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from afir.pes.named import Named, as_options, base_named, check_named
 from mlpot.dataset import above, read_dataset, steady_split
 from mlpot.packages import require
 from mlpot.process import MOST_EXCHANGES, Correction, apart, suits
+
+if TYPE_CHECKING:
+    from mlpot.neural.potential import Potential
 
 _NETWORKS = 4
 _FEATURES = 32
@@ -185,15 +188,8 @@ class Delta:
             start = start or Path(surface.removeprefix(_PREFIX))
         if start is not None:
             before = load_potential(start)
-            about = before.description
-            base, base_options = about.base, dict(about.base_options)
-            trusted = [Named(surface, options), base_named(options)]
-            below = Named(base, base_options)
-            check_named(below, trusted, where=str(start), how=as_options(below))
-            if not base:
-                raise InputError(
-                    f"{start} must be a correction of a surface, it has no base surface"
-                )
+            below = _checked_base(start, before, Named(surface, options))
+            base, base_options = below.name, dict(below.options)
         steps, rate = (_FIRST_STEPS, _FIRST_RATE) if before is None else (_NEXT_STEPS, _NEXT_RATE)
         recipe = Recipe(
             before.description.architecture if before else replace(CORRECTION, features=_FEATURES),
@@ -223,3 +219,17 @@ class Delta:
             "gradient error / meV/Å": _MEV * errors.gradient,
             "trusted up to / eV/Å": trained.calibration.limit,
         }
+
+
+def _checked_base(start: Path, before: Potential, over: Named) -> Named:
+    """The base surface of a potential to start from, which must be one to trust.
+
+    `over` is the surface of the run, whose own base is trusted too.
+    """
+    about = before.description
+    below = Named(about.base, dict(about.base_options))
+    trusted = [over, base_named(over.options)]
+    check_named(below, trusted, where=str(start), how=as_options(below))
+    if not below.name:
+        raise InputError(f"{start} must be a correction of a surface, it has no base surface")
+    return below

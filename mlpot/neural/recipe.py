@@ -14,7 +14,15 @@ from mlpot.dataset import Dataset, Split, above, split, steady_split
 from mlpot.neural.architecture import Architecture
 from mlpot.neural.calibration import Calibration, calibrate
 from mlpot.neural.potential import Description, Potential, torch_device
-from mlpot.neural.training import Progress, State, Training, references, train, typical_gradient
+from mlpot.neural.training import (
+    Frames,
+    Progress,
+    State,
+    Training,
+    references,
+    train,
+    typical_gradient,
+)
 
 _ELSEWHERE = 10.0  # Å times a typical gradient: the error of energies of another level of theory
 
@@ -122,16 +130,7 @@ def make(
     else:
         rng = np.random.default_rng([recipe.seed, 0])
         parts = split(data, rng, validation=recipe.validation, test=recipe.test)
-    # A potential keeps the atomic energies and the scale that its weights were trained with.
-    before = None if start is None or not _goes_on(recipe, start) else start.description
-    known = references(parts.train)
-    if start is not None and before is not None:
-        known = dict(before.references)
-        moved, off = _moved(start, parts.train)
-        # One name may stand for several levels of theory, or for none.
-        if before.target != data.surface or off > _ELSEWHERE * before.scale:
-            known = moved
-    scale = typical_gradient(parts.train) if before is None else before.scale
+    known, scale = _zero_and_unit(recipe, start, parts.train, data.surface)
     shift = sum(known[z] for z in data.molecule.numbers)
     learn, check = (
         replace(part, energies=part.energies - shift) for part in (parts.train, parts.validation)
@@ -139,18 +138,12 @@ def make(
     states = train(
         recipe.architecture,
         recipe.training,
-        learn,
-        check,
-        scale,
+        Frames(learn, check, scale),
         [1000 * recipe.seed + number for number in range(recipe.networks)],
         starts=starts,
         device=device,
         tell=tell,
     )
-    formulas: tuple[str, ...] = (data.molecule.formula,)
-    if start is not None:  # which may not name its molecules: then they stay unknown
-        earlier = start.description.formulas
-        formulas = tuple(sorted({*formulas, *earlier})) if earlier else ()
     about = Description(
         architecture=recipe.architecture,
         references=known,
@@ -158,7 +151,7 @@ def make(
         base=recipe.base,
         base_options=recipe.base_options,
         target=data.surface,
-        formulas=formulas,
+        formulas=_formulas(data.molecule.formula, start),
         charge=data.molecule.charge,
         multiplicity=data.molecule.multiplicity,
         notes={
@@ -170,6 +163,31 @@ def make(
     judged = calibrate(Potential(about, states, device=device), parts.validation)
     about = replace(about, calibration=judged.factor, limit=judged.limit)
     return Trained(Potential(about, states, device=device), parts, judged)
+
+
+def _formulas(formula: str, start: Potential | None) -> tuple[str, ...]:
+    """The molecules that a potential was trained for, those of its start included."""
+    if start is None:
+        return (formula,)
+    earlier = start.description.formulas
+    # Which may not name its molecules: then they stay unknown.
+    return tuple(sorted({formula, *earlier})) if earlier else ()
+
+
+def _zero_and_unit(
+    recipe: Recipe, start: Potential | None, data: Dataset, target: str
+) -> tuple[dict[int, float], float]:
+    """Atomic reference energies in eV, and eV per unit of the network output.
+
+    A potential keeps those that its weights were trained with.
+    """
+    if start is None or not _goes_on(recipe, start):
+        return references(data), typical_gradient(data)
+    before = start.description
+    moved, off = _moved(start, data)
+    # One name may stand for several levels of theory, or for none.
+    elsewhere = before.target != target or off > _ELSEWHERE * before.scale
+    return (moved if elsewhere else dict(before.references)), before.scale
 
 
 def _goes_on(recipe: Recipe, start: Potential) -> bool:

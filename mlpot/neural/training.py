@@ -24,6 +24,9 @@ State = dict[str, torch.Tensor]
 _SLOWER = 0.2
 """Learning rate of the second round in units of that of the first."""
 
+_LARGEST_GRADIENT = 10.0
+"""Norm to which the gradient of the loss of one network is clipped. Chosen, not fitted."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -131,12 +134,28 @@ def typical_gradient(data: Dataset) -> float:
     return float(np.sqrt((data.gradients**2).mean())) or 1.0
 
 
+@dataclass(frozen=True)
+class Frames:
+    """What networks learn from.
+
+    Attributes
+    ----------
+    learned, checked
+        Training frames and validation frames, with the atomic energies (`references`) and the base
+        surface (`mlpot.dataset.above`) subtracted.
+    scale
+        eV per unit of the network output.
+    """
+
+    learned: Dataset
+    checked: Dataset
+    scale: float
+
+
 def train(
     architecture: Architecture,
     training: Training,
-    data: Dataset,
-    validation: Dataset,
-    scale: float,
+    frames: Frames,
     seeds: Sequence[int],
     *,
     starts: Sequence[State] | None = None,
@@ -151,11 +170,8 @@ def train(
         Their architecture.
     training
         The training settings.
-    data, validation
-        Training frames and validation frames, with the atomic energies (`references`) and the base
-        surface (`mlpot.dataset.above`) subtracted.
-    scale
-        eV per unit of the network output.
+    frames
+        What they learn from.
     seeds
         Random seeds, one a network, for its initial weights and the order of the frames.
     starts
@@ -171,32 +187,23 @@ def train(
         The averaged weights of each network at its smallest validation error.
     """
     rounds = training.rounds()
-    total, before = sum(each.steps(len(data)) for each in rounds), 0
+    total, before = sum(each.steps(len(frames.learned)) for each in rounds), 0
     states = starts
     for each in rounds:
 
         def told(progress: Progress, before: int = before) -> None:
             tell(replace(progress, step=before + progress.step, steps=total))
 
-        states = _round(architecture, each, data, validation, scale, seeds, states, device, told)
-        before += each.steps(len(data))
+        networks = _networks(architecture, seeds, states, device)
+        states = _Round(each, frames, networks, seeds, device).run(told, fresh=states is None)
+        before += each.steps(len(frames.learned))
     return list(states or ())
 
 
-def _round(
-    architecture: Architecture,
-    training: Training,
-    data: Dataset,
-    validation: Dataset,
-    scale: float,
-    seeds: Sequence[int],
-    starts: Sequence[State] | None,
-    device: str,
-    tell: Callable[[Progress], None],
-) -> list[State]:
-    """One round with one learning-rate cycle; see `train`."""
-    count = len(seeds)
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+def _networks(
+    architecture: Architecture, seeds: Sequence[int], starts: Sequence[State] | None, device: str
+) -> list[Network]:
+    """Networks with initial weights: drawn by their seeds, or given."""
     networks = []
     for number, seed in enumerate(seeds):
         torch.manual_seed(seed)
@@ -210,72 +217,118 @@ def _round(
                     f"got {', '.join(starts[number])}"
                 )
         networks.append(network.to(device))
-    averages = copy.deepcopy(networks)
-    numbers = torch.tensor(data.molecule.numbers, device=device)
-    x, energies, gradients = _tensors(data, scale, device)
-    each = math.ceil(len(data) / training.batch)
-    steps = training.steps(len(data))
-    weights = [list(network.parameters()) for network in networks]
-    optimiser = torch.optim.AdamW(
-        [weight for of_one in weights for weight in of_one], lr=training.rate, foreach=True
-    )
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, training.rate, total_steps=steps)
-    look = max(each, steps // 100)
+    return networks
 
-    def measured() -> tuple[NDArray[np.float64], float, float]:
-        of_energy, of_gradient = errors(averages, validation, scale, device)
-        share = training.energy_weight
-        measure = share * of_energy + (1.0 - share) * of_gradient
-        return measure, float(of_energy.mean()), float(of_gradient.mean())
 
-    measure = measured()[0]
-    best, stale = np.nan_to_num(measure, nan=np.inf), [0] * count
-    improved = np.zeros(count, dtype=bool)
-    kept = [_weights(average) for average in averages]
-    orders: list[list[int]] = [[] for _ in seeds]
-    size = min(training.batch, len(data))
-    own_frames = [_own_frames(data.groups, training.share, seed) for seed in seeds]
-    for step in range(1, steps + 1):
-        chosen = []
-        for order, own, generator in zip(orders, own_frames, generators, strict=True):
-            while len(order) < size:
-                order += own[torch.randperm(len(own), generator=generator)].tolist()
-            chosen.append(order[:size])
-            del order[:size]
-        picked = torch.tensor(chosen, device=device)
-        said, slopes = energies_and_gradients(networks, numbers, x[picked], train=True)
-        # The networks share no weights: the gradient of the sum is that of each one's own loss.
-        loss = count * (
-            training.energy_weight * ((said - energies[picked]) ** 2).mean()
-            + (1.0 - training.energy_weight) * ((slopes - gradients[picked]) ** 2).mean()
+class _Round:
+    """One round with one learning-rate cycle; see `train`."""
+
+    def __init__(
+        self,
+        training: Training,
+        frames: Frames,
+        networks: list[Network],
+        seeds: Sequence[int],
+        device: str,
+    ) -> None:
+        data = frames.learned
+        self._training = training
+        self._frames = frames
+        self._device = device
+        self._networks = networks
+        self._averages = copy.deepcopy(networks)
+        self._numbers = torch.tensor(data.molecule.numbers, device=device)
+        self._labelled = _tensors(data, frames.scale, device)
+        self._steps = training.steps(len(data))
+        self._look = max(math.ceil(len(data) / training.batch), self._steps // 100)
+        self._weights = [list(network.parameters()) for network in networks]
+        self._optimiser = torch.optim.AdamW(
+            [weight for of_one in self._weights for weight in of_one],
+            lr=training.rate,
+            foreach=True,
         )
-        optimiser.zero_grad()
-        loss.backward()
-        for of_one in weights:
-            torch.nn.utils.clip_grad_norm_(of_one, 10.0)
-        optimiser.step()
-        cycle.step()
-        decay = min(training.average, (1.0 + step) / (10.0 + step))
-        for average, network in zip(averages, networks, strict=True):
-            _follow(average, network, decay)
-        if step % look == 0 or step == steps:
-            measure, of_energy, of_gradient = measured()
+        self._cycle = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimiser, training.rate, total_steps=self._steps
+        )
+        self._batches = [_Batches(data, training, seed) for seed in seeds]
+
+    def run(self, tell: Callable[[Progress], None], *, fresh: bool) -> list[State]:
+        """Train, and return the averaged weights of each network at its smallest error."""
+        count = len(self._networks)
+        measure = self._measured()[0]
+        best, stale = np.nan_to_num(measure, nan=np.inf), [0] * count
+        improved = np.zeros(count, dtype=bool)
+        kept = [_weights(average) for average in self._averages]
+        for step in range(1, self._steps + 1):
+            self._step(step)
+            if step % self._look and step != self._steps:
+                continue
+            measure, of_energy, of_gradient = self._measured()
             better = measure < best
             improved |= better
             for number in range(count):
                 stale[number] += 1
                 if better[number]:
                     best[number], stale[number] = measure[number], 0
-                    kept[number] = _weights(averages[number])
-            tell(Progress(step, steps, of_energy, of_gradient, bool(better.any())))
-            if min(stale) >= training.patience:
+                    kept[number] = _weights(self._averages[number])
+            tell(Progress(step, self._steps, of_energy, of_gradient, bool(better.any())))
+            if min(stale) >= self._training.patience:
                 break
-    if starts is None and not (improved | np.isfinite(measure)).all():  # they learned nothing
-        raise InputError(
-            "training must reach finite errors, it diverged from the start; lower the learning "
-            f"rate ({training.rate:g}) or look for wrong labels"
+        if fresh and not (improved | np.isfinite(measure)).all():  # they learned nothing
+            raise InputError(
+                "training must reach finite errors, it diverged from the start; lower the learning "
+                f"rate ({self._training.rate:g}) or look for wrong labels"
+            )
+        return kept
+
+    def _measured(self) -> tuple[NDArray[np.float64], float, float]:
+        """The validation error of each network, and those of energies and gradients of all."""
+        of_energy, of_gradient = errors(
+            self._averages, self._frames.checked, self._frames.scale, self._device
         )
-    return kept
+        share = self._training.energy_weight
+        measure = share * of_energy + (1.0 - share) * of_gradient
+        return measure, float(of_energy.mean()), float(of_gradient.mean())
+
+    def _step(self, step: int) -> None:
+        """One step of the optimiser, on one batch a network."""
+        x, energies, gradients = self._labelled
+        picked = torch.tensor([batches.next() for batches in self._batches], device=self._device)
+        said, slopes = energies_and_gradients(self._networks, self._numbers, x[picked], train=True)
+        # The networks share no weights: the gradient of the sum is that of each one's own loss.
+        share = self._training.energy_weight
+        loss = len(self._networks) * (
+            share * ((said - energies[picked]) ** 2).mean()
+            + (1.0 - share) * ((slopes - gradients[picked]) ** 2).mean()
+        )
+        self._optimiser.zero_grad()
+        loss.backward()
+        for of_one in self._weights:
+            torch.nn.utils.clip_grad_norm_(of_one, _LARGEST_GRADIENT)
+        self._optimiser.step()
+        self._cycle.step()
+        decay = min(self._training.average, (1.0 + step) / (10.0 + step))
+        for average, network in zip(self._averages, self._networks, strict=True):
+            _follow(average, network, decay)
+
+
+class _Batches:
+    """The frames of one network in an order of its own, batch by batch."""
+
+    def __init__(self, data: Dataset, training: Training, seed: int) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+        self._size = min(training.batch, len(data))
+        self._own = _own_frames(data.groups, training.share, seed)
+        self._order: list[int] = []
+
+    def next(self) -> list[int]:
+        """Indices of the frames of the next batch."""
+        while len(self._order) < self._size:
+            again = torch.randperm(len(self._own), generator=self._generator)
+            self._order += self._own[again].tolist()
+        chosen = self._order[: self._size]
+        del self._order[: self._size]
+        return chosen
 
 
 def errors(

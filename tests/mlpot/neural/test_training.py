@@ -84,9 +84,7 @@ def test_training_goes_down_from_where_it_starts(data: Dataset) -> None:
     states = training.train(
         SMALL,
         training.Training(epochs=1, fewest_steps=60),
-        learn,
-        learn,
-        scale,
+        training.Frames(learn, learn, scale),
         [0, 1],
         tell=seen.append,
     )
@@ -96,9 +94,7 @@ def test_training_goes_down_from_where_it_starts(data: Dataset) -> None:
     training.train(
         SMALL,
         training.Training(epochs=1, fewest_steps=20, rate=1e-4),
-        learn,
-        learn,
-        scale,
+        training.Frames(learn, learn, scale),
         [0, 1],
         starts=states,
         tell=warm.append,
@@ -114,7 +110,9 @@ def test_the_second_round_is_for_energies(data: Dataset) -> None:
     def energy_error(closing: float) -> float:
         seen = []
         plan = training.Training(epochs=1, fewest_steps=200, closing=closing)
-        states = training.train(SMALL, plan, learn, learn, scale, [0], tell=seen.append)
+        states = training.train(
+            SMALL, plan, training.Frames(learn, learn, scale), [0], tell=seen.append
+        )
         assert seen[-1].step == seen[-1].steps == round(200 * (1.0 + closing))
         network = model.Network(SMALL)
         network.load_state_dict(states[0])
@@ -184,7 +182,7 @@ def test_each_network_learns_from_trials_of_its_own(data: Dataset) -> None:
     half = training.Training(epochs=1, fewest_steps=20, share=0.5)
 
     def trained(learn: Dataset, *seeds: int) -> list[dict[str, np.ndarray]]:
-        states = training.train(SMALL, half, learn, part, scale, seeds)
+        states = training.train(SMALL, half, training.Frames(learn, part, scale), seeds)
         return [{key: value.numpy() for key, value in state.items()} for state in states]
 
     def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
