@@ -104,7 +104,8 @@ MINIMUM = TrustSettings(
 """Of minimisations: the largest displacement of an atom in Å. Bounds of the ratio and factors are
 about those of Nocedal and Wright (Numerical Optimization, 2nd ed., algorithm 4.1: 1/4 and 3/4, a
 quarter and twice), softened for gradients that cost more than a step that is a little too long.
-Chosen, not fitted. Below the least radius energies are noise."""
+Chosen, not fitted; half and twice: benchmarks/RESULTS.md, "How much the numbers matter". Below the
+least radius energies are noise."""
 
 END = replace(MINIMUM, first=0.1, most=0.1, largest_rise=1e-4)
 """Of minimisations at the end of a reaction path, which must not leave its basin: shorter steps,
@@ -127,7 +128,8 @@ SADDLE = TrustSettings(
 )
 """Of saddle searches: the Euclidean norm of the step in Å. The radii are those usual for steps to
 transition states, 0.15–0.2 a₀ and up to some 0.5 a₀; so are the bounds of the ratio. Chosen, not
-fitted."""
+fitted: half and twice of each change the gradients of 36 searches by 5 % at most
+(benchmarks/RESULTS.md, "How much the numbers matter")."""
 
 IRC = TrustSettings(
     first=0.15 * BOHR,
@@ -145,7 +147,8 @@ IRC = TrustSettings(
     poor_above=0.2,
 )
 """Of IRCs: the mass-weighted length of a step in amu^½ Å. Chosen, not fitted; with these numbers 38
-of the 39 IRCs of `benchmarks/ircs.py` end in the right minima on both sides."""
+of the 39 IRCs of `benchmarks/ircs.py` end in the right minima on both sides. They matter: half and
+twice cost up to a third more gradients (benchmarks/RESULTS.md, "How much the numbers matter")."""
 
 
 @dataclass(frozen=True)
