@@ -12,8 +12,8 @@ from typing import Any
 
 from afir.errors import AfirError, InputError
 
-_LARGEST = 2**63
-_DEEPEST = 16  # levels of lists and tables in a value
+_LARGEST = 2**63  # beyond the whole numbers that SQLite and TOML hold
+_DEEPEST = 16  # levels of lists and tables in a value: more than any option has; chosen
 
 
 def options_of(

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 
+# Natural constants: CODATA 2018.
+
 HARTREE: float = 27.211386245988
 """One hartree in eV."""
 

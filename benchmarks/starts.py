@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -111,9 +112,8 @@ def _tops(
     estimate = path_hessians(molecule, path.points, point.hessian)[-1]
     tail: list[PathPoint] = []
     if path.end.outcome is Outcome.DISSOCIATED:
-        end = yield from settle(
-            molecule, path.end.positions, settings, hessian=estimate, max_step=0.1, trace=tail
-        )
+        slow = replace(settings, max_step=0.1)
+        end = yield from settle(molecule, path.end.positions, slow, hessian=estimate, trace=tail)
     else:
         end = yield from minimise(
             molecule, path.end.positions, settings, hessian=estimate, trace=tail

@@ -24,9 +24,9 @@ from scale import MOLECULE, STAGES, Instant, Supply
 from table import print_table
 
 from networks import Settings, explore
-from networks.exploration.executors import bench_of
 from networks.execution.context import Bench
 from networks.execution.tasks import Characterise, Confirm, Push, Task, TaskResult
+from networks.exploration.executors import bench_of
 
 SPREAD = 0.9  # σ of the logarithm of the seconds of a push
 SHARES = {Push: 1.0, Confirm: 0.25, Characterise: 0.1}  # mean seconds of a task, by those of a push

@@ -57,9 +57,17 @@ def distances(positions: Positions) -> NDArray[np.float64]:
 
 
 def squared_distances(positions: Positions) -> NDArray[np.float64]:
-    """(n, n) squares of the distances in Å² of a geometry (n, 3) in Å."""
+    """(n, n) squares of the distances in Å² of a geometry (n, 3) in Å; read only."""
+    return _squared_distances(np.asarray(positions, np.float64).tobytes())
+
+
+@lru_cache(maxsize=4)
+def _squared_distances(place: bytes) -> NDArray[np.float64]:
+    """`squared_distances` of positions as bytes, cached: every step needs them several times."""
+    positions = np.frombuffer(place).reshape(-1, 3)
     difference = positions[:, None] - positions[None]
     result: NDArray[np.float64] = np.vecdot(difference, difference)
+    result.setflags(write=False)
     return result
 
 
@@ -199,8 +207,8 @@ def _components(molecule: Molecule, place: bytes, factor: float) -> tuple[tuple[
 def gap(molecule: Molecule, positions: Positions) -> float:
     """The smallest distance in Å between components of a geometry (n, 3) in Å; inf if there is one.
 
-    When there are more than two components it is the largest of the gaps that have to be
-    bridged to join them all, so that one fragment that has left is noticed.
+    Of a geometry (n, 3) in Å. When there are more than two components it is the largest of the
+    gaps that have to be bridged to join them all, so that one fragment that has left is noticed.
     """
     return _widest(components(molecule, positions), distances(positions))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,37 +22,61 @@ _CROSS[(2, 1, 2, 0, 1, 0), (1, 2, 3, 5, 6, 7)] = (1.0, -1.0, -1.0, 1.0, 1.0, -1.
 """``(x @ _CROSS).reshape(3, 3)[:, k]`` is the cross product of axis k with x."""
 
 _UNIT = np.eye(3)
+_TINY = 1e-12  # amu Å²: against a division by zero
 _AXIS = 1e-9  # of the spread: moment that a linear fragment gets about its axis; above rounding
-_UNTURNED = 0.02  # Å²: weight of no rotation; some hundredth of a squared bond length
+# Å²: weight of no rotation; some hundredth of a squared bond length. Half and twice:
+# benchmarks/RESULTS.md, "How much the numbers matter".
+_UNTURNED = 0.02
 # Å: root mean square distance from an axis below which it is a linear molecule. Relaxed ones are
 # bent by some 1e-3 Å.
 _STRAIGHT = 0.02
 
 
 def turn(reference: Positions, moving: Positions) -> NDArray[np.float64]:
-    """The rotation (3, 3) that brings `moving` (n, 3) onto `reference`: ``moving @ rotation``.
+    """The rotation (3, 3) that brings `moving`, (n, 3) in Å, onto `reference`.
 
-    The one that minimises the root mean square distance about the centroids, from a singular
-    value decomposition (10.1107/S0567739476001873); never a reflection.
+    It is applied as ``moving @ rotation`` and minimises the root mean square distance about the
+    centroids, from a singular value decomposition (10.1107/S0567739476001873); never a reflection.
     """
-    first = reference - reference.mean(axis=0)
-    second = moving - moving.mean(axis=0)
+    first, _ = _centred(reference)
+    second, _ = _centred(moving)
+    return _turn(first, second)
+
+
+def _turn(first: Positions, second: Positions) -> NDArray[np.float64]:
+    """`turn` of geometries about their centroids."""
     u, _, vt = np.linalg.svd(second.T @ first)
-    sign = np.sign(np.linalg.det(u @ vt))
-    rotation: NDArray[np.float64] = (u * np.array([1.0, 1.0, sign if sign else 1.0])) @ vt
+    rotation: NDArray[np.float64] = u @ vt
+    if _handedness(rotation) < 0.0:
+        u[:, 2] = -u[:, 2]
+        rotation = u @ vt
     return rotation
 
 
+def _centred(positions: Positions) -> tuple[Positions, NDArray[np.float64]]:
+    """Positions (n, 3) relative to their centroid, and the centroid (3,)."""
+    centroid: NDArray[np.float64] = np.add.reduce(positions) / len(positions)
+    return positions - centroid, centroid
+
+
+def _handedness(matrix: NDArray[np.float64]) -> float:
+    """The determinant of a matrix (3, 3): quicker than LAPACK's for one so small."""
+    (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
+    return float(a * (e * i - f * h) + b * (f * g - d * i) + c * (d * h - e * g))
+
+
 def superpose(reference: Positions, moving: Positions) -> Positions:
-    """`moving` (n, 3) turned and shifted onto `reference` (see `turn`), atom order kept."""
-    second = moving - moving.mean(axis=0)
-    result: Positions = second @ turn(reference, moving) + reference.mean(axis=0)
+    """`moving`, (n, 3) in Å, turned and shifted onto `reference` (see `turn`), atom order kept."""
+    first, centroid = _centred(reference)
+    second, _ = _centred(moving)
+    result: Positions = second @ _turn(first, second) + centroid
     return result
 
 
 def displacement(before: Positions, after: Positions) -> float:
     """The largest displacement of an atom in Å between two structures (n, 3), superposed."""
-    return float(np.linalg.norm(superpose(before, after) - before, axis=1).max())
+    moves = superpose(before, after) - before
+    return math.sqrt(np.vecdot(moves, moves).max())
 
 
 def rmsd(first: Positions, second: Positions) -> float:
@@ -73,7 +98,8 @@ def linear(positions: Positions) -> bool:
 
 def _straight(spread: NDArray[np.float64], n: int) -> bool:
     """Whether n atoms, spread so much along their principal axes (ascending), are on a line."""
-    return n == 2 or bool(spread[:2].sum() < _STRAIGHT**2 * n)
+    least, second, _ = spread.tolist()
+    return n == 2 or least + second < _STRAIGHT**2 * n
 
 
 def rigid_motions(
@@ -135,6 +161,85 @@ def _shifts(n: int) -> NDArray[np.float64]:
     return shifts
 
 
+class Projectors(NamedTuple):
+    """The space of all displacements of a geometry, split in two; no projector has a unit.
+
+    Attributes
+    ----------
+    inside
+        (3n, 3n) the projector on displacements that change distances.
+    rigid
+        (3n, 3n) the projector on translations and rotations.
+    motions
+        The number of rigid motions: 6, 5 for a linear geometry, 0 for a single atom.
+    """
+
+    inside: NDArray[np.float64]
+    rigid: NDArray[np.float64]
+    motions: int
+
+
+def projectors(positions: Positions, weights: NDArray[np.float64] | None = None) -> Projectors:
+    """The projectors on the `rigid_motions` of a geometry and on all other displacements.
+
+    Parameters
+    ----------
+    positions
+        (n, 3) in Å.
+    weights
+        (n,) square roots of the masses for mass-weighted coordinates; ones if not given.
+
+    Returns
+    -------
+    Projectors
+        Read only: the last results are cached.
+    """
+    roots = None if weights is None else np.asarray(weights, np.float64).tobytes()
+    return _projectors(np.asarray(positions, np.float64).tobytes(), roots)
+
+
+@lru_cache(maxsize=4)
+def _projectors(place: bytes, roots: bytes | None) -> Projectors:
+    """`projectors` of arrays as bytes, cached: every step needs them several times."""
+    positions = np.frombuffer(place).reshape(-1, 3)
+    n = len(positions)
+    if n == 1:
+        return Projectors(np.eye(3), np.zeros((3, 3)), 0)
+    if roots is None:
+        x = positions - np.add.reduce(positions) / n
+        heaviest = 1.0
+    else:
+        weights = np.frombuffer(roots)
+        squares = weights * weights
+        x = (positions - (squares @ positions) / squares.sum()) * weights[:, None]
+        heaviest = float(squares.max())
+    turns = (x @ _CROSS).reshape(3 * n, 3)
+    (xx, xy, xz), (_, yy, yz), (_, _, zz) = (turns.T @ turns).tolist()
+    p, q, r, s, t, u, whole = _minors(xx, xy, xz, yy, yz, zz)
+    # The least moment of inertia is at least this, and that without masses that over the heaviest.
+    least = 4.0 * whole / max(xx + yy + zz, _TINY) ** 2
+    if least > heaviest * _STRAIGHT**2 * n or not linear(positions):
+        inverse = np.array(((p, q, r), (q, s, t), (r, t, u))) / whole
+        rigid, count = _shifted(n, roots) + turns @ inverse @ turns.T, 6
+    else:
+        motions = rigid_motions(positions, None if roots is None else weights)
+        rigid, count = motions @ motions.T, motions.shape[1]
+    inside = np.eye(3 * n) - rigid
+    for array in (inside, rigid):
+        array.setflags(write=False)
+    return Projectors(inside, rigid, count)
+
+
+@lru_cache(maxsize=8)
+def _shifted(n: int, roots: bytes | None) -> NDArray[np.float64]:
+    """The projector (3n, 3n) on translations of n atoms."""
+    weights = np.ones(n) if roots is None else np.frombuffer(roots)
+    outer = np.outer(weights, weights) / (weights @ weights)
+    result = (outer[:, None, :, None] * _UNIT[:, None]).reshape(3 * n, 3 * n)
+    result.setflags(write=False)
+    return result
+
+
 def internal_motions(positions: Positions) -> NDArray[np.float64]:
     """Orthonormal displacements (3n, m) that neither move nor turn (n, 3) in Å as a whole."""
     rigid = rigid_motions(positions)
@@ -148,9 +253,8 @@ def internal_part(positions: Positions, gradient: NDArray[np.float64]) -> NDArra
     On an invariant surface these are zero. Surfaces summed on a grid (density functionals, implicit
     solvents) are not quite invariant, and no internal step can relax those parts.
     """
-    rigid = rigid_motions(positions)
-    flat = gradient.ravel()
-    result: NDArray[np.float64] = (flat - rigid @ (rigid.T @ flat)).reshape(positions.shape)
+    inside = projectors(positions).inside
+    result: NDArray[np.float64] = (inside @ gradient.ravel()).reshape(positions.shape)
     return result
 
 
@@ -205,17 +309,22 @@ def _spin(
     (xx, xy, xz), (_, yy, yz), (_, _, zz) = spread
     # A linear fragment does not turn about its own axis: the slight addition decides.
     size = (xx + yy + zz) * (1.0 + _AXIS)
-    xx, yy, zz = size - xx, size - yy, size - zz
-    # The inverse of the inertia from its minors.
-    p, q, r = yy * zz - yz * yz, xz * yz + xy * zz, xy * yz + xz * yy
-    s, t, u = xx * zz - xz * xz, xx * yz + xy * xz, xx * yy - xy * xy
-    whole = xx * p - xy * q - xz * r
+    p, q, r, s, t, u, whole = _minors(size - xx, -xy, -xz, size - yy, -yz, size - zz)
     a, b, c = momentum
     return (
         (p * a + q * b + r * c) / whole,
         (q * a + s * b + t * c) / whole,
         (r * a + t * b + u * c) / whole,
     )
+
+
+def _minors(
+    xx: float, xy: float, xz: float, yy: float, yz: float, zz: float
+) -> tuple[float, float, float, float, float, float, float]:
+    """Of a symmetric matrix (3, 3): the same six of its adjugate, and its determinant."""
+    p, q, r = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
+    s, t, u = xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy
+    return p, q, r, s, t, u, xx * p + xy * q + xz * r
 
 
 def local_turns(
@@ -241,19 +350,21 @@ def local_turns(
     # A small part of the identity decides undetermined rotations, such as about an axis.
     overlap = (weights[:, :, None] * new).transpose(0, 2, 1) @ old + _UNTURNED * _UNIT
     left, _, right = np.linalg.svd(overlap)
-    left[:, :, 2] *= np.linalg.det(left @ right)[:, None]
+    mirrored = np.linalg.det(overlap) < 0.0
+    if mirrored.any():
+        left[mirrored, :, 2] *= -1.0
     result: NDArray[np.float64] = left @ right
     return result
 
 
 def turned_back(turns: NDArray[np.float64], gradient: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A gradient (n, 3) as seen before the `local_turns` of its atoms."""
+    """A gradient, (n, 3) in any unit, as seen before the `local_turns` (n, 3, 3) of its atoms."""
     result: NDArray[np.float64] = (gradient[:, None] @ turns)[:, 0]
     return result
 
 
 def turned_hessian(turns: NDArray[np.float64], hessian: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A Hessian (3n, 3n) carried along with the `local_turns` of its atoms."""
+    """A Hessian, (3n, 3n) in any unit, carried along with the `local_turns` of its atoms."""
     n = len(turns)
     each = np.arange(n)
     blocks = np.zeros((n, 3, n, 3))

@@ -21,6 +21,7 @@ from afir.hessians.modes import Matrix, Vector
 from afir.molecule import Molecule, Positions
 from afir.units import BOHR, HARTREE
 
+# Chosen, not fitted; half and twice: benchmarks/RESULTS.md, "How much the numbers matter".
 _LOOSE = 1e-3  # least weight of any atom in the surroundings of any other
 
 # Lindh's model force field (10.1016/0009-2614(95)00646-L): exponents by row, atomic units. It ends
@@ -29,9 +30,9 @@ _LINDH_ALPHA = np.array(
     [[1.0000, 0.3949, 0.3949], [0.3949, 0.2800, 0.2800], [0.3949, 0.2800, 0.2800]]
 )
 _LINDH_LENGTH = np.array([[1.35, 2.10, 2.53], [2.10, 2.87, 3.40], [2.53, 3.40, 3.40]])
-_SINGULAR = 1e-4  # of the largest eigenvalue: less is not an independent bond
-_MORSE = 3.0  # Å⁻¹: steepness of the Morse curve of such a bond
+# Its force constants of stretches and bends.
 _STRETCH = 0.45 * HARTREE / BOHR**2
+_BEND = 0.15 * HARTREE
 # Beyond the third row, which argon ends. The slope is published, in a₀⁻¹; a free fit to GFN2-xTB's
 # stretches of 35 bonds in small molecules gives 1.86. What a stretch costs at the sum of the radii,
 # 0.36 hartree/a₀² in the article, is fitted to 16 of them, of Ge, As, Se, Br, Sn, Sb, Te and I. The
@@ -39,17 +40,22 @@ _STRETCH = 0.45 * HARTREE / BOHR**2
 _THIRD_ROW = 18
 _HEAVY_SLOPE = 1.944
 _HEAVY_STRETCH = 0.13 * HARTREE / BOHR**2
-_BEND = 0.15 * HARTREE
+# Chosen, not fitted; half and twice: benchmarks/RESULTS.md, "How much the numbers matter".
+_SINGULAR = 1e-4  # of the largest eigenvalue: less is not an independent bond
+_MORSE = 3.0  # Å⁻¹: steepness of the Morse curve of a reacting bond; that of H2 is 1.9
 _STRONGEST = 1.5  # single bonds: largest weight of a stretch or a bend
 
+_UNIT = np.eye(3)
 _upper = lru_cache(maxsize=8)(np.triu_indices)
+_each = lru_cache(maxsize=8)(np.eye)
 
 
 def closeness(molecule: Molecule, positions: Positions) -> Matrix:
     """The bond strength of each pair of atoms in the model: (n, n), about 1 for a single bond.
 
-    Lindh's Gaussians of the distance up to the third row. For a pair with an atom beyond it
-    ``exp(−1.944·(r − R_i − R_j)/a₀)``, the law of Fischer and Almlöf (10.1021/j100203a036).
+    Of positions (n, 3) in Å. Lindh's Gaussians of the distance up to the third row. For a pair
+    with an atom beyond it ``exp(−1.944·(r − R_i − R_j)/a₀)``, the law of Fischer and Almlöf
+    (10.1021/j100203a036).
     """
     binding = _binding(molecule)
     squares = squared_distances(positions)
@@ -89,7 +95,10 @@ def _binding(molecule: Molecule) -> _Binding:
 
 
 def surroundings(molecule: Molecule, positions: Positions) -> Matrix:
-    """The weight of each atom in the surroundings of another, (n, n): largest for neighbours."""
+    """The weight of each atom in the surroundings of another, (n, n): largest for neighbours.
+
+    Of positions (n, 3) in Å.
+    """
     return closeness(molecule, positions) + _LOOSE
 
 
@@ -218,18 +227,26 @@ def bond_tension(molecule: Molecule, positions: Positions, gradient: Vector) -> 
     (3n, 3n)
         In eV/Å². Without it the lowest mode of a Hessian is the reaction and not the strain.
     """
-    n = molecule.n_atoms
+    place = np.asarray(positions, np.float64).tobytes()
+    return _bond_tension(molecule, place, np.asarray(gradient, np.float64).tobytes())
+
+
+@lru_cache(maxsize=32)
+def _bond_tension(molecule: Molecule, place: bytes, slope: bytes) -> Matrix:
+    """`bond_tension` of arrays as bytes, cached: both ends of each stretch of a path need it."""
+    positions, gradient = np.frombuffer(place).reshape(-1, 3), np.frombuffer(slope)
+    n = len(positions)
     i, j = _chosen(bonds(molecule, positions))
     ends, units, r = _stretches(positions, i, j)
     # Short bonds are more likely to carry the strain.
     weights = (bond_lengths(molecule)[i, j] / r) ** 3
-    rows = (ends[:, :, None] * (weights[:, None] * units)[:, None, :]).reshape(-1, 3 * n)
-    tension = weights * _tensions(rows, gradient)
-    across = np.eye(3) - units[:, :, None] * units[:, None, :]
+    tension = weights * _tensions(ends, weights[:, None] * units, gradient)
+    across = _UNIT - units[:, :, None] * units[:, None, :]
     blocks = (tension / r)[:, None, None] * across
     pairs = (ends[:, :, None] * ends[:, None, :]).reshape(len(i), n * n)
     result = (pairs.T @ blocks.reshape(len(i), 9)).reshape(n, n, 3, 3)
     tensions: Matrix = result.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
+    tensions.setflags(write=False)
     return tensions
 
 
@@ -255,38 +272,38 @@ def reacting_part(molecule: Molecule, positions: Positions, gradient: Vector) ->
     ratio = relative_distances(molecule, positions)
     i, j = _chosen(ratio < BREAKING_FACTOR)
     ends, units, _ = _stretches(positions, i, j)
-    rows = (ends[:, :, None] * units[:, None, :]).reshape(-1, positions.size)
-    tension = _tensions(rows, gradient)
-    reacting = ratio[i, j] > STRETCHED_FACTOR
-    result: Vector = tension[reacting] @ rows[reacting]
+    tension = _tensions(ends, units, gradient)
+    tension[ratio[i, j] <= STRETCHED_FACTOR] = 0.0
+    result: Vector = (ends.T @ (tension[:, None] * units)).ravel()
     return result
 
 
 def _chosen(pairs: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The atoms of those of the pairs (n, n) that are true, each pair once."""
     first, second = _upper(len(pairs), 1)
-    chosen = pairs[first, second]
-    return first[chosen], second[chosen]
+    chosen = pairs[first, second].nonzero()[0]
+    return first.take(chosen), second.take(chosen)
 
 
 def _stretches(
     positions: Positions, i: NDArray[np.intp], j: NDArray[np.intp]
 ) -> tuple[Matrix, Matrix, Vector]:
     """Which atoms m pairs join (m, n) as 1 and −1, their directions (m, 3) and lengths (m,)."""
-    each = np.arange(len(i))
-    ends = np.zeros((len(i), len(positions)))
-    ends[each, i] = 1.0
-    ends[each, j] = -1.0
+    each = _each(len(positions))
+    ends = each.take(i, 0) - each.take(j, 0)
     difference = ends @ positions
-    r = np.sqrt((difference**2).sum(axis=1))
+    r = np.sqrt(np.vecdot(difference, difference))
     return ends, difference / r[:, None], r
 
 
-def _tensions(rows: Matrix, gradient: Vector) -> Vector:
-    """The least tensions (m,) along rows (m, 3n) that explain a gradient best."""
+def _tensions(ends: Matrix, units: Matrix, gradient: Vector) -> Vector:
+    """The least tensions (m,) of bonds that explain a gradient (3n,) best.
+
+    Their atoms (m, n) as from `_stretches`, and their directions (m, 3), with weights.
+    """
     # From the normal equations: dependent combinations of bonds carry no tension.
-    values, vectors = np.linalg.eigh(rows @ rows.T)
-    slopes = vectors.T @ (rows @ gradient)
-    carried = values > _SINGULAR * values.max(initial=0.0)
-    result: Vector = vectors[:, carried] @ (slopes[carried] / values[carried])
+    values, vectors = np.linalg.eigh((ends @ ends.T) * (units @ units.T))
+    slopes = vectors.T @ np.vecdot(ends @ gradient.reshape(-1, 3), units)
+    none = np.searchsorted(values, _SINGULAR * values[-1:], "right").sum()
+    result: Vector = vectors[:, none:] @ (slopes[none:] / values[none:])
     return result

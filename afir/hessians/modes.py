@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.geometry.superposition import rigid_motions
+from afir.geometry.superposition import projectors
 from afir.molecule import Positions
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
-_RIGID_EIGENVALUE = 1e6  # eV/Å²: parks translation and rotation above every real mode
+_RIGID_EIGENVALUE = 1e6  # eV/Å²: above every real mode, of some 300 at most; chosen
 
 
 def vibrations(
@@ -34,14 +34,12 @@ def vibrations(
     vectors : (3n, m)
         Orthonormal, in the same coordinates.
     """
-    rigid = rigid_motions(positions, weights)
+    inside, rigid, count = projectors(positions, weights)
     if weights is not None:
         root = np.repeat(weights, 3)
         hessian = hessian / root[:, None] / root
-    product = rigid.T @ hessian
-    projected = hessian - rigid @ product
-    projected -= (projected @ rigid) @ rigid.T
-    projected += _RIGID_EIGENVALUE * (rigid @ rigid.T)
+    projected = inside @ hessian @ inside
+    projected += _RIGID_EIGENVALUE * rigid
     values, vectors = np.linalg.eigh(projected)
-    keep = len(values) - rigid.shape[1]
+    keep = len(values) - count
     return values[:keep], vectors[:, :keep]

@@ -8,7 +8,9 @@ import numpy as np
 
 from afir.hessians.modes import Matrix, Vector
 
-_SOFTEST = 0.02  # eV/Å²: the least curvature a saddle step divides by
+# eV/Å²: the least curvature a saddle step divides by. Chosen, not fitted; half and twice:
+# benchmarks/RESULTS.md, "How much the numbers matter".
+_SOFTEST = 0.02
 
 
 def longest(step: Vector) -> float:
@@ -22,6 +24,20 @@ def downhill_step(values: Vector, vectors: Matrix, gradient: Vector, limit: floa
 
     Negative curvatures are followed downhill by their absolute value, and the whole model is
     stiffened (a level shift) until the step is short enough.
+
+    Parameters
+    ----------
+    values, vectors
+        (m,) in eV/Å² and (3n, m), from `vibrations`.
+    gradient
+        (3n,) in eV/Å.
+    limit
+        In Å.
+
+    Returns
+    -------
+    (3n,)
+        In Å.
     """
     g = vectors.T @ gradient
     stiffness = np.maximum(np.abs(values), 0.01)
@@ -57,9 +73,9 @@ def uphill_step(
     Parameters
     ----------
     values, vectors
-        From `vibrations`.
+        (m,) in eV/Å² and (3n, m), from `vibrations`.
     gradient
-        (3n,).
+        (3n,) in eV/Å.
     mode
         The column of `vectors` to climb.
     radius

@@ -13,7 +13,7 @@ from afir.hessians.modes import Matrix
 from afir.methods.artificial_force import ArtificialForce, ForceTerm
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search
-from afir.searches.minimum import PathPoint, descend
+from afir.searches.minimum import DescentLimits, PathPoint, descend
 from afir.searches.settings import StepSettings
 from afir.stationary import Minimum, Outcome
 
@@ -83,6 +83,9 @@ def push(
         gone = dissociated(molecule, here, limits.dissociation)
         return Outcome.DISSOCIATED if gone else None
 
+    descent = DescentLimits(
+        limits.push_steps, limits.push_gradient, limits.max_step, limits.trust.minimum
+    )
     estimate = hessian
     gamma = 0.0
     for fraction in limits.ladder:
@@ -91,10 +94,8 @@ def push(
             end = yield from descend(
                 molecule,
                 x,
+                descent,
                 hessian=estimate,
-                steps=limits.push_steps,
-                gradient_limit=limits.push_gradient,
-                max_step=limits.max_step,
                 bias=ArtificialForce(molecule, terms, fraction * limits.gamma),
                 trace=part,
                 stop=stop,

@@ -12,8 +12,9 @@ from afir.geometry.bonds import distances
 from afir.molecule import Molecule, Positions
 
 # In units of the sum of the radii: the least distance of an atom of an arrangement from all
-# others, and the largest from one of them.
+# others, and the largest from one of them. Chosen, not fitted.
 _CLOSEST, _FARTHEST = 0.75, 1.5
+# Chosen: draws that fail so often are rare, and then a clash does no harm.
 _DRAWS = 200
 
 # The same for a hydrogen that is moved. From nearer it falls back; from here searches end at the
@@ -22,7 +23,9 @@ _DRAWS = 200
 _LOOSE, _GONE = 1.0, 2.2
 
 CLASH = 0.55
-"""In units of the sum of the radii: the least distance of two atoms of a displaced structure."""
+"""In units of the sum of the radii: the least distance of two atoms of a displaced structure.
+
+Chosen, not fitted: nearer atoms repel each other by many eV."""
 
 
 def arrangement(molecule: Molecule, rng: np.random.Generator) -> Positions:
@@ -97,7 +100,7 @@ def _beside(
 
 
 def apart(molecule: Molecule, x: Positions, closest: float) -> bool:
-    """Whether no two atoms are closer than a part of the sum of their covalent radii."""
+    """Whether no two atoms, (n, 3) in Å, are closer than a part of the sum of their radii."""
     ratio = distances(x) / (molecule.radii[:, None] + molecule.radii[None])
     np.fill_diagonal(ratio, np.inf)
     return bool(ratio.min() > closest)

@@ -17,6 +17,7 @@ from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from afir.units import KJ_PER_MOL
 
+# As the method is defined (10.1063/1.3457903).
 _ARGON_DISTANCE = 3.8164  # Å, minimum of the Ar–Ar Lennard-Jones potential
 _ARGON_DEPTH = 1.0061  # kJ/mol, its depth
 _POWER = 6

@@ -28,8 +28,9 @@ from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import StationaryPoint, TrialResult
 
+# Chosen, not fitted.
 _FLAT = 0.1  # Å: an atom nearer to the plane, or the line, is not inverted
-_TINY = 1e-9
+_TINY = 1e-9  # Å: against a division by zero
 
 
 @dataclass(frozen=True)

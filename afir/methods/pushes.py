@@ -21,11 +21,12 @@ from afir.methods.artificial_force import ForceTerm
 from afir.molecule import Molecule, Positions
 
 REACH_FACTOR = 5.0
-"""Pairs farther apart than this times the sum of their radii are not pushed."""
+"""Pairs farther apart than this times the sum of their radii are not pushed. Chosen, not fitted."""
 
 SYMMETRY_TOLERANCE = 0.03
 """Å. Tighter than for telling structures apart: a near-symmetry may still matter to a push."""
 
+# Chosen, not fitted.
 _ROUNDS = 2  # bonds that a fragment grows away from its core atom
 _TIE = 1.0017  # distances this close are equal by symmetry, and noise must not decide
 

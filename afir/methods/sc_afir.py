@@ -6,8 +6,9 @@ the same trial gives the same result wherever it runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,11 @@ from afir.searches.surrogate_path import relax_on_surrogate
 from afir.stationary import Candidate, Minimum, Outcome, StationaryPoint, TrialResult
 
 SAME_PLACE = 0.3
-"""Å: if no atom ends further from its start, the push has fallen back."""
+"""Å: if no atom ends further from its start, the push has fallen back. Chosen, not fitted."""
 
 _PARTED = 2.5  # Å: nine of ten climbs between molecules further apart than this fail
+# Chosen, not fitted.
+_LONGEST_APART = 0.1  # Å: step of one atom as fragments relax; their Hessian is that of the push
 _SLACK = 1.0  # eV: how far a peak may lie above the ceiling and still lead below it
 
 
@@ -56,8 +59,6 @@ class Passage:
         Whether the end is another structure than the start, see `SAME_PLACE`.
     relaxed
         Peaks of the relaxed path. A path is only relaxed if it leads to another structure.
-    unrelaxed
-        Peaks of the path as it was pushed; of a push that fell back its far end.
     """
 
     path: PushPath
@@ -66,7 +67,12 @@ class Passage:
     failure: str
     crossed: bool
     relaxed: tuple[Peak, ...]
-    unrelaxed: tuple[Peak, ...]
+    _fallback: Callable[[], tuple[Peak, ...]]
+
+    @cached_property
+    def unrelaxed(self) -> tuple[Peak, ...]:
+        """Peaks of the path as it was pushed; of a push that fell back its far end."""
+        return self._fallback()
 
 
 def pass_over(
@@ -126,7 +132,7 @@ def pass_over(
             tops = yield from stage("path", relaxing, Level.PATH)
         except SurfaceError:
             tops = ()
-    unrelaxed = _fallback(molecule, path, raw, hessian, limits, crossed)
+    unrelaxed = partial(_fallback, molecule, path, raw, hessian, limits, crossed)
     return Passage(path, tuple(tail), end, failure, crossed, tops, unrelaxed)
 
 
@@ -267,12 +273,9 @@ def _climbs(
     """
     candidates: list[Candidate] = []
     missed = outside = False
-    for parted, source, guesses in (
-        (False, "path", over.relaxed),
-        (False, "raw", over.unrelaxed),
-        (True, "path", over.relaxed),
-        (True, "raw", over.unrelaxed),
-    ):
+    # Peaks of the unrelaxed path are worked out only if they are needed.
+    for parted, source in ((False, "path"), (False, "raw"), (True, "path"), (True, "raw")):
+        guesses = over.relaxed if source == "path" else over.unrelaxed
         chosen = [g for g in guesses if dissociated(molecule, g.positions, _PARTED) is parted]
         for top in _highest(chosen, limits.peaks):
             if ceiling is not None and top.energy > ceiling + _SLACK:
@@ -313,9 +316,8 @@ def _settle(
             settle(
                 molecule,
                 path.end.positions,
-                settings,
+                replace(settings, max_step=_LONGEST_APART),
                 hessian=estimate,
-                max_step=0.1,
                 trace=tail,
             ),
         )
@@ -341,7 +343,7 @@ def _fallback(
         return peaks(raw, hessians, settings.peak_height)
     last = raw[-1]
     _, slope = ArtificialForce(molecule, path.terms, path.gamma)(last.positions)
-    return (Peak(last.positions, -slope / np.linalg.norm(slope), last.energy, hessians[-1]),)
+    return (Peak(last.positions, -slope / np.linalg.norm(slope), last.energy, hessian),)
 
 
 def _climb(

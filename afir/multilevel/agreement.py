@@ -45,6 +45,7 @@ from afir.stationary import Minimum, Outcome, StationaryPoint
 T = TypeVar("T")
 P = TypeVar("P", Minimum, Saddle)
 
+# Chosen, not fitted, unless a reason is given.
 _NEARER, _PATIENCE = 0.7, 3  # required decrease of the gradient, within so many tries
 _APART = 2  # searches in a row that may end in dissociation
 _CLOSE, _STUCK = 0.1, 0.01  # eV/Å and Å: a small gradient where a search hardly moves
@@ -94,7 +95,7 @@ class Difference:
         return float(self._learned.deviations(positions[None])[0])
 
     def ask(self, positions: Positions, name: str) -> Search[Evaluation]:
-        """The reference evaluation of one geometry (n, 3) in a stage; the difference learns it."""
+        """The reference evaluation of one geometry, (n, 3) in Å; the difference learns it."""
         truth = yield from referred(self._single(positions, name))
         cheap = yield from unlearned(self._single(positions, name))
         self.learn(positions[None], cheap, truth)
@@ -106,7 +107,7 @@ class Difference:
         return float(said.energies[0])
 
     def learn(self, positions: Positions, cheap: Evaluation, truth: Evaluation) -> None:
-        """Learn geometries (k, n, 3) that both surfaces have evaluated."""
+        """Learn geometries, (k, n, 3) in Å, that both surfaces have evaluated."""
         energies, gradients = truth.energies - cheap.energies, truth.gradients - cheap.gradients
         self._told.append((positions, Evaluation(energies, gradients)))
         if self._learned is None:
@@ -131,7 +132,7 @@ class Difference:
         Raises
         ------
         _LeftError
-            If it leaves the surroundings of `around` (n, 3), if that is given.
+            If it leaves the surroundings of `around`, (n, 3) in Å, if that is given.
         """
 
         def near(asked: Asked) -> Asked:
@@ -207,7 +208,7 @@ class Agreement:
         return self._reached(start, search, gradient_limit)
 
     def saddle(self, start: Saddle, mode: Positions, gradient_limit: float) -> Search[Saddle]:
-        """A saddle point of the reference, uphill along a mode (n, 3); see `_reached`."""
+        """A saddle point of the reference, uphill along a mode, (n, 3) in any unit; `_reached`."""
 
         def search(place: Positions, matrix: Matrix, steps: StepSettings) -> Search[Saddle]:
             climb = saddle(self._molecule, place, steps, direction=mode, hessian=matrix)

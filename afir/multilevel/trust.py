@@ -12,6 +12,7 @@ from afir.pes.surface import Evaluation
 
 T = TypeVar("T")
 
+# Chosen, not fitted.
 _LESS = 0.7  # of a steep slope, after one more step
 
 

@@ -28,7 +28,8 @@ from afir.stationary import Candidate, Confirmation, Minimum, Outcome, Stationar
 from afir.verification.minima import NotAMinimum, characterise
 from afir.verification.transition_states import followed, refuted
 
-_TRIES = 3
+# Chosen, not fitted, unless a reason is given.
+_TRIES = 3  # minimisations, each off a point of too high an order or closer
 _ASIDE = 0.15  # Å: displacement (norm) along the mode off a point of too high an order
 _TIGHTER = 0.1  # of the gradient limit, where the surface is flat
 _LOOSER = 4.0  # times the gradient limit of saddle points: their Newton step is limited, too
@@ -50,7 +51,8 @@ def characterise_by_reference(
 ) -> Search[StationaryPoint]:
     """Refine a minimum on the cheap surface, then on the reference, and prove it there.
 
-    Parameters and errors as for `afir.verification.minima.characterise`; only the softest modes
+    Parameters and errors as for `afir.verification.minima.characterise`, (n, 3) in Å and (3n, 3n)
+    in eV/Å²; only the softest modes
     of the Hessian are computed on the reference (`softest`). If it reaches one of the `known`
     minima, that one is returned without a Hessian calculation.
     """

@@ -46,6 +46,7 @@ STAGE = "same structure"
 
 Walk = Callable[[Molecule, StationaryPoint, StationaryPoint, Motion], "Search[float | None]"]
 
+# Chosen, not fitted.
 _SPACING = 0.25  # Å: largest distance between points of a path
 _FEWEST, _MOST = 3, 9  # of them between both ends
 _GRADIENTS = 20  # for one way, at most

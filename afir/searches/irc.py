@@ -8,6 +8,7 @@ falls by more than the model predicts, the basin was not reached and the IRC con
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -26,26 +27,24 @@ from afir.geometry.superposition import (
 from afir.hessians.model import surroundings
 from afir.hessians.modes import Matrix, Vector, vibrations
 from afir.hessians.steps import longest
-from afir.hessians.updates import bofill, ts_bfgs
+from afir.hessians.updates import bofill, stiffer, ts_bfgs
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search, stage
-from afir.searches.irc_end import LARGEST_RISE, LONGEST_MOVE, finished
+from afir.searches.irc_end import finished
 from afir.searches.lqa import Line
-from afir.searches.minimum import STIFFEST, PathPoint, descend
+from afir.searches.minimum import STIFFEST, DescentLimits, PathPoint, descend
 from afir.searches.settings import StepSettings
+from afir.searches.trust_region import TrustRegion
 from afir.stationary import Minimum, Outcome, StationaryPoint
 from afir.units import BOHR, HARTREE_PER_BOHR, KJ_PER_MOL, WAVENUMBER
 
+# Chosen, not fitted; half and twice: benchmarks/RESULTS.md, "How much the numbers matter".
 _FALL = 1.0 * KJ_PER_MOL  # eV: intended fall of the energy in the first displacement
 _SHORTEST_FIRST, _LONGEST_FIRST = 0.05, 0.3  # amu^½ Å: its length
 _FIRST_ATOM = 0.15  # Å: and its largest displacement of one atom
 _NEAREST = 0.01 * BOHR  # amu^½ Å: a path must fall this close to its top
-_START_STEP, _SHORTEST, _LONGEST = 0.15 * BOHR, 0.03 * BOHR, 0.5 * BOHR  # amu^½ Å
 _LONGEST_ATOM = 0.25  # Å: no atom moves more in a step
-_ASTRAY, _CLOSELY = 0.2, 0.08  # of a step's length, beside the line: the next is shorter, longer
-_SHORTER, _LONGER = 0.6, 1.4
-_REFUSED = 0.4  # of a step that rose or crossed: the length of the next attempt
-_PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
+_LEAST = 1.01  # times the shortest step: hardly longer than that
 _RISE = 1e-5  # eV: a larger rise of the energy is more than noise
 _FOOT = 2e-3 * HARTREE_PER_BOHR  # eV/Å: where noise may lift a point of the path
 _CONVEX = 3  # convex steps in a row before a minimisation may take over
@@ -191,15 +190,17 @@ class _Walk:
             else why it ended.
         """
         step = self._first()
-        length = max(self._size(step), _START_STEP)
+        trust = self._settings.trust.irc
+        region = TrustRegion(trust, first=max(self._size(step), trust.first))
         line: Line | None = None
-        time, refused = 0.0, 0
+        time = 0.0
         near, resume = _CLOSE, 0
         for count in range(self._settings.irc_steps):
             size = self._size(step)
             tried = yield from self._go(step)
-            refused = refused + 1 if tried.error else 0
-            if refused > _PATIENCE:
+            if not tried.error:
+                region.answered()
+            elif region.refused():
                 return self._foot(Outcome.SURFACE_FAILED, tried.error)
             if not self.points:
                 # At the saddle point there is no gradient to follow, only its mode.
@@ -213,20 +214,20 @@ class _Walk:
                 if ended is not None:
                     return self._foot(ended)
                 if line is not None:
-                    length = _paced(length, line.beside(tried.missed, time) / size)
-            elif size <= 1.01 * _SHORTEST and not tried.error:
+                    region.judge(region.radius, line.beside(tried.missed, time) / size)
+            elif size <= _LEAST * trust.least and not tried.error:
                 # At the foot of the path noise may raise a point; on a slope the path has failed.
                 self.monotone = bool(np.abs(self._gradient).max() < _FOOT)
                 return self._foot(Outcome.CONVERGED)
             else:
-                length = max(_REFUSED * min(size, length), _SHORTEST)
+                region.reject(min(size, region.radius))
             line = Line.of(self._hessian, self._gradient, self._x, self._root)
             if tried.fell and count >= resume and self._convex >= _CONVEX and _in_basin(line, near):
                 found = yield from self._taken_over(line)
                 if found is not None:
                     return found
                 near, resume = _CLOSER * near, count + 1 + _WAIT
-            step, time = line.step(length, _LONGEST_ATOM)
+            step, time = line.step(region.radius, _LONGEST_ATOM)
         return self._foot(Outcome.STEPS)
 
     def _ended(self) -> Outcome | None:
@@ -274,7 +275,7 @@ class _Walk:
     def _updated(self, step: Vector, change: Vector) -> Matrix:
         """The Hessian after a step and the change of the gradient that it made."""
         hessian = ts_bfgs(self._hessian, step, change, vibrations(self._hessian, self._x))
-        if np.linalg.eigvalsh(hessian)[-1] > STIFFEST:
+        if stiffer(hessian, STIFFEST):
             # Steps along a valley that couple to its walls may stiffen it without limit.
             hessian = bofill(self._hessian, step, change)
         return hessian
@@ -285,7 +286,7 @@ class _Walk:
         Near the top no point of it lies lower than the top, so a path that comes back through it
         has jumped across. Further away a step that is too short for a jump may cross it.
         """
-        if self._size(step) <= 1.01 * _SHORTEST:
+        if self._size(step) <= _LEAST * self._settings.trust.irc.least:
             return True
         top = self._top.positions
         there = superpose(top, x) if len(x) > 1 else x
@@ -297,7 +298,7 @@ class _Walk:
         The basin is reached if the energy falls by no more than the model predicts: else the
         minimisation may have left the path for a lower minimum.
         """
-        settings = self._settings
+        settings, end = self._settings, self._settings.trust.end
         tail: list[PathPoint] = []
         start = self._energy
         _, rest = line.minimum(_SOFTEST)
@@ -311,11 +312,8 @@ class _Walk:
         taking_over = descend(
             self._molecule,
             self._x,
+            DescentLimits(settings.minimum_steps, settings.minimum_gradient, end.most, end),
             hessian=self._hessian,
-            steps=settings.minimum_steps,
-            gradient_limit=settings.minimum_gradient,
-            max_step=LONGEST_MOVE,
-            largest_rise=LARGEST_RISE,
             trace=tail,
             stop=stop,
         )
@@ -334,14 +332,8 @@ class _Walk:
 
     def _size(self, step: Vector) -> float:
         """The mass-weighted length of a step (3n,) in amu^½ Å."""
-        return float(np.linalg.norm(step * self._root))
-
-
-def _paced(length: float, astray: float) -> float:
-    """The length of the next step relative to the last, from the deviation of the last."""
-    if astray > _ASTRAY:
-        return max(_SHORTER * length, _SHORTEST)
-    return min(_LONGER * length, _LONGEST) if astray < _CLOSELY else length
+        scaled = step * self._root
+        return math.sqrt(scaled @ scaled)
 
 
 def _in_basin(line: Line, near: float) -> bool:

@@ -19,12 +19,7 @@ from afir.searches.settings import StepSettings
 from afir.stationary import Minimum, Outcome
 from afir.units import WAVENUMBER
 
-LONGEST_MOVE = 0.1
-"""Å: largest step of one atom. A minimisation at the end of a path must not leave its basin."""
-
-LARGEST_RISE = 1e-4
-"""eV: largest rise in a step of it, since larger ones may cross shallow barriers."""
-
+# Chosen, not fitted; half and twice: benchmarks/RESULTS.md, "How much the numbers matter".
 _ROUNDS = 6  # tests of an end
 _TIGHTER = 0.2  # of the gradient limit, where the surface is flat
 _FAR = 0.03  # Å: no atom is further from the minimum when an end has arrived
@@ -110,15 +105,7 @@ def _lower(
     search = settle if last.outcome is Outcome.DISSOCIATED else minimise
     found = yield from stage(
         "irc ends",
-        search(
-            molecule,
-            x,
-            settings,
-            hessian=last.hessian,
-            max_step=LONGEST_MOVE,
-            largest_rise=LARGEST_RISE,
-            trace=trace,
-        ),
+        search(molecule, x, settings.at_ends(), hessian=last.hessian, trace=trace),
     )
     return found
 

@@ -7,6 +7,7 @@ predicted gradient.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,9 @@ from afir.hessians.modes import Matrix, Vector, vibrations
 from afir.hessians.steps import longest
 from afir.molecule import Positions
 
+# Numerical limits: beyond them the series, or the overflow, is exact to the last digits.
 _STRAIGHT = 1e-4  # λt below this: the curvature of the mode is negligible
+_LEVEL = 1e-8  # λt below this: −(1 − exp(−λt))/λ is −t to the last digit
 _FASTEST, _STEEPEST = 50.0, 30.0  # λt and −λt at most, against overflow
 
 
@@ -42,7 +45,10 @@ class Line:
 
     @classmethod
     def of(cls, hessian: Matrix, gradient: Vector, x: Positions, root: Vector) -> Line:
-        """The line from a Hessian (3n, 3n) and gradient (3n,) at positions (n, 3), Cartesian."""
+        """The line from positions (n, 3) in Å, by a Hessian (3n, 3n) and gradient (3n,) there.
+
+        Both are Cartesian, in eV/Å² and eV/Å.
+        """
         values, vectors = vibrations(hessian, x, root[::3])
         return cls(values, vectors, vectors.T @ (gradient / root), root)
 
@@ -76,13 +82,10 @@ class Line:
         (λt − 1 + exp(−λt))/(λ²t) times its part: t/2 where λ vanishes, hardly at all across a
         valley, where later gradients have brought it back.
         """
-        exponent = np.clip(self.values * time, -_STEEPEST, _FASTEST)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            weights = np.where(
-                np.abs(exponent) > _STRAIGHT,
-                (exponent - 1.0 + np.exp(-exponent)) / (self.values * exponent),
-                0.5 * time,
-            )
+        exponent = np.minimum(np.maximum(self.values * time, -_STEEPEST), _FASTEST)
+        bent = np.abs(exponent) > _STRAIGHT
+        some, values = np.where(bent, exponent, 1.0), np.where(bent, self.values, 1.0)
+        weights = np.where(bent, (some - 1.0 + np.exp(-some)) / (values * some), 0.5 * time)
         return float(np.linalg.norm((self.vectors.T @ (missed / self.root)) * weights))
 
     def minimum(self, softest: float) -> tuple[Vector, float]:
@@ -96,23 +99,29 @@ class Line:
 
     def _at(self, time: float) -> Vector:
         """The point of the line at a time, along each mode: dq/dt = −(g + λq)."""
-        product = np.clip(-self.values * time, -_FASTEST, _FASTEST)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            amounts = np.where(np.abs(product) > 1e-8, np.expm1(product) / self.values, -time)
-        return self.slopes * amounts
+        product = np.minimum(np.maximum(-time * self.values, -_FASTEST), _FASTEST)
+        # Where the surface is flat along a mode, the slope stays what it is.
+        bent = np.abs(product) > _LEVEL
+        amounts = np.expm1(product) / np.where(bent, self.values, 1.0)
+        return self.slopes * np.where(bent, amounts, -time)
+
+    def _far(self, time: float) -> float:
+        """The mass-weighted length of the line up to a time, as the crow flies."""
+        amounts = self._at(time)
+        return math.sqrt(amounts @ amounts)
 
     def _reach(self, length: float) -> tuple[Vector, float]:
         """The point at this distance on the line and its time; the last one if the line ends."""
         low, high = 0.0, length / max(float(np.linalg.norm(self.slopes)), 1e-12)
         for _ in range(60):
-            if np.linalg.norm(self._at(high)) >= length:
+            if self._far(high) >= length:
                 break
             low, high = high, 2.0 * high
             if high > 1e9:  # the model's minimum is nearer than `length`
                 return self._at(high), high
         for _ in range(40):
             time = 0.5 * (low + high)
-            size = float(np.linalg.norm(self._at(time)))
+            size = self._far(time)
             if abs(size - length) < 0.01 * length:
                 break
             if size > length:

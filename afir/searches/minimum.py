@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,25 +19,28 @@ from afir.geometry.superposition import (
     turned_hessian,
 )
 from afir.hessians.model import model_hessian, surroundings
-from afir.hessians.modes import Matrix, vibrations
+from afir.hessians.modes import Matrix, Vector, vibrations
 from afir.hessians.steps import downhill_step, longest
 from afir.hessians.updates import bfgs, positive
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search
-from afir.searches.settings import StepSettings
+from afir.pes.surface import Evaluation
+from afir.searches.settings import MINIMUM, StepSettings, TrustSettings
+from afir.searches.trust_region import TrustRegion
 from afir.stationary import Minimum, Outcome
 
 Bias = Callable[[Positions], tuple[float, NDArray[np.float64]]]
 """Value in eV and gradient (n, 3) in eV/Å of a bias at one geometry, e.g. an ArtificialForce."""
 
 STIFFEST = 400.0
-"""eV/Å²: stiffer than any bond, whose stretch has at most some 240."""
+"""eV/Å²: stiffer than any bond, whose stretch has at most some 240. Half and twice of it and of the
+numbers below: benchmarks/RESULTS.md, "How much the numbers matter"."""
 
+# Chosen, not fitted.
 _SETTLE_STEPS = 100  # gradients to relax fragments that went apart
 _CHANGES = 4  # changes between one minimum and fragments in one minimisation, and the first
-_PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
-_SHORTEST_STEP = 1e-6  # Å: a trust radius below this cannot make progress
-_RISE = 0.02  # eV: the largest rise of a step that is accepted for its curvature
+_NOISE, _NOISY = 1e-6, 1e-3  # eV: energies are good to some 1e-7 eV; of the predicted change
+_NOTHING = 1e-12  # eV: a smaller predicted fall is none
 
 
 @dataclass(frozen=True)
@@ -48,18 +52,37 @@ class PathPoint:
     gradient: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class DescentLimits:
+    """Limits of one descent.
+
+    Attributes
+    ----------
+    steps
+        Largest number of gradients.
+    gradient
+        Converged when no component of the biased gradient exceeds this, in eV/Å.
+    max_step
+        Largest displacement of one atom in a step, in Å.
+    trust
+        How the length of the next step follows from the last.
+    """
+
+    steps: int
+    gradient: float
+    max_step: float
+    trust: TrustSettings = MINIMUM
+
+
 def descend(
     molecule: Molecule,
     start: Positions,
+    limits: DescentLimits,
     *,
     hessian: Matrix,
-    steps: int,
-    gradient_limit: float,
-    max_step: float,
     bias: Bias | None = None,
     trace: list[PathPoint] | None = None,
     stop: Callable[[Positions], Outcome | None] | None = None,
-    largest_rise: float = _RISE,
 ) -> Search[Minimum]:
     """Minimise the energy plus a bias by trust-region quasi-Newton steps.
 
@@ -69,23 +92,16 @@ def descend(
         The molecule.
     start
         (n, 3) in Å.
+    limits
+        Of steps and gradient.
     hessian
         (3n, 3n) estimate at the start in eV/Å².
-    steps
-        Largest number of gradients.
-    gradient_limit
-        Converged when no component of the biased gradient exceeds this, in eV/Å.
-    max_step
-        Largest displacement of one atom in a step, in Å.
     bias
         Added internally: the result has energies without it.
     trace
         Receives every accepted point, the start included.
     stop
         Called after every accepted step; an outcome ends the search.
-    largest_rise
-        eV: a step that rises by more is rejected. A smaller rise is accepted if the gradient
-        decreases, for the curvature; such steps may cross shallow barriers.
 
     Returns
     -------
@@ -97,89 +113,144 @@ def descend(
     SurfaceError
         When the surface fails at the start.
     """
-
-    def biased(
-        x: Positions, energy: float, gradient: NDArray[np.float64]
-    ) -> tuple[float, NDArray[np.float64]]:
-        if bias is None:
-            return energy, gradient
-        value, slope = bias(x)
-        return energy + value, gradient + slope
-
     x = np.array(start, dtype=np.float64)
     evaluation = yield x[None]
-    energy = float(evaluation.energies[0])
-    gradient = internal_part(x, evaluation.gradients[0])
-    total, slope = biased(x, energy, gradient)
+    descent = _Descent(molecule, _biased(bias, x, evaluation), hessian, limits)
     if trace is not None:
-        trace.append(PathPoint(x, energy, gradient))
-    hessian = positive(hessian)
-    limit = max_step
-    used = 1
-    failures = 0
+        trace.append(descent.here.point)
     outcome, error = Outcome.STEPS, ""
-    while True:
-        if np.abs(slope).max() < gradient_limit:
-            outcome = Outcome.CONVERGED
+    for _ in range(limits.steps - 1):
+        if descent.converged:
             break
-        if used >= steps:
-            break
-        values, vectors = vibrations(hessian, x)
-        if values[-1] > STIFFEST:
-            # A gradient that jumped (two electronic states cross) has ruined the model.
-            hessian = positive(model_hessian(molecule, x))
-            values, vectors = vibrations(hessian, x)
-        step = downhill_step(values, vectors, slope.ravel(), limit)
-        trial = x + step.reshape(x.shape)
-        parts = components(molecule, x)
-        if len(parts) > 1:
-            trial = rigid_step(x, step.reshape(x.shape), parts)
-        used += 1
+        step = descent.proposed()
+        trial = descent.moved(step)
         try:
             evaluation = yield trial[None]
         except SurfaceError as failure:
-            limit = 0.4 * longest(step)
-            failures += 1
-            if failures == _PATIENCE:
+            if descent.refused(step):
                 outcome, error = Outcome.SURFACE_FAILED, str(failure)
                 break
             continue
-        failures = 0
-        new_energy = float(evaluation.energies[0])
-        new_gradient = internal_part(trial, evaluation.gradients[0])
-        new_total, new_slope = biased(trial, new_energy, new_gradient)
-        predicted = float(slope.ravel() @ step + 0.5 * step @ hessian @ step)
-        # The Hessian of an atom turns with its surroundings.
-        turns = local_turns(surroundings(molecule, x), x, trial)
-        seen = turned_back(turns, new_slope)
-        hessian = bfgs(hessian, step, (seen - slope).ravel())
-        rise = new_total - total
-        size = longest(step)
-        ratio = rise / predicted if predicted < -1e-12 else 1.0
-        # Energies are only good to some 1e-7 eV: a smaller rise is ignored.
-        if rise > 1e-6 + 1e-3 * abs(predicted):
-            limit = 0.35 * size
-            if limit < _SHORTEST_STEP:
-                break
-            if rise > largest_rise:
-                continue
-            # A small rise: the point is accepted for its curvature, the next step is shorter.
-            if np.abs(new_slope).max() > np.abs(slope).max():
-                continue
-        elif ratio < 0.25:
-            limit = max(0.5 * size, _SHORTEST_STEP)
-        elif ratio > 0.6 and size > 0.8 * limit:
-            limit = min(2.0 * limit, max_step)
-        hessian = turned_hessian(turns, hessian)
-        x, energy, gradient, total, slope = trial, new_energy, new_gradient, new_total, new_slope
-        if trace is not None:
-            trace.append(PathPoint(x, energy, gradient))
-        ended = stop(x) if stop is not None else None
-        if ended is not None:
-            outcome = ended
+        judged = descent.judged(step, _biased(bias, trial, evaluation))
+        if judged is Judged.SPENT:
             break
-    apart = outcome is Outcome.DISSOCIATED
-    return Minimum(outcome, x, energy, gradient, hessian, dissociated=apart, error=error)
+        if judged is Judged.REJECTED:
+            continue
+        if trace is not None:
+            trace.append(descent.here.point)
+        ended = stop(trial) if stop is not None else None
+        if ended is not None:
+            return descent.result(ended)
+    if outcome is Outcome.STEPS and descent.converged:
+        outcome = Outcome.CONVERGED
+    return descent.result(outcome, error)
+
+
+class Judged(Enum):
+    """The verdict on a step: taken, rejected, or rejected without a shorter one left."""
+
+    TAKEN = "taken"
+    REJECTED = "rejected"
+    SPENT = "spent"
+
+
+@dataclass(frozen=True)
+class _Biased:
+    """A point, with its energy in eV and internal gradient (n, 3) in eV/Å plus those of a bias."""
+
+    point: PathPoint
+    total: float
+    slope: Positions
+
+
+def _biased(bias: Bias | None, x: Positions, evaluation: Evaluation) -> _Biased:
+    energy = float(evaluation.energies[0])
+    gradient = internal_part(x, evaluation.gradients[0])
+    point = PathPoint(x, energy, gradient)
+    if bias is None:
+        return _Biased(point, energy, gradient)
+    value, slope = bias(x)
+    return _Biased(point, energy + value, gradient + slope)
+
+
+class _Descent:
+    """The state of a descent: the last point taken, the Hessian and the trust region."""
+
+    def __init__(
+        self, molecule: Molecule, here: _Biased, hessian: Matrix, limits: DescentLimits
+    ) -> None:
+        self.here = here
+        self._molecule = molecule
+        self._hessian = positive(hessian)
+        self._limits = limits
+        self._region = TrustRegion(limits.trust, first=limits.max_step, most=limits.max_step)
+
+    @property
+    def converged(self) -> bool:
+        """Whether the gradient is below its limit."""
+        return bool(np.abs(self.here.slope).max() < self._limits.gradient)
+
+    def proposed(self) -> Vector:
+        """The next step (3n,) in Å."""
+        x = self.here.point.positions
+        values, vectors = vibrations(self._hessian, x)
+        if values[-1] > STIFFEST:
+            # A gradient that jumped (two electronic states cross) has ruined the model.
+            self._hessian = positive(model_hessian(self._molecule, x))
+            values, vectors = vibrations(self._hessian, x)
+        return downhill_step(values, vectors, self.here.slope.ravel(), self._region.radius)
+
+    def moved(self, step: Vector) -> Positions:
+        """The geometry (n, 3) after a step, in which loose fragments turn."""
+        x = self.here.point.positions
+        parts = components(self._molecule, x)
+        if len(parts) > 1:
+            return rigid_step(x, step.reshape(x.shape), parts)
+        return x + step.reshape(x.shape)
+
+    def refused(self, step: Vector) -> bool:
+        """Shorten the next step, since the surface refused this; True if that is enough."""
+        self._region.retreat(longest(step))
+        return self._region.refused()
+
+    def judged(self, step: Vector, there: _Biased) -> Judged:
+        """Learn from a step, and take it if the energy falls, or nearly."""
+        self._region.answered()
+        here, size = self.here, longest(step)
+        slope = here.slope.ravel()
+        predicted = float(slope @ step + 0.5 * step @ self._hessian @ step)
+        # The Hessian of an atom turns with its surroundings.
+        before, after = here.point.positions, there.point.positions
+        turns = local_turns(surroundings(self._molecule, before), before, after)
+        seen = turned_back(turns, there.slope)
+        self._hessian = bfgs(self._hessian, step, (seen - here.slope).ravel())
+        rise = there.total - here.total
+        if rise > _NOISE + _NOISY * abs(predicted):
+            if self._region.reject(size):
+                return Judged.SPENT
+            # A small rise: the point is accepted for its curvature, the next step is shorter.
+            steeper = np.abs(there.slope).max() > np.abs(here.slope).max()
+            if rise > self._limits.trust.largest_rise or steeper:
+                return Judged.REJECTED
+        else:
+            self._region.judge(size, rise / predicted if predicted < -_NOTHING else 1.0)
+        self._hessian = turned_hessian(turns, self._hessian)
+        self.here = there
+        return Judged.TAKEN
+
+    def result(self, outcome: Outcome, error: str = "") -> Minimum:
+        """The last point as a result."""
+        point = self.here.point
+        apart = outcome is Outcome.DISSOCIATED
+        return Minimum(
+            outcome,
+            point.positions,
+            point.energy,
+            point.gradient,
+            self._hessian,
+            dissociated=apart,
+            error=error,
+        )
 
 
 def minimise(
@@ -188,9 +259,7 @@ def minimise(
     settings: StepSettings | None = None,
     *,
     hessian: Matrix | None = None,
-    max_step: float | None = None,
     trace: list[PathPoint] | None = None,
-    largest_rise: float = _RISE,
 ) -> Search[Minimum]:
     """Optimise a structure to the nearest minimum, without any bias.
 
@@ -201,15 +270,11 @@ def minimise(
     start
         (n, 3) in Å.
     settings
-        Step limit, gradient limit and dissociation distance.
+        Step limits, gradient limit and dissociation distance.
     hessian
         (3n, 3n) estimate at the start in eV/Å²; Lindh's model if not given.
-    max_step
-        Largest displacement of one atom in a step, in Å; by default that of the settings.
     trace
         Receives every accepted point.
-    largest_rise
-        As for `descend`.
 
     Returns
     -------
@@ -219,9 +284,7 @@ def minimise(
     """
     limits = settings or StepSettings()
     estimate = model_hessian(molecule, start) if hessian is None else hessian
-    result = yield from _relaxed(
-        molecule, start, limits, estimate, max_step, trace, largest_rise, apart=False
-    )
+    result = yield from _relaxed(molecule, start, limits, estimate, trace, apart=False)
     return result
 
 
@@ -231,9 +294,7 @@ def settle(
     settings: StepSettings,
     *,
     hessian: Matrix,
-    max_step: float | None = None,
     trace: list[PathPoint] | None = None,
-    largest_rise: float = _RISE,
 ) -> Search[Minimum]:
     """Relax the fragments of a dissociation, or minimise them if they come together again.
 
@@ -242,17 +303,15 @@ def settle(
 
     Parameters
     ----------
-    molecule, start, settings, hessian, max_step, trace, largest_rise
-        As for `minimise`; `start` is a dissociated geometry.
+    molecule, start, settings, hessian, trace
+        As for `minimise`; `start` is a dissociated geometry (n, 3) in Å.
 
     Returns
     -------
     Minimum
         Outcome DISSOCIATED if the fragments are relaxed and still apart, else another.
     """
-    result = yield from _relaxed(
-        molecule, start, settings, hessian, max_step, trace, largest_rise, apart=True
-    )
+    result = yield from _relaxed(molecule, start, settings, hessian, trace, apart=True)
     return result
 
 
@@ -261,9 +320,7 @@ def _relaxed(
     start: Positions,
     settings: StepSettings,
     hessian: Matrix,
-    max_step: float | None,
     trace: list[PathPoint] | None,
-    largest_rise: float,
     *,
     apart: bool,
 ) -> Search[Minimum]:
@@ -275,16 +332,14 @@ def _relaxed(
 
     x = start
     for _ in range(_CHANGES):
+        limits = DescentLimits(
+            _SETTLE_STEPS if apart else settings.minimum_steps,
+            settings.push_gradient if apart else settings.minimum_gradient,
+            settings.max_step,
+            settings.trust.minimum,
+        )
         found = yield from descend(
-            molecule,
-            x,
-            hessian=hessian,
-            steps=_SETTLE_STEPS if apart else settings.minimum_steps,
-            gradient_limit=settings.push_gradient if apart else settings.minimum_gradient,
-            max_step=max_step or settings.max_step,
-            trace=trace,
-            stop=None if apart else stop,
-            largest_rise=largest_rise,
+            molecule, x, limits, hessian=hessian, trace=trace, stop=None if apart else stop
         )
         if apart and stop(found.positions) is not None:
             if found.outcome is Outcome.CONVERGED:

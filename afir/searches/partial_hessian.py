@@ -25,6 +25,7 @@ from afir.searches.hessian import displaced, normal_modes
 from afir.stationary import StationaryPoint
 from afir.units import WAVENUMBER
 
+# Chosen, not fitted.
 _STEP = 0.01  # Å: displacement, largest atom
 _KNOWN = 0.2  # a mode of which less than this lies outside the measured directions is known
 _MODES = 2  # softest modes that are measured: enough to prove order 0 and 1

@@ -34,6 +34,7 @@ from afir.searches.minimum import PathPoint
 from afir.searches.settings import StepSettings
 from afir.units import KJ_PER_MOL
 
+# Chosen, not fitted, but for `_WHOLE`.
 _FEWEST, _MOST = 5, 9  # free images
 _IMAGE_STEP = 0.15  # Å: largest perpendicular displacement of one atom in a round
 _NEIGHBOUR = 0.6  # Å (Euclidean norm): images closer than this update each other's Hessian
@@ -75,7 +76,7 @@ class _Image:
 
 
 def path_hessians(molecule: Molecule, points: Sequence[PathPoint], hessian: Matrix) -> list[Matrix]:
-    """Hessian estimates (3n, 3n) along a path, from that of its first point.
+    """Hessian estimates, (3n, 3n) in eV/Å², along a path, from that of its first point.
 
     Bofill updates with the gradients of the path. The Hessian of an atom turns with its
     surroundings.
@@ -107,7 +108,7 @@ def peaks(
     points
         In order, ends included.
     hessians
-        An estimate for each point.
+        An estimate for each point, (3n, 3n) in eV/Å².
     height
         A maximum counts if the energy falls by more than this on both sides before it rises above
         it, in kJ/mol.
@@ -348,13 +349,14 @@ def _between(lengths: Vector, slopes: Positions, places: Vector) -> Positions:
 
 
 def nearest_image(images: Positions, x: Positions) -> int:
-    """Index of the image (m, n, 3) nearest to a geometry (n, 3), without superposition."""
+    """Index of the image (m, n, 3) nearest to a geometry, (n, 3) in Å, without superposition."""
     return int(np.argmin(((images - x) ** 2).sum(axis=(1, 2))))
 
 
 def tangents_of(images: Positions) -> Positions:
-    """Unit tangents (m, n, 3) of a chain of images."""
-    slopes = CubicSpline(cumulative_length(images), images)(cumulative_length(images), 1)
+    """Unit tangents (m, n, 3) of a chain of images, (m, n, 3) in Å."""
+    lengths = cumulative_length(images)
+    slopes = CubicSpline(lengths, images)(lengths, 1)
     result: Positions = (
         slopes / np.linalg.norm(slopes.reshape(len(images), -1), axis=1)[:, None, None]
     )
@@ -362,12 +364,15 @@ def tangents_of(images: Positions) -> Positions:
 
 
 def perpendicular(gradient: Positions, tangent: Positions) -> float:
-    """Largest component of the gradient perpendicular to the path, in eV/Å."""
+    """Largest component of the gradient (n, 3) perpendicular to the path, in eV/Å."""
     return float(np.abs(gradient - (gradient * tangent).sum() * tangent).max())
 
 
 def moved_images(images: Positions, gradients: Positions, hessians: Sequence[Matrix]) -> Positions:
-    """The images (m, n, 3) after one step of all but the ends, evenly spread again."""
+    """The images, (m, n, 3) in Å, after one step of all but the ends, evenly spread again.
+
+    Their gradients (m, n, 3) are in eV/Å, their Hessians (3n, 3n) in eV/Å².
+    """
     tangents = tangents_of(images)
     moved = images.copy()
     for index in range(1, len(images) - 1):

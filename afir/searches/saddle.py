@@ -8,6 +8,7 @@ climb is known, then by TS-BFGS updates, and it turns with the surroundings of e
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,8 +32,10 @@ from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search
 from afir.pes.surface import Evaluation
 from afir.searches.settings import StepSettings
+from afir.searches.trust_region import TrustRegion
 from afir.stationary import Outcome, ending
 
+# Chosen, not fitted; half and twice: benchmarks/RESULTS.md, "How much the numbers matter".
 _PROBE = 0.01  # Å: displacement of a measured curvature, largest atom
 _PROBES, _FEWEST_PROBES = 6, 3  # measured curvatures of a new Hessian
 _KNOWN = 0.15  # a mode of which less than this lies outside the measured directions is known
@@ -40,11 +43,11 @@ _FLOOR = 2.0  # eV/Å²: added to the model, which has no force constants of tor
 _STIFF = 25.0  # eV/Å²: curvatures of the model above this belong to bonds
 _STRAIN = 2.0  # eV/Å: gradients along stiff directions below this are not strain
 _RELIEF_STEPS, _LONGEST_RELIEF = 2, 0.4  # steps, and Å (Euclidean norm) of one
-_START_RADIUS = 0.1  # Å, Euclidean norm of the step
-_SMALLEST_RADIUS, _LARGEST_RADIUS = 0.01, 0.3
 _RENEWALS = 3  # largest number of new Hessians in one climb
 _ROUGH = 0.05  # eV/Å: a bad prediction of a smaller gradient needs no new Hessian
-_PATIENCE = 4  # steps in a row, each shorter, that the surface may refuse
+_WELL = 0.7  # of the gradient: a larger error of its prediction lengthens no step
+_STEEP = 1.0  # eV/Å (norm): a smaller gradient may double
+_NOTHING = 1e-6  # eV: a smaller predicted change of the energy is none
 
 
 @dataclass(frozen=True)
@@ -177,94 +180,147 @@ def _climb(
     used
         Gradients used before; returned plus those of the climb.
     """
-    shape = here.x.shape
-    followed = direction
-    radius = _START_RADIUS
-    failures = lost = renewed = 0  # lost: steps in a row with a bad prediction of the Hessian
-    outcome, error = Outcome.STEPS, ""
-    measured = -9  # the gradient count when a curvature was last measured
-    tension = bond_tension(molecule, here.x, here.gradient)
+    climb = _Climb(molecule, here, estimate, direction, limits, used)
     try:
-        while used < limits.saddle_steps:
-            modes = values, vectors = vibrations(estimate, here.x)
-            # A second negative curvature is often an error of the model: measure first.
-            doubt = 1 if (values[1:2] < 0.0).any() else 0 if values[0] > 0.0 else None
-            if doubt is not None and used - measured > 2:
-                along = vectors[:, doubt]
-                change = yield from _measured(here, along)
-                estimate = bofill(estimate, along, change)
-                used += 1
-                measured = used
-                modes = values, vectors = vibrations(estimate, here.x)
-            size = float(np.linalg.norm(here.gradient))
-            if np.abs(here.gradient).max() < limits.saddle_gradient:
-                one = int((values < 0.0).sum()) == 1
-                if one or doubt is None or used == measured:
-                    outcome = Outcome.CONVERGED if one else Outcome.WRONG_ORDER
-                    break
-                measured = -9  # measure once more before giving it up
+        outcome, error = yield from climb.up()
+    except SurfaceError as failure:
+        outcome, error = Outcome.SURFACE_FAILED, str(failure)
+    return _ended(outcome, climb.here, climb.estimate, error), climb.used
+
+
+class _Climb:
+    """The state of a climb.
+
+    Attributes
+    ----------
+    here
+        The last point taken.
+    estimate
+        (3n, 3n) the Hessian in eV/Å².
+    used
+        Gradients so far.
+    """
+
+    def __init__(
+        self,
+        molecule: Molecule,
+        here: _Place,
+        estimate: Matrix,
+        direction: Vector | None,
+        limits: StepSettings,
+        used: int,
+    ) -> None:
+        self.here = here
+        self.estimate = estimate
+        self.used = used
+        self._molecule = molecule
+        self._limits = limits
+        self._directed = direction is not None
+        self._followed = direction
+        self._region = TrustRegion(limits.trust.saddle)
+        self._lost = self._renewed = 0  # lost: steps in a row with a bad prediction of the Hessian
+        self._measured = -9  # the gradient count when a curvature was last measured
+        self._tension = bond_tension(molecule, here.x, here.gradient)
+
+    def up(self) -> Search[tuple[Outcome, str]]:
+        """Climb; the outcome, and the error of the surface if it failed."""
+        while self.used < self._limits.saddle_steps:
+            modes, doubt = yield from self._modes()
+            if np.abs(self.here.gradient).max() < self._limits.saddle_gradient:
+                one = int((modes[0] < 0.0).sum()) == 1
+                if one or doubt is None or self.used == self._measured:
+                    return Outcome.CONVERGED if one else Outcome.WRONG_ORDER, ""
+                self._measured = -9  # measure once more before giving it up
                 continue
-            if used == limits.saddle_steps:
+            if self.used == self._limits.saddle_steps:
                 break
-            mode = _follow(values, vectors, followed)
-            followed = vectors[:, mode]
-            step = uphill_step(values, vectors, here.gradient, mode, radius)
-            length = float(np.linalg.norm(step))
-            trial = here.x + step.reshape(shape)
-            parts = components(molecule, here.x)
-            if len(parts) > 1:
-                trial = rigid_step(here.x, step.reshape(shape), parts)
-            used += 1
+            step, trial = self._step(*modes)
+            self.used += 1
             try:
                 evaluation = yield trial[None]
             except SurfaceError as failure:
-                radius = 0.4 * length
-                failures += 1
-                if failures == _PATIENCE:
-                    outcome, error = Outcome.SURFACE_FAILED, str(failure)
-                    break
+                self._region.retreat(math.sqrt(step @ step))
+                if self._region.refused():
+                    return Outcome.SURFACE_FAILED, str(failure)
                 continue
-            failures = 0
-            there = _place(trial, evaluation)
-            # Rotated to this point: the bonds of an atom have turned with its surroundings.
-            turns = local_turns(surroundings(molecule, here.x), here.x, trial)
-            seen = turned_back(turns, there.gradient.reshape(shape)).ravel()
-            foretold = here.gradient + estimate @ step
-            miss = float(np.linalg.norm(seen - foretold)) / size
-            predicted = float(here.gradient @ step + 0.5 * step @ estimate @ step)
-            ratio = (there.energy - here.energy) / predicted if abs(predicted) > 1e-6 else 1.0
-            wrong = ratio < 0.0 or ratio > 2.5
-            estimate = ts_bfgs(estimate, step, seen - here.gradient, modes)
-            # A step that doubles the gradient against the prediction is rejected.
-            doubled = float(np.linalg.norm(there.gradient)) > 2.0 * size > 1.0
-            if wrong and doubled and radius > 2.0 * _SMALLEST_RADIUS:
-                radius = max(0.4 * length, _SMALLEST_RADIUS)
+            self._region.answered()
+            if not self._taken(step, _place(trial, evaluation), modes):
                 continue
-            if wrong:
-                radius = max(0.5 * length, _SMALLEST_RADIUS)
-            elif 0.5 < ratio < 1.5 and length > 0.8 * radius and miss < 0.7:
-                radius = min(1.5 * radius, _LARGEST_RADIUS)
-            lost = lost + 1 if miss > 1.0 and np.abs(seen).max() > _ROUGH else 0
-            # The tension part is known at both points; the rest turns.
-            estimate = turned_hessian(turns, estimate - tension)
-            tension = bond_tension(molecule, trial, there.gradient)
-            estimate += tension
-            followed = np.einsum("iab,ib->ia", turns, followed.reshape(shape)).ravel()
-            here = there
-            if dissociated(molecule, here.x, limits.dissociation):
-                outcome = Outcome.DISSOCIATED
-                break
+            if dissociated(self._molecule, self.here.x, self._limits.dissociation):
+                return Outcome.DISSOCIATED, ""
             # Far from the saddle the softest mode may be the wrong one: measure again nearby.
-            if lost >= 2 and renewed < _RENEWALS and used + _PROBES < limits.saddle_steps:
-                followed = followed if direction is not None else None
-                estimate, cost = yield from _probed_hessian(molecule, here, followed, _PROBES)
-                used += cost
-                lost = 0
-                renewed += 1
-                radius = min(radius, _START_RADIUS)
-    except SurfaceError as failure:
-        outcome, error = Outcome.SURFACE_FAILED, str(failure)
-    return _ended(outcome, here, estimate, error), used
+            left = self._limits.saddle_steps - self.used
+            if self._lost >= 2 and self._renewed < _RENEWALS and left > _PROBES:
+                yield from self._renew()
+        return Outcome.STEPS, ""
+
+    def _modes(self) -> Search[tuple[tuple[Vector, Matrix], int | None]]:
+        """Curvatures and modes here, and the mode whose curvature has the wrong sign, if any.
+
+        A second negative curvature is often an error of the model: it is measured first.
+        """
+        modes = values, vectors = vibrations(self.estimate, self.here.x)
+        doubt = 1 if (values[1:2] < 0.0).any() else 0 if values[0] > 0.0 else None
+        if doubt is not None and self.used - self._measured > 2:
+            along = vectors[:, doubt]
+            change = yield from _measured(self.here, along)
+            self.estimate = bofill(self.estimate, along, change)
+            self.used += 1
+            self._measured = self.used
+            modes = vibrations(self.estimate, self.here.x)
+        return modes, doubt
+
+    def _step(self, values: Vector, vectors: Matrix) -> tuple[Vector, Positions]:
+        """The next step (3n,), and the geometry (n, 3) after it, in which loose fragments turn."""
+        x = self.here.x
+        mode = _follow(values, vectors, self._followed)
+        self._followed = vectors[:, mode]
+        step = uphill_step(values, vectors, self.here.gradient, mode, self._region.radius)
+        parts = components(self._molecule, x)
+        if len(parts) > 1:
+            return step, rigid_step(x, step.reshape(x.shape), parts)
+        return step, x + step.reshape(x.shape)
+
+    def _taken(self, step: Vector, there: _Place, modes: tuple[Vector, Matrix]) -> bool:
+        """Learn from a step, and take it unless the gradient rises; whether it was taken."""
+        here, region, shape = self.here, self._region, self.here.x.shape
+        size, length = math.sqrt(here.gradient @ here.gradient), math.sqrt(step @ step)
+        # Rotated to this point: the bonds of an atom have turned with its surroundings.
+        turns = local_turns(surroundings(self._molecule, here.x), here.x, there.x)
+        seen = turned_back(turns, there.gradient.reshape(shape)).ravel()
+        missed = seen - (here.gradient + self.estimate @ step)
+        miss = math.sqrt(missed @ missed) / size
+        predicted = float(here.gradient @ step + 0.5 * step @ self.estimate @ step)
+        ratio = (there.energy - here.energy) / predicted if abs(predicted) > _NOTHING else 1.0
+        self.estimate = ts_bfgs(self.estimate, step, seen - here.gradient, modes)
+        # A step that doubles the gradient against the prediction is rejected.
+        doubled = math.sqrt(there.gradient @ there.gradient) > 2.0 * size > _STEEP
+        least = self._limits.trust.saddle.least
+        if not region.tolerates(ratio) and doubled and region.radius > 2.0 * least:
+            region.reject(length)
+            return False
+        region.judge(length, ratio, sure=miss < _WELL)
+        self._lost = self._lost + 1 if miss > 1.0 and np.abs(seen).max() > _ROUGH else 0
+        # The tension part is known at both points; the rest turns.
+        self.estimate = turned_hessian(turns, self.estimate - self._tension)
+        self._tension = bond_tension(self._molecule, there.x, there.gradient)
+        self.estimate += self._tension
+        assert self._followed is not None  # since there was a step
+        self._followed = np.einsum("iab,ib->ia", turns, self._followed.reshape(shape)).ravel()
+        self.here = there
+        return True
+
+    def _renew(self) -> Search[None]:
+        """Measure the softest modes of a new model."""
+        followed = self._followed if self._directed else None
+        self.estimate, cost = yield from _probed_hessian(
+            self._molecule, self.here, followed, _PROBES
+        )
+        self._followed = followed
+        self.used += cost
+        self._lost = 0
+        self._renewed += 1
+        self._region.restart()
 
 
 def _springs(molecule: Molecule, x: Positions) -> Matrix:

@@ -2,14 +2,175 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
+from typing import Any
 
 from afir.errors import InputError
 from afir.pes.surface import Surface, traits_of
-from afir.units import HARTREE_PER_BOHR
+from afir.units import BOHR, HARTREE_PER_BOHR
 
 _LARGEST = 1e9  # of any setting: below any overflow, and above any useful value
+
+
+def _check_numbers(settings: object, *, any_sign: Sequence[str] = ()) -> None:
+    """Raise InputError unless the numbers of a dataclass are of the right kind and size.
+
+    They must be positive, except for those that may have `any_sign`.
+    """
+    for field in fields(settings):  # type: ignore[arg-type]
+        whole = field.type == "int"
+        if not whole and field.type != "float":
+            continue
+        value = getattr(settings, field.name)
+        if not isinstance(value, Integral if whole else Real) or isinstance(value, bool):
+            what = "a whole number" if whole else "a number"
+            raise InputError(f"`{field.name}` must be {what}, got {value!r}")
+        if field.name in any_sign and abs(float(value)) <= _LARGEST:
+            continue
+        if not 0 < float(value) <= _LARGEST:
+            raise InputError(
+                f"`{field.name}` must be positive and {_LARGEST:g} at most, got {value}"
+            )
+
+
+@dataclass(frozen=True)
+class TrustSettings:
+    """The numbers of a trust region (`afir.searches.trust_region.TrustRegion`).
+
+    Attributes
+    ----------
+    first, least, most
+        Radius of the first step, and its bounds.
+    refused
+        After a step that the surface refuses: the next radius, in units of its size.
+    patience
+        Number of such steps in a row that ends the search.
+    rejected
+        The same as `refused` for a step that is not taken since the energy or gradient rises.
+    shorter
+        The same for a step that is taken, yet was predicted badly.
+    longer
+        After a step that was predicted well: the next radius, in units of the last.
+    used
+        That only if the step was longer than this, in units of the radius.
+    poor_below, poor_above
+        Limits of the quality of a step outside of which the next one is shorter.
+    good_above, good_below
+        Limits of the quality within which the next one may be longer. For minimisations and
+        saddle searches the quality is the ratio of the actual to the predicted change of the
+        energy, for IRCs the deviation from the line in units of the step.
+    largest_rise
+        In eV, for minimisations: a step that rises by more is rejected. A smaller rise is
+        accepted if the gradient decreases, for the curvature; such steps may cross shallow
+        barriers.
+    """
+
+    first: float
+    least: float
+    most: float
+    refused: float
+    patience: int
+    rejected: float
+    shorter: float
+    longer: float
+    used: float
+    poor_below: float
+    good_above: float
+    good_below: float
+    poor_above: float
+    largest_rise: float = 0.02
+
+    def __post_init__(self) -> None:
+        _check_numbers(self, any_sign=("used", "poor_below", "good_above"))
+
+
+MINIMUM = TrustSettings(
+    first=0.2,
+    least=1e-6,
+    most=0.2,
+    refused=0.4,
+    patience=4,
+    rejected=0.35,
+    shorter=0.5,
+    longer=2.0,
+    used=0.8,
+    poor_below=0.25,
+    good_above=0.6,
+    good_below=_LARGEST,
+    poor_above=_LARGEST,
+)
+"""Of minimisations: the largest displacement of an atom in Å. Bounds of the ratio and factors are
+about those of Nocedal and Wright (Numerical Optimization, 2nd ed., algorithm 4.1: 1/4 and 3/4, a
+quarter and twice), softened for gradients that cost more than a step that is a little too long.
+Chosen, not fitted; half and twice: benchmarks/RESULTS.md, "How much the numbers matter". Below the
+least radius energies are noise."""
+
+END = replace(MINIMUM, first=0.1, most=0.1, largest_rise=1e-4)
+"""Of minimisations at the end of a reaction path, which must not leave its basin: shorter steps,
+and hardly a rise, since a step that rises may cross a shallow barrier."""
+
+SADDLE = TrustSettings(
+    first=0.1,
+    least=0.01,
+    most=0.3,
+    refused=0.4,
+    patience=4,
+    rejected=0.4,
+    shorter=0.5,
+    longer=1.5,
+    used=0.8,
+    poor_below=0.0,
+    good_above=0.5,
+    good_below=1.5,
+    poor_above=2.5,
+)
+"""Of saddle searches: the Euclidean norm of the step in Å. The radii are those usual for steps to
+transition states, 0.15–0.2 a₀ and up to some 0.5 a₀; so are the bounds of the ratio. Chosen, not
+fitted: half and twice of each change the gradients of 36 searches by 5 % at most
+(benchmarks/RESULTS.md, "How much the numbers matter")."""
+
+IRC = TrustSettings(
+    first=0.15 * BOHR,
+    least=0.03 * BOHR,
+    most=0.5 * BOHR,
+    refused=0.4,
+    patience=5,
+    rejected=0.4,
+    shorter=0.6,
+    longer=1.4,
+    used=0.0,
+    poor_below=0.0,
+    good_above=-1.0,
+    good_below=0.08,
+    poor_above=0.2,
+)
+"""Of IRCs: the mass-weighted length of a step in amu^½ Å. Chosen, not fitted; with these numbers 38
+of the 39 IRCs of `benchmarks/ircs.py` end in the right minima on both sides. They matter: half and
+twice cost up to a third more gradients (benchmarks/RESULTS.md, "How much the numbers matter")."""
+
+
+@dataclass(frozen=True)
+class TrustRegions:
+    """The trust regions of all searches; `MINIMUM`, `END`, `SADDLE` and `IRC` say of what they are.
+
+    Attributes
+    ----------
+    minimum
+        Of minimisations; the largest radius is `StepSettings.max_step`.
+    end
+        Of minimisations at the ends of reaction paths.
+    saddle
+        Of saddle searches.
+    irc
+        Of reaction paths.
+    """
+
+    minimum: TrustSettings = MINIMUM
+    end: TrustSettings = END
+    saddle: TrustSettings = SADDLE
+    irc: TrustSettings = IRC
 
 
 @dataclass(frozen=True)
@@ -52,6 +213,8 @@ class StepSettings:
         Largest number of peaks of one path that are followed to a saddle point, the highest first.
     softest_imaginary
         Smallest imaginary wavenumber of a transition state, in cm⁻¹.
+    trust
+        How the length of the next step follows from the last, for each search.
     """
 
     gamma: float = 1000.0
@@ -73,6 +236,7 @@ class StepSettings:
     peak_height: float = 2.0
     peaks: int = 4
     softest_imaginary: float = 30.0
+    trust: TrustRegions = TrustRegions()
 
     def __post_init__(self) -> None:
         try:
@@ -85,21 +249,36 @@ class StepSettings:
             raise InputError(f"`ladder` must hold fractions in (0, 1], got {self.ladder}")
         if self.surrogate is not None and not isinstance(self.surrogate, bool):
             raise InputError(f"`surrogate` must be true or false, got {self.surrogate!r}")
-        for field in fields(self):
-            if field.name in ("ladder", "surrogate"):
-                continue
-            value = getattr(self, field.name)
-            kind = Integral if field.type == "int" else Real
-            if not isinstance(value, kind) or isinstance(value, bool):
-                what = "a whole number" if field.type == "int" else "a number"
-                raise InputError(f"`{field.name}` must be {what}, got {value!r}")
-            if not 0 < float(value) <= _LARGEST:
-                raise InputError(
-                    f"`{field.name}` must be positive and {_LARGEST:g} at most, got {value}"
-                )
+        _check_numbers(self)
+        if isinstance(self.trust, Mapping):
+            object.__setattr__(self, "trust", _trust_regions(self.trust))
+        if not isinstance(self.trust, TrustRegions):
+            raise InputError(f"`trust` must be TrustRegions, got {self.trust!r}")
+
+    def at_ends(self) -> StepSettings:
+        """These settings for a minimisation at the end of a reaction path."""
+        careful = replace(self.trust, minimum=self.trust.end)
+        return replace(self, max_step=self.trust.end.most, trust=careful)
 
     def suited(self, surface: Surface) -> StepSettings:
         """These settings, with defaults that depend on the surface filled in."""
         if self.surrogate is not None:
             return self
         return replace(self, surrogate=traits_of(surface).expensive)
+
+
+def _trust_regions(values: Mapping[str, Any]) -> TrustRegions:
+    """The trust regions of a job file: tables of numbers; others are as by default."""
+    usual = TrustRegions()
+    names = [field.name for field in fields(usual)]
+    for name, table in values.items():
+        if name not in names:
+            raise InputError(f"`trust` must hold {', '.join(names)}, got {name!r}")
+        if not isinstance(table, Mapping):
+            raise InputError(f"`{name}` of `trust` must be a table of numbers, got {table!r}")
+        numbers = [field.name for field in fields(TrustSettings)]
+        for key in table:
+            if key not in numbers:
+                raise InputError(f"`{name}` of `trust` must hold {', '.join(numbers)}, got {key!r}")
+    changed = {name: replace(getattr(usual, name), **table) for name, table in values.items()}
+    return replace(usual, **changed)

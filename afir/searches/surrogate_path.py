@@ -32,6 +32,7 @@ from afir.searches.path import (
 )
 from afir.searches.settings import StepSettings
 
+# Chosen, not fitted; what it costs is in benchmarks/RESULTS.md, "Paths on a Gaussian process".
 _LEARNT, _GAP = (
     60,
     0.12,

@@ -24,17 +24,20 @@ from afir.searches.minimum import PathPoint
 from afir.stationary import Consistency
 
 DRIFT = 1e-3
-"""eV: far above the reproducibility of any surface, also between machines."""
+"""eV: far above the reproducibility of any surface, also between machines. Chosen, not fitted."""
 
 WRONG = 0.15
-"""Relative to the energy along a line: a surface with a larger difference is refused."""
+"""Relative to the energy along a line: a surface with a larger difference is refused. Chosen: wrong
+units or signs differ by half and more."""
 
 ROUGH = 0.03
-"""Relative to the energy along a line: a larger difference gives a warning."""
+"""Relative to the energy along a line: a larger difference gives a warning. Chosen:
+several times the integration error along bonds."""
 
 _APART, _BESIDES = 0.25, 0.02
 """Relative to the fall along one side of a path, and eV: more is not an integration error."""
 
+# Chosen, not fitted, unless a reason is given.
 _LINES = 3  # each moves another part of the atoms: one wrong atom is not hidden among many
 _ACROSS = 0.5  # random part of an atom's direction, which is away from the nearest atom
 _STEP = (

@@ -13,7 +13,8 @@ from afir.searches.minimum import minimise
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, StationaryPoint
 
-_TRIES = 4
+# Chosen, not fitted.
+_TRIES = 4  # minimisations with their Hessians
 _ASIDE = 0.3  # Å: displacement (norm) along the mode off a saddle point
 _TIGHTER = 0.03  # of the gradient limit, where the surface is flat
 

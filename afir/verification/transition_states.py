@@ -16,6 +16,7 @@ from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Confirmation, Outcome, StationaryPoint
 from afir.verification.consistency import falls_as_foretold
 
+# Chosen, not fitted.
 _TIGHTER = 0.15  # of the gradient limit, where the surface is flat
 _DROP = 1e-4  # eV: an end that is no lower than this below the saddle point is the saddle point
 _PROVEN = (Outcome.CONVERGED, Outcome.DISSOCIATED)

@@ -164,7 +164,7 @@ def _described(recipe: Recipe, data: Dataset, parts: Split, start: Potential | N
         base=recipe.base,
         base_options=recipe.base_options,
         target=data.surface,
-        formulas=formulas,
+        formulas=_formulas(data.molecule.formula, start),
         charge=data.molecule.charge,
         multiplicity=data.molecule.multiplicity,
         notes={
@@ -190,6 +190,31 @@ def _units(
     if before.target != data.surface or off > _ELSEWHERE * before.scale:
         return moved, before.scale
     return dict(before.references), before.scale
+
+
+def _formulas(formula: str, start: Potential | None) -> tuple[str, ...]:
+    """The molecules that a potential was trained for, those of its start included."""
+    if start is None:
+        return (formula,)
+    earlier = start.description.formulas
+    # Which may not name its molecules: then they stay unknown.
+    return tuple(sorted({formula, *earlier})) if earlier else ()
+
+
+def _zero_and_unit(
+    recipe: Recipe, start: Potential | None, data: Dataset, target: str
+) -> tuple[dict[int, float], float]:
+    """Atomic reference energies in eV, and eV per unit of the network output.
+
+    A potential keeps those that its weights were trained with.
+    """
+    if start is None or not _goes_on(recipe, start):
+        return references(data), typical_gradient(data)
+    before = start.description
+    moved, off = _moved(start, data)
+    # One name may stand for several levels of theory, or for none.
+    elsewhere = before.target != target or off > _ELSEWHERE * before.scale
+    return (moved if elsewhere else dict(before.references)), before.scale
 
 
 def _goes_on(recipe: Recipe, start: Potential) -> bool:

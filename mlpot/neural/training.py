@@ -28,6 +28,9 @@ correction fell from 1.23 to 1.18 kcal/mol (100 labels), of whole energies from 
 _LONGEST = 10.0
 """Longest gradient of the loss of one network in a step, so that no frame throws it far; chosen."""
 
+_LARGEST_GRADIENT = 10.0
+"""Norm to which the gradient of the loss of one network is clipped. Chosen, not fitted."""
+
 
 @dataclass(frozen=True)
 class Training:

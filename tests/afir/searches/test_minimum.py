@@ -18,7 +18,7 @@ from afir.hessians.model import model_hessian
 from afir.methods.artificial_force import ArtificialForce, ForceTerm
 from afir.molecule import Molecule
 from afir.pes.driver import solve
-from afir.searches.minimum import descend, minimise
+from afir.searches.minimum import DescentLimits, descend, minimise
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
 from afir.surfaces.analytic import (
@@ -224,10 +224,8 @@ def test_a_biased_minimum_reports_the_true_energy():
         descend(
             waters,
             x,
+            DescentLimits(steps=200, gradient=1e-3, max_step=0.2),
             hessian=model_hessian(waters, x),
-            steps=200,
-            gradient_limit=1e-3,
-            max_step=0.2,
             bias=force,
         ),
         gfn2(waters),

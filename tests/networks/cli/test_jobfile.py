@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afir.errors import InputError
-from afir.searches.settings import StepSettings
+from afir.searches.settings import SADDLE, StepSettings, TrustRegions
 from networks.jobfile import KEYS, job_from, job_values, read_job_file, write_toml
 from networks.settings import Settings
 
@@ -225,3 +226,10 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     path.write_text("wrokers = 2")
     with pytest.raises(InputError, match="did you mean `workers`"):
         read_job_file(path)
+
+
+def test_a_job_file_sets_numbers_of_a_trust_region() -> None:
+    job = job_from({"input": "a.xyz", "step": {"trust": {"saddle": {"most": 0.2}}}})
+    assert job.settings.step.trust == TrustRegions(saddle=replace(SADDLE, most=0.2))
+    assert Settings.from_dict(job.settings.to_dict()) == job.settings
+    assert job_from(tomllib.loads(write_toml(job_values(job)))) == job
