@@ -167,8 +167,8 @@ def explore(job: Path | None, **flags: Any) -> int:
     time, and `afir resume` continues it. The same seed gives the same network with any number of
     worker processes.
 
-    Limits are checked between rounds of 16 pushes, so a run may exceed one by up to a round.
-    --max-trials is exact.
+    Limits are checked before each trial, and trials that are under way are finished: a run may
+    exceed a limit a little. --max-trials is exact.
     """
     from afir.io.safe_write import new_file
     from networks.cli.progress import Tally
@@ -229,9 +229,8 @@ def resume(run: Path, workers: int | None, **flags: Any) -> int:
     """Continue the run RUN after it was stopped, interrupted or killed.
 
     New limits replace the old ones and count from the beginning of the run; `none` removes one.
-    They are checked between rounds of 16 pushes. Pushes made with a narrower window are not
-    repeated: a new run with the wider window finds more. A new policy applies from the next
-    round on.
+    Pushes made with a narrower window are not repeated: a new run with the wider window finds
+    more. A new policy chooses from now on; trials that were under way go on.
     """
     from networks.cli.progress import Tally
     from networks.exploration.run import resume as resumption
