@@ -50,7 +50,7 @@ from networks.scheduling.queue import Frontier
 from networks.scheduling.scheduler import CHOICE, LINES, TRIAL, Outlook
 from networks.stages.base import Question, Stage, Start
 from networks.stages.judging import judge
-from networks.stages.surface_check import DUE, ChangedSurfaceError, Rechecked
+from networks.stages.surface_check import RECHECKS, ChangedSurfaceError, Rechecked
 from networks.stages.trial import TrialStage
 from networks.stages.window import Asked, Window
 from networks.storage.store import Store
@@ -258,7 +258,7 @@ class Exploration:
             flying = self._history.in_flight()
             seen_from = flying[0].known.trials if flying else stage.trial
             window.judged(stage, seen_from + 1)
-            yield from self._take(absorbed, checked=DUE in stage.answers)
+            yield from self._take(absorbed, checked=any(key in stage.answers for key in RECHECKS))
             ask(self._planned_now(window))
 
     def _planned_now(self, window: Window) -> Iterator[Asked]:

@@ -1,7 +1,7 @@
 """The choices of a policy, checked before they are used.
 
-A policy may come from another package. Its choice is written to the run file: with an invalid one the
-run could never be resumed.
+A policy may come from another package. Its choice is written to the run file: with an invalid one
+the run could never be resumed.
 """
 
 from __future__ import annotations

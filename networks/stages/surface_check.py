@@ -79,9 +79,10 @@ class ChangedSurfaceError(AfirError):
 
 DUE, FAILED = Key("again", 0), Key("again", 1)
 """The keys of the rechecks of EQ0: every few trials, and when the surface failed in a trial."""
+RECHECKS = (DUE, FAILED)
 PROBE = Key("probe", 0)
 """The question whether EQ0 is refined as it was: when EQ0 fails or is off."""
-CHECKS = (DUE, FAILED, PROBE)
+CHECKS = (*RECHECKS, PROBE)
 """The tasks that belong to no trial."""
 
 _EVERY = 16
@@ -131,7 +132,7 @@ def check_surface(answers: Mapping[Key, TaskResult], network: ReactionNetwork, w
         If it gives another energy than when the run began, unless it gives the old one when EQ0 is
         refined as at the beginning: an SCF may have several solutions.
     """
-    asked = [answers[key] for key in (DUE, FAILED) if key in answers]
+    asked = [answers[key] for key in RECHECKS if key in answers]
     refined = answers.get(PROBE)
     if refined is None or not any(failed_or_changed(answer, network) for answer in asked):
         return

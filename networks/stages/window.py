@@ -30,6 +30,7 @@ from networks.stages.surface_check import (
     DUE,
     FAILED,
     PROBE,
+    RECHECKS,
     again,
     failed_or_changed,
     is_due,
@@ -179,7 +180,7 @@ class Window:
     def _rechecks(self, stage: TrialStage, key: Key) -> Iterator[tuple[Key, Task]]:
         """EQ0 again, if the surface failed, or EQ0 was not what it had been."""
         answer = stage.answers[key]
-        if key in (DUE, FAILED):
+        if key in RECHECKS:
             if failed_or_changed(answer, self._network) and not stage.has_asked(PROBE):
                 yield probe(self._network)
             return

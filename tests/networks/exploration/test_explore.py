@@ -32,7 +32,7 @@ from networks import Settings, explore, open_run, resume
 from networks.execution.context import Bench
 from networks.execution.local import BatchedExecutor, SerialExecutor
 from networks.execution.processes import ProcessExecutor
-from networks.execution.tasks import Label, Push, Task, TaskResult
+from networks.execution.tasks import Characterise, Label, Labelled, Push, Task, TaskResult
 from networks.exploration.events import (
     Event,
     Found,
@@ -431,6 +431,53 @@ def test_pushes_that_all_fail_on_a_surface_that_works_are_used_up(tmp_path: Path
         checks = len(failing | rejected) + -(-len(after["trials"]) // 16)
         each = answer(Label(structure(0))).gradients
         assert store.summary().gradients["label"] == checks * each["label"]
+
+
+@dataclass
+class Changing:
+    """The toy world, in which EQ0 has another energy from the n-th time on that it is rechecked."""
+
+    right: int
+    bench: ToyBench = field(default_factory=ToyBench)
+    asked: int = 0
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
+        """See `networks.execution.base.Executor`."""
+        for index, task in enumerate(tasks):
+            result = answer(task)
+            if isinstance(task, Label) and task.stage == "again":
+                self.asked += 1
+                if self.asked > self.right and isinstance(result.value, Labelled):
+                    other = replace(result.value, energy=result.value.energy + 0.3)
+                    result = replace(result, value=other)
+            elif isinstance(task, Characterise) and self.asked > self.right:
+                result = TaskResult(None, Outcome.SURFACE_FAILED, "other", Counter(), 0.0)
+            yield index, result
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.mark.parametrize("right", [0, 1, 3])
+def test_trials_on_a_surface_that_was_changed_are_dropped_and_repeated(
+    whole: Path, tmp_path: Path, right: int
+) -> None:
+    path = tmp_path / "run"
+    events = explore(MOLECULE, structure(0), SETTINGS, path, executor=Changing(right))
+    words = (
+        r"another energy for EQ0 in trial \d+ than .*\+28\.95 kJ/mol off; nothing since the last"
+    )
+    with pytest.raises(AfirError, match=words):
+        list(events)
+    with open_run(path) as store:
+        kept, last = list(store.trials()), store.checked
+        assert len(kept) == last
+        assert all(record.trial <= last for record in store.dismissed())
+        found = {id for trial in kept for id in trial.found} | {"EQ0"}
+        network = store.load_network()
+        assert found == {*network.eqs, *network.tss, *network.dcs}
+    list(resume(path, executor=TOY))
+    assert snapshot(path) == snapshot(whole)
 
 
 def test_a_surface_that_fails_now_and_then_stops_nothing(tmp_path: Path) -> None:
