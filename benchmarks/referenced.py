@@ -29,13 +29,13 @@ from afir.verification.minima import characterise
 from afir.verification.transition_states import confirm
 from networks import open_run
 from networks.records.structures import EQ, TS
-from networks.storage.store import Store
+from networks.storage.run_file import RunFile
 
 COLUMNS = ("run", "surface", "EQ", "TS", "gradients", "for the first TSs", "for each")
 PROOFS = ("run", "TS", "proven", "same ends", "largest error eV", "EQ", "order 0")
 
 
-def costs(store: Store, count: int) -> tuple[str, ...]:
+def costs(store: RunFile, count: int) -> tuple[str, ...]:
     """Gradients that count: of the whole run, and until so many transition states were found."""
     settings, network = store.settings, store.load_network()
     counts = store.summary().gradients
@@ -58,7 +58,7 @@ def costs(store: Store, count: int) -> tuple[str, ...]:
     )
 
 
-def proof(store: Store) -> tuple[str, ...]:
+def proof(store: RunFile) -> tuple[str, ...]:
     """How many of the transition states and minima of a run are proven directly."""
     network, molecule = store.load_network(), store.molecule
     name, options = store.settings.reported

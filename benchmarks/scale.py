@@ -38,7 +38,7 @@ from networks.exploration.events import Progress, Stopped
 from networks.exploration.executors import bench_of
 from networks.records.structures import EQ, TS, Dismissed
 from networks.records.trials import Absorbed, Trial
-from networks.storage.store import Store
+from networks.storage.run_file import RunFile
 
 MOLECULE = Molecule.from_symbols(["C", "C", "C", "N", "N", "O"])
 SIZE = MOLECULE.n_atoms
@@ -135,7 +135,7 @@ class Instant:
 def filled(path: Path, count: int, supply: Supply) -> None:
     """Make a run file with this many EQs in a row and a TS between neighbours."""
     start = supply.point(0)
-    with Store.create(path, MOLECULE, start.positions, Settings()) as store:
+    with RunFile.create(path, MOLECULE, start.positions, Settings()) as store:
         last = _eq(0, start)
         store.absorb(Absorbed(0, eqs=(last,), gradients=STAGES), 0.0)
         for number in range(1, count):
@@ -209,7 +209,7 @@ class Figures:
 
 def measured(path: Path, policy: str, supply: Supply) -> Figures:
     """Go on with a run for some trials, as it is chosen by a policy."""
-    with Store.open(path, writing=True) as store:
+    with RunFile.open(path, writing=True) as store:
         store.change_settings(replace(store.settings, policy=policy))
         done = sum(store.summary().trials.values())
         executor = Instant(supply, bench_of(store.molecule, store.settings))

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from networks.reporting.export import ExportFormat, export
     from networks.reporting.run import Run, load_run
     from networks.settings import Settings
-    from networks.storage.store import Store
+    from networks.storage.base import ReadableStore, Store
+    from networks.storage.run_file import RunFile
 
 __all__ = [
     "DC",
@@ -30,7 +31,9 @@ __all__ = [
     "Found",
     "Progress",
     "ReactionNetwork",
+    "ReadableStore",
     "Run",
+    "RunFile",
     "Settings",
     "Stopped",
     "Store",
@@ -57,7 +60,8 @@ _HOMES = {
     "networks.reporting.export": "ExportFormat export",
     "networks.reporting.run": "Run load_run",
     "networks.settings": "Settings",
-    "networks.storage.store": "Store",
+    "networks.storage.base": "ReadableStore Store",
+    "networks.storage.run_file": "RunFile",
 }
 
 

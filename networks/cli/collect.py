@@ -23,7 +23,7 @@ from afir.io.shell import shell_command
 if TYPE_CHECKING:  # numpy is not needed for --help
     from collections.abc import Sequence
 
-    from networks.storage.store import Store
+    from networks.storage.base import ReadableStore
 
 
 @click.command(
@@ -175,7 +175,7 @@ def collect(
     return 0
 
 
-def _check_alike(stores: Sequence[Store]) -> None:
+def _check_alike(stores: Sequence[ReadableStore]) -> None:
     """Raise InputError unless runs are of one molecule, on one surface, and hold frames."""
     from networks.learning.models import folder_of
 

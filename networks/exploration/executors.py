@@ -10,7 +10,7 @@ from networks.execution.base import Executor
 from networks.execution.checked import bench_of
 from networks.execution.local import BatchedExecutor
 from networks.execution.processes import ProcessExecutor
-from networks.storage.store import Store
+from networks.storage.base import Store
 
 
 class Hands:

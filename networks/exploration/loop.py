@@ -53,7 +53,7 @@ from networks.stages.judging import judge
 from networks.stages.surface_check import RECHECKS, ChangedSurfaceError, Rechecked
 from networks.stages.trial import TrialStage
 from networks.stages.window import Asked, Window
-from networks.storage.store import Store
+from networks.storage.base import Store
 
 
 class Exploration:

@@ -27,8 +27,9 @@ from networks.scheduling.offers import Mixture
 from networks.scheduling.scheduler import PUSHES
 from networks.settings import Changes, Settings
 from networks.stages.surface_check import check_unchanged
+from networks.storage.base import Store
+from networks.storage.run_file import RunFile
 from networks.storage.sqlite import StoreError
-from networks.storage.store import Store
 from networks.trusted import check_trusted
 
 
@@ -85,7 +86,7 @@ def explore(
         check_folder(output)
     _check_executor(executor, molecule, settings)
     policy = load_policy(settings.policy, settings.policy_options)
-    store = Store.create(output, molecule, x, settings, job)
+    store = RunFile.create(output, molecule, x, settings, job)
     return _begun(store, _events(store, policy, workers, executor))
 
 
@@ -143,7 +144,7 @@ def resume(
         Later, if the surface stops working or the file cannot be written.
     """
     _check_workers(workers)
-    store = Store.open(output, writing=True)
+    store = RunFile.open(output, writing=True)
     try:
         old = store.settings
         settings = old.changed(**changes)
@@ -161,7 +162,7 @@ def resume(
     return _unless_idle(store, old, _events(store, chosen, workers, executor))
 
 
-def open_run(output: Path) -> Store:
+def open_run(output: Path) -> RunFile:
     """Open a run file to read it, also while it is being written.
 
     Raises
@@ -169,7 +170,7 @@ def open_run(output: Path) -> Store:
     InputError
         If there is no such file, it is no run, or its schema version is another one.
     """
-    return Store.open(output)
+    return RunFile.open(output)
 
 
 def _check_workers(workers: int) -> None:
@@ -200,7 +201,7 @@ def _begun(store: Store, events: Iterator[Event]) -> Iterator[Event]:
         store.close()
 
 
-def _unless_idle(store: Store, old: Settings, events: Iterator[Event]) -> Iterator[Event]:
+def _unless_idle(store: RunFile, old: Settings, events: Iterator[Event]) -> Iterator[Event]:
     """The events of a resumed run; a complete run to which nothing is added keeps its window.
 
     Its report would otherwise refer to a window that it never had.
@@ -210,7 +211,7 @@ def _unless_idle(store: Store, old: Settings, events: Iterator[Event]) -> Iterat
         yield from events
     if complete.stopped_by is not StoppedBy.NOTHING_LEFT:
         return
-    with Store.open(store.path, writing=True) as run:
+    with RunFile.open(store.path, writing=True) as run:
         kept = replace(run.settings, window_kj_mol=old.window_kj_mol, bond_depth=old.bond_depth)
         if run.stages == stages and run.settings != kept:
             run.change_settings(kept)

@@ -18,7 +18,7 @@ from networks.learning.learner import load_learner
 from networks.learning.sampling import Pool, pool, spread_out, write_frames
 from networks.learning.stages import SAMPLE, STAGES
 from networks.records.runs import Model
-from networks.storage.store import Store
+from networks.storage.base import Store
 
 _ENOUGH = 300  # labels for a first model while trials are left
 _CEILING = 800.0 * KJ_PER_MOL  # above the lowest: geometries beyond get no label

@@ -78,7 +78,7 @@ def pool(
     molecule
         The molecule of all runs.
     kept
-        The name of each run and its frames, see `networks.storage.store.Store.frames`.
+        The name of each run and its frames, see `networks.storage.base.ReadableStore.frames`.
     stages
         Only these stages; all if not given.
     ceiling

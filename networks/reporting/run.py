@@ -15,7 +15,8 @@ from networks.records.structures import COMPLEX, EQ
 from networks.scheduling.history import History
 from networks.scheduling.remains import Remains, remains_of
 from networks.settings import Settings
-from networks.storage.store import Store
+from networks.storage.base import ReadableStore
+from networks.storage.run_file import RunFile
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def load_run(path: Path, *, count_pushes: bool = False) -> Run:
     StoreError
         If it is damaged or cannot be read.
     """
-    with Store.open(path) as store, store.snapshot():
+    with RunFile.open(path) as store, store.snapshot():
         network, summary, trials = store.load_network(), store.summary(), list(store.trials())
         over = summary.complete.stopped_by is StoppedBy.NOTHING_LEFT
         return Run(
@@ -93,7 +94,7 @@ def load_run(path: Path, *, count_pushes: bool = False) -> Run:
         )
 
 
-def _wanted(store: Store, network: ReactionNetwork) -> str | None:
+def _wanted(store: ReadableStore, network: ReactionNetwork) -> str | None:
     """The id of the wanted product, if it has been found."""
     wanted = store.wanted()
     if wanted is None:

@@ -28,13 +28,13 @@ from networks.graph.rejected import Dismissals
 from networks.records.structures import EQ
 from networks.records.trials import Absorbed, Key
 from networks.stages.base import Question, no_trial
-from networks.storage.store import Store
+from networks.storage.base import ReadableStore
 
 GRADIENT = 0.05
 """eV/Å: how much larger the largest component of the gradient of EQ0 may be than it was."""
 
 
-def check_unchanged(store: Store) -> None:
+def check_unchanged(store: ReadableStore) -> None:
     """Evaluate EQ0 when a run is resumed; that gradient is not counted.
 
     Raises

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -16,14 +16,13 @@ from afir.molecule import Molecule, Positions
 from afir.pes.driver import Level
 from afir.stationary import Outcome
 from networks.execution.frames import Frames, Kept
-from networks.execution.tasks import TaskResult
 from networks.graph.network import ReactionNetwork
-from networks.records.ids import Id
 from networks.records.runs import Complete, Examined, Model, RunSummary, StoppedBy
 from networks.records.structures import EQ, Dismissed
 from networks.records.trials import Key, Planned, Trial
 from networks.settings import Settings, located
 from networks.storage import rows, schema
+from networks.storage.base import Results
 from networks.storage.codec import unpack
 from networks.storage.seal import is_intact
 from networks.storage.sqlite import Database, StoreError, go_back
@@ -32,13 +31,6 @@ T = TypeVar("T")
 
 _PUSH = "push"
 """The first phase of each trial."""
-
-
-class Results(NamedTuple):
-    """The raw results of a stage, and the nodes that its structures became."""
-
-    answers: dict[Key, TaskResult]
-    nodes: dict[Key, Id | None]
 
 
 class Reader:

@@ -1,6 +1,6 @@
 """The run file as a database: one writer, any number of readers, all or nothing.
 
-Its content is defined in `networks.storage.store`.
+Its content is defined in `networks.storage.run_file`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from networks.records.structures import COMPLEX, DC, EQ, TS
 from networks.records.trials import Absorbed, Trial
 from networks.reporting.run import Run
 from networks.settings import Settings
-from networks.storage.store import Store
+from networks.storage.run_file import RunFile
 
 FORMALDEHYDE = Molecule((6, 8, 1, 1))
 ZERO = -7.175648095 * HARTREE
@@ -143,7 +143,7 @@ def write_run(path: Path, stopped: StoppedBy = StoppedBy.TRIALS, job: str = "") 
         cpu_seconds=0.1,
         found=("TS0",),
     )
-    with Store.create(path, FORMALDEHYDE, _CENTRE, SETTINGS, job) as store:
+    with RunFile.create(path, FORMALDEHYDE, _CENTRE, SETTINGS, job) as store:
         store.absorb(
             Absorbed(
                 stage=0,

@@ -18,7 +18,7 @@ from networks.execution.local import SerialExecutor
 from networks.exploration.events import Event
 from networks.records.ids import Id
 from networks.records.trials import Item, Known, Planned
-from networks.storage.store import Store
+from networks.storage.run_file import RunFile
 
 HCN = Molecule.from_symbols("HCN")
 HCN_START = np.array([[0.0, 0.0, -1.06], [0.0, 0.0, 0.0], [0.0, 0.0, 1.15]])
@@ -26,7 +26,7 @@ HCN_START = np.array([[0.0, 0.0, -1.06], [0.0, 0.0, 0.0], [0.0, 0.0, 1.15]])
 
 def snapshot(path: Path) -> dict[str, Any]:
     """Everything that must not depend on workers and interruptions, to the last digit."""
-    with Store.open(path) as store:
+    with RunFile.open(path) as store:
         network = store.load_network()
         summary = store.summary()
         return {

@@ -25,7 +25,7 @@ from networks import Settings, explore, resume
 from networks.jobfile import write_toml
 from networks.learning.models import folder_of
 from networks.records.runs import Model
-from networks.storage.store import Store
+from networks.storage.run_file import RunFile
 
 COMMAND = f"ase:{__name__}.spring"
 SPRINGS = "ase:ase.calculators.lj.LennardJones"
@@ -65,7 +65,7 @@ class Trap:
 
     def run(self, settings: Settings) -> str:
         """A run file with these settings."""
-        Store.create(Path("evil.db"), HCN, HCN_START, settings).close()
+        RunFile.create(Path("evil.db"), HCN, HCN_START, settings).close()
         return "evil.db"
 
     def job(self, **keys: object) -> str:
@@ -178,7 +178,7 @@ def test_models_beside_a_run_are_not_trusted(trap: Trap) -> None:
     trap.model()
     settings = Settings("gfn1", reference="gfn2", learn=True, learner="gaussian")
     run = Path(trap.run(settings))
-    with Store.open(run, writing=True) as store:
+    with RunFile.open(run, writing=True) as store:
         store.add_model(Model(1, 0, 20, 1.0, {}))
     folder_of(run).mkdir()
     Path("evil.model").rename(folder_of(run) / "1.model")

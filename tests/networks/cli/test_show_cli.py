@@ -9,7 +9,7 @@ import networkx as nx
 import pytest
 
 from afir.cli.main import main
-from networks.storage.store import Store
+from networks.storage.run_file import RunFile
 
 
 def test_show(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,7 +38,7 @@ def test_show(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_run_that_is_being_written_is_shown_as_such(
     run_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Store.open(run_file, writing=True):
+    with RunFile.open(run_file, writing=True):
         assert main(["show", "run.db"]) == 0
     out = capsys.readouterr().out
     assert f"process {os.getpid()} is still running it" in out

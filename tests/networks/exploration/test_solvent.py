@@ -10,7 +10,7 @@ from afir.geometry.superposition import internal_part
 from afir.pes.loading import load_surface
 from afir.units import KJ_PER_MOL
 from networks import Settings, explore
-from networks.storage.store import Store
+from networks.storage.run_file import RunFile
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def network(tmp_path_factory):
     settings = Settings(surface="gfn2", surface_options={"solvent": "water"}, seed=1)
     for _ in explore(HCN, HCN_START, settings, path):
         pass
-    with Store.open(path) as store:
+    with RunFile.open(path) as store:
         return store.load_network()
 
 

@@ -20,7 +20,7 @@ from networks import Settings, explore, open_run, resume
 from networks.exploration.events import Doubted
 from networks.reporting.run import load_run
 from networks.reporting.show_json import show_object
-from networks.storage.store import Store
+from networks.storage.run_file import RunFile
 
 HNC = "3\n\nN 0.0 0.0 0.0\nH 0.0 0.02 -1.0\nC 0.01 0.0 1.17\n"
 GUESS = "3\n\nH 0.717 0.0 0.107\nC -0.183 0.0 -0.628\nN -0.535 0.0 0.522\n"
@@ -153,7 +153,7 @@ def test_a_run_does_not_go_on_with_a_surface_that_was_changed(
 ) -> None:
     path = tmp_path / "run"
     list(explore(HCN, HCN_START, settings("right"), path))
-    with Store.open(path, writing=True) as store:
+    with RunFile.open(path, writing=True) as store:
         store.change_settings(settings(how))
     before = snapshot(path)
     trusted = [Named("wrong", settings(how).surface_options)]

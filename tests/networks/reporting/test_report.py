@@ -22,7 +22,7 @@ from networks.reporting.run import load_run
 from networks.reporting.show_json import show_object
 from networks.reporting.tables import graph_lines, sections
 from networks.storage import rows
-from networks.storage.store import Store
+from networks.storage.run_file import RunFile
 
 
 def test_a_run_file_gives_the_same(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_patience_and_the_wanted_product_are_read(tmp_path: Path) -> None:
     run = load_run(path)
     assert (run.barren, run.wanted) == (0, None)
     eq2 = run.network.eqs["EQ2"]
-    with Store.open(path, writing=True) as store:
+    with RunFile.open(path, writing=True) as store:
         (trial,) = store.trials()
         barren = replace(trial, number=2, known=1, push=1, found=())
         wanted = eq2.positions, eq2.energy

@@ -33,7 +33,7 @@ from networks.scheduling.remains import Remains, incidence
 from networks.scheduling.scheduler import KeptBack, Outlook
 from networks.scheduling.unseen import Unseen, unseen
 from networks.settings import Settings
-from networks.storage.store import Store
+from networks.storage.run_file import RunFile
 
 TOY = SerialExecutor(ToyBench())
 PUSH, PULL = pushed(0, 1), pulled(0, 1)
@@ -85,7 +85,7 @@ def test_loops_and_what_lies_above_the_window_do_not_count(tmp_path: Path) -> No
     # A window that is made narrower later.
     energies = sorted(ts.energy for ts in network.tss.values())
     middle = (energies[len(energies) // 2] - network.eqs["EQ0"].energy) / KJ_PER_MOL
-    with Store.open(path, writing=True) as store:
+    with RunFile.open(path, writing=True) as store:
         store.change_settings(replace(store.settings, window_kj_mol=middle))
     low = {id for id in steps if network.tss[id].energy <= energies[len(energies) // 2]}
     assert 0 < len(low) < len(steps)

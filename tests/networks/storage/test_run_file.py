@@ -23,7 +23,7 @@ from toyworld import MOLECULE, SETTINGS, Shuffled, ToyBench, structure
 from afir.cli.main import main
 from afir.errors import AfirError, InputError
 from afir.stationary import Outcome
-from networks import Store, explore, open_run, resume
+from networks import RunFile, explore, open_run, resume
 from networks.execution.local import SerialExecutor
 from networks.execution.tasks import TaskResult
 from networks.exploration.events import Event, Progress, TaskDone
@@ -58,7 +58,7 @@ def _refused(path: Path) -> bool:
 
     def work() -> None:
         with pytest.raises(InputError, match=rf"by process {os.getppid()}"):
-            Store.open(path, writing=True)
+            RunFile.open(path, writing=True)
 
     return in_a_child(work) == 0
 
@@ -98,7 +98,7 @@ def test_killed_anywhere_while_it_is_made_a_run_is_there_or_not(tmp_path: Path) 
             file.unlink()
 
         def make() -> None:
-            Store.create(path, MOLECULE, structure(0), SETTINGS)
+            RunFile.create(path, MOLECULE, structure(0), SETTINGS)
 
         if not _killed_at_line(line, make):
             break
@@ -106,9 +106,9 @@ def test_killed_anywhere_while_it_is_made_a_run_is_there_or_not(tmp_path: Path) 
         if path.exists():
             there += 1
             assert load_run(path).molecule == MOLECULE
-            Store.open(path, writing=True).close()
+            RunFile.open(path, writing=True).close()
         else:
-            Store.create(path, MOLECULE, structure(0), SETTINGS).close()
+            RunFile.create(path, MOLECULE, structure(0), SETTINGS).close()
         # Nothing of the one that was killed is left, and nothing hinders.
         assert [file.name for file in tmp_path.iterdir()] == ["run"]
     assert linked  # when it had both names
@@ -120,7 +120,7 @@ def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mo
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
-    Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS).close()
+    RunFile.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS).close()
     assert [file.name for file in tmp_path.iterdir()] == ["run"]
     open_run(tmp_path / "run").close()
 
@@ -147,16 +147,16 @@ def test_what_another_run_left_is_not_mixed_in(tmp_path: Path, whole: Path) -> N
 def test_files_of_others_beside_a_run_stay(tmp_path: Path) -> None:
     run, copy = tmp_path / "run", tmp_path / "run-new"
     copy.write_text("notes")
-    Store.create(run, MOLECULE, structure(0), SETTINGS).close()
-    Store.open(run, writing=True).close()
+    RunFile.create(run, MOLECULE, structure(0), SETTINGS).close()
+    RunFile.open(run, writing=True).close()
     assert copy.read_text() == "notes"
 
 
 def test_a_text_that_is_no_utf_8_is_kept_as_escapes(tmp_path: Path) -> None:
     result = TaskResult(None, Outcome.SURFACE_FAILED, "said \udcff", Counter(), 0.0)
-    with Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS) as store:
+    with RunFile.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS) as store:
         store.add_result(0, Key("characterise", 0), result, 1.0)
-    with Store.open(tmp_path / "run") as store:
+    with RunFile.open(tmp_path / "run") as store:
         (kept,) = store.results()[0].answers.values()
     assert kept.error == r"said \udcff"
 
@@ -188,7 +188,7 @@ def test_a_file_without_its_log_says_so(tmp_path: Path) -> None:
         assert path.stat().st_size == size
         for writing in (False, True):
             with pytest.raises(InputError, match=r"it holds no run.*without run-wal"):
-                Store.open(path, writing=writing)
+                RunFile.open(path, writing=writing)
         path.unlink()
 
 
@@ -253,7 +253,7 @@ def test_a_run_whose_folder_is_gone_leaves_a_new_one_in_its_place_alone(
     folder, plan = tmp_path / "folder", planned(5)
     folder.mkdir()
     path = folder / "run"
-    first = Store.create(path, MOLECULE, structure(0), SETTINGS)
+    first = RunFile.create(path, MOLECULE, structure(0), SETTINGS)
     first.plan([planned(1)])
     if fate == "moved":
         folder.rename(tmp_path / "elsewhere")
@@ -262,7 +262,7 @@ def test_a_run_whose_folder_is_gone_leaves_a_new_one_in_its_place_alone(
     folder.mkdir()
 
     def new_run_that_is_killed() -> None:
-        second = Store.create(path, MOLECULE, structure(0), SETTINGS)
+        second = RunFile.create(path, MOLECULE, structure(0), SETTINGS)
         second.plan([plan])
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -271,7 +271,7 @@ def test_a_run_whose_folder_is_gone_leaves_a_new_one_in_its_place_alone(
     with open_run(path) as store:
         assert store.planned() == [plan]
     if fate == "moved":
-        with Store.open(tmp_path / "elsewhere" / "run", writing=True) as moved:
+        with RunFile.open(tmp_path / "elsewhere" / "run", writing=True) as moved:
             assert moved.planned() == [planned(1)]
         assert [file.name for file in (tmp_path / "elsewhere").iterdir()] == ["run"]
 
@@ -279,10 +279,10 @@ def test_a_run_whose_folder_is_gone_leaves_a_new_one_in_its_place_alone(
 def test_a_run_whose_folder_is_gone_does_not_unlock_a_new_one_in_its_place(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
-    first = Store.create(folder / "run", MOLECULE, structure(0), SETTINGS)
+    first = RunFile.create(folder / "run", MOLECULE, structure(0), SETTINGS)
     folder.rename(tmp_path / "elsewhere")
     folder.mkdir()
-    with Store.create(folder / "run", MOLECULE, structure(0), SETTINGS):
+    with RunFile.create(folder / "run", MOLECULE, structure(0), SETTINGS):
         first.close()
         assert writer(folder / "run") == str(os.getpid())
     assert writer(folder / "run") is None
@@ -293,7 +293,7 @@ def test_a_run_that_cannot_start_is_deleted_where_its_link_leads(tmp_path: Path)
     link, file = tmp_path / "run", tmp_path / "disk" / "run"
     link.symlink_to(file)
     leads = link.readlink()
-    Store.create(link, MOLECULE, structure(0), SETTINGS).discard()
+    RunFile.create(link, MOLECULE, structure(0), SETTINGS).discard()
     assert not [*(tmp_path / "disk").iterdir()]
     assert link.readlink() == leads  # so that the next attempt goes there too
 
@@ -317,7 +317,7 @@ def test_a_run_that_cannot_start_is_deleted_before_others_may_write_it(
 
 
 def test_a_run_that_cannot_start_deletes_no_other_file(tmp_path: Path) -> None:
-    store = Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS)
+    store = RunFile.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS)
     (tmp_path / "run").unlink()
     (tmp_path / "run").write_text("precious")
     store.discard()
@@ -332,7 +332,7 @@ def test_one_writer_whatever_the_file_is_called(tmp_path: Path, way: str) -> Non
     folder = tmp_path / "folder"
     folder.mkdir()
     path, other = folder / "run", tmp_path / "other"
-    with Store.create(path, MOLECULE, structure(0), SETTINGS) as store:
+    with RunFile.create(path, MOLECULE, structure(0), SETTINGS) as store:
         if way == "symlink":
             other.symlink_to(path)
         elif way == "folder":
@@ -351,9 +351,9 @@ def test_one_writer_whatever_the_file_is_called(tmp_path: Path, way: str) -> Non
                 assert reader.planned() == [planned(1)]
     if way == "hard link":
         with pytest.raises(InputError, match=r"only name.*2.*copy"):
-            Store.open(other, writing=True)
+            RunFile.open(other, writing=True)
         path.unlink()
-    Store.open(other, writing=True).close()
+    RunFile.open(other, writing=True).close()
     assert not [*tmp_path.rglob("*-lock"), *tmp_path.rglob("*-wal")]
 
 
@@ -361,7 +361,7 @@ def test_a_run_goes_through_a_link_to_where_it_leads(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "folder" / "run")
-    Store.create(link, MOLECULE, structure(0), SETTINGS).close()
+    RunFile.create(link, MOLECULE, structure(0), SETTINGS).close()
     assert link.is_symlink()
     assert [file.name for file in (tmp_path / "folder").iterdir()] == ["run"]
 
@@ -464,9 +464,9 @@ def test_names_that_mean_something_else(
 def test_names_that_no_file_can_have(tmp_path: Path, name: str) -> None:
     path = tmp_path / name.lstrip("/")
     for work in (
-        lambda: Store.create(path, MOLECULE, structure(0), SETTINGS),
-        lambda: Store.open(path),
-        lambda: Store.open(path, writing=True),
+        lambda: RunFile.create(path, MOLECULE, structure(0), SETTINGS),
+        lambda: RunFile.open(path),
+        lambda: RunFile.open(path, writing=True),
     ):
         with pytest.raises(InputError, match=r"^the run file must (be a file|have a shorter name)"):
             work()
@@ -474,13 +474,13 @@ def test_names_that_no_file_can_have(tmp_path: Path, name: str) -> None:
 
 
 def test_the_longest_name_that_a_run_can_have(tmp_path: Path) -> None:
-    Store.create(tmp_path / ("n" * 243), MOLECULE, structure(0), SETTINGS).close()
-    Store.open(tmp_path / ("n" * 243), writing=True).close()
+    RunFile.create(tmp_path / ("n" * 243), MOLECULE, structure(0), SETTINGS).close()
+    RunFile.open(tmp_path / ("n" * 243), writing=True).close()
 
 
 @pytest.mark.parametrize("name", ["run?mode=memory", "run%41", "a#b", " run", "run'"])
 def test_names_that_mean_nothing_else(tmp_path: Path, name: str) -> None:
-    Store.create(tmp_path / name, MOLECULE, structure(0), SETTINGS).close()
+    RunFile.create(tmp_path / name, MOLECULE, structure(0), SETTINGS).close()
     assert [file.name for file in tmp_path.iterdir()] == [name]
     open_run(tmp_path / name).close()
 

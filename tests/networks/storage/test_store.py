@@ -29,7 +29,7 @@ from toyworld import (
 
 from afir.errors import InputError
 from afir.stationary import Candidate, Outcome
-from networks import Store, explore, open_run, resume
+from networks import RunFile, explore, open_run, resume
 from networks.execution.local import SerialExecutor
 from networks.execution.tasks import Characterise, Confirm, Examine, Label, TaskResult
 from networks.exploration.events import Event, Found, Rejected, TrialDone
@@ -87,7 +87,7 @@ def test_arrays_that_nobody_wrote_are_refused() -> None:
 
 
 def test_a_new_run_knows_what_it_was_given(tmp_path: Path) -> None:
-    Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS, JOB).close()
+    RunFile.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS, JOB).close()
     with open_run(tmp_path / "run") as store:
         assert store.molecule == MOLECULE
         assert np.array_equal(store.start, structure(0))
@@ -101,7 +101,7 @@ def test_a_new_run_knows_what_it_was_given(tmp_path: Path) -> None:
 def test_trials_in_flight_are_kept(tmp_path: Path) -> None:
     plans = [planned(4), replace(planned(5), ceiling=None, gamma=250.0, left=None)]
     lost = TaskResult(None, Outcome.TIMED_OUT, "killed", Counter(), 0.0)
-    with Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS) as store:
+    with RunFile.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS) as store:
         store.plan(plans)
         for index, value in enumerate(results()):
             done = TaskResult(value, None, "", Counter({"push": 3, "path": index}), 0.5)
@@ -187,7 +187,7 @@ def test_what_was_found_is_read_back(tmp_path: Path) -> None:
 
 
 def test_nothing_in_a_run_file_is_pickled(tmp_path: Path) -> None:
-    with Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS) as store:
+    with RunFile.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS) as store:
         for index, value in enumerate(results()):
             done = TaskResult(value, None, "", Counter(), 0.5)
             store.add_result(1, Key("push", index), done, 7.5)
@@ -199,7 +199,7 @@ def test_nothing_in_a_run_file_is_pickled(tmp_path: Path) -> None:
 
 
 def test_a_closed_run_is_one_plain_file(tmp_path: Path) -> None:
-    with Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS):
+    with RunFile.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS):
         assert (tmp_path / "run-lock").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     shutil.copy(tmp_path / "run", tmp_path / "copy")
@@ -212,13 +212,13 @@ def test_what_is_dropped_is_given_back(tmp_path: Path, begin: str) -> None:
     if begin == "explore":
         held: object = explore(MOLECULE, structure(0), SETTINGS, path)
     else:
-        Store.create(path, MOLECULE, structure(0), SETTINGS).close()
-        held = resume(path) if begin == "resume" else Store.open(path, writing=True)
+        RunFile.create(path, MOLECULE, structure(0), SETTINGS).close()
+        held = resume(path) if begin == "resume" else RunFile.open(path, writing=True)
     assert (tmp_path / "run-lock").exists()
     # Never iterated and never closed, only forgotten.
     del held
     assert [file.name for file in tmp_path.iterdir()] == ["run"]
-    Store.open(path, writing=True).close()
+    RunFile.open(path, writing=True).close()
 
 
 def test_what_is_held_at_the_end_of_the_process_is_given_back(tmp_path: Path) -> None:
@@ -247,14 +247,14 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     for name in ("text", "empty", "other", "missing", "."):
         for writing in (False, True):
             with pytest.raises(InputError, match=r"must be|does not exist|is not a file"):
-                Store.open(tmp_path / name, writing=writing)
+                RunFile.open(tmp_path / name, writing=writing)
     assert (tmp_path / "text").read_text().startswith("3\nwater")
     assert not (tmp_path / "missing").exists()
     assert not list(tmp_path.glob("*-lock"))
 
 
 def test_a_damaged_run_is_not_taken_for_another_file(tmp_path: Path) -> None:
-    Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS).close()
+    RunFile.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS).close()
     connection = sqlite3.connect(tmp_path / "run")
     connection.execute("PRAGMA writable_schema=ON")
     connection.execute("UPDATE sqlite_master SET sql = 'CREATE TABLE (' WHERE name = 'run'")
@@ -270,7 +270,7 @@ def test_a_damaged_run_is_not_taken_for_another_file(tmp_path: Path) -> None:
 
 
 def test_another_schema_version_is_refused(tmp_path: Path) -> None:
-    Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS).close()
+    RunFile.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS).close()
     connection = sqlite3.connect(tmp_path / "run")
     connection.execute("UPDATE run SET schema_version = 99")
     connection.commit()
@@ -282,21 +282,21 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
 def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("precious")
     with pytest.raises(InputError, match="new file"):
-        Store.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS)
+        RunFile.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS)
     assert (tmp_path / "run").read_text() == "precious"
     with pytest.raises(InputError, match="directory that exists"):
-        Store.create(tmp_path / "no" / "run", MOLECULE, structure(0), SETTINGS)
+        RunFile.create(tmp_path / "no" / "run", MOLECULE, structure(0), SETTINGS)
 
 
 def test_a_run_has_one_writer_and_any_number_of_readers(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    with Store.create(path, MOLECULE, structure(0), SETTINGS) as store:
+    with RunFile.create(path, MOLECULE, structure(0), SETTINGS) as store:
         with pytest.raises(InputError, match="process"):
-            Store.open(path, writing=True)
+            RunFile.open(path, writing=True)
         code = (
-            "import sys; from pathlib import Path; from networks.storage.store import Store\n"
-            "Store.open(Path(sys.argv[1])).close()\n"
-            "Store.open(Path(sys.argv[1]), writing=True)"
+            "import sys; from pathlib import Path; from networks.storage.run_file import RunFile\n"
+            "RunFile.open(Path(sys.argv[1])).close()\n"
+            "RunFile.open(Path(sys.argv[1]), writing=True)"
         )
         other = subprocess.run(
             [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
@@ -307,7 +307,7 @@ def test_a_run_has_one_writer_and_any_number_of_readers(tmp_path: Path) -> None:
         reader = open_run(path)
         assert reader.planned() == [planned(1)]
     assert reader.planned() == [planned(1)]
-    Store.open(path, writing=True).close()
+    RunFile.open(path, writing=True).close()
     reader.close()
 
 

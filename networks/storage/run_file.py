@@ -30,17 +30,17 @@ from networks.storage.seal import Row, sealed
 from networks.storage.sqlite import Database, check_name, make, sweep
 
 
-class Store(Reader):
+class RunFile(Reader):
     """A run file.
 
-    Made by `Store.create` or `Store.open`; a context manager that closes it. Reading is described
-    in `networks.storage.reading.Reader`; `change_settings` replaces the settings.
+    A `networks.storage.base.Store`, made by `RunFile.create` or `RunFile.open`; a context manager
+    that closes it. What is not described here is in `networks.storage.reading.Reader`.
     """
 
     @classmethod
     def create(
         cls, path: Path, molecule: Molecule, start: Positions, settings: Settings, job: str = ""
-    ) -> Store:
+    ) -> RunFile:
         """Create a run file and open it for writing.
 
         If this process ends early, there is the complete file or none.
@@ -101,7 +101,7 @@ class Store(Reader):
         return cls._held(path, lock)
 
     @classmethod
-    def open(cls, path: Path, *, writing: bool = False) -> Store:
+    def open(cls, path: Path, *, writing: bool = False) -> RunFile:
         """Open a run file, to read it or to continue it.
 
         Parameters
@@ -129,7 +129,7 @@ class Store(Reader):
         return cls._held(path, lock)
 
     @classmethod
-    def _held(cls, path: Path, lock: Lock) -> Store:
+    def _held(cls, path: Path, lock: Lock) -> RunFile:
         """The run file opened for writing, with its lock held."""
         try:
             lock.claim()
@@ -139,7 +139,7 @@ class Store(Reader):
         return cls._on(Database(path, lock), writing=True)
 
     @classmethod
-    def _on(cls, database: Database, *, writing: bool = False) -> Store:
+    def _on(cls, database: Database, *, writing: bool = False) -> RunFile:
         """The opened run file; closed again if it cannot be used."""
         try:
             store = cls(database)
@@ -174,12 +174,12 @@ class Store(Reader):
         self.settings = settings
 
     def plan(self, planned: Iterable[Planned]) -> None:
-        """Store trials that begin now, all or none."""
+        """RunFile trials that begin now, all or none."""
         with self._change() as change:
             change.insert(schema.PLANNED, map(rows.planned_row, planned))
 
     def add_result(self, stage: int, key: Key, result: TaskResult, seconds: float) -> None:
-        """Store the result of a task of a stage; `seconds` is the total of the run."""
+        """RunFile the result of a task of a stage; `seconds` is the total of the run."""
         row = rows.result_row(stage, key, result)
         with self._change() as change:
             change.insert(schema.RESULTS, [row])
@@ -226,7 +226,7 @@ class Store(Reader):
         checked: int | None = None,
         seen_from: int | None = None,
     ) -> None:
-        """Store the results of a stage, all or nothing.
+        """RunFile the results of a stage, all or nothing.
 
         The run file is then complete without the files beside it.
 
@@ -261,18 +261,18 @@ class Store(Reader):
         self._database.settle()
 
     def _set_node(self, change: _Change, stage: int, key: Key, node: str) -> None:
-        """Store the node that a structure became with the result of its task."""
+        """RunFile the node that a structure became with the result of its task."""
         columns = schema.RESULTS.c
         where = (columns.stage == stage) & (columns.phase == key.phase)
         change.update(schema.RESULTS, where & (columns.position == key.index), node=node)
 
     def add_model(self, model: Model) -> None:
-        """Store a trained model."""
+        """RunFile a trained model."""
         with self._change() as change:
             change.insert(schema.MODELS, [rows.model_row(model)])
 
     def stopped(self, complete: Complete, seconds: float) -> None:
-        """Store that the run ended or, with INTERRUPTED, that it is running."""
+        """RunFile that the run ended or, with INTERRUPTED, that it is running."""
         with self._change() as change:
             change.run(
                 anything_left=complete.anything_left,
