@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 GRACE = 2.0
 """Seconds for a worker to end by itself after its time limit, before it is killed."""
 
-_START_TRIES = 3
+_START_TRIES = 3  # chosen: a worker that is killed twice by chance gets another try
 
 
 class ProcessExecutor:

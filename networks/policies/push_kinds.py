@@ -18,7 +18,7 @@ from afir.geometry.bonds import bonds
 from afir.methods.base import Offer
 from afir.molecule import Molecule, Positions
 
-_LARGEST = 2**64 - 1
+_LARGEST = 2**64 - 1  # of the unsigned integers that colours are
 _ROUNDS = 5  # of refinement: the distance in bonds up to which environments are distinguished
 
 Colours = NDArray[np.uint64]

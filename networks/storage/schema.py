@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from networks.storage.seal import Blob, check_column
 
 SCHEMA_VERSION = 7
+"""Raised with every change of the tables: files of other versions are refused."""
 
 METADATA = sa.MetaData()
 RUN = sa.Table(
