@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from afir.geometry.bonds import dissociated, gap
 from afir.molecule import Molecule, Positions
 from afir.pes.named import Named
 from networks.execution.base import Executor
-from networks.execution.checked import check_executor
+from networks.execution.context import Bench
+from networks.execution.registry import Factory, executor_factory
 from networks.exploration.events import Event
 from networks.exploration.executors import Hands
 from networks.exploration.loop import Exploration
@@ -28,6 +30,8 @@ from networks.storage.sqlite import StoreError
 from networks.storage.store import Store
 from networks.trusted import check_trusted
 
+_NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
+
 
 def explore(
     molecule: Molecule,
@@ -37,7 +41,8 @@ def explore(
     *,
     workers: int = 1,
     job: str = "",
-    executor: Executor | None = None,
+    executor: str | Factory | None = None,
+    executor_options: Mapping[str, Any] = _NO_OPTIONS,
 ) -> Iterator[Event]:
     """Explore the reaction paths that start from a structure.
 
@@ -52,13 +57,13 @@ def explore(
     output
         The run file to create.
     workers
-        Number of worker processes; with 1 the searches run in this process, side by side if the
-        surface gains from that.
+        Number of workers.
     job
         A text to keep in the run file, e.g. the job file.
-    executor
-        Does the tasks instead of the workers; it stays open. Its `bench` must agree with the
-        settings.
+    executor, executor_options
+        Where the tasks are done: a name and its options, or a function that makes an executor; see
+        `networks.execution.registry.executor_factory`. By default that is this process with one
+        worker, and processes with more.
 
     Returns
     -------
@@ -86,14 +91,13 @@ def explore(
     settings.check(molecule)
     if settings.targets is not None and len(settings.targets) == molecule.n_atoms:
         settings = replace(settings, targets=None)  # all atoms is the same as no choice
-    _check_workers(workers)
+    make = executor_factory(executor, workers, executor_options)
     if settings.learn:
         load_learner(settings.learner, molecule)
         check_folder(output)
-    _check_executor(executor, molecule, settings)
     policy = load_policy(settings.policy, settings.policy_options)
     store = Store.create(output, molecule, x, settings, job)
-    return _begun(store, _events(store, policy, workers, executor))
+    return _begun(store, _events(store, policy, make))
 
 
 def resume(
@@ -110,7 +114,8 @@ def resume(
     trusted: Sequence[Named] = (),
     policy: str | Keep = KEEP,
     policy_options: Mapping[str, Any] | Keep = KEEP,
-    executor: Executor | None = None,
+    executor: str | Factory | None = None,
+    executor_options: Mapping[str, Any] = _NO_OPTIONS,
 ) -> Iterator[Event]:
     """Continue a run that was stopped, interrupted or killed.
 
@@ -118,8 +123,8 @@ def resume(
     ----------
     output
         The run file.
-    workers, executor
-        As for `explore`; any number gives the same network.
+    workers, executor, executor_options
+        As for `explore`; the network is the same with any of them.
     window_kj_mol, bond_depth, max_trials, max_gradients, max_seconds, patience, task_seconds
         New limits in place of the old ones; see `networks.settings.Settings`. They count
         from the beginning of the run. KEEP leaves one as it is, None removes it.
@@ -137,7 +142,7 @@ def resume(
     AfirError
         Later, if the surface stops working or the file cannot be written.
     """
-    _check_workers(workers)
+    make = executor_factory(executor, workers, executor_options)
     store = Store.open(output, writing=True)
     try:
         old = store.settings
@@ -156,16 +161,15 @@ def resume(
             task_seconds=old.task_seconds if task_seconds is KEEP else task_seconds,
         )
         chosen = load_policy(settings.policy, settings.policy_options)
-        _check_executor(executor, store.molecule, settings)
-        if executor is None:  # a given executor has the surface already
-            check_trusted(old, trusted, output)
+        check_trusted(old, trusted, output)
+        if not callable(executor):  # which may compute on a surface that is not registered here
             check_unchanged(store)
         if settings != old:
             store.change_settings(settings)
     except BaseException:
         store.close()
         raise
-    return _unless_idle(store, old, _events(store, chosen, workers, executor))
+    return _unless_idle(store, old, _events(store, chosen, make))
 
 
 def open_run(output: Path) -> Store:
@@ -177,20 +181,6 @@ def open_run(output: Path) -> Store:
         If there is no such file, it is no run, or its schema version is another one.
     """
     return Store.open(output)
-
-
-def _check_workers(workers: int) -> None:
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise InputError(f"`workers` must be a whole number of 1 or more, got {workers!r}")
-
-
-def _check_executor(executor: Executor | None, molecule: Molecule, settings: Settings) -> None:
-    """Raise InputError if a given executor cannot do the run."""
-    if executor is None:
-        return
-    if settings.learn:
-        raise InputError("`executor` must not be given to a run that learns: its surface changes")
-    check_executor(executor, molecule, settings)
 
 
 def _begun(store: Store, events: Iterator[Event]) -> Iterator[Event]:
@@ -224,11 +214,9 @@ def _unless_idle(store: Store, old: Settings, events: Iterator[Event]) -> Iterat
             run.stopped(complete, run.seconds)
 
 
-def _events(
-    store: Store, policy: Policy, workers: int, executor: Executor | None
-) -> Iterator[Event]:
+def _events(store: Store, policy: Policy, make: Callable[[Bench], Executor]) -> Iterator[Event]:
     """The events of a run; its workers end with it."""
-    hands = Hands(store, workers, executor)
+    hands = Hands(store, make)
     try:
         yield from Exploration(store, policy, hands).run()
     finally:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from toyworld import MOLECULE, SETTINGS, ToyBench, structure
+from toyworld import MOLECULE, SETTINGS, structure, toy
 
 from afir.molecule import Molecule
 from networks import explore
-from networks.execution.local import SerialExecutor
 from networks.exploration.events import Event
 from networks.storage.store import Store
 
@@ -50,7 +49,7 @@ def snapshot(path: Path) -> dict[str, Any]:
 
 def toy_run(path: Path) -> Iterator[Event]:
     """A run in the made-up world of `toyworld`."""
-    return explore(MOLECULE, structure(0), SETTINGS, path, executor=SerialExecutor(ToyBench()))
+    return explore(MOLECULE, structure(0), SETTINGS, path, executor=toy)
 
 
 def in_a_child(work: Callable[[], object]) -> int:

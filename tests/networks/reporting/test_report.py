@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from drawn_network import dc, drawn_run, eq, network_of, records, ts, write_run
-from toyworld import MOLECULE, SETTINGS, ToyBench
+from toyworld import MOLECULE, SETTINGS, toy
 from toyworld import structure as toy_structure
 
 import networks.graph.identity
@@ -23,7 +23,6 @@ from afir.molecule import Molecule
 from afir.stationary import Outcome
 from afir.units import HARTREE
 from networks import explore, open_run
-from networks.execution.local import SerialExecutor
 from networks.exploration.events import RoundDone
 from networks.graph.bonding import Bonding
 from networks.graph.network import ReactionNetwork
@@ -399,7 +398,6 @@ def test_a_run_that_goes_on_while_it_is_read_is_read_as_of_one_commit(
 ) -> None:
     """The EQs of one commit and the TSs of the next would not fit each other."""
     path = tmp_path / "run.db"
-    toy = SerialExecutor(ToyBench())
     events = explore(MOLECULE, toy_structure(0), SETTINGS, path, executor=toy)
     rounds = (event for event in events if isinstance(event, RoundDone))
     next(rounds)
