@@ -142,6 +142,7 @@ class ClusterExecutor:
         self._alone = time.monotonic()  # since when there has been no worker
         self._count = 0
         self._client = connection.client
+        self._address = connection.address
         self._client.subscribe_topic("all", self._told)
         self._renewing = self._soon(self._renew())
 
@@ -212,13 +213,9 @@ class ClusterExecutor:
         if now - self._looked < _LOOK:
             return
         self._looked = now
-        try:
-            present = self._client.scheduler_info(n_workers=-1)["workers"]
-        except (OSError, TimeoutError) as error:
-            raise AfirError(
-                f"the Dask scheduler at {self._connection.address} does not answer any more "
-                f"({error}); start one, then resume the run"
-            ) from error
+        present = self._present()
+        if present is None:
+            return
         for address in [address for address in self._workers if address not in present]:
             self._lose(self._workers.pop(address), work)
         for address, said in present.items():
@@ -227,6 +224,24 @@ class ClusterExecutor:
                 self._workers[address] = worker
                 self._send(worker, (), self._probe or self._probed(work.tasks[0]))
         self._check_any(now)
+
+    def _present(self) -> dict[str, Any] | None:
+        """The workers of the cluster; None while the connection is being restored.
+
+        Raises
+        ------
+        AfirError
+            If it cannot be restored.
+        """
+        said: dict[str, Any] = {}
+        with suppress(OSError):
+            said = self._client.scheduler_info(n_workers=-1)
+        if self._client.status == "closed":
+            raise AfirError(
+                f"the Dask scheduler at {self._address} does not answer any more; start one, then "
+                "resume the run"
+            )
+        return said.get("workers")
 
     def _check_any(self, now: float) -> None:
         """Raise the error of the last worker if all are refused; say if there is none."""

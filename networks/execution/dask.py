@@ -11,6 +11,8 @@ from afir.errors import InputError, MissingPackageError
 from networks.execution.cluster import REFUSE, WARN, ClusterExecutor, Connection
 from networks.execution.context import Bench
 
+# The page on which Dask shows itself: on this machine only, at any free port.
+_PAGE = {"dashboard_address": "127.0.0.1:0"}
 _SYSTEMS = {
     "htcondor": "HTCondorCluster",
     "lsf": "LSFCluster",
@@ -72,8 +74,8 @@ def dask(
         )
     if queue and not cluster:
         raise InputError(
-            f"the executor 'dask' has the option {min(queue)!r} only with `cluster`; without it "
-            "has address, rounding"
+            f"the executor 'dask' has no option {min(queue)!r} without `cluster`; it has address, "
+            "cluster, jobs and rounding"
         )
     if address:
         connection = _joined(address)
@@ -119,7 +121,7 @@ def _started(workers: int) -> Connection:
         threads_per_worker=1,
         processes=False,
         memory_limit=0,
-        dashboard_address="127.0.0.1:0",
+        **_PAGE,
         worker_dashboard_address="127.0.0.1:0",
         silence_logs=logging.ERROR,
     )
@@ -151,7 +153,7 @@ def _submitted(system: str, jobs: int, options: Mapping[str, Any]) -> Connection
             raise InputError(f"the cluster {system!r} has no option {name!r}; see dask-jobqueue")
     try:
         # A job is one worker with a thread for each core: every thread has its own process.
-        cluster = kind(**{"processes": 1, **options})
+        cluster = kind(**{"processes": 1, "scheduler_options": _PAGE, **options})
     except (OSError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"no cluster of {system!r} can be started: {error}") from error
     cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)  # so that jobs that end are replaced

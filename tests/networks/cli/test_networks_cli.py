@@ -255,6 +255,7 @@ def test_flags_and_job_keys_are_the_same(folder: Path) -> None:
     (explore,) = (command for command in commands() if command.name == "explore")
     flags = {parameter.name for parameter in explore.params} - {"job"}
     keys = {"input", "output", "wanted", "charge", "multiplicity", "workers", "gamma"}
+    keys |= {"executor", "executor_options"}
     settings = set(job_values(job_from({"input": "x"}))) | {
         "surface_options", "reference", "reference_options", "policy_options", "target_atoms",
         "window", "bond_depth",

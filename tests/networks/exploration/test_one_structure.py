@@ -219,7 +219,7 @@ def test_in_any_order_and_cut_anywhere_it_is_the_same(whole: Path, tmp_path: Pat
     expected = snapshot(whole)
     for seed in (1, 2):
         path = tmp_path / f"shuffled{seed}"
-        run(path, Shuffled(np.random.default_rng(seed), answer, RotorBench()))
+        run(path, Shuffled(np.random.default_rng(seed), answer))
         assert snapshot(path) == expected
     parts = tmp_path / "parts"
     executor = SerialExecutor(RotorBench())
