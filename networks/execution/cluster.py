@@ -31,6 +31,7 @@ REFUSE, WARN = "refuse", "warn"
 """What is done with workers that round otherwise."""
 _LOOK = 5.0  # seconds between looks at the workers, if nothing is heard of them
 _VOTE = 30.0  # seconds that the slowest of the first workers may take longer than the fastest
+_TRIES = 3  # of the minimisation, which a machine that is starting may not finish in time
 _RENEW = crews.LEASE / 4
 _QUIET = 60.0  # seconds without a worker until that is said
 
@@ -67,8 +68,8 @@ class _Worker:
         Number of groups of tasks that it does at once.
     state
         ``"joining"``, ``"compared"`` (waits for the others), ``"accepted"``, ``"refused"``.
-    mark
-        The digest of its minimisation.
+    mark, tries
+        The digest of its minimisation, and how often that was begun.
     batch
         How many tasks it wants at once in a group.
     errands
@@ -80,6 +81,7 @@ class _Worker:
     threads: int
     state: str = "joining"
     mark: str = ""
+    tries: int = 1
     batch: int = 1
     errands: set[_Errand] = field(default_factory=set)
 
@@ -158,22 +160,21 @@ class ClusterExecutor:
         try:
             while True:
                 work.grow()
+                if work.open:
+                    self._look(work)
+                    self._judge()
+                    self._hand_out(work)
+                    self._listen(work)
                 if work.done:
                     yield work.done.popleft()
-                    continue
-                if not work.open:
+                elif not work.open:
                     return
-                self._look(work)
-                self._judge()
-                self._hand_out(work)
-                if not work.done:
-                    self._listen(work)
         finally:
-            # Left early: an answer to this run must not count for the next.
+            # Left early: an answer to this run must not count for the next. Comparisons go on.
             for worker in self._workers.values():
-                for errand in worker.errands:
+                for errand in [errand for errand in worker.errands if errand.tasks]:
+                    worker.errands.discard(errand)
                     errand.answer.cancel()
-                worker.errands.clear()
 
     def moved(self, bench: Bench) -> Self:
         """An executor for another bench on the same workers."""
@@ -244,17 +245,17 @@ class ClusterExecutor:
         return said.get("workers")
 
     def _check_any(self, now: float) -> None:
-        """Raise the error of the last worker if all are refused; say if there is none."""
-        states = {worker.state for worker in self._workers.values()}
-        if states == {"refused"} and self._problem is not None:
+        """Raise the error of the last worker if all had one; say if there is none to use."""
+        usable = any(worker.state != "refused" for worker in self._workers.values())
+        if self._workers and not usable and self._problem is not None:
             raise self._problem
-        if states:
+        if usable:
             self._alone = math.inf
         elif self._alone == math.inf:
             self._alone = now
         elif now - self._alone > _QUIET:
             self._alone = math.inf
-            logger.warning("the cluster has no worker; waiting for one")
+            logger.warning("the cluster has no worker that can be used; waiting for one")
 
     def _lose(self, worker: _Worker, work: Waiting) -> None:
         """Give the tasks of a worker that is lost to others."""
@@ -266,7 +267,7 @@ class ClusterExecutor:
                 (work.again if retired else work.lose)(errand.tasks)
 
     def _refuse(self, worker: _Worker, problem: Exception) -> None:
-        """Give a worker no more tasks."""
+        """Give a worker no more tasks; the run ends if no other is left."""
         worker.state = "refused"
         self._problem = problem
         logger.warning("%s is given no tasks: %s", _named(worker), problem)
@@ -307,7 +308,8 @@ class ClusterExecutor:
                     "choose machines of one kind, set OPENBLAS_CORETYPE alike on all, or accept it "
                     "with the option rounding=warn"
                 )
-                self._refuse(worker, AfirError(f"{differs}; {remedy}"))
+                worker.state = "refused"
+                logger.warning("%s is given no tasks: %s; %s", _named(worker), differs, remedy)
 
     # -- tasks -------------------------------------------------------------------------------
 
@@ -346,8 +348,8 @@ class ClusterExecutor:
             future.release()
 
     def _listen(self, work: Waiting) -> None:
-        """Wait for an answer, or for a worker that joins or leaves, and take all there are."""
-        pause = max(self._looked + _LOOK - time.monotonic(), 0.0)
+        """Take all answers; if there is no result yet, wait for one or for another worker."""
+        pause = 0.0 if work.done else max(self._looked + _LOOK - time.monotonic(), 0.0)
         with suppress(Empty):
             heard = self._heard.get(timeout=pause)
             while True:
@@ -361,7 +363,8 @@ class ClusterExecutor:
         worker = errand.worker
         try:
             group: crews.Group = pickle.loads(errand.answer.result())
-        except (CancelledError, asyncio.CancelledError):  # the scheduler has lost it
+        except (CancelledError, asyncio.CancelledError, crews.EndedError):
+            # The scheduler has lost it, or the worker has not heard of this process for a while.
             work.again(errand.tasks)
             self._looked = -math.inf
             return
@@ -377,6 +380,9 @@ class ClusterExecutor:
             worker.batch = group.batch
             worker.mark = fingerprint(group.results[0])
             worker.state = "compared"
+        elif worker.tries < _TRIES:
+            worker.tries += 1
+            self._send(worker, (), self._probe)
         else:
             assert group.lost is not None
             self._refuse(worker, AfirError(f"it cannot minimise the start: {group.lost.error}"))

@@ -32,6 +32,10 @@ _START_TRIES = 3
 _LOOK = 1.0  # seconds between looks whether a run is still heard of
 
 
+class EndedError(AfirError):
+    """The run of a task is no longer heard of, so the task was given up."""
+
+
 @dataclass(frozen=True)
 class Group:
     """The results of tasks that were done together.
@@ -120,6 +124,8 @@ class Crew:
 
         Raises
         ------
+        EndedError
+            If its run is no longer heard of.
         AfirError
             If no process gets ready.
         """
@@ -180,7 +186,7 @@ class Crew:
         give_up = time.monotonic() + seconds
         while not child.wait(min(_LOOK, max(give_up - time.monotonic(), 0.0))):
             if self.expired:
-                raise AfirError("the run of this worker process has ended")
+                raise EndedError("the run of this worker process has ended")
             if time.monotonic() >= give_up:
                 return False
         return True

@@ -80,7 +80,11 @@ class Cluster:
         for program in reversed(self._programs.values()):
             program.terminate()
         for program in self._programs.values():
-            program.wait(timeout=30)
+            try:
+                program.wait(timeout=10)
+            except subprocess.TimeoutExpired:  # a worker that is told while it joins may not hear
+                program.kill()
+                program.wait()
 
     def _start(self, name: str, module: str, *flags: str, **environment: str) -> None:
         path = os.pathsep.join([_HERE, *filter(None, sys.path)])
