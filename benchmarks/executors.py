@@ -2,8 +2,8 @@
 
 A molecule is explored in one process, in 2 and 4 worker processes, on a Dask cluster of 2 workers
 in this process, and on one of programs of their own, where now and then a worker is killed and
-another joins. Then the run itself is killed (SIGKILL) at random moments and resumed each time, in processes
-and on the cluster. All must hold the same in the end, to the last digit but for times.
+another joins. Then the run itself is killed (SIGKILL) at random moments and resumed each time, in
+processes and on the cluster. All must hold the same in the end, to the last digit but for times.
 
     python benchmarks/executors.py h2co hcooh butadiene --kills 20 --markdown
 """

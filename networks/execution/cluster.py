@@ -399,9 +399,10 @@ class ClusterExecutor:
         while True:
             await asyncio.sleep(_RENEW)
             with suppress(Exception):  # the scheduler is back in a moment, or `run` says so
-                await self._client.run(
-                    crews.renew, self._token, wait=False, on_error="ignore", asynchronous=True
+                heard = self._client.run(
+                    crews.renew, self._token, on_error="ignore", asynchronous=True
                 )
+                await asyncio.wait_for(heard, _RENEW)
 
 
 def _named(worker: _Worker) -> str:

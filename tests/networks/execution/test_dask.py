@@ -24,7 +24,7 @@ from afir.errors import AfirError, InputError, MissingPackageError
 from afir.io.structures import read_structure
 from afir.stationary import Outcome, StationaryPoint
 from networks import Settings, explore, open_run
-from networks.execution import crews, waiting
+from networks.execution import cluster, crews, waiting
 from networks.execution.cluster import ClusterExecutor
 from networks.execution.context import Bench
 from networks.execution.dask import dask
@@ -184,6 +184,17 @@ def test_processes_of_a_run_that_is_not_heard_of_any_more_end(
         crews.perform("a run", setup, pickle.dumps((task("sleep 600"),)))
 
 
+def test_a_task_may_take_longer_than_a_run_that_is_gone_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(crews, "LEASE", 2.0)
+    monkeypatch.setattr(cluster, "_RENEW", 0.3)
+    executor = on_this_machine(OrderExecutor)
+    told = answers(executor, ["sleep 4.5"])
+    executor.close()
+    assert (told["sleep 4.5"].outcome, told["sleep 4.5"].error) == (None, "sleep 4.5")
+
+
 # -- workers that come and go --------------------------------------------------------------------
 
 
@@ -274,6 +285,7 @@ def test_a_run_that_was_killed_goes_on_with_a_cluster(
     assert snapshot(path) == alone
 
 
+@pytest.mark.slow
 def test_a_learning_run_takes_its_surfaces_to_the_cluster(tmp_path: Path) -> None:
     settings = Settings(
         surface="gfn1", reference="gfn2", learn=True, learner="gaussian", seed=1, round_size=4

@@ -98,6 +98,7 @@ def test_an_executor_of_a_stranger_works_from_the_command_line(stranger: Path) -
     assert Path("log").read_text() == "made for gfn2\nclosed\n"
 
 
+@pytest.mark.slow
 def test_an_executor_of_a_stranger_works_in_a_run_that_learns(stranger: Path) -> None:
     learning = ["--surface", "gfn1", "--reference", "gfn2", "--learn", "--learner", "gaussian"]
     theirs = ["--executor", "threads", "--executor-option", "log=log"]
