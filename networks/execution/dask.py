@@ -63,6 +63,20 @@ def dask(
     MissingPackageError
         If Dask is not installed.
     """
+    _check(workers, address, cluster, rounding, queue)
+    if address:
+        connection = _joined(address)
+    elif cluster:
+        connection = _submitted(cluster, jobs, queue)
+    else:
+        connection = _started(workers)
+    return ClusterExecutor(bench, connection, rounding=rounding)
+
+
+def _check(
+    workers: int, address: str, cluster: str, rounding: str, queue: Mapping[str, Any]
+) -> None:
+    """Raise InputError for options that make no sense together."""
     if rounding not in (REFUSE, WARN):
         raise InputError(f"`rounding` must be {REFUSE} or {WARN}, got {rounding!r}")
     if address and cluster:
@@ -77,13 +91,6 @@ def dask(
             f"the executor 'dask' has no option {min(queue)!r} without `cluster`; it has address, "
             "cluster, jobs and rounding"
         )
-    if address:
-        connection = _joined(address)
-    elif cluster:
-        connection = _submitted(cluster, jobs, queue)
-    else:
-        connection = _started(workers)
-    return ClusterExecutor(bench, connection, rounding=rounding)
 
 
 def _distributed() -> Any:
