@@ -77,9 +77,8 @@ class Cluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for program in reversed(self._programs.values()):
+        for program in reversed(self._programs.values()):  # the scheduler last
             program.terminate()
-        for program in self._programs.values():
             try:
                 program.wait(timeout=10)
             except subprocess.TimeoutExpired:  # a worker that is told while it joins may not hear

@@ -424,9 +424,9 @@ def test_a_scheduler_that_is_gone_is_said(tmp_path: Path) -> None:
 
 
 SBATCH = """#!/bin/sh
-echo "$$" >> {folder}/jobs
-cp "$1" {folder}/script
-setsid sh "$1" > {folder}/job.log 2>&1 &
+cp "$1" {folder}/script.$$
+ln -sf {folder}/script.$$ {folder}/script
+setsid sh {folder}/script.$$ > {folder}/job.log.$$ 2>&1 &
 echo $! >> {folder}/pids
 echo "Submitted batch job $!"
 """
@@ -464,8 +464,12 @@ def test_jobs_of_a_batch_system_are_workers(
         done += isinstance(event, TaskDone)
         if done == 4 and isinstance(event, TaskDone):  # a node dies: its job is begun anew
             os.killpg(int(pids.read_text().split()[0]), signal.SIGKILL)
+            give_up = time.monotonic() + 60
+            while len(pids.read_text().split()) < 3 and time.monotonic() < give_up:
+                time.sleep(0.1)
     assert snapshot(tmp_path / "run.db") == alone
     script = (tmp_path / "script").read_text()
     assert "#SBATCH -p long" in script
     assert "#SBATCH -t 01:00:00" in script
+    assert len(pids.read_text().split()) == 3
     assert all(gone(int(pid)) for pid in pids.read_text().split())
