@@ -25,8 +25,6 @@ from tblite import library
 
 from afir.io.structures import read_structure
 from networks import Settings, explore, open_run
-from networks.execution.context import Bench
-from networks.execution.local import SerialExecutor
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("afir", "networks")
@@ -117,14 +115,13 @@ def main() -> None:
     samples = Samples(inside)
     with TemporaryDirectory() as folder, inside.measured():
         path = Path(folder) / "run.db"
-        executor = SerialExecutor(Bench(molecule, settings.surface))
         began = time.process_time()
         if options.top:
             with samples.taken():
-                for _ in explore(molecule, start, settings, path, executor=executor):
+                for _ in explore(molecule, start, settings, path, executor="serial"):
                     pass
         else:
-            for _ in explore(molecule, start, settings, path, executor=executor):
+            for _ in explore(molecule, start, settings, path, executor="serial"):
                 pass
         total = time.process_time() - began
         with open_run(path) as store:

@@ -32,10 +32,8 @@ from afir.stationary import (
     TrialResult,
 )
 from networks import Settings, resume
-from networks.execution.context import Bench
 from networks.execution.tasks import Confirm, Push, Task, TaskResult, Value
 from networks.exploration.events import Progress, Stopped
-from networks.exploration.executors import bench_of
 from networks.records.structures import EQ, TS, Dismissed
 from networks.records.trials import Absorbed, Trial
 from networks.storage.run_file import RunFile
@@ -93,8 +91,7 @@ class Supply:
 class Instant:
     """Answers every task at once: `networks.execution.base.Executor`."""
 
-    def __init__(self, supply: Supply, bench: Bench) -> None:
-        self.bench = bench
+    def __init__(self, supply: Supply) -> None:
         self._supply = supply
         self._pushed: dict[int, tuple[Push, Minimum]] = {}
         self.seconds = 0.0
@@ -212,10 +209,10 @@ def measured(path: Path, policy: str, supply: Supply) -> Figures:
     with RunFile.open(path, writing=True) as store:
         store.change_settings(replace(store.settings, policy=policy))
         done = sum(store.summary().trials.values())
-        executor = Instant(supply, bench_of(store.molecule, store.settings))
+        executor = Instant(supply)
     opened = began = time.process_time()
     memory = 0.0
-    for event in resume(path, max_trials=done + TRIALS, executor=executor):
+    for event in resume(path, max_trials=done + TRIALS, executor=lambda _: executor):
         if isinstance(event, Progress) and began == opened:
             began = time.process_time()
         if isinstance(event, Stopped):

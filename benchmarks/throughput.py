@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,10 +23,10 @@ from table import print_table
 from afir.io.structures import read_structure
 from afir.pes.driver import solve
 from networks import Settings, explore, open_run
-from networks.execution.base import Executor
 from networks.execution.context import Bench, as_result
 from networks.execution.local import SerialExecutor
 from networks.execution.processes import ProcessExecutor
+from networks.execution.registry import Factory
 from networks.execution.tasks import Task, TaskResult
 
 START = Path(__file__).parent.parent / "examples" / "butadiene.xyz"
@@ -38,10 +39,6 @@ class TimedBench:
 
     timed: Bench
     meter: Meter
-
-    def __getattr__(self, name: str) -> object:
-        """What it computes on: as the bench that is timed."""
-        return getattr(self.timed, name)
 
     def open(self) -> Callable[[Task], TaskResult]:
         """What `networks.execution.context.Bench.open` does, with a meter in between."""
@@ -56,7 +53,7 @@ class TimedBench:
         return perform
 
 
-def run(settings: Settings, executor: Executor) -> tuple[int, float, float]:
+def run(settings: Settings, executor: Factory) -> tuple[int, float, float]:
     """Explore once; gradients, wall seconds and CPU seconds of the tasks."""
     molecule, start = read_structure(START)
     with TemporaryDirectory() as folder:
@@ -76,12 +73,10 @@ def main() -> None:
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
     options = parser.parse_args()
     settings = Settings(seed=7, max_trials=options.trials)
-    molecule, _ = read_structure(START)
-    bench = Bench(molecule, settings.surface)
 
     meter = Meter()
     began = time.process_time()
-    gradients, wall, _ = run(settings, SerialExecutor(TimedBench(bench, meter)))
+    gradients, wall, _ = run(settings, lambda bench: SerialExecutor(TimedBench(bench, meter)))
     total = time.process_time() - began
     own = total - meter.seconds
     rows = [
@@ -96,8 +91,7 @@ def main() -> None:
         )
     ]
     for workers in (1, 2):
-        with ProcessExecutor(bench, workers) as executor:
-            gradients, wall, cpu = run(settings, executor)
+        gradients, wall, cpu = run(settings, partial(ProcessExecutor, workers=workers))
         name = f"{workers} worker{'s' if workers > 1 else ''}"
         row = (name, str(gradients), f"{wall:.1f}", f"{gradients / wall:.0f}", f"{cpu:.1f}")
         rows.append((*row, "", ""))

@@ -24,9 +24,7 @@ from scale import MOLECULE, STAGES, Instant, Supply
 from table import print_table
 
 from networks import Settings, explore
-from networks.execution.context import Bench
 from networks.execution.tasks import Characterise, Confirm, Push, Task, TaskResult
-from networks.exploration.executors import bench_of
 
 SPREAD = 0.9  # σ of the logarithm of the seconds of a push
 SHARES = {Push: 1.0, Confirm: 0.25, Characterise: 0.1}  # mean seconds of a task, by those of a push
@@ -38,16 +36,16 @@ class Simulated(Instant):
 
     Parameters
     ----------
-    supply, bench
-        As for tasks that are answered at once.
+    supply
+        What is found.
     workers
         How many.
     mean
         Mean seconds of a push.
     """
 
-    def __init__(self, supply: Supply, bench: Bench, workers: int, mean: float) -> None:
-        super().__init__(supply, bench)
+    def __init__(self, supply: Supply, workers: int, mean: float) -> None:
+        super().__init__(supply)
         self._rng = np.random.default_rng(1)
         self._workers = workers
         self._mean = mean
@@ -91,10 +89,12 @@ def simulated(workers: int, mean: float, in_flight: int, trials: int) -> tuple[s
     """A row of the table."""
     settings = Settings(policy="lowest-energy", in_flight=in_flight, max_trials=trials)
     supply = Supply(1)
-    executor = Simulated(supply, bench_of(MOLECULE, settings), workers, mean)
+    executor = Simulated(supply, workers, mean)
     with TemporaryDirectory() as folder:
         start = supply.point(0).positions
-        for _ in explore(MOLECULE, start, settings, Path(folder) / "run", executor=executor):
+        for _ in explore(
+            MOLECULE, start, settings, Path(folder) / "run", executor=lambda _: executor
+        ):
             pass
     return (
         f"{mean:g}",

@@ -45,7 +45,7 @@ _RENAMED = {  # job key → settings field
 _KEYS = {field: key for key, field in _RENAMED.items()}
 _PATHS = ("input", "output", "wanted")
 _SURFACES = ("surface", "reference")
-_STATE = ("charge", "multiplicity", "workers")
+_STATE = ("charge", "multiplicity", "workers", "executor", "executor_options")
 _SETTINGS = tuple(
     _KEYS.get(field.name, field.name)
     for field in fields(Settings)
@@ -68,7 +68,9 @@ class Job:
     charge, multiplicity
         The electronic state; None leaves it to the input file.
     workers
-        Worker processes.
+        Number of workers.
+    executor, executor_options
+        Where the tasks are done, see `networks.execution.registry.executor_factory`.
     wanted
         A file with a product; the run stops when it is found.
     settings
@@ -80,6 +82,8 @@ class Job:
     charge: int | None = None
     multiplicity: int | None = None
     workers: int = 1
+    executor: str | None = None
+    executor_options: Mapping[str, Any] = field(default_factory=dict)
     wanted: Path | None = None
     settings: Settings = field(default_factory=Settings)
 
@@ -150,6 +154,8 @@ def job_from(values: Mapping[str, Any]) -> Job:
         charge=_whole("charge", given.get("charge")),
         multiplicity=_whole("multiplicity", given.get("multiplicity")),
         workers=_workers(given.get("workers", 1)),
+        executor=_text("executor", given["executor"]) if "executor" in given else None,
+        executor_options=_table("executor_options", given.get("executor_options", {})),
         wanted=Path(_text("wanted", given["wanted"])) if "wanted" in given else None,
         settings=_settings(settings),
     )
@@ -166,6 +172,8 @@ def job_values(job: Job) -> dict[str, Any]:
         "charge": job.charge,
         "multiplicity": job.multiplicity,
         "workers": job.workers,
+        "executor": job.executor,
+        "executor_options": dict(job.executor_options),
         "gamma": step.pop("gamma"),
         **{key: settings[_RENAMED.get(key, key)] for key in _SETTINGS},
         "step": step,
@@ -214,6 +222,8 @@ def current_job(text: str, molecule: Molecule, settings: Settings) -> dict[str, 
         charge=molecule.charge,
         multiplicity=molecule.multiplicity,
         workers=stored.get("workers", 1),
+        executor=stored.get("executor"),
+        executor_options=stored.get("executor_options", {}),
         wanted=Path(stored["wanted"]) if "wanted" in stored else None,
         settings=settings,
     )
@@ -284,6 +294,12 @@ def _refuse_repeated(atoms: object) -> None:
 def _text(key: str, value: object) -> str:
     if not isinstance(value, str) or not value or "\0" in value:
         raise InputError(f"`{key}` must be the name of a file, got {value!r}")
+    return value
+
+
+def _table(key: str, value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"`{key}` must be a table of named options, got {value!r}")
     return value
 
 

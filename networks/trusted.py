@@ -1,10 +1,11 @@
-"""The check which surfaces of a run file may be loaded; see `afir.pes.named`."""
+"""The checks which surfaces and executors that a file names may be used."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from afir.errors import InputError
 from afir.pes.named import Named, check_named
@@ -17,10 +18,14 @@ def surfaces(settings: Settings) -> dict[str, Named]:
     return {flag: Named(*each) for flag, each in zip(flags, settings.surfaces, strict=False)}
 
 
-def repeated(settings: Settings) -> list[str]:
-    """The flags for the surfaces of a run that run code from outside; may be empty."""
+def repeated(settings: Settings, job: Mapping[str, Any]) -> list[str]:
+    """The flags that a command must repeat to continue a run; may be empty.
+
+    They name surfaces that run code from outside, and an executor with options.
+    """
     every = surfaces(settings).items()
-    return [word for flag, named in every if named.foreign for word in named.flags(flag)]
+    words = [word for flag, named in every if named.foreign for word in named.flags(flag)]
+    return words + (["--executor", job["executor"]] if job.get("executor_options") else [])
 
 
 def check_trusted(settings: Settings, trusted: Sequence[Named], path: Path) -> None:
@@ -36,7 +41,7 @@ def check_trusted(settings: Settings, trusted: Sequence[Named], path: Path) -> N
         The file, for the message.
     """
     for found in surfaces(settings).values():
-        check_named(found, trusted, where=str(path), how=repeated(settings))
+        check_named(found, trusted, where=str(path), how=repeated(settings, {}))
 
 
 def check_same(settings: Settings, given: Sequence[Named], path: Path) -> None:
@@ -56,3 +61,23 @@ def check_same(settings: Settings, given: Sequence[Named], path: Path) -> None:
             raise InputError(
                 f"{path} must continue with its own surface, {shlex.join(flags)}, got {named.name}"
             )
+
+
+def check_executor(executor: str, options: Mapping[str, Any], path: Path) -> None:
+    """Raise InputError if only a file says with which options an executor works.
+
+    They may name a computer that takes over from there.
+
+    Parameters
+    ----------
+    executor, options
+        What the file names.
+    path
+        The file, for the message.
+    """
+    if options:
+        said = ", ".join(f"{name} = {value!r}" for name, value in options.items())
+        raise InputError(
+            f"{path} must not choose alone where tasks are done; it names the executor "
+            f"{executor!r} with {said}: add {shlex.join(['--executor', executor])} to agree"
+        )

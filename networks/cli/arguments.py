@@ -22,15 +22,24 @@ _LONGEST = 5  # digits: no molecule that can be explored has 100 000 atoms
 _NUMBERS = {number.key: number for number in NUMBERS}
 
 
+_TABLES = ("surface_options", "reference_options", "policy_options", "executor_options")
+
+
 def merged_values(values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
-    """The values of a job file with the flags that were given laid over them."""
+    """The values of a job file with the flags that were given laid over them.
+
+    Another executor takes no options from the file.
+    """
+    values = dict(values)
+    if flags.get("executor") not in (None, values.get("executor")):
+        values.pop("executor_options", None)
     merged = dict(values)
     for key, value in flags.items():
         if value is None or value == ():
             continue
         if key in _NUMBERS:
             merged[key] = _NUMBERS[key].parsed(value)
-        elif key in ("surface_options", "reference_options", "policy_options"):
+        elif key in _TABLES:
             flag = "--" + key.removesuffix("s").replace("_", "-")
             before = values.get(key, {})
             given = option_values(value, flag)
@@ -101,3 +110,35 @@ def atoms_of(text: str) -> list[int]:
             raise InputError(f"--target-atoms must look like 0,2,5-8, got {text!r}")
         atoms += range(int(first), int(last) + 1)
     return atoms
+
+
+def workers_of(
+    job: str, run: Path, workers: int | None, executor: str | None, options: tuple[str, ...]
+) -> dict[str, Any]:
+    """The arguments of `networks.resume` that say who does the tasks.
+
+    Parameters
+    ----------
+    job, run
+        The job text of the run, and its file.
+    workers, executor, options
+        The flags. Those that are missing are taken from the job; an executor that is named again
+        keeps its options.
+    """
+    from networks.jobfile import stored_job
+    from networks.trusted import check_executor
+
+    stored = stored_job(job)
+    before, kept = stored.get("executor"), stored.get("executor_options", {})
+    if executor is None and options:
+        raise InputError("--executor-option must go with --executor here")
+    if executor is None and before is not None:
+        check_executor(before, kept, run)
+    given = option_values(options, "--executor-option")
+    if executor in (None, before):
+        given = given or kept
+    return {
+        "workers": stored.get("workers", 1) if workers is None else workers,
+        "executor": before if executor is None else executor,
+        "executor_options": given,
+    }

@@ -20,7 +20,7 @@ from afir.cli.terminal import (
 from afir.errors import InputError
 from afir.io.interrupts import exit_code, terminable
 from afir.io.shell import shell_command
-from networks.cli.arguments import changes_of, merged_values, named_surfaces
+from networks.cli.arguments import changes_of, merged_values, named_surfaces, workers_of
 from networks.cli.summary import print_end, print_sections
 from networks.numbers import NUMBERS
 
@@ -67,6 +67,15 @@ _reference_options = click.option(
 )
 
 
+_executor_options = click.option(
+    "--executor-option",
+    "executor_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set an option of the executor. Repeatable.",
+)
+
+
 @click.command(
     epilog="Example: afir explore h2co.xyz --surface gfn2 --gamma 1000 --seed 7 --workers 2 "
     "--output h2co.db",
@@ -104,7 +113,14 @@ _reference_options = click.option(
     "[default: 2.5 times --window, at most 1000]",
 )
 @_numbers("seed", "in_flight")
-@click.option("--workers", type=int, help="Number of worker processes.  [default: 1]")
+@click.option("--workers", type=int, help="Number of workers.  [default: 1]")
+@click.option(
+    "--executor",
+    metavar="NAME",
+    help="Where the searches are done: serial or batched (in this process), processes, or dask (a "
+    "cluster).  [default: batched with 1 worker, else processes]",
+)
+@_executor_options
 @click.option(
     "--method",
     "methods",
@@ -172,16 +188,18 @@ def explore(job: Path | None, **flags: Any) -> int:
     """
     from afir.io.safe_write import new_file
     from networks.cli.progress import Tally
-    from networks.exploration.run import check_start
-    from networks.exploration.run import explore as exploration
+    from networks.execution.registry import executor_factory
+    from networks.exploration.run import begin, check_start
     from networks.jobfile import job_from, read_job_file, resolved_job, write_toml
-    from networks.trusted import check_trusted
+    from networks.trusted import check_executor, check_trusted
 
     if flags.get("reference") == "":
         raise InputError("--reference must be the name of a surface, got ''")
     asked = job_from(merged_values(read_job_file(job) if job is not None else {}, flags))
     if job is not None:
         check_trusted(asked.settings, named_surfaces(flags), job)
+        if asked.executor is not None and flags["executor"] is None:
+            check_executor(asked.executor, asked.executor_options, job)
     output = asked.output or Path(f"{asked.input.stem}.db")
     if output.suffix.lower() in _STRUCTURES:
         raise InputError(
@@ -194,7 +212,8 @@ def explore(job: Path | None, **flags: Any) -> int:
     # After all else: an existing file hides no other mistake.
     new_file(output, remedy=f"continue it with {shell_command('afir', 'resume', output)}")
     resolved = write_toml(resolved_job(asked, molecule))
-    events = exploration(molecule, positions, settings, output, workers=asked.workers, job=resolved)
+    make = executor_factory(asked.executor, asked.workers, asked.executor_options)
+    events = begin(molecule, positions, settings, output, make, job=resolved)
     gamma, factor = settings.step.gamma, settings.tried.gamma_factor
     harder = f" ({factor * gamma:g} at the end)" if factor > 1.0 else ""
     echo(
@@ -202,12 +221,19 @@ def explore(job: Path | None, **flags: Any) -> int:
         f", run file {output}",
         err=True,
     )
-    return _follow(events, output, settings, Tally(molecule, None, settings.reference))
+    return _follow(events, output, settings, resolved, Tally(molecule, None, settings.reference))
 
 
 @click.command(epilog="Example: afir resume h2co.db --max-trials 500", short_help="Continue a run.")
 @click.argument("run", metavar="RUN", type=_FILE)
-@click.option("--workers", type=int, help="Number of worker processes.  [default: as before]")
+@click.option("--workers", type=int, help="Number of workers.  [default: as before]")
+@click.option(
+    "--executor",
+    metavar="NAME",
+    help="Where the searches are done, see `afir explore --help`; required if RUN names one with "
+    "options.  [default: as before]",
+)
+@_executor_options
 @click.option(
     "--surface",
     help="Level of theory of the run; required if it runs code from outside, as `ase:` does.  "
@@ -225,7 +251,13 @@ def explore(job: Path | None, **flags: Any) -> int:
     help="Set an option of the policy. Repeatable.",
 )
 @_limits
-def resume(run: Path, workers: int | None, **flags: Any) -> int:
+def resume(
+    run: Path,
+    workers: int | None,
+    executor: str | None,
+    executor_options: tuple[str, ...],
+    **flags: Any,
+) -> int:
     """Continue the run RUN after it was stopped, interrupted or killed.
 
     New limits replace the old ones and count from the beginning of the run; `none` removes one.
@@ -234,7 +266,6 @@ def resume(run: Path, workers: int | None, **flags: Any) -> int:
     """
     from networks.cli.progress import Tally
     from networks.exploration.run import resume as resumption
-    from networks.jobfile import stored_job
     from networks.reporting.run import load_run
     from networks.trusted import check_same, check_trusted
 
@@ -247,20 +278,20 @@ def resume(run: Path, workers: int | None, **flags: Any) -> int:
     check_trusted(before.settings, trusted, run)
     _try_surfaces(before.settings, before.molecule)
     start = before.network.eqs.get("EQ0")
-    as_before = stored_job(before.job).get("workers", 1)
+    hands = workers_of(before.job, run, workers, executor, executor_options)
     try:
         with terminable(), LiveLine(messages(), "rechecking the energy of EQ0"):
             events = resumption(
                 run,
-                workers=as_before if workers is None else workers,
+                **hands,
                 trusted=trusted,
                 **changes_of(flags),
             )
     except KeyboardInterrupt as stop:
-        return _stopped(run, before.settings, stop)
+        return _stopped(run, before.settings, before.job, stop)
     zero = None if start is None else start.energy
     tally = Tally(before.molecule, zero, before.settings.reference)
-    return _follow(events, run, before.settings, tally, before)
+    return _follow(events, run, before.settings, before.job, tally, before)
 
 
 def _try_surfaces(settings: Settings, molecule: Molecule) -> None:
@@ -317,11 +348,12 @@ def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
     return molecule, positions, replace(job.settings, wanted=coordinates)
 
 
-def _stopped(run: Path, settings: Settings, stop: KeyboardInterrupt) -> int:
+def _stopped(run: Path, settings: Settings, job: str, stop: KeyboardInterrupt) -> int:
     """Print how to continue a run; returns the exit code."""
+    from networks.jobfile import stored_job
     from networks.trusted import repeated
 
-    again = shell_command("afir", "resume", run, *repeated(settings))
+    again = shell_command("afir", "resume", run, *repeated(settings, stored_job(job)))
     found = shell_command("afir", "show", run)
     echo(
         f"Stopped. Nothing is lost: {again} continues, {found} lists what was found so far.",
@@ -334,6 +366,7 @@ def _follow(
     events: Iterator[Event],
     path: Path,
     settings: Settings,
+    job: str,
     tally: Tally,
     before: Run | None = None,
 ) -> int:
@@ -351,7 +384,7 @@ def _follow(
     except KeyboardInterrupt as stop:
         if isinstance(events, Generator):
             events.close()
-        return _stopped(path, settings, stop)
+        return _stopped(path, settings, job, stop)
     loaded = load_run(path, count_pushes=True)
     print_sections(loaded, _SHOWN, costs=False)
     if before is not None and replace(before.summary, seconds=0.0) == replace(

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, Self, runtime_checkable
 
-from afir.pes.child import Opening
+from networks.execution.context import Bench
 from networks.execution.tasks import Task, TaskResult
 
 
+@runtime_checkable
 class Executor(Protocol):
-    """Does tasks, in any order and place."""
+    """Does tasks, in any order and place.
 
-    @property
-    def bench(self) -> Opening:
-        """The bench that tasks run on: a run compares it with the bench that it needs.
-
-        See `networks.exploration.executors.check_executor`.
-        """
-        ...
+    A factory ``factory(bench, *, workers=…, option=…) -> Executor`` is registered as an entry point
+    of the group ``afir.executors``; see `networks.execution.registry`. The bench, a
+    `networks.execution.context.Bench`, says on which surface and with which settings tasks are
+    done. It is plain data and can be sent anywhere. A run that learns makes a new executor for each
+    surface.
+    """
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """Do tasks and yield each index with its result, in the order of completion.
@@ -30,4 +30,23 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Release all resources; unfinished tasks are dropped."""
+        ...
+
+
+@runtime_checkable
+class Movable(Protocol):
+    """Optional protocol of an executor that keeps its workers when the surface changes."""
+
+    def moved(self, bench: Bench) -> Self:
+        """An executor for another bench, on the same workers; this one must not be used again."""
+        ...
+
+
+@runtime_checkable
+class Batching(Protocol):
+    """Optional protocol of an executor that does several tasks at once for less."""
+
+    @property
+    def batch(self) -> int:
+        """How many tasks it wants at a time."""
         ...

@@ -1,76 +1,14 @@
-"""Executors that come from elsewhere: what they compute on, and what they answer, is checked."""
+"""What executors answer, checked: they may come from elsewhere."""
 
 from __future__ import annotations
 
 import operator
 import reprlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
-from afir.errors import AfirError, InputError
-from afir.molecule import Molecule
-from afir.searches.settings import StepSettings
+from afir.errors import AfirError
 from networks.execution.base import Executor
-from networks.execution.context import Bench
 from networks.execution.tasks import Task, TaskResult
-from networks.settings import Settings
-
-
-def bench_of(molecule: Molecule, settings: Settings) -> Bench:
-    """The bench for the tasks of a run before anything has been learned."""
-    return Bench(
-        molecule,
-        settings.surface,
-        settings.surface_options,
-        settings.step,
-        settings.task_seconds,
-        settings.keep_frames,
-        settings.reference,
-        settings.reference_options,
-    )
-
-
-_DECISIVE = {
-    "molecule": "molecule",
-    "surface": "surface",
-    "options": "options of the surface",
-    "step": "step settings",
-    "reference": "reference",
-    "reference_options": "options of the reference",
-    "keep_frames": "keep_frames",
-}
-"""The attributes of a bench that decide the results of tasks, with their names in messages."""
-
-
-def check_executor(executor: Executor, molecule: Molecule, settings: Settings) -> None:
-    """Check that the bench of a given executor is the one that a run needs.
-
-    Parameters
-    ----------
-    executor
-        Its `bench` must have the attributes of a `networks.execution.context.Bench` that decide
-        results. Step settings that the run leaves to the surface may be decided.
-    molecule, settings
-        Of the run.
-
-    Raises
-    ------
-    InputError
-        If anything differs or is missing.
-    """
-    bench, needed = getattr(executor, "bench", None), bench_of(molecule, settings)
-    for name, what in _DECISIVE.items():
-        if not hasattr(bench, name):
-            raise InputError(
-                f"`executor` must say by its `bench` what it computes on "
-                f"(`networks.execution.context.Bench`), "
-                f"got none with `{name}`"
-            )
-        has, needs = getattr(bench, name), getattr(needed, name)
-        if isinstance(has, StepSettings) and needed.step.surrogate is None:
-            has = replace(has, surrogate=None)
-        if has != needs:
-            raise InputError(f"`executor` must have the {what} of the run, {needs!r}, got {has!r}")
 
 
 def answers(executor: Executor, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:

@@ -33,11 +33,6 @@ class SerialExecutor:
         self._bench = bench
         self._perform: Callable[[Task], TaskResult] | None = None
 
-    @property
-    def bench(self) -> Opening:
-        """The bench that tasks run on."""
-        return self._bench
-
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """Do the tasks in order; see `Executor.run`."""
         if self._perform is None:
@@ -78,9 +73,10 @@ class BatchedExecutor:
         self._suited = bench
 
     @property
-    def bench(self) -> Opening:
-        """The bench that tasks run on."""
-        return self._bench
+    def batch(self) -> int:
+        """Number of tasks in flight; this loads the surface."""
+        surface = self._loaded()
+        return traits_of(surface).batch if self._width is None else self._width
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """Do the tasks side by side; see `Executor.run`.
@@ -88,12 +84,9 @@ class BatchedExecutor:
         The processor time of one task among others is not known: each result has the time since
         the result before.
         """
-        if self._surface is None:
-            self._surface = self._bench.load()
-            self._suited = self._bench.suited(self._surface)
-        width = traits_of(self._surface).batch if self._width is None else self._width
+        surface = self._loaded()
         searches = _Searches(self._suited, tasks)
-        driven = drive(searches, self._surface, width=width)
+        driven = drive(searches, surface, width=self.batch)
         threads = ThreadpoolController()  # of the libraries that are loaded by now
         while True:
             before = time.process_time()
@@ -109,6 +102,13 @@ class BatchedExecutor:
 
     def close(self) -> None:
         """Nothing to release."""
+
+    def _loaded(self) -> Surface:
+        """The surface."""
+        if self._surface is None:
+            self._surface = self._bench.load()
+            self._suited = self._bench.suited(self._surface)
+        return self._surface
 
 
 class _Searches:

@@ -51,11 +51,6 @@ class ProcessExecutor:
         # Started now, so that they get ready while the caller prepares.
         self._workers = [_Worker(bench, self._place) for _ in range(workers)]
 
-    @property
-    def bench(self) -> Opening:
-        """The bench that tasks run on."""
-        return self._bench
-
     def __enter__(self) -> Self:
         return self
 
@@ -113,7 +108,7 @@ class ProcessExecutor:
                     self._replace(index, f"it {how}")
                     if number is not None:
                         error = f"the worker process {how}"
-                        yield number, _lost(Outcome.WORKER_DIED, error)
+                        yield number, lost(Outcome.WORKER_DIED, error)
                 else:
                     if number is not None and result is not None:
                         yield number, result
@@ -122,7 +117,7 @@ class ProcessExecutor:
                 self._replace(index, f"it was not ready after {START_SECONDS:g} s")
                 if number is not None:
                     error = f"killed after {self._seconds:g} s"
-                    yield number, _lost(Outcome.TIMED_OUT, error)
+                    yield number, lost(Outcome.TIMED_OUT, error)
 
     def _replace(self, index: int, why: str) -> None:
         """Start a new worker in place of one that ended."""
@@ -179,6 +174,6 @@ class _Worker:
         self.child.kill()
 
 
-def _lost(outcome: Outcome, error: str) -> TaskResult:
-    """The result of a task whose worker ended."""
+def lost(outcome: Outcome, error: str) -> TaskResult:
+    """The result of a task whose process ended or was killed."""
     return TaskResult(None, outcome, error, Counter(), 0.0)

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from networks.execution.base import Executor
-from networks.execution.checked import bench_of
-from networks.execution.local import BatchedExecutor
-from networks.execution.processes import ProcessExecutor
+from afir.molecule import Molecule
+from networks.execution.base import Executor, Movable
+from networks.execution.context import Bench
+from networks.settings import Settings
 from networks.storage.base import Store
+
+
+def bench_of(molecule: Molecule, settings: Settings) -> Bench:
+    """The bench for the tasks of a run before anything has been learned."""
+    return Bench(
+        molecule,
+        settings.surface,
+        settings.surface_options,
+        settings.step,
+        settings.task_seconds,
+        settings.keep_frames,
+        settings.reference,
+        settings.reference_options,
+    )
 
 
 class Hands:
@@ -20,17 +34,14 @@ class Hands:
     ----------
     store
         The run.
-    workers
-        Processes.
-    executor
-        Does all tasks if given.
+    make
+        Makes an executor.
     """
 
-    def __init__(self, store: Store, workers: int, executor: Executor | None) -> None:
+    def __init__(self, store: Store, make: Callable[[Bench], Executor]) -> None:
         self._store = store
-        self._workers = workers
-        self._given = executor
-        self._own: Executor | None = None
+        self._make = make
+        self._executor: Executor | None = None
         self._surface = ""
 
     def on(self, surface: str, options: Mapping[str, Any], *, sampling: bool) -> Executor:
@@ -39,10 +50,7 @@ class Hands:
         With `sampling`, which must stay the same for a surface, all geometries are kept to choose
         labels from.
         """
-        if self._given is not None:
-            return self._given
-        if self._own is None or self._surface != surface:
-            self.close()
+        if self._executor is None or self._surface != surface:
             settings = self._store.settings
             bench = replace(
                 bench_of(self._store.molecule, settings),
@@ -51,15 +59,16 @@ class Hands:
                 keep_frames=settings.keep_frames or sampling,
                 learned=surface != settings.surface,
             )
-            if self._workers == 1:
-                self._own = BatchedExecutor(bench)
+            if isinstance(self._executor, Movable):
+                self._executor = self._executor.moved(bench)
             else:
-                self._own = ProcessExecutor(bench, self._workers, settings.task_seconds)
+                self.close()
+                self._executor = self._make(bench)
             self._surface = surface
-        return self._own
+        return self._executor
 
     def close(self) -> None:
-        """Close the executor, unless it was given."""
-        if self._own is not None:
-            self._own.close()
-            self._own = None
+        """Close the executor."""
+        if self._executor is not None:
+            self._executor.close()
+            self._executor = None

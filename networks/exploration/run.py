@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from types import MappingProxyType
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from afir.molecule import Molecule, Positions
 from afir.pes.named import Named
 from afir.policies import Policy
 from networks.execution.base import Executor
-from networks.execution.checked import check_executor
+from networks.execution.context import Bench
+from networks.execution.registry import Factory, executor_factory
 from networks.exploration.events import Event
 from networks.exploration.executors import Hands
 from networks.exploration.loop import Exploration
@@ -32,6 +34,8 @@ from networks.storage.run_file import RunFile
 from networks.storage.sqlite import StoreError
 from networks.trusted import check_trusted
 
+_NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
+
 
 def explore(
     molecule: Molecule,
@@ -40,8 +44,8 @@ def explore(
     output: Path,
     *,
     workers: int = 1,
-    job: str = "",
-    executor: Executor | None = None,
+    executor: str | Factory | None = None,
+    executor_options: Mapping[str, Any] = _NO_OPTIONS,
 ) -> Iterator[Event]:
     """Explore the reaction paths that start from a structure.
 
@@ -56,13 +60,11 @@ def explore(
     output
         The run file to create.
     workers
-        Number of worker processes; with 1 the searches run in this process, side by side if the
-        surface gains from that.
-    job
-        A text to keep in the run file, e.g. the job file.
-    executor
-        Does the tasks instead of the workers; it stays open. Its `bench` must agree with the
-        settings.
+        Number of workers.
+    executor, executor_options
+        Where the tasks are done: a name and its options, or a function that makes an executor; see
+        `networks.execution.registry.executor_factory`. By default that is this process with one
+        worker, and processes with more.
 
     Returns
     -------
@@ -77,17 +79,32 @@ def explore(
         Later, if the start is no minimum of the surface, the surface stops working or the file
         cannot be written.
     """
+    make = executor_factory(executor, workers, executor_options)
+    return begin(molecule, positions, settings, output, make)
+
+
+def begin(
+    molecule: Molecule,
+    positions: Positions,
+    settings: Settings,
+    output: Path,
+    make: Callable[[Bench], Executor],
+    *,
+    job: str = "",
+) -> Iterator[Event]:
+    """The same with a function that makes executors (`networks.execution.registry`).
+
+    `job` is a text to keep in the run file, e.g. the job file; positions are (n, 3) in Å.
+    """
     x = np.array(positions, dtype=np.float64)
     check_start(molecule, x, settings)
     if settings.targets is not None and len(settings.targets) == molecule.n_atoms:
         settings = replace(settings, targets=None)  # all atoms is the same as no choice
-    _check_workers(workers)
     if settings.learn:
         check_folder(output)
-    _check_executor(executor, molecule, settings)
     policy = load_policy(settings.policy, settings.policy_options)
     store = RunFile.create(output, molecule, x, settings, job)
-    return _begun(store, _events(store, policy, workers, executor))
+    return _begun(store, _events(store, policy, make))
 
 
 def check_start(molecule: Molecule, positions: Positions, settings: Settings) -> None:
@@ -117,7 +134,8 @@ def resume(
     *,
     workers: int = 1,
     trusted: Sequence[Named] = (),
-    executor: Executor | None = None,
+    executor: str | Factory | None = None,
+    executor_options: Mapping[str, Any] = _NO_OPTIONS,
     **changes: Unpack[Changes],
 ) -> Iterator[Event]:
     """Continue a run that was stopped, interrupted or killed.
@@ -126,8 +144,8 @@ def resume(
     ----------
     output
         The run file.
-    workers, executor
-        As for `explore`; any number gives the same network.
+    workers, executor, executor_options
+        As for `explore`; the network is the same with any of them.
     trusted
         The surfaces of the run that run code from outside, e.g. ``[Named("ase:my.Calculator")]``,
         with their options: a name in the run file alone is not enough.
@@ -143,23 +161,22 @@ def resume(
     AfirError
         Later, if the surface stops working or the file cannot be written.
     """
-    _check_workers(workers)
+    make = executor_factory(executor, workers, executor_options)
     store = RunFile.open(output, writing=True)
     try:
         old = store.settings
         settings = old.changed(**changes)
         chosen = load_policy(settings.policy, settings.policy_options)
         Mixture(store.molecule, settings, PUSHES)
-        _check_executor(executor, store.molecule, settings)
-        if executor is None:  # a given executor has the surface already
-            check_trusted(old, trusted, output)
+        check_trusted(old, trusted, output)
+        if not callable(executor):  # which may compute on a surface that is not registered here
             check_unchanged(store)
         if settings != old:
             store.change_settings(settings)
     except BaseException:
         store.close()
         raise
-    return _unless_idle(store, old, _events(store, chosen, workers, executor))
+    return _unless_idle(store, old, _events(store, chosen, make))
 
 
 def open_run(output: Path) -> RunFile:
@@ -171,20 +188,6 @@ def open_run(output: Path) -> RunFile:
         If there is no such file, it is no run, or its schema version is another one.
     """
     return RunFile.open(output)
-
-
-def _check_workers(workers: int) -> None:
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise InputError(f"`workers` must be a whole number of 1 or more, got {workers!r}")
-
-
-def _check_executor(executor: Executor | None, molecule: Molecule, settings: Settings) -> None:
-    """Raise InputError if a given executor cannot do the run."""
-    if executor is None:
-        return
-    if settings.learn:
-        raise InputError("`executor` must not be given to a run that learns: its surface changes")
-    check_executor(executor, molecule, settings)
 
 
 def _begun(store: Store, events: Iterator[Event]) -> Iterator[Event]:
@@ -218,11 +221,9 @@ def _unless_idle(store: RunFile, old: Settings, events: Iterator[Event]) -> Iter
             run.stopped(complete, run.seconds)
 
 
-def _events(
-    store: Store, policy: Policy, workers: int, executor: Executor | None
-) -> Iterator[Event]:
+def _events(store: Store, policy: Policy, make: Callable[[Bench], Executor]) -> Iterator[Event]:
     """The events of a run; its workers end with it."""
-    hands = Hands(store, workers, executor)
+    hands = Hands(store, make)
     try:
         yield from Exploration(store, policy, hands).run()
     finally:

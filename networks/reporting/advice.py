@@ -8,6 +8,7 @@ from pathlib import Path
 from afir.errors import InputError
 from afir.io.shell import shell_command
 from networks.graph.routes import lowest_route
+from networks.jobfile import stored_job
 from networks.records.runs import StoppedBy
 from networks.reporting.run import Run
 from networks.trusted import repeated
@@ -25,7 +26,7 @@ def advice(run: Run, path: Path) -> list[str]:
     """
     summary, settings = run.summary, run.settings
     stopped = summary.complete.stopped_by
-    resume = ("afir", "resume", path, *repeated(settings))
+    resume = ("afir", "resume", path, *repeated(settings, stored_job(run.job)))
     found: list[str] = []
     if stopped is StoppedBy.INTERRUPTED:
         found.append(f"Nothing is lost; {shell_command(*resume)} continues the run.")

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,8 @@ from afir.molecule import Molecule, Positions
 from afir.pes.surface import Evaluation
 from afir.stationary import Candidate, Outcome, TrialResult
 from afir.surfaces.analytic import double_well
+from networks.execution.context import Bench
+from networks.execution.local import BatchedExecutor
 from networks.execution.tasks import Confirm, Task, TaskResult
 
 
@@ -35,7 +37,8 @@ class OrderBench:
     """Does as it is told, in words.
 
     ``"sleep 3"``, ``"exit 4"``, ``"fork 4"``, ``"close 4"``, ``"segfault"``, ``"pid"``,
-    ``"environ NAME"``, ``"big"``; anything is returned as the error text of the result.
+    ``"parent"`` (kill who started this process), ``"environ NAME"``, ``"big"``; anything is
+    returned as the error text of the result.
     """
 
     broken: str = ""
@@ -71,12 +74,46 @@ def perform(task: Task) -> TaskResult:
         os.kill(os.getpid(), signal.SIGSEGV)
     elif word == "pid":
         answer = str(os.getpid())
+    elif word == "parent":
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
     elif word == "environ":
         answer = os.environ.get(rest[0], "")
     elif word == "big":
         candidate = Candidate(np.zeros((1000, 3)), 0.0, np.ones((1000, 1000)), "big")
         value = TrialResult(Outcome.FOUND, (candidate,), (), True)
     return TaskResult(value, None, answer, Counter({"words": 1}), 0.0)
+
+
+class OrderExecutor:
+    """An executor that does what tasks say (`task`), and all others on the surface of its bench.
+
+    ``"together"`` is answered with the number of tasks that were given at once.
+    """
+
+    batch = 1
+
+    def __init__(self, bench: Bench) -> None:
+        self._real = BatchedExecutor(bench)
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
+        """See `networks.execution.base.Executor`."""
+        for index, task in enumerate(tasks):
+            if not isinstance(task, Confirm):
+                yield from ((index, result) for _, result in self._real.run([task]))
+            elif order_of(task) == "together":
+                yield index, TaskResult(None, None, str(len(tasks)), Counter(), 0.0)
+            else:
+                yield index, perform(task)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class GroupExecutor(OrderExecutor):
+    """One that wants four tasks at once."""
+
+    batch = 4
 
 
 @dataclass(frozen=True)

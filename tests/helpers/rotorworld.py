@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 from offered import written
 
 from afir.molecule import Molecule, Positions
-from afir.searches.settings import StepSettings
 from afir.stationary import Candidate, Confirmation, Minimum, Outcome, StationaryPoint, TrialResult
 from networks import Settings
 from networks.execution.context import Bench
@@ -160,16 +158,7 @@ def answer(task: Task) -> TaskResult:
 
 @dataclass(frozen=True)
 class RotorBench:
-    """Does the tasks of this world, on which no settings bear; see
-    `networks.execution.context.Bench`."""
-
-    molecule: Molecule = MOLECULE
-    surface: str = SURFACE
-    options: Mapping[str, Any] = field(default_factory=dict)
-    step: StepSettings = SETTINGS.step
-    reference: str = ""
-    reference_options: Mapping[str, Any] = field(default_factory=dict)
-    keep_frames: bool = False
+    """Does the tasks of this world; see `networks.execution.context.Bench`."""
 
     def open(self) -> Callable[[Task], TaskResult]:
         """What does a task."""

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 from offered import PUSH
-from toyworld import MOLECULE, SETTINGS, ToyBench, structure
+from toyworld import MOLECULE, SETTINGS, structure, toy
 
 from afir.molecule import Molecule
 from networks import explore
-from networks.execution.local import SerialExecutor
 from networks.exploration.events import Event
 from networks.records.ids import Id
 from networks.records.trials import Item, Known, Planned
@@ -59,7 +58,7 @@ def planned(trial: int) -> Planned:
 
 def toy_run(path: Path) -> Iterator[Event]:
     """A run in the made-up world of `toyworld`."""
-    return explore(MOLECULE, structure(0), SETTINGS, path, executor=SerialExecutor(ToyBench()))
+    return explore(MOLECULE, structure(0), SETTINGS, path, executor=toy)
 
 
 def in_a_child(work: Callable[[], object]) -> int:

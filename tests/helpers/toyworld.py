@@ -17,20 +17,17 @@ import sys
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from offered import written
 
 from afir.geometry.bonds import components, distances
 from afir.molecule import Molecule, Positions
-from afir.pes.child import Opening
-from afir.searches.settings import StepSettings
 from afir.stationary import (
     Candidate,
     Confirmation,
@@ -42,6 +39,7 @@ from afir.stationary import (
 )
 from networks import Settings, explore, resume
 from networks.execution.base import Executor
+from networks.execution.context import Bench
 from networks.execution.local import SerialExecutor
 from networks.execution.tasks import (
     Characterise,
@@ -206,19 +204,9 @@ def refined(task: Characterise) -> StationaryPoint | None:
 
 @dataclass(frozen=True)
 class ToyBench:
-    """Does toy tasks, each taking some seconds, for runs with one kind of step or another.
-
-    What the world answers depends on no step settings and on none of the rest.
-    """
+    """Does toy tasks, each taking some seconds."""
 
     pause: float = 0.0
-    step: StepSettings = SETTINGS.step
-    molecule: Molecule = MOLECULE
-    surface: str = SURFACE
-    options: Mapping[str, Any] = field(default_factory=dict)
-    reference: str = ""
-    reference_options: Mapping[str, Any] = field(default_factory=dict)
-    keep_frames: bool = False
 
     def open(self) -> Callable[[Task], TaskResult]:
         """See `networks.execution.context.Bench`."""
@@ -236,7 +224,6 @@ class Shuffled:
 
     rng: np.random.Generator
     world: Callable[[Task], TaskResult] = answer
-    bench: Opening = field(default_factory=ToyBench)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """See `networks.execution.base.Executor`."""
@@ -254,12 +241,22 @@ class Shuffled:
         """Nothing is held."""
 
 
+def toy(bench: Bench) -> SerialExecutor:
+    """An executor that does tasks in this world, whatever the bench."""
+    return SerialExecutor(ToyBench())
+
+
+def by(executor: Executor) -> Callable[[Bench], Executor]:
+    """A factory that makes no executor but this one."""
+    return lambda bench: executor
+
+
 def finish(path: Path, executor: Executor, settings: Settings = SETTINGS) -> None:
     """Begin a run, or go on with it, to its end."""
     if path.exists():
-        events = resume(path, executor=executor)
+        events = resume(path, executor=by(executor))
     else:
-        events = explore(MOLECULE, structure(0), settings, path, executor=executor)
+        events = explore(MOLECULE, structure(0), settings, path, executor=by(executor))
     for _ in events:
         pass
 

@@ -17,9 +17,6 @@ from afir.pes.surface import Evaluation, traits_of
 from afir.searches.settings import StepSettings
 from mlpot.surface import LearnedSurface
 from networks import Settings, explore, open_run
-from networks.execution.context import Bench
-from networks.execution.local import SerialExecutor
-from networks.execution.processes import ProcessExecutor
 from networks.graph.network import ReactionNetwork
 
 HCN = Molecule.from_symbols("HCN")
@@ -44,7 +41,6 @@ def test_the_network_does_not_depend_on_how_it_is_found(
     surface: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(surface=surface, step=StepSettings(gamma=600.0), seed=1)
-    bench = Bench(HCN, surface, step=settings.step)
     sizes: list[int] = []
     evaluate = LearnedSurface.evaluate
 
@@ -56,10 +52,9 @@ def test_the_network_does_not_depend_on_how_it_is_found(
     list(explore(HCN, START, settings, tmp_path / "batches"))
     assert max(sizes) > 3  # searches that shared a batch
     del sizes[:]
-    list(explore(HCN, START, settings, tmp_path / "serial", executor=SerialExecutor(bench)))
+    list(explore(HCN, START, settings, tmp_path / "serial", executor="serial"))
     assert max(sizes) == 1
-    with ProcessExecutor(bench, 1) as worker:
-        list(explore(HCN, START, settings, tmp_path / "worker", executor=worker))
+    list(explore(HCN, START, settings, tmp_path / "worker", executor="processes"))
     first, trials = explored(tmp_path / "batches")
     assert len(first.eqs) >= 2
     assert len(first.tss) >= 1

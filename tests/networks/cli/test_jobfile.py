@@ -33,6 +33,8 @@ VALUES: dict[str, Any] = {
     "charge": 1,
     "multiplicity": 2,
     "workers": 2,
+    "executor": "dask",
+    "executor_options": {"cluster": "slurm", "extra": {"interface": "ib0"}, "walltime": "1h"},
     "gamma": 800.0,
     "surface": "gfn1",
     "surface_options": {"solvent": "water", "accuracy": 0.1},
@@ -117,6 +119,7 @@ def test_a_full_job_comes_back() -> None:
         Path("co_h2.xyz"),
     )
     assert (job.charge, job.multiplicity, job.workers) == (1, 2, 2)
+    assert (job.executor, job.executor_options) == ("dask", VALUES["executor_options"])
     assert job_from(tomllib.loads(write_toml(job_values(job)))) == job
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -18,24 +17,21 @@ import pytest
 from benches import OrderBench, task
 from offered import pushed
 from runs import HCN, HCN_START, snapshot
-from toyworld import MOLECULE, SETTINGS, ToyBench, structure
+from toyworld import MOLECULE, SETTINGS, ToyBench, by, structure, toy
 
 from afir.errors import AfirError, InputError, SurfaceError
 from afir.molecule import Molecule, Positions
-from afir.pes.child import Opening
 from afir.pes.driver import Search
 from afir.pes.surface import Evaluation, Surface, Traits
-from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, StationaryPoint, TrialResult
 from afir.surfaces.analytic import double_well
-from networks import Settings, explore, resume
+from networks import explore, resume
 from networks.execution import processes
 from networks.execution.base import Executor
 from networks.execution.context import Bench, guarded
 from networks.execution.local import BatchedExecutor, SerialExecutor
 from networks.execution.processes import ProcessExecutor
 from networks.execution.tasks import Characterise, Failure, Label, Labelled, Push, Task, TaskResult
-from networks.records.runs import StoppedBy
 
 
 @pytest.fixture(scope="module")
@@ -324,74 +320,7 @@ def test_paths_on_a_surface_that_says_it_is_expensive_ask_for_fewer_gradients(
     assert energies[1] == pytest.approx(energies[0], abs=1e-4)
 
 
-# -- executors that are handed in ----------------------------------------------------------------
-
-RUN = Settings(max_trials=1)
-OTHERS: dict[str, tuple[dict[str, object], str]] = {
-    "surface": ({"surface": "gfn1"}, "the surface of the run, 'gfn2', got 'gfn1'"),
-    "options": ({"options": {"solvent": "water"}}, "the options of the surface of the run, {}"),
-    "molecule": ({"molecule": replace(HCN, charge=1, multiplicity=2)}, "the molecule of the run"),
-    "step": ({"step": StepSettings(gamma=300.0)}, "the step settings of the run"),
-    "reference": ({"reference": "dft"}, "the reference of the run, '', got 'dft'"),
-    "frames": ({"keep_frames": True}, "the keep_frames of the run, False, got True"),
-}
-EXECUTORS: dict[str, Callable[[Bench], Executor]] = {
-    "serial": SerialExecutor,
-    "batched": BatchedExecutor,
-    "processes": lambda bench: ProcessExecutor(bench, 1),
-}
-
-
-@pytest.mark.parametrize("what", OTHERS)
-@pytest.mark.parametrize("kind", EXECUTORS)
-def test_an_executor_that_computes_on_something_else_is_refused(
-    kind: str, what: str, tmp_path: Path
-) -> None:
-    changes, words = OTHERS[what]
-    other = EXECUTORS[kind](Bench(**{"molecule": HCN, "surface": "gfn2", **changes}))  # type: ignore[arg-type]
-    try:
-        with pytest.raises(InputError, match=f"^`executor` must have {re.escape(words)}"):
-            explore(HCN, HCN_START, RUN, tmp_path / "run", executor=other)
-        assert not (tmp_path / "run").exists()
-    finally:
-        other.close()
-
-
-@pytest.mark.parametrize("what", OTHERS)
-def test_a_run_does_not_go_on_with_an_executor_for_something_else(
-    what: str, tmp_path: Path
-) -> None:
-    path, right = tmp_path / "run", BatchedExecutor(Bench(HCN, "gfn2"))
-    list(explore(HCN, HCN_START, RUN, path, executor=right))
-    before = snapshot(path)
-    changes, words = OTHERS[what]
-    other = SerialExecutor(Bench(**{"molecule": HCN, "surface": "gfn2", **changes}))  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=f"^`executor` must have {re.escape(words)}"):
-        resume(path, max_trials=2, executor=other)
-    assert snapshot(path) == before
-    # It has decided by now what its step settings left to the surface.
-    assert list(resume(path, max_trials=2, executor=right))[-1].reason is StoppedBy.TRIALS  # type: ignore[union-attr]
-
-
-@dataclass(frozen=True)
-class Mute:
-    """An executor that does not say what it computes on."""
-
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
-        """See `networks.execution.base.Executor`."""
-        yield from ()
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-@pytest.mark.parametrize("mute", [Mute(), SerialExecutor(OrderBench())])
-def test_an_executor_that_does_not_say_is_refused(mute: Executor, tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"^`executor` must say by its `bench` what it computes on"
-    ):
-        explore(HCN, HCN_START, RUN, tmp_path / "run", executor=mute)
-
+# -- executors of others -------------------------------------------------------------------------
 
 Answers = Iterator[tuple[int, TaskResult]]
 FAULTS: dict[str, tuple[Callable[[Answers], Any], str]] = {
@@ -440,11 +369,6 @@ class Faulty:
     right: SerialExecutor = field(default_factory=lambda: SerialExecutor(ToyBench()))
     calls: int = 0
 
-    @property
-    def bench(self) -> Opening:
-        """See `networks.execution.base.Executor`."""
-        return self.right.bench
-
     def run(self, tasks: Sequence[Task]) -> Any:
         """See `networks.execution.base.Executor`."""
         self.calls += 1
@@ -462,7 +386,7 @@ SHORT = replace(SETTINGS, max_trials=10, in_flight=5)
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a run in the made-up world comes to."""
     path = tmp_path_factory.mktemp("toy") / "run"
-    list(explore(MOLECULE, structure(0), SHORT, path, executor=SerialExecutor(ToyBench())))
+    list(explore(MOLECULE, structure(0), SHORT, path, executor=toy))
     return snapshot(path)
 
 
@@ -473,8 +397,8 @@ def test_what_an_executor_answers_wrongly_is_one_sentence_and_nothing_is_lost(
     fault, words = FAULTS[how]
     path = tmp_path / "run"
     with pytest.raises(AfirError, match=f"^the executor Faulty must {words}"):
-        list(explore(MOLECULE, structure(0), SHORT, path, executor=Faulty(fault)))
-    list(resume(path, executor=SerialExecutor(ToyBench())))
+        list(explore(MOLECULE, structure(0), SHORT, path, executor=by(Faulty(fault))))
+    list(resume(path, executor=toy))
     assert snapshot(path) == undisturbed
 
 
@@ -482,5 +406,5 @@ def test_an_executor_may_count_with_numbers_of_numpy(
     tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:
     counted = Faulty(lambda right: ((np.int64(index), result) for index, result in right))
-    list(explore(MOLECULE, structure(0), SHORT, tmp_path / "run", executor=counted))
+    list(explore(MOLECULE, structure(0), SHORT, tmp_path / "run", executor=by(counted)))
     assert snapshot(tmp_path / "run") == undisturbed

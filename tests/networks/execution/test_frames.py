@@ -21,8 +21,7 @@ from afir.pes.loading import load_surface
 from networks import Settings, explore, open_run
 from networks.cli.collect import collect
 from networks.execution.context import Bench
-from networks.execution.local import BatchedExecutor, SerialExecutor
-from networks.execution.processes import ProcessExecutor
+from networks.execution.local import SerialExecutor
 from networks.execution.tasks import Labelled, Task, TaskResult
 from networks.graph.identity import fingerprint
 from networks.learning.sampling import Pool, label, pool, random_choice, spread_out
@@ -81,15 +80,10 @@ def test_what_is_kept_is_what_the_surface_says(run: Path) -> None:
 
 
 def test_how_it_is_done_makes_no_difference(run: Path, tmp_path: Path) -> None:
-    bench = Bench(HCN, "gfn2", keep_frames=True)
-    for name, executor in (
-        ("processes", ProcessExecutor(bench, 2)),
-        ("batched", BatchedExecutor(bench, 64)),
-    ):
+    for name, workers in (("processes", 2), ("serial", 1)):
         path = tmp_path / f"{name}.db"
-        for _ in explore(HCN, HCN_START, SETTINGS, path, executor=executor):
+        for _ in explore(HCN, HCN_START, SETTINGS, path, workers=workers, executor=name):
             pass
-        executor.close()
         first, second = found(run), found(path)
         assert first.groups == second.groups
         assert first.stages == second.stages

@@ -186,12 +186,8 @@ def test_a_run_goes_on_after_a_surface_has_broken_its_contract(kind: str, tmp_pa
         step=StepSettings(gamma=500.0),
         effort="quick",
     )
-    bench = Bench(iodine, settings.surface, settings.surface_options, settings.step)
-    executor = EXECUTORS[kind](bench)
-    try:
-        events = list(explore(iodine, pair(1.55), settings, tmp_path / "run", executor=executor))
-    finally:
-        executor.close()
+    path = tmp_path / "run"
+    events = list(explore(iodine, pair(1.55), settings, path, executor=EXECUTORS[kind]))
     assert events[-1] == Stopped(StoppedBy.NOTHING_LEFT, False)
     with open_run(tmp_path / "run") as store:
         trials = list(store.trials())

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,10 @@ from toyworld import (
     Shuffled,
     ToyBench,
     answer,
+    by,
     energy,
     structure,
+    toy,
 )
 
 from afir.errors import AfirError, InputError
@@ -29,8 +31,6 @@ from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
 from afir.units import HARTREE, KJ_PER_MOL
 from networks import Settings, explore, open_run, resume
-from networks.execution.context import Bench
-from networks.execution.local import BatchedExecutor, SerialExecutor
 from networks.execution.processes import ProcessExecutor
 from networks.execution.tasks import Characterise, Label, Labelled, Push, Task, TaskResult
 from networks.exploration.events import (
@@ -47,11 +47,9 @@ from networks.records.structures import EQ
 from networks.records.trials import Trial
 from networks.scheduling.offers import KICKS, Mixture
 
-TOY = SerialExecutor(ToyBench())
-
 
 def run(path: Path, settings: Settings = SETTINGS) -> list[Event]:
-    return list(explore(MOLECULE, structure(0), settings, path, executor=TOY))
+    return list(explore(MOLECULE, structure(0), settings, path, executor=toy))
 
 
 def stop(events: list[Event]) -> Stopped:
@@ -86,13 +84,13 @@ def test_everything_is_found_and_tried(whole: Path) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_order_of_answers_changes_nothing(whole: Path, tmp_path: Path, seed: int) -> None:
     executor = Shuffled(np.random.default_rng(seed))
-    list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=executor))
+    list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=by(executor)))
     assert snapshot(tmp_path / "run") == snapshot(whole)
 
 
 def test_two_workers_find_what_one_finds(whole: Path, tmp_path: Path) -> None:
     with ProcessExecutor(ToyBench(), 2) as executor:
-        list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=executor))
+        list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=by(executor)))
     assert snapshot(tmp_path / "run") == snapshot(whole)
 
 
@@ -100,7 +98,6 @@ def test_nothing_is_examined_twice(whole: Path, tmp_path: Path) -> None:
     @dataclass(frozen=True)
     class Recorder:
         pushed: list[tuple[float, str]]
-        bench: ToyBench = field(default_factory=ToyBench)
 
         def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
             for index, task in enumerate(tasks):
@@ -112,7 +109,7 @@ def test_nothing_is_examined_twice(whole: Path, tmp_path: Path) -> None:
             """Nothing is held."""
 
     recorder = Recorder([])
-    list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=recorder))
+    list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=by(recorder)))
     with open_run(whole) as store:
         trials = list(store.trials())
     assert len(recorder.pushed) == len(trials)
@@ -246,7 +243,7 @@ def test_the_wanted_product_stops(tmp_path: Path) -> None:
     found = [event.record for event in events if isinstance(event, Found)]
     assert any(isinstance(r, EQ) and abs(r.energy - energy(5)) < 1e-6 for r in found)
     # The run file remembers: resumed, it stops at once.
-    again = list(resume(tmp_path / "run", executor=TOY))
+    again = list(resume(tmp_path / "run", executor=toy))
     assert stop(again).reason is StoppedBy.WANTED
     assert not any(isinstance(event, TrialDone) for event in again)
 
@@ -262,7 +259,7 @@ def test_only_eqs_below_the_window_are_expanded(tmp_path: Path) -> None:
         assert pushed == low
         assert pushed != set(eqs)
     # A wider window opens what was closed.
-    events = list(resume(tmp_path / "run", window_kj_mol=None, executor=TOY))
+    events = list(resume(tmp_path / "run", window_kj_mol=None, executor=toy))
     assert any(isinstance(event, TrialDone) for event in events)
     assert stop(events) == Stopped(StoppedBy.NOTHING_LEFT, False)
 
@@ -286,7 +283,7 @@ def test_complexes_are_expanded_when_asked_or_given(tmp_path: Path) -> None:
     with open_run(tmp_path / "asked") as store:
         assert {trial.eq for trial in store.trials()} == set(store.load_network().eqs)
     start, limits = structure(COMPLEX_STATE), replace(SETTINGS, max_trials=3)
-    list(explore(MOLECULE, start, limits, tmp_path / "given", executor=TOY))
+    list(explore(MOLECULE, start, limits, tmp_path / "given", executor=toy))
     with open_run(tmp_path / "given") as store:
         assert store.load_network().eqs["EQ0"].flags == ("complex",)
         assert "EQ0" in {trial.eq for trial in store.trials()}
@@ -364,7 +361,7 @@ def test_a_surface_that_does_not_exist_leaves_no_file(tmp_path: Path, workers: i
 
 def test_a_start_that_is_no_minimum_is_explained(tmp_path: Path) -> None:
     with pytest.raises(AfirError, match=r"the start could not be refined.*hole"):
-        list(explore(MOLECULE, structure(11), SETTINGS, tmp_path / "run", executor=TOY))
+        list(explore(MOLECULE, structure(11), SETTINGS, tmp_path / "run", executor=toy))
     assert not list(tmp_path.iterdir())
 
 
@@ -378,7 +375,6 @@ class Failing:
     fails: Callable[[int], bool]
     everywhere: bool = True
     pushes: int = 0
-    bench: ToyBench = field(default_factory=ToyBench)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """See `networks.execution.base.Executor`."""
@@ -396,7 +392,7 @@ class Failing:
 
 def test_a_surface_that_has_stopped_working_uses_nothing_up(whole: Path, tmp_path: Path) -> None:
     path, dead = tmp_path / "run", Failing(lambda number: number >= 20)
-    events = explore(MOLECULE, structure(0), SETTINGS, path, executor=dead)
+    events = explore(MOLECULE, structure(0), SETTINGS, path, executor=by(dead))
     words = (
         r"^the surface failed for EQ0 in trial \d+ \(no licence\); nothing of the trials in flight "
         "was kept: fix the surface, then resume the run$"
@@ -409,15 +405,15 @@ def test_a_surface_that_has_stopped_working_uses_nothing_up(whole: Path, tmp_pat
         assert 0 < len(before["trials"]) < 20
         assert "no licence" not in {trial.error for trial in before["trials"]}
         with pytest.raises(AfirError, match=words):
-            list(resume(path, executor=dead))
+            list(resume(path, executor=by(dead)))
         assert snapshot(path) == before
-    list(resume(path, executor=TOY))
+    list(resume(path, executor=toy))
     assert snapshot(path) == snapshot(whole)
 
 
 def test_pushes_that_all_fail_on_a_surface_that_works_are_used_up(tmp_path: Path) -> None:
     hard = Failing(lambda number: 16 <= number < 20, everywhere=False)
-    list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=hard))
+    list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=by(hard)))
     after = snapshot(tmp_path / "run")
     assert not after["complete"].anything_left
     failed = [trial for trial in after["trials"] if trial.error == "no licence"]
@@ -438,7 +434,6 @@ class Changing:
     """The toy world, in which EQ0 has another energy from the n-th time on that it is rechecked."""
 
     right: int
-    bench: ToyBench = field(default_factory=ToyBench)
     asked: int = 0
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
@@ -463,7 +458,7 @@ def test_trials_on_a_surface_that_was_changed_are_dropped_and_repeated(
     whole: Path, tmp_path: Path, right: int
 ) -> None:
     path = tmp_path / "run"
-    events = explore(MOLECULE, structure(0), SETTINGS, path, executor=Changing(right))
+    events = explore(MOLECULE, structure(0), SETTINGS, path, executor=by(Changing(right)))
     words = (
         r"another energy for EQ0 in trial \d+ than .*\+28\.95 kJ/mol off; nothing since the last"
     )
@@ -476,14 +471,14 @@ def test_trials_on_a_surface_that_was_changed_are_dropped_and_repeated(
         found = {id for trial in kept for id in trial.found} | {"EQ0"}
         network = store.load_network()
         assert found == {*network.eqs, *network.tss, *network.dcs}
-    list(resume(path, executor=TOY))
+    list(resume(path, executor=toy))
     assert snapshot(path) == snapshot(whole)
 
 
 def test_a_surface_that_fails_now_and_then_stops_nothing(tmp_path: Path) -> None:
     path = tmp_path / "run"
     now_and_then = Failing(lambda number: number % 5 > 0, everywhere=False)
-    events = explore(MOLECULE, structure(0), SETTINGS, path, executor=now_and_then)
+    events = explore(MOLECULE, structure(0), SETTINGS, path, executor=by(now_and_then))
     assert stop(list(events)) == Stopped(StoppedBy.NOTHING_LEFT, False)
     with open_run(path) as store:
         assert "no licence" in {trial.error for trial in store.trials()}
@@ -491,7 +486,7 @@ def test_a_surface_that_fails_now_and_then_stops_nothing(tmp_path: Path) -> None
 
 def test_a_finished_run_stays_finished(whole: Path) -> None:
     before = snapshot(whole)
-    events = list(resume(whole, executor=TOY))
+    events = list(resume(whole, executor=toy))
     assert stop(events) == Stopped(StoppedBy.NOTHING_LEFT, False)
     assert isinstance(events[0], Opened)
     assert events[0].trials == len(before["trials"])
@@ -514,27 +509,27 @@ def test_a_resumed_run_works_out_the_pushes_of_no_eq_but_those_it_pushes(
         return offers(mixture, eq)
 
     monkeypatch.setattr(Mixture, "offers", listed)
-    list(resume(tmp_path / "run", executor=TOY))
+    list(resume(tmp_path / "run", executor=toy))
     # One, to see whether anything is left; what γ an item has is looked up for that one again.
     assert len(worked_out) == 1
-    list(resume(tmp_path / "run", max_trials=done + 1, executor=TOY))
+    list(resume(tmp_path / "run", max_trials=done + 1, executor=toy))
     assert len(worked_out) <= 3
 
 
 def test_whoever_stops_listening_can_go_on_later(whole: Path, tmp_path: Path) -> None:
     path = tmp_path / "run"
-    events = explore(MOLECULE, structure(0), SETTINGS, path, executor=TOY)
+    events = explore(MOLECULE, structure(0), SETTINGS, path, executor=toy)
     for _ in range(13):
         next(events)
     del events
     for _ in range(2):
-        events = resume(path, executor=TOY)
+        events = resume(path, executor=toy)
         for _ in range(30):
             next(events)
         with pytest.raises(InputError, match="is being written by process"):
-            resume(path, executor=TOY)
+            resume(path, executor=toy)
         del events
-    list(resume(path, executor=TOY))
+    list(resume(path, executor=toy))
     assert snapshot(path) == snapshot(whole)
 
 
@@ -543,10 +538,10 @@ def test_limits_can_be_lifted_one_after_the_other(tmp_path: Path) -> None:
     path, whole = tmp_path / "run", tmp_path / "whole"
     run(whole, replace(SETTINGS, in_flight=1))
     run(path, replace(SETTINGS, in_flight=1, max_trials=5))
-    list(resume(path, max_trials=20, executor=TOY))
+    list(resume(path, max_trials=20, executor=toy))
     with open_run(path) as store:
         assert store.settings.max_trials == 20
-    list(resume(path, max_trials=None, executor=TOY))
+    list(resume(path, max_trials=None, executor=toy))
     assert snapshot(path) == snapshot(whole)
 
 
@@ -559,8 +554,8 @@ def test_hcn_isomerises_on_gfn2(tmp_path: Path) -> None:
     assert stop(list(explore(HCN, HCN_START, settings, one))).reason is StoppedBy.NOTHING_LEFT
     list(explore(HCN, HCN_START, settings, two, workers=2))
     assert snapshot(one) == snapshot(two)
-    batched = BatchedExecutor(Bench(HCN, "gfn2", step=settings.step), width=3)
-    list(explore(HCN, HCN_START, settings, tmp_path / "three", executor=batched))
+    side_by_side = {"executor": "batched", "executor_options": {"width": 3}}
+    list(explore(HCN, HCN_START, settings, tmp_path / "three", **side_by_side))
     assert snapshot(one) == snapshot(tmp_path / "three")
     with open_run(one) as store:
         network = store.load_network()

@@ -6,11 +6,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from toyworld import MOLECULE, SURFACE, ToyBench, structure
+from toyworld import MOLECULE, SURFACE, structure, toy
 
 from afir.cli.main import main
 from networks import Settings, explore, open_run, resume
-from networks.execution.local import SerialExecutor
 
 HCN = "3\n\nH 0.0 0.02 -1.06\nC 0.0 0.0 0.0\nN 0.01 0.0 1.14\n"
 
@@ -43,7 +42,6 @@ def test_the_job_of_a_run_holds_the_gamma_that_was_used(
 
 def test_a_run_that_goes_on_with_another_window_keeps_its_gamma(tmp_path: Path) -> None:
     settings = Settings(SURFACE, terms=1, window_kj_mol=60.0, max_trials=3)
-    toy = SerialExecutor(ToyBench(step=settings.step))
     list(explore(MOLECULE, structure(0), settings, tmp_path / "run", executor=toy))
     for window in (None, 300.0):
         list(resume(tmp_path / "run", window_kj_mol=window, executor=toy))

@@ -12,7 +12,7 @@ from played import Played
 from rotorworld import MOLECULE, SETTINGS, TOPS, RotorBench, answer, butyne, refined, rough
 from rotorworld import answer as answered
 from runs import snapshot
-from toyworld import Shuffled
+from toyworld import Shuffled, by
 
 from afir.geometry.naming import names
 from afir.stationary import (
@@ -148,7 +148,7 @@ def test_with_a_reference_it_is_asked_at_three_points() -> None:
 
 def run(path: Path, executor: Executor, **changes: object) -> list[Event]:
     settings = replace(SETTINGS, **changes)  # type: ignore[arg-type]
-    return list(explore(MOLECULE, butyne(0.0), settings, path, executor=executor))
+    return list(explore(MOLECULE, butyne(0.0), settings, path, executor=by(executor)))
 
 
 @pytest.fixture(scope="module")
@@ -178,17 +178,17 @@ def test_in_any_order_and_cut_anywhere_it_is_the_same(whole: Path, tmp_path: Pat
     expected = snapshot(whole)
     for seed in (1, 2):
         path = tmp_path / f"shuffled{seed}"
-        run(path, Shuffled(np.random.default_rng(seed), answer, RotorBench()))
+        run(path, Shuffled(np.random.default_rng(seed), answer))
         assert snapshot(path) == expected
     parts = tmp_path / "parts"
     executor = SerialExecutor(RotorBench())
-    events = explore(MOLECULE, butyne(0.0), SETTINGS, parts, executor=executor)
+    events = explore(MOLECULE, butyne(0.0), SETTINGS, parts, executor=by(executor))
     for answers in (4, 5, 1, 3, 2, 6):
         done = (event for event in events if isinstance(event, TaskDone))
         for _ in zip(range(answers), done, strict=False):
             pass
         events.close()  # type: ignore[attr-defined]
-        events = resume(parts, executor=SerialExecutor(RotorBench()))
+        events = resume(parts, executor=by(SerialExecutor(RotorBench())))
     for _ in events:
         pass
     assert snapshot(parts) == expected
@@ -200,7 +200,7 @@ def test_a_wanted_product_is_found_in_any_position(tmp_path: Path) -> None:
     wanted = tuple(tuple(float(x) for x in row) for row in butyne(31.0))
     settings = replace(SETTINGS, wanted=wanted, max_trials=None)
     start = refined("butadiene").positions
-    events = explore(MOLECULE, start, settings, path, executor=SerialExecutor(RotorBench()))
+    events = explore(MOLECULE, start, settings, path, executor=by(SerialExecutor(RotorBench())))
     *_, last = events
     assert isinstance(last, Stopped)
     assert last.reason is StoppedBy.WANTED

@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from runs import HCN, HCN_START, snapshot
-from toyworld import LATE, MOLECULE, SETTINGS, SURFACE, ToyBench, answer, structure
+from toyworld import LATE, MOLECULE, SETTINGS, SURFACE, answer, by, structure, toy
 
 from afir.searches.settings import StepSettings
 from networks import Settings, explore, open_run, resume
-from networks.execution.local import SerialExecutor
 from networks.execution.tasks import Task, TaskResult
 from networks.exploration.events import Event, Progress, TaskDone
 from networks.policies.base import policy_names
@@ -86,7 +85,7 @@ def runs() -> Iterator[Runs]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     path = tmp_path_factory.mktemp("undisturbed") / "run"
-    for _ in explore(MOLECULE, structure(0), SETTINGS, path, executor=SerialExecutor(ToyBench())):
+    for _ in explore(MOLECULE, structure(0), SETTINGS, path, executor=toy):
         pass
     return snapshot(path)
 
@@ -95,16 +94,16 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 def test_with_any_policy_an_interrupted_run_finds_the_same(policy: str, tmp_path: Path) -> None:
     settings = dataclasses.replace(SETTINGS, policy=policy)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    for _ in explore(MOLECULE, structure(0), settings, whole, executor=SerialExecutor(ToyBench())):
+    for _ in explore(MOLECULE, structure(0), settings, whole, executor=toy):
         pass
-    events = explore(MOLECULE, structure(0), settings, parts, executor=SerialExecutor(ToyBench()))
+    events = explore(MOLECULE, structure(0), settings, parts, executor=toy)
     for patience in (4, 3, 6, 5, 2, 7, 3, 9, 4):
         # Left in the middle: after so many answers have come in.
         answers = (event for event in events if isinstance(event, TaskDone))
         for _ in zip(range(4 * patience), answers, strict=False):
             pass
         events.close()  # type: ignore[attr-defined]
-        events = resume(parts, executor=SerialExecutor(ToyBench()))
+        events = resume(parts, executor=toy)
     for _ in events:
         pass
     assert snapshot(parts) == snapshot(whole)
@@ -117,21 +116,17 @@ def test_cut_anywhere_while_pushes_are_tried_again_it_finds_the_same(
     settings = dataclasses.replace(LATE, policy=policy)
     whole = tmp_path / "whole"
     tasks = 0
-    for event in explore(
-        MOLECULE, structure(0), settings, whole, executor=SerialExecutor(ToyBench())
-    ):
+    for event in explore(MOLECULE, structure(0), settings, whole, executor=toy):
         tasks += isinstance(event, TaskDone)
     expected = snapshot(whole)
     for cut in range(tasks // 2, tasks, 2):
         parts = tmp_path / f"cut{cut}"
-        events = explore(
-            MOLECULE, structure(0), settings, parts, executor=SerialExecutor(ToyBench())
-        )
+        events = explore(MOLECULE, structure(0), settings, parts, executor=toy)
         answers = (event for event in events if isinstance(event, TaskDone))
         for _ in zip(range(cut), answers, strict=False):
             pass
         events.close()  # type: ignore[attr-defined]
-        for _ in resume(parts, executor=SerialExecutor(ToyBench())):
+        for _ in resume(parts, executor=toy):
             pass
         assert snapshot(parts) == expected, cut
 
@@ -295,13 +290,13 @@ def test_hcn_killed_at_random_with_one_and_two_workers(tmp_path: Path) -> None:
 def test_a_window_that_changes_nothing_is_not_kept(tmp_path: Path) -> None:
     # Else the summary would say what lies above a window that the run never had.
     settings = dataclasses.replace(SETTINGS, window_kj_mol=80.0)
-    list(explore(MOLECULE, structure(0), settings, tmp_path / "run", executor=Answering()))
+    list(explore(MOLECULE, structure(0), settings, tmp_path / "run", executor=by(Answering())))
     before = snapshot(tmp_path / "run")
-    list(resume(tmp_path / "run", window_kj_mol=60.0, executor=Answering()))
+    list(resume(tmp_path / "run", window_kj_mol=60.0, executor=by(Answering())))
     with open_run(tmp_path / "run") as store:
         assert store.settings.window_kj_mol == 80.0
     assert snapshot(tmp_path / "run") == before
-    list(resume(tmp_path / "run", window_kj_mol=None, executor=Answering()))
+    list(resume(tmp_path / "run", window_kj_mol=None, executor=by(Answering())))
     with open_run(tmp_path / "run") as store:
         assert store.settings.window_kj_mol is None
     assert snapshot(tmp_path / "run") != before
@@ -323,10 +318,10 @@ def test_resumed_after_every_few_trials_a_run_is_the_same(
         SURFACE, terms=terms, seed=seed, in_flight=5, effort=effort, targets=targets
     )
     start = structure(0)
-    list(explore(MOLECULE, start, settings, tmp_path / "whole", executor=Answering()))
-    events = explore(MOLECULE, start, settings, tmp_path / "cut", executor=Answering())
+    list(explore(MOLECULE, start, settings, tmp_path / "whole", executor=by(Answering())))
+    events = explore(MOLECULE, start, settings, tmp_path / "cut", executor=by(Answering()))
     while _cut_after_a_few(events):
-        events = resume(tmp_path / "cut", executor=Answering())
+        events = resume(tmp_path / "cut", executor=by(Answering()))
     whole, cut = snapshot(tmp_path / "whole"), snapshot(tmp_path / "cut")
     assert len(whole["eqs"]) >= 9
     assert whole == cut
@@ -334,8 +329,6 @@ def test_resumed_after_every_few_trials_a_run_is_the_same(
 
 class Answering:
     """Does tasks in this process, one after the other."""
-
-    bench = ToyBench()
 
     def run(self, tasks: list[Task]) -> Iterator[tuple[int, TaskResult]]:
         """The tasks may grow as answers come in."""

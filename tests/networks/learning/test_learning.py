@@ -19,8 +19,6 @@ from afir.molecule import Molecule
 from afir.pes.driver import reference_gradients
 from afir.pes.loading import load_surface
 from networks import Settings, explore, open_run, resume
-from networks.execution.context import Bench
-from networks.execution.local import SerialExecutor
 from networks.exploration import run as explorer
 from networks.exploration.events import Event, Found, Progress, Stopped, TaskDone, Trained
 from networks.learning import models as learning
@@ -343,27 +341,12 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="must be another surface than `surface`, both are gfn2"):
         run(path, Settings(surface="gfn2", reference="gfn2"))
     Settings(reference="gfn2", reference_options={"solvent": "water"}).check(HCN)
-    with SerialExecutorOn("gfn1") as executor, pytest.raises(InputError, match="`executor` must"):
-        explore(HCN, HCN_START, LEARNING, path, executor=executor)
     with pytest.raises(InputError, match=r"must not end in \.models"):
         explore(HCN, HCN_START, LEARNING, tmp_path / "hcn.models")
     folder_of(path).mkdir()
     with pytest.raises(InputError, match=r"hcn\.models must not exist"):
         explore(HCN, HCN_START, LEARNING, path)
     assert not path.exists()
-
-
-class SerialExecutorOn(SerialExecutor):
-    """An executor on a surface, for a `with`."""
-
-    def __init__(self, surface: str) -> None:
-        super().__init__(Bench(HCN, surface))
-
-    def __enter__(self) -> SerialExecutorOn:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def test_an_unknown_learner_is_named() -> None:

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 import strangers
 from runs import snapshot
-from toyworld import MOLECULE, SETTINGS, SURFACE, ToyBench, structure
+from toyworld import MOLECULE, SETTINGS, SURFACE, structure, toy
 
 from afir.cli.main import main
 from afir.errors import AfirError, InputError
 from networks import Settings, explore, open_run, resume
-from networks.execution.local import SerialExecutor
 from networks.exploration.events import Stopped
 from networks.policies.base import load_policy
 from networks.records.runs import StoppedBy
@@ -57,7 +56,7 @@ def settings(how: str, trials: int, **changes: object) -> Settings:
 def test_what_a_policy_says_wrongly_is_one_sentence_and_the_run_goes_on_with_another(
     how: str, tmp_path: Path
 ) -> None:
-    path, toy = tmp_path / "run", SerialExecutor(ToyBench())
+    path = tmp_path / "run"
     right = 0 if how == "twice" else 3  # more than one is chosen only at the start
     with pytest.raises(AfirError, match=f"^the policy 'strange' {WRONG[how]}; fix it or choose"):
         list(explore(MOLECULE, structure(0), settings(how, right), path, executor=toy))
@@ -76,13 +75,12 @@ def test_what_a_policy_says_wrongly_is_one_sentence_and_the_run_goes_on_with_ano
 
 @pytest.mark.parametrize("how", ["NumPy", "plain"])
 def test_numbers_of_numpy_and_plain_tuples_are_items(how: str, tmp_path: Path) -> None:
-    path, toy = tmp_path / "run", SerialExecutor(ToyBench())
+    path = tmp_path / "run"
     list(explore(MOLECULE, structure(0), settings(how, 0, max_trials=8), path, executor=toy))
     assert len(snapshot(path)["trials"]) == 8
 
 
 def test_a_policy_that_cannot_learn_is_named(tmp_path: Path) -> None:
-    toy = SerialExecutor(ToyBench())
     events = explore(MOLECULE, structure(0), settings("deaf", 9), tmp_path / "run", executor=toy)
     with pytest.raises(AfirError, match=r"^the policy 'strange' failed while learning: ValueError"):
         list(events)
@@ -91,7 +89,7 @@ def test_a_policy_that_cannot_learn_is_named(tmp_path: Path) -> None:
 
 
 def test_a_run_goes_on_with_another_policy_as_if_it_had_begun_with_it(tmp_path: Path) -> None:
-    toy, right = SerialExecutor(ToyBench()), replace(SETTINGS, max_trials=15)
+    right = replace(SETTINGS, max_trials=15)
     list(explore(MOLECULE, structure(0), right, tmp_path / "one", executor=toy))
     with pytest.raises(AfirError):
         list(explore(MOLECULE, structure(0), settings("None", 0), tmp_path / "two", executor=toy))
@@ -101,10 +99,9 @@ def test_a_run_goes_on_with_another_policy_as_if_it_had_begun_with_it(tmp_path: 
 
 def test_a_policy_that_is_named_again_keeps_its_options(tmp_path: Path) -> None:
     hot = replace(SETTINGS, policy="stochastic", policy_options={"temperature": 3000}, max_trials=2)
-    executor = SerialExecutor(ToyBench())
-    list(explore(MOLECULE, structure(0), hot, tmp_path / "run", executor=executor))
+    list(explore(MOLECULE, structure(0), hot, tmp_path / "run", executor=toy))
     for policy, options in (("stochastic", {"temperature": 3000}), ("productive", {})):
-        list(resume(tmp_path / "run", policy=policy, executor=executor))
+        list(resume(tmp_path / "run", policy=policy, executor=toy))
         with open_run(tmp_path / "run") as store:
             assert (store.settings.policy, store.settings.policy_options) == (policy, options)
 

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 from drawn_network import drawn_run, write_run
-from toyworld import MOLECULE, SETTINGS, ToyBench
+from toyworld import MOLECULE, SETTINGS, toy
 from toyworld import structure as toy_structure
 
 from afir.errors import InputError
 from networks import explore, open_run
-from networks.execution.local import SerialExecutor
 from networks.exploration.events import Progress
 from networks.records.runs import StoppedBy
 from networks.records.structures import EQ
@@ -72,7 +71,6 @@ def test_a_run_that_goes_on_while_it_is_read_is_read_as_of_one_commit(
 ) -> None:
     """The EQs of one commit and the TSs of the next would not fit each other."""
     path = tmp_path / "run.db"
-    toy = SerialExecutor(ToyBench())
     events = explore(MOLECULE, toy_structure(0), SETTINGS, path, executor=toy)
     commits = (event for event in events if isinstance(event, Progress))
     next(commits)

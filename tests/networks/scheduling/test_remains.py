@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from drawn_network import drawn_run
 from offered import kicked, pulled, pushed
-from toyworld import MOLECULE, SETTINGS, ToyBench, structure
+from toyworld import MOLECULE, SETTINGS, structure, toy
 
 import networks.reporting.ending
 import networks.scheduling.remains
@@ -20,7 +20,6 @@ from afir.methods.base import Offer
 from afir.stationary import Outcome
 from afir.units import KJ_PER_MOL
 from networks import explore, open_run, resume
-from networks.execution.local import SerialExecutor
 from networks.graph.rejected import Dismissals
 from networks.records.runs import StoppedBy
 from networks.records.trials import Trial
@@ -35,7 +34,6 @@ from networks.scheduling.unseen import Unseen, unseen
 from networks.settings import Settings
 from networks.storage.run_file import RunFile
 
-TOY = SerialExecutor(ToyBench())
 PUSH, PULL = pushed(0, 1), pulled(0, 1)
 
 
@@ -73,7 +71,7 @@ def test_a_transition_state_is_met_once_in_a_push_however_often_that_is_tried() 
 
 def test_loops_and_what_lies_above_the_window_do_not_count(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    list(explore(MOLECULE, structure(0), SETTINGS, path, executor=TOY))
+    list(explore(MOLECULE, structure(0), SETTINGS, path, executor=toy))
     with open_run(path) as store:
         network, trials = store.load_network(), list(store.trials())
     steps = {id for id, ts in network.tss.items() if ts.ends[0] != ts.ends[1]}
@@ -95,7 +93,7 @@ def test_loops_and_what_lies_above_the_window_do_not_count(tmp_path: Path) -> No
 
 def test_pushes_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    list(explore(MOLECULE, structure(0), replace(SETTINGS, max_trials=7), path, executor=TOY))
+    list(explore(MOLECULE, structure(0), replace(SETTINGS, max_trials=7), path, executor=toy))
 
     def listed() -> int:
         with open_run(path) as store:
@@ -107,7 +105,7 @@ def test_pushes_are_counted(tmp_path: Path) -> None:
     remains = load_run(path, count_pushes=True).remains
     assert (remains.pushes, remains.pushes_left) == (listed(), listed() - 7)
     assert load_run(path).remains.pushes is None
-    list(resume(path, max_trials=None, executor=TOY))
+    list(resume(path, max_trials=None, executor=toy))
     whole = load_run(path, count_pushes=True)
     assert (whole.remains.pushes, whole.remains.pushes_left) == (listed(), 0)
     assert sum(whole.summary.trials.values()) > listed()
@@ -117,7 +115,7 @@ def test_pushes_of_very_many_structures_are_not_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "run"
-    list(explore(MOLECULE, structure(0), replace(SETTINGS, max_trials=6), path, executor=TOY))
+    list(explore(MOLECULE, structure(0), replace(SETTINGS, max_trials=6), path, executor=toy))
     pushed = load_run(path, count_pushes=True)
     untried = pushed.remains.eqs_untried
     with open_run(path) as store:
@@ -137,11 +135,11 @@ def test_pushes_of_very_many_structures_are_not_counted(
 
 def test_a_run_that_has_tried_everything_once_has_no_push_left(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    list(explore(MOLECULE, structure(0), SETTINGS, path, executor=TOY))
+    list(explore(MOLECULE, structure(0), SETTINGS, path, executor=toy))
     count = load_run(path, count_pushes=True).remains.pushes
     assert count is not None
     again = replace(SETTINGS, max_trials=count + 3)
-    list(explore(MOLECULE, structure(0), again, tmp_path / "again", executor=TOY))
+    list(explore(MOLECULE, structure(0), again, tmp_path / "again", executor=toy))
     run = load_run(tmp_path / "again", count_pushes=True)
     assert (run.remains.pushes, run.remains.pushes_left) == (count, 0)
     assert ending(run)[0] == f"All {count} pushes were tried; further attempts are left."
@@ -150,7 +148,7 @@ def test_a_run_that_has_tried_everything_once_has_no_push_left(tmp_path: Path) -
 def test_what_the_window_cuts_off_is_counted(tmp_path: Path) -> None:
     path = tmp_path / "run"
     settings = replace(SETTINGS, window_kj_mol=60.0)
-    list(explore(MOLECULE, structure(0), settings, path, executor=TOY))
+    list(explore(MOLECULE, structure(0), settings, path, executor=toy))
     run = load_run(path)
     with open_run(path) as store:
         pushed = {trial.eq for trial in store.trials()}
@@ -258,7 +256,7 @@ def test_what_was_left_alone_is_told() -> None:
 def test_why_an_eq_is_kept_back(tmp_path: Path) -> None:
     path = tmp_path / "run"
     settings = replace(SETTINGS, window_kj_mol=100.0, bond_depth=2)
-    list(explore(MOLECULE, structure(0), settings, path, executor=TOY))
+    list(explore(MOLECULE, structure(0), settings, path, executor=toy))
     with open_run(path) as store:
         network = store.load_network()
         outlook = Outlook(store.settings, network, Dismissals(store.molecule), History())

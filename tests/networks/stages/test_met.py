@@ -12,7 +12,7 @@ from offered import PUSH, climbed, forced, inverted, kicked
 from played import Played
 from rich.console import Console
 from runs import HCN, HCN_START
-from toyworld import MOLECULE, SETTINGS, ToyBench, answer, structure
+from toyworld import MOLECULE, SETTINGS, answer, by, structure, toy
 
 from afir.cli.terminal import LiveLine
 from afir.methods.artificial_force import ForceTerm
@@ -24,7 +24,6 @@ from afir.verification.minima import characterise
 from networks import explore, open_run
 from networks.cli.progress import Tally, watch
 from networks.execution.context import Bench
-from networks.execution.local import SerialExecutor
 from networks.execution.tasks import Confirm, Push, Task, TaskResult
 from networks.exploration.events import TrialDone
 from networks.records.structures import Dismissed
@@ -36,7 +35,6 @@ class Listening:
     """The toy world, and what each push said."""
 
     said: dict[tuple[int, ...], TrialResult] = field(default_factory=dict)
-    bench: ToyBench = field(default_factory=ToyBench)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         """See `networks.execution.base.Executor`."""
@@ -52,7 +50,7 @@ class Listening:
 
 def test_every_proven_structure_that_a_trial_met_is_in_its_row(tmp_path: Path) -> None:
     world = Listening()
-    list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=world))
+    list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=by(world)))
     with open_run(tmp_path / "run") as store:
         network, trials = store.load_network(), list(store.trials())
     tss = {round(ts.energy, 4): id for id, ts in network.tss.items()}
@@ -184,7 +182,6 @@ def test_what_a_trial_met_and_where_it_crossed_is_logged(
 def test_what_was_rejected_before_is_told_again(tmp_path: Path) -> None:
     path = tmp_path / "run"
     settings = replace(SETTINGS, max_trials=480)
-    toy = SerialExecutor(ToyBench())
     events = list(explore(MOLECULE, structure(0), settings, path, executor=toy))
     again = [(e.trial, e.again) for e in events if isinstance(e, TrialDone) and e.again]
     assert again

@@ -18,13 +18,12 @@ import numpy as np
 import pytest
 from drawn_network import write_run
 from runs import in_a_child, planned, snapshot, toy_run
-from toyworld import MOLECULE, SETTINGS, Shuffled, ToyBench, structure
+from toyworld import MOLECULE, SETTINGS, Shuffled, by, structure, toy
 
 from afir.cli.main import main
 from afir.errors import AfirError, InputError
 from afir.stationary import Outcome
 from networks import RunFile, explore, open_run, resume
-from networks.execution.local import SerialExecutor
 from networks.execution.tasks import TaskResult
 from networks.exploration.events import Event, Progress, TaskDone
 from networks.records.trials import Key
@@ -36,7 +35,7 @@ from networks.storage.sqlite import Database, StoreError
 
 def _resumed(path: Path) -> dict[str, Any]:
     """What a run comes to in the end."""
-    for _ in resume(path, executor=SerialExecutor(ToyBench())):
+    for _ in resume(path, executor=toy):
         pass
     return snapshot(path)
 
@@ -312,7 +311,7 @@ def test_a_run_that_cannot_start_is_deleted_before_others_may_write_it(
     failed = TaskResult(None, Outcome.SURFACE_FAILED, "no licence", Counter(), 0.0)
     broken = Shuffled(np.random.default_rng(0), lambda _: failed)
     with pytest.raises(AfirError, match="no licence"):
-        list(explore(MOLECULE, structure(0), SETTINGS, path, executor=broken))
+        list(explore(MOLECULE, structure(0), SETTINGS, path, executor=by(broken)))
     assert there == [False]
 
 
@@ -421,7 +420,7 @@ def test_on_a_shared_file_system_nothing_needs_shared_memory(
     for name in ("run", "run-wal"):
         shutil.copy(tmp_path / name, here)
     before.close()  # type: ignore[attr-defined]
-    list(resume(path, max_trials=20, executor=SerialExecutor(ToyBench())))
+    list(resume(path, max_trials=20, executor=toy))
     expected, path = snapshot(path), here / "run"
     for module in ("sqlite", "lock"):
         monkeypatch.setattr(f"networks.storage.{module}.is_shared", lambda path: True)
@@ -430,7 +429,7 @@ def test_on_a_shared_file_system_nothing_needs_shared_memory(
     midst = early.snapshot()
     midst.__enter__()
     state = early.stages
-    for _ in resume(path, max_trials=20, executor=SerialExecutor(ToyBench())):
+    for _ in resume(path, max_trials=20, executor=toy):
         beside |= {file.name for file in here.iterdir()}
         if len(beside) < 3:
             with open_run(path) as reader:

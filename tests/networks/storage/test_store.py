@@ -18,19 +18,18 @@ from toyworld import (
     MOLECULE,
     SADDLES,
     SETTINGS,
-    ToyBench,
     answer,
     point,
     proof,
     saddle_energy,
     structure,
+    toy,
     trial,
 )
 
 from afir.errors import InputError
 from afir.stationary import Candidate, Outcome
 from networks import RunFile, explore, open_run, resume
-from networks.execution.local import SerialExecutor
 from networks.execution.tasks import Characterise, Confirm, Examine, Label, TaskResult
 from networks.exploration.events import Event, Found, Rejected, TrialDone
 from networks.records.runs import Complete, StoppedBy
@@ -129,7 +128,7 @@ def test_what_was_found_is_read_back(tmp_path: Path) -> None:
         structure(0),
         SETTINGS,
         tmp_path / "run",
-        executor=SerialExecutor(ToyBench()),
+        executor=toy,
     )
     told = list(events)
     with open_run(tmp_path / "run") as store:
@@ -313,8 +312,7 @@ def test_a_run_has_one_writer_and_any_number_of_readers(tmp_path: Path) -> None:
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     undisturbed, path = tmp_path / "whole", tmp_path / "run"
-    executor = SerialExecutor(ToyBench())
-    for _ in explore(MOLECULE, structure(0), SETTINGS, undisturbed, executor=executor):
+    for _ in explore(MOLECULE, structure(0), SETTINGS, undisturbed, executor=toy):
         pass
     prepare = Database.prepare
     pages = 60
@@ -325,7 +323,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
 
     monkeypatch.setattr(Database, "prepare", on_a_small_disk)
-    events = explore(MOLECULE, structure(0), SETTINGS, path, executor=executor)
+    events = explore(MOLECULE, structure(0), SETTINGS, path, executor=toy)
     told: list[Event] = []
     with pytest.raises(StoreError, match=r"full.*resume"):
         told.extend(events)
@@ -337,7 +335,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     while pages < 10_000:
         pages *= 2
         try:
-            for _ in resume(path, executor=executor):
+            for _ in resume(path, executor=toy):
                 pass
             break
         except StoreError:

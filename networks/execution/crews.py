@@ -1,0 +1,241 @@
+"""What a worker of a cluster does: tasks, in processes of its own.
+
+A worker of a cluster knows no time limits and dies with a task that kills its process. So each
+group of tasks is done by a child of the worker (`afir.pes.child.Child`), which can be killed and
+replaced. A run that has disappeared must not keep a cluster busy: children end unless their run is
+heard of now and then.
+"""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from operator import itemgetter
+from threading import Lock, Thread
+from typing import Any
+
+from afir.errors import AfirError
+from afir.pes.child import START_SECONDS, Child, Place
+from afir.stationary import Outcome
+from networks.execution.base import Batching, Executor
+from networks.execution.processes import GRACE, lost
+from networks.execution.tasks import Task, TaskResult
+
+LEASE = 60.0
+"""Seconds after which the processes of a run that is no longer heard of are ended."""
+
+_START_TRIES = 3
+_LOOK = 1.0  # seconds between looks whether a run is still heard of
+
+
+class EndedError(AfirError):
+    """The run of a task is no longer heard of, so the task was given up."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The results of tasks that were done together.
+
+    Attributes
+    ----------
+    batch
+        How many tasks the surface wants at once.
+    results
+        One a task; empty if their process ended or was killed.
+    lost
+        Otherwise the result of a task that was alone there.
+    """
+
+    batch: int
+    results: tuple[TaskResult, ...]
+    lost: TaskResult | None = None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The first message to a child; see `afir.pes.child.Opening`.
+
+    Attributes
+    ----------
+    bench
+        What tasks have in common.
+    make
+        Makes the executor that does the tasks in the child, from the bench.
+    seconds
+        Wall time after which a task is aborted.
+    """
+
+    bench: Any
+    make: Callable[[Any], Executor]
+    seconds: float
+
+    def open(self) -> Callable[[tuple[Task, ...]], Group]:
+        """Load the surface."""
+        executor = self.make(self.bench)
+        batch = executor.batch if isinstance(executor, Batching) else 1
+
+        def perform(tasks: tuple[Task, ...]) -> Group:
+            done = sorted(executor.run(tasks), key=itemgetter(0))
+            return Group(batch, tuple(result for _, result in done))
+
+        return perform
+
+
+class Crew:
+    """The processes of one worker for one surface of a run.
+
+    Parameters
+    ----------
+    setup
+        What they are opened with.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._place = Place()
+        self._lock = Lock()
+        self._idle: list[Child] = []
+        self._ended = False
+        self.renew()
+
+    @property
+    def expired(self) -> bool:
+        """Whether its run is no longer heard of, or has ended it."""
+        return self._ended or time.monotonic() > self._until
+
+    def renew(self) -> None:
+        """Let it live on."""
+        self._until = time.monotonic() + LEASE
+
+    def end(self) -> None:
+        """End all processes; one that is at work ends shortly after."""
+        self._ended = True
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for child in idle:
+            child.kill()
+
+    def perform(self, tasks: tuple[Task, ...]) -> Group:
+        """The results of tasks that are done together in one process.
+
+        Raises
+        ------
+        EndedError
+            If its run is no longer heard of.
+        AfirError
+            If no process gets ready.
+        """
+        with self._lock:
+            child = self._idle.pop() if self._idle else None
+        child = child or self._started()
+        try:
+            group = self._asked(child, tasks)
+        except BaseException:
+            child.kill()
+            raise
+        with self._lock:
+            if group.results and not self._ended:
+                self._idle.append(child)
+                return group
+        child.kill()
+        return group
+
+    def _asked(self, child: Child, tasks: tuple[Task, ...]) -> Group:
+        """The answer of a process, or how it ended."""
+        child.send((0, tasks))
+        try:
+            if not self._heard(child, self._setup.seconds + GRACE):
+                error = f"killed after {self._setup.seconds:g} s"
+                return Group(1, (), lost(Outcome.TIMED_OUT, error))
+            group: Group = child.receive()[1]
+            return group
+        except (EOFError, OSError):
+            error = f"the worker process {child.ending()}"
+            return Group(1, (), lost(Outcome.WORKER_DIED, error))
+
+    def _started(self) -> Child:
+        """A new process that is ready."""
+        ending = ""
+        for _ in range(_START_TRIES):
+            child = Child(self._setup, self._place, quiet=True)
+            try:
+                if not self._heard(child, START_SECONDS):
+                    ending = f"was not ready after {START_SECONDS:g} s"
+                    continue
+                problem = child.receive()
+            except (EOFError, OSError):
+                ending = child.ending()
+                continue
+            except BaseException:
+                child.kill()
+                raise
+            if problem is None:
+                return child
+            child.kill()
+            if isinstance(problem, AfirError):
+                raise problem
+            raise AfirError(f"a worker process could not get ready: {problem}")
+        raise AfirError(f"no worker process could be started: it {ending}")
+
+    def _heard(self, child: Child, seconds: float) -> bool:
+        """Wait for a message or the end of a process, as long as its run is heard of."""
+        give_up = time.monotonic() + seconds
+        while not child.wait(min(_LOOK, max(give_up - time.monotonic(), 0.0))):
+            if self.expired:
+                raise EndedError("the run of this worker process has ended")
+            if time.monotonic() >= give_up:
+                return False
+        return True
+
+
+# A worker of a cluster is one process for all runs: these are its crews by the token of their run.
+_crews: dict[str, Crew] = {}
+_lock = Lock()
+
+
+def perform(token: str, setup: bytes, tasks: bytes) -> bytes:
+    """Do tasks in a worker of a cluster.
+
+    Parameters
+    ----------
+    token
+        Stands for one surface of one run.
+    setup, tasks
+        A pickled `Setup`, and the tasks as a pickled tuple.
+
+    Returns
+    -------
+    bytes
+        The pickled `Group`.
+    """
+    with _lock:
+        crew = _crews.get(token)
+        if crew is None:
+            crew = _crews[token] = Crew(pickle.loads(setup))
+            Thread(target=_watch, args=(token, crew), daemon=True).start()
+    crew.renew()
+    return pickle.dumps(crew.perform(pickle.loads(tasks)))
+
+
+def renew(token: str) -> None:
+    """Let the processes of a run live on."""
+    with suppress(KeyError):
+        _crews[token].renew()
+
+
+def end(token: str) -> None:
+    """End the processes of a run."""
+    with _lock:
+        crew = _crews.pop(token, None)
+    if crew is not None:
+        crew.end()
+
+
+def _watch(token: str, crew: Crew) -> None:
+    """End a crew whose run is no longer heard of."""
+    while not crew.expired:
+        time.sleep(_LOOK)
+    end(token)

@@ -1,0 +1,167 @@
+"""A Dask cluster: one on this machine, one that runs, or jobs of a batch system."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from afir.errors import InputError, MissingPackageError
+from networks.execution.cluster import REFUSE, WARN, ClusterExecutor, Connection
+from networks.execution.context import Bench
+
+# The page on which Dask shows itself: on this machine only, at any free port.
+_PAGE = {"dashboard_address": "127.0.0.1:0"}
+_SYSTEMS = {
+    "htcondor": "HTCondorCluster",
+    "lsf": "LSFCluster",
+    "moab": "MoabCluster",
+    "oar": "OARCluster",
+    "pbs": "PBSCluster",
+    "sge": "SGECluster",
+    "slurm": "SLURMCluster",
+}
+
+
+def dask(
+    bench: Bench,
+    *,
+    workers: int = 1,
+    address: str = "",
+    cluster: str = "",
+    jobs: int = 1,
+    rounding: str = REFUSE,
+    **queue: Any,
+) -> ClusterExecutor:
+    """Tasks on the workers of a Dask cluster; each does its tasks in processes of its own.
+
+    Parameters
+    ----------
+    bench
+        What the tasks have in common.
+    workers
+        Number of workers of a cluster on this machine, without `address` and `cluster`.
+    address
+        Where a scheduler is running, e.g. ``"tcp://10.0.0.1:8786"``. It stays.
+    cluster
+        A batch system whose jobs are the workers: ``"slurm"``, ``"pbs"``, ``"sge"``, ``"lsf"``,
+        ``"htcondor"``, ``"moab"`` or ``"oar"``. They end with the run.
+    jobs
+        Number of jobs, with `cluster`. Those that end are replaced.
+    rounding
+        What to do with a worker whose results differ from those of the others in the last digits,
+        and that would find another network: ``"refuse"`` it, or ``"warn"``.
+    **queue
+        With `cluster` what dask-jobqueue wants to know, e.g. ``cores`` (tasks at once in a job),
+        ``memory``, ``queue``, ``walltime``, ``account``.
+
+    Raises
+    ------
+    InputError
+        If that makes no sense, or no scheduler answers.
+    MissingPackageError
+        If Dask is not installed.
+    """
+    _check(workers, address, cluster, rounding, queue)
+    if address:
+        connection = _joined(address)
+    elif cluster:
+        connection = _submitted(cluster, jobs, queue)
+    else:
+        connection = _started(workers)
+    return ClusterExecutor(bench, connection, rounding=rounding)
+
+
+def _check(
+    workers: int, address: str, cluster: str, rounding: str, queue: Mapping[str, Any]
+) -> None:
+    """Raise InputError for options that make no sense together."""
+    if rounding not in (REFUSE, WARN):
+        raise InputError(f"`rounding` must be {REFUSE} or {WARN}, got {rounding!r}")
+    if address and cluster:
+        raise InputError("`address` must not go with `cluster`: a cluster that runs is not started")
+    if (address or cluster) and workers > 1:
+        raise InputError(
+            f"`workers` must be 1 with `address` or `cluster`, whose workers do the tasks, got "
+            f"{workers}"
+        )
+    if queue and not cluster:
+        raise InputError(
+            f"the executor 'dask' has no option {min(queue)!r} without `cluster`; it has address, "
+            "cluster, jobs and rounding"
+        )
+
+
+def _distributed() -> Any:
+    """The package, which is loaded when it is asked for."""
+    try:
+        import distributed
+    except ImportError as error:
+        raise MissingPackageError(
+            "the executor 'dask' needs the package distributed; install it with "
+            'pip install "afir[cluster]"'
+        ) from error
+    return distributed
+
+
+def _joined(address: str) -> Connection:
+    """A connection to a cluster that is running."""
+    try:
+        return Connection(_distributed().Client(address, set_as_default=False))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"no Dask scheduler answers at {address}: {error}; start one with `dask scheduler`, or "
+            "correct the address"
+        ) from error
+
+
+def _started(workers: int) -> Connection:
+    """A new cluster on this machine.
+
+    Its workers are threads: what they compute is done in processes anyway. So no port is open
+    through which others could have it do something.
+    """
+    distributed = _distributed()
+    cluster = distributed.LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=False,
+        memory_limit=0,
+        **_PAGE,
+        worker_dashboard_address="127.0.0.1:0",
+        silence_logs=logging.ERROR,
+    )
+    return Connection(distributed.Client(cluster, set_as_default=False), cluster)
+
+
+def _submitted(system: str, jobs: int, options: Mapping[str, Any]) -> Connection:
+    """A new cluster whose workers are jobs of a batch system."""
+    if system not in _SYSTEMS:
+        raise InputError(f"`cluster` must be one of {', '.join(_SYSTEMS)}, got {system!r}")
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
+        raise InputError(f"`jobs` must be a whole number of 1 or more, got {jobs!r}")
+    distributed = _distributed()
+    try:
+        import dask_jobqueue
+    except ImportError as error:
+        raise MissingPackageError(
+            f"the cluster {system!r} needs the package dask-jobqueue; install it with "
+            'pip install "afir[cluster]"'
+        ) from error
+    kind = getattr(dask_jobqueue, _SYSTEMS[system])
+    known = {
+        name
+        for made in (kind, *kind.job_cls.__mro__, dask_jobqueue.JobQueueCluster)
+        for name in inspect.signature(made.__init__).parameters
+    }
+    for name in options:
+        if name not in known:
+            raise InputError(f"the cluster {system!r} has no option {name!r}; see dask-jobqueue")
+    try:
+        # A job is one worker with a thread for each core: every thread has its own process.
+        cluster = kind(**{"processes": 1, "scheduler_options": _PAGE, **options})
+    except (OSError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"no cluster of {system!r} can be started: {error}") from error
+    cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)  # so that jobs that end are replaced
+    return Connection(distributed.Client(cluster, set_as_default=False), cluster)

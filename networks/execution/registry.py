@@ -1,0 +1,127 @@
+"""Executors by name, and the default ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.metadata import entry_points
+from typing import Any, TypeAlias
+
+from afir.errors import AfirError, InputError
+from afir.options import check_options, options_of
+from networks.execution.base import Executor
+from networks.execution.context import Bench
+from networks.execution.local import BatchedExecutor, SerialExecutor
+from networks.execution.processes import ProcessExecutor
+from networks.settings import MOST_WORKERS
+
+ENTRY_POINT_GROUP = "afir.executors"
+
+Factory: TypeAlias = Callable[..., Executor]
+"""Makes an executor: ``factory(bench, **options)``, with ``workers`` if it has such a parameter."""
+
+
+def serial(bench: Bench) -> SerialExecutor:
+    """One task after the other in this process."""
+    return SerialExecutor(bench)
+
+
+def batched(bench: Bench, *, width: int | None = None) -> BatchedExecutor:
+    """Tasks side by side in this process, with their geometries in batches.
+
+    Parameters
+    ----------
+    bench
+        What the tasks have in common.
+    width
+        Number of tasks in flight; None leaves it to the surface.
+    """
+    if width is not None and (isinstance(width, bool) or not isinstance(width, int)):
+        raise InputError(f"`width` must be a whole number, got {width!r}")
+    return BatchedExecutor(bench, width)
+
+
+def processes(bench: Bench, *, workers: int = 1) -> ProcessExecutor:
+    """Tasks in worker processes on this machine."""
+    return ProcessExecutor(bench, workers, bench.seconds)
+
+
+def executor_names() -> tuple[str, ...]:
+    """The names `executor_factory` knows, sorted."""
+    return tuple(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
+
+
+def executor_factory(
+    executor: str | Factory | None, workers: int, options: Mapping[str, Any]
+) -> Callable[[Bench], Executor]:
+    """The function that makes the executors of a run.
+
+    Parameters
+    ----------
+    executor
+        A registered name or a factory. None does tasks in this process with one worker, side by
+        side if the surface gains from that, and in processes with more.
+    workers
+        Number of workers.
+    options
+        Options of the executor, plain values.
+
+    Raises
+    ------
+    InputError
+        For an unknown name or option, a wrong number of workers, or several workers for an
+        executor without them. The function itself raises AfirError when no executor can be made.
+    """
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise InputError(f"`workers` must be a whole number of 1 or more, got {workers!r}")
+    if workers > MOST_WORKERS:
+        raise InputError(f"`workers` must be from 1 to {MOST_WORKERS}, got {workers}")
+    if executor is None:
+        if options:
+            raise InputError(f"`executor_options` must go with an `executor`, got {dict(options)}")
+        return batched if workers == 1 else partial(processes, workers=workers)
+    name = executor if isinstance(executor, str) else getattr(executor, "__name__", repr(executor))
+    what = f"the executor {name!r}"
+    factory = _registered(executor) if isinstance(executor, str) else executor
+    if not callable(factory):
+        raise InputError(
+            f"`executor` must be a name or a function that makes an executor, got {factory!r}"
+        )
+    if "workers" in options:
+        raise InputError(f"{what} has no option 'workers'; `workers` sets their number")
+    check_options(what, factory, options, given=1, without=("workers",))
+    given = dict(options)
+    if "workers" in options_of(factory, 1):
+        given["workers"] = workers
+    elif workers > 1:
+        raise InputError(f"`workers` must be 1 with {what}, which has no workers, got {workers}")
+    return partial(_made, what, partial(factory, **given))
+
+
+def _registered(name: str) -> Factory:
+    """The factory with this name."""
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name == name:
+            try:
+                factory: Factory = point.load()
+            except Exception as error:
+                raise InputError(
+                    f"the executor {name!r} cannot be loaded: {type(error).__name__}: {error}"
+                ) from error
+            return factory
+    raise InputError(f"`executor` must be one of {', '.join(executor_names())}, got {name!r}")
+
+
+def _made(what: str, factory: Factory, bench: Bench) -> Executor:
+    """An executor, which may come from elsewhere."""
+    try:
+        made: object = factory(bench)
+    except AfirError:
+        raise
+    except Exception as error:
+        raise AfirError(f"{what} cannot be made: {type(error).__name__}: {error}") from error
+    if not isinstance(made, Executor):
+        raise AfirError(
+            f"{what} must have `run` and `close`, got {type(made).__name__}; correct it"
+        )
+    return made

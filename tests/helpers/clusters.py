@@ -1,0 +1,104 @@
+"""Clusters on this machine for tests: a scheduler and workers that are programs of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_HERE = str(Path(__file__).parent)
+
+
+class Cluster:
+    """A Dask scheduler on loopback; workers are added and killed by name.
+
+    Parameters
+    ----------
+    folder
+        For what they write.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._programs: dict[str, subprocess.Popen[bytes]] = {}
+        target = folder / "scheduler.json"
+        self._start(
+            "scheduler",
+            "dask_scheduler",
+            "--host=127.0.0.1",
+            "--port=0",
+            f"--scheduler-file={target}",
+        )
+        self._file = target
+        self._until(lambda: target.exists() and "tcp" in target.read_text())
+
+    @property
+    def address(self) -> str:
+        """Where the scheduler is."""
+        text = self._file.read_text()
+        return next(word for word in text.split('"') if word.startswith("tcp://"))
+
+    def add(self, name: str, *flags: str, **environment: str) -> None:
+        """Start a worker with one thread; it joins a moment later."""
+        self._start(
+            name,
+            "dask_worker",
+            self.address,
+            f"--name={name}",
+            "--nthreads=1",
+            f"--local-directory={self._folder}",
+            *(flags or ("--no-nanny",)),
+            **environment,
+        )
+
+    def joined(self, n: int) -> None:
+        """Wait until there are so many workers."""
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False) as client:
+            client.wait_for_workers(n, timeout=60)
+
+    def kill(self, name: str) -> None:
+        """Kill a worker at once."""
+        program = self._programs.pop(name)
+        program.kill()
+        program.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for program in reversed(self._programs.values()):  # the scheduler last
+            program.terminate()
+            try:
+                program.wait(timeout=10)
+            except subprocess.TimeoutExpired:  # a worker that is told while it joins may not hear
+                program.kill()
+                program.wait()
+
+    def _start(self, name: str, module: str, *flags: str, **environment: str) -> None:
+        path = os.pathsep.join([_HERE, *filter(None, sys.path)])
+        with (self._folder / f"{name}.log").open("wb") as log:
+            self._programs[name] = subprocess.Popen(
+                [sys.executable, "-m", f"distributed.cli.{module}", "--no-dashboard", *flags],
+                env={**os.environ, "PYTHONPATH": path, **environment},
+                stdout=log,
+                stderr=log,
+            )
+
+    @staticmethod
+    def _until(true: object) -> None:
+        give_up = time.monotonic() + 60
+        while not true():  # type: ignore[operator]
+            if time.monotonic() > give_up:
+                raise TimeoutError
+            time.sleep(0.05)

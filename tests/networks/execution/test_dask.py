@@ -1,0 +1,475 @@
+"""Tasks on a Dask cluster: the same answers, whatever becomes of its workers."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import platform
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from benches import GroupExecutor, OrderExecutor, task
+from runs import HCN, HCN_START, snapshot
+
+from afir.cli.main import main
+from afir.errors import AfirError, InputError, MissingPackageError
+from afir.io.structures import read_structure
+from afir.stationary import Outcome, StationaryPoint
+from networks import Settings, explore, open_run
+from networks.execution import cluster, crews, waiting
+from networks.execution.cluster import ClusterExecutor
+from networks.execution.context import Bench
+from networks.execution.dask import dask
+from networks.execution.local import BatchedExecutor
+from networks.execution.rounding import comparison, fingerprint
+from networks.execution.tasks import Characterise, Label, Labelled, Task, TaskResult
+from networks.exploration.events import TaskDone
+
+distributed = pytest.importorskip("distributed")
+from clusters import Cluster  # noqa: E402 - it needs the package
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+H2CO = EXAMPLES / "h2co.xyz"
+BENCH = Bench(HCN, "gfn2", seconds=5.0)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A scheduler with two workers."""
+    with Cluster(tmp_path_factory.mktemp("cluster")) as made:
+        made.add("first")
+        made.add("second")
+        made.joined(2)
+        yield made
+
+
+@pytest.fixture
+def ordered() -> Iterator[ClusterExecutor]:
+    """Two workers in this process that do as they are told."""
+    made = on_this_machine(OrderExecutor)
+    yield made
+    made.close()
+
+
+def on_this_machine(make: type[OrderExecutor], workers: int = 2) -> ClusterExecutor:
+    with_bench = dask(BENCH, workers=workers)
+    return ClusterExecutor(BENCH, with_bench._connection, make=make)
+
+
+def answers(executor: ClusterExecutor, orders: list[str]) -> dict[str, TaskResult]:
+    """What became of orders; the geometry that workers are compared by comes first."""
+    tasks = [Label(HCN_START), *map(task, orders)]
+    done = dict(executor.run(tasks))
+    assert sorted(done) == list(range(len(tasks)))
+    assert isinstance(done.pop(0).value, Labelled)
+    return {orders[index - 1]: result for index, result in done.items()}
+
+
+def alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def gone(pid: int, seconds: float = 20.0) -> bool:
+    """Whether a process ends in time."""
+    give_up = time.monotonic() + seconds
+    while alive(pid) and time.monotonic() < give_up:
+        time.sleep(0.05)
+    return not alive(pid)
+
+
+# -- tasks -----------------------------------------------------------------------------------------
+
+
+def test_a_task_that_kills_its_process_or_hangs_costs_itself(ordered: ClusterExecutor) -> None:
+    orders = ["exit 4", "word 1", "segfault", "sleep 600", "word 2", "word 3"]
+    told = answers(ordered, orders)
+    assert told["exit 4"].outcome is Outcome.WORKER_DIED
+    assert told["exit 4"].error == "the worker process ended with exit code 4"
+    assert told["segfault"].outcome is Outcome.WORKER_DIED
+    assert told["sleep 600"].outcome is Outcome.TIMED_OUT
+    assert told["sleep 600"].error == "killed after 5 s"
+    assert [told[f"word {k}"].error for k in (1, 2, 3)] == ["word 1", "word 2", "word 3"]
+
+
+def test_tasks_may_be_added_while_results_are_read(ordered: ClusterExecutor) -> None:
+    tasks: list[Task] = [Label(HCN_START)]
+    heard = []
+    for index, result in ordered.run(tasks):
+        assert index == 0 or result.error == f"word {index}"
+        heard.append(index)
+        while len(tasks) < min(3 * len(heard), 12):
+            tasks.append(task(f"word {len(tasks)}"))
+    assert sorted(heard) == list(range(12))
+    assert list(ordered.run([])) == []
+
+
+def test_a_run_that_is_left_early_does_not_confuse_the_next(ordered: ClusterExecutor) -> None:
+    for _ in ordered.run([Label(HCN_START), task("sleep 0.5"), task("sleep 0.5")]):
+        break
+    assert set(answers(ordered, ["word c"])) == {"word c"}
+
+
+def test_processes_of_workers_have_one_thread_and_end_with_the_executor() -> None:
+    executor = on_this_machine(OrderExecutor)
+    told = answers(executor, ["pid", "environ OMP_NUM_THREADS"])
+    assert told["environ OMP_NUM_THREADS"].error == "1"
+    pid = int(told["pid"].error)
+    assert alive(pid)
+    executor.close()
+    assert gone(pid)
+
+
+def test_a_surface_that_wants_batches_gets_several_tasks_at_once() -> None:
+    executor = on_this_machine(GroupExecutor, workers=1)
+    try:
+        told = answers(executor, ["word 1"])
+        together = [result.error for _, result in executor.run([task("together")] * 9)]
+        assert together == ["4"] * 8 + ["1"]
+        # Of several that share a process the innocent are tried again.
+        told = answers(executor, ["word 1", "exit 4", "word 2", "word 3"])
+        assert told["exit 4"].outcome is Outcome.WORKER_DIED
+        assert [told[f"word {k}"].error for k in (1, 2, 3)] == ["word 1", "word 2", "word 3"]
+    finally:
+        executor.close()
+
+
+def test_a_batch_is_shared_among_the_workers_that_are_free() -> None:
+    executor = on_this_machine(GroupExecutor)
+    try:
+        answers(executor, ["word 1"])
+        together = [result.error for _, result in executor.run([task("together")] * 4)]
+        assert together == ["2"] * 4
+    finally:
+        executor.close()
+
+
+def test_a_batch_of_real_searches_ends_as_each_alone(tmp_path: Path) -> None:
+    class Wide(BatchedExecutor):
+        batch = 3
+
+    tasks = [Characterise(HCN_START + shift) for shift in (0.0, 0.01, 0.02)]
+    alone = dict(BatchedExecutor(BENCH).run(tasks))
+    setup = crews.Setup(BENCH, Wide, 60.0)
+    group = setup.open()(tuple(tasks))
+    assert group.batch == 3
+    for index, result in enumerate(group.results):
+        one, other = result.value, alone[index].value
+        assert isinstance(one, StationaryPoint)
+        assert isinstance(other, StationaryPoint)
+        assert one.energy == other.energy
+        assert one.hessian.tobytes() == other.hessian.tobytes()
+
+
+def test_processes_of_a_run_that_is_not_heard_of_any_more_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(crews, "LEASE", 2.0)
+    setup = pickle.dumps(crews.Setup(BENCH, OrderExecutor, 60.0))
+    group = pickle.loads(crews.perform("a run", setup, pickle.dumps((task("pid"),))))
+    pid = int(group.results[0].error)
+    for _ in range(3):
+        time.sleep(1.0)
+        crews.renew("a run")
+        assert alive(pid)
+    assert gone(pid)
+    with pytest.raises(AfirError, match="the run of this worker process has ended"):
+        crews.perform("a run", setup, pickle.dumps((task("sleep 600"),)))
+
+
+def test_a_task_may_take_longer_than_a_run_that_is_gone_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(crews, "LEASE", 2.0)
+    monkeypatch.setattr(cluster, "_RENEW", 0.3)
+    executor = on_this_machine(OrderExecutor)
+    told = answers(executor, ["sleep 4.5"])
+    executor.close()
+    assert (told["sleep 4.5"].outcome, told["sleep 4.5"].error) == (None, "sleep 4.5")
+
+
+# -- workers that come and go --------------------------------------------------------------------
+
+
+def test_tasks_of_a_lost_worker_go_to_others_until_they_are_suspicious() -> None:
+    tasks = [task("a"), task("b")]
+    work = waiting.Waiting(tasks)
+    work.grow()
+    assert work.share(1) == (0,)
+    for _ in range(waiting.LOSSES - 1):
+        work.lose((0,))
+        assert work.share(4) == (0,)  # alone, so that it can be blamed
+    work.lose((0,))
+    ((index, result),) = work.done
+    assert (index, result.outcome) == (0, Outcome.WORKER_DIED)
+    assert result.error == "5 workers of the cluster were lost with it"
+    assert work.share(4) == (1,)
+    assert work.open == 1
+
+
+def test_a_task_that_takes_workers_with_it_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "LOSSES", 2)
+    with Cluster(tmp_path) as made:
+        for name in ("a", "b", "c"):
+            made.add(name)
+        made.joined(3)
+        connection = dask(BENCH, address=made.address)._connection
+        executor = ClusterExecutor(BENCH, connection, make=OrderExecutor)
+        told = answers(executor, ["parent", *(f"word {k}" for k in range(5))])
+        executor.close()
+    assert told["parent"].outcome is Outcome.WORKER_DIED
+    assert told["parent"].error == "2 workers of the cluster were lost with it"
+    assert [told[f"word {k}"].error for k in range(5)] == [f"word {k}" for k in range(5)]
+
+
+SHORT = Settings(seed=0, max_trials=12, window_kj_mol=500.0)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A short exploration of formaldehyde in this process."""
+    path = tmp_path_factory.mktemp("alone") / "run.db"
+    list(explore(*read_structure(H2CO), SHORT, path))
+    return snapshot(path)
+
+
+def test_a_cluster_on_this_machine_finds_the_same(tmp_path: Path, alone: dict[str, Any]) -> None:
+    path = tmp_path / "run.db"
+    list(explore(*read_structure(H2CO), SHORT, path, workers=2, executor="dask"))
+    assert snapshot(path) == alone
+
+
+def test_workers_that_die_and_join_change_nothing(tmp_path: Path, alone: dict[str, Any]) -> None:
+    path = tmp_path / "run.db"
+    with Cluster(tmp_path) as made:
+        made.add("first")
+        made.add("second")
+        made.joined(2)
+        options = {"address": made.address}
+        molecule, start = read_structure(H2CO)
+        done = 0
+        for event in explore(
+            molecule, start, SHORT, path, executor="dask", executor_options=options
+        ):
+            done += isinstance(event, TaskDone)
+            if done == 4 and isinstance(event, TaskDone):
+                made.kill("first")
+                made.add("third")
+        made.joined(2)  # what was given stays
+    assert snapshot(path) == alone
+
+
+def test_a_run_that_was_killed_goes_on_with_a_cluster(
+    running: Cluster, tmp_path: Path, alone: dict[str, Any]
+) -> None:
+    path = tmp_path / "run.db"
+    flags = ["--seed", "0", "--max-trials", "12", "--window", "500", "-vv"]
+    there = ["--executor", "dask", "--executor-option", f"address={running.address}"]
+    command = [sys.executable, "-m", "afir", "explore", str(H2CO), "-o", str(path), *flags, *there]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stderr is not None
+        for line in program.stderr:
+            if "push" in line:
+                break
+        program.kill()
+    assert main(["resume", str(path), *there]) == 0
+    assert snapshot(path) == alone
+
+
+@pytest.mark.slow
+def test_a_learning_run_takes_its_surfaces_to_the_cluster(tmp_path: Path) -> None:
+    settings = Settings(
+        surface="gfn1", reference="gfn2", learn=True, learner="gaussian", seed=1, round_size=4
+    )
+    for name, options in (("serial", {}), ("dask", {"workers": 2})):
+        list(explore(HCN, HCN_START, settings, tmp_path / name, executor=name, **options))  # type: ignore[arg-type]
+    with open_run(tmp_path / "dask") as store:
+        assert store.models()
+    assert snapshot(tmp_path / "dask") == snapshot(tmp_path / "serial")
+
+
+# -- rounding --------------------------------------------------------------------------------------
+
+OTHERS = {"x86_64": "Nehalem", "aarch64": "ARMV8"}
+KERNEL = OTHERS.get(platform.machine(), "")
+
+
+def digest(kernel: str) -> str:
+    """The comparison on a kernel of OpenBLAS, "" for that of this processor."""
+    code = (
+        "from runs import HCN, HCN_START\n"
+        "from networks.execution.context import Bench\n"
+        "from networks.execution.rounding import comparison, fingerprint\n"
+        "from networks.execution.tasks import Label\n"
+        "print(fingerprint(Bench(HCN, 'gfn2').open()(comparison(HCN, Label(HCN_START)))))\n"
+    )
+    path = os.pathsep.join([str(Path(__file__).parents[2] / "helpers"), *filter(None, sys.path)])
+    given = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    if kernel:
+        given["OPENBLAS_CORETYPE"] = kernel
+    done = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_comparison_comes_out_the_same_unless_it_rounds_otherwise() -> None:
+    assert digest("") == digest("")
+    bench = Bench(HCN, "gfn2")
+    asked = comparison(HCN, Label(HCN_START))
+    assert fingerprint(bench.open()(asked)) == fingerprint(bench.open()(asked))
+    moved = comparison(HCN, Label(HCN_START + 1e-13))
+    assert fingerprint(bench.open()(asked)) != fingerprint(bench.open()(moved))
+
+
+@pytest.mark.skipif(
+    not KERNEL or digest("") == digest(KERNEL), reason="all kernels round alike here"
+)
+@pytest.mark.parametrize("rounding", ["refuse", "warn"])
+def test_a_worker_that_rounds_otherwise_is_refused_or_told_of(
+    rounding: str,
+    running: Cluster,
+    tmp_path: Path,
+    alone: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = tmp_path / "run.db"
+    running.add("odd", OPENBLAS_CORETYPE=KERNEL)
+    running.joined(3)
+    options = {"address": running.address, "rounding": rounding}
+    try:
+        list(explore(*read_structure(H2CO), SHORT, path, executor="dask", executor_options=options))
+    finally:
+        running.kill("odd")
+    said = [r.getMessage() for r in caplog.records if "rounds otherwise" in r.getMessage()]
+    assert len(said) == 1
+    if rounding == "refuse":
+        assert " is given no tasks: " in said[0]
+        assert said[0].endswith("or accept it with the option rounding=warn")
+        assert snapshot(path) == alone
+    else:
+        assert " is used although " in said[0]
+
+
+# -- what is asked for -----------------------------------------------------------------------------
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "rounding": ({"rounding": "ignore"}, "`rounding` must be refuse or warn, got 'ignore'"),
+    "both": ({"address": "tcp://a:1", "cluster": "slurm"}, "`address` must not go with `cluster`"),
+    "workers": ({"address": "tcp://a:1", "workers": 2}, "`workers` must be 1 with `address` or"),
+    "option": ({"queu": "long"}, "the executor 'dask' has no option 'queu' without `cluster`"),
+    "system": ({"cluster": "slrum"}, "`cluster` must be one of htcondor, lsf, moab, oar, pbs"),
+    "jobs": ({"cluster": "slurm", "jobs": 0}, "`jobs` must be a whole number of 1 or more, got 0"),
+    "queue": ({"cluster": "slurm", "queu": "long"}, "the cluster 'slurm' has no option 'queu'"),
+    "cores": ({"cluster": "slurm"}, "no cluster of 'slurm' can be started: .* cores"),
+    "address": ({"address": "tcp://127.0.0.1:1"}, "no Dask scheduler answers at tcp://127.0.0.1:1"),
+    "words": ({"address": "nowhere"}, "no Dask scheduler answers at nowhere"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:unclosed cluster")  # of dask-jobqueue, for want of cores
+@pytest.mark.parametrize("what", WRONG)
+def test_what_makes_no_sense_is_one_sentence(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dask as library
+
+    options, words = WRONG[what]
+    with (
+        library.config.set({"distributed.comm.timeouts.connect": "0.5s"}),
+        pytest.raises(InputError, match=f"^{words}"),
+    ):
+        dask(BENCH, **options)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(MissingPackageError, match=r'pip install "afir\[cluster\]"'):
+        dask(BENCH)
+
+
+def test_a_surface_that_no_worker_has_ends_the_run(
+    running: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(HCN, "learned:no.model")
+    executor = dask(bench, address=running.address)
+    with pytest.raises(InputError, match=r"no\.model"):
+        list(executor.run([Label(HCN_START)]))
+    executor.close()
+    assert sum("is given no tasks" in record.getMessage() for record in caplog.records) == 2
+    running.joined(2)
+
+
+def test_a_scheduler_that_is_gone_is_said(tmp_path: Path) -> None:
+    import dask as library
+
+    with Cluster(tmp_path) as made, library.config.set({"distributed.comm.timeouts.connect": "2s"}):
+        made.add("only")
+        made.joined(1)
+        connection = dask(BENCH, address=made.address)._connection
+        executor = ClusterExecutor(replace(BENCH, seconds=60.0), connection, make=OrderExecutor)
+        results = executor.run([Label(HCN_START), task("sleep 60")])
+        assert next(results)[0] == 0
+        made.kill("scheduler")
+        made.kill("only")
+        with pytest.raises(AfirError, match=r"does not answer any more; start one, then resume"):
+            list(results)
+        executor.close()
+
+
+SBATCH = """#!/bin/sh
+cp "$1" {folder}/script.$$
+ln -sf {folder}/script.$$ {folder}/script
+setsid sh {folder}/script.$$ > {folder}/job.log.$$ 2>&1 &
+echo $! >> {folder}/pids
+echo "Submitted batch job $!"
+"""
+SCANCEL = """#!/bin/sh
+for job in "$@"; do kill -s KILL -- "-$job"; done
+"""
+
+
+@pytest.mark.slow
+def test_jobs_of_a_batch_system_are_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: dict[str, Any]
+) -> None:
+    for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
+        program = tmp_path / name
+        program.write_text(text.format(folder=tmp_path))
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    options = {
+        "cluster": "slurm",
+        "jobs": 2,
+        "cores": 1,
+        "memory": "1GB",
+        "queue": "long",
+        "walltime": "01:00:00",
+        "interface": "lo",
+        "local_directory": str(tmp_path),
+    }
+    molecule, start = read_structure(H2CO)
+    pids = tmp_path / "pids"
+    done = 0
+    for event in explore(
+        molecule, start, SHORT, tmp_path / "run.db", executor="dask", executor_options=options
+    ):
+        done += isinstance(event, TaskDone)
+        if done == 4 and isinstance(event, TaskDone):  # a node dies: its job is begun anew
+            os.killpg(int(pids.read_text().split()[0]), signal.SIGKILL)
+            give_up = time.monotonic() + 60
+            while len(pids.read_text().split()) < 3 and time.monotonic() < give_up:
+                time.sleep(0.1)
+    assert snapshot(tmp_path / "run.db") == alone
+    script = (tmp_path / "script").read_text()
+    assert "#SBATCH -p long" in script
+    assert "#SBATCH -t 01:00:00" in script
+    assert len(pids.read_text().split()) == 3
+    assert all(gone(int(pid)) for pid in pids.read_text().split())
