@@ -1,29 +1,42 @@
-"""The tasks that an executor is given: a list that grows, and forgets what is done."""
+"""The tasks that an executor is given: a list that grows, in which the oldest trials come first."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar, overload
+from heapq import heappop, heappush
+from typing import Generic, Protocol, TypeVar, overload
 
 from networks.execution.tasks import Task
 from networks.records.trials import Key
 
-S = TypeVar("S")
+
+class Numbered(Protocol):
+    """A stage: the tasks of a lower number come first."""
+
+    number: int
+
+
+S = TypeVar("S", bound=Numbered)
 
 
 class TaskQueue(Sequence[Task], Generic[S]):
-    """The tasks of a run in the order in which they are asked for.
+    """The tasks of a run, whose order is decided when they are taken.
 
-    A task is kept until its result is there, so that an executor may give it to another worker.
+    A place in the list becomes a task when it is first asked for: of those that wait, one of the
+    oldest stage. New trials begin only when the oldest is judged, so its tasks must not wait behind
+    the pushes of those after it. A task is kept until its result is there, so that an executor may
+    give it to another worker.
     """
 
     def __init__(self) -> None:
-        self._tasks: dict[int, tuple[S, Key, Task]] = {}
-        self._count = 0
+        self._waiting: list[tuple[int, int]] = []  # stage and order of each task that waits
+        self._asked: dict[int, tuple[S, Key, Task]] = {}  # by order
+        self._taken: dict[int, int] = {}  # place: order
+        self._done = bytearray()  # by place
 
     def __len__(self) -> int:
         """Number of all tasks so far, those that are done included."""
-        return self._count
+        return len(self._done)
 
     @overload
     def __getitem__(self, index: int) -> Task: ...
@@ -32,24 +45,36 @@ class TaskQueue(Sequence[Task], Generic[S]):
     def __getitem__(self, index: slice) -> list[Task]: ...
 
     def __getitem__(self, index: int | slice) -> Task | list[Task]:
-        """The task with a number; IndexError beyond the last, KeyError for one that is done."""
+        """The task at a place; IndexError beyond the last, KeyError for one that is done."""
         if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(self._count))]
-        if not 0 <= index < self._count:
-            raise IndexError(index)
-        return self._tasks[index][2]
+            return [self[place] for place in range(*index.indices(len(self)))]
+        return self._asked[self._order(index)][2]
 
     @property
     def open(self) -> int:
         """Number of tasks without a result."""
-        return len(self._tasks)
+        return len(self._asked)
 
     def add(self, stage: S, key: Key, task: Task) -> None:
         """Add a task of a stage."""
-        self._tasks[self._count] = stage, key, task
-        self._count += 1
+        order = len(self)
+        self._asked[order] = stage, key, task
+        heappush(self._waiting, (stage.number, order))
+        self._done.append(False)
 
-    def done(self, index: int) -> tuple[S, Key]:
+    def done(self, place: int) -> tuple[S, Key]:
         """The stage and the key of a task whose result is there; it is forgotten."""
-        stage, key, _ = self._tasks.pop(index)
+        stage, key, _ = self._asked.pop(self._order(place))
+        del self._taken[place]
+        self._done[place] = True
         return stage, key
+
+    def _order(self, place: int) -> int:
+        """The task at a place: one that waits, if it was not asked for before."""
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        if self._done[place]:
+            raise KeyError(place)
+        if place not in self._taken:
+            self._taken[place] = heappop(self._waiting)[1]
+        return self._taken[place]
