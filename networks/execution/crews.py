@@ -27,7 +27,7 @@ from networks.execution.tasks import Task, TaskResult
 LEASE = 60.0
 """Seconds after which the processes of a run that is no longer heard of are ended."""
 
-_START_TRIES = 3
+_START_TRIES = 3  # as for processes on one machine
 _LOOK = 1.0  # seconds between looks whether a run is still heard of
 
 

@@ -353,8 +353,9 @@ class Exploration:
         self._budget.spend(absorbed)
         if trial is not None:
             self._choice.learn([trial], self._network)
-            self._outlook.take(absorbed.eqs)
             self._reached = self._is_reached()
+        if absorbed.stage:  # the start is read
+            self._outlook.take(absorbed.eqs)
         yield from self._reports(absorbed)
 
     def _seen_from(self, stage: int) -> int:

@@ -82,9 +82,9 @@ class Outlook:
             self._expand(eq, used.get(eq.id, ()), left.get(eq.id))
 
     def take(self, eqs: Iterable[EQ]) -> None:
-        """Take in the new EQs of a trial."""
+        """Take in the new EQs of a stage, after which other pushes may be due."""
+        self._exhausted = False
         for eq in eqs:
-            self._exhausted = False
             self._expand(eq)
 
     def frontier(self, attempts: int) -> Frontier:

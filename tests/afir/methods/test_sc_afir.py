@@ -146,7 +146,7 @@ def test_peaks_between_parted_molecules_are_climbed_when_there_is_no_other(h2co,
     push = (ForceTerm((0,), (3,), 1),)
     for peaks, climbs in (((far, near), 0), ((far,), 1)):
         monkeypatch.setattr("afir.methods.sc_afir.relax_path", tops(*peaks))
-        monkeypatch.setattr("afir.methods.sc_afir._raw_peaks", lambda *args: ())
+        monkeypatch.setattr("afir.methods.sc_afir._fallback", lambda *args: ())
         surface = Watched()
         result = tried(molecule, start, push, surface=surface)
         assert surface.far == climbs

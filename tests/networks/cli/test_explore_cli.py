@@ -147,8 +147,8 @@ def test_flags_and_job_keys_are_the_same(folder: Path) -> None:
     flags = {parameter.name for parameter in explore.params} - {"job"}
     keys = {"input", "output", "wanted", "charge", "multiplicity", "workers", "gamma"}
     settings = set(job_values(job_from({"input": "x"}))) | {
-        "surface_options", "reference", "reference_options", "policy_options", "target_atoms",
-        "window", "bond_depth",
+        "surface_options", "reference", "reference_options", "method_options", "policy_options",
+        "executor", "executor_options", "target_atoms", "window", "bond_depth",
         "max_trials", "max_gradients", "max_seconds", "patience", "attempts", "gamma_max",
     }  # fmt: skip
     assert flags == (keys | settings) - {"step"}

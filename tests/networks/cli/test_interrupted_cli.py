@@ -80,7 +80,7 @@ def test_ctrl_c_says_how_to_go_on(
         finally:
             closed.append(True)
 
-    monkeypatch.setattr(networks.exploration.run, "explore", interrupted)
+    monkeypatch.setattr(networks.exploration.run, "begin", interrupted)
     assert main(["explore", "hcn.xyz"]) == 130
     assert (
         "Stopped. Nothing is lost: `afir resume hcn.db` continues, `afir show hcn.db` lists what "
@@ -102,7 +102,7 @@ def test_sigterm_ends_a_run_as_ctrl_c_does(
         finally:
             closed.append(True)
 
-    monkeypatch.setattr(networks.exploration.run, "explore", terminated)
+    monkeypatch.setattr(networks.exploration.run, "begin", terminated)
     before = signal.getsignal(signal.SIGTERM)
     assert main(["explore", "hcn.xyz"]) == 143
     assert "Stopped. Nothing is lost: `afir resume hcn.db` continues, " in capsys.readouterr().err

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from drawn_network import FORMALDEHYDE, dc, eq, ts
+from offered import PUSH
 from rich.console import Console
 
 from afir.cli.main import main
@@ -37,10 +38,10 @@ def test_verbose_tells_what_each_trial_did(
         assert main([*command, "-o", f"{flag}.db", flag]) == 0
         told.append(" ".join(capsys.readouterr().err.split()))
     for text in told:
-        assert re.search(r"INFO trial 1: EQ0 pushed by [+-]\S+: no first-order [^:;]+; ", text)
-        assert "INFO trial 2: EQ0 pushed by" in text
+        assert re.search(r"INFO trial 1: EQ0, sc-afir: [+-]\S+: no first-order [^:;]+; ", text)
+        assert "INFO trial 2: EQ0, sc-afir: " in text
         assert re.search(
-            r"pushed by \S+: found EQ1 TS0; reached known EQ0; (the artificial force [^;]+; )?"
+            r"sc-afir: \S+: found EQ1 TS0; reached known EQ0; (the artificial force [^;]+; )?"
             r"\d+ gradients",
             text,
         )
@@ -53,13 +54,18 @@ def test_a_record_of_a_log_in_a_file_is_one_line(
 ) -> None:
     assert main(["explore", "hcn.xyz", "--gamma", "700", "--max-trials", "2", "-v"]) == 0
     log = [line for line in capsys.readouterr().err.splitlines() if "trial" in line]
-    told = [line for line in log if re.match(r"\d\d:\d\d:\d\d INFO +trial [12]: EQ0 pushed", line)]
+    told = [
+        line for line in log if re.match(r"\d\d:\d\d:\d\d INFO +trial [12]: EQ0, sc-afir", line)
+    ]
     assert len(told) == 2
     assert all(re.search(r"\d+ gradients$", line) for line in told)
 
 
+PUSHED = PUSH.method, PUSH.data
+
+
 def test_a_run_is_told_as_it_goes() -> None:
-    trial = Trial(1, 1, "EQ0", 0, (), (7,), Outcome.FOUND, True, {"push": 5}, 0.1, ("TS0",))
+    trial = Trial(1, 1, "EQ0", 0, *PUSHED, (7,), Outcome.FOUND, True, {"push": 5}, 0.1, ("TS0",))
     events = [
         Opened(0, 0, 0, 0),
         TaskDone(None, "characterise", 20, 0.1, None, 0),
@@ -95,9 +101,11 @@ def test_the_log_says_what_a_trial_led_to(caplog: pytest.LogCaptureFixture) -> N
         tally = Tally(FORMALDEHYDE, eq(0, 0.0).energy)
         with caplog.at_level(logging.INFO, "networks"):
             watch([TrialDone(trial, again)], LiveLine(Console(quiet=True), "starting"), tally)
-        return [record.getMessage().partition(": EQ0 pushed by : ")[2] for record in caplog.records]
+        return [
+            record.getMessage().partition(": EQ0, sc-afir: +0|1: ")[2] for record in caplog.records
+        ]
 
-    plain = Trial(7, 1, "EQ0", 0, (), (7,), Outcome.FOUND, False, {"push": 5}, 0.1, ())
+    plain = Trial(7, 1, "EQ0", 0, *PUSHED, (7,), Outcome.FOUND, False, {"push": 5}, 0.1, ())
     assert told(replace(plain, met=("TS2", "EQ1"))) == ["reached known TS2 EQ1; 5 gradients"]
     both = replace(plain, found=("EQ3", "TS4"), met=("TS4", "EQ3", "EQ0"), crossed=True, gamma=400)
     assert told(both) == [

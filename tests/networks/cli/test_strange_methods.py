@@ -20,7 +20,7 @@ import pytest
 from offered import pulled, pushed
 from runs import HCN, HCN_START, snapshot
 from strangers import register
-from toyworld import MOLECULE, SETTINGS, ToyBench, structure
+from toyworld import MOLECULE, SETTINGS, structure, toy
 
 from afir.cli.main import main
 from afir.errors import AfirError, InputError
@@ -35,7 +35,6 @@ from afir.units import KJ_PER_MOL
 from afir.verification.minima import characterise
 from networks import explore, open_run
 from networks.execution.context import Bench
-from networks.execution.local import SerialExecutor
 from networks.execution.tasks import Push
 from networks.graph.network import ReactionNetwork
 from networks.policies.choice import Choice
@@ -80,7 +79,7 @@ def test_a_method_and_a_policy_of_others_explore_hcn(strangers: Path) -> None:
         assert len(name.read_text().splitlines()) < 60
     write_xyz(strangers / "hcn.xyz", HCN, HCN_START[None])
     how = ["--method", "rattle", "--method-option", "rattle.size=1.0", "--policy", "newest"]
-    few = ["--seed", "1", "--max-trials", "32"]
+    few = ["--seed", "1", "--max-trials", "32", "--in-flight", "8"]
     afir(strangers, "explore", "hcn.xyz", *how, *few, "--workers", "2")
     afir(strangers, "explore", "hcn.xyz", *how, *few, "-o", "one.db")
     assert snapshot(strangers / "hcn.db") == snapshot(strangers / "one.db")
@@ -162,7 +161,6 @@ def test_what_a_method_lists_wrongly_is_one_sentence(
 ) -> None:
     monkeypatch.setattr("afir.methods.base.MOST_OFFERS", 50)
     settings = replace(SETTINGS, methods=("odd",), method_options={"odd": {"how": how}})
-    toy = SerialExecutor(ToyBench())
     events = explore(MOLECULE, structure(0), settings, tmp_path / "run", executor=toy)
     said = f"^the method 'odd' failed while listing its offers: {LISTED_WRONGLY[how]}$"
     with pytest.raises(AfirError, match=said):

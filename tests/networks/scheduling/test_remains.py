@@ -41,7 +41,7 @@ def trial(number: int, tried: Offer, *met: str, eq: str = "EQ0") -> Trial:
     """A trial that met these."""
     return Trial(
         number=number,
-        round=1,
+        known=0,
         eq=eq,
         push=number,
         method=tried.method,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -484,7 +485,7 @@ def test_names_that_mean_nothing_else(tmp_path: Path, name: str) -> None:
     open_run(tmp_path / name).close()
 
 
-def test_a_disk_that_is_full_when_a_round_ends_costs_nothing(
+def test_a_disk_that_is_full_when_a_trial_ends_costs_nothing(
     tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The round is in the log; that it cannot be brought into the file now stops nothing."""
@@ -502,7 +503,7 @@ def test_a_disk_that_is_full_when_a_round_ends_costs_nothing(
     assert snapshot(tmp_path / "run") == snapshot(whole)
 
 
-def test_what_is_done_of_a_round_is_told(
+def test_what_is_done_of_trials_in_flight_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "run.db"
@@ -514,12 +515,15 @@ def test_what_is_done_of_a_round_is_told(
             break
     assert main(["show", str(path)]) == 0
     out = capsys.readouterr().out
-    assert "0 trials and 3 of an unfinished round, " in out
+    done, flying = (
+        int(number) for number in re.findall(r"(\d) trials? and (\d) in flight, ", out)[0]
+    )
+    assert done + flying == 3
     assert f"process {os.getpid()} is still running it." in out
     events.close()  # type: ignore[attr-defined]
     assert main(["show", str(path)]) == 0
     out = capsys.readouterr().out
-    assert "0 trials and 3 of an unfinished round, " in out
+    assert f"{done} trial{'s' * (done != 1)} and {flying} in flight, " in out
     assert "s; the run was interrupted." in out
     shutil.copy(write_run(tmp_path / "other.db"), path)
     assert main(["show", str(path)]) == 0
