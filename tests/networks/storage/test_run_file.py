@@ -523,7 +523,7 @@ def test_what_is_done_of_trials_in_flight_is_told(
     events.close()  # type: ignore[attr-defined]
     assert main(["show", str(path)]) == 0
     out = capsys.readouterr().out
-    assert f"{done} trial{'s' * (done != 1)} and {flying} in flight, " in out
+    assert f"{done} trial{'s' * (done != '1')} and {flying} in flight, " in out
     assert "s; the run was interrupted." in out
     shutil.copy(write_run(tmp_path / "other.db"), path)
     assert main(["show", str(path)]) == 0
