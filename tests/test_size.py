@@ -61,6 +61,16 @@ def test_files_and_functions_are_small(path):
     assert not large
 
 
+@pytest.mark.parametrize("folder", ["tests", "benchmarks", "examples"])
+def test_files_beside_the_packages_are_small(folder):
+    sizes = {
+        path.name: len(path.read_text(encoding="utf-8").splitlines())
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert sizes
+    assert {name for name, size in sizes.items() if size > MOST_LINES_OF_A_FILE} == set()
+
+
 def test_sizes_are_counted_as_a_reader_does():
     source = '''
 class A:

@@ -288,7 +288,7 @@ def test_a_run_that_was_killed_goes_on_with_a_cluster(
 @pytest.mark.slow
 def test_a_learning_run_takes_its_surfaces_to_the_cluster(tmp_path: Path) -> None:
     settings = Settings(
-        surface="gfn1", reference="gfn2", learn=True, learner="gaussian", seed=1, round_size=4
+        surface="gfn1", reference="gfn2", learn=True, learner="gaussian", seed=1, in_flight=4
     )
     for name, options in (("serial", {}), ("dask", {"workers": 2})):
         list(explore(HCN, HCN_START, settings, tmp_path / name, executor=name, **options))  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ ARGON = Molecule((18,) * 4)
 SIGMA = 1.7  # Å: so that neighbours are bonded, at 1.9 Å
 EXACT = lennard_jones(ARGON, sigma=SIGMA)
 START = "4\n\nAr 0 0 0\nAr 1.9 0 0\nAr 0.95 1.65 0\nAr 0.95 0.55 1.55\n"
-PATIENCE = 80  # evaluations; the start takes half as many
+PATIENCE = 60  # evaluations; the start takes 40
 
 
 class Cluster(Calculator):
@@ -89,12 +89,12 @@ def explored(calculator: str, folder: Path, workers: int, *more: str) -> Run:
     return load_run(output)
 
 
-def assert_right(run: Run) -> None:
-    """Every structure of a run has the energy that belongs to it."""
+def assert_right(run: Run, tss: int = 1) -> None:
+    """Every structure of a run has the energy that belongs to it; so many TSs are among them."""
     network = run.network
     points = [*network.eqs.values(), *network.tss.values()]
     assert len(network.eqs) >= 1
-    assert len(network.tss) >= 1
+    assert len(network.tss) >= tss
     for point in points:
         said = EXACT.evaluate(point.positions[None])
         assert point.energy == pytest.approx(said.energies[0], abs=1e-8)
@@ -136,11 +136,13 @@ def test_what_a_calculator_does_wrong_costs_a_trial(
     options = {"how": how, "done": str(tmp_path / "done")}
     given = ["--surface-option", f"options={json.dumps(options)}"]
     run = explored("Cluster", tmp_path, workers, *given, "--task-seconds", "12")
-    assert_right(run)
     with open_run(tmp_path / "ar4.db") as store:
-        trials = list(store.trials())
+        trials, dismissed = list(store.trials()), list(store.dismissed())
+    # It is a push or the verification of what another one found, which is then lost.
+    unverified = [record.outcome for record in dismissed if record.outcome in LOSSES]
+    assert_right(run, tss=0 if unverified else 1)
     assert (tmp_path / "done").exists()
-    lost = [trial.outcome for trial in trials if trial.outcome in LOSSES]
+    lost = unverified + [trial.outcome for trial in trials if trial.outcome in LOSSES]
     assert lost == ENDINGS[how]
     assert len(trials) == 8
     printed = capfd.readouterr()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 from runs import HCN, HCN_START, snapshot
 from toyworld import (
-    COMPLEX_STATE,
     ENERGIES,
     LATE,
     MOLECULE,
@@ -18,21 +16,16 @@ from toyworld import (
     ToyBench,
     answer,
     by,
-    energy,
     structure,
     toy,
 )
 
-from afir.errors import AfirError, InputError
-from afir.geometry.bonds import bonds, bonds_changed
-from afir.methods.artificial_force import ForceTerm
-from afir.methods.base import Offer
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
 from afir.units import HARTREE, KJ_PER_MOL
-from networks import Settings, explore, open_run, resume
+from networks import Settings, explore, open_run
 from networks.execution.processes import ProcessExecutor
-from networks.execution.tasks import Characterise, Label, Labelled, Push, Task, TaskResult
+from networks.execution.tasks import Push, Task, TaskResult
 from networks.exploration.events import (
     Event,
     Found,
@@ -42,10 +35,9 @@ from networks.exploration.events import (
     TaskDone,
     TrialDone,
 )
-from networks.records.runs import Complete, StoppedBy
-from networks.records.structures import EQ
+from networks.records.runs import StoppedBy
 from networks.records.trials import Trial
-from networks.scheduling.offers import KICKS, Mixture
+from networks.scheduling.offers import KICKS
 
 
 def run(path: Path, settings: Settings = SETTINGS) -> list[Event]:
@@ -194,358 +186,6 @@ def test_events_tell_the_whole_story(tmp_path: Path) -> None:
     tasks = [event for event in events if isinstance(event, TaskDone)]
     assert last.gradients == sum(event.gradients for event in tasks)
     assert tasks[-1].open == 0
-
-
-# -- limits --------------------------------------------------------------------------------------
-
-
-def test_the_trial_limit_is_kept_exactly(tmp_path: Path) -> None:
-    path = tmp_path / "run"
-    events = run(path, replace(SETTINGS, max_trials=7))
-    assert stop(events) == Stopped(StoppedBy.TRIALS, True)
-    assert sum(isinstance(event, TrialDone) for event in events) == 7
-    with open_run(path) as store:
-        complete = store.summary().complete
-        assert complete.anything_left
-        assert complete.stopped_by is StoppedBy.TRIALS
-
-
-def test_a_limit_of_none_at_all_still_gives_the_start(tmp_path: Path) -> None:
-    events = run(tmp_path / "run", replace(SETTINGS, max_trials=0))
-    assert [type(event).__name__ for event in events[-2:]] == ["Progress", "Stopped"]
-    assert snapshot(tmp_path / "run")["eqs"][0][0] == "EQ0"
-
-
-def test_the_gradient_limit_is_hardly_passed(tmp_path: Path) -> None:
-    events = run(tmp_path / "run", replace(SETTINGS, max_gradients=500))
-    assert stop(events).reason is StoppedBy.GRADIENTS
-    spent = [event.gradients for event in events if isinstance(event, Progress)][-1]
-    each = max(sum(e.trial.gradients.values()) for e in events if isinstance(e, TrialDone))
-    assert 500 <= spent < 500 + 2 * each
-
-
-def test_the_time_limit_stops(tmp_path: Path) -> None:
-    events = run(tmp_path / "run", replace(SETTINGS, max_seconds=1e-6))
-    assert stop(events) == Stopped(StoppedBy.SECONDS, True)
-
-
-def test_patience_runs_out(tmp_path: Path) -> None:
-    events = run(tmp_path / "run", replace(SETTINGS, patience=1))
-    assert stop(events).reason is StoppedBy.PATIENCE
-    last = [event.trial for event in events if isinstance(event, TrialDone)][-1]
-    assert not last.found
-
-
-def test_the_wanted_product_stops(tmp_path: Path) -> None:
-    wanted = tuple(tuple(float(x) for x in row) for row in -structure(5))
-    events = run(tmp_path / "run", replace(SETTINGS, wanted=wanted))
-    assert stop(events) == Stopped(StoppedBy.WANTED, True)
-    found = [event.record for event in events if isinstance(event, Found)]
-    assert any(isinstance(r, EQ) and abs(r.energy - energy(5)) < 1e-6 for r in found)
-    # The run file remembers: resumed, it stops at once.
-    again = list(resume(tmp_path / "run", executor=toy))
-    assert stop(again).reason is StoppedBy.WANTED
-    assert not any(isinstance(event, TrialDone) for event in again)
-
-
-def test_only_eqs_below_the_window_are_expanded(tmp_path: Path) -> None:
-    window = 60.0
-    run(tmp_path / "run", replace(SETTINGS, window_kj_mol=window))
-    with open_run(tmp_path / "run") as store:
-        eqs = store.load_network().eqs
-        ceiling = eqs["EQ0"].energy + window * KJ_PER_MOL
-        pushed = {trial.eq for trial in store.trials()}
-        low = {id for id, eq in eqs.items() if eq.energy <= ceiling and not eq.flags}
-        assert pushed == low
-        assert pushed != set(eqs)
-    # A wider window opens what was closed.
-    events = list(resume(tmp_path / "run", window_kj_mol=None, executor=toy))
-    assert any(isinstance(event, TrialDone) for event in events)
-    assert stop(events) == Stopped(StoppedBy.NOTHING_LEFT, False)
-
-
-def test_only_eqs_within_the_bond_depth_are_expanded(tmp_path: Path) -> None:
-    run(tmp_path / "run", replace(SETTINGS, bond_depth=2))
-    with open_run(tmp_path / "run") as store:
-        eqs = store.load_network().eqs
-        start = bonds(MOLECULE, eqs["EQ0"].positions)
-        near = {
-            id
-            for id, eq in eqs.items()
-            if bonds_changed(start, bonds(MOLECULE, eq.positions)) <= 2 and not eq.flags
-        }
-        assert {trial.eq for trial in store.trials()} == near
-        assert near != set(eqs)
-
-
-def test_complexes_are_expanded_when_asked_or_given(tmp_path: Path) -> None:
-    run(tmp_path / "asked", replace(SETTINGS, expand_complexes=True))
-    with open_run(tmp_path / "asked") as store:
-        assert {trial.eq for trial in store.trials()} == set(store.load_network().eqs)
-    start, limits = structure(COMPLEX_STATE), replace(SETTINGS, max_trials=3)
-    list(explore(MOLECULE, start, limits, tmp_path / "given", executor=toy))
-    with open_run(tmp_path / "given") as store:
-        assert store.load_network().eqs["EQ0"].flags == ("complex",)
-        assert "EQ0" in {trial.eq for trial in store.trials()}
-
-
-def test_pushes_name_target_atoms(tmp_path: Path) -> None:
-    run(tmp_path / "run", replace(SETTINGS, targets=(3,), max_trials=40))
-    with open_run(tmp_path / "run") as store:
-        plain = [force for trial in store.trials() for force in trial.offered.forces]
-    forces = [*map(ForceTerm.from_plain, plain)]
-    assert len(forces) > 10
-    assert all(3 in term.a + term.b for term in forces)
-
-
-def test_single_forces_between_named_atoms_of_the_start_come_first(tmp_path: Path) -> None:
-    run(tmp_path / "run", replace(SETTINGS, terms=2, targets=(0, 1, 2), max_trials=20))
-    with open_run(tmp_path / "run") as store:
-        tried = [(trial.eq, len(trial.offered.forces)) for trial in store.trials()]
-    named = 3
-    assert tried[:named] == [("EQ0", 1)] * named
-    assert ("EQ0", 1) not in tried[named:]
-    assert len(tried) == 20
-
-
-def test_pairs_of_forces_wait_where_several_atoms_are_named(tmp_path: Path) -> None:
-    run(tmp_path / "run", replace(SETTINGS, terms=2, targets=(0, 1, 2)))
-    with open_run(tmp_path / "run") as store:
-        first = {(trial.eq, trial.offered.text): trial.offered for trial in store.trials()}
-    paired: set[str] = set()
-    for (eq, _), offer in first.items():
-        if len(offer.forces) > 1:
-            paired.add(eq)
-        else:
-            assert eq not in paired
-    assert len(paired) > 3
-
-
-def test_who_names_all_atoms_names_none(tmp_path: Path) -> None:
-    few = replace(SETTINGS, max_trials=20)
-    run(tmp_path / "all", replace(few, targets=(0, 1, 2, 3)))
-    run(tmp_path / "none", few)
-    assert snapshot(tmp_path / "all") == snapshot(tmp_path / "none")
-
-
-# -- misuse and failure --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"policy": "greedy"}, "`policy` must be"),
-        ({"targets": (9,)}, "target atoms must"),
-        ({"wanted": ((0.0, 0.0, 0.0),)}, "`wanted` must"),
-    ],
-)
-def test_misuse_is_reported_before_anything_is_written(
-    tmp_path: Path, change: dict[str, object], words: str
-) -> None:
-    settings = Settings.from_dict({**SETTINGS.to_dict(), **change})
-    with pytest.raises(InputError, match=words):
-        explore(MOLECULE, structure(0), settings, tmp_path / "run")
-    with pytest.raises(InputError, match="`workers` must"):
-        explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", workers=0)
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_surface_that_does_not_exist_leaves_no_file(tmp_path: Path, workers: int) -> None:
-    settings = replace(SETTINGS, surface="gfn17")
-    events = explore(MOLECULE, structure(0), settings, tmp_path / "run", workers=workers)
-    with pytest.raises(InputError, match="`surface` must be one of"):
-        list(events)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_start_that_is_no_minimum_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(AfirError, match=r"the start could not be refined.*hole"):
-        list(explore(MOLECULE, structure(11), SETTINGS, tmp_path / "run", executor=toy))
-    assert not list(tmp_path.iterdir())
-
-
-@dataclass
-class Failing:
-    """The toy world, whose surface fails at once when `fails` says so of the number of a push.
-
-    `everywhere`, in all that follows that push too, or for pushes alone.
-    """
-
-    fails: Callable[[int], bool]
-    everywhere: bool = True
-    pushes: int = 0
-
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
-        """See `networks.execution.base.Executor`."""
-        for index, task in enumerate(tasks):
-            self.pushes += isinstance(task, Push)
-            if (isinstance(task, Push) or self.everywhere) and self.fails(self.pushes):
-                spent = Counter({"push": 1})
-                yield index, TaskResult(None, Outcome.SURFACE_FAILED, "no licence", spent, 0.0)
-            else:
-                yield index, answer(task)
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-def test_a_surface_that_has_stopped_working_uses_nothing_up(whole: Path, tmp_path: Path) -> None:
-    path, dead = tmp_path / "run", Failing(lambda number: number >= 20)
-    events = explore(MOLECULE, structure(0), SETTINGS, path, executor=by(dead))
-    words = (
-        r"^the surface failed for EQ0 in trial \d+ \(no licence\); nothing of the trials in flight "
-        "was kept: fix the surface, then resume the run$"
-    )
-    with pytest.raises(AfirError, match=words):
-        list(events)
-    for _ in range(2):
-        before = snapshot(path)
-        assert before["complete"] == Complete(True, StoppedBy.INTERRUPTED)
-        assert 0 < len(before["trials"]) < 20
-        assert "no licence" not in {trial.error for trial in before["trials"]}
-        with pytest.raises(AfirError, match=words):
-            list(resume(path, executor=by(dead)))
-        assert snapshot(path) == before
-    list(resume(path, executor=toy))
-    assert snapshot(path) == snapshot(whole)
-
-
-def test_pushes_that_all_fail_on_a_surface_that_works_are_used_up(tmp_path: Path) -> None:
-    hard = Failing(lambda number: 16 <= number < 20, everywhere=False)
-    list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=by(hard)))
-    after = snapshot(tmp_path / "run")
-    assert not after["complete"].anything_left
-    failed = [trial for trial in after["trials"] if trial.error == "no licence"]
-    assert [trial.number for trial in failed] == [16, 17, 18, 19]
-    assert {trial.outcome for trial in failed} == {Outcome.SURFACE_FAILED}
-    assert all(trial.gradients == {"push": 1} for trial in failed)
-    # EQ0 was asked again when the surface failed, every 16 trials, and at the end.
-    with open_run(tmp_path / "run") as store:
-        rejected = {d.trial for d in store.dismissed() if d.outcome is Outcome.SURFACE_FAILED}
-        failing = {t.number for t in after["trials"] if t.outcome is Outcome.SURFACE_FAILED}
-        checks = len(failing | rejected) + -(-len(after["trials"]) // 16)
-        each = answer(Label(structure(0))).gradients
-        assert store.summary().gradients["label"] == checks * each["label"]
-
-
-@dataclass
-class Changing:
-    """The toy world, in which EQ0 has another energy from the n-th time on that it is rechecked."""
-
-    right: int
-    asked: int = 0
-
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
-        """See `networks.execution.base.Executor`."""
-        for index, task in enumerate(tasks):
-            result = answer(task)
-            if isinstance(task, Label) and task.stage == "again":
-                self.asked += 1
-                if self.asked > self.right and isinstance(result.value, Labelled):
-                    other = replace(result.value, energy=result.value.energy + 0.3)
-                    result = replace(result, value=other)
-            elif isinstance(task, Characterise) and self.asked > self.right:
-                result = TaskResult(None, Outcome.SURFACE_FAILED, "other", Counter(), 0.0)
-            yield index, result
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-@pytest.mark.parametrize("right", [0, 1, 3])
-def test_trials_on_a_surface_that_was_changed_are_dropped_and_repeated(
-    whole: Path, tmp_path: Path, right: int
-) -> None:
-    path = tmp_path / "run"
-    events = explore(MOLECULE, structure(0), SETTINGS, path, executor=by(Changing(right)))
-    words = (
-        r"another energy for EQ0 in trial \d+ than .*\+28\.95 kJ/mol off; nothing since the last"
-    )
-    with pytest.raises(AfirError, match=words):
-        list(events)
-    with open_run(path) as store:
-        kept, last = list(store.trials()), store.checked
-        assert len(kept) == last
-        assert all(record.trial <= last for record in store.dismissed())
-        found = {id for trial in kept for id in trial.found} | {"EQ0"}
-        network = store.load_network()
-        assert found == {*network.eqs, *network.tss, *network.dcs}
-    list(resume(path, executor=toy))
-    assert snapshot(path) == snapshot(whole)
-
-
-def test_a_surface_that_fails_now_and_then_stops_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "run"
-    now_and_then = Failing(lambda number: number % 5 > 0, everywhere=False)
-    events = explore(MOLECULE, structure(0), SETTINGS, path, executor=by(now_and_then))
-    assert stop(list(events)) == Stopped(StoppedBy.NOTHING_LEFT, False)
-    with open_run(path) as store:
-        assert "no licence" in {trial.error for trial in store.trials()}
-
-
-def test_a_finished_run_stays_finished(whole: Path) -> None:
-    before = snapshot(whole)
-    events = list(resume(whole, executor=toy))
-    assert stop(events) == Stopped(StoppedBy.NOTHING_LEFT, False)
-    assert isinstance(events[0], Opened)
-    assert events[0].trials == len(before["trials"])
-    assert snapshot(whole) == before
-
-
-def test_a_resumed_run_works_out_the_pushes_of_no_eq_but_those_it_pushes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run(tmp_path / "run", replace(SETTINGS, policy="lowest-energy", max_trials=100))
-    with open_run(tmp_path / "run") as store:
-        assert len({trial.eq for trial in store.trials()}) >= 5
-        done = len(list(store.trials()))
-    worked_out: list[str] = []
-
-    offers = Mixture.offers
-
-    def listed(mixture: Mixture, eq: EQ) -> list[Offer]:
-        worked_out.append(eq.id)
-        return offers(mixture, eq)
-
-    monkeypatch.setattr(Mixture, "offers", listed)
-    list(resume(tmp_path / "run", executor=toy))
-    # One, to see whether anything is left; what γ an item has is looked up for that one again.
-    assert len(worked_out) == 1
-    list(resume(tmp_path / "run", max_trials=done + 1, executor=toy))
-    assert len(worked_out) <= 3
-
-
-def test_whoever_stops_listening_can_go_on_later(whole: Path, tmp_path: Path) -> None:
-    path = tmp_path / "run"
-    events = explore(MOLECULE, structure(0), SETTINGS, path, executor=toy)
-    for _ in range(13):
-        next(events)
-    del events
-    for _ in range(2):
-        events = resume(path, executor=toy)
-        for _ in range(30):
-            next(events)
-        with pytest.raises(InputError, match="is being written by process"):
-            resume(path, executor=toy)
-        del events
-    list(resume(path, executor=toy))
-    assert snapshot(path) == snapshot(whole)
-
-
-def test_limits_can_be_lifted_one_after_the_other(tmp_path: Path) -> None:
-    """With one trial in flight at a time nothing depends on where a run was stopped."""
-    path, whole = tmp_path / "run", tmp_path / "whole"
-    run(whole, replace(SETTINGS, in_flight=1))
-    run(path, replace(SETTINGS, in_flight=1, max_trials=5))
-    list(resume(path, max_trials=20, executor=toy))
-    with open_run(path) as store:
-        assert store.settings.max_trials == 20
-    list(resume(path, max_trials=None, executor=toy))
-    parts, alone = snapshot(path), snapshot(whole)
-    # EQ0 is computed once more at the end of each part.
-    assert parts.pop("gradients")["label"] > alone.pop("gradients")["label"]
-    assert parts == alone
 
 
 # -- a real surface ------------------------------------------------------------------------------
