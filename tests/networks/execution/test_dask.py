@@ -20,7 +20,7 @@ from benches import GroupExecutor, OrderExecutor, task
 from runs import HCN, HCN_START, snapshot
 
 from afir.cli.main import main
-from afir.errors import AfirError, InputError, MissingPackageError
+from afir.errors import AfirError, InputError
 from afir.io.structures import read_structure
 from afir.stationary import Outcome, StationaryPoint
 from networks import Settings, explore, open_run
@@ -360,38 +360,6 @@ def test_a_worker_that_rounds_otherwise_is_refused_or_told_of(
 
 
 # -- what is asked for -----------------------------------------------------------------------------
-
-WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "rounding": ({"rounding": "ignore"}, "`rounding` must be refuse or warn, got 'ignore'"),
-    "both": ({"address": "tcp://a:1", "cluster": "slurm"}, "`address` must not go with `cluster`"),
-    "workers": ({"address": "tcp://a:1", "workers": 2}, "`workers` must be 1 with `address` or"),
-    "option": ({"queu": "long"}, "the executor 'dask' has no option 'queu' without `cluster`"),
-    "system": ({"cluster": "slrum"}, "`cluster` must be one of htcondor, lsf, moab, oar, pbs"),
-    "jobs": ({"cluster": "slurm", "jobs": 0}, "`jobs` must be a whole number of 1 or more, got 0"),
-    "queue": ({"cluster": "slurm", "queu": "long"}, "the cluster 'slurm' has no option 'queu'"),
-    "cores": ({"cluster": "slurm"}, "no cluster of 'slurm' can be started: .* cores"),
-    "address": ({"address": "tcp://127.0.0.1:1"}, "no Dask scheduler answers at tcp://127.0.0.1:1"),
-    "words": ({"address": "nowhere"}, "no Dask scheduler answers at nowhere"),
-}
-
-
-@pytest.mark.filterwarnings("ignore:unclosed cluster")  # of dask-jobqueue, for want of cores
-@pytest.mark.parametrize("what", WRONG)
-def test_what_makes_no_sense_is_one_sentence(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import dask as library
-
-    options, words = WRONG[what]
-    with (
-        library.config.set({"distributed.comm.timeouts.connect": "0.5s"}),
-        pytest.raises(InputError, match=f"^{words}"),
-    ):
-        dask(BENCH, **options)
-
-
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(MissingPackageError, match=r'pip install "afir\[cluster\]"'):
-        dask(BENCH)
 
 
 def test_a_surface_that_no_worker_has_ends_the_run(

@@ -1,0 +1,49 @@
+"""Options of the executor of Dask."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from runs import HCN
+
+from afir.errors import InputError, MissingPackageError
+from networks.execution.context import Bench
+from networks.execution.dask import dask
+
+pytest.importorskip("distributed")
+
+BENCH = Bench(HCN, "gfn2", seconds=5.0)
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "rounding": ({"rounding": "ignore"}, "`rounding` must be refuse or warn, got 'ignore'"),
+    "both": ({"address": "tcp://a:1", "cluster": "slurm"}, "`address` must not go with `cluster`"),
+    "workers": ({"address": "tcp://a:1", "workers": 2}, "`workers` must be 1 with `address` or"),
+    "option": ({"queu": "long"}, "the executor 'dask' has no option 'queu' without `cluster`"),
+    "system": ({"cluster": "slrum"}, "`cluster` must be one of htcondor, lsf, moab, oar, pbs"),
+    "jobs": ({"cluster": "slurm", "jobs": 0}, "`jobs` must be a whole number of 1 or more, got 0"),
+    "queue": ({"cluster": "slurm", "queu": "long"}, "the cluster 'slurm' has no option 'queu'"),
+    "cores": ({"cluster": "slurm"}, "no cluster of 'slurm' can be started: .* cores"),
+    "address": ({"address": "tcp://127.0.0.1:1"}, "no Dask scheduler answers at tcp://127.0.0.1:1"),
+    "words": ({"address": "nowhere"}, "no Dask scheduler answers at nowhere"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:unclosed cluster")  # of dask-jobqueue, for want of cores
+@pytest.mark.parametrize("what", WRONG)
+def test_what_makes_no_sense_is_one_sentence(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dask as library
+
+    options, words = WRONG[what]
+    with (
+        library.config.set({"distributed.comm.timeouts.connect": "0.5s"}),
+        pytest.raises(InputError, match=f"^{words}"),
+    ):
+        dask(BENCH, **options)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(MissingPackageError, match=r'pip install "afir\[cluster\]"'):
+        dask(BENCH)
