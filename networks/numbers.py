@@ -16,8 +16,8 @@ TASK_SECONDS = 1800.0
 """s. Chosen, not fitted: it shall end a task that hangs, and none that works."""
 
 IN_FLIGHT = 32
-"""Trials in flight. It keeps 16 workers busy for 69 % of the time in a simulation with unequal
-tasks (`benchmarks/workers.py`); H2CO, HCN and C2H2 take as many gradients with 16."""
+"""Trials in flight. In a simulation it keeps 4 workers busy all the time and 16 for 57 % of it
+(`benchmarks/workers.py`). H2CO, HCN and C2H2 take as many gradients with 16."""
 
 
 @dataclass(frozen=True)
