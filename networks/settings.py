@@ -148,9 +148,9 @@ class Settings:
     task_seconds
         A task that takes longer is aborted.
     in_flight
-        Number of trials under way at a time: each new one is chosen when one is finished, from what
-        all but the last `in_flight` trials before it found. It decides the network, unlike the
-        number of workers; about four for each worker keep these busy.
+        Number of trials under way at a time: each new one is chosen when the oldest is finished,
+        from what that one and all before it found. It decides the network, unlike the number of
+        workers; about four for each worker keep these busy.
 
     Raises
     ------

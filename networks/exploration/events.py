@@ -26,10 +26,10 @@ class Opened:
 class TaskDone:
     """One task is done; `open` others are asked for by now.
 
-    `kind` is ``"push"``, ``"confirm"``, ``"characterise"``, ``"examine"``, ``"again"``,
-    ``"probe"``, ``"label"``, ``"sample"`` or ``"recall"``; `gradients` are those that count
-    (`networks.settings.Settings.counted`); `error` says why there is no result; `trial` is None for
-    tasks outside trials.
+    `kind` is ``"push"``, ``"confirm"``, ``"characterise"``, ``"compare"``, ``"wanted"``,
+    ``"examine"``, ``"again"``, ``"probe"``, ``"label"``, ``"sample"`` or ``"recall"``; `gradients`
+    are those that count (`networks.settings.Settings.counted`); `error` says why there is no
+    result; `trial` is None for tasks outside trials.
     """
 
     trial: int | None

@@ -198,7 +198,9 @@ class Exploration:
             yield self._task_done(None, key, result, queue.open)
         with self._forgetting():
             absorbed = stage.absorb(self._network, self._dismissals, self._budget.trials)
-        yield from self._take(absorbed, checked=isinstance(stage, Rechecked))
+        rechecked = isinstance(stage, Rechecked)
+        checked = self._budget.trials if rechecked else self._checked
+        yield from self._take(absorbed, checked=checked)
 
     # -- trials ----------------------------------------------------------------------------
 
@@ -258,7 +260,11 @@ class Exploration:
             flying = self._history.in_flight()
             seen_from = flying[0].known.trials if flying else stage.trial
             window.judged(stage, seen_from + 1)
-            yield from self._take(absorbed, checked=any(key in stage.answers for key in RECHECKS))
+            # What was judged before EQ0 was asked for was answered by the surface as it was then.
+            rechecked = any(key in stage.answers for key in RECHECKS)
+            yield from self._take(
+                absorbed, checked=stage.planned.known.trials if rechecked else self._checked
+            )
             ask(self._planned_now(window))
 
     def _planned_now(self, window: Window) -> Iterator[Asked]:
@@ -341,11 +347,13 @@ class Exploration:
             self._store.forget_results()
             raise
 
-    def _take(self, absorbed: Absorbed, *, checked: bool) -> Iterator[Event]:
-        """Commit the results of a stage that were added to the network, and report them."""
+    def _take(self, absorbed: Absorbed, *, checked: int) -> Iterator[Event]:
+        """Commit the results of a stage that were added to the network, and report them.
+
+        `checked` is the last trial whose answers came before the surface was checked.
+        """
         trial = absorbed.trial
-        if checked:
-            self._checked = self._budget.trials if trial is None else trial.number
+        self._checked = max(self._checked, checked)
         seen_from = self._seen_from(absorbed.stage)
         self._store.absorb(
             absorbed, self._budget.seconds, checked=self._checked, seen_from=seen_from

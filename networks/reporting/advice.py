@@ -82,7 +82,7 @@ def _raised(run: Run) -> list[str]:
     return [
         word
         for kind, limit, used in limits
-        # Time and gradients of a shortened round may be slightly below their limit.
+        # Time and gradients may be slightly below their limit, where no further trial would fit.
         if kind is summary.complete.stopped_by or (limit is not None and used >= limit)
         for most in [ceil(max(limit or 0, used))]
         for word in (_LIMITS[kind], str(2 * most) if most > 0 else "none")

@@ -68,6 +68,7 @@ class Outlook:
         self._none = Frontier(lambda eq: {})
         self._again: Frontier | None = None
         self._attempt = 0  # of `_again`; KICKED for random geometries
+        self._attempts = 0  # the maximum when `_again` was worked out
         self._exhausted = False
         self._dull: tuple[tuple[int, int], set[str]] = (0, 0), set()
 
@@ -85,6 +86,7 @@ class Outlook:
         """Take in the new EQs of a stage, after which other pushes may be due."""
         self._exhausted = False
         for eq in eqs:
+            self._again = None  # as a resumed run would see it
             self._expand(eq)
 
     def frontier(self, attempts: int) -> Frontier:
@@ -115,8 +117,8 @@ class Outlook:
         if kicking and flying[KICKED] >= wanted:
             return self._none  # enough, if none of them finds anything
         over = self._again is None or not self._again.anything_left()
-        if over or kicking is not (self._attempt == KICKED):
-            self._again = None
+        if over or kicking is not (self._attempt == KICKED) or attempts != self._attempts:
+            self._again, self._attempts = None, attempts
             for attempt, further in self._further(attempts, kicking):
                 if attempt in flying or further.anything_left():
                     self._again, self._attempt = further, attempt
@@ -198,10 +200,6 @@ class Outlook:
     def pushes(self, eq: EQ) -> list[Offer]:
         """All pushes of an EQ, the same each time."""
         return self._mixture.offers(eq)
-
-    def offer(self, item: Item) -> Offer:
-        """What was offered with a number, whether it is left or not."""
-        return self._mixture.offer(self._network.eqs[item.eq], item.push)
 
     @cached_property
     def _mixture(self) -> Mixture:

@@ -1,1 +1,1 @@
-"""Rounds of trials: what is asked, what the answers mean."""
+"""What is committed as one, a trial mostly: what is asked, and what the answers mean."""

@@ -2,8 +2,8 @@
 
 A model file may be replaced, a calculator changed, a package updated: then energies of two surfaces
 would be mixed in one network without notice. The reported surface is evaluated at EQ0, on resume,
-with every few trials and at the end of a run. A change that leaves EQ0 as it is, or a change of the
-searched surface beside a reference, is not noticed.
+with every few trials and at the end of a run, unless it found what was wanted. A change that leaves
+EQ0 as it is, or a change of the searched surface beside a reference, is not noticed.
 """
 
 from __future__ import annotations

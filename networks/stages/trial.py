@@ -121,10 +121,6 @@ class TrialStage:
         """The places of the minima that were new, in order; channels are not among them."""
         return [place for place in self._own_places() if not self._minimum(place).dissociated]
 
-    def own_channels(self) -> list[int]:
-        """The places of the channels that were new, in order."""
-        return [place for place in self._own_places() if self._minimum(place).dissociated]
-
     def _own_places(self) -> list[int]:
         own = self.minima.items()
         return sorted(place for place, seen in own if seen.mark == Mark(self.trial, place))

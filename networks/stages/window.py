@@ -94,10 +94,6 @@ class Window:
 
     # -- the trials ------------------------------------------------------------------------
 
-    def __len__(self) -> int:
-        """Number of trials in flight."""
-        return sum(trial > self._judged for trial in self._stages)
-
     def stage(self, trial: int) -> TrialStage:
         """A trial that is in flight or still in sight."""
         return self._stages[trial]

@@ -19,6 +19,7 @@ from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from afir.stationary import Outcome
 from networks.execution.tasks import TaskResult
+from networks.graph.rejected import ZERO
 from networks.records.runs import Complete, Model, StoppedBy
 from networks.records.trials import Absorbed, Key, Planned
 from networks.settings import Settings
@@ -168,18 +169,29 @@ class RunFile(Reader):
         """Replace the settings; a new energy window drops the records of structures above it."""
         with self._change() as change:
             if settings.window_kj_mol != self.settings.window_kj_mol:
-                outside = schema.DISMISSED.c.outcome == Outcome.OUTSIDE_WINDOW.name
-                change.delete(schema.DISMISSED, outside)
+                self._forget_outside(change)
             change.run(settings=json.dumps(settings.to_dict()))
         self.settings = settings
 
+    def _forget_outside(self, change: _Change) -> None:
+        """Drop the records of structures above the window; trials in flight knew fewer then."""
+        kept = [record for record in self.dismissed() if record.reason != ZERO]
+        for planned in self.planned():
+            known = planned.known
+            outside = [d.outcome is Outcome.OUTSIDE_WINDOW for d in kept[: known.dismissed]]
+            if any(outside):
+                fewer = known._replace(dismissed=known.dismissed - sum(outside))
+                where = schema.PLANNED.c.stage == planned.stage
+                change.update(schema.PLANNED, where, known=json.dumps(fewer))
+        change.delete(schema.DISMISSED, schema.DISMISSED.c.outcome == Outcome.OUTSIDE_WINDOW.name)
+
     def plan(self, planned: Iterable[Planned]) -> None:
-        """RunFile trials that begin now, all or none."""
+        """Store trials that begin now, all or none."""
         with self._change() as change:
             change.insert(schema.PLANNED, map(rows.planned_row, planned))
 
     def add_result(self, stage: int, key: Key, result: TaskResult, seconds: float) -> None:
-        """RunFile the result of a task of a stage; `seconds` is the total of the run."""
+        """Store the result of a task of a stage; `seconds` is the total of the run."""
         row = rows.result_row(stage, key, result)
         with self._change() as change:
             change.insert(schema.RESULTS, [row])
@@ -226,7 +238,7 @@ class RunFile(Reader):
         checked: int | None = None,
         seen_from: int | None = None,
     ) -> None:
-        """RunFile the results of a stage, all or nothing.
+        """Store the results of a stage, all or nothing.
 
         The run file is then complete without the files beside it.
 
@@ -261,18 +273,18 @@ class RunFile(Reader):
         self._database.settle()
 
     def _set_node(self, change: _Change, stage: int, key: Key, node: str) -> None:
-        """RunFile the node that a structure became with the result of its task."""
+        """Store the node that a structure became with the result of its task."""
         columns = schema.RESULTS.c
         where = (columns.stage == stage) & (columns.phase == key.phase)
         change.update(schema.RESULTS, where & (columns.position == key.index), node=node)
 
     def add_model(self, model: Model) -> None:
-        """RunFile a trained model."""
+        """Store a trained model."""
         with self._change() as change:
             change.insert(schema.MODELS, [rows.model_row(model)])
 
     def stopped(self, complete: Complete, seconds: float) -> None:
-        """RunFile that the run ended or, with INTERRUPTED, that it is running."""
+        """Store that the run ended or, with INTERRUPTED, that it is running."""
         with self._change() as change:
             change.run(
                 anything_left=complete.anything_left,

@@ -1,8 +1,9 @@
 """The tables of a run file.
 
 Every row has a checksum (`networks.storage.seal`), and the one row of RUN has the number of rows of
-each table: changed values and missing rows are noticed. Rows of finished stages never change,
-but for `results`, which last as long as a trial in flight can see them.
+each table: changed values and missing rows are noticed. Rows of finished stages never
+change, unless the surface has changed: then the trials since it was checked are dropped. Rows of
+`planned` and `results` last until then, or as long as a trial in flight can see them.
 """
 
 from __future__ import annotations

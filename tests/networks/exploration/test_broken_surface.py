@@ -156,7 +156,7 @@ def test_a_push_on_a_surface_that_is_dead_costs_one_gradient(how: str) -> None:
     assert isinstance(start, StationaryPoint)
     push = Push(replace(start, positions=pair(3.2)), pushed(0, 1), None, (1,))
     told = perform(push)
-    # As `networks.stages.pushes.Round.absorb` expects of a surface that has stopped working.
+    # As `networks.stages.surface_check` expects of a surface that has stopped working.
     assert told.outcome is Outcome.SURFACE_FAILED
     assert told.gradients == {"push": 1}
 

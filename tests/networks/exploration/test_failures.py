@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from runs import snapshot
 from toyworld import (
     MOLECULE,
     SETTINGS,
+    Shuffled,
     answer,
     by,
     structure,
@@ -20,7 +22,7 @@ from toyworld import (
 
 from afir.errors import AfirError, InputError
 from afir.methods.base import Offer
-from afir.stationary import Outcome
+from afir.stationary import Outcome, TrialResult
 from networks import Settings, explore, open_run, resume
 from networks.execution.tasks import Characterise, Label, Labelled, Push, Task, TaskResult
 from networks.exploration.events import (
@@ -191,6 +193,35 @@ def test_trials_on_a_surface_that_was_changed_are_dropped_and_repeated(
         found = {id for trial in kept for id in trial.found} | {"EQ0"}
         network = store.load_network()
         assert found == {*network.eqs, *network.tss, *network.dcs}
+    list(resume(path, executor=toy))
+    assert snapshot(path) == snapshot(whole)
+
+
+@pytest.mark.parametrize("right", [30, 47, 60])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_trial_of_the_changed_surface_is_kept_whatever_order_answers_come_in(
+    whole: Path, tmp_path: Path, seed: int, right: int
+) -> None:
+    """A recheck may be answered long before the trials that were planned with it."""
+    path, count = tmp_path / "run", 0
+
+    def world(task: Task) -> TaskResult:
+        nonlocal count
+        count += 1
+        result = answer(task)
+        if count <= right:
+            return result
+        if isinstance(task, Push):
+            return replace(
+                result, value=TrialResult(Outcome.NO_BARRIER, (), (), False), outcome=None
+            )
+        if isinstance(task, Label) and isinstance(result.value, Labelled):
+            return replace(result, value=replace(result.value, energy=result.value.energy + 0.3))
+        return TaskResult(None, Outcome.SURFACE_FAILED, "other", Counter(), 0.0)
+
+    shuffled = Shuffled(np.random.default_rng(seed), world)
+    with pytest.raises(AfirError, match="another energy for EQ0"):
+        list(explore(MOLECULE, structure(0), SETTINGS, path, executor=by(shuffled)))
     list(resume(path, executor=toy))
     assert snapshot(path) == snapshot(whole)
 

@@ -273,7 +273,7 @@ def test_a_run_that_ends_with_its_sample_is_resumed_alike(tmp_path: Path) -> Non
             count += event.gradients if event.kind != "sample" else 0
             if event.kind == "sample":
                 break
-    # Rounds are shorter near a limit, and EQ0 is asked for once more the oftener.
+    # EQ0 is asked for once more at the end of each part.
     settings = replace(LEARNING, max_gradients=count + 5)
     whole, path = tmp_path / "whole.db", tmp_path / "part.db"
     events = run(whole, settings)
