@@ -218,6 +218,11 @@ class Exploration:
         )
         queue: TaskQueue[TrialStage] = TaskQueue()
         kept = self._store.results()
+        begins = not self._history.in_flight() and self._may_plan()
+        if begins and max(kept, default=-1) >= self._store.stages:
+            # Of a stage that was due before a limit was changed: the next trial has its number.
+            self._store.forget_results()
+            kept = self._store.results()
 
         def ask(questions: Iterable[Asked]) -> None:
             """Queue the tasks; results that were kept are used at once."""

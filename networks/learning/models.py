@@ -77,7 +77,6 @@ class Learning:
         self._settings = store.settings
         self._folder = folder_of(store.path)
         self._learner = load_learner(store.settings.learner, store.molecule)
-        self._nothing_to_sample = False
         self.models = store.models()
         if self.models and not self.file(self.models[-1].number).is_file():
             raise InputError(
@@ -142,16 +141,17 @@ class Learning:
     @property
     def _sampled(self) -> bool:
         """Whether geometries of pushes are labelled, if the learner needs any and there are any."""
-        if not self._learner.samples or self._nothing_to_sample:
+        if not self._learner.samples:
             return True
-        return any(phase == SAMPLE for phase, _ in self._store.label_counts())
+        if any(phase == SAMPLE for phase, _ in self._store.label_counts()):
+            return True
+        return not any(set(STAGES) & set(kept.frames.stages) for kept in self._store.frames())
 
     def sample(self) -> list[Label]:
         """The tasks that label the most different geometries of all pushes; may be empty."""
         kept = list(self._store.frames())
         met = {stage for item in kept for stage in item.frames.stages}
         stages = [stage for stage in STAGES if stage in met]
-        self._nothing_to_sample = not stages
         if not stages:
             return []
         runs = [("run", iter(kept))]

@@ -33,7 +33,8 @@ from networks import RunFile, explore, open_run, resume
 from networks.execution.tasks import Characterise, Confirm, Examine, Label, TaskResult
 from networks.exploration.events import Event, Found, Rejected, TrialDone
 from networks.records.runs import Complete, StoppedBy
-from networks.records.trials import Item, Key
+from networks.records.structures import Dismissed
+from networks.records.trials import Absorbed, Item, Key
 from networks.scheduling.history import History
 from networks.storage.codec import Result, decode, encode, pack, unpack
 from networks.storage.sqlite import Database, StoreError
@@ -120,6 +121,21 @@ def test_trials_in_flight_are_kept(tmp_path: Path) -> None:
         assert kept[Key("confirm", 0)].outcome is Outcome.TIMED_OUT
         # Work that is done counts even before its trial is judged.
         assert store.summary().gradients["push"] == 3 * len(results())
+
+
+def test_a_new_window_forgets_what_lay_outside_and_trials_in_flight_know_it(tmp_path: Path) -> None:
+    x, kinds = structure(0), (Outcome.OUTSIDE_WINDOW, Outcome.WRONG_ORDER) * 2
+    records = tuple(Dismissed("TS", x, float(k), kind, "", None, 1) for k, kind in enumerate(kinds))
+    flying = [
+        replace(planned(number), known=planned(number).known._replace(dismissed=known))
+        for number, known in ((2, 0), (3, 3), (4, 4))
+    ]
+    with RunFile.create(tmp_path / "run", MOLECULE, x, SETTINGS) as store:
+        store.absorb(Absorbed(0, dismissed=records), 1.0)
+        store.plan(flying)
+        store.change_settings(replace(SETTINGS, window_kj_mol=300.0))
+        assert [d.energy for d in store.dismissed()] == [1.0, 3.0]
+        assert [each.known.dismissed for each in store.planned()] == [0, 1, 2]
 
 
 def test_what_was_found_is_read_back(tmp_path: Path) -> None:
