@@ -346,7 +346,7 @@ def _cut_after_a_few(events: Iterator[Event]) -> bool:
     commits = 0
     for event in events:
         commits += isinstance(event, Progress)
-        if commits > 4:
+        if commits > 12:
             events.close()  # type: ignore[attr-defined]
             return True
     return False
