@@ -249,9 +249,16 @@ def test_a_run_that_may_only_be_read(
     # The energies of this run are drawn: no surface has them.
     monkeypatch.setattr("networks.exploration.run.check_unchanged", lambda store: None)
     # The user who may not write may not be able to read where the packages are either.
-    groups = ("afir.commands", "afir.surfaces", "afir.policies", "afir.methods")
-    known = {group: entry_points(group=group) for group in groups}
-    for module in ("afir.cli.main", "afir.pes.registry", "afir.pes.catalogue", "afir.options"):
+    kinds = ("commands", "surfaces", "policies", "methods", "exports", "executors")
+    known = {f"afir.{kind}": entry_points(group=f"afir.{kind}") for kind in kinds}
+    for module in (
+        "afir.cli.main",
+        "afir.pes.registry",
+        "afir.pes.catalogue",
+        "afir.options",
+        "networks.reporting.export",
+        "networks.execution.registry",
+    ):
         monkeypatch.setattr(f"{module}.entry_points", lambda group: known[group])
     with tempfile.TemporaryDirectory() as name:
         run = Path(shutil.copy(folder / "run.db", name))
