@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import sqlite3
+from contextlib import closing
 
 import pytest
 from drawn_network import eq, ts
@@ -31,7 +32,7 @@ def test_ids_are_ordered_by_number_not_by_text() -> None:
 def test_files_databases_and_workers_see_plain_text() -> None:
     id = Id("EQ3")
     assert json.dumps({id: id}) == '{"EQ3": "EQ3"}'
-    with sqlite3.connect(":memory:") as database:
+    with closing(sqlite3.connect(":memory:")) as database:
         assert database.execute("select ?, typeof(?)", (id, id)).fetchone() == ("EQ3", "text")
     assert {"EQ3": 1}[id] == 1
     sent = pickle.loads(pickle.dumps(id))
