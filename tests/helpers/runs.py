@@ -13,8 +13,8 @@ from offered import PUSH
 from toyworld import MOLECULE, SETTINGS, structure, toy
 
 from afir.molecule import Molecule
-from networks import explore
-from networks.exploration.events import Event
+from networks import Settings, explore
+from networks.exploration.events import Event, Progress, Stopped
 from networks.records.ids import Id
 from networks.records.trials import Item, Known, Planned
 from networks.storage.run_file import RunFile
@@ -56,9 +56,26 @@ def planned(trial: int) -> Planned:
     return Planned(trial, trial, item, PUSH, 3, -99.25, None, 0, known)
 
 
-def toy_run(path: Path) -> Iterator[Event]:
+def toy_run(path: Path, settings: Settings = SETTINGS) -> Iterator[Event]:
     """A run in the made-up world of `toyworld`."""
-    return explore(MOLECULE, structure(0), SETTINGS, path, executor=toy)
+    return explore(MOLECULE, structure(0), settings, path, executor=toy)
+
+
+def run(path: Path, settings: Settings = SETTINGS) -> list[Event]:
+    """The events of such a run, done to its end."""
+    return list(toy_run(path, settings))
+
+
+def stop(events: list[Event]) -> Stopped:
+    """How a run ended."""
+    last = events[-1]
+    assert isinstance(last, Stopped)
+    return last
+
+
+def commits(events: Iterator[Event]) -> Iterator[Progress]:
+    """The events that follow each commit of a stage."""
+    return (event for event in events if isinstance(event, Progress))
 
 
 def in_a_child(work: Callable[[], object]) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import HCN, HCN_START, snapshot
+from runs import HCN, HCN_START, run, snapshot, stop
 from toyworld import (
     ENERGIES,
     LATE,
@@ -17,7 +17,6 @@ from toyworld import (
     answer,
     by,
     structure,
-    toy,
 )
 
 from afir.searches.settings import StepSettings
@@ -27,35 +26,15 @@ from networks import Settings, explore, open_run
 from networks.execution.processes import ProcessExecutor
 from networks.execution.tasks import Push, Task, TaskResult
 from networks.exploration.events import (
-    Event,
     Found,
     Opened,
     Progress,
-    Stopped,
     TaskDone,
     TrialDone,
 )
 from networks.records.runs import StoppedBy
 from networks.records.trials import Trial
 from networks.scheduling.offers import KICKS
-
-
-def run(path: Path, settings: Settings = SETTINGS) -> list[Event]:
-    return list(explore(MOLECULE, structure(0), settings, path, executor=toy))
-
-
-def stop(events: list[Event]) -> Stopped:
-    last = events[-1]
-    assert isinstance(last, Stopped)
-    return last
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy world explored to its end."""
-    path = tmp_path_factory.mktemp("whole") / "run"
-    assert stop(run(path)) == Stopped(StoppedBy.NOTHING_LEFT, False)
-    return path
 
 
 def test_everything_is_found_and_tried(whole: Path) -> None:

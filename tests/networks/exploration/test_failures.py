@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import snapshot
+from runs import run, snapshot, stop
 from toyworld import (
     MOLECULE,
     SETTINGS,
@@ -26,31 +26,12 @@ from afir.stationary import Outcome, TrialResult
 from networks import Settings, explore, open_run, resume
 from networks.execution.tasks import Characterise, Label, Labelled, Push, Task, TaskResult
 from networks.exploration.events import (
-    Event,
     Opened,
     Stopped,
 )
 from networks.records.runs import Complete, StoppedBy
 from networks.records.structures import EQ
 from networks.scheduling.offers import Mixture
-
-
-def run(path: Path, settings: Settings = SETTINGS) -> list[Event]:
-    return list(explore(MOLECULE, structure(0), settings, path, executor=toy))
-
-
-def stop(events: list[Event]) -> Stopped:
-    last = events[-1]
-    assert isinstance(last, Stopped)
-    return last
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy world explored to its end."""
-    path = tmp_path_factory.mktemp("whole") / "run"
-    assert stop(run(path)) == Stopped(StoppedBy.NOTHING_LEFT, False)
-    return path
 
 
 @pytest.mark.parametrize(

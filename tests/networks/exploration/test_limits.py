@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from runs import snapshot
+from runs import run, snapshot, stop
 from toyworld import (
     COMPLEX_STATE,
     MOLECULE,
@@ -18,9 +18,8 @@ from toyworld import (
 from afir.geometry.bonds import bonds, bonds_changed
 from afir.methods.artificial_force import ForceTerm
 from afir.units import KJ_PER_MOL
-from networks import Settings, explore, open_run, resume
+from networks import explore, open_run, resume
 from networks.exploration.events import (
-    Event,
     Found,
     Progress,
     Stopped,
@@ -28,16 +27,6 @@ from networks.exploration.events import (
 )
 from networks.records.runs import StoppedBy
 from networks.records.structures import EQ
-
-
-def run(path: Path, settings: Settings = SETTINGS) -> list[Event]:
-    return list(explore(MOLECULE, structure(0), settings, path, executor=toy))
-
-
-def stop(events: list[Event]) -> Stopped:
-    last = events[-1]
-    assert isinstance(last, Stopped)
-    return last
 
 
 def test_the_trial_limit_is_kept_exactly(tmp_path: Path) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from drawn_network import write_run
@@ -17,7 +15,7 @@ from toyworld import MOLECULE, SETTINGS, structure, toy
 from afir.cli.main import main
 from afir.errors import InputError
 from networks import RunFile, open_run, resume
-from networks.exploration.events import Event, Progress, TaskDone
+from networks.exploration.events import Progress, TaskDone
 from networks.storage.mounts import is_shared
 from networks.storage.sqlite import Database
 
@@ -34,25 +32,6 @@ MOUNTS = """\
 38 22 0:44 / /mnt/weka rw - wekafs server/home rw
 39 22 0:45 / /mnt/cray rw - dvs /home rw
 """
-
-
-def _resumed(path: Path) -> dict[str, Any]:
-    """What a run comes to in the end."""
-    for _ in resume(path, executor=toy):
-        pass
-    return snapshot(path)
-
-
-def _commits(events: Iterator[Event]) -> Iterator[Progress]:
-    return (event for event in events if isinstance(event, Progress))
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An undisturbed run."""
-    path = tmp_path_factory.mktemp("whole") / "run"
-    list(toy_run(path))
-    return path
 
 
 @pytest.mark.parametrize(

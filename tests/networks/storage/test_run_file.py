@@ -9,21 +9,21 @@ import sqlite3
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytest
-from runs import in_a_child, planned, snapshot, toy_run
+from runs import commits, in_a_child, planned, snapshot, toy_run
 from toyworld import MOLECULE, SETTINGS, Shuffled, by, structure, toy
 
 from afir.errors import AfirError, InputError
 from afir.stationary import Outcome
 from networks import RunFile, explore, open_run, resume
 from networks.execution.tasks import TaskResult
-from networks.exploration.events import Event, Progress, TaskDone
+from networks.exploration.events import TaskDone
 from networks.records.trials import Key
 from networks.reporting.run import load_run
 from networks.storage.lock import Lock, writer
@@ -35,18 +35,6 @@ def _resumed(path: Path) -> dict[str, Any]:
     for _ in resume(path, executor=toy):
         pass
     return snapshot(path)
-
-
-def _commits(events: Iterator[Event]) -> Iterator[Progress]:
-    return (event for event in events if isinstance(event, Progress))
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An undisturbed run."""
-    path = tmp_path_factory.mktemp("whole") / "run"
-    list(toy_run(path))
-    return path
 
 
 def _refused(path: Path) -> bool:
@@ -123,7 +111,7 @@ def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_what_another_run_left_is_not_mixed_in(tmp_path: Path, whole: Path) -> None:
     path = tmp_path / "run"
-    events = _commits(toy_run(path))
+    events = commits(toy_run(path))
     next(events)
     log = (tmp_path / "run-wal").read_bytes()
     events.close()  # type: ignore[attr-defined]
@@ -164,7 +152,7 @@ def test_after_every_trial_the_file_alone_is_the_run(tmp_path: Path) -> None:
     with open_run(copy) as store:
         assert store.stages == 0
     with open_run(path) as reader:  # as in a notebook
-        for event in _commits(events):
+        for event in commits(events):
             shutil.copy(path, copy)
             with open_run(copy) as store:
                 assert len(list(store.trials())) == event.trials
@@ -190,7 +178,7 @@ def test_a_file_without_its_log_says_so(tmp_path: Path) -> None:
 
 def test_a_copy_where_nothing_can_be_written_is_read(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
-        events = _commits(toy_run(tmp_path / "run"))
+        events = commits(toy_run(tmp_path / "run"))
         next(events)
         copy = Path(shutil.copy(tmp_path / "run", name))
         Path(name).chmod(0o555)
