@@ -197,7 +197,7 @@ class _Walk:
         near, resume = _CLOSE, 0
         for count in range(self._settings.irc_steps):
             size = self._size(step)
-            tried = yield from self._go(step)
+            tried = yield from self._go(step, line)
             if not tried.error:
                 region.answered()
             elif region.refused():
@@ -245,8 +245,8 @@ class _Walk:
         size = float(np.clip(np.sqrt(2.0 * _FALL / curvature), _SHORTEST_FIRST, _LONGEST_FIRST))
         return min(size, _FIRST_ATOM / longest(direction)) * direction
 
-    def _go(self, step: Vector) -> Search[_Tried]:
-        """Try a step, and take it if the energy falls."""
+    def _go(self, step: Vector, line: Line | None) -> Search[_Tried]:
+        """Try a step, and take it if the energy falls; its line, unless it is the first one."""
         molecule, x = self._molecule, self._x
         parts = components(molecule, x)
         trial = x + step.reshape(x.shape)
@@ -262,7 +262,7 @@ class _Walk:
         turns = local_turns(surroundings(molecule, x), x, trial)
         change = turned_back(turns, gradient).ravel() - self._gradient
         missed: Vector = change - self._hessian @ step
-        self._hessian = self._updated(step, change)
+        self._hessian = self._updated(step, change, line)
         if energy > self._energy + _RISE or not self._ahead(trial, step):
             return _Tried(False, missed)
         if self.points:
@@ -272,9 +272,11 @@ class _Walk:
         self.points.append(PathPoint(trial, energy, gradient))
         return _Tried(True, missed)
 
-    def _updated(self, step: Vector, change: Vector) -> Matrix:
+    def _updated(self, step: Vector, change: Vector, line: Line | None) -> Matrix:
         """The Hessian after a step and the change of the gradient that it made."""
-        hessian = ts_bfgs(self._hessian, step, change, vibrations(self._hessian, self._x))
+        # The line has the modes of this Hessian: |H| is that of mass-weighted coordinates then.
+        modes = vibrations(self._hessian, self._x) if line is None else line.modes
+        hessian = ts_bfgs(self._hessian, step, change, modes)
         if stiffer(hessian, STIFFEST):
             # Steps along a valley that couple to its walls may stiffen it without limit.
             hessian = bofill(self._hessian, step, change)

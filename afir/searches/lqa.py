@@ -52,6 +52,11 @@ class Line:
         values, vectors = vibrations(hessian, x, root[::3])
         return cls(values, vectors, vectors.T @ (gradient / root), root)
 
+    @property
+    def modes(self) -> tuple[Vector, Matrix]:
+        """Eigenvalues (m,) in eV/Å²/amu and vectors (3n, m) in amu^½ that make up the Hessian."""
+        return self.values, self.vectors * self.root[:, None]
+
     def step(self, length: float, atom: float) -> tuple[Vector, float]:
         """The step (3n,) in Å of mass-weighted `length`, no atom moving more than `atom` Å.
 
