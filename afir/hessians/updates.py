@@ -48,7 +48,8 @@ def ts_bfgs(hessian: Matrix, step: Vector, change: Vector, modes: tuple[Vector, 
     hessian, step, change
         As in `bfgs`: (3n, 3n) in eV/Å², (3n,) in Å and (3n,) in eV/Å.
     modes
-        Eigenvalues (m,) and eigenvectors (3n, m) of `hessian`, from `vibrations`.
+        Eigenvalues (m,) and eigenvectors (3n, m) of `hessian`, from `vibrations`; or those of the
+        mass-weighted one, the vectors times the square roots of the masses.
     """
     values, vectors = modes
     product = vectors @ (np.abs(values) * (vectors.T @ step))
