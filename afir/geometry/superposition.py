@@ -224,7 +224,8 @@ def _projectors(place: bytes, roots: bytes | None) -> Projectors:
     else:
         motions = rigid_motions(positions, None if roots is None else weights)
         rigid, count = motions @ motions.T, motions.shape[1]
-    inside = np.eye(3 * n) - rigid
+    inside = -rigid
+    inside.flat[:: 3 * n + 1] += 1.0
     for array in (inside, rigid):
         array.setflags(write=False)
     return Projectors(inside, rigid, count)

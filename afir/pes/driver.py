@@ -7,6 +7,7 @@ many in flight and gathers their requests into one batch.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +15,6 @@ from enum import Enum
 from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from afir.errors import AfirError, BrokenSurfaceError, SurfaceError
 from afir.molecule import Positions
@@ -182,18 +182,18 @@ class _Flight(Generic[T]):
         self.gradients[self.request.stage] += len(self.request.positions)
 
 
-def _answer(
-    evaluation: Evaluation, finite: NDArray[np.bool_], start: int, stop: int
-) -> Evaluation | SurfaceError:
+def _answer(evaluation: Evaluation, start: int, stop: int) -> Evaluation | SurfaceError:
     """The slice of a batch that belongs to one request, or its first failure."""
     if evaluation.failures:
         for index in range(start, stop):
             if index in evaluation.failures:
                 return evaluation.failures[index]
-    # In a search a NaN would look like any other number.
-    if not finite[start:stop].all():
+    part = evaluation.part(start, stop)
+    # In a search a NaN would look like any other number. Sums of squares show it in one go.
+    energies, gradients = part.energies, part.gradients
+    if not math.isfinite(np.vdot(energies, energies) + np.vdot(gradients, gradients)):
         return SurfaceError("the surface returned an energy or gradient that is not finite")
-    return evaluation.part(start, stop)
+    return part
 
 
 def drive(
@@ -268,11 +268,10 @@ def _serve(asking: list[_Flight[T]], surface: Surface) -> None:
             for flight in asking:
                 _serve([flight], surface)
         return
-    finite = np.isfinite(evaluation.energies) & np.isfinite(evaluation.gradients).all(axis=(1, 2))
     start = 0
     for flight, request in zip(asking, requests, strict=True):
         stop = start + len(request.positions)
-        flight.advance(_answer(evaluation, finite, start, stop))
+        flight.advance(_answer(evaluation, start, stop))
         start = stop
 
 

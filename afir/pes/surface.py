@@ -44,6 +44,8 @@ class Evaluation:
 
     def part(self, start: int, stop: int) -> Evaluation:
         """Geometries `start` to `stop` of a batch, none of which failed."""
+        if not self.failures and stop - start == len(self.energies):
+            return self
         spread = None if self.spread is None else self.spread[start:stop]
         return Evaluation(
             self.energies[start:stop], self.gradients[start:stop], {}, spread, self.limit
