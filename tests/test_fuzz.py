@@ -72,6 +72,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_every_misbehaviour_is_seen() -> None:
     done = run("-c", MISBEHAVIOUR, BENCHMARKS)
     assert done.returncode == 0, done.stderr

@@ -37,6 +37,7 @@ def explored(path: Path) -> tuple[ReactionNetwork, int]:
         return store.load_network(), sum(store.summary().trials.values())
 
 
+@pytest.mark.slow
 def test_the_network_does_not_depend_on_how_it_is_found(
     surface: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -183,6 +183,7 @@ def test_what_would_take_for_ever_is_refused(tmp_path: Path, count: int) -> None
         load_correction(tmp_path / "large.model")
 
 
+@pytest.mark.slow
 def test_a_correction_of_itself_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Correction("gaussian:a.model", {}, difference(labelled(2))).save(Path("a.model"))

@@ -37,6 +37,7 @@ METHANE_AT = 0.63 * np.array(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("representation", ["painn", "schnet"])
 @pytest.mark.parametrize("networks", [1, 3])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -168,6 +169,7 @@ def touching(path: str) -> LennardJones:
     return LennardJones()
 
 
+@pytest.mark.slow
 def test_a_base_with_code_from_outside_must_be_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -187,6 +187,7 @@ def test_models_beside_a_run_are_not_trusted(trap: Trap) -> None:
     assert not trap.sprung
 
 
+@pytest.mark.slow
 def test_a_run_on_a_calculator_goes_on_where_it_is_named_again(
     trap: Trap, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -262,6 +262,7 @@ def test_without_close_atoms_nothing_reacts():
     np.testing.assert_array_equal(reacting_part(Molecule((2,) * 3), x, np.ones(9)), np.zeros(9))
 
 
+@pytest.mark.slow
 def test_the_model_sees_the_reaction_in_known_transition_states():
     # The overlap of the softest mode of the model with the true imaginary one, not weighted.
     stiff, loose = [], []

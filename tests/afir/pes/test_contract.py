@@ -199,6 +199,7 @@ def reuses_a_buffer(
     return replace(answer, energies=BUFFER[: len(positions)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [

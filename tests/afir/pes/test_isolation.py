@@ -155,6 +155,7 @@ def test_an_isolated_surface_keeps_the_contract() -> None:
     check_surface(surface, pair(1.7)[0], rng=np.random.default_rng(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "words"),
     [
@@ -173,6 +174,7 @@ def test_a_calculator_that_ends_its_process_costs_one_evaluation(how: str, words
     assert surface.evaluate(pair(2.5)).energies == pytest.approx([0.5])
 
 
+@pytest.mark.slow
 def test_a_calculator_that_hangs_is_given_up_with_all_that_it_started() -> None:
     others = processes()
     surface = faulty("hangs")

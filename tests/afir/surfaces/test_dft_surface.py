@@ -207,6 +207,7 @@ def test_core_potentials_of_the_basis_are_used() -> None:
 # The contract
 
 
+@pytest.mark.slow
 @needs_pyscf
 @pytest.mark.parametrize(
     ("molecule", "positions", "options"),

@@ -63,6 +63,7 @@ def test_a_surface_of_others_keeps_the_contract(
     check_surface(surface, x, rng=np.random.default_rng(0))
 
 
+@pytest.mark.slow
 def test_a_surface_of_others_works_on_the_command_line(theirs: Path) -> None:
     listed, _ = afir(theirs, "surfaces", "caged")
     assert "GFN2-xTB in a soft cage" in listed
@@ -78,6 +79,7 @@ def test_a_surface_of_others_works_on_the_command_line(theirs: Path) -> None:
     assert said == "No minimum was found: the fragments went apart."
 
 
+@pytest.mark.slow
 def test_a_run_on_a_surface_of_others_finds_what_there_is(theirs: Path) -> None:
     limits = ["--max-trials", "6", "--seed", "1"]
     afir(theirs, "explore", "h2co.xyz", "-o", "c.db", "--surface", "caged", *limits)

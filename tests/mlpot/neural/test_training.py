@@ -102,6 +102,7 @@ def test_training_goes_down_from_where_it_starts(data: Dataset) -> None:
     assert warm[0].gradient_error < 1.1 * min(progress.gradient_error for progress in seen)
 
 
+@pytest.mark.slow
 def test_the_second_round_is_for_energies(data: Dataset) -> None:
     part = data.part(range(40))
     learn = replace(part, energies=part.energies - part.energies.mean())
@@ -175,6 +176,7 @@ def test_a_start_gives_what_it_knows(data: Dataset) -> None:
         recipe.make(other, asked, start=first)
 
 
+@pytest.mark.slow
 def test_each_network_learns_from_trials_of_its_own(data: Dataset) -> None:
     """What a network never sees has no say in its weights."""
     part = replace(data, energies=data.energies - data.energies.mean())
@@ -275,6 +277,7 @@ def test_rank_correlation() -> None:
     assert np.isnan(spearman(a, np.ones(4)))
 
 
+@pytest.mark.slow
 def test_from_the_command_line(
     tmp_path: Path, data: Dataset, capsys: pytest.CaptureFixture[str]
 ) -> None:

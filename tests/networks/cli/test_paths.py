@@ -290,6 +290,7 @@ def _python(code: str, stdout: int) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [["--json"], []])
 def test_output_that_nobody_can_take(folder: Path, form: list[str]) -> None:
     script = (

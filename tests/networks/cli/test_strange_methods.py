@@ -74,6 +74,7 @@ def afir(folder: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_method_and_a_policy_of_others_explore_hcn(strangers: Path) -> None:
     for name in STRANGERS.glob("*.py"):
         assert len(name.read_text().splitlines()) < 60

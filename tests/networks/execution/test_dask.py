@@ -88,6 +88,7 @@ def gone(pid: int, seconds: float = 20.0) -> bool:
 # -- tasks -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_its_process_or_hangs_costs_itself(ordered: ClusterExecutor) -> None:
     orders = ["exit 4", "word 1", "segfault", "sleep 600", "word 2", "word 3"]
     told = answers(ordered, orders)
@@ -168,6 +169,7 @@ def test_a_batch_of_real_searches_ends_as_each_alone(tmp_path: Path) -> None:
         assert one.hessian.tobytes() == other.hessian.tobytes()
 
 
+@pytest.mark.slow
 def test_processes_of_a_run_that_is_not_heard_of_any_more_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -184,6 +186,7 @@ def test_processes_of_a_run_that_is_not_heard_of_any_more_end(
         crews.perform("a run", setup, pickle.dumps((task("sleep 600"),)))
 
 
+@pytest.mark.slow
 def test_a_task_may_take_longer_than_a_run_that_is_gone_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -214,6 +217,7 @@ def test_tasks_of_a_lost_worker_go_to_others_until_they_are_suspicious() -> None
     assert work.open == 1
 
 
+@pytest.mark.slow
 def test_a_task_that_takes_workers_with_it_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,12 +246,14 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return snapshot(path)
 
 
+@pytest.mark.slow
 def test_a_cluster_on_this_machine_finds_the_same(tmp_path: Path, alone: dict[str, Any]) -> None:
     path = tmp_path / "run.db"
     list(explore(*read_structure(H2CO), SHORT, path, workers=2, executor="dask"))
     assert snapshot(path) == alone
 
 
+@pytest.mark.slow
 def test_workers_that_die_and_join_change_nothing(tmp_path: Path, alone: dict[str, Any]) -> None:
     path = tmp_path / "run.db"
     with Cluster(tmp_path) as made:
@@ -268,6 +274,7 @@ def test_workers_that_die_and_join_change_nothing(tmp_path: Path, alone: dict[st
     assert snapshot(path) == alone
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_with_a_cluster(
     running: Cluster, tmp_path: Path, alone: dict[str, Any]
 ) -> None:
@@ -321,6 +328,7 @@ def digest(kernel: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_comparison_comes_out_the_same_unless_it_rounds_otherwise() -> None:
     assert digest("") == digest("")
     bench = Bench(HCN, "gfn2")
@@ -330,6 +338,7 @@ def test_a_comparison_comes_out_the_same_unless_it_rounds_otherwise() -> None:
     assert fingerprint(bench.open()(asked)) != fingerprint(bench.open()(moved))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not KERNEL or digest("") == digest(KERNEL), reason="all kernels round alike here"
 )
@@ -374,6 +383,7 @@ def test_a_surface_that_no_worker_has_ends_the_run(
     running.joined(2)
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_gone_is_said(tmp_path: Path) -> None:
     import dask as library
 

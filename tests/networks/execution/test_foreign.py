@@ -101,6 +101,7 @@ def assert_right(run: Run, tss: int = 1) -> None:
         assert np.abs(said.gradients).max() < 2e-3
 
 
+@pytest.mark.slow
 def test_each_worker_computes_in_a_folder_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

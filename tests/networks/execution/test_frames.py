@@ -79,6 +79,7 @@ def test_what_is_kept_is_what_the_surface_says(run: Path) -> None:
             assert np.allclose(again.gradients[0], frames.gradients[index], atol=1e-2)
 
 
+@pytest.mark.slow
 def test_how_it_is_done_makes_no_difference(run: Path, tmp_path: Path) -> None:
     for name, workers in (("processes", 2), ("serial", 1)):
         path = tmp_path / f"{name}.db"

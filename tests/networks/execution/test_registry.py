@@ -89,6 +89,7 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 RUN = ["explore", "hcn.xyz", "--gamma", "600", "--seed", "1", "--max-trials", "12"]
 
 
+@pytest.mark.slow
 def test_an_executor_of_a_stranger_works_from_the_command_line(stranger: Path) -> None:
     assert len(STRANGER.splitlines()) < 60
     assert main([*RUN, "-o", "ours.db"]) == 0
@@ -110,6 +111,7 @@ def test_an_executor_of_a_stranger_works_in_a_run_that_learns(stranger: Path) ->
     assert made == ["made for gfn1", "closed", *["made for gaussian", "closed"] * models]
 
 
+@pytest.mark.slow
 def test_a_job_file_holds_the_executor_but_does_not_choose_it(
     stranger: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,6 +237,7 @@ def test_a_run_file_alone_brings_no_code_of_others_to_an_executor(stranger: Path
             resume(Path("run.db"), executor=executor)
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed_with_another_executor(tmp_path: Path) -> None:
     whole, cut, settings = tmp_path / "whole.db", tmp_path / "cut.db", Settings(max_trials=6)
     list(explore(HCN, HCN_START, settings, whole))

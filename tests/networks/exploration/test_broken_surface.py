@@ -120,6 +120,7 @@ def stretched(length: float) -> Characterise:
     return Characterise(pair(length))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registered")
 @pytest.mark.parametrize("kind", EXECUTORS)
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ from networks.records.trials import Trial
 from networks.scheduling.offers import KICKS
 
 
+@pytest.mark.slow
 def test_everything_is_found_and_tried(whole: Path) -> None:
     with open_run(whole) as store:
         network = store.load_network()
@@ -52,6 +53,7 @@ def test_everything_is_found_and_tried(whole: Path) -> None:
             assert ts.proof["negative_eigenvalues"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_the_order_of_answers_changes_nothing(whole: Path, tmp_path: Path, seed: int) -> None:
     executor = Shuffled(np.random.default_rng(seed))
@@ -59,12 +61,14 @@ def test_the_order_of_answers_changes_nothing(whole: Path, tmp_path: Path, seed:
     assert snapshot(tmp_path / "run") == snapshot(whole)
 
 
+@pytest.mark.slow
 def test_two_workers_find_what_one_finds(whole: Path, tmp_path: Path) -> None:
     with ProcessExecutor(ToyBench(), 2) as executor:
         list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=by(executor)))
     assert snapshot(tmp_path / "run") == snapshot(whole)
 
 
+@pytest.mark.slow
 def test_nothing_is_examined_twice(whole: Path, tmp_path: Path) -> None:
     @dataclass(frozen=True)
     class Recorder:
@@ -139,6 +143,7 @@ def test_what_is_found_late_is_pushed_first(tmp_path: Path) -> None:
     assert {trial.eq for trial in following[:count]} == {late}
 
 
+@pytest.mark.slow
 def test_one_attempt_is_enough_when_it_is_asked_for(whole: Path, tmp_path: Path) -> None:
     run(tmp_path / "run", replace(SETTINGS, attempts=1, gamma_max=SETTINGS.step.gamma))
     with open_run(tmp_path / "run") as store, open_run(whole) as other:
@@ -146,11 +151,13 @@ def test_one_attempt_is_enough_when_it_is_asked_for(whole: Path, tmp_path: Path)
     assert len({(trial.eq, trial.offered.text) for trial in once}) == len(once) < len(thrice)
 
 
+@pytest.mark.slow
 def test_another_seed_tries_other_things(whole: Path, tmp_path: Path) -> None:
     run(tmp_path / "run", replace(SETTINGS, seed=6, policy="stochastic"))
     assert snapshot(tmp_path / "run")["trials"] != snapshot(whole)["trials"]
 
 
+@pytest.mark.slow
 def test_events_tell_the_whole_story(tmp_path: Path) -> None:
     events = run(tmp_path / "run")
     assert isinstance(events[0], Opened)
@@ -170,6 +177,7 @@ def test_events_tell_the_whole_story(tmp_path: Path) -> None:
 # -- a real surface ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_hcn_isomerises_on_gfn2(tmp_path: Path) -> None:
     settings = Settings(step=StepSettings(gamma=600.0), seed=1)
     one, two = tmp_path / "one", tmp_path / "two"

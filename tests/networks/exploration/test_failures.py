@@ -93,6 +93,7 @@ class Failing:
         """Nothing is held."""
 
 
+@pytest.mark.slow
 def test_a_surface_that_has_stopped_working_uses_nothing_up(whole: Path, tmp_path: Path) -> None:
     path, dead = tmp_path / "run", Failing(lambda number: number >= 20)
     events = explore(MOLECULE, structure(0), SETTINGS, path, executor=by(dead))
@@ -114,6 +115,7 @@ def test_a_surface_that_has_stopped_working_uses_nothing_up(whole: Path, tmp_pat
     assert snapshot(path) == snapshot(whole)
 
 
+@pytest.mark.slow
 def test_pushes_that_all_fail_on_a_surface_that_works_are_used_up(tmp_path: Path) -> None:
     hard = Failing(lambda number: 16 <= number < 20, everywhere=False)
     list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=by(hard)))
@@ -156,6 +158,7 @@ class Changing:
         """Nothing is held."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("right", [0, 1, 3])
 def test_trials_on_a_surface_that_was_changed_are_dropped_and_repeated(
     whole: Path, tmp_path: Path, right: int
@@ -178,6 +181,7 @@ def test_trials_on_a_surface_that_was_changed_are_dropped_and_repeated(
     assert snapshot(path) == snapshot(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("right", [30, 47, 60])
 @pytest.mark.parametrize("seed", range(3))
 def test_no_trial_of_the_changed_surface_is_kept_whatever_order_answers_come_in(
@@ -207,6 +211,7 @@ def test_no_trial_of_the_changed_surface_is_kept_whatever_order_answers_come_in(
     assert snapshot(path) == snapshot(whole)
 
 
+@pytest.mark.slow
 def test_a_surface_that_fails_now_and_then_stops_nothing(tmp_path: Path) -> None:
     path = tmp_path / "run"
     now_and_then = Failing(lambda number: number % 5 > 0, everywhere=False)
@@ -248,6 +253,7 @@ def test_a_resumed_run_works_out_the_pushes_of_no_eq_but_those_it_pushes(
     assert len(worked_out) <= 3
 
 
+@pytest.mark.slow
 def test_whoever_stops_listening_can_go_on_later(whole: Path, tmp_path: Path) -> None:
     path = tmp_path / "run"
     events = explore(MOLECULE, structure(0), SETTINGS, path, executor=toy)
@@ -265,6 +271,7 @@ def test_whoever_stops_listening_can_go_on_later(whole: Path, tmp_path: Path) ->
     assert snapshot(path) == snapshot(whole)
 
 
+@pytest.mark.slow
 def test_limits_can_be_lifted_one_after_the_other(tmp_path: Path) -> None:
     """With one trial in flight at a time nothing depends on where a run was stopped."""
     path, whole = tmp_path / "run", tmp_path / "whole"

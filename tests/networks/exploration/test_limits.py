@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from runs import run, snapshot, stop
 from toyworld import (
     COMPLEX_STATE,
@@ -78,6 +79,7 @@ def test_the_wanted_product_stops(tmp_path: Path) -> None:
     assert not any(isinstance(event, TrialDone) for event in again)
 
 
+@pytest.mark.slow
 def test_only_eqs_below_the_window_are_expanded(tmp_path: Path) -> None:
     window = 60.0
     run(tmp_path / "run", replace(SETTINGS, window_kj_mol=window))
@@ -94,6 +96,7 @@ def test_only_eqs_below_the_window_are_expanded(tmp_path: Path) -> None:
     assert stop(events) == Stopped(StoppedBy.NOTHING_LEFT, False)
 
 
+@pytest.mark.slow
 def test_only_eqs_within_the_bond_depth_are_expanded(tmp_path: Path) -> None:
     run(tmp_path / "run", replace(SETTINGS, bond_depth=2))
     with open_run(tmp_path / "run") as store:
@@ -108,6 +111,7 @@ def test_only_eqs_within_the_bond_depth_are_expanded(tmp_path: Path) -> None:
         assert near != set(eqs)
 
 
+@pytest.mark.slow
 def test_complexes_are_expanded_when_asked_or_given(tmp_path: Path) -> None:
     run(tmp_path / "asked", replace(SETTINGS, expand_complexes=True))
     with open_run(tmp_path / "asked") as store:

@@ -174,6 +174,7 @@ def test_one_node_and_the_right_barrier(whole: Path) -> None:
     assert loaded.summary.gradients["same structure"] % 3 == 0
 
 
+@pytest.mark.slow
 def test_in_any_order_and_cut_anywhere_it_is_the_same(whole: Path, tmp_path: Path) -> None:
     expected = snapshot(whole)
     for seed in (1, 2):

@@ -90,6 +90,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     return snapshot(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", policy_names())
 def test_with_any_policy_an_interrupted_run_finds_the_same(policy: str, tmp_path: Path) -> None:
     settings = dataclasses.replace(SETTINGS, policy=policy)
@@ -109,6 +110,7 @@ def test_with_any_policy_an_interrupted_run_finds_the_same(policy: str, tmp_path
     assert snapshot(parts) == snapshot(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["productive", "stochastic"])
 def test_cut_anywhere_while_pushes_are_tried_again_it_finds_the_same(
     policy: str, tmp_path: Path
@@ -163,6 +165,7 @@ def test_a_run_that_learns_by_a_process_is_the_same_however_it_is_done(
         assert snapshot(path) == snapshot(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["before", "within", "after"])
 def test_killed_at_its_commits_a_run_loses_nothing(
     runs: Runs, undisturbed: dict[str, object], tmp_path: Path, place: str
@@ -182,6 +185,7 @@ def test_killed_at_its_commits_a_run_loses_nothing(
     assert snapshot(path) == undisturbed
 
 
+@pytest.mark.slow
 def test_killed_at_twenty_random_moments_a_run_loses_nothing(
     runs: Runs, undisturbed: dict[str, object], tmp_path: Path
 ) -> None:
@@ -246,6 +250,7 @@ def gone(pids: list[int]) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_a_run_in_order(tmp_path: Path) -> None:
     path = tmp_path / "run"
     with program(path, 2) as process:
@@ -287,6 +292,7 @@ def test_hcn_killed_at_random_with_one_and_two_workers(tmp_path: Path) -> None:
     assert snapshot(path) == snapshot(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_window_that_changes_nothing_is_not_kept(tmp_path: Path) -> None:
     # Else the summary would say what lies above a window that the run never had.
     settings = dataclasses.replace(SETTINGS, window_kj_mol=80.0)

@@ -40,6 +40,7 @@ def isomerisation(**options):
     return (lowest([0, 2, 1]) - lowest([0, 1, 2])) / KJ_PER_MOL
 
 
+@pytest.mark.slow
 def test_each_isomer_is_found_once_and_as_far_from_the_other_as_water_makes_it(network):
     # Atoms H, C, N: which heavy atom hydrogen sits on, for each structure.
     found = {tuple(bonds(HCN, eq.positions)[0, 1:]): eq.energy for eq in network.eqs.values()}

@@ -96,6 +96,7 @@ def test_a_jump_of_a_surface_of_this_package_is_a_doubt(
     assert "or the energy jumps" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 def test_a_right_surface_costs_eight_gradients_and_leaves_no_doubt(tmp_path: Path) -> None:
     runs = {}
     for name, workers in (("one", 1), ("two", 2)):
@@ -110,6 +111,7 @@ def test_a_right_surface_costs_eight_gradients_and_leaves_no_doubt(tmp_path: Pat
     assert runs["one"]["gradients"]["again"] == 1  # EQ0 once more at the end
 
 
+@pytest.mark.slow
 def test_an_energy_that_drifts_slowly_ends_the_run(tmp_path: Path) -> None:
     """10 kJ/mol in a thousand gradients: too slow to be seen at the start."""
     slow = settings("drift", 0.01 * KJ_PER_MOL)
@@ -128,6 +130,7 @@ def test_an_energy_that_drifts_slowly_ends_the_run(tmp_path: Path) -> None:
         list(resume(tmp_path / "run", trusted=trusted))
 
 
+@pytest.mark.slow
 def test_a_surface_with_two_solutions_is_no_other_surface(tmp_path: Path) -> None:
     two = settings("solutions", 0.01)
     assert list(explore(HCN, HCN_START, two, tmp_path / "run"))
@@ -140,6 +143,7 @@ def test_a_surface_with_two_solutions_is_no_other_surface(tmp_path: Path) -> Non
         assert len(list(store.trials())) == trials + 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "words"),
     [
@@ -170,6 +174,7 @@ def test_a_reference_may_be_the_same_method_with_other_options(tmp_path: Path) -
         assert [e.surface for e in store.examined()] == ["gfn2", "gfn2 (solvent=water)"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["half", "missing", "flat", "drift"])
 @pytest.mark.parametrize(
     "command", [["ts", "guess.xyz"], ["relax", "hnc.xyz", "--frequencies"]], ids=["ts", "relax"]

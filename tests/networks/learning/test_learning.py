@@ -89,6 +89,7 @@ def direct(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [REFERENCED, LEARNING])
 def test_everything_reported_is_that_of_the_reference(
     tmp_path: Path, direct: Path, settings: Settings
@@ -148,6 +149,7 @@ def test_channels_have_the_energy_of_the_reference(tmp_path: Path) -> None:
     assert [dc.energy for dc in channels] == pytest.approx(list(said.energies), abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [400.0, 290.0, 100.0])
 def test_the_window_is_that_of_the_reference(tmp_path: Path, direct: Path, window: float) -> None:
     """The transition state of HCN lies 306 kJ/mol above the start."""
@@ -157,6 +159,7 @@ def test_the_window_is_that_of_the_reference(tmp_path: Path, direct: Path, windo
     assert energies(path, "TS") == pytest.approx(known, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_window_that_is_changed_holds_for_trials_in_flight(tmp_path: Path, direct: Path) -> None:
     settings = replace(REFERENCED, window_kj_mol=400.0)
     path = tmp_path / "hcn.db"
@@ -170,6 +173,7 @@ def test_a_window_that_is_changed_holds_for_trials_in_flight(tmp_path: Path, dir
     assert energies(direct, "TS")
 
 
+@pytest.mark.slow
 def test_a_wider_window_lets_in_what_was_outside(tmp_path: Path, direct: Path) -> None:
     path = tmp_path / "hcn.db"
     run(path, replace(REFERENCED, window_kj_mol=290.0, max_trials=3, in_flight=3))
@@ -178,6 +182,7 @@ def test_a_wider_window_lets_in_what_was_outside(tmp_path: Path, direct: Path) -
     assert energies(path, "TS") == pytest.approx(energies(direct, "TS"), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_pushes_are_tried_once_more_on_what_was_learned(tmp_path: Path) -> None:
     path = tmp_path / "hcn.db"
     run(path, replace(LEARNING, attempts=3))
@@ -196,6 +201,7 @@ def test_a_limit_ends_a_run_before_it_learns_more(tmp_path: Path) -> None:
     assert not any(isinstance(event, Trained) for event in events)
 
 
+@pytest.mark.slow
 def test_a_limit_that_keeps_from_learning_is_told(tmp_path: Path) -> None:
     """All pushes are tried on the plain surface, as many as are allowed: more is to come."""
     plain = 0
@@ -212,6 +218,7 @@ def test_a_limit_that_keeps_from_learning_is_told(tmp_path: Path) -> None:
     assert snapshot(path) == snapshot(tmp_path / "whole.db")
 
 
+@pytest.mark.slow
 def test_with_next_to_nothing_to_learn_from_there_is_no_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,6 +230,7 @@ def test_with_next_to_nothing_to_learn_from_there_is_no_model(
     assert not models(tmp_path / "few.db")
 
 
+@pytest.mark.slow
 def test_what_is_learned_from_and_when(tmp_path: Path) -> None:
     """Trained when nothing is left on the cheap surface, on all that the reference has said."""
     path = tmp_path / "hcn.db"
@@ -265,6 +273,7 @@ def test_a_run_that_learns_is_resumed_wherever_it_stopped(tmp_path: Path) -> Non
         assert snapshot(path) == snapshot(whole)
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_with_its_sample_is_resumed_alike(tmp_path: Path) -> None:
     """The sample uses up the limit: no model is trained, whether or not it was interrupted."""
     count = 0
@@ -290,6 +299,7 @@ def test_a_run_that_ends_with_its_sample_is_resumed_alike(tmp_path: Path) -> Non
     assert snapshot(path) == snapshot(whole)
 
 
+@pytest.mark.slow
 def test_labels_are_counted_as_they_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "hcn.db"
     run(path, LEARNING)
@@ -298,6 +308,7 @@ def test_labels_are_counted_as_they_are_kept(tmp_path: Path) -> None:
         assert sorted(store.label_counts()) == sorted(kept)
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_finds_the_same(tmp_path: Path) -> None:
     one, two = tmp_path / "one.db", tmp_path / "two.db"
     run(one, REFERENCED)
@@ -316,6 +327,7 @@ def test_limits_count_gradients_of_the_reference(tmp_path: Path) -> None:
         assert 20 <= reference_gradients(gradients) < 100 < sum(gradients.values())
 
 
+@pytest.mark.slow
 def test_models_that_are_gone_are_missed(tmp_path: Path) -> None:
     path = tmp_path / "hcn.db"
     run(path, LEARNING)

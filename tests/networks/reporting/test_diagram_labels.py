@@ -123,6 +123,7 @@ def _check_labels(run: Run, figure: Figure) -> None:
             assert other == height or not label.padded(-1.0).count_contains(points), saddle.id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", [_crowded(), random_run(160, 159)], ids=["crowded", "many"])
 def test_labels_that_are_left_out_are_named(run: Run) -> None:
     ids = re.compile("no room for labels of ((?:[ET][QS][0-9]+ ?)+)(?:and ([0-9]+) more)?")

@@ -66,6 +66,7 @@ def test_patience_and_the_wanted_product_are_read(tmp_path: Path) -> None:
     assert (run.barren, run.wanted) == (1, "EQ2")
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_while_it_is_read_is_read_as_of_one_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,7 @@ def wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_format_in_one_file_works_on_the_command_line(tmp_path: Path) -> None:
     write_run(tmp_path / "run.db")
     (tmp_path / "packages").mkdir()

@@ -69,6 +69,7 @@ def test_a_transition_state_is_met_once_in_a_push_however_often_that_is_tried() 
     assert incidence(trials, {"TS0", "TS1"}) == ({"TS0": 3, "TS1": 3}, 6)
 
 
+@pytest.mark.slow
 def test_loops_and_what_lies_above_the_window_do_not_count(tmp_path: Path) -> None:
     path = tmp_path / "run"
     list(explore(MOLECULE, structure(0), SETTINGS, path, executor=toy))
@@ -91,6 +92,7 @@ def test_loops_and_what_lies_above_the_window_do_not_count(tmp_path: Path) -> No
     assert load_run(path).remains.unseen == unseen(counts.values(), pushes)
 
 
+@pytest.mark.slow
 def test_pushes_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "run"
     list(explore(MOLECULE, structure(0), replace(SETTINGS, max_trials=7), path, executor=toy))
@@ -133,6 +135,7 @@ def test_pushes_of_very_many_structures_are_not_counted(
     ]
 
 
+@pytest.mark.slow
 def test_a_run_that_has_tried_everything_once_has_no_push_left(tmp_path: Path) -> None:
     path = tmp_path / "run"
     list(explore(MOLECULE, structure(0), SETTINGS, path, executor=toy))

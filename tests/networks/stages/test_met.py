@@ -48,6 +48,7 @@ class Listening:
         """Nothing is held."""
 
 
+@pytest.mark.slow
 def test_every_proven_structure_that_a_trial_met_is_in_its_row(tmp_path: Path) -> None:
     world = Listening()
     list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=by(world)))
@@ -179,6 +180,7 @@ def test_what_a_trial_met_and_where_it_crossed_is_logged(
         assert offer in said
 
 
+@pytest.mark.slow
 def test_what_was_rejected_before_is_told_again(tmp_path: Path) -> None:
     path = tmp_path / "run"
     settings = replace(SETTINGS, max_trials=480)

@@ -85,6 +85,7 @@ def halfway(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_value_that_changed_is_noticed_in_every_column(halfway: Path, tmp_path: Path) -> None:
     tables = _tables(halfway)
     parts = {"run", "eqs", "tss", "dcs", "trials", "stages", "planned", "dismissed", "results"}
@@ -137,6 +138,7 @@ def test_a_row_that_vanished_is_noticed(halfway: Path, tmp_path: Path) -> None:
             _read_all(copy)
 
 
+@pytest.mark.slow
 def test_damage_anywhere_is_noticed_or_does_no_harm(halfway: Path, tmp_path: Path) -> None:
     content, copy = halfway.read_bytes(), tmp_path / "copy"
     expected = snapshot(halfway)
@@ -168,6 +170,7 @@ def test_damage_anywhere_is_noticed_or_does_no_harm(halfway: Path, tmp_path: Pat
     assert noticed > 50
 
 
+@pytest.mark.slow
 def test_a_copy_over_what_was_killed_is_noticed(halfway: Path, tmp_path: Path, whole: Path) -> None:
     """What the killed run had not yet in its file would be laid over the copy."""
     path = tmp_path / "run"

@@ -133,6 +133,7 @@ def test_names_that_mean_nothing_else(tmp_path: Path, name: str) -> None:
     open_run(tmp_path / name).close()
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_when_a_trial_ends_costs_nothing(
     tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ def _killed_at_line(number: int, work: Callable[[], object]) -> bool:
     return in_a_child(work_traced) == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_killed_anywhere_while_it_is_made_a_run_is_there_or_not(tmp_path: Path) -> None:
     path, there, linked, line = tmp_path / "run", 0, 0, 0
     while True:
@@ -109,6 +110,7 @@ def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mo
     open_run(tmp_path / "run").close()
 
 
+@pytest.mark.slow
 def test_what_another_run_left_is_not_mixed_in(tmp_path: Path, whole: Path) -> None:
     path = tmp_path / "run"
     events = commits(toy_run(path))
@@ -145,6 +147,7 @@ def test_a_text_that_is_no_utf_8_is_kept_as_escapes(tmp_path: Path) -> None:
     assert kept.error == r"said \udcff"
 
 
+@pytest.mark.slow
 def test_after_every_trial_the_file_alone_is_the_run(tmp_path: Path) -> None:
     path, copy = tmp_path / "run", tmp_path / "copy"
     events = toy_run(path)
@@ -196,6 +199,7 @@ def test_a_copy_where_nothing_can_be_written_is_read(tmp_path: Path) -> None:
 # -- where it was ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fate", ["moved", "deleted", "folder", "replaced"])
 def test_a_file_that_is_lost_while_the_run_goes_on_stops_it(
     tmp_path: Path, whole: Path, fate: str

@@ -138,6 +138,7 @@ def test_a_new_window_forgets_what_lay_outside_and_trials_in_flight_know_it(tmp_
         assert [each.known.dismissed for each in store.planned()] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_what_was_found_is_read_back(tmp_path: Path) -> None:
     events = explore(
         MOLECULE,
@@ -326,6 +327,7 @@ def test_a_run_has_one_writer_and_any_number_of_readers(tmp_path: Path) -> None:
     reader.close()
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     undisturbed, path = tmp_path / "whole", tmp_path / "run"
     for _ in explore(MOLECULE, structure(0), SETTINGS, undisturbed, executor=toy):
