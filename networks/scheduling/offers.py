@@ -102,7 +102,7 @@ class Mixture:
         return found[number]
 
     def _known(self, eq: EQ) -> Known:
-        return Known(self._molecule, eq.point(), self._targets)
+        return Known(self._molecule, eq, self._targets)
 
     def _rng(self, eq: EQ) -> np.random.Generator:
         """The same for all methods: none may depend on which others there are."""

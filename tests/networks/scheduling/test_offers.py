@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from itertools import chain
 
-import numpy as np
 import pytest
 from ase.build import molecule as build
+from minima import made_eq
 from offered import inverted, kicked
 
 from afir.errors import InputError
 from afir.methods.base import Offer
 from afir.molecule import Molecule
-from networks.records.structures import EQ
 from networks.scheduling.offers import KICKS, Mixture
 from networks.settings import Settings
 
 ATOMS = build("H3CNH2")
 MOLECULE = Molecule(tuple(ATOMS.numbers))
 NITROGEN = MOLECULE.symbols.index("N")
-EQ0 = EQ("EQ0", ATOMS.positions, 0.0, np.ones(15), np.eye(21))
+EQ0 = made_eq(0, ATOMS.positions, 0.0)
 
 
 def mixture(**options) -> Mixture:

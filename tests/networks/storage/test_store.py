@@ -290,7 +290,7 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     connection.execute("UPDATE run SET schema_version = 99")
     connection.commit()
     connection.close()
-    with pytest.raises(InputError, match="schema version 7, got 99"):
+    with pytest.raises(InputError, match="schema version 8, got 99"):
         open_run(tmp_path / "run")
 
 
