@@ -65,6 +65,7 @@ def trial(number: int, item: Item, frontier: Frontier) -> Trial:
         gradients={"push": int(rng.integers(20, 600))},
         cpu_seconds=0.0,
         found=(f"TS{number}",) if rng.integers(3) == 0 else (),
+        pushes_left=0,
     )
 
 

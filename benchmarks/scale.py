@@ -135,7 +135,7 @@ def filled(path: Path, count: int, supply: Supply) -> None:
     start = supply.point(0)
     with RunFile.create(path, MOLECULE, start.positions, Settings()) as store:
         last = _eq(0, start)
-        store.absorb(Absorbed(0, eqs=(last,), gradients=STAGES), 0.0)
+        store.absorb(Absorbed(0, eqs=(last,), gradients=STAGES), 0.0, checked=0, seen_from=1)
         for number in range(1, count):
             eq = _eq(number, supply.point(0))
             ts = _ts(number - 1, supply.point(1), last, eq)
@@ -144,7 +144,7 @@ def filled(path: Path, count: int, supply: Supply) -> None:
             reason = Outcome.WRONG_ORDER
             dismissed = Dismissed("TS", wrong.positions, wrong.energy, reason, "", None, number)
             found = Absorbed(number, (eq,), (ts,), trial=trial, dismissed=(dismissed,))
-            store.absorb(found, 0.0)
+            store.absorb(found, 0.0, checked=0, seen_from=number + 1)
             last = eq
 
 

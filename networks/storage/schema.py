@@ -101,7 +101,7 @@ TRIALS = sa.Table(
     sa.Column("found", sa.Text, nullable=False),
     sa.Column("met", sa.Text, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
-    sa.Column("pushes_left", sa.Integer),
+    sa.Column("pushes_left", sa.Integer, nullable=False),
     sa.UniqueConstraint("eq", "push"),
     check_column(),
 )
@@ -127,7 +127,7 @@ PLANNED = sa.Table(
     sa.Column("push", sa.Integer, nullable=False),
     sa.Column("method", sa.Text, nullable=False),
     sa.Column("offer", sa.Text, nullable=False),
-    sa.Column("pushes_left", sa.Integer),
+    sa.Column("pushes_left", sa.Integer, nullable=False),
     sa.Column("ceiling", sa.Float),
     sa.Column("gamma", sa.Float),
     sa.Column("attempt", sa.Integer, nullable=False),

@@ -136,6 +136,7 @@ def write_run(path: Path, stopped: StoppedBy = StoppedBy.TRIALS, job: str = "") 
         gradients={"push": 40, "saddle": 20},
         cpu_seconds=0.1,
         found=("TS0",),
+        pushes_left=0,
     )
     with RunFile.create(path, FORMALDEHYDE, _CENTRE, SETTINGS, job) as store:
         store.absorb(
@@ -149,6 +150,8 @@ def write_run(path: Path, stopped: StoppedBy = StoppedBy.TRIALS, job: str = "") 
                 cpu_seconds=0.2,
             ),
             seconds=1.5,
+            checked=0,
+            seen_from=1,
         )
         store.stopped(Complete(stopped is not StoppedBy.NOTHING_LEFT, stopped), 1.5)
     return path

@@ -87,6 +87,7 @@ class World:
                     *(f"TS{100 * len(self.trials) + k}" for k in range(found)),
                     *(f"DC{100 * len(self.trials) + k}" for k in range(channels)),
                 ),
+                pushes_left=0,
             )
         )
         return self.trials[-1]
