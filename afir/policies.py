@@ -71,7 +71,7 @@ class Step(Protocol):
 
     @property
     def imaginary_cm1(self) -> float:
-        """Its imaginary wavenumber in cm⁻¹, as a negative number."""
+        """Its imaginary wavenumber in cm⁻¹, as a positive number."""
         ...
 
     @property

@@ -84,7 +84,7 @@ class Minimum:
         return ending(self.outcome, self.error)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StationaryPoint:
     """A stationary point with its exact normal modes.
 

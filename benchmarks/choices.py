@@ -15,12 +15,13 @@ import numpy as np
 from ase.build import molecule as build
 from table import print_table
 
-from afir import Molecule, Outcome
+from afir import Molecule, Outcome, StationaryPoint
 from networks import Settings
 from networks.graph.network import ReactionNetwork
 from networks.policies.base import load_policy
 from networks.policies.choice import Choice
-from networks.records.structures import EQ
+from networks.records.ids import Id
+from networks.records.structures import EQ, content
 from networks.records.trials import Item, Trial
 from networks.scheduling.offers import Mixture
 from networks.scheduling.queue import Frontier
@@ -41,7 +42,9 @@ def structures(count: int) -> list[EQ]:
         order = rng.permutation(MOLECULE.n_atoms) if number % 3 == 1 else slice(None)
         x = ATOMS.positions[order] + rng.normal(size=ATOMS.positions.shape) * 0.05
         energy = float(rng.uniform(0.0, WIDTH)) if number else 0.0
-        made.append(EQ(f"EQ{number}", x, energy, np.ones(size - 6), np.eye(size)))
+        mode = np.full(x.shape, size**-0.5)
+        point = StationaryPoint(x, energy, 1e-4, np.eye(size), np.ones(size - 6), mode, 0)
+        made.append(EQ(**content(point), id=Id.of("EQ", number)))
     return made
 
 
@@ -51,7 +54,7 @@ def trial(number: int, item: Item, frontier: Frontier) -> Trial:
     rng = np.random.default_rng([number, item.push])
     return Trial(
         number=number,
-        round=1,
+        known=number - 1,
         eq=item.eq,
         push=item.push,
         method=offer.method,
@@ -62,6 +65,7 @@ def trial(number: int, item: Item, frontier: Frontier) -> Trial:
         gradients={"push": int(rng.integers(20, 600))},
         cpu_seconds=0.0,
         found=(f"TS{number}",) if rng.integers(3) == 0 else (),
+        pushes_left=0,
     )
 
 

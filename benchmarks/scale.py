@@ -34,7 +34,8 @@ from afir.stationary import (
 from networks import Settings, resume
 from networks.execution.tasks import Confirm, Push, Task, TaskResult, Value
 from networks.exploration.events import Progress, Stopped
-from networks.records.structures import EQ, TS, Dismissed
+from networks.records.ids import Id
+from networks.records.structures import EQ, TS, Dismissed, content
 from networks.records.trials import Absorbed, Trial
 from networks.storage.run_file import RunFile
 
@@ -134,7 +135,7 @@ def filled(path: Path, count: int, supply: Supply) -> None:
     start = supply.point(0)
     with RunFile.create(path, MOLECULE, start.positions, Settings()) as store:
         last = _eq(0, start)
-        store.absorb(Absorbed(0, eqs=(last,), gradients=STAGES), 0.0)
+        store.absorb(Absorbed(0, eqs=(last,), gradients=STAGES), 0.0, checked=0, seen_from=1)
         for number in range(1, count):
             eq = _eq(number, supply.point(0))
             ts = _ts(number - 1, supply.point(1), last, eq)
@@ -143,34 +144,19 @@ def filled(path: Path, count: int, supply: Supply) -> None:
             reason = Outcome.WRONG_ORDER
             dismissed = Dismissed("TS", wrong.positions, wrong.energy, reason, "", None, number)
             found = Absorbed(number, (eq,), (ts,), trial=trial, dismissed=(dismissed,))
-            store.absorb(found, 0.0)
+            store.absorb(found, 0.0, checked=0, seen_from=number + 1)
             last = eq
 
 
 def _eq(number: int, point: StationaryPoint) -> EQ:
-    return EQ(
-        f"EQ{number}",
-        point.positions,
-        point.energy,
-        point.wavenumbers,
-        point.hessian,
-        (),
-        point.gradient_max,
-        point.mode,
-    )
+    return EQ(**content(point), id=Id.of("EQ", number))
 
 
 def _ts(number: int, point: StationaryPoint, first: EQ, second: EQ) -> TS:
     return TS(
-        id=f"TS{number}",
-        positions=point.positions,
-        energy=point.energy,
-        imaginary_cm1=-float(point.wavenumbers[0]),
-        wavenumbers=point.wavenumbers,
-        mode=point.mode,
-        hessian=point.hessian,
+        **content(point),
+        id=Id.of("TS", number),
         ends=(first.id, second.id),
-        verified=True,
         proof={"negative_eigenvalues": 1},
         irc_positions=np.stack([first.positions, point.positions, second.positions]),
         irc_energies=np.array([first.energy, point.energy, second.energy]),

@@ -47,6 +47,7 @@ def bonded_alike(
     (n,) indices
         Atom ``i`` of the first is bonded as atom ``permutation[i]`` of the second is.
     """
+    # By hand: the GraphMatcher of NetworkX takes up to four times as long for 4 to 14 atoms.
     n = len(numbers)
     colours = _colours(numbers, first, second)
     if sorted(colours[:n]) != sorted(colours[n:]):

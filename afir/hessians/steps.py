@@ -48,6 +48,7 @@ def downhill_step(values: Vector, vectors: Matrix, gradient: Vector, limit: floa
     low, high = 0.0, float(np.abs(g).max() / limit + 1e-12)
     while longest(vectors @ (g / (stiffness + high))) > limit:
         high *= 2.0
+    # By hand: SciPy's brentq takes twice as long or more, and the steps would change.
     for _ in range(12):
         middle = 0.5 * (low + high)
         step = -(vectors @ (g / (stiffness + middle)))
@@ -96,7 +97,7 @@ def uphill_step(
         shift = low
         if size(low) > radius:
             high = low + float(np.sqrt(squares.sum())) / radius
-            for _ in range(40):
+            for _ in range(40):  # by hand, as in `downhill_step`
                 shift = 0.5 * (low + high)
                 length = size(shift)
                 if length > radius:

@@ -124,6 +124,7 @@ class Line:
             low, high = high, 2.0 * high
             if high > 1e9:  # the model's minimum is nearer than `length`
                 return self._at(high), high
+        # By hand: SciPy's brentq takes up to a third longer, and the steps would change.
         for _ in range(40):
             time = 0.5 * (low + high)
             size = self._far(time)

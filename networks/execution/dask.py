@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import inspect
 import logging
+import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 from afir.errors import InputError, MissingPackageError
 from networks.execution.cluster import REFUSE, WARN, ClusterExecutor, Connection
 from networks.execution.context import Bench
 
+_JOIN = 60.0  # seconds for a scheduler to answer; Dask itself gives up connecting after 30 s
+_LEAVE = 10.0  # seconds for a connection that failed to end
 # The page on which Dask shows itself: on this machine only, at any free port.
 _PAGE = {"dashboard_address": "127.0.0.1:0"}
 _SYSTEMS = {
@@ -107,13 +112,34 @@ def _distributed() -> Any:
 
 def _joined(address: str) -> Connection:
     """A connection to a cluster that is running."""
+    kind = _distributed().Client
+    # Made before it connects, so that it can be closed if that fails: a client that is left to the
+    # garbage collector may wait for a lock that its own thread holds, while another one starts.
+    client = kind.__new__(kind)
+    done: Future[None] = Future()
+
+    def connect() -> None:
+        try:
+            client.__init__(address, set_as_default=False)
+            done.set_result(None)
+        except BaseException as error:
+            done.set_exception(error)
+
+    # In a thread: what accepts the connection and says nothing is waited for without a limit.
+    threading.Thread(target=connect, daemon=True).start()
     try:
-        return Connection(_distributed().Client(address, set_as_default=False))
-    except (OSError, ValueError) as error:
+        done.result(_JOIN)
+    except BaseException as error:
+        with suppress(AttributeError, OSError):  # it may not have got so far
+            client.close(timeout=_LEAVE)
+        if not isinstance(error, OSError | ValueError):
+            raise
+        said = str(error) or "nothing is heard from there"
         raise InputError(
-            f"no Dask scheduler answers at {address}: {error}; start one with `dask scheduler`, or "
+            f"no Dask scheduler answers at {address}: {said}; start one with `dask scheduler`, or "
             "correct the address"
         ) from error
+    return Connection(client)
 
 
 def _started(workers: int) -> Connection:

@@ -322,7 +322,7 @@ class Exploration:
         eq = self._network.eqs[planned.item.eq]
         seed = (self._settings.seed, TRIAL, eq.number, planned.item.push)
         options = self._settings.options_of(offer.method)
-        return Push(eq.point(), offer, planned.ceiling, seed, planned.gamma, options)
+        return Push(eq, offer, planned.ceiling, seed, planned.gamma, options)
 
     # -- results ---------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from afir.units import KJ_PER_MOL
 from networks.graph.bonding import Bonding, Graph, Signature, bonding
 from networks.graph.identity import IdentityIndex, fingerprint
 from networks.records.ids import Id
-from networks.records.structures import COMPLEX, DC, EQ, TS, Barrierless, Dismissed, Proof
+from networks.records.structures import COMPLEX, DC, EQ, TS, Barrierless, Dismissed, Proof, content
 from networks.records.trials import Trial
 
 __all__ = [
@@ -173,16 +173,8 @@ class ReactionNetwork:
         if known is not None:
             return known, False
         parts = components(self.molecule, point.positions)
-        record = EQ(
-            id=Id.of("EQ", len(self._eqs)),
-            positions=point.positions,
-            energy=point.energy,
-            wavenumbers=point.wavenumbers,
-            hessian=point.hessian,
-            flags=(COMPLEX,) if len(parts) > 1 else (),
-            gradient_max=point.gradient_max,
-            mode=point.mode,
-        )
+        flags = (COMPLEX,) if len(parts) > 1 else ()
+        record = EQ(**content(point), id=Id.of("EQ", len(self._eqs)), flags=flags)
         self.insert(record)
         return record.id, True
 
@@ -205,15 +197,9 @@ class ReactionNetwork:
             "labelled_ends": labels,
         }
         record = TS(
+            **content(point),
             id=Id.of("TS", len(self._tss)),
-            positions=point.positions,
-            energy=point.energy,
-            imaginary_cm1=-float(point.wavenumbers[0]),
-            wavenumbers=point.wavenumbers,
-            mode=point.mode,
-            hessian=point.hessian,
             ends=(Id(ends[0]), Id(ends[1])),
-            verified=True,
             proof=proof,
             irc_positions=confirmation.irc_positions,
             irc_energies=confirmation.irc_energies,

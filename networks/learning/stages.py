@@ -9,7 +9,7 @@ from networks.execution.tasks import Label, Labelled, Recall, TaskResult
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals, zero_record
 from networks.records.ids import Id
-from networks.records.structures import Dismissed
+from networks.records.structures import Dismissed, alone
 from networks.records.trials import Absorbed, Key
 from networks.stages.base import Question, no_trial
 
@@ -74,9 +74,9 @@ class Recalled:
         self.number = number
         start = network.eqs["EQ0"]
         self._points: list[tuple[Id | None, StationaryPoint]] = [
-            (None, start.point()),  # EQ0 again, for its energy alone
-            *((eq.id, eq.point()) for eq in network.eqs.values()),
-            *((ts.id, ts.point()) for ts in network.tss.values()),
+            (None, start),  # EQ0 again, for its energy alone
+            *((eq.id, eq) for eq in network.eqs.values()),
+            *((ts.id, alone(ts)) for ts in network.tss.values()),
         ]
         self._answers: dict[Key, TaskResult] = {}
 

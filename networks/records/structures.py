@@ -1,10 +1,13 @@
-"""Equilibrium structures, transition states and dissociation channels."""
+"""Equilibrium structures, transition states and dissociation channels.
+
+An EQ and a TS are the stationary point that a search has proven, with the id of the record.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,42 +23,20 @@ COMPLEX = "complex"
 """Flag of an EQ made of two or more molecules that hold together."""
 
 
-def _no_mode() -> NDArray[np.float64]:
-    return np.empty((0, 3))
-
-
-@dataclass(frozen=True, eq=False)
-class EQ:
-    """An equilibrium structure.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EQ(StationaryPoint):
+    """An equilibrium structure: a `StationaryPoint` of order 0 with an id.
 
     Attributes
     ----------
     id
         ``"EQ0"``, ``"EQ1"``, … in the order of discovery; EQ0 is the start.
-    positions
-        (n, 3) in Å.
-    energy
-        eV.
-    wavenumbers
-        (m,) in cm⁻¹, ascending.
-    hessian
-        (3n, 3n) in eV/Å².
     flags
         ``"complex"`` when it consists of two or more molecules that hold together.
-    gradient_max
-        Largest gradient component in eV/Å.
-    mode
-        (n, 3) unit Cartesian displacement along the softest mode; (0, 3) when not known.
     """
 
     id: Id
-    positions: Positions
-    energy: float
-    wavenumbers: NDArray[np.float64]
-    hessian: NDArray[np.float64]
     flags: tuple[str, ...] = ()
-    gradient_max: float = 0.0
-    mode: NDArray[np.float64] = field(default_factory=_no_mode)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", Id(self.id))
@@ -65,43 +46,17 @@ class EQ:
         """The number in the id."""
         return self.id.number
 
-    def point(self) -> StationaryPoint:
-        """The same structure as the searches know it."""
-        return StationaryPoint(
-            positions=self.positions,
-            energy=self.energy,
-            gradient_max=self.gradient_max,
-            hessian=self.hessian,
-            wavenumbers=self.wavenumbers,
-            mode=self.mode,
-            order=0,
-        )
 
-
-@dataclass(frozen=True, eq=False)
-class TS:
-    """A verified transition state.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TS(StationaryPoint):
+    """A verified transition state: a `StationaryPoint` of order 1 with an id.
 
     Attributes
     ----------
     id
         ``"TS0"``, ``"TS1"``, … in the order of discovery.
-    positions
-        (n, 3) in Å.
-    energy
-        eV.
-    imaginary_cm1
-        Size of the imaginary wavenumber in cm⁻¹, a positive number.
-    wavenumbers
-        (m,) in cm⁻¹, ascending; the imaginary one is negative.
-    mode
-        (n, 3) unit Cartesian displacement along the imaginary mode.
-    hessian
-        (3n, 3n) in eV/Å².
     ends
         Ids of the EQs or DCs that the path reaches against and along `mode`.
-    verified
-        True: only verified transition states become edges.
     proof
         ``negative_eigenvalues``, ``imaginary_cm1``, ``gradient_max`` (eV/Å), ``irc``
         (``"monotone"`` or ``"not monotone"``), ``ends`` (how both minimisations ended) and
@@ -117,14 +72,7 @@ class TS:
     """
 
     id: Id
-    positions: Positions
-    energy: float
-    imaginary_cm1: float
-    wavenumbers: NDArray[np.float64]
-    mode: NDArray[np.float64]
-    hessian: NDArray[np.float64]
     ends: tuple[Id, Id]
-    verified: bool
     proof: Proof
     irc_positions: Positions
     irc_energies: NDArray[np.float64]
@@ -133,17 +81,25 @@ class TS:
         object.__setattr__(self, "id", Id(self.id))
         object.__setattr__(self, "ends", tuple(map(Id, self.ends)))
 
-    def point(self) -> StationaryPoint:
-        """The same structure as the searches know it."""
-        return StationaryPoint(
-            positions=self.positions,
-            energy=self.energy,
-            gradient_max=float(str(self.proof["gradient_max"])),
-            hessian=self.hessian,
-            wavenumbers=self.wavenumbers,
-            mode=self.mode,
-            order=1,
-        )
+    @property
+    def imaginary_cm1(self) -> float:
+        """Size of the imaginary wavenumber in cm⁻¹, a positive number."""
+        return -float(self.wavenumbers[0])
+
+    @property
+    def verified(self) -> bool:
+        """True: only verified transition states become edges."""
+        return True
+
+
+def content(point: StationaryPoint) -> dict[str, Any]:
+    """The fields of a stationary point by name, without those that a record adds."""
+    return {field.name: getattr(point, field.name) for field in fields(StationaryPoint)}
+
+
+def alone(point: StationaryPoint) -> StationaryPoint:
+    """A stationary point without what a record adds, such as the path of a TS."""
+    return StationaryPoint(**content(point))
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,8 +56,7 @@ class Trial:
     error
         Why the push itself has no result, in words; empty when it has one.
     pushes_left
-        Number of first attempts of the EQ left after this one; None if not known, because a limit
-        had closed the EQ meanwhile.
+        Number of first attempts of the EQ left after this one.
     """
 
     number: int
@@ -72,8 +71,8 @@ class Trial:
     gradients: Mapping[str, int]
     cpu_seconds: float
     found: tuple[Id, ...]
+    pushes_left: int
     error: str = ""
-    pushes_left: int | None = None
     gamma: float = 0.0
     met: tuple[Id, ...] = ()
 
@@ -110,7 +109,7 @@ class Used(NamedTuple):
     """A trial in short form: the item, `Trial.pushes_left` after it, and the result."""
 
     item: Item
-    left: int | None
+    left: int
     result: Result
 
 
@@ -162,7 +161,7 @@ class Planned:
     trial: int
     item: Item
     offer: Offer
-    left: int | None
+    left: int
     ceiling: float | None
     gamma: float | None
     attempt: int

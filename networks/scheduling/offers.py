@@ -10,7 +10,7 @@ from itertools import islice
 
 import numpy as np
 
-from afir.errors import AfirError, InputError
+from afir.errors import InputError
 from afir.methods.base import Known, Offer, load_method, offers_of
 from afir.molecule import Molecule
 from networks.records.structures import EQ
@@ -84,25 +84,8 @@ class Mixture:
             }
         return dict(sorted(found.items()))
 
-    def offer(self, eq: EQ, number: int) -> Offer:
-        """The offer with a number.
-
-        Raises
-        ------
-        AfirError
-            If there is none.
-        """
-        if number < KICKS:
-            found = dict(enumerate(self.offers(eq)))
-            number %= max(len(found), 1)
-        else:
-            found = self.first_endless(eq, number - KICKS + 1)
-        if number not in found:
-            raise AfirError(f"the methods of the run offer no trial {number} on {eq.id}")
-        return found[number]
-
     def _known(self, eq: EQ) -> Known:
-        return Known(self._molecule, eq.point(), self._targets)
+        return Known(self._molecule, eq, self._targets)
 
     def _rng(self, eq: EQ) -> np.random.Generator:
         """The same for all methods: none may depend on which others there are."""

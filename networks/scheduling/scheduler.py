@@ -75,7 +75,7 @@ class Outlook:
     def read(self) -> None:
         """Take in the trials so far."""
         used: dict[str, list[int]] = {}
-        left: dict[str, int | None] = {}
+        left: dict[str, int] = {}
         for item, others, _ in self._history.used():
             used.setdefault(item.eq, []).append(item.push)
             left[item.eq] = others

@@ -21,7 +21,7 @@ from networks.graph.bonding import bonding
 from networks.graph.identity import same_structure
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
-from networks.records.structures import EQ, TS
+from networks.records.structures import EQ, TS, alone
 from networks.records.trials import Key, Known
 from networks.stages.base import Question
 from networks.stages.sight import Sight
@@ -42,8 +42,8 @@ def nearest(
     nodes: Mapping[str, EQ] | Mapping[str, TS], energy: float
 ) -> tuple[StationaryPoint, ...]:
     """The few nodes that are nearest in energy (eV)."""
-    points = [node.point() for node in nodes.values()]
-    return tuple(sorted(points, key=lambda point: abs(point.energy - energy))[:_NEAREST])
+    by_gap = sorted(nodes.values(), key=lambda node: abs(node.energy - energy))
+    return tuple(alone(node) for node in by_gap[:_NEAREST])
 
 
 class Comparisons:
@@ -123,7 +123,7 @@ class Comparisons:
     def _alike(self, point: StationaryPoint, known: Known) -> dict[Other, StationaryPoint]:
         """The structures to compare it with: same bonding, nearest in energy, one of both soft."""
         every: list[tuple[Other, StationaryPoint]] = [
-            (eq.id, eq.point())
+            (eq.id, eq)
             for eq in islice(self._network.eqs.values(), known.eqs)
             if abs(eq.energy - point.energy) < LEVEL
         ]

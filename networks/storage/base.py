@@ -152,8 +152,8 @@ class Store(ReadableStore, Protocol):
         absorbed: Absorbed,
         seconds: float,
         *,
-        checked: int | None = None,
-        seen_from: int | None = None,
+        checked: int,
+        seen_from: int,
     ) -> None:
         """Store the results of a stage, all or nothing.
 
@@ -164,10 +164,10 @@ class Store(ReadableStore, Protocol):
         seconds
             Wall time of the run.
         checked
-            The last trial after which the surface was checked; None if it was not checked now.
+            The last trial after which the surface was checked.
         seen_from
-            The first stage whose plan and raw results may still be needed; None if none of the
-            finished stages is.
+            The first stage whose plan and raw results may still be needed; the next one if none
+            of the finished stages is.
         """
         ...
 

@@ -1,22 +1,27 @@
-"""Conversion of records to rows of a run file and back."""
+"""Conversion of records to rows of a run file and back.
+
+It is written by hand, without the mapped dataclasses of SQLAlchemy: they set attributes of each
+instance, which frozen records refuse, and every row has a checksum over what is stored.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 
 from afir.methods.base import Offer
-from afir.stationary import Outcome
+from afir.stationary import Outcome, StationaryPoint
 from networks.execution.frames import Frames, Kept
 from networks.execution.tasks import TaskResult
 from networks.records.ids import Id
 from networks.records.runs import Examined, Model
-from networks.records.structures import DC, EQ, TS, Dismissed
+from networks.records.structures import DC, EQ, TS, Dismissed, content
 from networks.records.trials import Absorbed, Item, Key, Known, Planned, Trial
 from networks.storage import schema
 from networks.storage.codec import decode, encode, pack, unpack
@@ -106,31 +111,30 @@ def costs_of(row: sa.Row[Any]) -> tuple[dict[str, int], float]:
     return json.loads(row.gradients), row.cpu_seconds
 
 
-def _eq_row(record: EQ) -> Row:
+def _point_row(point: StationaryPoint) -> Row:
+    """The columns that EQs and TSs share."""
     return {
-        "number": record.number,
-        "energy": record.energy,
-        "flags": " ".join(record.flags),
-        "gradient_max": record.gradient_max,
-        "positions": pack(record.positions),
-        "wavenumbers": pack(record.wavenumbers),
-        "hessian": pack(record.hessian),
-        "mode": pack(record.mode),
+        name: pack(value) if isinstance(value, np.ndarray) else value
+        for name, value in content(point).items()
     }
+
+
+def _point(row: sa.Row[Any]) -> dict[str, Any]:
+    """The fields of a stationary point from the row of an EQ or a TS."""
+    stored = {field.name: getattr(row, field.name) for field in fields(StationaryPoint)}
+    return {
+        name: unpack(value) if isinstance(value, bytes) else value for name, value in stored.items()
+    }
+
+
+def _eq_row(record: EQ) -> Row:
+    flags = " ".join(record.flags)
+    return {"number": record.number, **_point_row(record), "flags": flags}
 
 
 def eq_record(row: sa.Row[Any]) -> EQ:
     """An EQ from its row."""
-    return EQ(
-        id=Id.of("EQ", row.number),
-        positions=unpack(row.positions),
-        energy=row.energy,
-        wavenumbers=unpack(row.wavenumbers),
-        hessian=unpack(row.hessian),
-        flags=tuple(row.flags.split()),
-        gradient_max=row.gradient_max,
-        mode=unpack(row.mode),
-    )
+    return EQ(**_point(row), id=Id.of("EQ", row.number), flags=tuple(row.flags.split()))
 
 
 def _dc_row(record: DC) -> Row:
@@ -158,15 +162,10 @@ def dc_record(row: sa.Row[Any]) -> DC:
 def _ts_row(record: TS) -> Row:
     return {
         "number": record.id.number,
-        "energy": record.energy,
-        "imaginary_cm1": record.imaginary_cm1,
+        **_point_row(record),
         "first_end": record.ends[0],
         "second_end": record.ends[1],
         "proof": json.dumps(record.proof),
-        "positions": pack(record.positions),
-        "wavenumbers": pack(record.wavenumbers),
-        "mode": pack(record.mode),
-        "hessian": pack(record.hessian),
         "irc_positions": pack(record.irc_positions),
         "irc_energies": pack(record.irc_energies),
     }
@@ -175,15 +174,9 @@ def _ts_row(record: TS) -> Row:
 def ts_record(row: sa.Row[Any]) -> TS:
     """A TS from its row."""
     return TS(
+        **_point(row),
         id=Id.of("TS", row.number),
-        positions=unpack(row.positions),
-        energy=row.energy,
-        imaginary_cm1=row.imaginary_cm1,
-        wavenumbers=unpack(row.wavenumbers),
-        mode=unpack(row.mode),
-        hessian=unpack(row.hessian),
         ends=(row.first_end, row.second_end),
-        verified=True,
         proof=json.loads(row.proof),
         irc_positions=unpack(row.irc_positions),
         irc_energies=unpack(row.irc_energies),

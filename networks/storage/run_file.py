@@ -235,24 +235,13 @@ class RunFile(Reader):
         absorbed: Absorbed,
         seconds: float,
         *,
-        checked: int | None = None,
-        seen_from: int | None = None,
+        checked: int,
+        seen_from: int,
     ) -> None:
         """Store the results of a stage, all or nothing.
 
-        The run file is then complete without the files beside it.
-
-        Parameters
-        ----------
-        absorbed
-            The results.
-        seconds
-            Wall time of the run.
-        checked
-            The last trial after which the surface was checked; None if it was not checked now.
-        seen_from
-            The first stage whose plan and raw results may still be needed; None if none of the
-            finished stages is.
+        See `networks.storage.base.Store`. The run file is then complete without the files beside
+        it.
         """
         with self._change() as change:
             dismissed = change.next(schema.DISMISSED.c.number)
@@ -261,12 +250,9 @@ class RunFile(Reader):
             for key, node in absorbed.nodes.items():
                 if node is not None:
                     self._set_node(change, absorbed.stage, key, node)
-            stages = absorbed.stage + 1
             for table in (schema.RESULTS, schema.PLANNED):
-                change.delete(table, table.c.stage < (stages if seen_from is None else seen_from))
-            change.run(stages=stages, seconds=seconds)
-            if checked is not None:
-                change.run(checked=checked)
+                change.delete(table, table.c.stage < seen_from)
+            change.run(stages=absorbed.stage + 1, seconds=seconds, checked=checked)
             if absorbed.wanted is not None:
                 positions, energy = absorbed.wanted
                 change.run(wanted=pack(positions), wanted_energy=energy)

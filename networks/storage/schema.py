@@ -8,12 +8,28 @@ change, unless the surface has changed: then the trials since it was checked are
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from networks.storage.seal import Blob, check_column
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 """Raised with every change of the tables: files of other versions are refused."""
+
+
+def _point_columns() -> tuple[sa.Column[Any], ...]:
+    """The columns of a stationary point: the fields of `afir.stationary.StationaryPoint`."""
+    return (
+        sa.Column("positions", Blob, nullable=False),
+        sa.Column("energy", sa.Float, nullable=False),
+        sa.Column("gradient_max", sa.Float, nullable=False),
+        sa.Column("hessian", Blob, nullable=False),
+        sa.Column("wavenumbers", Blob, nullable=False),
+        sa.Column("mode", Blob, nullable=False),
+        sa.Column("order", sa.Integer, nullable=False),
+    )
+
 
 METADATA = sa.MetaData()
 RUN = sa.Table(
@@ -41,13 +57,8 @@ EQS = sa.Table(
     "eqs",
     METADATA,
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("energy", sa.Float, nullable=False),
+    *_point_columns(),
     sa.Column("flags", sa.Text, nullable=False),
-    sa.Column("gradient_max", sa.Float, nullable=False),
-    sa.Column("positions", Blob, nullable=False),
-    sa.Column("wavenumbers", Blob, nullable=False),
-    sa.Column("hessian", Blob, nullable=False),
-    sa.Column("mode", Blob, nullable=False),
     check_column(),
 )
 DCS = sa.Table(
@@ -64,15 +75,10 @@ TSS = sa.Table(
     "tss",
     METADATA,
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("energy", sa.Float, nullable=False),
-    sa.Column("imaginary_cm1", sa.Float, nullable=False),
+    *_point_columns(),
     sa.Column("first_end", sa.Text, nullable=False),
     sa.Column("second_end", sa.Text, nullable=False),
     sa.Column("proof", sa.Text, nullable=False),
-    sa.Column("positions", Blob, nullable=False),
-    sa.Column("wavenumbers", Blob, nullable=False),
-    sa.Column("mode", Blob, nullable=False),
-    sa.Column("hessian", Blob, nullable=False),
     sa.Column("irc_positions", Blob, nullable=False),
     sa.Column("irc_energies", Blob, nullable=False),
     check_column(),
@@ -95,7 +101,7 @@ TRIALS = sa.Table(
     sa.Column("found", sa.Text, nullable=False),
     sa.Column("met", sa.Text, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
-    sa.Column("pushes_left", sa.Integer),
+    sa.Column("pushes_left", sa.Integer, nullable=False),
     sa.UniqueConstraint("eq", "push"),
     check_column(),
 )
@@ -121,7 +127,7 @@ PLANNED = sa.Table(
     sa.Column("push", sa.Integer, nullable=False),
     sa.Column("method", sa.Text, nullable=False),
     sa.Column("offer", sa.Text, nullable=False),
-    sa.Column("pushes_left", sa.Integer),
+    sa.Column("pushes_left", sa.Integer, nullable=False),
     sa.Column("ceiling", sa.Float),
     sa.Column("gamma", sa.Float),
     sa.Column("attempt", sa.Integer, nullable=False),

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from networks.execution.dask import _joined
+
 _HERE = str(Path(__file__).parent)
 
 
@@ -57,9 +59,7 @@ class Cluster:
 
     def joined(self, n: int) -> None:
         """Wait until there are so many workers."""
-        from distributed import Client
-
-        with Client(self.address, set_as_default=False) as client:
+        with _joined(self.address).client as client:
             client.wait_for_workers(n, timeout=60)
 
     def kill(self, name: str) -> None:

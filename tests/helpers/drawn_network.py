@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from minima import made_eq
 from offered import pushed
 
 from afir.molecule import Molecule
@@ -33,16 +34,9 @@ def _positions(number: int) -> np.ndarray:
 
 def eq(number: int, height: float, *flags: str) -> EQ:
     """An EQ so many kJ/mol above the lowest."""
-    return EQ(
-        id=f"EQ{number}",
-        positions=_APART - [0, 3.0, 0] * np.array([[0], [0], [1], [1]])
-        if flags
-        else _positions(number),
-        energy=ZERO + height * KJ_PER_MOL,
-        wavenumbers=np.linspace(500.0, 3000.0, 6),
-        hessian=np.eye(12),
-        flags=flags,
-    )
+    near = _APART - [0, 3.0, 0] * np.array([[0], [0], [1], [1]])
+    x = near if flags else _positions(number)
+    return made_eq(number, x, ZERO + height * KJ_PER_MOL, *flags)
 
 
 def ts(number: int, height: float, first: str, second: str) -> TS:
@@ -51,12 +45,12 @@ def ts(number: int, height: float, first: str, second: str) -> TS:
         id=f"TS{number}",
         positions=_positions(100 + number),
         energy=ZERO + height * KJ_PER_MOL,
-        imaginary_cm1=1000.0 + number,
+        gradient_max=1e-4,
         wavenumbers=np.array([-1000.0 - number, 500.0, 900.0, 1000.0, 2000.0, 3000.0]),
         mode=np.full((4, 3), 12**-0.5),
         hessian=np.eye(12),
+        order=1,
         ends=(first, second),
-        verified=True,
         proof={
             "negative_eigenvalues": 1,
             "imaginary_cm1": 1000.0 + number,
@@ -142,6 +136,7 @@ def write_run(path: Path, stopped: StoppedBy = StoppedBy.TRIALS, job: str = "") 
         gradients={"push": 40, "saddle": 20},
         cpu_seconds=0.1,
         found=("TS0",),
+        pushes_left=0,
     )
     with RunFile.create(path, FORMALDEHYDE, _CENTRE, SETTINGS, job) as store:
         store.absorb(
@@ -155,6 +150,8 @@ def write_run(path: Path, stopped: StoppedBy = StoppedBy.TRIALS, job: str = "") 
                 cpu_seconds=0.2,
             ),
             seconds=1.5,
+            checked=0,
+            seen_from=1,
         )
         store.stopped(Complete(stopped is not StoppedBy.NOTHING_LEFT, stopped), 1.5)
     return path

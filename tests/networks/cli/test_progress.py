@@ -65,7 +65,7 @@ PUSHED = PUSH.method, PUSH.data
 
 
 def test_a_run_is_told_as_it_goes() -> None:
-    trial = Trial(1, 1, "EQ0", 0, *PUSHED, (7,), Outcome.FOUND, True, {"push": 5}, 0.1, ("TS0",))
+    trial = Trial(1, 1, "EQ0", 0, *PUSHED, (7,), Outcome.FOUND, True, {"push": 5}, 0.1, ("TS0",), 0)
     events = [
         Opened(0, 0, 0, 0),
         TaskDone(None, "characterise", 20, 0.1, None, 0),
@@ -105,7 +105,7 @@ def test_the_log_says_what_a_trial_led_to(caplog: pytest.LogCaptureFixture) -> N
             record.getMessage().partition(": EQ0, sc-afir: +0|1: ")[2] for record in caplog.records
         ]
 
-    plain = Trial(7, 1, "EQ0", 0, *PUSHED, (7,), Outcome.FOUND, False, {"push": 5}, 0.1, ())
+    plain = Trial(7, 1, "EQ0", 0, *PUSHED, (7,), Outcome.FOUND, False, {"push": 5}, 0.1, (), 0)
     assert told(replace(plain, met=("TS2", "EQ1"))) == ["reached known TS2 EQ1; 5 gradients"]
     both = replace(plain, found=("EQ3", "TS4"), met=("TS4", "EQ3", "EQ0"), crossed=True, gamma=400)
     assert told(both) == [

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from minima import made_eq, made_minimum
 from offered import pulled, pushed
 from runs import HCN, HCN_START, snapshot
 from strangers import register
@@ -30,7 +31,7 @@ from afir.pes.driver import solve
 from afir.pes.loading import load_surface
 from afir.policies import Policy
 from afir.searches.settings import StepSettings
-from afir.stationary import Outcome, StationaryPoint
+from afir.stationary import Outcome
 from afir.units import KJ_PER_MOL
 from afir.verification.minima import characterise
 from networks import explore, open_run
@@ -38,7 +39,6 @@ from networks.execution.context import Bench
 from networks.execution.tasks import Push
 from networks.graph.network import ReactionNetwork
 from networks.policies.choice import Choice
-from networks.records.structures import EQ
 from networks.scheduling.offers import KICKS
 from networks.scheduling.queue import Frontier
 
@@ -128,7 +128,7 @@ def test_the_policy_of_the_architecture_works() -> None:
     left = Frontier(lambda _: {0: pushed(0, 1), 3: pulled(0, 1)})
     network = ReactionNetwork(MOLECULE)
     for number in range(3):
-        eq = EQ(f"EQ{number}", structure(number), -float(number % 2), np.ones(6), np.eye(12))
+        eq = made_eq(number, structure(number), -float(number % 2))
         network.insert(eq)
         left.add(eq)
     choice, rng = Choice("newest", newest), np.random.default_rng(0)
@@ -183,7 +183,7 @@ SEARCHED_WRONGLY = {
 @pytest.mark.parametrize("how", SEARCHED_WRONGLY)
 def test_what_a_method_searches_wrongly_costs_one_trial(how: str) -> None:
     perform = Bench(HCN, "gfn2").open()
-    start = StationaryPoint(HCN_START, 0.0, 0.0, np.eye(9), np.ones(4), np.ones((3, 3)), 0)
+    start = made_minimum(HCN_START, 0.0)
     result = perform(Push(start, Offer("odd", {}), None, (0,), options={"how": how}))
     assert result.error == SEARCHED_WRONGLY[how]
     assert result.outcome is (Outcome.SEARCH_FAILED if result.error else None)

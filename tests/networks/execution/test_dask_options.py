@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import socket
 import sys
 from typing import Any
 
@@ -41,6 +43,32 @@ def test_what_makes_no_sense_is_one_sentence(what: str, monkeypatch: pytest.Monk
         pytest.raises(InputError, match=f"^{words}"),
     ):
         dask(BENCH, **options)
+
+
+def test_what_takes_a_connection_and_says_nothing_is_no_scheduler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A scheduler that was stopped, or another program at that port."""
+    monkeypatch.setattr("networks.execution.dask._JOIN", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        words = f"^no Dask scheduler answers at {address}: nothing is heard from there; start one"
+        with pytest.raises(InputError, match=words):
+            dask(BENCH, address=address)
+
+
+def test_a_client_that_cannot_connect_is_closed_and_not_left_to_the_garbage_collector() -> None:
+    """Collected while the next client starts, it would wait for a lock that its thread holds."""
+    from distributed import Client
+
+    def open_ones() -> list[Client]:
+        return [x for x in gc.get_objects() if type(x) is Client and x.status != "closed"]
+
+    gc.collect()
+    before = len(open_ones())
+    with pytest.raises(InputError):
+        dask(BENCH, address="nowhere")
+    assert len(open_ones()) == before
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

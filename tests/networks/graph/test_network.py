@@ -53,6 +53,21 @@ def test_ids_follow_the_order_of_discovery() -> None:
     assert network.lowest.id == "EQ1"
 
 
+def test_records_are_the_stationary_points_that_were_added() -> None:
+    network, path = small(), confirmed(1, 0)
+    pairs = [
+        (network.eqs["EQ0"], point(structure(1), energy(1), 0)),
+        (network.tss["TS0"], path.point),
+    ]
+    for record, added in pairs:
+        assert isinstance(record, StationaryPoint)
+        for name, value in vars(added).items():
+            assert np.array_equal(getattr(record, name), value), name
+        # Two records are one only if they are the same object.
+        assert record != dataclasses.replace(record)
+        assert len({record, added}) == 2
+
+
 def test_an_end_above_its_structure_is_told() -> None:
     network = small()
     low, high = confirmed(3, 0).ends

@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from minima import made_eq
 from offered import PUSH, pushed
 from toyworld import MOLECULE, structure
 
@@ -13,6 +14,7 @@ from afir.policies import Policy
 from afir.units import BOLTZMANN
 from networks.graph.network import ReactionNetwork
 from networks.policies.base import load_policy, policy_names
+from networks.records.ids import Id
 from networks.records.structures import EQ
 from networks.records.trials import Item
 from networks.scheduling.queue import Frontier
@@ -26,7 +28,7 @@ ENERGIES = {"EQ0": -1.0, "EQ1": -3.0, "EQ2": -2.0, "EQ3": -4.0}
 
 
 def eq(id: str, energy: float) -> EQ:
-    return EQ(id, structure(0), energy, np.ones(6), np.eye(12))
+    return made_eq(Id(id).number, structure(0), energy)
 
 
 for _id, _energy in ENERGIES.items():

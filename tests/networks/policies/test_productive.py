@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from minima import made_eq
 from offered import climbed, forced, kicked, pulled, pushed
 
 from afir.errors import AfirError
@@ -22,7 +23,6 @@ from networks.graph.network import ReactionNetwork
 from networks.policies.productive import Productive, productive
 from networks.policies.push_kinds import push_kinds
 from networks.policies.rates import Rates, fit_rates, model_terms, values, way_of
-from networks.records.structures import EQ
 from networks.records.trials import Item, Trial
 from networks.scheduling.queue import Frontier
 
@@ -64,7 +64,7 @@ class World:
         self.left = Frontier(lambda _: dict(enumerate(offered)), late)
         self.trials: list[Trial] = []
         for number, energy in enumerate(energies):
-            eq = EQ(f"EQ{number}", line(number), energy, np.ones(6), np.eye(12))
+            eq = made_eq(number, line(number), energy)
             self.network.insert(eq)
             self.left.add(eq)
 
@@ -87,6 +87,7 @@ class World:
                     *(f"TS{100 * len(self.trials) + k}" for k in range(found)),
                     *(f"DC{100 * len(self.trials) + k}" for k in range(channels)),
                 ),
+                pushes_left=0,
             )
         )
         return self.trials[-1]
@@ -184,7 +185,7 @@ def test_a_species_that_brings_more_than_others_goes_on() -> None:
     many = [PUSH] * 40
     # EQ1 is another molecule: nitrogen and oxygen have changed places.
     world = World([-1.0], many)
-    other = EQ("EQ1", line(0.0)[[0, 2, 1, 3]], 0.0, np.ones(6), np.eye(12))
+    other = made_eq(1, line(0.0)[[0, 2, 1, 3]], 0.0)
     world.network.insert(other)
     world.left.add(other)
     policy = productive()

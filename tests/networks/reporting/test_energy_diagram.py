@@ -104,7 +104,8 @@ def test_a_route_of_one_barrierless_step() -> None:
 
 
 def test_flags_are_in_the_picture() -> None:
-    high = replace(ts(6, 800.0, "EQ0", "EQ1"), imaginary_cm1=3600.0)
+    high = ts(6, 800.0, "EQ0", "EQ1")
+    high = replace(high, wavenumbers=high.wavenumbers - 2600.0)
     back = ts(7, 700.0, "EQ2", "EQ2")
     back = replace(back, proof={**back.proof, "labelled_ends": ["EQ2.0", "EQ2.0"]})
     figure = network_figure(drawn_run(found=[*records(), high, back]))

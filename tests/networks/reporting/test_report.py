@@ -61,7 +61,7 @@ def test_patience_and_the_wanted_product_are_read(tmp_path: Path) -> None:
         (trial,) = store.trials()
         barren = replace(trial, number=2, known=1, push=1, found=())
         wanted = eq2.positions, eq2.energy
-        store.absorb(Absorbed(1, trial=barren, wanted=wanted), 2.5)
+        store.absorb(Absorbed(1, trial=barren, wanted=wanted), 2.5, checked=0, seen_from=2)
     run = load_run(path)
     assert (run.barren, run.wanted) == (1, "EQ2")
 

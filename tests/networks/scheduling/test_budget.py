@@ -27,6 +27,7 @@ def trial(number: int, *found: str) -> Trial:
         gradients={"push": 100},
         cpu_seconds=0.0,
         found=found,
+        pushes_left=0,
     )
 
 

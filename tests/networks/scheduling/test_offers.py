@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from itertools import chain
 
-import numpy as np
 import pytest
 from ase.build import molecule as build
+from minima import made_eq
 from offered import inverted, kicked
 
 from afir.errors import InputError
 from afir.methods.base import Offer
 from afir.molecule import Molecule
-from networks.records.structures import EQ
 from networks.scheduling.offers import KICKS, Mixture
 from networks.settings import Settings
 
 ATOMS = build("H3CNH2")
 MOLECULE = Molecule(tuple(ATOMS.numbers))
 NITROGEN = MOLECULE.symbols.index("N")
-EQ0 = EQ("EQ0", ATOMS.positions, 0.0, np.ones(15), np.eye(21))
+EQ0 = made_eq(0, ATOMS.positions, 0.0)
 
 
 def mixture(**options) -> Mixture:
@@ -42,7 +41,7 @@ def test_climbs_and_inversions_come_before_pushes():
     order = [offer.method for offer in listed()]
     assert order == sorted(order, key=["mode-following", "inversion", "sc-afir"].index)
     assert [offer for offer in listed() if offer.method == "inversion"] == [inverted(NITROGEN)]
-    assert mixture().offer(EQ0, KICKS + 7) == kicked(7)
+    assert mixture().first_endless(EQ0, 8)[KICKS + 7] == kicked(7)
 
 
 def test_the_methods_of_a_run_are_listed_in_their_order_and_depend_on_no_others():
@@ -59,11 +58,6 @@ def test_offers_without_an_end_are_numbered_apart_and_come_in_pieces():
     assert list(more.items())[:3] == list(first.items())
     assert mixture(targets=(0,)).first_endless(EQ0, 3) == {}
     assert mixture(methods=("sc-afir",)).has_end
-
-
-def test_the_number_of_a_further_attempt_is_the_same_offer():
-    count = len(listed())
-    assert mixture().offer(EQ0, 2 * count + 5) == listed()[5]
 
 
 def test_what_cannot_be_a_mixture_is_refused():

@@ -52,6 +52,7 @@ def trial(number: int, tried: Offer, *met: str, eq: str = "EQ0") -> Trial:
         gradients={},
         cpu_seconds=0.0,
         found=(),
+        pushes_left=0,
         met=("EQ0", *met),
     )
 

@@ -155,6 +155,7 @@ def test_what_a_trial_met_and_where_it_crossed_is_logged(
         gradients={"push": 5},
         cpu_seconds=0.1,
         found=found,
+        pushes_left=0,
         gamma=gamma,
         met=("TS3", "EQ0", "EQ1"),
     )

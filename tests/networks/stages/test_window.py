@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import fields
 
 import numpy as np
 import pytest
+from drawn_network import ts
 from played import Played
 from runs import HCN, HCN_START
 
@@ -18,12 +20,15 @@ from afir.stationary import (
     Confirmation,
     Minimum,
     Outcome,
+    StationaryPoint,
     TrialResult,
 )
 from afir.verification.minima import characterise
 from networks.execution.context import Bench
 from networks.execution.tasks import Characterise, Confirm, Label, Labelled, Task, TaskResult
 from networks.records.trials import Key
+from networks.stages.comparisons import nearest
+from networks.storage.codec import decode, encode
 
 SADDLE = np.array([[0.717, 0.0, 0.107], [-0.183, 0.0, -0.628], [-0.535, 0.0, 0.522]])
 
@@ -89,3 +94,17 @@ def test_channels_far_above_the_window_are_left_alone(referenced: bool) -> None:
     assert [key for key, _ in found.asked] == ([Key("label", 0)] if referenced else [])
     assert [dc.id for dc in found.dcs] == (["DC0"] if referenced else ["DC0", "DC1"])
     assert found.dcs[0].energy == (-100.0 if referenced else start.energy + 5.6)
+
+
+def test_known_points_are_asked_for_without_their_paths() -> None:
+    """They may come back as the answer, which is stored; a path may be longer than all the rest."""
+    highs = (600.0, 100.0, 300.0)
+    tss = {f"TS{k}": ts(k, high, "EQ0", "EQ0") for k, high in enumerate(highs)}
+    points = nearest(tss, tss["TS2"].energy)
+    assert [point.energy for point in points] == [tss[id].energy for id in ("TS2", "TS1", "TS0")]
+    for point, id in zip(points, ("TS2", "TS1", "TS0"), strict=True):
+        again = decode(*encode(point))
+        assert isinstance(again, StationaryPoint)
+        assert np.array_equal(again.positions, tss[id].positions)
+        assert again.order == 1
+        assert set(vars(point)) == {field.name for field in fields(StationaryPoint)}

@@ -99,7 +99,7 @@ def test_a_new_run_knows_what_it_was_given(tmp_path: Path) -> None:
 
 
 def test_trials_in_flight_are_kept(tmp_path: Path) -> None:
-    plans = [planned(4), replace(planned(5), ceiling=None, gamma=250.0, left=None)]
+    plans = [planned(4), replace(planned(5), ceiling=None, gamma=250.0)]
     lost = TaskResult(None, Outcome.TIMED_OUT, "killed", Counter(), 0.0)
     with RunFile.create(tmp_path / "run", MOLECULE, structure(0), SETTINGS) as store:
         store.plan(plans)
@@ -131,7 +131,7 @@ def test_a_new_window_forgets_what_lay_outside_and_trials_in_flight_know_it(tmp_
         for number, known in ((2, 0), (3, 3), (4, 4))
     ]
     with RunFile.create(tmp_path / "run", MOLECULE, x, SETTINGS) as store:
-        store.absorb(Absorbed(0, dismissed=records), 1.0)
+        store.absorb(Absorbed(0, dismissed=records), 1.0, checked=0, seen_from=1)
         store.plan(flying)
         store.change_settings(replace(SETTINGS, window_kj_mol=300.0))
         assert [d.energy for d in store.dismissed()] == [1.0, 3.0]
@@ -179,7 +179,7 @@ def test_what_was_found_is_read_back(tmp_path: Path) -> None:
         for id in {item.eq for item, _, _ in used}:
             left = [count for item, count, _ in used if item.eq == id]
             # What follows are further attempts.
-            firsts = 1 + (left[0] or 0)
+            firsts = 1 + left[0]
             assert left[:firsts] == list(range(firsts))[::-1]
             assert not any(left[firsts:])
         summary = store.summary()
@@ -291,7 +291,7 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     connection.execute("UPDATE run SET schema_version = 99")
     connection.commit()
     connection.close()
-    with pytest.raises(InputError, match="schema version 7, got 99"):
+    with pytest.raises(InputError, match="schema version 8, got 99"):
         open_run(tmp_path / "run")
 
 
