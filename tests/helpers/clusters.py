@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -13,6 +14,16 @@ from typing import Self
 from networks.execution.dask import _joined
 
 _HERE = str(Path(__file__).parent)
+_SBATCH = """#!/bin/sh
+cp "$1" {folder}/script.$$
+ln -sf {folder}/script.$$ {folder}/script
+setsid sh {folder}/script.$$ > {folder}/job.log.$$ 2>&1 &
+echo $! >> {folder}/pids
+echo "Submitted batch job $!"
+"""
+_SCANCEL = """#!/bin/sh
+for job in "$@"; do kill -s KILL -- "-$job"; done
+"""
 
 
 class Cluster:
@@ -102,3 +113,14 @@ class Cluster:
             if time.monotonic() > give_up:
                 raise TimeoutError
             time.sleep(0.05)
+
+
+def batch_system(folder: Path) -> None:
+    """Programs of Slurm in a folder that start jobs here.
+
+    Their process groups are in ``pids``, the script of the last one is ``script``.
+    """
+    for name, text in (("sbatch", _SBATCH), ("scancel", _SCANCEL)):
+        program = folder / name
+        program.write_text(text.format(folder=folder))
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)

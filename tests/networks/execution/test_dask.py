@@ -6,7 +6,6 @@ import os
 import pickle
 import platform
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -34,7 +33,7 @@ from networks.execution.tasks import Characterise, Label, Labelled, Task, TaskRe
 from networks.exploration.events import TaskDone
 
 distributed = pytest.importorskip("distributed")
-from clusters import Cluster  # noqa: E402 - it needs the package
+from clusters import Cluster, batch_system  # noqa: E402 - it needs the package
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 H2CO = EXAMPLES / "h2co.xyz"
@@ -401,26 +400,11 @@ def test_a_scheduler_that_is_gone_is_said(tmp_path: Path) -> None:
         executor.close()
 
 
-SBATCH = """#!/bin/sh
-cp "$1" {folder}/script.$$
-ln -sf {folder}/script.$$ {folder}/script
-setsid sh {folder}/script.$$ > {folder}/job.log.$$ 2>&1 &
-echo $! >> {folder}/pids
-echo "Submitted batch job $!"
-"""
-SCANCEL = """#!/bin/sh
-for job in "$@"; do kill -s KILL -- "-$job"; done
-"""
-
-
 @pytest.mark.slow
 def test_jobs_of_a_batch_system_are_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: dict[str, Any]
 ) -> None:
-    for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
-        program = tmp_path / name
-        program.write_text(text.format(folder=tmp_path))
-        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    batch_system(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     options = {
