@@ -25,7 +25,7 @@ from irc_ends import cases
 from irc_ends import load as known_ends
 from table import print_table
 
-from afir.errors import AfirError
+from afir.errors import AfirError, InputError
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import solve
 from afir.pes.loading import load_surface
@@ -197,7 +197,12 @@ def main() -> None:
             value = getattr(fixed, field.name)
             if value in (0.0, -1.0) or abs(value) >= 1e9 or field.name == "patience":
                 continue
-            scores = [told(run(trusted(search, field.name, factor))) for factor in (0.5, 2.0)]
+            scores = []
+            for factor in (0.5, 2.0):
+                try:
+                    scores.append(told(run(trusted(search, field.name, factor))))
+                except InputError:  # out of bounds, such as a first radius above the largest
+                    scores.append("")
             rows.append((search, f"trust: {field.name}", *scores))
             print(*rows[-1], flush=True)
     print_table(("search", "number", "halved", "doubled"), rows, markdown=options.markdown)

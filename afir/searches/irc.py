@@ -215,7 +215,9 @@ class _Walk:
                     return self._foot(ended)
                 if line is not None:
                     region.judge(region.radius, line.beside(tried.missed, time) / size)
-            elif size <= _LEAST * trust.least and not tried.error:
+            elif tried.error:
+                region.retreat(min(size, region.radius))
+            elif size <= _LEAST * trust.least:
                 # At the foot of the path noise may raise a point; on a slope the path has failed.
                 self.monotone = bool(np.abs(self._gradient).max() < _FOOT)
                 return self._foot(Outcome.CONVERGED)

@@ -58,10 +58,10 @@ class Line:
         return self.values, self.vectors * self.root[:, None]
 
     def step(self, length: float, atom: float) -> tuple[Vector, float]:
-        """The step (3n,) in Å of mass-weighted `length`, no atom moving more than `atom` Å.
+        """The step (3n,) in Å of mass-weighted `length`, and the time of dq/dt = −g there.
 
-        Also the time t at which the line dq/dt = −g is there. Both are shorter if the minimum of
-        the model is nearer.
+        Both are shorter if the minimum of the model is nearer, or in proportion if an atom would
+        move more than `atom` Å.
         """
         amounts, time = self._reach(length)
         step: Vector = self.vectors @ amounts / self.root

@@ -42,7 +42,8 @@ class TrustSettings:
     Attributes
     ----------
     first, least, most
-        Radius of the first step, and its bounds.
+        Radius of the first step, and its bounds, in the unit of the search: Å for minimisations
+        and saddle searches, amu^½ Å for IRCs.
     refused
         After a step that the surface refuses: the next radius, in units of its size.
     patience
@@ -84,6 +85,17 @@ class TrustSettings:
 
     def __post_init__(self) -> None:
         _check_numbers(self, any_sign=("used", "poor_below", "good_above"))
+        for lower, upper in (("least", "first"), ("first", "most"), ("good_above", "good_below")):
+            if getattr(self, lower) > getattr(self, upper):
+                raise InputError(
+                    f"`{lower}` must not exceed `{upper}`, got {getattr(self, lower):g} and "
+                    f"{getattr(self, upper):g}"
+                )
+        for name in ("refused", "rejected", "shorter"):
+            if getattr(self, name) >= 1.0:
+                raise InputError(f"`{name}` must be below 1, got {getattr(self, name):g}")
+        if self.longer < 1.0:
+            raise InputError(f"`longer` must be 1 or more, got {self.longer:g}")
 
 
 MINIMUM = TrustSettings(
@@ -146,9 +158,17 @@ IRC = TrustSettings(
     good_below=0.08,
     poor_above=0.2,
 )
-"""Of IRCs: the mass-weighted length of a step in amu^½ Å. Chosen, not fitted; with these numbers 38
-of the 39 IRCs of `benchmarks/ircs.py` end in the right minima on both sides. They matter: half and
-twice cost up to a third more gradients (benchmarks/RESULTS.md, "How much the numbers matter")."""
+"""Of IRCs: the mass-weighted length of a step in amu^½ Å. Chosen, not fitted; with these numbers
+all 39 IRCs of `benchmarks/ircs.py` end in the right minima on both sides. Half and twice of them
+cost up to 14 % more gradients (benchmarks/RESULTS.md, "How much the numbers matter")."""
+
+_UNUSED = {
+    "minimum": {"first": "set `max_step`", "most": "set `max_step`"},
+    "end": {"first": "set `most`"},
+    "saddle": {"largest_rise": "leave it out"},
+    "irc": {"largest_rise": "leave it out"},
+}
+"""Numbers of a trust region that its search does not use, and what to do instead."""
 
 
 @dataclass(frozen=True)
@@ -158,9 +178,9 @@ class TrustRegions:
     Attributes
     ----------
     minimum
-        Of minimisations; the largest radius is `StepSettings.max_step`.
+        Of minimisations; the first and the largest radius are `StepSettings.max_step` instead.
     end
-        Of minimisations at the ends of reaction paths.
+        Of minimisations at the ends of reaction paths; the first radius is the largest.
     saddle
         Of saddle searches.
     irc
@@ -277,8 +297,10 @@ def _trust_regions(values: Mapping[str, Any]) -> TrustRegions:
         if not isinstance(table, Mapping):
             raise InputError(f"`{name}` of `trust` must be a table of numbers, got {table!r}")
         numbers = [field.name for field in fields(TrustSettings)]
-        for key in table:
+        for key, value in table.items():
             if key not in numbers:
                 raise InputError(f"`{name}` of `trust` must hold {', '.join(numbers)}, got {key!r}")
+            if key in _UNUSED[name] and value != getattr(getattr(usual, name), key):
+                raise InputError(f"`{key}` of `{name}` has no effect; {_UNUSED[name][key]}")
     changed = {name: replace(getattr(usual, name), **table) for name, table in values.items()}
     return replace(usual, **changed)

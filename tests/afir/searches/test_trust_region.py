@@ -93,6 +93,12 @@ def test_the_numbers_of_the_settings_are_those_of_the_search():
         ({"irc": {"longest": 1.0}}, "`irc` of `trust` must hold first, least, most"),
         ({"irc": {"most": -1.0}}, "`most` must be positive"),
         ({"irc": {"patience": 1.5}}, "`patience` must be a whole number"),
+        ({"irc": {"most": 0.1, "first": 0.2}}, "`first` must not exceed `most`, got 0.2 and 0.1"),
+        ({"saddle": {"good_above": 2.0}}, "`good_above` must not exceed `good_below`"),
+        ({"saddle": {"shorter": 5.0}}, "`shorter` must be below 1, got 5"),
+        ({"saddle": {"longer": 0.9}}, "`longer` must be 1 or more, got 0.9"),
+        ({"minimum": {"most": 0.3}}, "`most` of `minimum` has no effect; set `max_step`"),
+        ({"irc": {"largest_rise": 0.1}}, "`largest_rise` of `irc` has no effect; leave it out"),
         (7, "`trust` must be TrustRegions, got 7"),
     ],
 )
