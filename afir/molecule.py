@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,13 @@ _MOST_ADDED = 8  # electrons: a full shell; backends count them in few bytes, an
 
 Positions = NDArray[np.float64]
 """Cartesian coordinates in Å: (n, 3) for one geometry, (k, n, 3) for a batch."""
+
+
+def read_only(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A view of the same numbers that cannot be written to."""
+    view = array.view()
+    view.setflags(write=False)
+    return view
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,10 @@ class Molecule:
                 f"({number}), got {self.multiplicity}; change the charge or the multiplicity"
             )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Plain values only: what follows from them is made again, and is again read-only."""
+        return type(self), (self.numbers, self.charge, self.multiplicity)
+
     @classmethod
     def from_symbols(
         cls, symbols: Sequence[str], charge: int = 0, multiplicity: int = 1
@@ -127,13 +139,13 @@ class Molecule:
 
     @cached_property
     def masses(self) -> NDArray[np.float64]:
-        """(n,) standard atomic weights in amu."""
-        return MASSES[list(self.numbers)]
+        """(n,) standard atomic weights in amu, read-only."""
+        return read_only(MASSES[list(self.numbers)])
 
     @cached_property
     def radii(self) -> NDArray[np.float64]:
-        """(n,) Pyykkö single-bond covalent radii in Å (10.1002/chem.200800987)."""
-        return RADII[list(self.numbers)]
+        """(n,) Pyykkö single-bond covalent radii in Å (10.1002/chem.200800987), read-only."""
+        return read_only(RADII[list(self.numbers)])
 
 
 def hill_formula(symbols: Sequence[str]) -> str:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import partial
 from importlib.metadata import entry_points
-from typing import Any
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 from afir.errors import AfirError, InputError
 
 _LARGEST = 2**63  # beyond the whole numbers that SQLite and TOML hold
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+}
 _DEEPEST = 16  # levels of lists and tables in a value: more than any option has; chosen
 
 
@@ -65,7 +73,9 @@ def check_options(
     given: int,
     without: Container[str] = (),
 ) -> None:
-    """Raise InputError for a missing or unknown option of a factory.
+    """Raise InputError for a missing or unknown option of a factory, or one of a wrong kind.
+
+    A kind is only checked where the signature says that it is a number, a text, or true or false.
 
     Parameters
     ----------
@@ -94,6 +104,40 @@ def check_options(
     for name, parameter in known.items():
         if parameter.default is inspect.Parameter.empty and name not in options:
             raise InputError(f"{what} needs the option {name!r}; it {listed}")
+        if name in options:
+            _check_kind(name, options[name], parameter.annotation)
+
+
+def _check_kind(name: str, value: object, annotation: object) -> None:
+    """Raise InputError for a value of another kind than a simple annotation says."""
+    parts: Sequence[object] = (annotation,)
+    if isinstance(annotation, str):
+        parts = annotation.split("|")
+    elif get_origin(annotation) in (Union, UnionType):
+        parts = get_args(annotation)
+    kinds = [_kind(part) for part in parts]
+    if "" in kinds or any(_is_of(kind, value) for kind in kinds):
+        return
+    wanted = " or ".join(_KINDS[kind] for kind in kinds if kind != "None")
+    raise InputError(f"`{name}` must be {wanted or 'left out'}, got {value!r}")
+
+
+def _kind(annotation: object) -> str:
+    """The name of a simple type, from it or from source text; empty for any other annotation."""
+    if annotation in (None, NoneType):
+        return "None"
+    if isinstance(annotation, type):
+        return annotation.__name__ if annotation in (int, float, str, bool) else ""
+    text = annotation.strip() if isinstance(annotation, str) else ""
+    return text if text in {*_KINDS, "None"} else ""
+
+
+def _is_of(kind: str, value: object) -> bool:
+    """Whether a value is of a kind; a whole number is a number, and true and false are none."""
+    if kind in ("int", "float"):
+        number = Integral if kind == "int" else Real
+        return isinstance(value, number) and not isinstance(value, bool)
+    return isinstance(value, {"str": str, "bool": bool, "None": NoneType}[kind])
 
 
 def entry_names(group: str) -> tuple[str, ...]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from afir.molecule import Positions
+from afir.molecule import Positions, read_only
 
 
 class Outcome(Enum):
@@ -84,9 +86,27 @@ class Minimum:
         return ending(self.outcome, self.error)
 
 
+class ReadOnlyArrays:
+    """A frozen record whose arrays cannot be written to, also after it was sent to a process.
+
+    Methods and policies are given the records themselves: what they write by mistake raises an
+    error there, and does not change what is known.
+    """
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                object.__setattr__(self, name, read_only(value))
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Take what was sent, whose arrays may have become writable on the way."""
+        vars(self).update(state)
+        ReadOnlyArrays.__post_init__(self)
+
+
 @dataclass(frozen=True, eq=False)
-class StationaryPoint:
-    """A stationary point with its exact normal modes.
+class StationaryPoint(ReadOnlyArrays):
+    """A stationary point with its exact normal modes; its arrays are read-only.
 
     Attributes
     ----------

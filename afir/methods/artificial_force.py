@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,8 @@ class ForceTerm:
     direction: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "a", tuple(sorted(int(i) for i in self.a)))
-        object.__setattr__(self, "b", tuple(sorted(int(i) for i in self.b)))
+        object.__setattr__(self, "a", tuple(sorted(map(_whole, self.a))))
+        object.__setattr__(self, "b", tuple(sorted(map(_whole, self.b))))
         if not self.a or not self.b:
             raise InputError("a force term must have atoms on both sides, got an empty fragment")
         if len(set(self.a)) < len(self.a) or len(set(self.b)) < len(self.b):
@@ -95,17 +96,26 @@ class ForceTerm:
     def from_plain(cls, data: Mapping[str, Any]) -> ForceTerm:
         """A term from the values of `plain`; InputError for any others."""
         try:
-            a, b = (tuple(side) for side in data["fragments"])
+            a, b = data["fragments"]
             sign = data["sign"]
+            if not (isinstance(a, list | tuple) and isinstance(b, list | tuple)):
+                raise TypeError(f"no lists: {a!r}, {b!r}")
         except (KeyError, TypeError, ValueError):
             raise InputError(
                 f"a force must look like {cls((0, 1), (4,), 1).plain()}, got {data!r}"
             ) from None
-        return cls(a, b, sign)
+        return cls(tuple(a), tuple(b), sign)
 
     def plain(self) -> dict[str, Any]:
         """The term as plain JSON values: ``{"sign": 1, "fragments": [[0, 1], [4]]}``."""
         return {"sign": self.direction, "fragments": [list(self.a), list(self.b)]}
+
+
+def _whole(atom: object) -> int:
+    """The index of an atom; InputError for anything but a whole number."""
+    if isinstance(atom, bool) or not isinstance(atom, Integral):
+        raise InputError(f"a force term must name atoms by whole numbers, got {atom!r}")
+    return int(atom)
 
 
 def _atom(text: str) -> int:

@@ -16,11 +16,12 @@ import numpy as np
 
 from afir.errors import AfirError, InputError
 from afir.methods.artificial_force import ForceTerm
+from afir.methods.results import plain_trial
 from afir.molecule import Molecule
 from afir.options import entry_names, load_entry
 from afir.pes.driver import Asked, Search, geometries, relayed
 from afir.searches.settings import StepSettings
-from afir.stationary import Candidate, Minimum, StationaryPoint, TrialResult
+from afir.stationary import StationaryPoint, TrialResult
 
 ENTRY_POINT_GROUP = "afir.methods"
 
@@ -205,9 +206,18 @@ def offers_of(name: str, method: Method, known: Known, rng: np.random.Generator)
                 raise InputError(f"it lists more than {MOST_OFFERS} and is not `endless`")
             yield Offer(name, _plain(data, known.molecule.n_atoms))
             count += 1
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         said = str(error) if isinstance(error, AfirError) else f"{type(error).__name__}: {error}"
         raise AfirError(f"the method {name!r} failed while listing its offers: {said}") from error
+
+
+_KEYS: Mapping[str, tuple[type, str]] = {
+    "forces": (list, "a list of forces"),
+    "kind": (str, "a word"),
+    "atoms": (list, "a list of atoms"),
+    "mode": (int, "a whole number"),
+    "late": (bool, "true or false"),
+}
 
 
 def _plain(data: object, n_atoms: int) -> Mapping[str, Any]:
@@ -218,12 +228,15 @@ def _plain(data: object, n_atoms: int) -> Mapping[str, Any]:
         read: dict[str, Any] = json.loads(json.dumps(data, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"an offer must hold plain JSON values, got {data!r} ({error})") from error
+    for key, (kind, what) in _KEYS.items():
+        if key in read and type(read[key]) is not kind:
+            raise InputError(f"`{key}` of an offer must be {what}, got {read[key]!r}")
     atoms = list(read.get("atoms", ()))
     for force in read.get("forces", ()):
         term = ForceTerm.from_plain(force)
         atoms += [*term.a, *term.b]
     for atom in atoms:
-        if not isinstance(atom, int) or not 0 <= atom < n_atoms:
+        if type(atom) is not int or not 0 <= atom < n_atoms:
             raise InputError(f"an offer must name atoms from 0 to {n_atoms - 1}, got {atom!r}")
     # Lists often share their parts, a copy would not.
     return data if read == data else read
@@ -234,33 +247,28 @@ def checked_trial(name: str, search: Search[TrialResult], n_atoms: int) -> Searc
 
     Raises
     ------
-    TypeError, ValueError
-        If it is no search, asks for something else than geometries (k, n, 3), or does not return a
-        `TrialResult` of geometries (n, 3).
+    InputError
+        If it is no search, asks for something else than geometries (k, n, 3), or does not return
+        what a `TrialResult` describes.
     """
     if not isinstance(search, Generator):
-        raise TypeError(f"the method {name!r} must make a generator, got {type(search).__name__}")
+        raise InputError(f"the method {name!r} must make a generator, got {type(search).__name__}")
 
     def asked_for(asked: Asked) -> Asked:
         x = geometries(asked)
         if not isinstance(x, np.ndarray) or x.ndim != 3 or x.shape[1:] != (n_atoms, 3):
             shape = getattr(x, "shape", type(x).__name__)
-            raise ValueError(
+            raise InputError(
                 f"the method {name!r} must ask for geometries (k, {n_atoms}, 3), got {shape}"
             )
         return asked
 
     result = yield from relayed(search, asked_for)
     if not isinstance(result, TrialResult):
-        raise TypeError(
+        raise InputError(
             f"the method {name!r} must return a TrialResult, got {type(result).__name__}"
         )
-    points: list[Candidate | Minimum] = [*result.candidates, *result.minima]
-    for found in points:
-        x, energy = found.positions, found.energy
-        if x.shape != (n_atoms, 3) or not np.isfinite(x).all() or not np.isfinite(energy):
-            raise ValueError(
-                f"the method {name!r} must return finite geometries ({n_atoms}, 3) with their "
-                f"energies, got {x.shape} with {energy}"
-            )
-    return result
+    try:
+        return plain_trial(result, n_atoms)
+    except InputError as error:
+        raise InputError(f"the method {name!r} returned a wrong TrialResult: {error}") from error

@@ -220,7 +220,7 @@ def drive(
     Raises
     ------
     BrokenSurfaceError
-        If the surface raises an error other than an AfirError, or returns arrays of wrong shapes.
+        If the surface raises an error other than a SurfaceError, or returns arrays of wrong shapes.
         It too is raised inside the search that asked: one that turns it into a value stops no
         other.
     """
@@ -295,9 +295,10 @@ def _evaluated(requests: list[Request], surface: Surface) -> Evaluation:
 
 def _as_fault(error: Exception) -> AfirError:
     """The error to raise inside the search whose request made the surface raise `error`."""
-    if isinstance(error, AfirError):
+    if isinstance(error, SurfaceError | BrokenSurfaceError):
         return error
-    fault = BrokenSurfaceError(f"the surface failed with {type(error).__name__}: {error}")
+    name = "" if isinstance(error, AfirError) else f" with {type(error).__name__}"
+    fault = BrokenSurfaceError(f"the surface failed{name}: {error}")
     fault.__cause__ = error
     return fault
 

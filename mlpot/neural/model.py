@@ -181,7 +181,7 @@ class Committee:
     ) -> NDArray[np.float64]:
         """Second derivatives (k, 3n, 3n) by Å of the mean output at (k, n, 3) in Å."""
         z = torch.tensor(numbers, device=self._device)
-        x = torch.as_tensor(positions, device=self._device).requires_grad_(True)
+        x = torch.tensor(positions, device=self._device).requires_grad_(True)
         energy = energies(self._architecture, self._weights, z, x.expand(len(self), -1, -1, -1))
         (gradients,) = torch.autograd.grad(energy.mean(dim=0).sum(), x, create_graph=True)
         flat = gradients.reshape(len(x), -1)

@@ -7,13 +7,14 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from afir.errors import AfirError, BrokenSurfaceError, LostSurfaceError
+from afir.errors import AfirError, BrokenSurfaceError, LostSurfaceError, SurfaceError
 from afir.methods.artificial_force import alpha
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Asked, Search, referred, relayed, solve, stage
@@ -189,7 +190,7 @@ class Bench:
         search = method.search(
             self.molecule,
             task.start,
-            task.offer.data,
+            deepcopy(task.offer.data),  # as one that was sent to another process
             step,
             ceiling=task.ceiling,
             rng=np.random.default_rng(task.seed),
@@ -285,12 +286,17 @@ def guarded(search: Search[T], seconds: float) -> Search[T | Failure]:
         logger.warning("%s", error)
         lost = Outcome.TIMED_OUT if error.timed_out else Outcome.WORKER_DIED
         return Failure(lost, str(error))
-    except AfirError as error:
-        if isinstance(error, BrokenSurfaceError):
-            logger.warning("the surface broke its contract: %s", error)
-            logger.debug("traceback", exc_info=error)
+    except SurfaceError as error:
         return Failure(Outcome.SURFACE_FAILED, str(error))
-    except Exception as error:
+    except BrokenSurfaceError as error:
+        logger.warning("the surface broke its contract: %s", error)
+        logger.debug("traceback", exc_info=error)
+        return Failure(Outcome.SURFACE_FAILED, str(error))
+    except AfirError as error:
+        logger.warning("a search failed: %s", error)
+        logger.debug("traceback", exc_info=error)
+        return Failure(Outcome.SEARCH_FAILED, str(error))
+    except (Exception, SystemExit) as error:
         # An error at one strange geometry must not end a week of work.
         logger.exception("a search failed with an internal error")
         return Failure(Outcome.SEARCH_FAILED, f"{type(error).__name__}: {error}")

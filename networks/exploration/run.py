@@ -25,7 +25,7 @@ from networks.learning.learner import load_learner
 from networks.learning.models import check_folder
 from networks.policies.base import load_policy
 from networks.records.runs import StoppedBy
-from networks.scheduling.offers import Mixture
+from networks.scheduling.offers import Mixture, missing_method
 from networks.scheduling.scheduler import PUSHES
 from networks.settings import Changes, Settings
 from networks.stages.surface_check import check_unchanged
@@ -167,6 +167,12 @@ def resume(
         old = store.settings
         settings = old.changed(**changes)
         chosen = load_policy(settings.policy, settings.policy_options)
+        missing = missing_method(settings)
+        if missing is not None:
+            raise InputError(
+                f"{output} needs the method {missing!r}, which is not installed here; install the "
+                "package that has it, then resume the run"
+            )
         Mixture(store.molecule, settings, PUSHES)
         check_trusted(old, trusted, output)
         if not callable(executor):  # which may compute on a surface that is not registered here

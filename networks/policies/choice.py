@@ -48,7 +48,7 @@ class Choice:
         """
         try:
             answer = self._policy.choose(frontier, network, n, rng)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._failed("choosing", error) from error
         if not isinstance(answer, list | tuple):
             raise self._wrong(f"must choose a list of tuples, got {type(answer).__name__}")
@@ -74,7 +74,7 @@ class Choice:
         """
         try:
             self._policy.learn(trials, network)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._failed("learning", error) from error
 
     def _item(self, given: object) -> Item:
@@ -89,7 +89,7 @@ class Choice:
     def _wrong(self, what: str) -> AfirError:
         return AfirError(f"the policy {self._name!r} {what}; {_REMEDY}")
 
-    def _failed(self, doing: str, error: Exception) -> AfirError:
+    def _failed(self, doing: str, error: BaseException) -> AfirError:
         """The error for an exception of the policy, with its own message if it chose one."""
         said = str(error) if isinstance(error, AfirError) else f"{type(error).__name__}: {error}"
         return AfirError(f"the policy {self._name!r} failed while {doing}: {said}; {_REMEDY}")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afir.molecule import Positions
-from afir.stationary import Outcome, StationaryPoint
+from afir.stationary import Outcome, ReadOnlyArrays, StationaryPoint
 from networks.records.ids import Id
 
 Proof: TypeAlias = "Mapping[str, int | float | str | list[str] | list[float] | list[list[float]]]"
@@ -39,6 +39,7 @@ class EQ(StationaryPoint):
     flags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "id", Id(self.id))
 
     @property
@@ -78,6 +79,7 @@ class TS(StationaryPoint):
     irc_energies: NDArray[np.float64]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "id", Id(self.id))
         object.__setattr__(self, "ends", tuple(map(Id, self.ends)))
 
@@ -103,7 +105,7 @@ def alone(point: StationaryPoint) -> StationaryPoint:
 
 
 @dataclass(frozen=True, eq=False)
-class DC:
+class DC(ReadOnlyArrays):
     """A dissociation channel: separated fragments.
 
     Attributes
@@ -130,6 +132,7 @@ class DC:
     origin: str = ""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "id", Id(self.id))
 
 

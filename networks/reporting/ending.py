@@ -14,7 +14,8 @@ from networks.scheduling.remains import MOST_UNTRIED
 def ending(run: Run) -> list[str]:
     """Sentences on how complete a run is; those that do not apply are left out."""
     doubts = [f"Warning: {doubt}." for doubt in run.doubts]
-    sentences = [*doubts, _pushes(run), _window(run), _left_alone(run), _unseen(run)]
+    about = (_pushes, _failures, _window, _left_alone, _unseen)
+    sentences = [*doubts, *(tell(run) for tell in about)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -25,10 +26,9 @@ def _pushes(run: Run) -> str:
     count, left = remains.pushes, remains.pushes_left
     every = f"All {count} pushes were tried" if count else "Every push was tried"
     if complete.stopped_by is StoppedBy.NOTHING_LEFT:
-        trials = sum(summary.trials.values())
-        failed = summary.trials.get(Outcome.SURFACE_FAILED, 0)
-        but = f", but in {failed} of {trials} trials the surface failed" if failed else ""
-        return f"{every}{but}."
+        return f"{every}."
+    if remains.uncounted:
+        return f"What is left to try cannot be told: {remains.uncounted}."
     if not count and remains.eqs_untried > MOST_UNTRIED:
         return (
             f"{remains.eqs_untried} EQs have not been pushed yet and may lead to more; their "
@@ -39,6 +39,18 @@ def _pushes(run: Run) -> str:
     if left:
         return f"{left} of {count} pushes of the structures so far are untried and may find more."
     return f"{every}; further attempts are left." if complete.anything_left else f"{every}."
+
+
+def _failures(run: Run) -> str:
+    """The sentence on trials in which the surface or the search itself failed."""
+    trials = run.summary.trials
+    counted = [
+        (trials.get(Outcome.SURFACE_FAILED, 0), "the surface"),
+        (trials.get(Outcome.SEARCH_FAILED, 0), "the search itself"),
+    ]
+    every = sum(trials.values())
+    told = " and ".join(f"in {n} of {every} trials {what} failed" for n, what in counted if n)
+    return f"{told[:1].upper()}{told[1:]}." if told else ""
 
 
 def _window(run: Run) -> str:
@@ -84,7 +96,8 @@ def _unseen(run: Run) -> str:
     """The sentence on how many transition states are still unseen."""
     unseen = run.remains.unseen
     done = run.summary.complete.stopped_by is StoppedBy.NOTHING_LEFT
-    left = run.remains.pushes_left or run.remains.eqs_untried > MOST_UNTRIED
+    remains = run.remains
+    left = remains.pushes_left or remains.uncounted or remains.eqs_untried > MOST_UNTRIED
     if not unseen.trials or (left and not done):
         return ""  # too early: the pushes that are left may find any number
     if unseen.estimate is None or unseen.low is None or unseen.high is None:

@@ -11,13 +11,19 @@ from itertools import islice
 import numpy as np
 
 from afir.errors import InputError
-from afir.methods.base import Known, Offer, load_method, offers_of
+from afir.methods.base import Known, Offer, load_method, method_names, offers_of
 from afir.molecule import Molecule
 from networks.records.structures import EQ
 from networks.settings import Settings
 
 KICKS = 1_000_000
 """The number of the first offer without an end on an EQ, after those of all attempts."""
+
+
+def missing_method(settings: Settings) -> str | None:
+    """The first method of a run that is not installed here; None if all are."""
+    known = method_names()
+    return next((name for name in settings.methods if name not in known), None)
 
 
 class Mixture:

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from afir.errors import AfirError
 from networks.graph.flags import LOOP, flags_of
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
 from networks.records.trials import Trial
 from networks.scheduling.history import History
-from networks.scheduling.offers import KICKS
+from networks.scheduling.offers import KICKS, missing_method
 from networks.scheduling.scheduler import KeptBack, Outlook
 from networks.scheduling.unseen import Unseen, unseen
 from networks.settings import Settings
@@ -38,6 +39,9 @@ class Remains:
     eqs_deeper, complexes
         Number of EQs that were not pushed only because of ``bond_depth``, or only because they
         are complexes.
+    uncounted
+        Why the pushes that are left could not be counted, without a full stop: a method of the run
+        is not installed here, or fails. Empty if they were, or were not to be.
     """
 
     unseen: Unseen = field(default_factory=Unseen)
@@ -47,6 +51,7 @@ class Remains:
     eqs_deeper: int = 0
     complexes: int = 0
     eqs_untried: int = 0
+    uncounted: str = ""
 
 
 def remains_of(
@@ -99,8 +104,14 @@ def remains_of(
     listed = {_push(trial) for trial in trials if trial.push < KICKS}
     left = 0
     if not over:
-        outlook.read()
-        left = outlook.all_never_tried()
+        missing = missing_method(settings)
+        if missing is not None:
+            return replace(found, uncounted=f"the method {missing!r} is not installed here")
+        try:
+            outlook.read()
+            left = outlook.all_never_tried()
+        except AfirError as error:  # of a method; what was found must still be shown
+            return replace(found, uncounted=str(error))
     return replace(found, pushes=len(listed) + left, pushes_left=left)
 
 

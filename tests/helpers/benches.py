@@ -136,6 +136,8 @@ class FaultySurface:
             return right
         if self.how == "raise":
             raise ValueError("no such integral")
+        if self.how == "misuse":
+            raise InputError("`basis` must cover He")
         if self.how == "fail":
             raise SurfaceError("no SCF")
         if self.how == "shape":

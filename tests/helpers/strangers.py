@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 import numpy as np
 
+from afir.errors import InputError
 from afir.methods.base import Known
 from afir.molecule import Molecule, Positions
 from afir.pes.loading import load_surface
@@ -47,6 +48,11 @@ class Strange:
         left = [Item(eq.id, push) for push in frontier.left(eq.id)]
         if len(SEEN) < self.trials:
             return left[:n]
+        if self.how == "exits":
+            raise SystemExit(4)
+        if self.how == "moves":
+            x = network.eqs["EQ0"].positions
+            x += 1.0
         return {
             "twice": lambda: [left[0], left[0]],
             "plain": lambda: [tuple(item) for item in left[:n]],
@@ -72,6 +78,8 @@ class Strange:
         """Note the trials."""
         if self.how == "deaf" and list(trials):
             raise ValueError("no memory")
+        if self.how == "deaf and gone" and list(trials):
+            raise SystemExit(4)
         SEEN.update(trial.number for trial in trials)
 
 
@@ -98,6 +106,8 @@ class Odd:
         """See `afir.methods.base.Method`; what it may say wrongly."""
         if self.how == "raises":
             raise KeyError("a key")
+        if self.how == "exits":
+            raise SystemExit(3)
         force = {"sign": 2, "fragments": [[0], [1]]}
         yield {
             "NumPy": {"size": np.int64(3)},
@@ -106,6 +116,14 @@ class Odd:
             "atoms": {"atoms": [0, known.molecule.n_atoms]},
             "sign": {"forces": [force]},
             "force": {"forces": ["+0|1"]},
+            "half an atom": {"forces": [{"sign": 1, "fragments": [[0.5], [1]]}]},
+            "no fragments": {"forces": [{"sign": 1, "fragments": ["01", [2]]}]},
+            "one force": {"forces": force},
+            "atom": {"atoms": 3},
+            "true atom": {"atoms": [True]},
+            "words": {"kind": ["odd"]},
+            "soft": {"mode": "soft"},
+            "late": {"late": "yes"},
         }.get(self.how, {"kind": "odd"})
         while self.how == "no end":
             yield {}
@@ -114,7 +132,22 @@ class Odd:
         self, molecule: Molecule, start: StationaryPoint, data: Any, *_: Any, **__: Any
     ) -> Any:
         """See `afir.methods.base.Method`; what it may do wrongly."""
+        if self.how == "exits in the search":
+            raise SystemExit(3)
+        if self.how == "misuse":
+            raise InputError("`how` must be right")
+        if self.how == "moves the start":
+            x = start.positions
+            x += 0.1
+        if self.how == "changes the radii":
+            radii = molecule.radii
+            radii *= 1.1
+        if self.how == "changes the offer":
+            data["atoms"][0] = 2
+            data["kind"] = "even"
         return {
+            "changes the offer": lambda: _returning(_trial(start.positions)),
+            "list": lambda: _returning(replace(_trial(start.positions), candidates=[])),
             "no search": lambda: TrialResult(Outcome.NO_SADDLE, (), (), False),
             "no result": lambda: _returning(None),
             "no geometry": lambda: _returning(_trial(start.positions[:1])),

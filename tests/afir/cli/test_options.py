@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Optional
+
 import pytest
 
 from afir.errors import InputError
@@ -58,4 +63,55 @@ def test_values_that_break_whoever_computes_with_them(value: object, words: str)
 def test_right_options() -> None:
     check_options("the well", _factory, {"depth": 2.0}, given=1)
     check_options("the well", _open, {"anything": 2.0}, given=1)
-    check_options("the well", _factory, {"depth": {"a": [1, [None, "x"]]}}, given=1)
+    check_options("the well", _open, {"anything": {"a": [1, [None, "x"]]}}, given=1)
+
+
+def _kinds(
+    molecule: object,
+    *,
+    whole: int = 1,
+    size: float = 0.8,
+    name: str | None = None,
+    exact: bool = False,
+    both: Optional[float | str] = None,  # noqa: UP045 - the older way to write it
+    many: list[float] | None = None,
+    free=None,  # type: ignore[no-untyped-def]
+) -> None:
+    raise AssertionError("only its signature is looked at")
+
+
+# Annotations are source text above, since this file does not evaluate them, and types here.
+_EVALUATED = functools.partial(_kinds)
+_EVALUATED.__signature__ = inspect.signature(  # type: ignore[attr-defined]
+    _kinds, eval_str=True
+)
+
+
+@pytest.mark.parametrize("factory", [_kinds, _EVALUATED])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"whole": "few"}, "`whole` must be a whole number, got 'few'"),
+        ({"whole": 1.5}, "`whole` must be a whole number, got 1.5"),
+        ({"whole": True}, "`whole` must be a whole number, got True"),
+        ({"whole": None}, "`whole` must be a whole number, got None"),
+        ({"size": "big"}, "`size` must be a number, got 'big'"),
+        ({"size": [1.0]}, "`size` must be a number, got [1.0]"),
+        ({"name": 3}, "`name` must be text, got 3"),
+        ({"exact": 1}, "`exact` must be true or false, got 1"),
+        ({"exact": "yes"}, "`exact` must be true or false, got 'yes'"),
+    ],
+)
+def test_an_option_of_another_kind_than_its_annotation_is_refused(
+    factory: Callable[..., None], options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        check_options("the well", factory, options, given=1)
+    assert str(caught.value) == words
+
+
+@pytest.mark.parametrize("factory", [_kinds, _EVALUATED])
+def test_other_annotations_leave_the_option_to_its_factory(factory: Callable[..., None]) -> None:
+    right = {"whole": 3, "size": 1, "name": None, "exact": True, "both": "x", "free": object()}
+    check_options("the well", factory, right, given=1)
+    check_options("the well", factory, {"many": 1.0, "name": "x", "both": 2}, given=1)

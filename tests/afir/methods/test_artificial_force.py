@@ -159,6 +159,10 @@ def test_misuse_is_explained():
         ForceTerm((1, 1), (2,), 1)
     with pytest.raises(InputError, match=r"must not share atoms, got \[1\]"):
         ForceTerm((0, 1), (1,), 1)
+    for atom in (0.5, 1.0, "1", True):
+        with pytest.raises(InputError, match=f"by whole numbers, got {atom!r}"):
+            ForceTerm((atom,), (2,), 1)
+    assert ForceTerm((np.int64(1),), (2,), 1) == ForceTerm((1,), (2,), 1)
     with pytest.raises(InputError, match="`direction` must be 1 or -1, got 0"):
         ForceTerm((0,), (1,), 0)
     for gamma in (-1.0, float("nan")):

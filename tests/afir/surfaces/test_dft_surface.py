@@ -77,11 +77,11 @@ def test_all_options_are_explained() -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"functional": 3}, "`functional` must be a name, got 3"),
+        ({"functional": 3}, "`functional` must be text, got 3"),
         ({"functional": " "}, "`functional` must be a name, got ' '"),
-        ({"basis": None}, "`basis` must be a name, got None"),
+        ({"basis": None}, "`basis` must be text, got None"),
         ({"grid": 0}, "`grid` must be a whole number from 1 to 9, got 0"),
-        ({"grid": 3.0}, "`grid` must be a whole number from 1 to 9, got 3.0"),
+        ({"grid": 3.0}, "`grid` must be a whole number, got 3.0"),
         ({"grid": True}, "`grid` must be a whole number"),
         ({"density_fitting": 1}, "`density_fitting` must be true or false, got 1"),
         ({"convergence": "tight"}, "`convergence` must be a number, got 'tight'"),

@@ -197,7 +197,7 @@ def test_a_solvent_stabilises_an_ion() -> None:
         (Molecule((92,)), {}, "elements up to radon for GFN2-xTB, got U for atom 0"),
         (H2CO, {"solvent": "vodka"}, "`solvent` must be an ALPB solvent .* got 'vodka'"),
         (H2CO, {"solvent": "wäter"}, "`solvent` must be an ALPB solvent"),
-        (H2CO, {"solvent": 3}, "`solvent` must be the name"),
+        (H2CO, {"solvent": 3}, "`solvent` must be text, got 3"),
         (H2CO, {"temperature": 0.0}, "`temperature` must be more than 0 K, got 0.0"),
         (H2CO, {"temperature": float("nan")}, "`temperature` must be a finite number, got nan"),
         (H2CO, {"accuracy": "high"}, "`accuracy` must be a number, got 'high'"),

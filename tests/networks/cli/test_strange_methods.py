@@ -6,6 +6,7 @@ The files are in `tests/data/strangers`; nothing but an entry point tells of the
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -27,6 +28,7 @@ from afir.cli.main import main
 from afir.errors import AfirError, InputError
 from afir.io.structures import write_xyz
 from afir.methods.base import Known, Offer, checked_trial, offers_of
+from afir.molecule import Molecule
 from afir.pes.driver import solve
 from afir.pes.loading import load_surface
 from afir.policies import Policy
@@ -34,13 +36,17 @@ from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
 from afir.units import KJ_PER_MOL
 from afir.verification.minima import characterise
-from networks import explore, open_run
+from networks import explore, open_run, resume
 from networks.execution.context import Bench
 from networks.execution.tasks import Push
 from networks.graph.network import ReactionNetwork
 from networks.policies.choice import Choice
+from networks.reporting.ending import ending
+from networks.reporting.run import load_run
+from networks.reporting.show_json import show_object
 from networks.scheduling.offers import KICKS
 from networks.scheduling.queue import Frontier
+from networks.storage.run_file import RunFile
 
 STRANGERS = Path(__file__).parents[2] / "data" / "strangers"
 ROOT = Path(__file__).parents[3]
@@ -143,6 +149,15 @@ LISTED_WRONGLY = {
     "atoms": "an offer must name atoms from 0 to 3, got 4",
     "sign": "`direction` must be 1 or -1, got 2",
     "force": "a force must look like .*, got .*",
+    "half an atom": "a force term must name atoms by whole numbers, got 0.5",
+    "no fragments": "a force must look like .*, got .*'01'.*",
+    "one force": "`forces` of an offer must be a list of forces, got .*",
+    "atom": "`atoms` of an offer must be a list of atoms, got 3",
+    "true atom": "an offer must name atoms from 0 to 3, got True",
+    "words": r"`kind` of an offer must be a word, got \['odd'\]",
+    "soft": "`mode` of an offer must be a whole number, got 'soft'",
+    "late": "`late` of an offer must be true or false, got 'yes'",
+    "exits": "SystemExit: 3",
     "no end": "it lists more than 50 and is not `endless`",
 }
 
@@ -169,24 +184,82 @@ def test_what_a_method_lists_wrongly_is_one_sentence(
 
 
 SEARCHED_WRONGLY = {
-    "no search": "TypeError: the method 'odd' must make a generator, got TrialResult",
-    "no result": "TypeError: the method 'odd' must return a TrialResult, got NoneType",
-    "no geometry": "ValueError: the method 'odd' must return finite geometries (3, 3) with their "
-    "energies, got (1, 3) with 0.0",
-    "one atom": "ValueError: the method 'odd' must ask for geometries (k, 3, 3), got (1, 1, 3)",
+    "no search": "the method 'odd' must make a generator, got TrialResult",
+    "no result": "the method 'odd' must return a TrialResult, got NoneType",
+    "no geometry": "the method 'odd' returned a wrong TrialResult: `candidates[0].positions` must "
+    "have the shape (3, 3), got (1, 3)",
+    "list": "the method 'odd' returned a wrong TrialResult: `candidates` must be a tuple, got []",
+    "misuse": "`how` must be right",
+    "exits in the search": "SystemExit: 3",
+    "moves the start": "ValueError: output array is read-only",
+    "changes the radii": "ValueError: output array is read-only",
+    "one atom": "the method 'odd' must ask for geometries (k, 3, 3), got (1, 1, 3)",
     "unknown": "KeyError: 'unknown'",
     "right": "",
 }
 
 
 @pytest.mark.usefixtures("odd")
+@pytest.mark.parametrize("sent", [False, True], ids=["here", "elsewhere"])
 @pytest.mark.parametrize("how", SEARCHED_WRONGLY)
-def test_what_a_method_searches_wrongly_costs_one_trial(how: str) -> None:
-    perform = Bench(HCN, "gfn2").open()
-    start = made_minimum(HCN_START, 0.0)
-    result = perform(Push(start, Offer("odd", {}), None, (0,), options={"how": how}))
+def test_what_a_method_searches_wrongly_costs_one_trial(how: str, sent: bool) -> None:
+    start = made_eq(0, HCN_START, 0.0)
+    before = start.positions.copy()
+    task = Push(start, Offer("odd", {}), None, (0,), options={"how": how})
+    bench = Bench(Molecule(HCN.numbers), "gfn2")
+    assert bench.molecule.radii.max() > 0.5  # worked out before anything is sent
+    if sent:  # as to another process
+        bench, task = pickle.loads(pickle.dumps((bench, task), protocol=4))
+    result = bench.open()(task)
     assert result.error == SEARCHED_WRONGLY[how]
     assert result.outcome is (Outcome.SEARCH_FAILED if result.error else None)
+    assert np.array_equal(start.positions, before)
+
+
+@pytest.mark.usefixtures("odd")
+def test_a_method_cannot_change_an_offer_that_is_stored_later() -> None:
+    offer = Offer("odd", {"kind": "odd", "atoms": [0, 1]})
+    how = {"how": "changes the offer"}
+    task = Push(made_minimum(HCN_START, 0.0), offer, None, (0,), options=how)
+    assert Bench(HCN, "gfn2").open()(task).error == ""
+    assert offer.data == {"kind": "odd", "atoms": [0, 1]}
+
+
+@pytest.mark.usefixtures("odd")
+def test_a_run_whose_method_is_not_here_is_shown_but_not_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = replace(SETTINGS, methods=("sc-afir", "odd"), policy="exhaustive", max_trials=3)
+    path = tmp_path / "run"
+    list(explore(MOLECULE, structure(0), settings, path, executor=toy))
+    here = load_run(path, count_pushes=True)
+    assert here.remains.pushes_left
+    monkeypatch.setattr(sys, "path", [part for part in sys.path if part != str(tmp_path / "odd")])
+    run = load_run(path, count_pushes=True)
+    assert ending(run)[0] == (
+        "What is left to try cannot be told: the method 'odd' is not installed here."
+    )
+    assert show_object(run) == {**show_object(here), "pushes": {"listed": None, "left": None}}
+    assert main(["show", str(path)]) == 0
+    assert "the method 'odd' is not installed here" in capsys.readouterr().out
+    with pytest.raises(
+        InputError, match=f"^{path} needs the method 'odd', which is not installed here; install "
+    ):
+        resume(path, executor=toy)
+
+
+@pytest.mark.usefixtures("odd")
+def test_a_run_whose_method_fails_now_is_shown(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, methods=("sc-afir", "odd"), policy="exhaustive", max_trials=3)
+    path = tmp_path / "run"
+    list(explore(MOLECULE, structure(0), settings, path, executor=toy))
+    with RunFile.open(path, writing=True) as store:
+        broken = replace(store.settings, method_options={"odd": {"how": "raises"}})
+        store.change_settings(broken)
+    assert ending(load_run(path, count_pushes=True))[0] == (
+        "What is left to try cannot be told: the method 'odd' failed while listing its offers: "
+        "KeyError: 'a key'."
+    )
 
 
 def test_a_method_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -203,7 +276,8 @@ def test_a_method_that_is_not_there_is_named(tmp_path: Path) -> None:
         (["--method", "kick,kick"], "`methods` must name each method once, got 'kick' twice"),
         (["--method-option", "cap=3"], "--method-option must look like NAME.KEY=VALUE, got "),
         (["--method-option", "rattle.size=3"], "`method_options` must be of the methods "),
-        (["--method-option", "sc-afir.cap=few"], "`cap` must be a whole number of 0 or more, got "),
+        (["--method-option", "sc-afir.cap=few"], "`cap` must be a whole number, got 'few'"),
+        (["--method-option", "sc-afir.cap=-1"], "`cap` must be a whole number of 0 or more, got "),
         (["--method-option", "sc-afir.kap=3"], "the method 'sc-afir' has no option 'kap'; did "),
         (["--method", "kick", "--effort", "quick"], "--effort must be normal or thorough if the "),
     ],

@@ -40,12 +40,13 @@ def pair(length: float) -> Positions:
 
 WORDS = {
     "raise": "the surface failed with ValueError: no such integral",
+    "misuse": "the surface failed: `basis` must cover He",
     "fail": "no SCF",
     "shape": r"must return energies \(1,\) and gradients \(1, 2, 3\), got \(0,\) and \(1, 2, 3\)",
     "energy": "energy or gradient that is not finite",
     "gradient": "energy or gradient that is not finite",
 }
-FAULTS = {"raise": BrokenSurfaceError, "shape": BrokenSurfaceError}
+FAULTS = {"raise": BrokenSurfaceError, "misuse": BrokenSurfaceError, "shape": BrokenSurfaceError}
 
 
 def energies_at(*lengths: float) -> Search[list[float]]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -51,6 +52,21 @@ def test_ids_follow_the_order_of_discovery() -> None:
     assert list(network.eqs) == ["EQ0", "EQ1", "EQ2"]
     assert list(network.tss) == ["TS0", "TS1", "TS2"]
     assert network.lowest.id == "EQ1"
+
+
+def test_what_is_known_cannot_be_overwritten() -> None:
+    """Methods and policies are given these very records, and in a process of their own copies."""
+    network = small()
+    x = structure(0).copy()
+    network.add_dc(x, -90.0, origin="EQ0")
+    known = [*network.eqs.values(), *network.tss.values(), *network.dcs.values()]
+    for record in [*known, *(pickle.loads(pickle.dumps(each, protocol=4)) for each in known)]:
+        arrays = {k: v for k, v in vars(record).items() if isinstance(v, np.ndarray)}
+        assert "positions" in arrays
+        for array in arrays.values():
+            with pytest.raises(ValueError, match="read-only"):
+                array += 1.0
+    x += 1.0  # whoever added it keeps an array of his own
 
 
 def test_records_are_the_stationary_points_that_were_added() -> None:

@@ -30,6 +30,8 @@ WRONG = {
     "lazy": "must choose a list of tuples, got list_iterator",
     "endless": "must choose a list of tuples, got repeat",
     "raises": "failed while choosing: KeyError: 'a key'",
+    "exits": "failed while choosing: SystemExit: 4",
+    "moves": "failed while choosing: ValueError: .*read-only",
 }
 
 
@@ -80,9 +82,12 @@ def test_numbers_of_numpy_and_plain_tuples_are_items(how: str, tmp_path: Path) -
     assert len(snapshot(path)["trials"]) == 8
 
 
-def test_a_policy_that_cannot_learn_is_named(tmp_path: Path) -> None:
-    events = explore(MOLECULE, structure(0), settings("deaf", 9), tmp_path / "run", executor=toy)
-    with pytest.raises(AfirError, match=r"^the policy 'strange' failed while learning: ValueError"):
+@pytest.mark.parametrize(
+    ("how", "said"), [("deaf", "ValueError: no memory"), ("deaf and gone", "SystemExit: 4")]
+)
+def test_a_policy_that_cannot_learn_is_named(how: str, said: str, tmp_path: Path) -> None:
+    events = explore(MOLECULE, structure(0), settings(how, 9), tmp_path / "run", executor=toy)
+    with pytest.raises(AfirError, match=f"^the policy 'strange' failed while learning: {said}; "):
         list(events)
     events = resume(tmp_path / "run", policy="exhaustive", max_trials=14, executor=toy)
     assert list(events)[-1] == Stopped(StoppedBy.TRIALS, True)

@@ -130,7 +130,7 @@ def test_pushes_of_very_many_structures_are_not_counted(
     monkeypatch.setattr(Outlook, "pushes", None)  # none is worked out
     run = load_run(path, count_pushes=True)
     assert show_object(run)["pushes"] == {"listed": None, "left": None}
-    assert ending(run) == [
+    assert ending(run)[:1] == [
         f"{untried} EQs have not been pushed yet and may lead to more; their pushes were not "
         "counted."
     ]
@@ -181,7 +181,8 @@ MORE = unseen([1, 1, 1, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10], 42)
 def test_the_end_of_a_run_is_told() -> None:
     done = ended(StoppedBy.NOTHING_LEFT, Remains(MORE, 5, 39, 0), window_kj_mol=300.0)
     assert ending(done) == [
-        "All 39 pushes were tried, but in 3 of 42 trials the surface failed.",
+        "All 39 pushes were tried.",
+        "In 3 of 42 trials the surface failed.",
         "Above the energy window (300 kJ/mol above the start), 12 trials ended and 5 EQs were not "
         "pushed.",
         "Chao's estimate: more such trials may find about 2 (0 to 16) new transition states "
@@ -191,19 +192,32 @@ def test_the_end_of_a_run_is_told() -> None:
     # How many are unseen is not told before all has been tried: it would be misleading.
     assert ending(limit) == [
         "48 of 90 pushes of the structures so far are untried and may find more.",
+        "In 3 of 42 trials the surface failed.",
         "Above the energy window (300 kJ/mol above the start), 12 trials ended and 1 EQ was not "
         "pushed.",
     ]
 
 
+@pytest.mark.parametrize("stopped", [StoppedBy.NOTHING_LEFT, StoppedBy.TRIALS])
+def test_trials_that_failed_are_told_whatever_is_left(stopped: StoppedBy) -> None:
+    run = ended(stopped, Remains(MORE, 0, 42, 0))
+    trials = {Outcome.FOUND: 9, Outcome.SEARCH_FAILED: 30, Outcome.SURFACE_FAILED: 1}
+    run = replace(run, summary=replace(run.summary, trials=trials))
+    said = "In 1 of 40 trials the surface failed and in 30 of 40 trials the search itself failed."
+    assert ending(run)[1] == said
+    rest = {Outcome.FOUND: 9, Outcome.SEARCH_FAILED: 30}
+    run = replace(run, summary=replace(run.summary, trials=rest))
+    assert ending(run)[1] == "In 30 of 39 trials the search itself failed."
+
+
 def test_the_end_of_a_run_without_a_window_or_a_transition_state() -> None:
     none = ended(StoppedBy.NOTHING_LEFT, Remains(Unseen(trials=39), 0, 39, 0))
-    assert ending(none)[1:] == [
+    assert ending(none)[2:] == [
         "No transition state between two structures was found, so the number of unseen ones "
         "cannot be estimated."
     ]
     sure = ended(StoppedBy.NOTHING_LEFT, Remains(unseen([30], 200), 0, 39, 0))
-    assert ending(sure)[1] == (
+    assert ending(sure)[2] == (
         "Chao's estimate: more such trials may find hardly any new transition states (1 known)."
     )
     begun = drawn_run(StoppedBy.TRIALS)
@@ -217,7 +231,7 @@ def test_the_end_of_a_run_without_a_window_or_a_transition_state() -> None:
         "No trial ended and no EQ lies above the energy window (300 kJ/mol above the start)."
     )
     some = ended(StoppedBy.NOTHING_LEFT, Remains(unseen([1, 2, 2, 3, 4, 5], 60), 0, 39, 0))
-    assert re.search(r"hardly any new transition states, \d at most \(6 known\)", *ending(some)[1:])
+    assert re.search(r"hardly any new transition states, \d at most \(6 known\)", *ending(some)[2:])
 
 
 def test_what_ended_above_a_narrower_window_is_not_said_to_be_above_the_new_one() -> None:
@@ -225,12 +239,12 @@ def test_what_ended_above_a_narrower_window_is_not_said_to_be_above_the_new_one(
     same = replace(run, job="window = 300.0\n")
     assert ending(same) == ending(run)
     wider = ending(replace(run, job="window = 200.0\n"))
-    assert wider[1] == (
+    assert wider[2] == (
         "12 trials ended above the energy window that was set before; 5 EQs were not pushed above "
         "the energy window (300 kJ/mol above the start)."
     )
     none = ended(StoppedBy.NOTHING_LEFT, Remains(MORE, 0, 39, 0), window_kj_mol=300.0)
-    assert ending(replace(none, job="window = 200.0\n"))[1] == (
+    assert ending(replace(none, job="window = 200.0\n"))[2] == (
         "12 trials ended above the energy window that was set before."
     )
 
