@@ -12,11 +12,12 @@ from runs import HCN, HCN_START, snapshot
 
 from afir.cli.main import main
 from afir.errors import AfirError, InputError
+from afir.options import entries
 from networks import Settings, explore, open_run, resume
 from networks.execution.context import Bench
 from networks.execution.local import BatchedExecutor, SerialExecutor
 from networks.execution.processes import ProcessExecutor
-from networks.execution.registry import executor_factory, executor_names
+from networks.execution.registry import ENTRY_POINT_GROUP, executor_factory
 from networks.exploration.events import TaskDone
 
 # The whole of a stranger's package but for its entry point.
@@ -226,7 +227,7 @@ def test_names_and_functions_make_executors(
     executor = executor_factory(name, workers, options)(Bench(HCN, "double-well"))
     assert type(executor) is kind
     executor.close()
-    assert {"batched", "dask", "processes", "serial"} <= set(executor_names())
+    assert {"batched", "dask", "processes", "serial"} <= set(entries(ENTRY_POINT_GROUP))
 
 
 def test_a_run_file_alone_brings_no_code_of_others_to_an_executor(stranger: Path) -> None:
