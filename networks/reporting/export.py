@@ -48,7 +48,7 @@ class ExportFormat:
     Raises
     ------
     InputError
-        If `write` is no function or a suffix is none.
+        If `write` is no function, or a suffix or part cannot be in the name of a file.
     """
 
     write: Writer
@@ -63,8 +63,10 @@ class ExportFormat:
             if isinstance(value, str) or not all(isinstance(text, str) and text for text in value):
                 raise InputError(f"`{name}` must be a tuple of texts, got {value!r}")
         for suffix in self.suffixes:
-            if suffix != suffix.lower() or suffix.rfind(".") != 0:
+            if suffix != suffix.lower() or suffix.rfind(".") != 0 or not _in_a_name(suffix):
                 raise InputError(f"`suffixes` must be like .graphml, in lower case, got {suffix!r}")
+        if not all(map(_in_a_name, self.parts)) or len(set(self.parts)) < len(self.parts):
+            raise InputError(f"`parts` must be different words, got {self.parts!r}")
 
     def files(self, output: Path, suffix: str = "") -> list[Path]:
         """The files for an output; several take `suffix` if the output has none."""
@@ -72,6 +74,11 @@ class ExportFormat:
             return [output]
         ending = output.suffix or suffix
         return [output.with_name(f"{output.stem}_{part}{ending}") for part in self.parts]
+
+
+def _in_a_name(text: str) -> bool:
+    """Whether a text can be part of the name of a file."""
+    return text.isprintable() and not set(text) & set("/\\")
 
 
 def format_names() -> tuple[str, ...]:
@@ -135,8 +142,10 @@ def export(
                 f"the export {name!r} failed: {type(error).__name__}: {error}"
             ) from error
         for file, draft in zip(files, drafts, strict=True):
-            if not draft.exists():
-                raise AfirError(f"the export {name!r} must write {file}, got no such file")
+            # A device or a pipe is written in place.
+            if not draft.exists() or draft.is_dir():
+                got = "a directory" if draft.is_dir() else "no such file"
+                raise AfirError(f"the export {name!r} must write {file}, got {got}")
     return files
 
 
