@@ -5,14 +5,18 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
+import re
 from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
-from afir.errors import AfirError, InputError
+from afir.errors import AfirError, InputError, MissingPackageError
+
+_OURS = ("afir", "networks", "mlpot")  # the packages of this project
 
 _LARGEST = 2**63  # beyond the whole numbers that SQLite and TOML hold
 _KINDS = {
@@ -140,12 +144,76 @@ def _is_of(kind: str, value: object) -> bool:
     return isinstance(value, {"str": str, "bool": bool, "None": NoneType}[kind])
 
 
-def entry_names(group: str) -> tuple[str, ...]:
-    """The names that packages have registered in a group of entry points, sorted."""
-    return tuple(sorted({point.name for point in entry_points(group=group)}))
+@dataclass(frozen=True)
+class Entry:
+    """What packages have registered under one name in a group of entry points.
+
+    Attributes
+    ----------
+    name
+        The name.
+    points
+        The entry points: ours alone, if there is one, else all that differ.
+    """
+
+    name: str
+    points: tuple[EntryPoint, ...]
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is of this project."""
+        return is_ours(self.points[0])
+
+    def load(self, title: str) -> Any:
+        """What is registered; InputError if that is not clear or cannot be loaded.
+
+        `title` is what it is, for messages, e.g. ``"the policy 'mine'"``.
+        """
+        if len(self.points) > 1:
+            told = " and ".join(point.value for point in self.points)
+            raise InputError(
+                f"{title} must be registered by one package, got {told}; uninstall one of them"
+            )
+        try:
+            return self.points[0].load()
+        except MissingPackageError:
+            raise
+        except Exception as error:
+            said = str(error) if isinstance(error, AfirError) else _told(error)
+            raise InputError(f"{title} cannot be loaded: {said}") from error
 
 
-def load_entry(group: str, what: str, name: str, options: Mapping[str, Any]) -> Any:
+def is_ours(point: EntryPoint) -> bool:
+    """Whether an entry point leads to a package of this project."""
+    return re.split("[.:]", point.value)[0] in _OURS
+
+
+def entries(group: str) -> dict[str, Entry]:
+    """What packages have registered in a group of entry points, by name, sorted.
+
+    No other package can replace what is registered by this project.
+    """
+    named: dict[str, dict[str, EntryPoint]] = {}
+    for point in sorted(entry_points(group=group), key=lambda point: (point.name, point.value)):
+        named.setdefault(point.name, {})[point.value] = point
+    return {
+        name: Entry(name, tuple(filter(is_ours, every.values())) or tuple(every.values()))
+        for name, every in named.items()
+    }
+
+
+def find_entry(group: str, what: str, name: str) -> Entry:
+    """What is registered under a name; InputError for an unknown one.
+
+    `what` is what it is, for the message, e.g. ``"policy"``.
+    """
+    known = entries(group)
+    if name not in known:
+        raise InputError(f"`{what}` must be one of {', '.join(known)}, got {name!r}")
+    return known[name]
+
+
+def load_entry(group: str, what: str, name: str, options: Mapping[str, Any], *given: Any) -> Any:
     """Build what a package has registered in a group of entry points.
 
     Parameters
@@ -157,27 +225,26 @@ def load_entry(group: str, what: str, name: str, options: Mapping[str, Any]) -> 
     name
         The registered name.
     options
-        The arguments of the factory.
+        The options, named arguments of the factory.
+    *given
+        Its first arguments.
 
     Raises
     ------
     InputError
         For an unknown name or option, and when it cannot be built.
     """
-    for point in entry_points(group=group):
-        if point.name == name:
-            title = f"the {what} {name!r}"
-            factory = _built(title, point.load)
-            check_options(title, factory, options, given=0)
-            return _built(title, partial(factory, **options))
-    raise InputError(f"`{what}` must be one of {', '.join(entry_names(group))}, got {name!r}")
-
-
-def _built(title: str, make: Callable[[], Any]) -> Any:
-    """The value of `make`; InputError for any exception of code from elsewhere."""
+    title = f"the {what} {name!r}"
+    factory = find_entry(group, what, name).load(title)
+    check_options(title, factory, options, given=len(given))
     try:
-        return make()
+        return factory(*given, **options)
     except AfirError:
         raise
     except Exception as error:
-        raise InputError(f"{title} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise InputError(f"{title} cannot be loaded: {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    """An exception of code from elsewhere in words."""
+    return f"{type(error).__name__}: {error}"

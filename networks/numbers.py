@@ -139,7 +139,7 @@ NUMBERS: tuple[Number, ...] = (
     Number(
         "in_flight", int, 1, optional=False, default=IN_FLIGHT,
         help="Number of trials under way at a time: it decides the network, unlike the number of "
-        "workers. Four for each worker keep them busy.",
+        "workers. Take four for each task that is done at once.",
     ),
 )  # fmt: skip
 """All numbers of the settings, but γ and the number of forces."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,8 @@ def repeated(settings: Settings, job: Mapping[str, Any]) -> list[str]:
     """
     every = surfaces(settings).items()
     words = [word for flag, named in every if named.foreign for word in named.flags(flag)]
-    return words + (["--executor", job["executor"]] if job.get("executor_options") else [])
+    executor = Named(job.get("executor") or "", job.get("executor_options") or {})
+    return words + (executor.flags("executor") if executor.options else [])
 
 
 def check_trusted(settings: Settings, trusted: Sequence[Named], path: Path) -> None:
@@ -63,21 +65,23 @@ def check_same(settings: Settings, given: Sequence[Named], path: Path) -> None:
             )
 
 
-def check_executor(executor: str, options: Mapping[str, Any], path: Path) -> None:
+def check_executor(found: Named, given: Named, path: Path) -> None:
     """Raise InputError if only a file says with which options an executor works.
 
-    They may name a computer that takes over from there.
+    They may name commands, or a computer that takes over from there.
 
     Parameters
     ----------
-    executor, options
-        What the file names.
+    found
+        The executor of the run, with its options.
+    given
+        What the user named of it.
     path
-        The file, for the message.
+        The file that names the rest, for the message.
     """
-    if options:
-        said = ", ".join(f"{name} = {value!r}" for name, value in options.items())
+    if found.options and found != given:
         raise InputError(
-            f"{path} must not choose alone where tasks are done; it names the executor "
-            f"{executor!r} with {said}: add {shlex.join(['--executor', executor])} to agree"
+            f"{path} names the executor {found.name} with {json.dumps(dict(found.options))}, and "
+            "options of an executor may start commands; if you trust it, name it yourself: add "
+            f"{shlex.join(found.flags('executor'))}"
         )

@@ -30,6 +30,7 @@ from click.core import ParameterSource
 
 from afir.errors import AfirError, InputError
 from afir.io.printable import printable
+from afir.options import is_ours
 
 ENTRY_POINT_GROUP = "afir.commands"
 """Packages register their commands under this entry-point group."""
@@ -251,7 +252,9 @@ def build() -> click.Group:
         params=[_verbose_option()],
     )
     click.version_option(package_name="afir", prog_name="afir")(group)
-    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
+    # Ours come last: no other package replaces one of our commands.
+    points = entry_points(group=ENTRY_POINT_GROUP)
+    for point in sorted(points, key=lambda point: (is_ours(point), point.name)):
         try:
             commands: list[click.Command] = point.load()()
         except Exception as error:  # another package: the other commands must still work

@@ -94,6 +94,8 @@ def writing(*paths: Path) -> Iterator[list[Path]]:
             raise InputError(f"{names} cannot be written: {_reason(error)}") from error
         finally:
             for draft, _ in made:
+                if draft.is_dir():  # no file was wanted, but something else was made
+                    shutil.rmtree(draft, ignore_errors=True)
                 with suppress(OSError):
                     draft.unlink()
 

@@ -78,28 +78,13 @@ def push(
     limits = settings or StepSettings()
     x = start + limits.displacement * rng.normal(size=start.shape) / np.sqrt(3.0)
     points: list[PathPoint] = []
-
-    def stop(here: Positions) -> Outcome | None:
-        gone = dissociated(molecule, here, limits.dissociation)
-        return Outcome.DISSOCIATED if gone else None
-
-    descent = DescentLimits(
-        limits.push_steps, limits.push_gradient, limits.max_step, limits.trust.minimum
-    )
     estimate = hessian
     gamma = 0.0
     for fraction in limits.ladder:
         part: list[PathPoint] = []
+        force = ArtificialForce(molecule, terms, fraction * limits.gamma)
         try:
-            end = yield from descend(
-                molecule,
-                x,
-                descent,
-                hessian=estimate,
-                bias=ArtificialForce(molecule, terms, fraction * limits.gamma),
-                trace=part,
-                stop=stop,
-            )
+            end = yield from _pushed(molecule, x, limits, force, estimate, part)
         except SurfaceError as failure:
             if not points:
                 raise
@@ -112,3 +97,26 @@ def push(
         if changed or end.outcome in (Outcome.DISSOCIATED, Outcome.SURFACE_FAILED):
             break
     return PushPath(tuple(points), end, tuple(terms), gamma, changed)
+
+
+def _pushed(
+    molecule: Molecule,
+    x: Positions,
+    limits: StepSettings,
+    force: ArtificialForce,
+    hessian: Matrix,
+    trace: list[PathPoint],
+) -> Search[Minimum]:
+    """The minimum with a force, unless fragments go apart; `trace` receives the way there."""
+
+    def stop(here: Positions) -> Outcome | None:
+        gone = dissociated(molecule, here, limits.dissociation)
+        return Outcome.DISSOCIATED if gone else None
+
+    descent = DescentLimits(
+        limits.push_steps, limits.push_gradient, limits.max_step, limits.trust.minimum
+    )
+    end = yield from descend(
+        molecule, x, descent, hessian=hessian, bias=force, trace=trace, stop=stop
+    )
+    return end

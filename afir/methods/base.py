@@ -18,7 +18,7 @@ from afir.errors import AfirError, InputError
 from afir.methods.artificial_force import ForceTerm
 from afir.methods.results import plain_trial
 from afir.molecule import Molecule
-from afir.options import entry_names, load_entry
+from afir.options import entries, load_entry
 from afir.pes.driver import Asked, Search, geometries, relayed
 from afir.searches.settings import StepSettings
 from afir.stationary import StationaryPoint, TrialResult
@@ -169,7 +169,7 @@ class Method(Protocol):
 
 def method_names() -> tuple[str, ...]:
     """The names `load_method` knows, sorted."""
-    return entry_names(ENTRY_POINT_GROUP)
+    return tuple(entries(ENTRY_POINT_GROUP))
 
 
 def load_method(name: str, options: Mapping[str, Any] | None = None) -> Method:

@@ -123,12 +123,12 @@ def climbs(molecule: Molecule, point: StationaryPoint, most: int) -> list[Climb]
 
 
 def motion(molecule: Molecule, point: StationaryPoint, climb: Climb) -> Positions:
-    """The unit displacement (n, 3) along a mode, in the direction of a climb."""
+    """The dimensionless unit displacement (n, 3) along a mode, in the direction of a climb."""
     return climb.sign * motions(molecule, point)[climb.mode]
 
 
 def motions(molecule: Molecule, point: StationaryPoint) -> list[Positions]:
-    """The unit displacement (n, 3) along each mode, the softest first."""
+    """The dimensionless unit displacement (n, 3) along each mode, the softest first."""
     weights = np.sqrt(molecule.masses)
     _, vectors = vibrations(point.hessian, point.positions, weights)
     found = []

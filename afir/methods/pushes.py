@@ -94,22 +94,15 @@ def pushes(
         raise InputError(f"`terms` must be 1 or 2, got {terms}")
     if cap < 0:
         raise InputError(f"`cap` must be 0 or more, got {cap}")
-    singles = _singles(molecule, positions, _targets(molecule, targets))
+    among = _targets(molecule, targets)
+    singles = _singles(molecule, positions, among)
     symmetry = _symmetry(molecule, positions)
     result = _distinct(((single.term,) for single in singles), symmetry)
     if terms == 2:
-        eliminations = _distinct(
-            _eliminations(molecule, positions, _targets(molecule, targets)), symmetry
-        )
-        if len(eliminations) > cap:
-            keep = sorted(rng.permutation(len(eliminations))[:cap].tolist())
-            eliminations = [eliminations[k] for k in keep]
-        result += eliminations
-        transfers = _distinct(
-            _transfers(molecule, positions, _targets(molecule, targets)), symmetry
-        )
-        result += transfers[: cap // 2]
-        result += _disjoint_pairs(singles, symmetry, cap - len(eliminations), unlike, rng)
+        eliminations = _distinct(_eliminations(molecule, positions, among), symmetry)
+        chosen = _drawn(eliminations, cap, rng)
+        result += chosen + _distinct(_transfers(molecule, positions, among), symmetry)[: cap // 2]
+        result += _disjoint_pairs(singles, symmetry, cap - len(chosen), unlike, rng)
     return result
 
 
@@ -257,6 +250,13 @@ def _transfers(molecule: Molecule, positions: Positions, targets: frozenset[int]
     for _, m, goal, left in sorted(ways):
         if _between(targets, (m, goal, left)):
             yield ForceTerm((m,), (goal,), 1), ForceTerm((m,), (left,), -1)
+
+
+def _drawn(every: list[Push], cap: int, rng: np.random.Generator) -> list[Push]:
+    """At most `cap` of these, drawn only if there are more, in their order."""
+    if len(every) <= cap:
+        return every
+    return [every[k] for k in sorted(rng.permutation(len(every))[:cap].tolist())]
 
 
 def _disjoint_pairs(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -44,6 +44,9 @@ from afir.stationary import Minimum, Outcome, StationaryPoint
 
 T = TypeVar("T")
 P = TypeVar("P", Minimum, Saddle)
+
+_Searching: TypeAlias = Callable[[Positions, Matrix, StepSettings], Search[P]]
+"""A search from positions (n, 3) in Å and a Hessian (3n, 3n) in eV/Å², with step limits."""
 
 # Chosen, not fitted, unless a reason is given.
 _NEARER, _PATIENCE = 0.7, 3  # required decrease of the gradient, within so many tries
@@ -235,42 +238,22 @@ class Agreement:
     def _reached(
         self,
         start: P,
-        search: Callable[[Positions, Matrix, StepSettings], Search[P]],
+        search: _Searching[P],
         gradient_limit: float,
     ) -> Search[P]:
         """A stationary point of the cheap surface plus the difference, once the reference agrees.
 
         If they do not agree although they are close, a few steps are taken on the reference alone,
-        from the point of its smallest gradient.
-
-        Parameters
-        ----------
-        start
-            The start of the search.
-        search
-            The search, from positions (n, 3) and a Hessian (3n, 3n), with step limits.
-        gradient_limit
-            Largest component in eV/Å of the gradient of the reference.
+        from the point of its smallest gradient. The limit is for its largest component, in eV/Å.
 
         Returns
         -------
         Minimum or Saddle
             Energy and gradient are those of the reference if it has CONVERGED. Else the outcome is
             OUTSIDE_WINDOW, with its energy, or DISSOCIATED or STEPS, where only the positions are
-            valid.
-
-        Raises
-        ------
-        KnownError
-            If it reaches a known point.
+            valid. A known point is raised as KnownError.
         """
-        # On a flat surface a tighter limit for the reference needs a tighter search, too.
-        tight = 0.5 * gradient_limit
-        limits = replace(
-            self._limits,
-            minimum_gradient=min(self._limits.minimum_gradient, tight),
-            saddle_gradient=min(self._limits.saddle_gradient, tight),
-        )
+        limits = self._tightened(gradient_limit)
         here, nearest, least, before, way = start, start, np.inf, np.inf, np.inf
         nearer = 0  # times that the gradient has decreased
         stale = apart = 0  # times in a row without a decrease, and with dissociation
@@ -286,9 +269,7 @@ class Agreement:
                 here = replace(here, positions=0.5 * (x + back))
                 continue
             energy, gradient = float(truth.energies[0]), internal_part(x, truth.gradients[0])
-            for point in self._known:
-                if _belongs(self._molecule, x, energy, point):
-                    raise KnownError(point)
+            self._check_unknown(x, energy)
             size = float(np.abs(gradient).max())
             if size < gradient_limit:
                 gone = here.outcome is Outcome.DISSOCIATED
@@ -302,10 +283,7 @@ class Agreement:
                 nearest, least, stale = here, size, 0
                 nearer += 1
             self.difference.sharpen(least)
-            try:
-                here = yield from self.difference.added(search(x, here.hessian, limits), around=x)
-            except _LeftError as left:
-                here = replace(here, positions=left.positions, outcome=Outcome.STEPS)
+            here = yield from self._searched(here, search, limits)
             if not stale:
                 way = displacement(x, here.positions)
             apart = apart + 1 if here.outcome is Outcome.DISSOCIATED else 0
@@ -316,6 +294,33 @@ class Agreement:
         few = replace(limits, minimum_steps=_STEPS, saddle_steps=_STEPS)
         result = yield from referred(search(nearest.positions, nearest.hessian, few))
         return result
+
+    def _tightened(self, gradient_limit: float) -> StepSettings:
+        """The limits of the searches.
+
+        On a flat surface a tighter limit for the reference, in eV/Å, needs a tighter search, too.
+        """
+        tight = 0.5 * gradient_limit
+        return replace(
+            self._limits,
+            minimum_gradient=min(self._limits.minimum_gradient, tight),
+            saddle_gradient=min(self._limits.saddle_gradient, tight),
+        )
+
+    def _check_unknown(self, x: Positions, energy: float) -> None:
+        """Raise KnownError at a known point; (n, 3) in Å, the energy of the reference in eV."""
+        for point in self._known:
+            if _belongs(self._molecule, x, energy, point):
+                raise KnownError(point)
+
+    def _searched(self, here: P, search: _Searching[P], limits: StepSettings) -> Search[P]:
+        """What a search from a point reaches on the cheap surface plus the difference."""
+        x = here.positions
+        try:
+            found = yield from self.difference.added(search(x, here.hessian, limits), around=x)
+        except _LeftError as left:
+            return replace(here, positions=left.positions, outcome=Outcome.STEPS)
+        return found
 
 
 def settled(point: StationaryPoint, found: Minimum | Saddle) -> bool:

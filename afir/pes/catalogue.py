@@ -11,12 +11,11 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from afir.errors import AfirError, MissingPackageError
 from afir.molecule import Molecule
-from afir.options import options_of
+from afir.options import Entry, entries, options_of
 from afir.pes.registry import ARGUMENT, ENTRY_POINT_GROUP, is_foreign
 
 
@@ -52,24 +51,23 @@ class SurfaceEntry:
 
 def surface_catalogue() -> list[SurfaceEntry]:
     """All registered surfaces, sorted by name; a broken one is listed with the reason."""
-    points = entry_points(group=ENTRY_POINT_GROUP)
-    return [_entry(point) for point in sorted(points, key=lambda point: point.name)]
+    return [_entry(entry) for entry in entries(ENTRY_POINT_GROUP).values()]
 
 
-def _entry(point: EntryPoint) -> SurfaceEntry:
+def _entry(entry: Entry) -> SurfaceEntry:
     """The entry of one factory, from its signature and docstring."""
+    name = entry.name
     try:
-        factory = point.load()
-    except Exception as error:  # another package: the list must still be shown
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return SurfaceEntry(point.name, "", (), "", f"no: {reason}")
+        factory = entry.load(f"the surface {name!r}")
+    except AfirError as error:  # another package: the list must still be shown
+        return SurfaceEntry(name, "", (), "", f"no: {' '.join(str(error).split())}")
     text = inspect.getdoc(factory) or ""
     summary = " ".join(text.split("\n\n")[0].split())
     meanings = _documented(text)
     argument = meanings.get(ARGUMENT, "") if ARGUMENT in options_of(factory, 1) else ""
     options = _options(factory, meanings)
-    missing = "" if is_foreign(point.name) else _missing(factory)  # else it is not run here
-    return SurfaceEntry(point.name, summary, options, argument, missing)
+    missing = "" if is_foreign(name) else _missing(factory)  # else it is not run here
+    return SurfaceEntry(name, summary, options, argument, missing)
 
 
 def _options(

@@ -90,7 +90,7 @@ class GaussianProcess:
         return float(np.sqrt(self._variance))
 
     def learn(self, positions: Positions, energies: Array, gradients: Array) -> None:
-        """Add data of more geometries; the arguments are those of the class."""
+        """Add geometries (k, n, 3) in Å: energies (k,) in eV and gradients (k, n, 3) in eV/Å."""
         q, slopes = self._features(positions)
         new = np.column_stack([energies - self._mean, gradients.reshape(len(q), -1)])
         # The Cholesky factor of the old data is kept and gets more rows.

@@ -4,10 +4,11 @@ Run files, models and job files may come from anybody. None of them may choose a
 the machine of the person who opens it. Surfaces of other packages count as such programs, even
 installed ones: many run whatever command or module their options name.
 
-Policies and learners are another matter. Those that are installed are trusted, as installed
-packages are: a file may name one and set its options. It names an entry point, never a module to
-import (`networks.policies.base.load_policy`, `networks.learning.learner.load_learner`). Whoever
-writes a policy or learner must therefore not let its options choose what is run.
+Methods, policies and learners are another matter. Those that are installed are trusted, as
+installed packages are: a file may name one and set its options. It names an entry point, never a
+module to import (`afir.options.find_entry`). Whoever writes one must therefore not let its options
+choose what is run. Executors are trusted without options only (`networks.trusted.check_executor`),
+and no file names an export.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ BASE = ("base", "base_options")
 
 @dataclass(frozen=True)
 class Named:
-    """A surface by name and options.
+    """A surface, or what else is chosen so, by name and options.
 
     Attributes
     ----------
     name
-        For `afir.pes.loading.load_surface`; empty if none is named.
+        The registered name; empty if none is named.
     options
         Its options, plain JSON values.
     """

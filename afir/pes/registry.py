@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from afir.errors import InputError
 from afir.molecule import Molecule
-from afir.options import check_options, options_of
+from afir.options import check_options, entries, find_entry, options_of
 from afir.pes.surface import Surface
 
 ENTRY_POINT_GROUP = "afir.surfaces"
 """Packages register a surface under this entry-point group; see `load_surface`."""
 
-_OURS = ("afir", "mlpot")  # packages whose surfaces run no other code
-_IMPORTING = "afir.surfaces.ase:from_import_path"  # except this one, which imports by name
+# The surface of ours that runs other code: it imports what its name says.
+_IMPORTING = "afir.surfaces.ase:from_import_path"
 
 ARGUMENT = "argument"
 """The parameter of a factory for the text behind the colon of a surface name."""
@@ -23,7 +22,7 @@ ARGUMENT = "argument"
 
 def surface_names() -> tuple[str, ...]:
     """The names `load_surface` knows, sorted."""
-    return tuple(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
+    return tuple(entries(ENTRY_POINT_GROUP))
 
 
 def described(name: str, options: Mapping[str, Any]) -> str:
@@ -37,29 +36,16 @@ def is_foreign(name: str) -> bool:
 
     An unregistered surface runs nothing.
     """
-    base = name.partition(":")[0]
-    if base not in surface_names():
+    entry = entries(ENTRY_POINT_GROUP).get(name.partition(":")[0])
+    if entry is None:
         return False
-    return not _is_ours(_registered(base))
-
-
-def _is_ours(point: EntryPoint) -> bool:
-    package = point.module.partition(".")[0]
-    return package in _OURS and point.value != _IMPORTING
-
-
-def _registered(base: str) -> EntryPoint:
-    """The entry point of a surface; that of afir if another package has the same name."""
-    points = [point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name == base]
-    if not points:
-        raise InputError(f"`surface` must be one of {', '.join(surface_names())}, got {base!r}")
-    return max(points, key=_is_ours)
+    return not entry.ours or any(point.value == _IMPORTING for point in entry.points)
 
 
 def build_surface(name: str, molecule: Molecule, options: Mapping[str, Any]) -> Surface:
     """Build a registered surface in this process; see `load_surface`."""
     base, colon, argument = name.partition(":")
-    factory = _registered(base).load()
+    factory = find_entry(ENTRY_POINT_GROUP, "surface", base).load(f"the surface {base!r}")
     wanted = options_of(factory, 1).get(ARGUMENT)
     if colon and wanted is None:
         raise InputError(f"the surface {base!r} takes nothing behind a colon, got {name!r}")

@@ -86,8 +86,7 @@ def finished(
             break
         if lower.outcome is Outcome.SURFACE_FAILED or lower.energy > end.energy:
             break
-        near = displacement(end.positions, lower.positions) < 3.0 * _FAR
-        close = near and end.energy - lower.energy < _GAIN
+        close = _are_close(end, lower)
         end = lower
         if close:
             break
@@ -108,6 +107,12 @@ def _lower(
         search(molecule, x, settings.at_ends(), hessian=last.hessian, trace=trace),
     )
     return found
+
+
+def _are_close(end: Minimum, lower: Minimum) -> bool:
+    """Whether a tighter minimisation hardly moved an end."""
+    near = displacement(end.positions, lower.positions) < 3.0 * _FAR
+    return near and end.energy - lower.energy < _GAIN
 
 
 def _arrived(molecule: Molecule, end: Minimum) -> bool:

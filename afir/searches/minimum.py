@@ -115,11 +115,20 @@ def descend(
     """
     x = np.array(start, dtype=np.float64)
     evaluation = yield x[None]
-    descent = _Descent(molecule, _biased(bias, x, evaluation), hessian, limits)
-    if trace is not None:
-        trace.append(descent.here.point)
+    descent = _Descent(molecule, _biased(bias, x, evaluation), hessian, limits, trace)
+    result = yield from _descended(descent, limits.steps - 1, bias, stop)
+    return result
+
+
+def _descended(
+    descent: _Descent,
+    steps: int,
+    bias: Bias | None,
+    stop: Callable[[Positions], Outcome | None] | None,
+) -> Search[Minimum]:
+    """The end of a descent after so many steps at most; the arguments are those of `descend`."""
     outcome, error = Outcome.STEPS, ""
-    for _ in range(limits.steps - 1):
+    for _ in range(steps):
         if descent.converged:
             break
         step = descent.proposed()
@@ -136,8 +145,6 @@ def descend(
             break
         if judged is Judged.REJECTED:
             continue
-        if trace is not None:
-            trace.append(descent.here.point)
         ended = stop(trial) if stop is not None else None
         if ended is not None:
             return descent.result(ended)
@@ -177,9 +184,15 @@ class _Descent:
     """The state of a descent: the last point taken, the Hessian and the trust region."""
 
     def __init__(
-        self, molecule: Molecule, here: _Biased, hessian: Matrix, limits: DescentLimits
+        self,
+        molecule: Molecule,
+        here: _Biased,
+        hessian: Matrix,
+        limits: DescentLimits,
+        trace: list[PathPoint] | None,
     ) -> None:
-        self.here = here
+        self._trace = trace
+        self._take(here)
         self._molecule = molecule
         self._hessian = positive(hessian)
         self._limits = limits
@@ -235,8 +248,14 @@ class _Descent:
         else:
             self._region.judge(size, rise / predicted if predicted < -_NOTHING else 1.0)
         self._hessian = turned_hessian(turns, self._hessian)
-        self.here = there
+        self._take(there)
         return Judged.TAKEN
+
+    def _take(self, point: _Biased) -> None:
+        """Go to a point, which is accepted."""
+        self.here = point
+        if self._trace is not None:
+            self._trace.append(point.point)
 
     def result(self, outcome: Outcome, error: str = "") -> Minimum:
         """The last point as a result."""

@@ -84,6 +84,14 @@ def named_surfaces(flags: dict[str, Any]) -> list[Named]:
     return named
 
 
+def named_executor(flags: Mapping[str, Any]) -> Named:
+    """The executor that flags name, with its options."""
+    from afir.pes.named import Named
+
+    given = option_values(flags["executor_options"], "--executor-option")
+    return Named(flags["executor"] or "", given)
+
+
 def changes_of(flags: Mapping[str, Any]) -> Changes:
     """The changes to a run that flags ask for: its limits and its policy."""
     changes: dict[str, Any] = {
@@ -122,23 +130,21 @@ def workers_of(
     job, run
         The job text of the run, and its file.
     workers, executor, options
-        The flags. Those that are missing are taken from the job; an executor that is named again
-        keeps its options.
+        The flags. Those that are missing are taken from the job, but no options of an executor.
     """
+    from afir.pes.named import Named
     from networks.jobfile import stored_job
     from networks.trusted import check_executor
 
     stored = stored_job(job)
-    before, kept = stored.get("executor"), stored.get("executor_options", {})
+    before = Named(stored.get("executor") or "", stored.get("executor_options", {}))
     if executor is None and options:
         raise InputError("--executor-option must go with --executor here")
-    if executor is None and before is not None:
-        check_executor(before, kept, run)
-    given = option_values(options, "--executor-option")
-    if executor in (None, before):
-        given = given or kept
+    given = named_executor({"executor": executor, "executor_options": options})
+    if not given.options and given.name in ("", before.name):
+        check_executor(before, given, run)
     return {
         "workers": stored.get("workers", 1) if workers is None else workers,
-        "executor": before if executor is None else executor,
-        "executor_options": given,
+        "executor": stored.get("executor") if executor is None else executor,
+        "executor_options": given.options,
     }

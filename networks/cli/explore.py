@@ -20,7 +20,13 @@ from afir.cli.terminal import (
 from afir.errors import InputError
 from afir.io.interrupts import exit_code, terminable
 from afir.io.shell import shell_command
-from networks.cli.arguments import changes_of, merged_values, named_surfaces, workers_of
+from networks.cli.arguments import (
+    changes_of,
+    merged_values,
+    named_executor,
+    named_surfaces,
+    workers_of,
+)
 from networks.cli.summary import print_end, print_sections
 from networks.numbers import NUMBERS
 
@@ -187,6 +193,7 @@ def explore(job: Path | None, **flags: Any) -> int:
     exceed a limit a little. --max-trials is exact.
     """
     from afir.io.safe_write import new_file
+    from afir.pes.named import Named
     from networks.cli.progress import Tally
     from networks.execution.registry import executor_factory
     from networks.exploration.run import begin, check_start
@@ -198,8 +205,9 @@ def explore(job: Path | None, **flags: Any) -> int:
     asked = job_from(merged_values(read_job_file(job) if job is not None else {}, flags))
     if job is not None:
         check_trusted(asked.settings, named_surfaces(flags), job)
-        if asked.executor is not None and flags["executor"] is None:
-            check_executor(asked.executor, asked.executor_options, job)
+        if asked.executor is not None:
+            found = Named(asked.executor, asked.executor_options)
+            check_executor(found, named_executor(flags), job)
     output = asked.output or Path(f"{asked.input.stem}.db")
     if output.suffix.lower() in _STRUCTURES:
         raise InputError(
@@ -230,8 +238,8 @@ def explore(job: Path | None, **flags: Any) -> int:
 @click.option(
     "--executor",
     metavar="NAME",
-    help="Where the searches are done, see `afir explore --help`; required if RUN names one with "
-    "options.  [default: as before]",
+    help="Where the searches are done, see `afir explore --help`; required, with its options, if "
+    "RUN names one with options.  [default: as before]",
 )
 @_executor_options
 @click.option(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib.metadata import entry_points
 from typing import Any, TypeAlias
 
 from afir.errors import AfirError, InputError
-from afir.options import check_options, options_of
+from afir.options import check_options, find_entry, options_of
 from networks.execution.base import Executor
 from networks.execution.context import Bench
 from networks.execution.local import BatchedExecutor, SerialExecutor
@@ -16,6 +15,7 @@ from networks.execution.processes import ProcessExecutor
 from networks.settings import MOST_WORKERS
 
 ENTRY_POINT_GROUP = "afir.executors"
+"""Packages register a factory of executors under this entry-point group."""
 
 Factory: TypeAlias = Callable[..., Executor]
 """Makes an executor: ``factory(bench, **options)``, with ``workers`` if it has such a parameter."""
@@ -44,11 +44,6 @@ def batched(bench: Bench, *, width: int | None = None) -> BatchedExecutor:
 def processes(bench: Bench, *, workers: int = 1) -> ProcessExecutor:
     """Tasks in worker processes on this machine."""
     return ProcessExecutor(bench, workers, bench.seconds)
-
-
-def executor_names() -> tuple[str, ...]:
-    """The names `executor_factory` knows, sorted."""
-    return tuple(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
 
 
 def executor_factory(
@@ -82,7 +77,9 @@ def executor_factory(
         return batched if workers == 1 else partial(processes, workers=workers)
     name = executor if isinstance(executor, str) else getattr(executor, "__name__", repr(executor))
     what = f"the executor {name!r}"
-    factory = _registered(executor) if isinstance(executor, str) else executor
+    factory: Any = executor
+    if isinstance(executor, str):
+        factory = find_entry(ENTRY_POINT_GROUP, "executor", executor).load(what)
     if not callable(factory):
         raise InputError(
             f"`executor` must be a name or a function that makes an executor, got {factory!r}"
@@ -96,20 +93,6 @@ def executor_factory(
     elif workers > 1:
         raise InputError(f"`workers` must be 1 with {what}, which has no workers, got {workers}")
     return partial(_made, what, partial(factory, **given))
-
-
-def _registered(name: str) -> Factory:
-    """The factory with this name."""
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        if point.name == name:
-            try:
-                factory: Factory = point.load()
-            except Exception as error:
-                raise InputError(
-                    f"the executor {name!r} cannot be loaded: {type(error).__name__}: {error}"
-                ) from error
-            return factory
-    raise InputError(f"`executor` must be one of {', '.join(executor_names())}, got {name!r}")
 
 
 def _made(what: str, factory: Factory, bench: Bench) -> Executor:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
+from afir.errors import AfirError
 from afir.molecule import Molecule
 from networks.execution.base import Executor, Movable
+from networks.execution.checked import calling
 from networks.execution.context import Bench
 from networks.settings import Settings
 from networks.storage.base import Store
+
+logger = logging.getLogger(__name__)
 
 
 def bench_of(molecule: Molecule, settings: Settings) -> Bench:
@@ -28,7 +34,7 @@ def bench_of(molecule: Molecule, settings: Settings) -> Bench:
 
 
 class Hands:
-    """Provides the executor, a new one for each surface.
+    """Provides the executor, a new one for each surface; it is closed when the context ends.
 
     Parameters
     ----------
@@ -43,6 +49,22 @@ class Hands:
         self._make = make
         self._executor: Executor | None = None
         self._surface = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except AfirError as failure:
+            if error is None:
+                raise
+            logger.warning("%s", failure)  # what ended the run says more
 
     def on(self, surface: str, options: Mapping[str, Any], *, sampling: bool) -> Executor:
         """The executor for a surface with these options.
@@ -60,7 +82,7 @@ class Hands:
                 learned=surface != settings.surface,
             )
             if isinstance(self._executor, Movable):
-                self._executor = self._executor.moved(bench)
+                self._executor = _moved(self._executor, bench)
             else:
                 self.close()
                 self._executor = self._make(bench)
@@ -68,7 +90,20 @@ class Hands:
         return self._executor
 
     def close(self) -> None:
-        """Close the executor."""
-        if self._executor is not None:
-            self._executor.close()
-            self._executor = None
+        """Close the executor; AfirError if it fails."""
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            with calling(executor, "closing"):
+                executor.close()
+
+
+def _moved(executor: Movable, bench: Bench) -> Executor:
+    """The executor for another bench on the same workers; AfirError if there is none."""
+    with calling(executor, "moving to another surface"):
+        moved: object = executor.moved(bench)
+    if not isinstance(moved, Executor):
+        raise AfirError(
+            f"the executor {type(executor).__name__} must be `moved` to one with `run` and "
+            f"`close`, got {type(moved).__name__}; correct it"
+        )
+    return moved

@@ -229,8 +229,5 @@ def _unless_idle(store: RunFile, old: Settings, events: Iterator[Event]) -> Iter
 
 def _events(store: Store, policy: Policy, make: Callable[[Bench], Executor]) -> Iterator[Event]:
     """The events of a run; its workers end with it."""
-    hands = Hands(store, make)
-    try:
+    with Hands(store, make) as hands:
         yield from Exploration(store, policy, hands).run()
-    finally:
-        hands.close()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
-from afir.errors import InputError
 from afir.molecule import Molecule
+from afir.options import load_entry
 
 ENTRY_POINT_GROUP = "afir.learners"
 """Packages register a learner under this entry-point group; see `Learner`."""
@@ -74,8 +73,5 @@ class Learner(Protocol):
 
 def load_learner(name: str, molecule: Molecule) -> Learner:
     """A registered learner; InputError for an unknown name or an unsuitable molecule."""
-    known = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
-    if name not in known:
-        raise InputError(f"`learner` must be one of {', '.join(sorted(known))}, got {name!r}")
-    learner: Learner = known[name].load()(molecule)
+    learner: Learner = load_entry(ENTRY_POINT_GROUP, "learner", name, {}, molecule)
     return learner

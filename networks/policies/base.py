@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from afir.options import entry_names, load_entry
+from afir.options import load_entry
 from afir.policies import Policy
 
 ENTRY_POINT_GROUP = "afir.policies"
 """Packages register a policy (`afir.policies.Policy`) under this entry-point group."""
-
-
-def policy_names() -> tuple[str, ...]:
-    """The names `load_policy` knows, sorted."""
-    return entry_names(ENTRY_POINT_GROUP)
 
 
 def load_policy(name: str, options: Mapping[str, Any] | None = None) -> Policy:

@@ -10,20 +10,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from afir.errors import AfirError, InputError
 from afir.io.safe_write import new_file, writing
+from afir.options import Entry, entries, find_entry
 
 if TYPE_CHECKING:  # the names of the formats are shown without numpy
     from networks.reporting.run import Run
 
 ENTRY_POINT_GROUP = "afir.exports"
 """Packages register a format under this entry-point group."""
-
-_OURS = "networks"  # the package whose formats come first
 
 Writer: TypeAlias = "Callable[[Run, list[Path]], None]"
 """Writes a run to new files; an OSError says that one cannot be written."""
@@ -50,7 +48,7 @@ class ExportFormat:
     Raises
     ------
     InputError
-        If `write` is no function or a suffix is none.
+        If `write` is no function, or a suffix or part cannot be in the name of a file.
     """
 
     write: Writer
@@ -65,8 +63,10 @@ class ExportFormat:
             if isinstance(value, str) or not all(isinstance(text, str) and text for text in value):
                 raise InputError(f"`{name}` must be a tuple of texts, got {value!r}")
         for suffix in self.suffixes:
-            if suffix != suffix.lower() or suffix.rfind(".") != 0:
+            if suffix != suffix.lower() or suffix.rfind(".") != 0 or not _in_a_name(suffix):
                 raise InputError(f"`suffixes` must be like .graphml, in lower case, got {suffix!r}")
+        if not all(map(_in_a_name, self.parts)) or len(set(self.parts)) < len(self.parts):
+            raise InputError(f"`parts` must be different words, got {self.parts!r}")
 
     def files(self, output: Path, suffix: str = "") -> list[Path]:
         """The files for an output; several take `suffix` if the output has none."""
@@ -76,9 +76,14 @@ class ExportFormat:
         return [output.with_name(f"{output.stem}_{part}{ending}") for part in self.parts]
 
 
+def _in_a_name(text: str) -> bool:
+    """Whether a text can be part of the name of a file."""
+    return text.isprintable() and not set(text) & set("/\\")
+
+
 def format_names() -> tuple[str, ...]:
     """The names of the formats, sorted; no format is loaded."""
-    return tuple(sorted(point.name for point in _points()))
+    return tuple(entries(ENTRY_POINT_GROUP))
 
 
 def load_format(name: str) -> ExportFormat:
@@ -89,10 +94,7 @@ def load_format(name: str) -> ExportFormat:
     InputError
         For an unknown name, or if the format cannot be loaded.
     """
-    for point in _points():
-        if point.name == name:
-            return _loaded(point)
-    raise InputError(f"`format` must be one of {', '.join(format_names())}, got {name!r}")
+    return _loaded(find_entry(ENTRY_POINT_GROUP, "format", name))
 
 
 def export(
@@ -140,36 +142,19 @@ def export(
                 f"the export {name!r} failed: {type(error).__name__}: {error}"
             ) from error
         for file, draft in zip(files, drafts, strict=True):
-            if not draft.exists():
-                raise AfirError(f"the export {name!r} must write {file}, got no such file")
+            # A device or a pipe is written in place.
+            if not draft.exists() or draft.is_dir():
+                got = "a directory" if draft.is_dir() else "no such file"
+                raise AfirError(f"the export {name!r} must write {file}, got {got}")
     return files
 
 
-def _points() -> list[EntryPoint]:
-    """The entry points of all formats, one for each name, those of this package first."""
-    points = entry_points(group=ENTRY_POINT_GROUP)
-    ordered = sorted(points, key=lambda point: (not _is_ours(point), point.name, point.value))
-    named: dict[str, EntryPoint] = {}
-    for point in ordered:
-        named.setdefault(point.name, point)
-    return list(named.values())
-
-
-def _is_ours(point: EntryPoint) -> bool:
-    return point.module.partition(".")[0] == _OURS
-
-
-def _loaded(point: EntryPoint) -> ExportFormat:
-    """The format of an entry point; InputError if there is none."""
-    try:
-        found = point.load()
-    except Exception as error:
-        reason = str(error) if isinstance(error, AfirError) else f"{type(error).__name__}: {error}"
-        raise InputError(f"the export {point.name!r} cannot be loaded: {reason}") from error
+def _loaded(entry: Entry) -> ExportFormat:
+    """The format of an entry; InputError if there is none."""
+    title = f"the export {entry.name!r}"
+    found = entry.load(title)
     if not isinstance(found, ExportFormat):
-        raise InputError(
-            f"the export {point.name!r} must be a `networks.ExportFormat`, got {found!r}"
-        )
+        raise InputError(f"{title} must be a `networks.ExportFormat`, got {found!r}")
     return found
 
 
@@ -180,11 +165,11 @@ def _by_suffix(output: Path) -> tuple[str, ExportFormat]:
     """
     suffixes: list[str] = []
     found: list[tuple[str, ExportFormat]] = []
-    for point, chosen in _every():
+    for entry, chosen in _every():
         suffixes += chosen.suffixes
         if output.suffix.lower() in chosen.suffixes:
-            found.append((point.name, chosen))
-            if _is_ours(point):
+            found.append((entry.name, chosen))
+            if entry.ours:
                 break
     if len(found) == 1:
         return found[0]
@@ -193,12 +178,12 @@ def _by_suffix(output: Path) -> tuple[str, ExportFormat]:
     raise InputError(f"the format of {output} is not clear; give --format {named}{other}")
 
 
-def _every() -> Iterator[tuple[EntryPoint, ExportFormat]]:
-    """The formats one by one; one of another package that cannot be loaded is left out."""
-    for point in _points():
+def _every() -> Iterator[tuple[Entry, ExportFormat]]:
+    """The formats one by one, ours first; others that cannot be loaded are left out."""
+    for entry in sorted(entries(ENTRY_POINT_GROUP).values(), key=lambda entry: not entry.ours):
         try:
-            yield point, _loaded(point)
+            yield entry, _loaded(entry)
         except InputError as error:
-            if _is_ours(point):
+            if entry.ours:
                 raise
             logger.warning("%s", error)

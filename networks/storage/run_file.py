@@ -73,21 +73,7 @@ class RunFile(Reader):
             raise InputError(
                 f"`output` must be a new file, got {path}, which exists; resume continues it"
             )
-        run = {
-            "schema_version": schema.SCHEMA_VERSION,
-            "numbers": json.dumps(list(molecule.numbers)),
-            "charge": molecule.charge,
-            "multiplicity": molecule.multiplicity,
-            "start": pack(start),
-            "settings": json.dumps(settings.to_dict()),
-            "job": job,
-            "stages": 0,
-            "checked": 0,
-            "seconds": 0.0,
-            "anything_left": True,
-            "stopped_by": StoppedBy.INTERRUPTED.name,
-            "counts": json.dumps({table.name: 0 for table in schema.COUNTED}),
-        }
+        run = _new_run(molecule, start, settings, job)
 
         def fill(connection: sa.Connection) -> None:
             schema.METADATA.create_all(connection)
@@ -337,3 +323,22 @@ class _Change:
         """Write the row of the run."""
         self._run.update(counts=json.dumps(self._counts))
         self._connection.execute(sa.update(schema.RUN), sealed(schema.RUN, self._run))
+
+
+def _new_run(molecule: Molecule, start: Positions, settings: Settings, job: str) -> Row:
+    """The row of a run that has not begun."""
+    return {
+        "schema_version": schema.SCHEMA_VERSION,
+        "numbers": json.dumps(list(molecule.numbers)),
+        "charge": molecule.charge,
+        "multiplicity": molecule.multiplicity,
+        "start": pack(start),
+        "settings": json.dumps(settings.to_dict()),
+        "job": job,
+        "stages": 0,
+        "checked": 0,
+        "seconds": 0.0,
+        "anything_left": True,
+        "stopped_by": StoppedBy.INTERRUPTED.name,
+        "counts": json.dumps({table.name: 0 for table in schema.COUNTED}),
+    }

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 AFIR = Path(__file__).parent.parent.parent / "afir"
-ROOMS = ("geometry", "hessians", "searches", "methods", "verification", "multilevel")
+ROOMS = ("geometry", "hessians", "pes", "searches", "methods", "verification", "multilevel")
 FILES = [path for room in ROOMS for path in sorted((AFIR / room).glob("*.py"))]
 ARRAYS = {"Positions", "NDArray", "Matrix", "Vector", "Floats"}
 SHAPE = re.compile(r"\((?:\d?[a-z]|\d)(?: [+−] \d)?,(?: (?:\d?[a-z]|\d),?)*\)")

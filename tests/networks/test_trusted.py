@@ -15,6 +15,7 @@ from ase.calculators.lj import LennardJones
 from runs import HCN, HCN_START
 
 from afir.cli.main import main
+from afir.cli.terminal import option_values
 from afir.errors import InputError
 from afir.molecule import Molecule
 from afir.pes.loading import load_surface
@@ -63,9 +64,10 @@ class Trap:
         Correction(COMMAND, self.options, data).save(Path("evil.model"))
         return "gaussian:evil.model"
 
-    def run(self, settings: Settings) -> str:
-        """A run file with these settings."""
-        RunFile.create(Path("evil.db"), HCN, HCN_START, settings).close()
+    def run(self, settings: Settings, **keys: object) -> str:
+        """A run file with these settings, and these keys in its job."""
+        job = write_toml({"input": "hcn.xyz", **keys}) if keys else ""
+        RunFile.create(Path("evil.db"), HCN, HCN_START, settings, job).close()
         return "evil.db"
 
     def job(self, **keys: object) -> str:
@@ -131,6 +133,31 @@ def test_no_file_runs_code_from_outside(
     told = capsys.readouterr().err
     assert f"names the surface {COMMAND}" in told or "names the surface gaussian:" in told
     assert "which runs code from outside afir; if you trust it, name it yourself: add --" in told
+
+
+CLUSTER = {"cluster": "slurm", "jobs": 2, "submit_command": "touch run", "walltime": "24:00:00"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [[], ["--executor", "dask"], ["--executor", "dask", "--executor-option", "cluster=slurm"]],
+    ids=["nothing", "name", "one option"],
+)
+def test_no_file_starts_commands_by_options_of_an_executor(
+    given: list[str], trap: Trap, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = {"executor": "dask", "executor_options": CLUSTER}
+    commands = [["explore", "--job", trap.job(**keys), *given]]
+    if len(given) < 4:  # other options than those of a run may be chosen freely
+        commands.append(["resume", trap.run(Settings("gfn2"), **keys), *given])
+    for arguments in commands:
+        assert main(arguments) == 2
+        told = capsys.readouterr().err
+        assert f"{arguments[-1 - len(given)]} names the executor dask with" in told
+        flags = shlex.split(told.split("add ")[1])
+        assert flags[:2] == ["--executor", "dask"]
+        assert option_values(flags[3::2]) == CLUSTER
+    assert not trap.sprung
 
 
 @pytest.mark.parametrize("written", [f"{__name__}:spring", f"{__name__}.spring"])

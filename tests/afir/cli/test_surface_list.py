@@ -40,6 +40,6 @@ def test_a_surface_that_cannot_be_loaded_is_still_listed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     broken = EntryPoint("broken", "afir.no_such_module:factory", "afir.surfaces")
-    monkeypatch.setattr("afir.pes.catalogue.entry_points", lambda group: [broken])
+    monkeypatch.setattr("afir.options.entry_points", lambda group: [broken])
     (entry,) = surface_catalogue()
     assert entry.missing.startswith("no: ")

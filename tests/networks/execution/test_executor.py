@@ -5,19 +5,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from benches import OrderBench, task
 from offered import pushed
-from runs import HCN, HCN_START, snapshot
-from toyworld import MOLECULE, SETTINGS, ToyBench, by, structure, toy
+from runs import HCN, HCN_START
 
 from afir.errors import AfirError, InputError, SurfaceError
 from afir.molecule import Molecule, Positions
@@ -25,7 +22,6 @@ from afir.pes.driver import Search
 from afir.pes.surface import Evaluation, Surface, Traits
 from afir.stationary import Outcome, StationaryPoint, TrialResult
 from afir.surfaces.analytic import double_well
-from networks import explore, resume
 from networks.execution import processes
 from networks.execution.base import Executor
 from networks.execution.context import Bench, guarded
@@ -318,93 +314,3 @@ def test_paths_on_a_surface_that_says_it_is_expensive_ask_for_fewer_gradients(
     assert learnt["push"] == plain["push"]
     assert learnt["path"] < plain["path"]
     assert energies[1] == pytest.approx(energies[0], abs=1e-4)
-
-
-# -- executors of others -------------------------------------------------------------------------
-
-Answers = Iterator[tuple[int, TaskResult]]
-FAULTS: dict[str, tuple[Callable[[Answers], Any], str]] = {
-    "none": (lambda right: None, "yield the results of its tasks, got NoneType"),
-    "drops one": (
-        lambda right: islice(right, 1, None),
-        r"do every task, got no result for 1 of \d+",
-    ),
-    "ends early": (lambda right: islice(right, 2), r"do every task, got no result for \d+ of \d+"),
-    "beyond": (
-        lambda right: ((index + 1000, result) for index, result in right),
-        r"yield indices of tasks, 0 to \d+, got 1000",
-    ),
-    "negative": (
-        lambda right: ((index - 1, result) for index, result in right),
-        r"yield indices of tasks, 0 to \d+, got -1",
-    ),
-    "text": (
-        lambda right: ((str(index), result) for index, result in right),
-        r"yield indices of tasks, 0 to \d+, got '0'",
-    ),
-    "twice": (
-        lambda right: (answer for answer in right for _ in range(2)),
-        "yield one result for each task, got another for task 0",
-    ),
-    "no result": (
-        lambda right: ((index, None) for index, _ in right),
-        "yield a `TaskResult` for task 0, got None",
-    ),
-    "values": (
-        lambda right: ((index, result.value) for index, result in right),
-        "yield a `TaskResult` for task 0, got TrialResult",
-    ),
-    "no pairs": (
-        lambda right: (result for _, result in right),
-        r"yield pairs of an index and a `TaskResult`, got TaskResult",
-    ),
-}
-
-
-@dataclass
-class Faulty:
-    """An executor that does the tasks of the start right, and answers wrongly after that."""
-
-    fault: Callable[[Answers], Any]
-    right: SerialExecutor = field(default_factory=lambda: SerialExecutor(ToyBench()))
-    calls: int = 0
-
-    def run(self, tasks: Sequence[Task]) -> Any:
-        """See `networks.execution.base.Executor`."""
-        self.calls += 1
-        answers = self.right.run(tasks)
-        return answers if self.calls == 1 else self.fault(answers)
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-SHORT = replace(SETTINGS, max_trials=10, in_flight=5)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a run in the made-up world comes to."""
-    path = tmp_path_factory.mktemp("toy") / "run"
-    list(explore(MOLECULE, structure(0), SHORT, path, executor=toy))
-    return snapshot(path)
-
-
-@pytest.mark.parametrize("how", FAULTS)
-def test_what_an_executor_answers_wrongly_is_one_sentence_and_nothing_is_lost(
-    how: str, tmp_path: Path, undisturbed: dict[str, Any]
-) -> None:
-    fault, words = FAULTS[how]
-    path = tmp_path / "run"
-    with pytest.raises(AfirError, match=f"^the executor Faulty must {words}"):
-        list(explore(MOLECULE, structure(0), SHORT, path, executor=by(Faulty(fault))))
-    list(resume(path, executor=toy))
-    assert snapshot(path) == undisturbed
-
-
-def test_an_executor_may_count_with_numbers_of_numpy(
-    tmp_path: Path, undisturbed: dict[str, Any]
-) -> None:
-    counted = Faulty(lambda right: ((np.int64(index), result) for index, result in right))
-    list(explore(MOLECULE, structure(0), SHORT, tmp_path / "run", executor=by(counted)))
-    assert snapshot(tmp_path / "run") == undisturbed

@@ -12,11 +12,12 @@ from runs import HCN, HCN_START, snapshot
 
 from afir.cli.main import main
 from afir.errors import AfirError, InputError
+from afir.options import entries
 from networks import Settings, explore, open_run, resume
 from networks.execution.context import Bench
 from networks.execution.local import BatchedExecutor, SerialExecutor
 from networks.execution.processes import ProcessExecutor
-from networks.execution.registry import executor_factory, executor_names
+from networks.execution.registry import ENTRY_POINT_GROUP, executor_factory
 from networks.exploration.events import TaskDone
 
 # The whole of a stranger's package but for its entry point.
@@ -118,24 +119,32 @@ def test_a_job_file_holds_the_executor_but_does_not_choose_it(
     Path("job.toml").write_text(
         'input = "hcn.xyz"\nmax_trials = 2\nexecutor = "threads"\n[executor_options]\nlog = "log"\n'
     )
-    assert main(["explore", "--job", "job.toml", "-o", "run.db"]) == 2
-    said = capsys.readouterr().err.strip().splitlines()
-    assert said == [
-        "Error: job.toml must not choose alone where tasks are done; it names the executor "
-        "'threads' with log = 'log': add --executor threads to agree"
-    ]
-    assert main(["explore", "--job", "job.toml", "-o", "run.db", "--executor", "threads"]) == 0
+    begin, go_on = ["explore", "--job", "job.toml", "-o", "run.db"], ["resume", "run.db"]
+    named = ["--executor", "threads", "--executor-option", "log=log"]
+    for given in ([], named[:2]):
+        assert main([*begin, *given]) == 2
+    assert "job.toml names the executor threads with" in capsys.readouterr().err
+    assert main([*begin, *named]) == 0
     assert Path("log").read_text() == "made for gfn2\nclosed\n"
-    assert "afir resume run.db --executor threads --max-trials 4" in capsys.readouterr().out
-    assert main(["resume", "run.db", "--max-trials", "4"]) == 2
-    assert "run.db must not choose alone where tasks are done" in capsys.readouterr().err
-    assert main(["resume", "run.db", "--max-trials", "4", "--executor", "threads"]) == 0
+    again = "afir resume run.db --executor threads --executor-option log=log --max-trials 4"
+    assert again in capsys.readouterr().out
+    for given in ([], named[:2]):
+        assert main([*go_on, "--max-trials", "4", *given]) == 2
+        told = " ".join(capsys.readouterr().err.split())
+        assert told.endswith(
+            'run.db names the executor threads with {"log": "log"}, and options of an executor '
+            "may start commands; if you trust it, name it yourself: add --executor threads "
+            "--executor-option log=log"
+        )
+    assert main([*go_on, "--max-trials", "4", *named]) == 0
     assert Path("log").read_text() == "made for gfn2\nclosed\n" * 2
-    # Another executor has nothing to do with those options.
-    assert main(["resume", "run.db", "--max-trials", "5", "--executor", "serial"]) == 0
+    # Another executor has nothing to do with those options, and other options are the user's own.
+    assert main([*go_on, "--max-trials", "5", "--executor", "serial"]) == 0
+    assert main([*go_on, "--max-trials", "6", *named[:3], "log=other"]) == 0
     flags = ["--executor", "serial", "--max-trials", "1"]
     assert main(["explore", "--job", "job.toml", "-o", "other.db", *flags]) == 0
     assert Path("log").read_text() == "made for gfn2\nclosed\n" * 2
+    capsys.readouterr()
     assert main(["show", "run.db", "--job"]) == 0
     job = capsys.readouterr().out
     assert 'executor = "threads"' in job
@@ -226,7 +235,7 @@ def test_names_and_functions_make_executors(
     executor = executor_factory(name, workers, options)(Bench(HCN, "double-well"))
     assert type(executor) is kind
     executor.close()
-    assert {"batched", "dask", "processes", "serial"} <= set(executor_names())
+    assert {"batched", "dask", "processes", "serial"} <= set(entries(ENTRY_POINT_GROUP))
 
 
 def test_a_run_file_alone_brings_no_code_of_others_to_an_executor(stranger: Path) -> None:

@@ -15,11 +15,12 @@ import pytest
 from runs import HCN, HCN_START, snapshot
 from toyworld import LATE, MOLECULE, SETTINGS, SURFACE, answer, by, structure, toy
 
+from afir.options import entries
 from afir.searches.settings import StepSettings
 from networks import Settings, explore, open_run, resume
 from networks.execution.tasks import Task, TaskResult
 from networks.exploration.events import Event, Progress, TaskDone
-from networks.policies.base import policy_names
+from networks.policies.base import ENTRY_POINT_GROUP
 from networks.records.runs import StoppedBy
 
 HERE = Path(__file__).parents[2] / "helpers"
@@ -91,7 +92,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("policy", policy_names())
+@pytest.mark.parametrize("policy", entries(ENTRY_POINT_GROUP))
 def test_with_any_policy_an_interrupted_run_finds_the_same(policy: str, tmp_path: Path) -> None:
     settings = dataclasses.replace(SETTINGS, policy=policy)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -203,6 +204,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from runs import HCN, HCN_START
+from afir.options import entries
 from afir.searches.settings import StepSettings
 from networks import Settings, explore, resume
 path, workers = Path(sys.argv[1]), int(sys.argv[2])

@@ -10,10 +10,11 @@ from toyworld import MOLECULE, structure
 
 from afir.errors import InputError
 from afir.methods.base import Offer
+from afir.options import entries
 from afir.policies import Policy
 from afir.units import BOLTZMANN
 from networks.graph.network import ReactionNetwork
-from networks.policies.base import load_policy, policy_names
+from networks.policies.base import ENTRY_POINT_GROUP, load_policy
 from networks.records.ids import Id
 from networks.records.structures import EQ
 from networks.records.trials import Item
@@ -137,7 +138,9 @@ def test_a_frontier_forgets_pushes_it_can_work_out_again(monkeypatch: pytest.Mon
 
 
 def test_policies_are_found_by_name() -> None:
-    assert {"exhaustive", "lowest-energy", "productive", "stochastic"} <= set(policy_names())
+    assert {"exhaustive", "lowest-energy", "productive", "stochastic"} <= set(
+        entries(ENTRY_POINT_GROUP)
+    )
     with pytest.raises(InputError, match=r"`policy` must be one of .*got 'greedy'"):
         load_policy("greedy")
     with pytest.raises(InputError, match="has no option 'temperature'; it takes no options"):

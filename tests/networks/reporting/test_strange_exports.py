@@ -46,6 +46,12 @@ def half(run, files):
     files[0].write_text("half")
 
 
+def folder(run, files):
+    files[0].mkdir()
+    (files[0] / "one").write_text("one")
+
+
+folders = ExportFormat(folder)
 raising = ExportFormat(raises, suffixes=(".raises",))
 silent = ExportFormat(lambda run, files: None, suffixes=(".two",))
 parts = ExportFormat(half, suffixes=(".parts", ".two", ".json"), parts=("a", "b"))
@@ -55,6 +61,7 @@ function = half
 POINTS = """\
 [afir.exports]
 broken = not_installed:format
+folders = wrong_formats:folders
 function = wrong_formats:function
 json = wrong_formats:parts
 parts = wrong_formats:parts
@@ -116,6 +123,7 @@ def test_a_format_in_one_file_works_on_the_command_line(tmp_path: Path) -> None:
         ("raising", "the export 'raising' failed: KeyError: 'a key'"),
         ("silent", "the export 'silent' must write .*/net.x, got no such file"),
         ("parts", "the export 'parts' must write .*/net_b.x, got no such file"),
+        ("folders", "the export 'folders' must write .*/net.x, got a directory"),
         ("function", "the export 'function' must be a `networks.ExportFormat`, got <function half"),
         ("broken", "the export 'broken' cannot be loaded: ModuleNotFoundError: No module named"),
     ],
@@ -161,6 +169,10 @@ def test_a_broken_format_does_not_stop_the_commands(
         ({"suffixes": ("dot",)}, r"`suffixes` must be like .graphml, in lower case, got 'dot'"),
         ({"suffixes": (".DOT",)}, r"`suffixes` must be like .graphml, in lower case, got '.DOT'"),
         ({"suffixes": (".tar.gz",)}, r"`suffixes` must be like .graphml, .*, got '.tar.gz'"),
+        ({"suffixes": (".a/b",)}, r"`suffixes` must be like .graphml, .*, got '.a/b'"),
+        ({"parts": ("a", "b", "a")}, r"`parts` must be different words, got \('a', 'b', 'a'\)"),
+        ({"parts": ("a", "../b")}, r"`parts` must be different words, got \('a', '../b'\)"),
+        ({"parts": ("a\0", "b")}, r"`parts` must be different words, got \('a\\x00', 'b'\)"),
         ({"parts": ("",)}, r"`parts` must be a tuple of texts, got \(''\,\)"),
     ],
 )
