@@ -8,7 +8,6 @@ import math
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from numbers import Integral, Real
 from types import NoneType, UnionType
