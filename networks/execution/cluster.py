@@ -210,8 +210,10 @@ class ClusterExecutor:
             If it cannot be restored.
         """
         said: dict[str, Any] = {}
-        with suppress(OSError):
-            said = self._client.scheduler_info(n_workers=-1)
+        # Not `scheduler_info`, which without a connection gives what was known last, or no workers.
+        # A client that is being closed has no connections, and then no scheduler.
+        with suppress(OSError, RuntimeError, AttributeError):
+            said = self._soon(self._client.scheduler.identity(n_workers=-1)).result(_QUIET)
         if self._client.status == "closed":
             raise AfirError(
                 f"the Dask scheduler at {self._address} does not answer any more; start one, then "

@@ -106,7 +106,13 @@ def _distributed() -> Any:
             "the executor 'dask' needs the package distributed; install it with "
             'pip install "afir[cluster]"'
         ) from error
+    logging.getLogger("distributed.client").addFilter(_said_otherwise)
     return distributed
+
+
+def _said_otherwise(record: logging.LogRecord) -> bool:
+    """Keep back that a client has lost its scheduler, which ends the run with an error."""
+    return not record.getMessage().startswith("Failed to reconnect to scheduler")
 
 
 def _joined(address: str) -> Connection:
@@ -185,7 +191,8 @@ def _submitted(system: str, jobs: int, options: Mapping[str, Any]) -> Connection
             raise InputError(f"the cluster {system!r} has no option {name!r}; see dask-jobqueue")
     check_programs(kind.job_cls, system)
     watch = Jobs(system)
-    fixed = {"job_cls": watched(kind.job_cls, watch), "processes": 1, "scheduler_options": _PAGE}
+    job = watched(kind.job_cls, dask_jobqueue.core.Job, watch)
+    fixed = {"job_cls": job, "processes": 1, "scheduler_options": _PAGE}
     try:
         # A job is one worker with a thread for each core: every thread has its own process.
         cluster = kind(**{**fixed, **options})

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 _TRIES = 4  # in a row for each job, with less than two minutes between the first and the last
 _PAUSE = 15.0  # seconds until a job is submitted again, twice as many after each failure
-_LONGEST_PAUSE = 600.0
+_LONGEST_PAUSE = 600.0  # seconds: a batch system that was down is found again soon
 _LOOK = 30.0  # seconds between looks at the queue, and for a new job to appear in it
 
 
@@ -125,7 +125,8 @@ class Jobs:
             for name in [name for name, when in self._again.items() if when <= now]:
                 if name in cluster.workers:
                     del self._again[name]
-                    del cluster.workers[name]  # Dask makes a new one of what it misses
+                    # Dask makes a new one of what it misses.
+                    await cluster.workers.pop(name).close()
             if now > looked + _LOOK and self._waiting:
                 looked = now
                 await self._look()
@@ -165,9 +166,11 @@ def number(job_id: str) -> str:
     return found[0] if found else job_id
 
 
-def watched(kind: Any, jobs: Jobs) -> Any:
-    """A class of jobs of dask-jobqueue, with failures noted instead of raised."""
-    from dask_jobqueue.core import Job
+def watched(kind: Any, base: Any, jobs: Jobs) -> Any:
+    """A class of jobs of dask-jobqueue, with failures noted instead of raised.
+
+    `base` is the class that submits a job when it starts.
+    """
 
     class Watched(kind):
         """A job, which is submitted when it starts."""
@@ -178,7 +181,7 @@ def watched(kind: Any, jobs: Jobs) -> Any:
                 await super().start()
             except Exception as error:
                 jobs.failed(self.name, f"a job cannot be submitted: {words_of(error)}")
-                await super(Job, self).start()  # as if it were there: Dask goes on
+                await super(base, self).start()  # as if it were there: Dask goes on
             else:
                 jobs.submitted(self.name, self.job_id)
 

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,7 +27,10 @@ for job in $(cat {folder}/pids); do kill -0 "$job" && echo "$job"; done
 exit 0
 """
 _SCANCEL = """#!/bin/sh
-for job in "$@"; do kill -s KILL -- "-$job"; done
+for job in "$@"; do
+    grep -qx "$job" {folder}/pids || exit 1  # no job of this folder: never another process
+    kill -s KILL -- "-$job"
+done
 """
 
 
@@ -143,3 +147,11 @@ def gone(pid: int, seconds: float = 20.0) -> bool:
     while alive(pid) and time.monotonic() < give_up:
         time.sleep(0.05)
     return not alive(pid)
+
+
+def until(true: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait until something is true."""
+    give_up = time.monotonic() + seconds
+    while not true() and time.monotonic() < give_up:
+        time.sleep(0.05)
+    assert true()

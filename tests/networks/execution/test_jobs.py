@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from networks.execution.tasks import Label
 from networks.exploration.events import TaskDone
 
 pytest.importorskip("distributed")
-from clusters import batch_system, gone
+from clusters import batch_system, gone, until
 
 Start = Callable[..., dict[str, Any]]
 
@@ -58,13 +57,6 @@ def executor(options: dict[str, Any]) -> ClusterExecutor:
     return dask(Bench(HCN, "gfn2", seconds=5.0), **options)
 
 
-def until(true: Callable[[], object], seconds: float = 30.0) -> None:
-    give_up = time.monotonic() + seconds
-    while not true() and time.monotonic() < give_up:
-        time.sleep(0.05)
-    assert true()
-
-
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What a user would see, also of Dask and tornado."""
     return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
@@ -94,7 +86,11 @@ def test_jobs_are_workers_and_a_lost_one_is_begun_anew(
 
 
 REFUSES = "#!/bin/sh\necho 'sbatch: error: Invalid account' >&2\nexit 1\n"
-LOSES = "#!/bin/sh\necho x >> {folder}/calls\necho Submitted batch job $(wc -l < {folder}/calls)\n"
+# Numbers above those of all processes, so that nothing can be ended by them.
+LOSES = (
+    "#!/bin/sh\necho x >> {folder}/calls\n"
+    "echo Submitted batch job $((9000000 + $(wc -l < {folder}/calls)))\n"
+)
 
 
 @pytest.mark.slow
