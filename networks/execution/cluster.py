@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
@@ -20,10 +20,13 @@ from afir.errors import AfirError
 from networks.execution import crews
 from networks.execution.base import Executor
 from networks.execution.context import Bench
+from networks.execution.jobs import Jobs
 from networks.execution.local import BatchedExecutor
 from networks.execution.rounding import comparison, fingerprint
 from networks.execution.tasks import Task, TaskResult
+from networks.execution.versions import difference
 from networks.execution.waiting import Waiting
+from networks.execution.workers import Errand, Worker, problem_of, problem_of_all
 
 logger = logging.getLogger(__name__)
 
@@ -34,14 +37,27 @@ _VOTE = 30.0  # seconds that the slowest of the first workers may take longer th
 _TRIES = 3  # of the minimisation, which a machine that is starting may not finish in time
 _RENEW = crews.LEASE / 4
 _QUIET = 60.0  # seconds without a worker until that is said
+_GRACE = 30.0  # seconds that a worker which can do tasks may come after one that cannot; chosen
 
 
 @dataclass(frozen=True)
 class Connection:
-    """A client of a cluster, and the cluster if it was started for it."""
+    """A client of a cluster, and the cluster if it was started for it.
+
+    Attributes
+    ----------
+    client, cluster
+        Those of Dask.
+    expected
+        Number of workers that will come, 0 if that is not known.
+    jobs
+        The jobs of a batch system that become workers.
+    """
 
     client: Any
     cluster: Any = None
+    expected: int = 0
+    jobs: Jobs | None = None
 
     @property
     def address(self) -> str:
@@ -50,62 +66,21 @@ class Connection:
 
     def close(self) -> None:
         """Leave the cluster; end it if it was started for this client."""
+        if self.jobs is not None:
+            self.jobs.end()
         with suppress(OSError, TimeoutError, asyncio.TimeoutError):
             self.client.close(timeout=10)
         if self.cluster is not None:
             self.cluster.close(timeout=30)
 
 
-@dataclass(eq=False)
-class _Worker:
-    """A worker of the cluster.
-
-    Attributes
-    ----------
-    address, host
-        Its address and the name of its machine.
-    threads
-        Number of groups of tasks that it does at once.
-    state
-        ``"joining"``, ``"compared"`` (waits for the others), ``"accepted"``, ``"refused"``.
-    mark, tries
-        The digest of its minimisation, and how often that was begun.
-    batch
-        How many tasks it wants at once in a group.
-    errands
-        What it is doing.
-    """
-
-    address: str
-    host: str
-    threads: int
-    state: str = "joining"
-    mark: str = ""
-    tries: int = 1
-    batch: int = 1
-    errands: set[_Errand] = field(default_factory=set)
-
-    @property
-    def free(self) -> int:
-        """Number of groups that it could begin now."""
-        return self.threads - len(self.errands) if self.state == "accepted" else 0
-
-
-@dataclass(eq=False)
-class _Errand:
-    """A group of tasks at a worker; without tasks it is the minimisation that is compared."""
-
-    worker: _Worker
-    tasks: tuple[int, ...]
-    answer: Future[Any]
-
-
 class ClusterExecutor:
     """Does tasks on the workers of a cluster.
 
-    A worker that joins does one minimisation first, and gets tasks only if that agrees to the last
-    digit with the one of the first workers: others would find another network. Tasks of a worker
-    that is lost go to others. A worker whose surface wants batches gets several tasks at once.
+    A worker that joins does one minimisation first, and gets tasks only if its packages have the
+    same versions as here and the minimisation agrees to the last digit with that of the first
+    workers: others would find another network. Tasks of a worker that is lost go to others. A
+    worker whose surface wants batches gets several tasks at once.
 
     Parameters
     ----------
@@ -114,7 +89,7 @@ class ClusterExecutor:
     connection
         The cluster.
     rounding
-        ``"refuse"`` workers that round otherwise, or ``"warn"``.
+        ``"refuse"`` workers that round otherwise or have other versions, or ``"warn"``.
     make
         Makes the executor that does tasks within a process of a worker.
     """
@@ -134,14 +109,14 @@ class ClusterExecutor:
         self._token = uuid.uuid4().hex
         self._setup = pickle.dumps(crews.Setup(bench, make, bench.seconds))
         self._probe = b""
-        self._workers: dict[str, _Worker] = {}
+        self._workers: dict[str, Worker] = {}
         self._mark = ""
         self._compared = math.inf  # when the first worker was compared
-        self._problem: Exception | None = None  # of the worker that was refused last
         self._retired: set[str] = set()  # workers that left in order
-        self._heard: SimpleQueue[_Errand | None] = SimpleQueue()
+        self._heard: SimpleQueue[Errand | None] = SimpleQueue()
         self._looked = -math.inf
-        self._alone = time.monotonic()  # since when there has been no worker
+        self._alone = time.monotonic()  # since when there has been no worker to use
+        self._told_alone = False
         self._count = 0
         self._client = connection.client
         self._address = connection.address
@@ -221,7 +196,7 @@ class ClusterExecutor:
             self._lose(self._workers.pop(address), work)
         for address, said in present.items():
             if address not in self._workers and said["status"] == "running":
-                worker = _Worker(address, str(said["host"]), int(said["nthreads"]))
+                worker = Worker(address, str(said["host"]), int(said["nthreads"]))
                 self._workers[address] = worker
                 self._send(worker, (), self._probe or self._probed(work.tasks[0]))
         self._check_any(now)
@@ -235,8 +210,10 @@ class ClusterExecutor:
             If it cannot be restored.
         """
         said: dict[str, Any] = {}
-        with suppress(OSError):
-            said = self._client.scheduler_info(n_workers=-1)
+        # Not `scheduler_info`, which without a connection gives what was known last, or no workers.
+        # A client that is being closed has no connections, and then no scheduler.
+        with suppress(OSError, RuntimeError, AttributeError):
+            said = self._soon(self._client.scheduler.identity(n_workers=-1)).result(_QUIET)
         if self._client.status == "closed":
             raise AfirError(
                 f"the Dask scheduler at {self._address} does not answer any more; start one, then "
@@ -245,32 +222,46 @@ class ClusterExecutor:
         return said.get("workers")
 
     def _check_any(self, now: float) -> None:
-        """Raise the error of the last worker if all had one; say if there is none to use."""
-        usable = any(worker.state != "refused" for worker in self._workers.values())
-        if self._workers and not usable and self._problem is not None:
-            raise self._problem
-        if usable:
-            self._alone = math.inf
-        elif self._alone == math.inf:
-            self._alone = now
-        elif now - self._alone > _QUIET:
-            self._alone = math.inf
+        """Raise the error of a worker if all have one and no other comes; say if there is none.
+
+        A worker that fails may be the first that joins, of many that do not.
+        """
+        workers = self._workers.values()
+        if any(worker.state != "refused" for worker in workers):
+            self._alone, self._told_alone = math.inf, False
+            return
+        self._alone = min(self._alone, now)
+        waited = now - self._alone
+        if self._connection.jobs is not None:
+            self._connection.jobs.check()
+        # Where others have been used before, they may come back.
+        hopeless = [worker for worker in workers if not (worker.differs and self._mark)]
+        if hopeless and len(hopeless) == len(workers) and self._nobody_comes(now):
+            raise problem_of_all(hopeless[-1])
+        if waited > _QUIET and not self._told_alone:
+            self._told_alone = True
             logger.warning("the cluster has no worker that can be used; waiting for one")
 
-    def _lose(self, worker: _Worker, work: Waiting) -> None:
+    def _nobody_comes(self, now: float) -> bool:
+        """Whether no worker is to be expected besides those that were refused."""
+        if self._connection.expected:
+            return len(self._workers) >= self._connection.expected
+        return now - min(worker.since for worker in self._workers.values()) > _GRACE
+
+    def _lose(self, worker: Worker, work: Waiting) -> None:
         """Give the tasks of a worker that is lost to others."""
         retired = worker.address in self._retired
-        logger.warning("%s %s", _named(worker), "has left" if retired else "was lost")
+        logger.warning("%s %s", worker, "has left" if retired else "was lost")
         for errand in list(worker.errands):
             if errand.answer.cancel():  # else it has answered
                 worker.errands.discard(errand)
                 (work.again if retired else work.lose)(errand.tasks)
 
-    def _refuse(self, worker: _Worker, problem: Exception) -> None:
-        """Give a worker no more tasks; the run ends if no other is left."""
+    def _refuse(self, worker: Worker, problem: AfirError) -> None:
+        """Give a worker no more tasks; the run ends if no other is left or comes."""
         worker.state = "refused"
-        self._problem = problem
-        logger.warning("%s is given no tasks: %s", _named(worker), problem)
+        worker.problem, worker.since = problem, time.monotonic()
+        logger.warning("%s is given no tasks: %s", worker, problem)
 
     # -- rounding ----------------------------------------------------------------------------
 
@@ -295,21 +286,22 @@ class ClusterExecutor:
             ((self._mark, _),) = Counter(w.mark for w in compared).most_common(1)
         for worker in compared:
             worker.state = "accepted"
-            if worker.mark == self._mark:
-                continue
-            differs = (
-                "its processor rounds otherwise than that of the other workers, or its packages "
-                "are other versions, so that it finds another network"
-            )
-            if self._rounding == WARN:
-                logger.warning("%s is used although %s", _named(worker), differs)
-            else:
-                remedy = (
-                    "choose machines of one kind, set OPENBLAS_CORETYPE alike on all, or accept it "
-                    "with the option rounding=warn"
+            if worker.mark != self._mark:
+                self._object(
+                    worker,
+                    "its processor rounds otherwise than that of the other workers, so that it "
+                    "finds another network",
+                    "choose machines of one kind, set OPENBLAS_CORETYPE alike on all",
                 )
-                worker.state = "refused"
-                logger.warning("%s is given no tasks: %s; %s", _named(worker), differs, remedy)
+
+    def _object(self, worker: Worker, differs: str, remedy: str) -> None:
+        """Refuse a worker that would find another network, or warn of it."""
+        if self._rounding == WARN:
+            logger.warning("%s is used although %s", worker, differs)
+        else:
+            worker.differs = True
+            accept = "or accept it with the option rounding=warn"
+            self._refuse(worker, AfirError(f"{differs}; {remedy}, {accept}"))
 
     # -- tasks -------------------------------------------------------------------------------
 
@@ -323,7 +315,7 @@ class ClusterExecutor:
             self._send(worker, indices, pickle.dumps(tuple(work.tasks[i] for i in indices)))
             free -= 1
 
-    def _send(self, worker: _Worker, indices: tuple[int, ...], tasks: bytes) -> None:
+    def _send(self, worker: Worker, indices: tuple[int, ...], tasks: bytes) -> None:
         """Send tasks to a worker; its answer will be heard."""
         self._count += 1
         future = self._client.submit(
@@ -335,7 +327,7 @@ class ClusterExecutor:
             key=f"afir-{self._token}-{self._count}",
             pure=False,
         )
-        errand = _Errand(worker, indices, self._soon(self._fetched(future)))
+        errand = Errand(worker, indices, self._soon(self._fetched(future)))
         worker.errands.add(errand)
         errand.answer.add_done_callback(lambda _: self._heard.put(errand))
 
@@ -358,7 +350,7 @@ class ClusterExecutor:
                     self._take(heard, work)
                 heard = self._heard.get_nowait()
 
-    def _take(self, errand: _Errand, work: Waiting) -> None:
+    def _take(self, errand: Errand, work: Waiting) -> None:
         """Take the answer to an errand."""
         worker = errand.worker
         try:
@@ -371,7 +363,7 @@ class ClusterExecutor:
         except Exception as error:
             work.again(errand.tasks)
             if worker.state != "refused":
-                self._refuse(worker, _as_problem(error))
+                self._refuse(worker, problem_of(error))
             self._check_any(time.monotonic())
             return
         if errand.tasks:
@@ -380,6 +372,14 @@ class ClusterExecutor:
             worker.batch = group.batch
             worker.mark = fingerprint(group.results[0])
             worker.state = "compared"
+            if other := difference(group.versions):
+                self._object(
+                    worker,
+                    f"its packages have other versions, {other}, so that it may find another "
+                    "network",
+                    "install the same ones",
+                )
+                self._check_any(time.monotonic())
         elif worker.tries < _TRIES:
             worker.tries += 1
             self._send(worker, (), self._probe)
@@ -403,18 +403,3 @@ class ClusterExecutor:
                     crews.renew, self._token, on_error="ignore", asynchronous=True
                 )
                 await asyncio.wait_for(heard, _RENEW)
-
-
-def _named(worker: _Worker) -> str:
-    """A worker in words."""
-    return f"the worker {worker.address} on {worker.host}"
-
-
-def _as_problem(error: Exception) -> Exception:
-    """Why a worker cannot do tasks."""
-    if isinstance(error, AfirError):
-        return error
-    return AfirError(
-        f"{type(error).__name__}: {error}; scheduler, workers and this command need the same "
-        "packages"
-    )

@@ -79,6 +79,8 @@ class Bench:
         always kept.
     learned
         Whether `surface` was learned from the reference.
+    methods
+        The options of the methods of the run, by name.
     """
 
     molecule: Molecule
@@ -90,15 +92,21 @@ class Bench:
     reference: str = ""
     reference_options: Mapping[str, Any] = field(default_factory=dict)
     learned: bool = False
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def load(self) -> Surface:
         """The surface, tested for paths too, with the reference if there is one.
+
+        The methods are loaded too: a process without one of them must do no tasks, since its
+        trials would fail and those of others not.
 
         Raises
         ------
         AfirError
             If that fails, whatever the surface raised.
         """
+        for name, given in self.methods.items():
+            _method(name, _as_text(given))
         surface = self._built(self.surface, self.options)
         if self.reference:
             surface = Checked(surface, self._built(self.reference, self.reference_options))
@@ -186,7 +194,7 @@ class Bench:
         name = task.offer.method
         step = self.step if task.gamma is None else replace(self.step, gamma=task.gamma)
         # Within the search, so that an error ends this trial only.
-        method = _method(name, json.dumps(dict(task.options), sort_keys=True))
+        method = _method(name, _as_text(task.options))
         search = method.search(
             self.molecule,
             task.start,
@@ -213,6 +221,11 @@ class Bench:
             return as_result(value, gradients, time.process_time() - start, recorder)
 
         return perform
+
+
+def _as_text(options: Mapping[str, Any]) -> str:
+    """The same text for the same options."""
+    return json.dumps(dict(options), sort_keys=True)
 
 
 @lru_cache(maxsize=64)

@@ -10,24 +10,24 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from threading import Lock, Thread
-from typing import Any
 
 from afir.errors import AfirError
 from afir.pes.child import START_SECONDS, Child, Place
 from afir.stationary import Outcome
 from networks.execution.base import Batching, Executor
-from networks.execution.processes import GRACE, lost
+from networks.execution.context import Bench
+from networks.execution.processes import GRACE, START_TRIES, lost, ready
 from networks.execution.tasks import Task, TaskResult
+from networks.execution.versions import loaded, versions_of
 
 LEASE = 60.0
 """Seconds after which the processes of a run that is no longer heard of are ended."""
 
-_START_TRIES = 3  # as for processes on one machine
 _LOOK = 1.0  # seconds between looks whether a run is still heard of
 
 
@@ -47,11 +47,14 @@ class Group:
         One a task; empty if their process ended or was killed.
     lost
         Otherwise the result of a task that was alone there.
+    versions
+        Of the packages that they were done with; see `networks.execution.versions`.
     """
 
     batch: int
     results: tuple[TaskResult, ...]
     lost: TaskResult | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,18 +71,20 @@ class Setup:
         Wall time after which a task is aborted.
     """
 
-    bench: Any
-    make: Callable[[Any], Executor]
+    bench: Bench
+    make: Callable[[Bench], Executor]
     seconds: float
 
     def open(self) -> Callable[[tuple[Task, ...]], Group]:
-        """Load the surface."""
+        """Load the surface and the methods."""
+        before = loaded()
         executor = self.make(self.bench)
         batch = executor.batch if isinstance(executor, Batching) else 1
+        versions = versions_of(self.bench, loaded() - before)
 
         def perform(tasks: tuple[Task, ...]) -> Group:
             done = sorted(executor.run(tasks), key=itemgetter(0))
-            return Group(batch, tuple(result for _, result in done))
+            return Group(batch, tuple(result for _, result in done), versions=versions)
 
         return perform
 
@@ -159,25 +164,20 @@ class Crew:
     def _started(self) -> Child:
         """A new process that is ready."""
         ending = ""
-        for _ in range(_START_TRIES):
+        for _ in range(START_TRIES):
             child = Child(self._setup, self._place, quiet=True)
             try:
                 if not self._heard(child, START_SECONDS):
                     ending = f"was not ready after {START_SECONDS:g} s"
+                    child.kill()
                     continue
-                problem = child.receive()
+                ready(child.receive())
+                return child
             except (EOFError, OSError):
                 ending = child.ending()
-                continue
             except BaseException:
                 child.kill()
                 raise
-            if problem is None:
-                return child
-            child.kill()
-            if isinstance(problem, AfirError):
-                raise problem
-            raise AfirError(f"a worker process could not get ready: {problem}")
         raise AfirError(f"no worker process could be started: it {ending}")
 
     def _heard(self, child: Child, seconds: float) -> bool:

@@ -13,20 +13,14 @@ from typing import Any
 from afir.errors import InputError, MissingPackageError
 from networks.execution.cluster import REFUSE, WARN, ClusterExecutor, Connection
 from networks.execution.context import Bench
+from networks.execution.jobs import SYSTEMS, Jobs, check_programs, watched
 
 _JOIN = 60.0  # seconds for a scheduler to answer; Dask itself gives up connecting after 30 s
 _LEAVE = 10.0  # seconds for a connection that failed to end
 # The page on which Dask shows itself: on this machine only, at any free port.
 _PAGE = {"dashboard_address": "127.0.0.1:0"}
-_SYSTEMS = {
-    "htcondor": "HTCondorCluster",
-    "lsf": "LSFCluster",
-    "moab": "MoabCluster",
-    "oar": "OARCluster",
-    "pbs": "PBSCluster",
-    "sge": "SGECluster",
-    "slurm": "SLURMCluster",
-}
+# What is reached at a host and a port.
+_NETWORK = ("tcp", "tls", "ucx", "ucxx", "ws", "wss")
 
 
 def dask(
@@ -35,7 +29,7 @@ def dask(
     workers: int = 1,
     address: str = "",
     cluster: str = "",
-    jobs: int = 1,
+    jobs: int | None = None,
     rounding: str = REFUSE,
     **queue: Any,
 ) -> ClusterExecutor:
@@ -53,10 +47,11 @@ def dask(
         A batch system whose jobs are the workers: ``"slurm"``, ``"pbs"``, ``"sge"``, ``"lsf"``,
         ``"htcondor"``, ``"moab"`` or ``"oar"``. They end with the run.
     jobs
-        Number of jobs, with `cluster`. Those that end are replaced.
+        Number of jobs, with `cluster`; one by default. Those that end are replaced.
     rounding
-        What to do with a worker whose results differ from those of the others in the last digits,
-        and that would find another network: ``"refuse"`` it, or ``"warn"``.
+        What to do with a worker that would find another network, because its results differ from
+        those of the others in the last digits or its packages have other versions: ``"refuse"``
+        it, or ``"warn"``.
     **queue
         With `cluster` what dask-jobqueue wants to know, e.g. ``cores`` (tasks at once in a job),
         ``memory``, ``queue``, ``walltime``, ``account``.
@@ -68,11 +63,11 @@ def dask(
     MissingPackageError
         If Dask is not installed.
     """
-    _check(workers, address, cluster, rounding, queue)
+    _check(workers, address, cluster, rounding, queue if jobs is None else {**queue, "jobs": jobs})
     if address:
         connection = _joined(address)
     elif cluster:
-        connection = _submitted(cluster, jobs, queue)
+        connection = _submitted(cluster, 1 if jobs is None else jobs, queue)
     else:
         connection = _started(workers)
     return ClusterExecutor(bench, connection, rounding=rounding)
@@ -94,8 +89,12 @@ def _check(
     if queue and not cluster:
         raise InputError(
             f"the executor 'dask' has no option {min(queue)!r} without `cluster`; it has address, "
-            "cluster, jobs and rounding"
+            "cluster and rounding"
         )
+    scheme, _, place = address.rpartition("://")
+    host, _, port = place.rpartition(":")
+    if address and scheme in ("", *_NETWORK) and not (host and port.isdecimal()):
+        raise InputError(f"`address` must be like tcp://10.0.0.1:8786, got {address!r}")
 
 
 def _distributed() -> Any:
@@ -107,7 +106,13 @@ def _distributed() -> Any:
             "the executor 'dask' needs the package distributed; install it with "
             'pip install "afir[cluster]"'
         ) from error
+    logging.getLogger("distributed.client").addFilter(_said_otherwise)
     return distributed
+
+
+def _said_otherwise(record: logging.LogRecord) -> bool:
+    """Keep back that a client has lost its scheduler, which ends the run with an error."""
+    return not record.getMessage().startswith("Failed to reconnect to scheduler")
 
 
 def _joined(address: str) -> Connection:
@@ -158,13 +163,13 @@ def _started(workers: int) -> Connection:
         worker_dashboard_address="127.0.0.1:0",
         silence_logs=logging.ERROR,
     )
-    return Connection(distributed.Client(cluster, set_as_default=False), cluster)
+    return Connection(distributed.Client(cluster, set_as_default=False), cluster, workers)
 
 
 def _submitted(system: str, jobs: int, options: Mapping[str, Any]) -> Connection:
     """A new cluster whose workers are jobs of a batch system."""
-    if system not in _SYSTEMS:
-        raise InputError(f"`cluster` must be one of {', '.join(_SYSTEMS)}, got {system!r}")
+    if system not in SYSTEMS:
+        raise InputError(f"`cluster` must be one of {', '.join(SYSTEMS)}, got {system!r}")
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         raise InputError(f"`jobs` must be a whole number of 1 or more, got {jobs!r}")
     distributed = _distributed()
@@ -175,7 +180,7 @@ def _submitted(system: str, jobs: int, options: Mapping[str, Any]) -> Connection
             f"the cluster {system!r} needs the package dask-jobqueue; install it with "
             'pip install "afir[cluster]"'
         ) from error
-    kind = getattr(dask_jobqueue, _SYSTEMS[system])
+    kind = getattr(dask_jobqueue, SYSTEMS[system].cluster)
     known = {
         name
         for made in (kind, *kind.job_cls.__mro__, dask_jobqueue.JobQueueCluster)
@@ -184,10 +189,16 @@ def _submitted(system: str, jobs: int, options: Mapping[str, Any]) -> Connection
     for name in options:
         if name not in known:
             raise InputError(f"the cluster {system!r} has no option {name!r}; see dask-jobqueue")
+    check_programs(kind.job_cls, system)
+    watch = Jobs(system)
+    job = watched(kind.job_cls, dask_jobqueue.core.Job, watch)
+    fixed = {"job_cls": job, "processes": 1, "scheduler_options": _PAGE}
     try:
         # A job is one worker with a thread for each core: every thread has its own process.
-        cluster = kind(**{"processes": 1, "scheduler_options": _PAGE, **options})
+        cluster = kind(**{**fixed, **options})
     except (OSError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"no cluster of {system!r} can be started: {error}") from error
     cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)  # so that jobs that end are replaced
-    return Connection(distributed.Client(cluster, set_as_default=False), cluster)
+    watch.begin(cluster)
+    client = distributed.Client(cluster, set_as_default=False)
+    return Connection(client, cluster, jobs, watch)

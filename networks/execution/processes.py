@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 GRACE = 2.0
 """Seconds for a worker to end by itself after its time limit, before it is killed."""
 
-_START_TRIES = 3  # chosen: a worker that is killed twice by chance gets another try
+START_TRIES = 3
+"""Processes that may end before they are ready: one that is killed twice by chance gets another."""
 
 
 class ProcessExecutor:
@@ -123,7 +124,7 @@ class ProcessExecutor:
         """Start a new worker in place of one that ended."""
         old = self._workers[index]
         tries = 0 if old.ready else old.tries + 1
-        if tries >= _START_TRIES:
+        if tries >= START_TRIES:
             raise AfirError(f"no worker process could be started: {why}")
         logger.warning("worker process %d is replaced", old.child.pid)
         self._workers[index] = _Worker(self._bench, self._place, tries)
@@ -157,13 +158,10 @@ class _Worker:
         """
         message = self.child.receive()
         self.deadline = float("inf")
-        if message is None:
+        if not self.ready:
+            ready(message)
             self.ready = True
             return None
-        if isinstance(message, AfirError):
-            raise message
-        if isinstance(message, str):
-            raise AfirError(f"a worker process could not get ready: {message}")
         _, result = message
         self.number = None
         answer: TaskResult = result
@@ -172,6 +170,14 @@ class _Worker:
     def kill(self) -> None:
         """Kill it."""
         self.child.kill()
+
+
+def ready(message: object) -> None:
+    """Raise AfirError unless the first message of a process says that it is ready."""
+    if isinstance(message, AfirError):
+        raise message
+    if message is not None:
+        raise AfirError(f"a worker process could not get ready: {message}")
 
 
 def lost(outcome: Outcome, error: str) -> TaskResult:

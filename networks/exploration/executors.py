@@ -30,6 +30,7 @@ def bench_of(molecule: Molecule, settings: Settings) -> Bench:
         settings.keep_frames,
         settings.reference,
         settings.reference_options,
+        methods={name: settings.options_of(name) for name in settings.methods},
     )
 
 

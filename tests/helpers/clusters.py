@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,8 +22,15 @@ setsid sh {folder}/script.$$ > {folder}/job.log.$$ 2>&1 &
 echo $! >> {folder}/pids
 echo "Submitted batch job $!"
 """
+_SQUEUE = """#!/bin/sh
+for job in $(cat {folder}/pids); do kill -0 "$job" && echo "$job"; done
+exit 0
+"""
 _SCANCEL = """#!/bin/sh
-for job in "$@"; do kill -s KILL -- "-$job"; done
+for job in "$@"; do
+    grep -qx "$job" {folder}/pids || exit 1  # no job of this folder: never another process
+    kill -s KILL -- "-$job"
+done
 """
 
 
@@ -115,12 +123,35 @@ class Cluster:
             time.sleep(0.05)
 
 
-def batch_system(folder: Path) -> None:
-    """Programs of Slurm in a folder that start jobs here.
+def batch_system(folder: Path, **programs: str) -> None:
+    """Programs of Slurm in a folder that start jobs here, or do what is given instead.
 
     Their process groups are in ``pids``, the script of the last one is ``script``.
     """
-    for name, text in (("sbatch", _SBATCH), ("scancel", _SCANCEL)):
+    (folder / "pids").touch()
+    texts = {"sbatch": _SBATCH, "squeue": _SQUEUE, "scancel": _SCANCEL}
+    for name, text in texts.items():
         program = folder / name
-        program.write_text(text.format(folder=folder))
+        program.write_text(programs.get(name, text.format(folder=folder)))
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+
+def alive(pid: int) -> bool:
+    """Whether there is a process with this number."""
+    return Path(f"/proc/{pid}").exists()
+
+
+def gone(pid: int, seconds: float = 20.0) -> bool:
+    """Whether a process ends in time."""
+    give_up = time.monotonic() + seconds
+    while alive(pid) and time.monotonic() < give_up:
+        time.sleep(0.05)
+    return not alive(pid)
+
+
+def until(true: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait until something is true."""
+    give_up = time.monotonic() + seconds
+    while not true() and time.monotonic() < give_up:
+        time.sleep(0.05)
+    assert true()

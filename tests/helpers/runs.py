@@ -21,6 +21,9 @@ from networks.storage.run_file import RunFile
 
 HCN = Molecule.from_symbols("HCN")
 HCN_START = np.array([[0.0, 0.0, -1.06], [0.0, 0.0, 0.0], [0.0, 0.0, 1.15]])
+H2CO = Path(__file__).parents[2] / "examples" / "h2co.xyz"
+SHORT = Settings(seed=0, max_trials=12, window_kj_mol=500.0)
+"""A short run of formaldehyde."""
 
 
 def snapshot(path: Path) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +17,11 @@ from networks.execution.context import Bench
 from networks.execution.dask import dask
 
 pytest.importorskip("distributed")
+from clusters import batch_system
 
 BENCH = Bench(HCN, "gfn2", seconds=5.0)
 
+SOON = {"distributed.comm.timeouts.connect": "0.5s"}
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "rounding": ({"rounding": "ignore"}, "`rounding` must be refuse or warn, got 'ignore'"),
     "both": ({"address": "tcp://a:1", "cluster": "slurm"}, "`address` must not go with `cluster`"),
@@ -28,18 +32,25 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "queue": ({"cluster": "slurm", "queu": "long"}, "the cluster 'slurm' has no option 'queu'"),
     "cores": ({"cluster": "slurm"}, "no cluster of 'slurm' can be started: .* cores"),
     "address": ({"address": "tcp://127.0.0.1:1"}, "no Dask scheduler answers at tcp://127.0.0.1:1"),
-    "words": ({"address": "nowhere"}, "no Dask scheduler answers at nowhere"),
+    "words": ({"address": "nowhere"}, "`address` must be like tcp://10.0.0.1:8786, got 'nowhere'"),
+    "port": ({"address": "tcp://a"}, "`address` must be like tcp://10.0.0.1:8786, got 'tcp://a'"),
+    "alone": ({"jobs": 1}, "the executor 'dask' has no option 'jobs' without `cluster`"),
+    "program": ({"cluster": "pbs", "cores": 1}, "`cluster` must be .* got 'pbs': there is no"),
 }
 
 
 @pytest.mark.filterwarnings("ignore:unclosed cluster")  # of dask-jobqueue, for want of cores
 @pytest.mark.parametrize("what", WRONG)
-def test_what_makes_no_sense_is_one_sentence(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_makes_no_sense_is_one_sentence(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import dask as library
 
+    batch_system(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     options, words = WRONG[what]
     with (
-        library.config.set({"distributed.comm.timeouts.connect": "0.5s"}),
+        library.config.set(SOON),
         pytest.raises(InputError, match=f"^{words}"),
     ):
         dask(BENCH, **options)
@@ -59,6 +70,7 @@ def test_what_takes_a_connection_and_says_nothing_is_no_scheduler(
 
 def test_a_client_that_cannot_connect_is_closed_and_not_left_to_the_garbage_collector() -> None:
     """Collected while the next client starts, it would wait for a lock that its thread holds."""
+    import dask as library
     from distributed import Client
 
     def open_ones() -> list[Client]:
@@ -66,8 +78,8 @@ def test_a_client_that_cannot_connect_is_closed_and_not_left_to_the_garbage_coll
 
     gc.collect()
     before = len(open_ones())
-    with pytest.raises(InputError):
-        dask(BENCH, address="nowhere")
+    with library.config.set(SOON), pytest.raises(InputError):
+        dask(BENCH, address="tcp://127.0.0.1:1")
     assert len(open_ones()) == before
 
 
