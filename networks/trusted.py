@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,16 @@ from typing import Any
 from afir.errors import InputError
 from afir.pes.named import Named, check_named
 from networks.settings import Settings
+
+_PLAIN = {
+    "dask": {
+        *("workers", "cluster", "jobs", "cores", "processes", "memory", "walltime", "queue"),
+        *("account", "project", "interface", "rounding"),
+    },
+    "processes": {"workers"},
+    "batched": {"width"},
+}
+"""Options of our executors that are numbers or names: no commands, files or addresses."""
 
 
 def surfaces(settings: Settings) -> dict[str, Named]:
@@ -27,7 +38,17 @@ def repeated(settings: Settings, job: Mapping[str, Any]) -> list[str]:
     every = surfaces(settings).items()
     words = [word for flag, named in every if named.foreign for word in named.flags(flag)]
     executor = Named(job.get("executor") or "", job.get("executor_options") or {})
-    return words + (executor.flags("executor") if executor.options else [])
+    return words + (_to_name(executor).flags("executor") if executor.options else [])
+
+
+def _to_name(executor: Named) -> Named:
+    """What a user has to name of an executor in a file: it alone, if its options are plain."""
+    known = _PLAIN.get(executor.name, set())
+    plain = all(
+        name in known and re.fullmatch(r"[\w.:@+-]+", str(value), re.ASCII)
+        for name, value in executor.options.items()
+    )
+    return Named(executor.name) if plain else executor
 
 
 def check_trusted(settings: Settings, trusted: Sequence[Named], path: Path) -> None:
@@ -66,9 +87,10 @@ def check_same(settings: Settings, given: Sequence[Named], path: Path) -> None:
 
 
 def check_executor(found: Named, given: Named, path: Path) -> None:
-    """Raise InputError if only a file says with which options an executor works.
+    """Raise InputError if only a file says with which executor, or with which commands, to work.
 
-    They may name commands, or a computer that takes over from there.
+    Options may name commands, or a computer that takes over from there. Those that are plain
+    numbers and names go with the name of the executor.
 
     Parameters
     ----------
@@ -79,9 +101,11 @@ def check_executor(found: Named, given: Named, path: Path) -> None:
     path
         The file that names the rest, for the message.
     """
-    if found.options and found != given:
-        raise InputError(
-            f"{path} names the executor {found.name} with {json.dumps(dict(found.options))}, and "
-            "options of an executor may start commands; if you trust it, name it yourself: add "
-            f"{shlex.join(found.flags('executor'))}"
-        )
+    needed = _to_name(found)
+    if not found.options or given == found or (given.name == found.name and not needed.options):
+        return
+    raise InputError(
+        f"{path} names the executor {found.name} with {json.dumps(dict(found.options))}, and "
+        "options of an executor may start commands; if you trust it, name it yourself: add "
+        f"{shlex.join(needed.flags('executor'))}"
+    )

@@ -130,7 +130,7 @@ def workers_of(
     job, run
         The job text of the run, and its file.
     workers, executor, options
-        The flags. Those that are missing are taken from the job, but no options of an executor.
+        The flags. Those that are missing are taken from the job.
     """
     from afir.pes.named import Named
     from networks.jobfile import stored_job
@@ -141,10 +141,12 @@ def workers_of(
     if executor is None and options:
         raise InputError("--executor-option must go with --executor here")
     given = named_executor({"executor": executor, "executor_options": options})
+    chosen = given.options
     if not given.options and given.name in ("", before.name):
         check_executor(before, given, run)
+        chosen = before.options
     return {
         "workers": stored.get("workers", 1) if workers is None else workers,
         "executor": stored.get("executor") if executor is None else executor,
-        "executor_options": given.options,
+        "executor_options": chosen,
     }

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,6 +158,27 @@ def test_no_file_starts_commands_by_options_of_an_executor(
         flags = shlex.split(told.split("add ")[1])
         assert flags[:2] == ["--executor", "dask"]
         assert option_values(flags[3::2]) == CLUSTER
+    assert not trap.sprung
+
+
+PLAIN = {"cluster": "slurm", "jobs": 2, "walltime": "24:00:00", "queue": "long"}
+
+
+@pytest.mark.parametrize(
+    "options", [PLAIN, {**PLAIN, "queue": "long\ntouch run"}], ids=["", "line"]
+)
+def test_numbers_and_names_of_a_cluster_may_stand_in_a_file(
+    options: dict[str, Any], trap: Trap, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("distributed")
+    keys = {"executor": "dask", "executor_options": options}
+    job = ["explore", "--job", trap.job(**keys)]
+    for arguments in (job, ["resume", trap.run(Settings("gfn2"), **keys)]):
+        assert main(arguments) == 2
+        asked = shlex.split(capsys.readouterr().err.split("add ")[1])
+        assert (asked == ["--executor", "dask"]) == (options == PLAIN)
+        assert main([*arguments, *asked]) == 2  # there is no Slurm here
+        assert "that is installed here, got 'slurm'" in capsys.readouterr().err
     assert not trap.sprung
 
 
