@@ -18,6 +18,7 @@ from runs import HCN, HCN_START
 from afir.cli.main import main
 from afir.errors import AfirError, InputError
 from afir.pes.loading import load_surface
+from afir.stationary import Outcome
 from networks import Settings, explore, open_run
 from networks.cli.collect import collect
 from networks.execution.context import Bench
@@ -174,7 +175,8 @@ class Full(SerialExecutor):
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
         for number, result in super().run(tasks):
             if self.full and number == 1:
-                yield number, replace(result, value=None, error="the disk is full")
+                failed = Outcome.SURFACE_FAILED
+                yield number, replace(result, value=None, outcome=failed, error="the disk is full")
             else:
                 yield number, result
 
