@@ -80,7 +80,7 @@ def test_the_first_command_explores(folder: Path) -> None:
 
 SURE = {
     "EQ": [0.0, 20.7, 92.2, 249.2, 257.4, 291.4],
-    "TS": [252.7, 279.8, 291.5, 292.8, 300.4, 301.1, 324.3, 336.8, 337.0, 343.5],
+    "TS": [252.7, 279.8, 292.8, 300.4, 301.1, 324.3, 336.8, 337.0, 343.5],
 }
 """kJ/mol: what four seeds found alike; what lies higher turns on how a processor rounds."""
 
