@@ -13,6 +13,7 @@ import numpy as np
 from afir.errors import AfirError, InputError
 from afir.geometry.bonds import dissociated, gap
 from afir.molecule import Molecule, Positions
+from afir.options import entries
 from afir.pes.named import Named
 from afir.policies import Policy
 from networks.execution.base import Executor
@@ -23,7 +24,7 @@ from networks.exploration.executors import Hands
 from networks.exploration.loop import Exploration
 from networks.learning.learner import load_learner
 from networks.learning.models import check_folder
-from networks.policies.base import load_policy
+from networks.policies.base import ENTRY_POINT_GROUP, load_policy
 from networks.records.runs import StoppedBy
 from networks.scheduling.offers import Mixture, missing_method
 from networks.scheduling.scheduler import PUSHES
@@ -166,6 +167,11 @@ def resume(
     try:
         old = store.settings
         settings = old.changed(**changes)
+        if settings.policy == old.policy and settings.policy not in entries(ENTRY_POINT_GROUP):
+            raise InputError(
+                f"{output} needs the policy {settings.policy!r}, which is not installed here; "
+                "install the package that has it, or name another policy"
+            )
         chosen = load_policy(settings.policy, settings.policy_options)
         missing = missing_method(settings)
         if missing is not None:

@@ -149,7 +149,7 @@ def gone(pid: int, seconds: float = 20.0) -> bool:
     return not alive(pid)
 
 
-def until(true: Callable[[], object], seconds: float = 30.0) -> None:
+def until(true: Callable[[], object], seconds: float = 90.0) -> None:
     """Wait until something is true."""
     give_up = time.monotonic() + seconds
     while not true() and time.monotonic() < give_up:
