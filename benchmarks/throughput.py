@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -67,6 +66,11 @@ def run(settings: Settings, executor: Factory) -> tuple[int, float, float]:
     return sum(summary.gradients.values()), wall, summary.cpu_seconds
 
 
+def _workers(count: int) -> Factory:
+    """Makes executors with so many workers."""
+    return lambda bench: ProcessExecutor(bench, count)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--trials", type=int, default=16, help="how many pushes")
@@ -91,7 +95,7 @@ def main() -> None:
         )
     ]
     for workers in (1, 2):
-        gradients, wall, cpu = run(settings, partial(ProcessExecutor, workers=workers))
+        gradients, wall, cpu = run(settings, _workers(workers))
         name = f"{workers} worker{'s' if workers > 1 else ''}"
         row = (name, str(gradients), f"{wall:.1f}", f"{gradients / wall:.0f}", f"{cpu:.1f}")
         rows.append((*row, "", ""))
