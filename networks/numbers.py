@@ -17,7 +17,11 @@ TASK_SECONDS = 1800.0
 
 IN_FLIGHT = 32
 """Trials in flight. In a simulation it keeps 4 workers busy all the time and 16 for 57 % of it
-(`benchmarks/workers.py`). H2CO, HCN and C2H2 take as many gradients with 16."""
+(`benchmarks/workers.py`). H2CO, HCN and C2H2 take as many gradients with 16; with 64 butadiene has
+two thirds of the low transition states after 20,000 (`benchmarks/README.md`)."""
+
+_MOST_IN_FLIGHT = 100_000
+"""Chosen: four times as many as the workers of any cluster, and no more than the memory holds."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Number:
         Whether it is whole (int) or any positive number (float).
     least
         The smallest whole number that is allowed.
+    most
+        The largest one, if there is one.
     optional
         Whether it may be None: no limit, or what another setting says.
     default
@@ -47,6 +53,7 @@ class Number:
     name: str
     kind: type[int] | type[float]
     least: int = 0
+    most: int | None = None
     optional: bool = True
     default: float | None = None
     help: str = ""
@@ -74,6 +81,8 @@ class Number:
                 raise InputError(
                     f"`{self.name}` must be a whole number of {self.least} or more, got {value!r}"
                 )
+            if self.most is not None and value > self.most:  # type: ignore[operator]
+                raise InputError(f"`{self.name}` must be {self.most} at most, got {value}")
             check_value(self.name, value)
         elif not number or not 0 < value <= sys.float_info.max:  # type: ignore[operator]
             raise InputError(f"`{self.name}` must be a positive number, got {value!r}")
@@ -137,7 +146,7 @@ NUMBERS: tuple[Number, ...] = (
         "this value in kJ/mol.  [default: by effort 1, 2, 4 times --gamma]",
     ),
     Number(
-        "in_flight", int, 1, optional=False, default=IN_FLIGHT,
+        "in_flight", int, 1, _MOST_IN_FLIGHT, optional=False, default=IN_FLIGHT,
         help="Number of trials under way at a time: it decides the network, unlike the number of "
         "workers. Take four for each task that is done at once.",
     ),

@@ -203,6 +203,8 @@ def explore(job: Path | None, **flags: Any) -> int:
     if flags.get("reference") == "":
         raise InputError("--reference must be the name of a surface, got ''")
     asked = job_from(merged_values(read_job_file(job) if job is not None else {}, flags))
+    if asked.executor is None and flags["executor_options"]:
+        raise InputError("--executor-option must go with --executor")
     if job is not None:
         check_trusted(asked.settings, named_surfaces(flags), job)
         if asked.executor is not None:

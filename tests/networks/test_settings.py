@@ -85,6 +85,7 @@ def test_what_is_missing_takes_its_default() -> None:
         ("expand_complexes", 1),
         ("task_seconds", 0),
         ("in_flight", 0),
+        ("in_flight", 100_001),
         ("rounds", 3),
     ],
 )

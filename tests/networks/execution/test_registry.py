@@ -179,7 +179,7 @@ WRONG = {
     ),
     "options alone": (
         ["--executor-option", "width=2"],
-        "`executor_options` must go with an `executor`, got {'width': 2}",
+        "--executor-option must go with --executor",
     ),
     "not there": (
         ["--executor", "absent"],
