@@ -36,7 +36,8 @@ _LOOK = 5.0  # seconds between looks at the workers, if nothing is heard of them
 _VOTE = 30.0  # seconds that the slowest of the first workers may take longer than the fastest
 _TRIES = 3  # of the minimisation, which a machine that is starting may not finish in time
 _RENEW = crews.LEASE / 4
-_QUIET = 60.0  # seconds without a worker until that is said
+_QUIET = 60.0  # seconds that the scheduler may take to answer
+_ALONE = 10.0  # seconds without a worker until that is said
 _GRACE = 30.0  # seconds that a worker which can do tasks may come after one that cannot; chosen
 
 
@@ -238,9 +239,10 @@ class ClusterExecutor:
         hopeless = [worker for worker in workers if not (worker.differs and self._mark)]
         if hopeless and len(hopeless) == len(workers) and self._nobody_comes(now):
             raise problem_of_all(hopeless[-1])
-        if waited > _QUIET and not self._told_alone:
+        if waited > _ALONE and not self._told_alone:
             self._told_alone = True
-            logger.warning("the cluster has no worker that can be used; waiting for one")
+            how = "" if self._connection.expected else f": dask worker {self._address}"
+            logger.warning("the cluster has no worker that can be used; waiting for one%s", how)
 
     def _nobody_comes(self, now: float) -> bool:
         """Whether no worker is to be expected besides those that were refused."""

@@ -134,3 +134,23 @@ def test_a_process_without_the_method_does_no_tasks() -> None:
         pytest.raises(AfirError, match=r"^`method` must be one of .*, got 'odd'"),
     ):
         list(executor.run([Label(HCN_START)]))
+
+
+@pytest.mark.slow
+def test_where_no_worker_is_it_is_said_how_to_start_one(
+    machines: Machines, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_ALONE", 0.5)
+    executor = dask(BENCH, address=machines.address)
+    found: list[object] = []
+    waiting = Thread(target=lambda: found.extend(executor.run([Label(HCN_START)])))
+    waiting.start()
+    until(lambda: caplog.messages)
+    assert caplog.messages == [
+        "the cluster has no worker that can be used; waiting for one: dask worker "
+        + machines.address
+    ]
+    machines.add("late")
+    waiting.join(60.0)
+    executor.close()
+    assert len(found) == 1
