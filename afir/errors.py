@@ -49,3 +49,8 @@ def plain(error: AfirError) -> AfirError:
     """
     kind = next(kind for kind in type(error).__mro__ if kind.__module__ == __name__)
     return kind(str(error))  # type: ignore[no-any-return]
+
+
+def said(error: BaseException) -> str:
+    """An exception of code from elsewhere in words: its own, if it chose them as an AfirError."""
+    return str(error) if isinstance(error, AfirError) else f"{type(error).__name__}: {error}"

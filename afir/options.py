@@ -13,7 +13,7 @@ from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
-from afir.errors import AfirError, InputError, MissingPackageError
+from afir.errors import AfirError, InputError, MissingPackageError, said
 
 _OURS = ("afir", "networks", "mlpot")  # the packages of this project
 
@@ -178,8 +178,7 @@ class Entry:
         except MissingPackageError:
             raise
         except Exception as error:
-            said = str(error) if isinstance(error, AfirError) else _told(error)
-            raise InputError(f"{title} cannot be loaded: {said}") from error
+            raise InputError(f"{title} cannot be loaded: {said(error)}") from error
 
 
 def is_ours(point: EntryPoint) -> bool:
@@ -241,9 +240,4 @@ def load_entry(group: str, what: str, name: str, options: Mapping[str, Any], *gi
     except AfirError:
         raise
     except Exception as error:
-        raise InputError(f"{title} cannot be loaded: {_told(error)}") from error
-
-
-def _told(error: Exception) -> str:
-    """An exception of code from elsewhere in words."""
-    return f"{type(error).__name__}: {error}"
+        raise InputError(f"{title} cannot be loaded: {said(error)}") from error

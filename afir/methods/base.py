@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from afir.errors import AfirError, InputError
+from afir.errors import AfirError, InputError, said
 from afir.methods.artificial_force import ForceTerm
 from afir.methods.results import plain_trial
 from afir.molecule import Molecule
@@ -207,8 +207,9 @@ def offers_of(name: str, method: Method, known: Known, rng: np.random.Generator)
             yield Offer(name, _plain(data, known.molecule.n_atoms))
             count += 1
     except (Exception, SystemExit) as error:
-        said = str(error) if isinstance(error, AfirError) else f"{type(error).__name__}: {error}"
-        raise AfirError(f"the method {name!r} failed while listing its offers: {said}") from error
+        raise AfirError(
+            f"the method {name!r} failed while listing its offers: {said(error)}"
+        ) from error
 
 
 _KEYS: Mapping[str, tuple[type, str]] = {

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from afir.errors import AfirError, InputError
+from afir.errors import AfirError, InputError, said
 from afir.policies import Policy
 from networks.graph.network import ReactionNetwork
 from networks.records.ids import Id
@@ -91,8 +91,9 @@ class Choice:
 
     def _failed(self, doing: str, error: BaseException) -> AfirError:
         """The error for an exception of the policy, with its own message if it chose one."""
-        said = str(error) if isinstance(error, AfirError) else f"{type(error).__name__}: {error}"
-        return AfirError(f"the policy {self._name!r} failed while {doing}: {said}; {_REMEDY}")
+        return AfirError(
+            f"the policy {self._name!r} failed while {doing}: {said(error)}; {_REMEDY}"
+        )
 
 
 _REMEDY = "fix it or choose another (resume has `policy`), then resume the run"
