@@ -113,6 +113,8 @@ class ForceTerm:
 
 def _whole(atom: object) -> int:
     """The index of an atom; InputError for anything but a whole number."""
+    if type(atom) is int:  # as mostly; to ask for any Integral takes ten times as long
+        return atom
     if isinstance(atom, bool) or not isinstance(atom, Integral):
         raise InputError(f"a force term must name atoms by whole numbers, got {atom!r}")
     return int(atom)
