@@ -55,7 +55,7 @@ class Cluster:
             f"--scheduler-file={target}",
         )
         self._file = target
-        self._until(lambda: target.exists() and "tcp" in target.read_text())
+        until(lambda: target.exists() and "tcp" in target.read_text())
 
     @property
     def address(self) -> str:
@@ -113,14 +113,6 @@ class Cluster:
                 stdout=log,
                 stderr=log,
             )
-
-    @staticmethod
-    def _until(true: object) -> None:
-        give_up = time.monotonic() + 60
-        while not true():  # type: ignore[operator]
-            if time.monotonic() > give_up:
-                raise TimeoutError
-            time.sleep(0.05)
 
 
 def batch_system(folder: Path, **programs: str) -> None:
