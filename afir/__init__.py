@@ -8,8 +8,9 @@ nothing.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from afir.lazy import lazy_names
 
 if TYPE_CHECKING:
     from afir.errors import AfirError, InputError, SurfaceError
@@ -124,13 +125,4 @@ _HOMES = {
     "afir.verification.transition_states": "confirm",
 }
 
-
-def __getattr__(name: str) -> object:
-    for home, names in _HOMES.items():
-        if name in names.split():
-            return getattr(import_module(home), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

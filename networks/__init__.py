@@ -6,8 +6,9 @@ module does not pay for the database and the graph library.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from afir.lazy import lazy_names
 
 if TYPE_CHECKING:
     from networks.exploration.events import Found, Progress, Stopped, TrialDone
@@ -64,13 +65,4 @@ _HOMES = {
     "networks.storage.run_file": "RunFile",
 }
 
-
-def __getattr__(name: str) -> object:
-    for home, names in _HOMES.items():
-        if name in names.split():
-            return getattr(import_module(home), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -80,7 +80,7 @@ class Lock:
             self._file.close()  # its last holder has just deleted it
         try:
             self._file.truncate(0)
-            self._file.write(str(os.getpid()).encode())
+            self._file.write(_here(os.getpid()).encode())
         except OSError as error:
             raise self._failed(path, error) from error
 
@@ -177,7 +177,7 @@ class Lock:
 
 
 def writer(path: Path) -> str | None:
-    """The id of the process that is writing a run file, or None."""
+    """The process that is writing a run file, e.g. ``"4711 on node7"``, or None."""
     try:
         with _beside(Path(os.path.realpath(path))).open("rb", buffering=0) as file:
             try:
@@ -187,6 +187,11 @@ def writer(path: Path) -> str | None:
     except OSError:  # there is no lock, or the file system has none
         pass
     return None
+
+
+def _here(process: int) -> str:
+    """A process of this machine in words: on shared file systems it may be another's."""
+    return f"{process} on {socket.gethostname()}"
 
 
 def _beside(path: Path) -> Path:
@@ -203,10 +208,10 @@ def _holder(file: BinaryIO) -> str:
 
 
 def _owner(address: str) -> str:
-    """The id of the process that listens at an address."""
+    """The process that listens at an address, which is one of this machine."""
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.setblocking(False)
         asking.connect(address)
         credentials = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        return str(struct.unpack("3i", credentials)[0])
+        return _here(struct.unpack("3i", credentials)[0])
     return "unknown"

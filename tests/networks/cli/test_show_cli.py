@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import networkx as nx
@@ -41,7 +42,7 @@ def test_a_run_that_is_being_written_is_shown_as_such(
     with RunFile.open(run_file, writing=True):
         assert main(["show", "run.db"]) == 0
     out = capsys.readouterr().out
-    assert f"process {os.getpid()} is still running it" in out
+    assert f"process {os.getpid()} on {socket.gethostname()} is still running it" in out
     assert "afir resume" not in out
     assert main(["show", "run.db"]) == 0
     assert "still running it" not in capsys.readouterr().out

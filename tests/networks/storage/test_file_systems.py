@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -168,7 +169,7 @@ def test_what_is_done_of_trials_in_flight_is_told(
         int(number) for number in re.findall(r"(\d) trials? and (\d) in flight, ", out)[0]
     )
     assert done + flying == 3
-    assert f"process {os.getpid()} is still running it." in out
+    assert f"process {os.getpid()} on {socket.gethostname()} is still running it." in out
     events.close()  # type: ignore[attr-defined]
     assert main(["show", str(path)]) == 0
     out = capsys.readouterr().out

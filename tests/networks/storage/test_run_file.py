@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import sys
 import tempfile
@@ -272,7 +273,7 @@ def test_a_run_whose_folder_is_gone_does_not_unlock_a_new_one_in_its_place(tmp_p
     folder.mkdir()
     with RunFile.create(folder / "run", MOLECULE, structure(0), SETTINGS):
         first.close()
-        assert writer(folder / "run") == str(os.getpid())
+        assert writer(folder / "run") == f"{os.getpid()} on {socket.gethostname()}"
     assert writer(folder / "run") is None
 
 
