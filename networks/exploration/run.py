@@ -12,6 +12,7 @@ import numpy as np
 
 from afir.errors import AfirError, InputError
 from afir.geometry.bonds import dissociated, gap
+from afir.methods.base import ENTRY_POINT_GROUP as METHODS
 from afir.molecule import Molecule, Positions
 from afir.options import entries
 from afir.pes.named import Named
@@ -22,11 +23,13 @@ from networks.execution.registry import Factory, executor_factory
 from networks.exploration.events import Event
 from networks.exploration.executors import Hands
 from networks.exploration.loop import Exploration
+from networks.learning.learner import ENTRY_POINT_GROUP as LEARNERS
 from networks.learning.learner import load_learner
 from networks.learning.models import check_folder
-from networks.policies.base import ENTRY_POINT_GROUP, load_policy
+from networks.policies.base import ENTRY_POINT_GROUP as POLICIES
+from networks.policies.base import load_policy
 from networks.records.runs import StoppedBy
-from networks.scheduling.offers import Mixture, missing_method
+from networks.scheduling.offers import Mixture
 from networks.scheduling.scheduler import PUSHES
 from networks.settings import Changes, Settings
 from networks.stages.surface_check import check_unchanged
@@ -167,18 +170,8 @@ def resume(
     try:
         old = store.settings
         settings = old.changed(**changes)
-        if settings.policy == old.policy and settings.policy not in entries(ENTRY_POINT_GROUP):
-            raise InputError(
-                f"{output} needs the policy {settings.policy!r}, which is not installed here; "
-                "install the package that has it, or name another policy"
-            )
+        _check_installed(settings, output, policy_chosen=settings.policy != old.policy)
         chosen = load_policy(settings.policy, settings.policy_options)
-        missing = missing_method(settings)
-        if missing is not None:
-            raise InputError(
-                f"{output} needs the method {missing!r}, which is not installed here; install the "
-                "package that has it, then resume the run"
-            )
         Mixture(store.molecule, settings, PUSHES)
         check_trusted(old, trusted, output)
         if not callable(executor):  # which may compute on a surface that is not registered here
@@ -189,6 +182,24 @@ def resume(
         store.close()
         raise
     return _unless_idle(store, old, _events(store, chosen, make))
+
+
+def _check_installed(settings: Settings, path: Path, *, policy_chosen: bool) -> None:
+    """Raise InputError if a run needs what no package here has.
+
+    A policy that somebody has just chosen is another matter: its name may be wrong.
+    """
+    needed = [("method", METHODS, name, "") for name in settings.methods]
+    if settings.learn:
+        needed.append(("learner", LEARNERS, settings.learner, ""))
+    if not policy_chosen:
+        needed.append(("policy", POLICIES, settings.policy, ", or name another --policy"))
+    for what, group, name, instead in needed:
+        if name not in entries(group):
+            raise InputError(
+                f"{path} needs the {what} {name!r}, which is not installed here; install the "
+                f"package that has it, then resume the run{instead}"
+            )
 
 
 def open_run(output: Path) -> RunFile:

@@ -96,4 +96,4 @@ class Choice:
         )
 
 
-_REMEDY = "fix it or choose another (resume has `policy`), then resume the run"
+_REMEDY = "fix it, then resume the run, or resume it with another --policy"

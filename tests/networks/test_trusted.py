@@ -198,8 +198,8 @@ def test_no_file_names_a_policy_or_learner_that_is_not_installed(
         told = " ".join(capsys.readouterr().err.split())
         name = re.escape(repr(written))
         wanted = f"{kind}`? must be one of .*, got {name}"
-        if kind == "policy" and arguments[0] == "resume":
-            wanted = f"needs the policy {name}, which is not installed here; install the package"
+        if arguments[0] == "resume":
+            wanted = f"needs the {kind} {name}, which is not installed here; install the package"
         assert re.search(wanted, told)
     assert not trap.sprung
 
