@@ -6,22 +6,14 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from afir.errors import InputError
 from afir.pes.named import Named, check_named
+from networks.execution.registry import plain_options
 from networks.settings import Settings
-
-_PLAIN = {
-    "dask": {
-        *("workers", "cluster", "jobs", "cores", "processes", "memory", "walltime", "queue"),
-        *("account", "project", "interface", "rounding"),
-    },
-    "processes": {"workers"},
-    "batched": {"width"},
-}
-"""Options of our executors that are numbers or names: no commands, files or addresses."""
 
 
 def surfaces(settings: Settings) -> dict[str, Named]:
@@ -43,7 +35,9 @@ def repeated(settings: Settings, job: Mapping[str, Any]) -> list[str]:
 
 def _to_name(executor: Named) -> Named:
     """What a user has to name of an executor in a file: it alone, if its options are plain."""
-    known = _PLAIN.get(executor.name, set())
+    known: frozenset[str] = frozenset()
+    with suppress(InputError):  # no such executor here, so nothing is known of its options
+        known = plain_options(executor.name)
     plain = all(
         name in known and re.fullmatch(r"[\w.:@+-]+", str(value), re.ASCII)
         for name, value in executor.options.items()
@@ -90,7 +84,8 @@ def check_executor(found: Named, given: Named, path: Path) -> None:
     """Raise InputError if only a file says with which executor, or with which commands, to work.
 
     Options may name commands, or a computer that takes over from there. Those that are plain
-    numbers and names go with the name of the executor.
+    numbers and names go with the name of the executor
+    (`networks.execution.registry.plain_options`).
 
     Parameters
     ----------

@@ -217,12 +217,12 @@ def explore(job: Path | None, **flags: Any) -> int:
             f"`afir export` writes structures of a run"
         )
     molecule, positions, settings = _read(asked)
+    make = executor_factory(asked.executor, asked.workers, asked.executor_options)
     _try_surfaces(settings, molecule)
     check_start(molecule, positions, settings)
     # After all else: an existing file hides no other mistake.
     new_file(output, remedy=f"continue it with {shell_command('afir', 'resume', output)}")
     resolved = write_toml(resolved_job(asked, molecule))
-    make = executor_factory(asked.executor, asked.workers, asked.executor_options)
     events = begin(molecule, positions, settings, output, make, job=resolved)
     gamma, factor = settings.step.gamma, settings.tried.gamma_factor
     harder = f" ({factor * gamma:g} at the end)" if factor > 1.0 else ""
@@ -275,6 +275,7 @@ def resume(
     more. A new policy chooses from now on; trials that were under way go on.
     """
     from networks.cli.progress import Tally
+    from networks.execution.registry import executor_factory
     from networks.exploration.run import resume as resumption
     from networks.reporting.run import load_run
     from networks.trusted import check_same, check_trusted
@@ -286,9 +287,11 @@ def resume(
     trusted = named_surfaces(flags)
     check_same(before.settings, trusted, run)
     check_trusted(before.settings, trusted, run)
+    hands = workers_of(before.job, run, workers, executor, executor_options)
+    # Before anything is printed; `networks.resume` checks them, too.
+    executor_factory(hands["executor"], hands["workers"], hands["executor_options"])
     _try_surfaces(before.settings, before.molecule)
     start = before.network.eqs.get("EQ0")
-    hands = workers_of(before.job, run, workers, executor, executor_options)
     try:
         with terminable(), LiveLine(messages(), "rechecking the energy of EQ0"):
             events = resumption(

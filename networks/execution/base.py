@@ -1,12 +1,14 @@
-"""The protocol of executors."""
+"""The protocol of executors, and what their factories declare."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol, Self, runtime_checkable
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 from networks.execution.context import Bench
 from networks.execution.tasks import Task, TaskResult
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @runtime_checkable
@@ -50,3 +52,29 @@ class Batching(Protocol):
     def batch(self) -> int:
         """How many tasks it wants at a time."""
         ...
+
+
+def declares(
+    *, plain: Collection[str] = (), check: Callable[..., object] | None = None
+) -> Callable[[F], F]:
+    """A decorator that says of a factory what there is to know before an executor is made.
+
+    Any factory, also a class, may have the two attributes that it sets.
+
+    Parameters
+    ----------
+    plain
+        The attribute `plain_options`: the options that are numbers and names, and cannot name a
+        command, a file or an address. A file may set them though nobody has named them.
+    check
+        The attribute `check_options`: a function that is called with the options, and `workers`, as
+        the factory will be, and raises InputError for wrong ones. It begins nothing.
+    """
+
+    def declared(factory: F) -> F:
+        vars(factory)["plain_options"] = tuple(plain)
+        if check is not None:
+            vars(factory)["check_options"] = check
+        return factory
+
+    return declared

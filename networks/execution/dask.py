@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from afir.errors import InputError, MissingPackageError
+from networks.execution.base import declares
 from networks.execution.cluster import REFUSE, WARN, ClusterExecutor, Connection
 from networks.execution.context import Bench
 from networks.execution.jobs import SYSTEMS, Jobs, check_programs, watched
@@ -19,10 +20,61 @@ _JOIN = 60.0  # seconds for a scheduler to answer; Dask itself gives up connecti
 _LEAVE = 10.0  # seconds for a connection that failed to end
 # The page on which Dask shows itself: on this machine only, at any free port.
 _PAGE = {"dashboard_address": "127.0.0.1:0"}
+# A job is one worker with a thread for each core: every thread has its own process.
+_JOB = {"processes": 1}
 # What is reached at a host and a port.
 _NETWORK = ("tcp", "tls", "ucx", "ucxx", "ws", "wss")
 
+PLAIN = (
+    *("cluster", "jobs", "cores", "processes", "memory", "walltime", "queue", "account", "project"),
+    *("interface", "rounding", "disk", "ncpus", "mem", "lsf_units", "job_cpu", "job_mem"),
+)
+"""Options that are numbers and names: no commands, files or addresses."""
 
+# Parameters of dask-jobqueue that are set here, or that no option can be.
+_NO_OPTIONS = frozenset(
+    [
+        *("scheduler", "scheduler_cls", "job_cls", "n_workers", "name"),
+        *("loop", "asynchronous", "dashboard_address", "host"),
+    ]
+)
+
+
+def check(
+    *,
+    workers: int = 1,
+    address: str = "",
+    cluster: str = "",
+    jobs: int | None = None,
+    rounding: str = REFUSE,
+    **queue: Any,
+) -> None:
+    """Raise InputError for options of `dask` that make no sense; no cluster is needed for that."""
+    if rounding not in (REFUSE, WARN):
+        raise InputError(f"`rounding` must be {REFUSE} or {WARN}, got {rounding!r}")
+    if address and cluster:
+        raise InputError("`address` must not go with `cluster`: a cluster that runs is not started")
+    if (address or cluster) and workers > 1:
+        raise InputError(
+            f"`workers` must be 1 with `address` or `cluster`, whose workers do the tasks, got "
+            f"{workers}"
+        )
+    alone = queue if jobs is None else {**queue, "jobs": jobs}
+    if alone and not cluster:
+        raise InputError(
+            f"the executor 'dask' has no option {min(alone)!r} without `cluster`; it has address, "
+            "cluster and rounding"
+        )
+    scheme, _, place = address.rpartition("://")
+    host, _, port = place.rpartition(":")
+    if address and scheme in ("", *_NETWORK) and not (host and port.isdecimal()):
+        raise InputError(f"`address` must be like tcp://10.0.0.1:8786, got {address!r}")
+    _distributed()
+    if cluster:
+        _check_jobs(cluster, 1 if jobs is None else jobs, queue)
+
+
+@declares(plain=PLAIN, check=check)
 def dask(
     bench: Bench,
     *,
@@ -63,7 +115,7 @@ def dask(
     MissingPackageError
         If Dask is not installed.
     """
-    _check(workers, address, cluster, rounding, queue if jobs is None else {**queue, "jobs": jobs})
+    check(workers=workers, address=address, cluster=cluster, jobs=jobs, rounding=rounding, **queue)
     if address:
         connection = _joined(address)
     elif cluster:
@@ -71,30 +123,6 @@ def dask(
     else:
         connection = _started(workers)
     return ClusterExecutor(bench, connection, rounding=rounding)
-
-
-def _check(
-    workers: int, address: str, cluster: str, rounding: str, queue: Mapping[str, Any]
-) -> None:
-    """Raise InputError for options that make no sense together."""
-    if rounding not in (REFUSE, WARN):
-        raise InputError(f"`rounding` must be {REFUSE} or {WARN}, got {rounding!r}")
-    if address and cluster:
-        raise InputError("`address` must not go with `cluster`: a cluster that runs is not started")
-    if (address or cluster) and workers > 1:
-        raise InputError(
-            f"`workers` must be 1 with `address` or `cluster`, whose workers do the tasks, got "
-            f"{workers}"
-        )
-    if queue and not cluster:
-        raise InputError(
-            f"the executor 'dask' has no option {min(queue)!r} without `cluster`; it has address, "
-            "cluster and rounding"
-        )
-    scheme, _, place = address.rpartition("://")
-    host, _, port = place.rpartition(":")
-    if address and scheme in ("", *_NETWORK) and not (host and port.isdecimal()):
-        raise InputError(f"`address` must be like tcp://10.0.0.1:8786, got {address!r}")
 
 
 def _distributed() -> Any:
@@ -166,13 +194,27 @@ def _started(workers: int) -> Connection:
     return Connection(distributed.Client(cluster, set_as_default=False), cluster, workers)
 
 
-def _submitted(system: str, jobs: int, options: Mapping[str, Any]) -> Connection:
-    """A new cluster whose workers are jobs of a batch system."""
+def _check_jobs(system: str, jobs: int, options: Mapping[str, Any]) -> None:
+    """Raise InputError unless such jobs can be submitted here, as far as can be told before."""
     if system not in SYSTEMS:
         raise InputError(f"`cluster` must be one of {', '.join(SYSTEMS)}, got {system!r}")
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         raise InputError(f"`jobs` must be a whole number of 1 or more, got {jobs!r}")
-    distributed = _distributed()
+    library = _jobqueue(system)
+    kind = getattr(library, SYSTEMS[system].cluster)
+    of_job = _parameters(kind.job_cls.__mro__) - _NO_OPTIONS
+    of_cluster = _parameters([kind, library.JobQueueCluster]) - _NO_OPTIONS
+    for name in options:
+        if name not in of_job | of_cluster:
+            raise InputError(f"the cluster {system!r} has no option {name!r}; see dask-jobqueue")
+    check_programs(kind.job_cls, system)
+    given = {name: value for name, value in options.items() if name in of_job - {"security"}}
+    with _starting(system):
+        kind.job_cls("tcp://127.0.0.1:8786", "check", **{**_JOB, **given}).job_script()
+
+
+def _jobqueue(system: str) -> Any:
+    """The package dask-jobqueue."""
     try:
         import dask_jobqueue
     except ImportError as error:
@@ -180,25 +222,38 @@ def _submitted(system: str, jobs: int, options: Mapping[str, Any]) -> Connection
             f"the cluster {system!r} needs the package dask-jobqueue; install it with "
             'pip install "afir[cluster]"'
         ) from error
-    kind = getattr(dask_jobqueue, SYSTEMS[system].cluster)
-    known = {
-        name
-        for made in (kind, *kind.job_cls.__mro__, dask_jobqueue.JobQueueCluster)
-        for name in inspect.signature(made.__init__).parameters
-    }
-    for name in options:
-        if name not in known:
-            raise InputError(f"the cluster {system!r} has no option {name!r}; see dask-jobqueue")
-    check_programs(kind.job_cls, system)
-    watch = Jobs(system)
-    job = watched(kind.job_cls, dask_jobqueue.core.Job, watch)
-    fixed = {"job_cls": job, "processes": 1, "scheduler_options": _PAGE}
+    return dask_jobqueue
+
+
+def _parameters(kinds: Iterable[type]) -> frozenset[str]:
+    """The names of all arguments that classes are made with."""
+    flexible = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return frozenset(
+        parameter.name
+        for kind in kinds
+        for parameter in inspect.signature(kind).parameters.values()
+        if parameter.kind not in flexible
+    )
+
+
+@contextmanager
+def _starting(system: str) -> Iterator[None]:
+    """Say in one sentence what dask-jobqueue objects to."""
     try:
-        # A job is one worker with a thread for each core: every thread has its own process.
-        cluster = kind(**{**fixed, **options})
-    except (OSError, TypeError, ValueError, RuntimeError) as error:
+        yield
+    except (AttributeError, OSError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"no cluster of {system!r} can be started: {error}") from error
+
+
+def _submitted(system: str, jobs: int, options: Mapping[str, Any]) -> Connection:
+    """A new cluster whose workers are jobs of a batch system."""
+    library = _jobqueue(system)
+    kind = getattr(library, SYSTEMS[system].cluster)
+    watch = Jobs(system)
+    job = watched(kind.job_cls, library.core.Job, watch)
+    with _starting(system):
+        cluster = kind(job_cls=job, **{"scheduler_options": _PAGE, **_JOB, **options})
     cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)  # so that jobs that end are replaced
     watch.begin(cluster)
-    client = distributed.Client(cluster, set_as_default=False)
+    client = _distributed().Client(cluster, set_as_default=False)
     return Connection(client, cluster, jobs, watch)

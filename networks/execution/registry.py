@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
-from afir.errors import AfirError, InputError
+from afir.errors import AfirError, InputError, said
 from afir.options import check_options, find_entry, options_of
-from networks.execution.base import Executor
+from networks.execution.base import Executor, declares
 from networks.execution.context import Bench
 from networks.execution.local import BatchedExecutor, SerialExecutor
 from networks.execution.processes import ProcessExecutor
@@ -26,6 +26,13 @@ def serial(bench: Bench) -> SerialExecutor:
     return SerialExecutor(bench)
 
 
+def _check_width(*, width: int | None = None) -> None:
+    """Raise InputError for a number of tasks that there cannot be."""
+    if width is not None and (isinstance(width, bool) or not isinstance(width, int) or width < 1):
+        raise InputError(f"`width` must be a whole number of 1 or more, got {width!r}")
+
+
+@declares(plain=["width"], check=_check_width)
 def batched(bench: Bench, *, width: int | None = None) -> BatchedExecutor:
     """Tasks side by side in this process, with their geometries in batches.
 
@@ -36,8 +43,6 @@ def batched(bench: Bench, *, width: int | None = None) -> BatchedExecutor:
     width
         Number of tasks in flight; None leaves it to the surface.
     """
-    if width is not None and (isinstance(width, bool) or not isinstance(width, int)):
-        raise InputError(f"`width` must be a whole number, got {width!r}")
     return BatchedExecutor(bench, width)
 
 
@@ -64,8 +69,9 @@ def executor_factory(
     Raises
     ------
     InputError
-        For an unknown name or option, a wrong number of workers, or several workers for an
-        executor without them. The function itself raises AfirError when no executor can be made.
+        For an unknown name, an option that is unknown or wrong as far as can be told now, a wrong
+        number of workers, or several workers for an executor without them. The function itself
+        raises AfirError when no executor can be made.
     """
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise InputError(f"`workers` must be a whole number of 1 or more, got {workers!r}")
@@ -92,7 +98,38 @@ def executor_factory(
         given["workers"] = workers
     elif workers > 1:
         raise InputError(f"`workers` must be 1 with {what}, which has no workers, got {workers}")
+    _check_declared(what, factory, given)
     return partial(_made, what, partial(factory, **given))
+
+
+def plain_options(name: str) -> frozenset[str]:
+    """The options of an executor that a file may set; see `networks.execution.base.declares`.
+
+    Raises
+    ------
+    InputError
+        If there is no such executor.
+    """
+    factory = find_entry(ENTRY_POINT_GROUP, "executor", name).load(f"the executor {name!r}")
+    said_of_it: object = getattr(factory, "plain_options", ())
+    if isinstance(said_of_it, str) or not isinstance(said_of_it, Iterable):
+        raise InputError(
+            f"`plain_options` of the executor {name!r} must be names of options, got {said_of_it!r}"
+        )
+    return frozenset(said_of_it)
+
+
+def _check_declared(what: str, factory: Factory, given: Mapping[str, Any]) -> None:
+    """Have an executor, which may come from elsewhere, check its own options."""
+    check = getattr(factory, "check_options", None)
+    if check is None:
+        return
+    try:
+        check(**given)
+    except AfirError:
+        raise
+    except Exception as error:
+        raise InputError(f"{what} cannot check its options: {said(error)}") from error
 
 
 def _made(what: str, factory: Factory, bench: Bench) -> Executor:
@@ -102,7 +139,7 @@ def _made(what: str, factory: Factory, bench: Bench) -> Executor:
     except AfirError:
         raise
     except Exception as error:
-        raise AfirError(f"{what} cannot be made: {type(error).__name__}: {error}") from error
+        raise AfirError(f"{what} cannot be made: {said(error)}") from error
     if not isinstance(made, Executor):
         raise AfirError(
             f"{what} must have `run` and `close`, got {type(made).__name__}; correct it"

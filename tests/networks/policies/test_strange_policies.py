@@ -60,10 +60,8 @@ def test_what_a_policy_says_wrongly_is_one_sentence_and_the_run_goes_on_with_ano
 ) -> None:
     path = tmp_path / "run"
     right = 0 if how == "twice" else 3  # more than one is chosen only at the start
-    with pytest.raises(
-        AfirError,
-        match=f"^the policy 'strange' {WRONG[how]}; fix it, then resume the run, or resume it with another --policy$",
-    ):
+    remedy = "fix it, then resume the run, or resume it with another --policy"
+    with pytest.raises(AfirError, match=f"^the policy 'strange' {WRONG[how]}; {remedy}$"):
         list(explore(MOLECULE, structure(0), settings(how, right), path, executor=toy))
     with open_run(path) as store:
         assert [trial.number for trial in store.trials()] == list(range(1, right + 1))
