@@ -12,15 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
 from afir.errors import AfirError
 from networks.execution import crews
 from networks.execution.base import Executor
+from networks.execution.connection import Connection
 from networks.execution.context import Bench
-from networks.execution.jobs import Jobs
 from networks.execution.local import BatchedExecutor
 from networks.execution.rounding import comparison, fingerprint
 from networks.execution.tasks import Task, TaskResult
@@ -39,40 +38,6 @@ _RENEW = crews.LEASE / 4
 _QUIET = 60.0  # seconds that the scheduler may take to answer
 _ALONE = 10.0  # seconds without a worker until that is said
 _GRACE = 30.0  # seconds that a worker which can do tasks may come after one that cannot; chosen
-
-
-@dataclass(frozen=True)
-class Connection:
-    """A client of a cluster, and the cluster if it was started for it.
-
-    Attributes
-    ----------
-    client, cluster
-        Those of Dask.
-    expected
-        Number of workers that will come, 0 if that is not known.
-    jobs
-        The jobs of a batch system that become workers.
-    """
-
-    client: Any
-    cluster: Any = None
-    expected: int = 0
-    jobs: Jobs | None = None
-
-    @property
-    def address(self) -> str:
-        """Where the scheduler is."""
-        return str(self.client.scheduler.address)
-
-    def close(self) -> None:
-        """Leave the cluster; end it if it was started for this client."""
-        if self.jobs is not None:
-            self.jobs.end()
-        with suppress(OSError, TimeoutError, asyncio.TimeoutError):
-            self.client.close(timeout=10)
-        if self.cluster is not None:
-            self.cluster.close(timeout=30)
 
 
 class ClusterExecutor:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import inspect
 import logging
-import threading
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from afir.errors import InputError, MissingPackageError
 from networks.execution.base import declares
-from networks.execution.cluster import REFUSE, WARN, ClusterExecutor, Connection
+from networks.execution.cluster import REFUSE, WARN, ClusterExecutor
+from networks.execution.connection import Connection, in_time, left
 from networks.execution.context import Bench
 from networks.execution.jobs import SYSTEMS, Jobs, check_programs, watched
 
 _JOIN = 60.0  # seconds for a scheduler to answer; Dask itself gives up connecting after 30 s
-_LEAVE = 10.0  # seconds for a connection that failed to end
 # The page on which Dask shows itself: on this machine only, at any free port.
 _PAGE = {"dashboard_address": "127.0.0.1:0"}
 # A job is one worker with a thread for each core: every thread has its own process.
@@ -149,22 +147,11 @@ def _joined(address: str) -> Connection:
     # Made before it connects, so that it can be closed if that fails: a client that is left to the
     # garbage collector may wait for a lock that its own thread holds, while another one starts.
     client = kind.__new__(kind)
-    done: Future[None] = Future()
-
-    def connect() -> None:
-        try:
-            client.__init__(address, set_as_default=False)
-            done.set_result(None)
-        except BaseException as error:
-            done.set_exception(error)
-
-    # In a thread: what accepts the connection and says nothing is waited for without a limit.
-    threading.Thread(target=connect, daemon=True).start()
     try:
-        done.result(_JOIN)
+        in_time(_JOIN, lambda: client.__init__(address, set_as_default=False))
     except BaseException as error:
-        with suppress(AttributeError, OSError):  # it may not have got so far
-            client.close(timeout=_LEAVE)
+        with suppress(AttributeError):  # it may not have got so far
+            left(client)
         if not isinstance(error, OSError | ValueError):
             raise
         said = str(error) or "nothing is heard from there"

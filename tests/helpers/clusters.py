@@ -32,6 +32,19 @@ for job in "$@"; do
     kill -s KILL -- "-$job"
 done
 """
+# They start nothing and end nothing: what they are told is written down.
+_TAKES = """#!/bin/sh
+for last; do :; done
+if [ -z "$last" ]; then cat > {folder}/taken
+elif [ -f "$last" ]; then cat "$last" > {folder}/taken
+else printf '%s\\n' "$@" > {folder}/taken
+fi
+echo '{said}'
+mv {folder}/taken {folder}/script
+"""
+_NOTES = """#!/bin/sh
+echo "$@" >> {folder}/cancelled
+"""
 
 
 class Cluster:
@@ -125,6 +138,26 @@ def batch_system(folder: Path, **programs: str) -> None:
     for name, text in texts.items():
         program = folder / name
         program.write_text(programs.get(name, text.format(folder=folder)))
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+
+def written_down(folder: Path, submit: str, cancel: str, said: str) -> None:
+    """Programs of a batch system that write down what they are told and do nothing.
+
+    The script of a job, or the command, is in ``script``, what is cancelled in ``cancelled``.
+
+    Parameters
+    ----------
+    folder
+        For the programs and what they write.
+    submit, cancel
+        Their names.
+    said
+        What the first says when it has taken a job.
+    """
+    for name, text in ((submit, _TAKES), (cancel, _NOTES)):
+        program = folder / name
+        program.write_text(text.format(folder=folder, said=said))
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
 

@@ -8,10 +8,13 @@ import pickle
 import platform
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +26,7 @@ from afir.errors import AfirError
 from afir.io.structures import read_structure
 from afir.stationary import Outcome, StationaryPoint
 from networks import Settings, explore, open_run
-from networks.execution import cluster, crews, waiting
+from networks.execution import cluster, connection, crews, waiting
 from networks.execution.cluster import ClusterExecutor
 from networks.execution.context import Bench
 from networks.execution.dask import dask
@@ -211,8 +214,8 @@ def test_a_task_that_takes_workers_with_it_is_given_up(
         for name in ("a", "b", "c"):
             made.add(name)
         made.joined(3)
-        connection = dask(BENCH, address=made.address)._connection
-        executor = ClusterExecutor(BENCH, connection, make=OrderExecutor)
+        joined = dask(BENCH, address=made.address)._connection
+        executor = ClusterExecutor(BENCH, joined, make=OrderExecutor)
         told = answers(executor, ["parent", *(f"word {k}" for k in range(5))])
         executor.close()
     assert told["parent"].outcome is Outcome.WORKER_DIED
@@ -352,14 +355,37 @@ def test_a_scheduler_that_is_gone_is_said(tmp_path: Path, caplog: pytest.LogCapt
     with Cluster(tmp_path) as made, library.config.set({"distributed.comm.timeouts.connect": "2s"}):
         made.add("only")
         made.joined(1)
-        connection = dask(BENCH, address=made.address)._connection
-        executor = ClusterExecutor(replace(BENCH, seconds=60.0), connection, make=OrderExecutor)
+        joined = dask(BENCH, address=made.address)._connection
+        executor = ClusterExecutor(replace(BENCH, seconds=60.0), joined, make=OrderExecutor)
         results = executor.run([Label(HCN_START), task("sleep 60")])
         assert next(results)[0] == 0
-        client = connection.client  # it asks for the number of workers now and then
+        client = joined.client  # it asks for the number of workers now and then
         until(lambda: not client._scheduler_identity["workers"])
         made.kill("scheduler")
         with pytest.raises(AfirError, match=r"does not answer any more; start one, then resume"):
             list(results)
         executor.close()
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+def test_a_cluster_that_hangs_does_not_hang_the_end_of_a_run(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for limit in ("_LEAVE", "_END"):
+        monkeypatch.setattr(connection, limit, 0.1)
+    asked, ended, back = [], [], threading.Event()
+
+    def close(name: str, timeout: float) -> None:
+        asked.append(name)
+        back.wait(60)
+        ended.append(name)
+
+    parts = [SimpleNamespace(close=partial(close, name)) for name in ("client", "cluster")]
+    connection.Connection(*parts).close()
+    # The cluster is asked to end though its client hangs.
+    assert (asked, ended) == (["client", "cluster"], [])
+    back.set()
+    assert caplog.messages == [
+        "the scheduler of the cluster does not answer; it is left as it is",
+        "the cluster could not be ended in time",
+    ]

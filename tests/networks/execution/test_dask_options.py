@@ -15,6 +15,7 @@ from runs import HCN
 from afir.errors import InputError, MissingPackageError
 from networks.execution.context import Bench
 from networks.execution.dask import dask
+from networks.execution.registry import executor_factory
 
 pytest.importorskip("distributed")
 from clusters import batch_system
@@ -28,6 +29,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "workers": ({"address": "tcp://a:1", "workers": 2}, "`workers` must be 1 with `address` or"),
     "option": ({"queu": "long"}, "the executor 'dask' has no option 'queu' without `cluster`"),
     "system": ({"cluster": "slrum"}, "`cluster` must be one of htcondor, lsf, moab, oar, pbs"),
+    "ours": ({"cluster": "slurm", "job_cls": "x"}, "the cluster 'slurm' has no option 'job_cls'"),
     "jobs": ({"cluster": "slurm", "jobs": 0}, "`jobs` must be a whole number of 1 or more, got 0"),
     "queue": ({"cluster": "slurm", "queu": "long"}, "the cluster 'slurm' has no option 'queu'"),
     "cores": ({"cluster": "slurm"}, "no cluster of 'slurm' can be started: .* cores"),
@@ -39,7 +41,6 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:unclosed cluster")  # of dask-jobqueue, for want of cores
 @pytest.mark.parametrize("what", WRONG)
 def test_what_makes_no_sense_is_one_sentence(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -49,6 +50,10 @@ def test_what_makes_no_sense_is_one_sentence(
     batch_system(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     options, words = WRONG[what]
+    if what != "address":  # the others are told before an executor is made
+        given = dict(options)
+        with pytest.raises(InputError, match=f"^{words}"):
+            executor_factory("dask", given.pop("workers", 1), given)
     with (
         library.config.set(SOON),
         pytest.raises(InputError, match=f"^{words}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
+from afir import InputError
 from networks.execution.context import Bench
 from networks.execution.tasks import Task, TaskResult
 
@@ -62,6 +64,21 @@ def threads(bench: Bench, *, workers: int = 1, log: str = "") -> Threads:
     return Threads(bench, workers, log)
 
 
+def picky(bench: Bench, *, nodes: int = 1, command: str = "") -> Threads:
+    return Threads(bench, nodes, "log")
+
+
+def check(*, nodes: int = 1, command: str = "") -> None:
+    if nodes > 4:
+        raise InputError(f"`nodes` must be 4 or less, got {nodes}")
+    if command == "odd":
+        raise KeyError(command)
+
+
+picky.plain_options = ("nodes",)
+picky.check_options = check
+
+
 def broken(bench: Bench, *, how: str) -> object:
     if how == "raises":
         raise RuntimeError("no licence")
@@ -79,7 +96,8 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (info / "METADATA").write_text("Name: stranger\nVersion: 1\n")
     (info / "entry_points.txt").write_text(
         "[afir.executors]\nthreads = threading_stranger:threads\n"
-        "broken = threading_stranger:broken\nabsent = no_such_module:make\n"
+        "broken = threading_stranger:broken\npicky = threading_stranger:picky\n"
+        "absent = no_such_module:make\n"
     )
     monkeypatch.syspath_prepend(tmp_path / "package")
     monkeypatch.chdir(tmp_path)
@@ -87,12 +105,13 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+COMMAND = "command=touch x"
 RUN = ["explore", "hcn.xyz", "--gamma", "600", "--seed", "1", "--max-trials", "12"]
 
 
 @pytest.mark.slow
 def test_an_executor_of_a_stranger_works_from_the_command_line(stranger: Path) -> None:
-    assert len(STRANGER.splitlines()) < 60
+    assert len(STRANGER.splitlines()) < 80
     assert main([*RUN, "-o", "ours.db"]) == 0
     theirs = ["--executor", "threads", "--executor-option", "log=log", "--workers", "2"]
     assert main([*RUN, "-o", "theirs.db", *theirs]) == 0
@@ -154,7 +173,8 @@ def test_a_job_file_holds_the_executor_but_does_not_choose_it(
 WRONG = {
     "unknown name": (
         ["--executor", "clowd"],
-        "--executor must be one of absent, batched, broken, dask, processes, serial, threads, "
+        "--executor must be one of absent, batched, broken, dask, picky, processes, serial, "
+        "threads, "
         "got 'clowd'",
     ),
     "unknown option": (
@@ -168,6 +188,23 @@ WRONG = {
     "wrong value": (
         ["--executor", "batched", "--executor-option", "width=wide"],
         "`width` must be a whole number, got 'wide'",
+    ),
+    "too small": (
+        ["--executor", "batched", "--executor-option", "width=0"],
+        "`width` must be a whole number of 1 or more, got 0",
+    ),
+    "checked by itself": (
+        ["--executor", "picky", "--executor-option", "nodes=9"],
+        "`nodes` must be 4 or less, got 9",
+    ),
+    "wrongly checked": (
+        ["--executor", "picky", "--executor-option", "command=odd"],
+        "the executor 'picky' cannot check its options: KeyError: 'odd'",
+    ),
+    "without a cluster": (
+        ["--executor", "dask", "--executor-option", "cores=2"],
+        "the executor 'dask' has no option 'cores' without `cluster`; it has address, cluster and "
+        "rounding",
     ),
     "workers twice": (
         ["--executor", "processes", "--executor-option", "workers=2"],
@@ -194,9 +231,37 @@ def test_what_makes_no_sense_is_one_sentence(
     what: str, stranger: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags, words = WRONG[what]
+    if "dask" in flags:
+        pytest.importorskip("distributed")
     assert main([*RUN, *flags]) == 2
-    assert capsys.readouterr().err.splitlines()[-1] == f"Error: {words}"
+    assert capsys.readouterr().err == f"Error: {words}\n"
     assert not Path("hcn.db").exists()
+    # A file that is in the way hides nothing.
+    Path("hcn.db").touch()
+    assert main([*RUN, *flags]) == 2
+    assert capsys.readouterr().err == f"Error: {words}\n"
+
+
+def test_plain_options_of_a_stranger_may_stand_in_a_file(
+    stranger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = 'input = "hcn.xyz"\nmax_trials = 0\nexecutor = "picky"\n[executor_options]\nnodes = 2\n'
+    Path("plain.toml").write_text(job)
+    Path("odd.toml").write_text(f'{job}command = "touch x"\n')
+    named = ["--executor", "picky"]
+    for path, added in (
+        ("plain.toml", named),
+        ("odd.toml", [*named, *["--executor-option", "nodes=2", "--executor-option"], COMMAND]),
+    ):
+        assert main(["explore", "--job", path, "-o", "run.db"]) == 2
+        told = capsys.readouterr().err
+        assert shlex.split(told.split("; if you trust it, name it yourself: add ")[1]) == added
+    assert main(["explore", "--job", "odd.toml", "-o", "run.db", *named]) == 2
+    capsys.readouterr()
+    assert main(["explore", "--job", "plain.toml", "-o", "run.db", *named]) == 0
+    assert f"afir resume run.db {' '.join(named)} " in capsys.readouterr().out
+    assert main(["resume", "run.db"]) == 2
+    assert main(["resume", "run.db", *named]) == 0
 
 
 @pytest.mark.parametrize(
