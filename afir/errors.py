@@ -20,6 +20,10 @@ class MissingPackageError(InputError):
     """An optional package is not installed; the message names it and its extra."""
 
 
+class StoppedError(AfirError):
+    """Work stopped through no fault of its input, e.g. a computer is gone; it can be continued."""
+
+
 class SurfaceError(AfirError):
     """A surface failed on one geometry, e.g. its SCF did not converge."""
 

@@ -28,7 +28,7 @@ from typing import Any, TextIO, cast
 import click
 from click.core import ParameterSource
 
-from afir.errors import AfirError, InputError
+from afir.errors import AfirError, InputError, StoppedError
 from afir.io.printable import printable
 from afir.options import is_ours
 
@@ -40,6 +40,9 @@ MISUSE = 2
 
 UNREAD = 1
 """Exit code when the reader of the output has closed it: not all of it was shown."""
+
+STOPPED = 1
+"""Exit code when what did the work is gone."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 and the number of the signal, as shells have it."""
@@ -99,8 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 for success, 1 if the output was closed early, 2 for wrong input, 130 after Ctrl-C; a
-        command may return others.
+        0 for success, 1 if the output was closed early or what did the work is gone, 2 for wrong
+        input, 130 after Ctrl-C; a command may return others.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     for argument in arguments:  # it would have to be printed, and kept in files
@@ -127,6 +130,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verbosity.level > 1:
             _trace()
         _say(str(error))
+        if isinstance(error, StoppedError):
+            return STOPPED
     except _Unwritten as error:
         if argv is None:
             _drop_output()

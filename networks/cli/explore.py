@@ -17,7 +17,7 @@ from afir.cli.terminal import (
     state_options,
     surface_option_option,
 )
-from afir.errors import InputError
+from afir.errors import InputError, StoppedError
 from afir.io.interrupts import exit_code, terminable
 from afir.io.shell import shell_command
 from networks.cli.arguments import (
@@ -301,7 +301,8 @@ def resume(
                 **changes_of(flags),
             )
     except KeyboardInterrupt as stop:
-        return _stopped(run, before.settings, before.job, stop)
+        _tell_how_to_go_on(run, before.settings, before.job)
+        return exit_code(stop)
     zero = None if start is None else start.energy
     tally = Tally(before.molecule, zero, before.settings.reference)
     return _follow(events, run, before.settings, before.job, tally, before)
@@ -361,8 +362,8 @@ def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
     return molecule, positions, replace(job.settings, wanted=coordinates)
 
 
-def _stopped(run: Path, settings: Settings, job: str, stop: KeyboardInterrupt) -> int:
-    """Print how to continue a run; returns the exit code."""
+def _tell_how_to_go_on(run: Path, settings: Settings, job: str) -> None:
+    """Print how to continue a run that was stopped."""
     from networks.jobfile import stored_job
     from networks.trusted import repeated
 
@@ -372,7 +373,6 @@ def _stopped(run: Path, settings: Settings, job: str, stop: KeyboardInterrupt) -
         f"Stopped. Nothing is lost: {again} continues, {found} lists what was found so far.",
         err=True,
     )
-    return exit_code(stop)
 
 
 def _follow(
@@ -385,8 +385,8 @@ def _follow(
 ) -> int:
     """Show a run until it ends, then print its results; returns the exit code.
 
-    Ctrl-C and SIGTERM lose nothing. `before` is the run as it was: if nothing changed, a line
-    says so.
+    Ctrl-C, SIGTERM and an executor that is gone lose nothing. `before` is the run as it was: if
+    nothing changed, a line says so.
     """
     from networks.cli.progress import watch
     from networks.reporting.run import load_run
@@ -397,7 +397,11 @@ def _follow(
     except KeyboardInterrupt as stop:
         if isinstance(events, Generator):
             events.close()
-        return _stopped(path, settings, job, stop)
+        _tell_how_to_go_on(path, settings, job)
+        return exit_code(stop)
+    except StoppedError:
+        _tell_how_to_go_on(path, settings, job)
+        raise
     loaded = load_run(path, count_pushes=True)
     print_sections(loaded, _SHOWN, costs=False)
     if before is not None and replace(before.summary, seconds=0.0) == replace(

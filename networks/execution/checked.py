@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from afir.errors import AfirError
+from afir.errors import AfirError, StoppedError
 from afir.stationary import (
     Confirmation,
     Consistency,
@@ -53,14 +53,17 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def calling(executor: object, doing: str) -> Iterator[None]:
-    """Turn any exception of an executor into an AfirError that says what it was doing."""
+    """Turn any exception of an executor into a StoppedError that says what it was doing.
+
+    AfirErrors are its own words, and pass.
+    """
     try:
         yield
     except AfirError:
         raise
     except Exception as error:
         logger.debug("traceback", exc_info=error)
-        raise AfirError(
+        raise StoppedError(
             f"the executor {type(executor).__name__} failed while {doing}: "
             f"{type(error).__name__}: {error}"
         ) from error
@@ -84,7 +87,9 @@ def answers(executor: Executor, tasks: Sequence[Task]) -> Iterator[tuple[int, Ta
     Raises
     ------
     AfirError
-        If the executor fails, an answer is anything else, or a task has none in the end.
+        If an answer is anything else, or a task has none in the end.
+    StoppedError
+        If the executor fails.
     """
     missing = set(range(len(tasks)))
     known = len(tasks)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
-from afir.errors import AfirError
+from afir.errors import AfirError, StoppedError
 from networks.execution import crews
 from networks.execution.base import Executor
 from networks.execution.connection import Connection
@@ -95,7 +95,9 @@ class ClusterExecutor:
         Raises
         ------
         AfirError
-            If no worker can do tasks, or the scheduler is gone.
+            If no worker can do tasks.
+        StoppedError
+            If the scheduler is gone.
         """
         work = Waiting(tasks)
         try:
@@ -172,7 +174,7 @@ class ClusterExecutor:
 
         Raises
         ------
-        AfirError
+        StoppedError
             If it cannot be restored.
         """
         said: dict[str, Any] = {}
@@ -181,7 +183,7 @@ class ClusterExecutor:
         with suppress(OSError, RuntimeError, AttributeError):
             said = self._soon(self._client.scheduler.identity(n_workers=-1)).result(_QUIET)
         if self._client.status == "closed":
-            raise AfirError(
+            raise StoppedError(
                 f"the Dask scheduler at {self._address} does not answer any more; start one, then "
                 "resume the run"
             )

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from afir.errors import AfirError, InputError
+from afir.errors import AfirError, InputError, StoppedError
 from afir.geometry.bonds import dissociated, gap
 from afir.methods.base import ENTRY_POINT_GROUP as METHODS
 from afir.molecule import Molecule, Positions
@@ -214,10 +214,10 @@ def open_run(output: Path) -> RunFile:
 
 
 def _begun(store: Store, events: Iterator[Event]) -> Iterator[Event]:
-    """The events of a new run; its file is deleted if the run fails before its first trial."""
+    """The events of a new run; its file is deleted if it turns out that it cannot begin."""
     try:
         yield from events
-    except StoreError:
+    except (StoreError, StoppedError):
         raise
     except AfirError:
         if store.stages == 0:

@@ -14,6 +14,7 @@ import pytest
 
 import networks.exploration.run
 from afir.cli.main import main
+from afir.errors import StoppedError
 from networks.exploration.events import (
     Opened,
 )
@@ -108,3 +109,19 @@ def test_sigterm_ends_a_run_as_ctrl_c_does(
     assert "Stopped. Nothing is lost: `afir resume hcn.db` continues, " in capsys.readouterr().err
     assert closed
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_lost_executor_is_no_wrong_input_and_the_way_on_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lost(*_: object, **__: object) -> Iterator[object]:
+        yield Opened(0, 0, 0, 0)
+        raise StoppedError("the scheduler does not answer any more; start one")
+
+    monkeypatch.setattr(networks.exploration.run, "begin", lost)
+    assert main(["explore", "hcn.xyz"]) == 1
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "Stopped. Nothing is lost: `afir resume hcn.db` continues, `afir show hcn.db` lists what "
+        "was found so far.",
+        "Error: the scheduler does not answer any more; start one",
+    ]

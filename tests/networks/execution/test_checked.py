@@ -15,7 +15,7 @@ import pytest
 from runs import snapshot
 from toyworld import MOLECULE, SETTINGS, ToyBench, by, structure, toy
 
-from afir.errors import AfirError
+from afir.errors import AfirError, StoppedError
 from afir.stationary import Outcome, Sameness
 from networks import explore, resume
 from networks.execution.context import Bench
@@ -196,8 +196,19 @@ def test_an_executor_that_raises_is_named_and_nothing_is_lost(
     path = tmp_path / "run"
     words = f"^the executor Faulty failed while doing tasks: {type(error).__name__}: .*gone"
     faulty = Faulty(partial(fault, error=error))
-    with pytest.raises(AfirError, match=words):
+    with pytest.raises(StoppedError, match=words):
         list(explore(MOLECULE, structure(0), SHORT, path, executor=by(faulty)))
+    list(resume(path, executor=toy))
+    assert snapshot(path) == undisturbed
+
+
+def test_a_run_that_loses_its_executor_at_once_can_be_resumed(
+    tmp_path: Path, undisturbed: dict[str, Any]
+) -> None:
+    path = tmp_path / "run"
+    gone = Faulty(partial(_raising, error=OSError("node gone")), calls=1)
+    with pytest.raises(StoppedError, match="node gone"):
+        list(explore(MOLECULE, structure(0), SHORT, path, executor=by(gone)))
     list(resume(path, executor=toy))
     assert snapshot(path) == undisturbed
 

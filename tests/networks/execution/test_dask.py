@@ -22,7 +22,7 @@ from benches import GroupExecutor, OrderExecutor, task
 from runs import H2CO, HCN, HCN_START, SHORT, snapshot
 
 from afir.cli.main import main
-from afir.errors import AfirError
+from afir.errors import AfirError, StoppedError
 from afir.io.structures import read_structure
 from afir.stationary import Outcome, StationaryPoint
 from networks import Settings, explore, open_run
@@ -362,7 +362,7 @@ def test_a_scheduler_that_is_gone_is_said(tmp_path: Path, caplog: pytest.LogCapt
         client = joined.client  # it asks for the number of workers now and then
         until(lambda: not client._scheduler_identity["workers"])
         made.kill("scheduler")
-        with pytest.raises(AfirError, match=r"does not answer any more; start one, then resume"):
+        with pytest.raises(StoppedError, match=r"does not answer any more; start one, then resume"):
             list(results)
         executor.close()
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
