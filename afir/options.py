@@ -186,6 +186,11 @@ def is_ours(point: EntryPoint) -> bool:
     return re.split("[.:]", point.value)[0] in _OURS
 
 
+def made_here(value: object) -> bool:
+    """Whether the class of a value belongs to this project."""
+    return type(value).__module__.split(".")[0] in _OURS
+
+
 def entries(group: str) -> dict[str, Entry]:
     """What packages have registered in a group of entry points, by name, sorted.
 

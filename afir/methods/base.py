@@ -16,10 +16,10 @@ import numpy as np
 
 from afir.errors import AfirError, InputError, said
 from afir.methods.artificial_force import ForceTerm
-from afir.methods.results import plain_trial
 from afir.molecule import Molecule
 from afir.options import entries, load_entry
 from afir.pes.driver import Asked, Search, geometries, relayed
+from afir.results import plain_result
 from afir.searches.settings import StepSettings
 from afir.stationary import StationaryPoint, TrialResult
 
@@ -270,6 +270,6 @@ def checked_trial(name: str, search: Search[TrialResult], n_atoms: int) -> Searc
             f"the method {name!r} must return a TrialResult, got {type(result).__name__}"
         )
     try:
-        return plain_trial(result, n_atoms)
+        return plain_result(result, n_atoms)
     except InputError as error:
         raise InputError(f"the method {name!r} returned a wrong TrialResult: {error}") from error

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from afir.errors import AfirError, StoppedError
+from afir.errors import AfirError, InputError, StoppedError
+from afir.options import made_here
 from afir.stationary import (
     Confirmation,
     Consistency,
@@ -21,6 +22,7 @@ from afir.stationary import (
     TrialResult,
 )
 from networks.execution.base import Executor
+from networks.execution.contents import checked_frames, checked_value
 from networks.execution.frames import Frames
 from networks.execution.tasks import (
     Characterise,
@@ -82,7 +84,8 @@ def answers(executor: Executor, tasks: Sequence[Task]) -> Iterator[tuple[int, Ta
     Yields
     ------
     tuple
-        The index of a task, each once, and its result.
+        The index of a task, each once, and its result. One whose numbers cannot be an answer to the
+        task has no value, and says so.
 
     Raises
     ------
@@ -115,11 +118,33 @@ def answers(executor: Executor, tasks: Sequence[Task]) -> Iterator[tuple[int, Ta
             must, got = flaw
             raise _wrong(executor, f"yield {must} for task {index}, got {reprlib.repr(got)}")
         missing.remove(index)
-        yield index, replace(result, gradients=Counter(result.gradients))
+        yield index, _plain(executor, tasks[index], result)
         missing.update(range(known, len(tasks)))
         known = len(tasks)
     if missing:
         raise _wrong(executor, f"do every task, got no result for {len(missing)} of {len(tasks)}")
+
+
+def _plain(executor: Executor, task: Task, result: TaskResult) -> TaskResult:
+    """A result with plain values; without a value if its numbers cannot be an answer.
+
+    What our executors bring was made by our searches, or checked where a method made it.
+    """
+    result = replace(result, gradients=Counter(result.gradients))
+    if made_here(executor):
+        return result
+    value, frames = result.value, result.frames
+    try:
+        return replace(
+            result,
+            value=None if value is None else checked_value(task, value),
+            frames=None if frames is None else checked_frames(task, frames),
+        )
+    except InputError as error:
+        name, asked = type(executor).__name__, type(task).__name__
+        said = f"the executor {name} answered the task {asked} wrongly: {error}"
+    logger.warning("a task is lost: %s", said)
+    return replace(result, value=None, outcome=Outcome.SEARCH_FAILED, error=said, frames=None)
 
 
 def _wrong(executor: Executor, what: str) -> AfirError:

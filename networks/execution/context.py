@@ -250,7 +250,7 @@ def recalled(molecule: Molecule, task: Recall, settings: StepSettings) -> Search
     point = task.point
     if task.kind == "here":
         said = yield from label(point.positions)
-        nothing = np.empty((0, 0))
+        nothing = np.zeros((point.positions.size, point.positions.size))
         here = Minimum(
             Outcome.CONVERGED, point.positions, said.energy, said.gradient, nothing, False
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -16,8 +17,8 @@ from runs import snapshot
 from toyworld import MOLECULE, SETTINGS, ToyBench, by, structure, toy
 
 from afir.errors import AfirError, StoppedError
-from afir.stationary import Outcome, Sameness
-from networks import explore, resume
+from afir.stationary import Confirmation, Outcome, Sameness, StationaryPoint, TrialResult
+from networks import explore, open_run, resume
 from networks.execution.context import Bench
 from networks.execution.local import SerialExecutor
 from networks.execution.tasks import Task, TaskResult
@@ -219,6 +220,74 @@ def test_what_is_no_fault_of_the_executor_is_not_called_one(tmp_path: Path) -> N
         path = tmp_path / type(error).__name__
         with pytest.raises(type(error), match=f"^{error}$"):
             list(explore(MOLECULE, structure(0), SHORT, path, executor=by(faulty)))
+
+
+def _spoiled(right: Answers, kind: type, spoil: Callable[[Any], Any]) -> Answers:
+    """The right answers, but something else in the first value of a class that has it."""
+    done = False
+    for index, result in right:
+        if not done and isinstance(result.value, kind):
+            with suppress(IndexError):
+                result = replace(result, value=spoil(result.value))
+                done = True
+        yield index, result
+
+
+SPOILED: dict[str, tuple[type, Callable[[Any], Any], str]] = {
+    "energy": (
+        TrialResult,
+        lambda value: replace(
+            value, candidates=(replace(value.candidates[0], energy=float("nan")),)
+        ),
+        "Push wrongly: `candidates[0].energy` must be a finite number, got nan",
+    ),
+    "atoms": (
+        TrialResult,
+        lambda value: replace(
+            value, minima=(replace(value.minima[0], positions=structure(0)[:3]),)
+        ),
+        "Push wrongly: `minima[0].positions` must have the shape (4, 3), got (3, 3)",
+    ),
+    "positions": (
+        StationaryPoint,
+        lambda value: replace(value, positions=value.positions * np.inf),
+        "Characterise wrongly: `positions` must be finite, got NaN or infinite numbers",
+    ),
+    "saddle": (
+        StationaryPoint,
+        lambda value: replace(value, order=1),
+        "Characterise wrongly: `order` must be 0, got 1",
+    ),
+    "end": (
+        Confirmation,
+        lambda value: replace(value, ends=(value.ends[0],)),
+        "Confirm wrongly: `ends` must be two or none, got 1",
+    ),
+    "proof": (
+        Confirmation,
+        lambda value: replace(value, outcome=Outcome.CONVERGED),
+        "Confirm wrongly: `point` must be one of the known transition states, got another",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SPOILED)
+def test_numbers_that_cannot_be_an_answer_cost_one_trial(what: str, tmp_path: Path) -> None:
+    kind, spoil, words = SPOILED[what]
+    path = tmp_path / "run"
+    faulty = Faulty(partial(_spoiled, kind=kind, spoil=spoil))
+    list(explore(MOLECULE, structure(0), replace(SHORT, max_trials=30), path, executor=by(faulty)))
+    with open_run(path) as store:
+        trials, dismissed = list(store.trials()), list(store.dismissed())
+        network = store.load_network()
+    said = [trial.error for trial in trials if trial.outcome is Outcome.SEARCH_FAILED]
+    said += [record.reason for record in dismissed if record.outcome is Outcome.SEARCH_FAILED]
+    assert said == [f"the executor Faulty answered the task {words}"]
+    assert len(trials) == 30
+    for point in (*network.eqs.values(), *network.tss.values()):
+        assert np.isfinite(point.energy)
+        assert point.positions.shape == (4, 3)
+        assert np.isfinite(point.positions).all()
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What the search of a method returns is checked value by value."""
+"""What comes from the search of a method, or from an executor, is checked value by value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from afir.errors import InputError
-from afir.methods.results import plain_trial
+from afir.results import plain_result
 from afir.stationary import Candidate, Minimum, Outcome, TrialResult
 
 X = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.1]])
@@ -48,7 +48,7 @@ WRONG_POINTS: list[tuple[str, Any, str]] = [
 @pytest.mark.parametrize(("changes", "said"), WRONG)
 def test_a_wrong_value_of_a_trial_is_named(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match="^" + re.escape(said)):
-        plain_trial(replace(RIGHT, **changes), 2)
+        plain_result(replace(RIGHT, **changes), 2)
 
 
 @pytest.mark.parametrize(("field", "value", "said"), WRONG_POINTS)
@@ -59,7 +59,7 @@ def test_a_wrong_value_of_a_structure_is_named(
     point = CANDIDATE if where == "candidates" else MINIMUM
     wrong = replace(point, **{field: value})  # type: ignore[arg-type]
     with pytest.raises(InputError, match="^" + re.escape(f"`{where}[1].{field}` {said}")):
-        plain_trial(replace(RIGHT, **{where: (point, wrong)}), 2)  # type: ignore[arg-type]
+        plain_result(replace(RIGHT, **{where: (point, wrong)}), 2)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -78,18 +78,18 @@ def test_the_other_values_of_a_minimum_are_checked_too(
 ) -> None:
     wrong = replace(MINIMUM, **{field: value})  # type: ignore[arg-type]
     with pytest.raises(InputError, match="^" + re.escape(f"`minima[0].{field}` {said}")):
-        plain_trial(replace(RIGHT, minima=(wrong,)), 2)
+        plain_result(replace(RIGHT, minima=(wrong,)), 2)
 
 
 def test_the_source_of_a_candidate_is_text() -> None:
     with pytest.raises(InputError, match=r"^`candidates\[0\].source` must be text, got 5$"):
-        plain_trial(replace(RIGHT, candidates=(replace(CANDIDATE, source=5),)), 2)  # type: ignore[arg-type]
+        plain_result(replace(RIGHT, candidates=(replace(CANDIDATE, source=5),)), 2)  # type: ignore[arg-type]
 
 
 def test_numbers_of_numpy_become_plain_ones() -> None:
     """As they are read back from a run file, or a resumed run would compute with others."""
     candidate = Candidate(X.astype(np.float32), np.float32(-1.0), np.eye(6, dtype=int), "odd")  # type: ignore[arg-type]
-    result = plain_trial(
+    result = plain_result(
         TrialResult(Outcome.FOUND, (candidate,), (), np.bool_(True), np.int64(100)),  # type: ignore[arg-type]
         2,
     )
@@ -102,7 +102,7 @@ def test_numbers_of_numpy_become_plain_ones() -> None:
 
 
 def test_a_right_result_keeps_its_values() -> None:
-    result = plain_trial(RIGHT, 2)
+    result = plain_result(RIGHT, 2)
     assert (result.outcome, result.crossed, result.gamma) == (Outcome.FOUND, True, 100.0)
     (found,), (minimum,) = result.candidates, result.minima
     assert (found.energy, found.source) == (-1.0, "odd")
