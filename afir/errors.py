@@ -7,6 +7,9 @@ error but finds nothing raises nothing: it returns an outcome.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
 
 class AfirError(Exception):
     """Base class of all errors that this project raises on purpose."""
@@ -58,3 +61,21 @@ def plain(error: AfirError) -> AfirError:
 def said(error: BaseException) -> str:
     """An exception of code from elsewhere in words: its own, if it chose them as an AfirError."""
     return str(error) if isinstance(error, AfirError) else f"{type(error).__name__}: {error}"
+
+
+@contextmanager
+def renamed(names: Mapping[str, str]) -> Iterator[None]:
+    """Let an InputError call what it names, such as `gamma`, by the names that a user has given.
+
+    Raises
+    ------
+    InputError
+        What is raised inside, with the new names.
+    """
+    try:
+        yield
+    except InputError as error:
+        message = str(error)
+        for name, new in names.items():
+            message = message.replace(f"`{name}`", f"`{new}`")
+        raise type(plain(error))(message) from error

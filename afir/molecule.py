@@ -83,7 +83,7 @@ class Molecule:
                 kind = f"{electrons + 1} at most"
             raise InputError(
                 f"`multiplicity` must be {kind} for {self.formula} with charge {charge} "
-                f"({number}), got {self.multiplicity}; change the charge or the multiplicity"
+                f"({number}), got {self.multiplicity}; change `charge` or `multiplicity`"
             )
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from afir.cli.terminal import (
     remark,
     results,
 )
-from afir.errors import InputError
+from afir.errors import InputError, renamed
 from afir.io.interrupts import exit_code, terminable
 from afir.io.shell import shell_command
 
@@ -195,7 +195,8 @@ def train(
             f"{before.description.base} the training goes on with total energies"
         )
     if base:
-        corrected = load_surface(base, frames.molecule, **recipe.base_options)
+        with renamed({"surface": "base"}):
+            corrected = load_surface(base, frames.molecule, **recipe.base_options)
         if doubt := traits_of(corrected).doubt:
             remark(f"Warning: base surface: {doubt}")
     line = LiveLine(messages(), f"{len(frames)} frames of {frames.molecule.name}")

@@ -32,7 +32,7 @@ from typing import Any
 
 import tomli_w
 
-from afir.errors import InputError
+from afir.errors import InputError, renamed
 from afir.molecule import Molecule
 from afir.options import check_value
 from networks.numbers import NUMBERS
@@ -42,12 +42,14 @@ _RENAMED = {  # job key → settings field
     **{number.key: number.name for number in NUMBERS if number.key != number.name},
     "target_atoms": "targets",
 }
-_KEYS = {field: key for key, field in _RENAMED.items()}
+KEY_OF = {field: key for key, field in _RENAMED.items()}
+"""The keys of settings whose field has another name."""
+
 _PATHS = ("input", "output", "wanted")
 _SURFACES = ("surface", "reference")
 _STATE = ("charge", "multiplicity", "workers", "executor", "executor_options")
 _SETTINGS = tuple(
-    _KEYS.get(field.name, field.name)
+    KEY_OF.get(field.name, field.name)
     for field in fields(Settings)
     if field.name not in ("step", "wanted")
 )
@@ -148,6 +150,8 @@ def job_from(values: Mapping[str, Any]) -> Job:
             settings[key] = located(settings[key], Path())
     if "gamma" in given:
         settings["step"]["gamma"] = _number("gamma", given["gamma"])
+    with renamed(KEY_OF):
+        made = Settings.from_dict(settings)
     return Job(
         input=Path(_text("input", given["input"])),
         output=Path(_text("output", given["output"])) if "output" in given else None,
@@ -157,7 +161,7 @@ def job_from(values: Mapping[str, Any]) -> Job:
         executor=_text("executor", given["executor"]) if "executor" in given else None,
         executor_options=_table("executor_options", given.get("executor_options", {})),
         wanted=Path(_text("wanted", given["wanted"])) if "wanted" in given else None,
-        settings=_settings(settings),
+        settings=made,
     )
 
 
@@ -270,17 +274,6 @@ def _check_keys(values: Mapping[str, Any], known: tuple[str, ...], where: str) -
             close = difflib.get_close_matches(key, known, 1, 0.5)
             hint = f"did you mean `{close[0]}`?" if close else f"it knows {', '.join(known)}"
             raise InputError(f"{where} has the unknown key `{key}`; {hint}")
-
-
-def _settings(values: Mapping[str, Any]) -> Settings:
-    """The settings; errors use the names of the flags."""
-    try:
-        return Settings.from_dict(values)
-    except InputError as error:
-        message = str(error)
-        for key, name in _RENAMED.items():
-            message = message.replace(f"`{name}`", f"`{key}`")
-        raise InputError(message) from error
 
 
 def _refuse_repeated(atoms: object) -> None:

@@ -287,7 +287,7 @@ class Settings:
         for atom in self.targets or ():
             if atom >= n:
                 raise InputError(
-                    f"target atoms must be from 0 to {n - 1} for {molecule.formula}, got {atom}"
+                    f"`targets` must be from 0 to {n - 1} for {molecule.formula}, got {atom}"
                 )
         if self.wanted is not None and len(self.wanted) != n:
             raise InputError(

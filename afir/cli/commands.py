@@ -338,7 +338,7 @@ def surfaces(name: str | None, as_json: bool) -> None:
         entries = [entry for entry in entries if entry.name == name]
         if not entries:
             hint = f"; try `afir surfaces {name.partition(':')[0]}`" if ":" in name else ""
-            raise InputError(f"`surface` must be one of {known}, got {name!r}{hint}")
+            raise InputError(f"NAME must be one of {known}, got {name!r}{hint}")
     if as_json:
         print_json([entry.plain() for entry in entries])
         return

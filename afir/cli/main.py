@@ -9,26 +9,24 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import signal
 import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from copy import copy
 from dataclasses import dataclass
-from functools import wraps
 from importlib.metadata import entry_points
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 import click
-from click.core import ParameterSource
 
-from afir.errors import AfirError, InputError, StoppedError
+from afir.cli.flags import naming_flags
+from afir.errors import AfirError, StoppedError
 from afir.io.printable import printable
 from afir.options import is_ours
 
@@ -269,33 +267,9 @@ def build() -> click.Group:
         for command in commands:
             heard = copy(command)  # a package's own command object is never changed
             heard.params = [*command.params, _verbose_option()]
-            heard.callback = _naming_flags(heard.callback)
+            heard.callback = naming_flags(heard.callback)
             group.add_command(heard)
     return group
-
-
-def _naming_flags(callback: Callable[..., Any] | None) -> Callable[..., Any] | None:
-    """A command's function whose errors name an argument by its flag."""
-    if callback is None:
-        return None
-
-    @wraps(callback)
-    def named(*arguments: Any, **options: Any) -> Any:
-        try:
-            return callback(*arguments, **options)
-        except InputError as error:
-            context = click.get_current_context()
-            flags = {
-                max(option.opts, key=len).lstrip("-").replace("-", "_"): max(option.opts, key=len)
-                for option in context.command.params
-                if context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
-            }
-            argument = re.match(r"`(\w+)`", str(error))
-            if argument is None or argument[1] not in flags:
-                raise
-            raise InputError(flags[argument[1]] + str(error)[argument.end() :]) from error
-
-    return named
 
 
 @click.pass_context

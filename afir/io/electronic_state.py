@@ -134,7 +134,10 @@ class Stated:
                 )
         if multiplicity is None:
             multiplicity = 1 if self.multiplicity is None else self.multiplicity
-        return Molecule(numbers, charge, multiplicity)
+        try:
+            return Molecule(numbers, charge, multiplicity)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from error
 
     def _of_spin(self, electrons: int, spin: float) -> int | None:
         """The multiplicity that a spin stands for; None if that is not clear."""

@@ -87,8 +87,8 @@ def check_options(
     for index, (number, symbol) in enumerate(zip(molecule.numbers, molecule.symbols, strict=True)):
         if number > HEAVIEST:
             raise InputError(
-                f"`numbers` must hold elements up to radon for {method}, "
-                f"got {symbol} for atom {index}"
+                f"the elements must be up to radon for {method}, got {symbol} for atom {index}; "
+                "choose another surface"
             )
     _check_valence(method, molecule)
 

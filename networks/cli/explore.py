@@ -17,7 +17,7 @@ from afir.cli.terminal import (
     state_options,
     surface_option_option,
 )
-from afir.errors import InputError, StoppedError
+from afir.errors import InputError, StoppedError, renamed
 from afir.io.interrupts import exit_code, terminable
 from afir.io.shell import shell_command
 from networks.cli.arguments import (
@@ -197,7 +197,7 @@ def explore(job: Path | None, **flags: Any) -> int:
     from networks.cli.progress import Tally
     from networks.execution.registry import executor_factory
     from networks.exploration.run import begin, check_start
-    from networks.jobfile import job_from, read_job_file, resolved_job, write_toml
+    from networks.jobfile import KEY_OF, job_from, read_job_file, resolved_job, write_toml
     from networks.trusted import check_executor, check_trusted
 
     if flags.get("reference") == "":
@@ -219,7 +219,8 @@ def explore(job: Path | None, **flags: Any) -> int:
     molecule, positions, settings = _read(asked)
     make = executor_factory(asked.executor, asked.workers, asked.executor_options)
     _try_surfaces(settings, molecule)
-    check_start(molecule, positions, settings)
+    with renamed(KEY_OF):
+        check_start(molecule, positions, settings)
     # After all else: an existing file hides no other mistake.
     new_file(output, remedy=f"continue it with {shell_command('afir', 'resume', output)}")
     resolved = write_toml(resolved_job(asked, molecule))
@@ -277,6 +278,7 @@ def resume(
     from networks.cli.progress import Tally
     from networks.execution.registry import executor_factory
     from networks.exploration.run import resume as resumption
+    from networks.jobfile import KEY_OF
     from networks.reporting.run import load_run
     from networks.trusted import check_same, check_trusted
 
@@ -293,13 +295,8 @@ def resume(
     _try_surfaces(before.settings, before.molecule)
     start = before.network.eqs.get("EQ0")
     try:
-        with terminable(), LiveLine(messages(), "rechecking the energy of EQ0"):
-            events = resumption(
-                run,
-                **hands,
-                trusted=trusted,
-                **changes_of(flags),
-            )
+        with renamed(KEY_OF), terminable(), LiveLine(messages(), "rechecking the energy of EQ0"):
+            events = resumption(run, **hands, trusted=trusted, **changes_of(flags))
     except KeyboardInterrupt as stop:
         _tell_how_to_go_on(run, before.settings, before.job)
         return exit_code(stop)
@@ -316,10 +313,8 @@ def _try_surfaces(settings: Settings, molecule: Molecule) -> None:
 
     loaded = []
     for flag, surface in surfaces(settings).items():
-        try:
+        with renamed({"surface": flag}):
             loaded.append(load_surface(surface.name, molecule, **surface.options))
-        except InputError as error:
-            raise type(error)(str(error).replace("`surface`", f"`{flag}`")) from error
     for each in loaded:
         if doubt := traits_of(each).doubt:
             remark(f"Warning: {doubt}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+from commands import H2CO
 
 import afir.cli.main
 from afir.cli.main import main
@@ -20,7 +21,10 @@ WRONG = [
     (["relax", "empty.xyz"], "is empty"),
     (["relax", "text.xyz"], "must be the number of atoms"),
     (["relax", "."], "is a directory"),
-    (["relax", "in.xyz", "--charge", "1"], "`multiplicity` must be even"),
+    (["relax", "in.xyz", "--charge", "1"], "in.xyz: --multiplicity must be even for CH2O"),
+    (["relax", "in.xyz", "--charge", "1"], "change --charge or --multiplicity"),
+    (["relax", "radical.xyz"], "radical.xyz: --multiplicity must be even for CH2O"),
+    (["relax", "uranium.xyz"], "the elements must be up to radon for GFN2-xTB, got U for atom 0"),
     (["relax", "in.xyz", "--multiplicity", "2"], "--multiplicity must be odd"),
     (["relax", "in.xyz", "--charge", "one"], "not a valid integer"),
     (["relax", "element.xyz"], "must start with an element symbol, got 'Zz'"),
@@ -31,7 +35,7 @@ WRONG = [
         ["relax", "in.xyz", "--surface-option", "acuracy=1"],
         "the surface 'gfn2' has no option 'acuracy'; did you mean 'accuracy'? It has the options ",
     ),
-    (["relax", "in.xyz", "--surface-option", "accuracy=-1"], "`accuracy` must be"),
+    (["relax", "in.xyz", "--surface-option", "accuracy=-1"], "--surface-option accuracy must be"),
     (["relax", "in.xyz", "--surface-option", "molecule=1"], "has no option 'molecule'"),
     (["relax", "in.xyz", "--surface-option", "name=1"], "has no option 'name'"),
     (["relax", "in.xyz", "--surface-option", "kT=1"], "it has the options temperature, accuracy"),
@@ -69,7 +73,7 @@ WRONG = [
     ),
     (["ts", "overlap.xyz"], "overlap"),
     (["irc", "in.xyz"], "is not a stationary point"),
-    (["surfaces", "gfn9"], "`surface` must be one of"),
+    (["surfaces", "gfn9"], "NAME must be one of"),
     (["no-such-command"], "no such command"),
 ]
 
@@ -83,6 +87,8 @@ def test_misuse_is_one_sentence_and_exit_code_2(
     (folder / "element.xyz").write_text("1\n\nZz 0 0 0\n")
     (folder / "overlap.xyz").write_text("2\n\nH 0 0 0\nH 0 0 0.1\n")
     (folder / "precious.xyz").write_text("precious")
+    (folder / "radical.xyz").write_text(H2CO.replace("\n\n", "\ncharge=1\n"))
+    (folder / "uranium.xyz").write_text("2\n\nU 0 0 0\nO 0 0 1.8\n")
     assert main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""

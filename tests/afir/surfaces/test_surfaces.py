@@ -194,7 +194,7 @@ def test_a_solvent_stabilises_an_ion() -> None:
 @pytest.mark.parametrize(
     ("molecule", "options", "sentence"),
     [
-        (Molecule((92,)), {}, "elements up to radon for GFN2-xTB, got U for atom 0"),
+        (Molecule((92,)), {}, "elements must be up to radon for GFN2-xTB, got U for atom 0"),
         (H2CO, {"solvent": "vodka"}, "`solvent` must be an ALPB solvent .* got 'vodka'"),
         (H2CO, {"solvent": "wäter"}, "`solvent` must be an ALPB solvent"),
         (H2CO, {"solvent": 3}, "`solvent` must be text, got 3"),

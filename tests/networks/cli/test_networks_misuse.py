@@ -24,7 +24,20 @@ WRONG = [
     (["explore", "atom.xyz"], "holds one atom"),
     (["explore", "element.xyz"], "must start with an element symbol"),
     (["explore", "overlap.xyz"], "so they overlap"),
-    (["explore", "hcn.xyz", "--charge", "1"], "`multiplicity` must be even"),
+    (["explore", "hcn.xyz", "--charge", "1"], "hcn.xyz: --multiplicity must be"),
+    (["explore", "hcn.xyz", "-o", "run.db", "--learn"], "--learn must go with a --reference to"),
+    (
+        ["explore", "hcn.xyz", "-o", "run.db", "--reference-option", "basis=x"],
+        "--reference-option must go with a --reference",
+    ),
+    (
+        ["explore", "hcn.xyz", "--reference", "gfn1", "--reference-option", "solvent=tea"],
+        "--reference-option solvent must be",
+    ),
+    (["explore", "hcn.xyz", "--reference", "gfn2"], "--reference must be another surface than --s"),
+    (["explore", "--job", "hcn.toml", "--window", "300"], "`patience` must be a whole number"),
+    (["explore", "--job", "hcn.toml", "--patience", "-2"], "--patience must be a whole number"),
+    (["resume", "run.db", "--window", "-3"], "--window must be a positive number"),
     (["explore", "hcn.xyz", "--multiplicity", "2"], "--multiplicity must be odd"),
     (["explore", "hcn.xyz", "--surface", "gfn9"], "--surface must be one of"),
     (
@@ -49,7 +62,7 @@ WRONG = [
     (["explore", "hcn.xyz", "--gamma-max", "high"], "--gamma-max must be a number or none, got"),
     (["explore", "hcn.xyz", "--seed", "none"], "--seed must be a whole number, got 'none'"),
     (["explore", "hcn.xyz", "--target-atoms", "C1"], "--target-atoms must look like"),
-    (["explore", "hcn.xyz", "--target-atoms", "0,7"], "target atoms must be from 0 to 2"),
+    (["explore", "hcn.xyz", "--target-atoms", "0,7"], "--target-atoms must be from 0 to 2"),
     (["explore", "hcn.xyz", "--wanted", "no.xyz"], "no such file"),
     (["explore", "hcn.xyz", "--wanted", "water.xyz"], "--wanted must have the atoms of CHN"),
     (["explore", "hcn.xyz", "--job", "no.toml"], "no such job file"),
@@ -57,7 +70,7 @@ WRONG = [
     (["explore", "hcn.xyz", "--job", "text.xyz"], "is not a TOML file"),
     (["explore", "hcn.xyz", "-o", "no/folder.db"], "the folder no of --output does not exist"),
     (["explore", "hcn.xyz", "-o", "run.db"], "continue it with `afir resume run.db`"),
-    (["explore", "hcn.xyz", "-o", "run.db", "--charge", "1"], "`multiplicity` must be even"),
+    (["explore", "hcn.xyz", "-o", "run.db", "--charge", "1"], "hcn.xyz: --multiplicity must be even"),
     (["explore", "hcn.xyz", "-o", "run.db", "--policy", "luck"], "--policy must be one of"),
     (["explore", "hcn.xyz", "-o", "run.db", "--target-atoms", "0,7"], "from 0 to 2 for CHN"),
     (["explore", "hcn.xyz", "-o", "run.db", "--surface", "gfn9"], "--surface must be one of"),
@@ -116,6 +129,7 @@ def test_misuse_is_one_sentence_and_exit_code_2(
         "overlap.xyz": "2\n\nH 0 0 0\nH 0 0 0.1\n",
         "water.xyz": "3\n\nO 0 0 0\nH 0 0.7 0.6\nH 0 -0.7 0.6\n",
         "bad.toml": "gama = 3\n",
+        "hcn.toml": 'input = "hcn.xyz"\npatience = -1\n',
     }.items():
         Path(name).write_text(text)
     before = show_object(load_run(run_file))
@@ -167,7 +181,7 @@ def test_target_atoms_that_name_none_are_refused(
         ("0,0", "--target-atoms must name each atom once, got 0 twice"),
         ("0,2,0", "--target-atoms must name each atom once, got 0 twice"),
         ("0-2,1", "--target-atoms must name each atom once, got 1 twice"),
-        ("0-99999", "target atoms must be from 0 to 2 for CHN, got 3"),
+        ("0-99999", "--target-atoms must be from 0 to 2 for CHN, got 3"),
     ],
 )
 def test_target_atoms_that_are_none_or_named_twice(

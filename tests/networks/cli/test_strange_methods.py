@@ -273,11 +273,17 @@ def test_a_method_that_is_not_there_is_named(tmp_path: Path) -> None:
     ("words", "said"),
     [
         (["--method", "sc-afir,addf"], "--method must be one of "),
-        (["--method", "kick,kick"], "`methods` must name each method once, got 'kick' twice"),
+        (["--method", "kick,kick"], "--method must name each method once, got 'kick' twice"),
         (["--method-option", "cap=3"], "--method-option must look like NAME.KEY=VALUE, got "),
-        (["--method-option", "rattle.size=3"], "`method_options` must be of the methods "),
-        (["--method-option", "sc-afir.cap=few"], "`cap` must be a whole number, got 'few'"),
-        (["--method-option", "sc-afir.cap=-1"], "`cap` must be a whole number of 0 or more, got "),
+        (["--method-option", "rattle.size=3"], "--method-option must be of the methods "),
+        (
+            ["--method-option", "sc-afir.cap=few"],
+            "--method-option sc-afir.cap must be a whole number",
+        ),
+        (
+            ["--method-option", "sc-afir.cap=-1"],
+            "--method-option sc-afir.cap must be a whole number of ",
+        ),
         (["--method-option", "sc-afir.kap=3"], "the method 'sc-afir' has no option 'kap'; did "),
         (["--method", "kick", "--effort", "quick"], "--effort must be normal or thorough if the "),
     ],

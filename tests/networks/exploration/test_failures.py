@@ -38,7 +38,7 @@ from networks.scheduling.offers import Mixture
     ("change", "words"),
     [
         ({"policy": "greedy"}, "`policy` must be"),
-        ({"targets": (9,)}, "target atoms must"),
+        ({"targets": (9,)}, "`targets` must be from"),
         ({"wanted": ((0.0, 0.0, 0.0),)}, "`wanted` must"),
     ],
 )
