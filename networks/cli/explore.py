@@ -378,12 +378,13 @@ def _follow(
     tally: Tally,
     before: Run | None = None,
 ) -> int:
-    """Show a run until it ends, then print its results; returns the exit code.
+    """Show a run until it ends, then print its results; returns the exit code, 1 if all failed.
 
     Ctrl-C, SIGTERM and an executor that is gone lose nothing. `before` is the run as it was: if
     nothing changed, a line says so.
     """
     from networks.cli.progress import watch
+    from networks.reporting.advice import nothing_done
     from networks.reporting.run import load_run
 
     try:
@@ -402,8 +403,6 @@ def _follow(
     if before is not None and replace(before.summary, seconds=0.0) == replace(
         loaded.summary, seconds=0.0
     ):
-        left = loaded.summary.complete.anything_left
-        more = "" if left else ", and the limits leave nothing more to try"
-        echo(f"Nothing was done: the run had already ended here{more}.")
+        echo(nothing_done(loaded))
     print_end(loaded, path)
-    return 0
+    return 1 if loaded.failure else 0

@@ -84,7 +84,7 @@ class RunSummary:
     trials
         Number of trials by outcome.
     rejected
-        Number of examined structures that did not become nodes, by reason.
+        Number of rejected candidates, for transition states and minima, by reason.
     gradients
         Gradient evaluations by stage, those of trials in flight included.
     seconds, cpu_seconds

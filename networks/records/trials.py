@@ -87,6 +87,15 @@ class Trial:
         return Offer(self.method, self.offer)
 
 
+FAILED = (
+    Outcome.SURFACE_FAILED,
+    Outcome.SEARCH_FAILED,
+    Outcome.TIMED_OUT,
+    Outcome.WORKER_DIED,
+)
+"""The outcomes of trials that failed for another reason than what they tried."""
+
+
 class Item(NamedTuple):
     """One push of one EQ: its id, and the number of the push."""
 

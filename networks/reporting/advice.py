@@ -66,24 +66,50 @@ _LIMITS = {
     StoppedBy.PATIENCE: "--patience",
 }
 
+_USED = {
+    StoppedBy.TRIALS: "trials",
+    StoppedBy.GRADIENTS: "gradients",
+    StoppedBy.SECONDS: "s",
+    StoppedBy.PATIENCE: "trials in a row without anything new",
+}
+
+
+def nothing_done(run: Run) -> str:
+    """Why a run that was resumed had nothing to do, in a sentence."""
+    stopped = run.summary.complete.stopped_by
+    for kind, limit, used in _limits(run):
+        if kind is stopped and limit is not None:
+            flag, what = _LIMITS[kind], _USED[kind]
+            return (
+                f"Nothing was done: {flag} is {limit:g}, and the run has {used:.0f} {what} already;"
+                f" give a higher {flag}."
+            )
+    if stopped is StoppedBy.NOTHING_LEFT:
+        return "Nothing was done: nothing is left to try in this run."
+    return f"Nothing was done: {stopped.value}."
+
+
+def _limits(run: Run) -> list[tuple[StoppedBy, float | None, float]]:
+    """The limits of a run, and what was used of each."""
+    settings, summary = run.settings, run.summary
+    return [
+        (StoppedBy.TRIALS, settings.max_trials, sum(summary.trials.values())),
+        (StoppedBy.GRADIENTS, settings.max_gradients, settings.counted(summary.gradients)),
+        (StoppedBy.SECONDS, settings.max_seconds, summary.seconds),
+        (StoppedBy.PATIENCE, settings.patience, run.barren),
+    ]
+
 
 def _raised(run: Run) -> list[str]:
     """Options that double every limit that a run has reached, or what was used of it.
 
     A limit of 0, to see the start only, is removed.
     """
-    settings, summary = run.settings, run.summary
-    limits: list[tuple[StoppedBy, float | None, float]] = [
-        (StoppedBy.TRIALS, settings.max_trials, sum(summary.trials.values())),
-        (StoppedBy.GRADIENTS, settings.max_gradients, settings.counted(summary.gradients)),
-        (StoppedBy.SECONDS, settings.max_seconds, summary.seconds),
-        (StoppedBy.PATIENCE, settings.patience, run.barren),
-    ]
     return [
         word
-        for kind, limit, used in limits
+        for kind, limit, used in _limits(run)
         # Time and gradients may be slightly below their limit, where no further trial would fit.
-        if kind is summary.complete.stopped_by or (limit is not None and used >= limit)
+        if kind is run.summary.complete.stopped_by or (limit is not None and used >= limit)
         for most in [ceil(max(limit or 0, used))]
         for word in (_LIMITS[kind], str(2 * most) if most > 0 else "none")
     ]

@@ -10,6 +10,18 @@ from networks.records.runs import StoppedBy
 from networks.reporting.run import Run
 from networks.scheduling.remains import MOST_UNTRIED
 
+_FEWEST = 3
+"""Transition states that an estimate of the unseen ones needs. Chosen: how often one or two were
+met says nothing of others, and the interval is one of many."""
+
+_FAILURES = {
+    Outcome.SURFACE_FAILED: "the surface failed",
+    Outcome.SEARCH_FAILED: "the search itself failed",
+    Outcome.TIMED_OUT: "a task took longer than --task-seconds",
+    Outcome.WORKER_DIED: "a worker died",
+}
+"""The words for the outcomes of `networks.records.trials.FAILED`."""
+
 
 def ending(run: Run) -> list[str]:
     """Sentences on how complete a run is; those that do not apply are left out."""
@@ -26,7 +38,7 @@ def _pushes(run: Run) -> str:
     count, left = remains.pushes, remains.pushes_left
     every = f"All {count} pushes were tried" if count else "Every push was tried"
     if complete.stopped_by is StoppedBy.NOTHING_LEFT:
-        return f"{every}."
+        return f"{every}." if summary.trials else "There was nothing to try."
     if remains.uncounted:
         return f"What is left to try cannot be told: {remains.uncounted}."
     if not count and remains.eqs_untried > MOST_UNTRIED:
@@ -42,15 +54,22 @@ def _pushes(run: Run) -> str:
 
 
 def _failures(run: Run) -> str:
-    """The sentence on trials in which the surface or the search itself failed."""
+    """The sentence on trials that failed for another reason than what they tried."""
     trials = run.summary.trials
-    counted = [
-        (trials.get(Outcome.SURFACE_FAILED, 0), "the surface"),
-        (trials.get(Outcome.SEARCH_FAILED, 0), "the search itself"),
-    ]
     every = sum(trials.values())
-    told = " and ".join(f"in {n} of {every} trials {what} failed" for n, what in counted if n)
-    return f"{told[:1].upper()}{told[1:]}." if told else ""
+    if run.failure:
+        late = trials.get(Outcome.TIMED_OUT) == every
+        more = " Give more --task-seconds." if late else ""
+        return (
+            f"No trial could be done ({every} of {every} failed); the first: {run.failure}.{more}"
+        )
+    told = [
+        f"in {trials[outcome]} of {every} trials {what}"
+        for outcome, what in _FAILURES.items()
+        if trials.get(outcome)
+    ]
+    sentence = " and ".join([", ".join(told[:-1]), told[-1]] if told[1:] else told)
+    return f"{sentence[:1].upper()}{sentence[1:]}." if told else ""
 
 
 def _window(run: Run) -> str:
@@ -81,8 +100,13 @@ def _left_alone(run: Run) -> str:
         )
     if remains.eqs_deeper:
         told.append(f"{_counted(remains.eqs_deeper, 'EQ')} not pushed because of --bond-depth")
+    if remains.eqs_several:
+        told.append(f"{_counted(remains.eqs_several, 'EQ')} not pushed for two or more reasons")
     if run.settings.targets is not None:
-        told.append("only target atoms were moved, and no random geometries were tried")
+        told.append(
+            "because of --target-atoms all else was left as it is: only moves of these atoms were "
+            "tried, and no random geometries"
+        )
     sentence = "; ".join(told)
     return f"{sentence[:1].upper()}{sentence[1:]}." if told else ""
 
@@ -100,15 +124,14 @@ def _unseen(run: Run) -> str:
     left = remains.pushes_left or remains.uncounted or remains.eqs_untried > MOST_UNTRIED
     if not unseen.trials or (left and not done):
         return ""  # too early: the pushes that are left may find any number
-    if unseen.estimate is None or unseen.low is None or unseen.high is None:
+    if unseen.observed < _FEWEST or unseen.estimate is None:
         return (
-            "No transition state between two structures was found, so the number of unseen ones "
-            "cannot be estimated."
+            f"{unseen.observed or 'No'} transition state{'s' * (unseen.observed != 1)} between two "
+            "structures: too few to estimate how many are still unseen."
         )
-    low, high, number = floor(unseen.low), round(unseen.high), round(unseen.estimate)
-    many = f"about {number} ({low} to {high})" if number else "hardly any"
-    most = f", {high} at most" if high and not number else ""
+    low, high, number = floor(unseen.low or 0.0), round(unseen.high or 0.0), round(unseen.estimate)
+    many = f"about {number}" if number else "hardly any"
     return (
-        f"Chao's estimate: more such trials may find {many} new transition states{most} "
-        f"({unseen.observed} known)."
+        f"Chao's estimate: more such trials may find {many} ({low} to {high}) new transition "
+        f"states ({unseen.observed} known)."
     )

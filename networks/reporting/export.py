@@ -129,6 +129,7 @@ def export(
     name, chosen = _by_suffix(output) if format is None else (format, load_format(format))
     if not output.name or output.is_dir():
         raise InputError(f"--output must be a file, got the directory {output}")
+    _check_suffix(output, name, chosen)
     files = chosen.files(output, next(iter(chosen.suffixes), ""))
     for file in files:
         new_file(file, force=overwrite, remedy="add --force")
@@ -176,6 +177,17 @@ def _by_suffix(output: Path) -> tuple[str, ExportFormat]:
     named = "|".join([name for name, _ in found] or format_names())
     other = "" if found else f" or one of the suffixes {' '.join(suffixes)}"
     raise InputError(f"the format of {output} is not clear; give --format {named}{other}")
+
+
+def _check_suffix(output: Path, name: str, chosen: ExportFormat) -> None:
+    """Raise InputError for a file whose suffix is that of another format."""
+    suffix = output.suffix.lower()
+    if not chosen.suffixes or suffix in chosen.suffixes:
+        return
+    if any(suffix in other.suffixes for _, other in _every()):
+        raise InputError(
+            f"--output must end in {' or '.join(chosen.suffixes)} for --format {name}, got {output}"
+        )
 
 
 def _every() -> Iterator[tuple[Entry, ExportFormat]]:

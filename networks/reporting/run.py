@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from afir.geometry.naming import names
 from afir.molecule import Molecule
 from afir.pes.registry import described
+from afir.stationary import ending
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
 from networks.records.runs import Model, RunSummary, StoppedBy
 from networks.records.structures import COMPLEX, EQ
+from networks.records.trials import FAILED, Trial
 from networks.scheduling.history import History
 from networks.scheduling.remains import Remains, remains_of
 from networks.settings import Settings
@@ -45,6 +48,8 @@ class Run:
         What is left.
     doubts
         Warnings about the surfaces, as sentences without a full stop.
+    failure
+        The error of the first trial, if every trial has failed.
     """
 
     molecule: Molecule
@@ -57,6 +62,7 @@ class Run:
     models: tuple[Model, ...] = ()
     remains: Remains = field(default_factory=Remains)
     doubts: tuple[str, ...] = ()
+    failure: str = ""
 
 
 def load_run(path: Path, *, count_pushes: bool = False) -> Run:
@@ -91,7 +97,15 @@ def load_run(path: Path, *, count_pushes: bool = False) -> Run:
             tuple(store.models()),
             remains_of(store.settings, network, trials, over=over, count_pushes=count_pushes),
             tuple(f"the surface {e.surface}: {e.doubt}" for e in store.examined() if e.doubt),
+            _failure(trials),
         )
+
+
+def _failure(trials: Sequence[Trial]) -> str:
+    """The error of the first trial, if every trial has failed."""
+    if any(trial.outcome not in FAILED for trial in trials):
+        return ""
+    return ending(trials[0].outcome, trials[0].error) if trials else ""
 
 
 def _wanted(store: ReadableStore, network: ReactionNetwork) -> str | None:

@@ -53,7 +53,7 @@ def sections(run: Run, *, limit: int | None = None, loops: bool = False) -> list
             _counted((outcome.value, n) for outcome, n in run.summary.trials.items()),
         ),
         Section(
-            "Rejected structures",
+            "Rejected candidates",
             ("<reason", "count"),
             _counted((outcome.value, n) for outcome, n in run.summary.rejected.items()),
         ),

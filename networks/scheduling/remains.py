@@ -39,6 +39,8 @@ class Remains:
     eqs_deeper, complexes
         Number of EQs that were not pushed only because of ``bond_depth``, or only because they
         are complexes.
+    eqs_several
+        Number of EQs that were not pushed for more than one of these reasons.
     uncounted
         Why the pushes that are left could not be counted, without a full stop: a method of the run
         is not installed here, or fails. Empty if they were, or were not to be.
@@ -52,6 +54,7 @@ class Remains:
     complexes: int = 0
     eqs_untried: int = 0
     uncounted: str = ""
+    eqs_several: int = 0
 
 
 def remains_of(
@@ -97,6 +100,7 @@ def remains_of(
         eqs_above=kept[KeptBack.WINDOW],
         eqs_deeper=kept[KeptBack.DEPTH],
         complexes=kept[KeptBack.COMPLEX],
+        eqs_several=kept[KeptBack.SEVERAL],
         eqs_untried=sum(outlook.worth_expanding(eq) for eq in untried),
     )
     if not count_pushes or (found.eqs_untried > MOST_UNTRIED and not over):

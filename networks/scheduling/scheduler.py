@@ -33,6 +33,7 @@ class KeptBack(Enum):
     WINDOW = "it lies above the window"
     COMPLEX = "it is a complex"
     DEPTH = "too many bonds have changed"
+    SEVERAL = "more than one of these is so"
 
 
 class Outlook:
@@ -260,9 +261,9 @@ class Outlook:
         return next(self._reasons(eq), None) is None
 
     def kept_back(self, eq: EQ) -> KeptBack | None:
-        """The only reason not to expand an EQ; None if there is none or more than one."""
-        reasons = list(self._reasons(eq))
-        return reasons[0] if len(reasons) == 1 else None
+        """The reason not to expand an EQ; None if there is none."""
+        reasons = [*self._reasons(eq), None]
+        return reasons[0] if len(reasons) < 3 else KeptBack.SEVERAL
 
     def _reasons(self, eq: EQ) -> Iterator[KeptBack]:
         """All reasons not to expand an EQ."""

@@ -15,7 +15,7 @@ from afir.errors import AfirError, InputError
 from afir.molecule import Positions
 from afir.pes.named import Named
 from afir.pes.registry import described
-from afir.stationary import Consistency, StationaryPoint, unusable
+from afir.stationary import Consistency, Outcome, StationaryPoint, unusable
 from networks.execution.tasks import Characterise, Examine, Task, TaskResult
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
@@ -157,5 +157,10 @@ class Start:
         answer = self._answers[Key("characterise", index)]
         if not isinstance(answer.value, StationaryPoint):
             what = ("start", "wanted product")[index]
+            if answer.outcome is Outcome.TIMED_OUT:
+                raise InputError(
+                    f"`task_seconds` must be enough to refine the {what}, which was "
+                    f"{answer.error}; give more"
+                )
             raise AfirError(f"the {what} could not be refined on this surface: {answer.error}")
         return answer.value

@@ -55,7 +55,10 @@ def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "continue it with `afir resume hcn.db`" in capsys.readouterr().err
 
     assert main(["resume", "hcn.db"]) == 0
-    assert "Nothing was done: the run had already ended here" in capsys.readouterr().out
+    assert (
+        "Nothing was done: --max-trials is 1, and the run has 1 trials already; give a higher "
+        "--max-trials." in capsys.readouterr().out
+    )
     assert main(["resume", "hcn.db", "--max-gradients", "1"]) == 0  # both limits are reached now
     (more,) = re.findall(r"`afir resume hcn.db (.*)` continues", capsys.readouterr().out)
     assert re.fullmatch(r"--max-trials 2 --max-gradients \d+", more)

@@ -249,6 +249,23 @@ def test_a_run_whose_method_is_not_here_is_shown_but_not_resumed(
 
 
 @pytest.mark.usefixtures("odd")
+def test_a_run_in_which_every_trial_failed_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_xyz(Path("hcn.xyz"), HCN, HCN_START[None])
+    how = ["--method", "odd", "--method-option"]
+    assert main(["explore", "hcn.xyz", *how, "odd.how=no result"]) == 1
+    assert (
+        "\nNo trial could be done (1 of 1 failed); the first: the search ended with an error of its "
+        "own: the method 'odd' must return a TrialResult, got NoneType.\n"
+        in capsys.readouterr().out
+    )
+    assert main(["explore", "hcn.xyz", *how, "odd.how=right", "-o", "right.db"]) == 0
+    assert "could be done" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("odd")
 def test_a_run_whose_method_fails_now_is_shown(tmp_path: Path) -> None:
     settings = replace(SETTINGS, methods=("sc-afir", "odd"), policy="exhaustive", max_trials=3)
     path = tmp_path / "run"

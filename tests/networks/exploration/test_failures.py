@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import run, snapshot, stop
+from runs import HCN, HCN_START, run, snapshot, stop
 from toyworld import (
     MOLECULE,
     SETTINGS,
@@ -65,6 +65,17 @@ def test_a_surface_that_does_not_exist_leaves_no_file(tmp_path: Path, workers: i
 def test_a_start_that_is_no_minimum_is_explained(tmp_path: Path) -> None:
     with pytest.raises(AfirError, match=r"the start could not be refined.*hole"):
         list(explore(MOLECULE, structure(11), SETTINGS, tmp_path / "run", executor=toy))
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_short_a_time_for_the_start_is_told_with_the_remedy(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, surface="gfn2", task_seconds=1e-6)
+    words = (
+        r"^`task_seconds` must be enough to refine the start, which was aborted after 1e-06 s; "
+        "give more$"
+    )
+    with pytest.raises(InputError, match=words):
+        list(explore(HCN, HCN_START, settings, tmp_path / "run"))
     assert not list(tmp_path.iterdir())
 
 

@@ -138,6 +138,13 @@ def test_wrong_output(tmp_path: Path) -> None:
         export(RUN, tmp_path / "b.json", "yaml")
     with pytest.raises(InputError, match="does not exist"):
         export(RUN, tmp_path / "no" / "b.json")
+    for name, format in (("b.json", "csv"), ("b.csv", "json"), ("b.DB", "extxyz")):
+        with pytest.raises(
+            InputError, match=f"^--output must end in .* for --format {format}, got"
+        ):
+            export(RUN, tmp_path / name, format)
+    assert not list(tmp_path.glob("b*"))
+    assert export(RUN, tmp_path / "b.txt", "json") == [tmp_path / "b.txt"]
 
 
 def test_an_empty_network_is_exported_too(tmp_path: Path) -> None:

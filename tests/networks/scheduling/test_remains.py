@@ -213,12 +213,16 @@ def test_trials_that_failed_are_told_whatever_is_left(stopped: StoppedBy) -> Non
 def test_the_end_of_a_run_without_a_window_or_a_transition_state() -> None:
     none = ended(StoppedBy.NOTHING_LEFT, Remains(Unseen(trials=39), 0, 39, 0))
     assert ending(none)[2:] == [
-        "No transition state between two structures was found, so the number of unseen ones "
-        "cannot be estimated."
+        "No transition states between two structures: too few to estimate how many are still unseen."
     ]
-    sure = ended(StoppedBy.NOTHING_LEFT, Remains(unseen([30], 200), 0, 39, 0))
+    single = ended(StoppedBy.NOTHING_LEFT, Remains(unseen([30], 200), 0, 39, 0))
+    assert ending(single)[2] == (
+        "1 transition state between two structures: too few to estimate how many are still unseen."
+    )
+    sure = ended(StoppedBy.NOTHING_LEFT, Remains(unseen([30, 31, 32], 200), 0, 39, 0))
     assert ending(sure)[2] == (
-        "Chao's estimate: more such trials may find hardly any new transition states (1 known)."
+        "Chao's estimate: more such trials may find hardly any (0 to 0) new transition states "
+        "(3 known)."
     )
     begun = drawn_run(StoppedBy.TRIALS)
     begun = replace(begun, summary=replace(begun.summary, trials={}), remains=Remains())
@@ -231,7 +235,7 @@ def test_the_end_of_a_run_without_a_window_or_a_transition_state() -> None:
         "No trial ended and no EQ lies above the energy window (300 kJ/mol above the start)."
     )
     some = ended(StoppedBy.NOTHING_LEFT, Remains(unseen([1, 2, 2, 3, 4, 5], 60), 0, 39, 0))
-    assert re.search(r"hardly any new transition states, \d at most \(6 known\)", *ending(some)[2:])
+    assert re.search(r"hardly any \(0 to \d\) new transition states \(6 known\)", *ending(some)[2:])
 
 
 def test_what_ended_above_a_narrower_window_is_not_said_to_be_above_the_new_one() -> None:
@@ -261,9 +265,11 @@ def test_what_was_left_alone_is_told() -> None:
         "3 complexes were not pushed (--expand-complexes); 2 EQs were not pushed because of "
         "--bond-depth."
     ) in told(near, bond_depth=1)
-    assert ("Only target atoms were moved, and no random geometries were tried.") in told(
-        Remains(), targets=(0,)
-    )
+    assert "3 EQs were not pushed for two or more reasons." in told(Remains(eqs_several=3))
+    assert (
+        "Because of --target-atoms all else was left as it is: only moves of these atoms were "
+        "tried, and no random geometries."
+    ) in told(Remains(), targets=(0,))
     assert len(told(Remains(), bond_depth=1)) == len(told(Remains()))
     advised = advice(replace(done, remains=near, settings=Settings(bond_depth=1)), Path("r.db"))[0]
     assert advised.startswith("A new run with --expand-complexes, --bond-depth above 1,")
@@ -294,6 +300,9 @@ def test_why_an_eq_is_kept_back(tmp_path: Path) -> None:
             shapes = (bonds(MOLECULE, point.positions) for point in (start, eq))
             assert bonds_changed(*shapes) > 2
     assert sum(numbers) > 0
+    # Each EQ that was not pushed is counted once, also a deep one above the window.
+    assert remains.eqs_several > 0
+    assert sum(numbers) + remains.eqs_several == len(network.eqs) - len(pushed)
 
 
 def every_end() -> Iterator[Run]:
