@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from afir.cli.push_tables import in_words, place, print_path, print_peaks, print_relaxed
 from afir.cli.single_structure import (
     FLAT,
     Job,
@@ -23,22 +24,20 @@ from afir.cli.single_structure import (
     tell,
     xyz_file,
 )
-from afir.cli.terminal import print_table, remark, results
+from afir.cli.terminal import remark
 from afir.errors import InputError
 from afir.io.shell import shell_command
 
 if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.methods.artificial_force import ForceTerm
     from afir.methods.sc_afir import Passage
-    from afir.molecule import Positions
     from afir.searches.minimum import PathPoint
     from afir.searches.path import Peak
     from afir.searches.settings import StepSettings
     from afir.stationary import Minimum
 
-_STAGES = {"push": "pushing", "minimum": "relaxing the end", "path": "relaxing the path"}
+_STAGES = {"push": "pushing", "minimum": "optimising the end", "path": "relaxing the path"}
 _ALL = 0  # instead of the number of a peak
-_AT = 0.001  # Å: a peak this close to a point of the path is that point; steps are far longer
 
 
 @click.command(
@@ -145,8 +144,7 @@ def push(
     for index, file in files.items():
         write_xyz(file, job.molecule, pushed.listed[index].positions[None], overwrite=force)
     if not as_json:
-        _print_path(pushed, source)
-        _print_peaks(pushed, files)
+        _print_tables(pushed, source, files)
     changes = _changes(job, pushed.over.end)
     facts = _facts(job, pushed, changes, files, target)
     title = f"Path of {job.name}, written to {target}"
@@ -160,7 +158,7 @@ class _Pushed:
 
     over: Passage
     points: tuple[PathPoint, ...]
-    """The path as it is written: pushed, then relaxed without the force."""
+    """The path as it is written: pushed, then optimised without the force."""
     tops: tuple[Peak, ...]
     """The peaks of that."""
     zero: float
@@ -170,7 +168,7 @@ class _Pushed:
     def kinds(self) -> list[str]:
         """What each point is of."""
         pushed = len(self.over.path.points)
-        return ["push"] * pushed + ["relaxation"] * (len(self.points) - pushed)
+        return ["push"] * pushed + ["optimisation"] * (len(self.points) - pushed)
 
     @property
     def listed(self) -> tuple[Peak, ...]:
@@ -181,6 +179,11 @@ class _Pushed:
     def relative(self) -> list[float]:
         """The energies of the points in kJ/mol."""
         return [kj_mol(point.energy, self.zero) for point in self.points]
+
+    @property
+    def along_chain(self) -> list[float]:
+        """The energies of the points of the relaxed path in kJ/mol."""
+        return [kj_mol(point.energy, self.zero) for point in self.over.chain]
 
     def heights(self, tops: Sequence[Peak]) -> list[float]:
         """The energies of peaks in kJ/mol."""
@@ -214,36 +217,23 @@ def _pushed(
     return _Pushed(over, points, peaks(points, hessians, settings.peak_height), zero)
 
 
-def _print_path(pushed: _Pushed, source: Path) -> None:
-    """The energy along the path, as a table with bars."""
-    relative = pushed.relative
-    rows = [
-        (index, kind, f"{value:.1f}", _bar(value, relative))
-        for index, (kind, value) in enumerate(zip(pushed.kinds, relative, strict=True))
-    ]
-    columns = ["point", "<", "kJ/mol", "<"]
-    print_table(results(), f"Energy along the path, relative to {source}", columns, rows)
-
-
-def _print_peaks(pushed: _Pushed, files: Mapping[int, Path]) -> None:
-    """The peaks and the files they are written to, as a table."""
-    relaxed = pushed.over.relaxed
-    rows: list[tuple[object, ...]] = [
-        (
-            index + 1,
-            "of the relaxed path" if relaxed else _place(pushed.points, top.positions),
-            f"{height:.1f}",
-            _told(files.get(index)),
-        )
-        for index, (top, height) in enumerate(
-            zip(pushed.listed, pushed.heights(pushed.listed), strict=True)
-        )
-    ]
-    if relaxed and pushed.tops:
-        high = max(pushed.heights(pushed.tops))
-        rows.append(("", f"before relaxation: {len(pushed.tops)}, up to", f"{high:.1f}", ""))
-    if rows:
-        print_table(results(), "Peaks of the path", ["peak", "<", "kJ/mol", "<"], rows)
+def _print_tables(pushed: _Pushed, source: Path, files: Mapping[int, Path]) -> None:
+    """Print the energy along the path, along the relaxed one, and the peaks."""
+    over, zero = pushed.over, f"relative to {source}"
+    relaxed = bool(over.relaxed)
+    places = [place(over.chain if relaxed else pushed.points, top) for top in pushed.listed]
+    around = {at for each in places for at in each}
+    title = f"Energy along the path, {zero}"
+    print_path(title, pushed.kinds, pushed.relative, () if relaxed else around)
+    if over.chain:
+        title = f"Energy along the relaxed path, {zero}"
+        print_relaxed(title, pushed.along_chain, around if relaxed else ())
+    print_peaks(
+        [in_words(each, relaxed=relaxed) for each in places],
+        pushed.heights(pushed.listed),
+        pushed.heights(pushed.tops) if relaxed else (),
+        files,
+    )
 
 
 def _changes(job: Job, end: Minimum | None) -> tuple[str, ...]:
@@ -291,6 +281,7 @@ def _facts(
         bonds_changed=changes,
         path_kj_mol=pushed.relative,
         peaks_kj_mol=pushed.heights(pushed.tops),
+        relaxed_path_kj_mol=pushed.along_chain,
         relaxed_peaks_kj_mol=pushed.heights(over.relaxed),
         peaks_written=[str(file) for file in files.values()],
         end=over.end
@@ -355,31 +346,6 @@ def _files(listed: Sequence[Peak], peak: Path | None, chosen: int | None) -> dic
 def _numbered(peak: Path, number: int) -> Path:
     """The file of one of several peaks."""
     return peak.with_name(f"{peak.stem}-{number}{peak.suffix}")
-
-
-def _told(file: Path | None) -> str:
-    """The file of a peak, for the table."""
-    return "" if file is None else f"in {file}"
-
-
-def _place(points: Sequence[PathPoint], x: Positions) -> str:
-    """The position of a peak on the path: at a point or between two."""
-    import numpy as np
-
-    path = np.array([point.positions for point in points])
-    away = np.sqrt(((path - x) ** 2).sum(axis=(1, 2)))
-    nearest = int(np.argmin(away))
-    if away[nearest] < _AT:
-        return f"at point {nearest}"
-    detour = away[:-1] + away[1:] - np.sqrt((np.diff(path, axis=0) ** 2).sum(axis=(1, 2)))
-    first = int(np.argmin(detour))
-    return f"interpolated between points {first} and {first + 1}"
-
-
-def _bar(value: float, values: Sequence[float], width: int = 40) -> str:
-    """A bar whose length shows a value relative to the range of all."""
-    low, high = min(values), max(values)
-    return "█" * round(width * (value - low) / ((high - low) or 1.0))
 
 
 def _term(flag: str, text: str, direction: int) -> ForceTerm:

@@ -59,6 +59,8 @@ class Passage:
         Whether the end is another structure than the start, see `SAME_PLACE`.
     relaxed
         Peaks of the relaxed path. A path is only relaxed if it leads to another structure.
+    chain
+        The relaxed path; empty if there is none.
     """
 
     path: PushPath
@@ -67,6 +69,7 @@ class Passage:
     failure: str
     crossed: bool
     relaxed: tuple[Peak, ...]
+    chain: tuple[PathPoint, ...]
     _fallback: Callable[[], tuple[Peak, ...]]
 
     @cached_property
@@ -122,18 +125,19 @@ def pass_over(
     crossed = end is not None and displacement(start, end.positions) > SAME_PLACE
     raw = [*path.points, *tail] if crossed else list(path.points)
     tops: tuple[Peak, ...] = ()
+    chain: list[PathPoint] = []
     if crossed:
         try:
             relaxing = (
-                relax_on_surrogate(molecule, raw, limits)
+                relax_on_surrogate(molecule, raw, limits, trace=chain)
                 if limits.surrogate
-                else relax_path(molecule, raw, hessian, limits)
+                else relax_path(molecule, raw, hessian, limits, trace=chain)
             )
             tops = yield from stage("path", relaxing, Level.PATH)
         except SurfaceError:
             tops = ()
     unrelaxed = partial(_fallback, molecule, path, raw, hessian, limits, crossed)
-    return Passage(path, tuple(tail), end, failure, crossed, tops, unrelaxed)
+    return Passage(path, tuple(tail), end, failure, crossed, tops, tuple(chain), unrelaxed)
 
 
 @dataclass(frozen=True)

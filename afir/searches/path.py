@@ -179,6 +179,8 @@ def relax_path(
     points: Sequence[PathPoint],
     hessian: Matrix,
     settings: StepSettings | None = None,
+    *,
+    trace: list[PathPoint] | None = None,
 ) -> Search[tuple[Peak, ...]]:
     """Relax a raw path by locally updated planes and return its peaks.
 
@@ -194,6 +196,8 @@ def relax_path(
         (3n, 3n) estimate at the first point in eV/Å².
     settings
         Image spacing, rounds and peak height.
+    trace
+        Filled with the images of the relaxed path, both ends included.
 
     Raises
     ------
@@ -226,6 +230,8 @@ def relax_path(
             chain = yield from _tops_moved(molecule, chain, rough)
         points = [image.point for image in chain]
         tops = peaks(points, [image.hessian for image in chain], limits.peak_height)
+    if trace is not None:
+        trace += [image.point for image in chain]
     return tops
 
 

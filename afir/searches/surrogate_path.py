@@ -48,7 +48,11 @@ _NEAR, _SAME = 0.1, 0.01  # Å an atom: an evaluation there holds here; the same
 
 
 def relax_on_surrogate(
-    molecule: Molecule, points: Sequence[PathPoint], settings: StepSettings | None = None
+    molecule: Molecule,
+    points: Sequence[PathPoint],
+    settings: StepSettings | None = None,
+    *,
+    trace: list[PathPoint] | None = None,
 ) -> Search[tuple[Peak, ...]]:
     """Relax a raw path on a Gaussian process and return its peaks.
 
@@ -60,6 +64,8 @@ def relax_on_surrogate(
         The raw path with true energies and gradients; the first and the last stay fixed.
     settings
         Image spacing, the most gradients, and peak height.
+    trace
+        Filled with the images of the relaxed path on the process, both ends included.
 
     Returns
     -------
@@ -91,6 +97,8 @@ def relax_on_surrogate(
         gradient = internal_part(asked, evaluation.gradients[0])
         process.learn(asked[None], evaluation.energies, gradient[None])
         answers.append(PathPoint(asked, float(evaluation.energies[0]), gradient))
+    if trace is not None:
+        trace += _points(process, images)
     return tops
 
 
@@ -124,12 +132,16 @@ def _relaxed(process: GaussianProcess, images: Positions) -> Positions:
     return images
 
 
+def _points(process: GaussianProcess, images: Positions) -> list[PathPoint]:
+    """The images of a path with energies and gradients of the process."""
+    said = process.predict(images)
+    return [PathPoint(*item) for item in zip(images, said.energies, said.gradients, strict=True)]
+
+
 def _tops(process: GaussianProcess, images: Positions, height: float) -> tuple[Peak, ...]:
     """The peaks of a path on the process, climbed to its saddle points, without duplicates."""
-    said = process.predict(images)
-    path = [PathPoint(*item) for item in zip(images, said.energies, said.gradients, strict=True)]
     found: list[Peak] = []
-    for top in peaks(path, list(process.hessians(images)), height):
+    for top in peaks(_points(process, images), list(process.hessians(images)), height):
         climbed = _climbed(process, images, top)
         if not any(displacement(other.positions, climbed.positions) < _NEAR for other in found):
             found.append(climbed)

@@ -12,6 +12,7 @@ import pytest
 from commands import REFERENCE_MINIMUM, said
 
 from afir.cli.main import main
+from afir.cli.push_tables import print_path
 
 
 def test_push_tells_its_path(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,15 +37,45 @@ def test_push_counts_from_the_input(folder: Path, capsys: pytest.CaptureFixture[
     assert pushed["end"]["relative_kj_mol"] == pytest.approx(0, abs=0.05)  # it fell back
 
 
+def heights_of(table: str) -> dict[int, float]:
+    """The energies of a table of a path by the number of the point."""
+    rows = re.findall(r"^ +(\d+) [a-z ]*(-?\d+\.\d)(?: |$)", table, re.M)
+    return {int(point): float(energy) for point, energy in rows}
+
+
+def test_points_that_change_nothing_are_left_out_of_the_table(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fall = [0.0, 10.0, 100.0, 40.0, *[20.0 + 0.1 * 0.5**number for number in range(9)]]
+    kinds = ["push"] * 5 + ["optimisation"] * 8
+    print_path("Path", kinds, fall, [])
+    shown = capsys.readouterr().out
+    assert list(heights_of(shown)) == [0, 1, 2, 3, 4, 5, 12]
+    assert shown.count("…") == 1
+    print_path("Path", kinds, fall, [8, 9])  # where a peak is
+    assert {8, 9} < set(heights_of(capsys.readouterr().out))
+
+
 def test_peaks_fit_the_table_above_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["push", "in.xyz", "--push", "1|2", "--peak", "peak.xyz"]) == 0
     out = capsys.readouterr().out
-    table, peaks = out.split("Peaks of the path")
+    tables, peaks = out.split("Peaks of the path")
+    table, relaxed = tables.split("Energy along the relaxed path, relative to in.xyz")
     assert table.startswith("Energy along the path, relative to in.xyz")
     # Of the unrelaxed path only their number and the highest.
-    assert re.search(r"before relaxation: \d+, up to +\d+\.\d$", peaks, re.M)
+    assert re.search(r"before the path was relaxed: \d+, up to +\d+\.\d$", peaks, re.M)
     assert "interpolated" not in peaks
-    assert re.search(r"1 +of the relaxed path +\d+\.\d +in peak.xyz", peaks)
+    assert "relaxation" not in out  # one word for one thing: the end is optimised
+    top = re.search(
+        r"1 +between points (\d+) and (\d+) of the relaxed path +(\d+\.\d) +in peak.xyz", peaks
+    )
+    assert top is not None
+    along = heights_of(relaxed)
+    assert 4 < len(along) < 24
+    assert float(top[3]) >= max(along[int(top[1])], along[int(top[2])]) - 0.1
+    assert max(along.values()) < max(heights_of(table).values())
+    (end,) = re.findall(r"energy of the end / kJ/mol +([\d.]+)$", peaks, re.M)
+    assert along[max(along)] == pytest.approx(float(end), abs=0.1)
     assert peaks.count("in peak.xyz") == 1
     assert re.search(r"end, optimised without force +CH–OH$", peaks, re.M)
     assert re.search(r"^ bond changes from the start +C0–H2 broken \(.*\)$", peaks, re.M)
@@ -57,11 +88,7 @@ def test_peaks_of_a_path_that_was_not_relaxed_fit_the_table_above_them(
 ) -> None:
     assert main(["push", "in.xyz", "--push", "2|3", "--gamma", "300"]) == 0
     table, peaks = capsys.readouterr().out.split("Peaks of the path")
-    heights = {
-        int(row[0]): float(row[2])
-        for row in (line.split() for line in table.splitlines())
-        if len(row) > 2 and row[0].isdigit()
-    }
+    heights = heights_of(table)
     between = re.findall(r"interpolated between points (\d+) and (\d+) +([\d.]+)", peaks)
     at = re.findall(r"at point (\d+) +([\d.]+)", peaks)
     assert between or at
@@ -69,7 +96,7 @@ def test_peaks_of_a_path_that_was_not_relaxed_fit_the_table_above_them(
         assert float(height) > max(heights[int(first)], heights[int(second)]) - 0.1
     for point, height in at:
         assert float(height) == pytest.approx(heights[int(point)], abs=0.5)
-    assert "before relaxation" not in peaks
+    assert "relaxed path" not in table + peaks
 
 
 def test_every_peak_can_be_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,7 +124,7 @@ def test_peaks_between_parted_molecules_are_climbed_when_there_is_no_other(h2co,
     far = Peak(apart, direction, energy + 1.0, np.eye(12))
 
     def tops(*peaks):
-        def relaxed(molecule, points, hessian, settings):
+        def relaxed(molecule, points, hessian, settings, trace):
             return peaks
             yield  # a search that asks for nothing
 

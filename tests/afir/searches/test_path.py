@@ -213,7 +213,8 @@ def test_a_bad_path_relaxes_to_the_saddle_points_of_mueller_and_brown(bulge):
     surface = mueller_brown_bent(BENT)
     raw = detour(surface, bulge)
     start = solve(exact_hessian(BENT, raw[0].positions), surface)
-    found = solve(relax_path(BENT, raw, start.hessian, WIDE), surface)
+    images: list[PathPoint] = []
+    found = solve(relax_path(BENT, raw, start.hessian, WIDE, trace=images), surface)
     highest = max(point.energy for point in raw)
     reached = set()
     for top in found:
@@ -224,6 +225,10 @@ def test_a_bad_path_relaxes_to_the_saddle_points_of_mueller_and_brown(bulge):
         if climbed.outcome is Outcome.CONVERGED:
             reached |= {label for label, point in POINTS.items() if near(climbed, point)}
     assert reached == {"A-C", "C-B"}
+    # The path that is handed out has the same ends, and nothing on it is higher than the peaks.
+    for end in (0, -1):
+        assert images[end].energy == pytest.approx(raw[end].energy, abs=1e-3)
+    assert max(image.energy for image in images) < max(top.energy for top in found) + 0.02
 
 
 def near(climbed, point):

@@ -49,7 +49,8 @@ def test_the_peaks_are_the_saddle_points_of_mueller_and_brown(bulge):
     surface = mueller_brown_bent(BENT)
     raw = bent_path(surface, bulge)
     spent: Counter[str] = Counter()
-    found = solve(relax_on_surrogate(BENT, raw, WIDE), surface, gradients=spent)
+    images: list[PathPoint] = []
+    found = solve(relax_on_surrogate(BENT, raw, WIDE, trace=images), surface, gradients=spent)
     assert spent.total() <= WIDE.path_gradients
     reached = set()
     for top in found:
@@ -60,6 +61,10 @@ def test_the_peaks_are_the_saddle_points_of_mueller_and_brown(bulge):
             label for label, point in POINTS.items() if abs(climbed.energy - point.energy) < 1e-4
         }
     assert reached == {"A-C", "C-B"}
+    # The path that is handed out has the same ends, and nothing on it is higher than the peaks.
+    for end in (0, -1):
+        assert images[end].energy == pytest.approx(raw[end].energy, abs=0.02)
+    assert max(image.energy for image in images) < max(top.energy for top in found) + 0.02
 
 
 def tried(molecule, start, term, surrogate):

@@ -257,8 +257,8 @@ def test_a_run_in_which_every_trial_failed_has_failed(
     how = ["--method", "odd", "--method-option"]
     assert main(["explore", "hcn.xyz", *how, "odd.how=no result"]) == 1
     assert (
-        "\nNo trial could be done (1 of 1 failed); the first: the search ended with an error of its "
-        "own: the method 'odd' must return a TrialResult, got NoneType.\n"
+        "\nNo trial could be done (1 of 1 failed); the first: the search ended with an error of "
+        "its own: the method 'odd' must return a TrialResult, got NoneType.\n"
         in capsys.readouterr().out
     )
     assert main(["explore", "hcn.xyz", *how, "odd.how=right", "-o", "right.db"]) == 0

@@ -213,7 +213,8 @@ def test_trials_that_failed_are_told_whatever_is_left(stopped: StoppedBy) -> Non
 def test_the_end_of_a_run_without_a_window_or_a_transition_state() -> None:
     none = ended(StoppedBy.NOTHING_LEFT, Remains(Unseen(trials=39), 0, 39, 0))
     assert ending(none)[2:] == [
-        "No transition states between two structures: too few to estimate how many are still unseen."
+        "No transition states between two structures: too few to estimate how many are still "
+        "unseen."
     ]
     single = ended(StoppedBy.NOTHING_LEFT, Remains(unseen([30], 200), 0, 39, 0))
     assert ending(single)[2] == (
