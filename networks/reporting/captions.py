@@ -58,8 +58,8 @@ def top_label(ts: TS, zero: EQ | DC) -> str:
 
 
 def _whole(value: float) -> str:
-    """The value rounded to a whole number, never −0."""
-    return f"{round(value):d}"
+    """The value rounded to a whole number, never −0, with a minus sign and no hyphen."""
+    return f"{round(value):d}".replace("-", "−")
 
 
 def known_so_far(run: Run) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
 from afir.errors import InputError
-from networks.graph.flags import LOOP, MEANINGS, flags_of
+from networks.graph.flags import LOOP, MEANINGS, flags_of, plain_loop
 from networks.graph.network import origin_alone
 from networks.graph.routes import Route
 from networks.records.structures import COMPLEX, DC, EQ, TS, Barrierless
@@ -57,6 +58,7 @@ _CROWDED = 40  # with more transition states only the lowest of each pair is dra
 _FEW = 16  # with more structures in the row their labels are turned
 _WIDEST = 15.0  # inches the row may take
 _UPRIGHT = 0.6  # inches a column must have for labels that are not turned
+_WIDER = (1.3, 1.7, 2.2)  # times as wide a row is, where labels have no room
 _APART = 0.4  # columns between unconnected parts
 _NARROWEST = 0.13  # inches a column must have at least
 _SMALL = 7.0  # points
@@ -104,9 +106,10 @@ def network_figure(run: Run, route: Route | None = None, width: float | None = N
 
     From left to right: connected structures, linked ones side by side; dissociation channels,
     dashed; structures without a connection. A transition state is a hill between two levels, or an
-    arch over one for a loop. A dotted line joins a complex and the channel of its molecules. Of
-    more than 40 transition states only the lowest between two structures is drawn, and labels
-    without room are left out; a line below the title says so.
+    arch over one for a loop. Loops in which no bond changes are left out, as they are in tables. A
+    dotted line joins a complex and the channel of its molecules. Of more than 40 transition states
+    only the lowest between two structures is drawn, and labels without room are left out; a line
+    below the title says so.
 
     Parameters
     ----------
@@ -122,22 +125,39 @@ def network_figure(run: Run, route: Route | None = None, width: float | None = N
     InputError
         If the network holds no structure yet, too many to draw, or too many for the width.
     """
-    figure, row = _network(run, route, _WIDEST, None)
-    if width is None:
-        return figure
-    wide = float(figure.get_size_inches()[0])
-    return _network(run, route, row + width - wide, width)[0]
+    drawn = _network(run, route, _WIDEST, None)
+    if width is not None:
+        wide = float(drawn.figure.get_size_inches()[0])
+        return _network(run, route, drawn.row + width - wide, width).figure
+    for factor in _WIDER:
+        room = factor * drawn.row
+        if drawn.silent and drawn.few and room < _WIDEST:
+            wider = _network(run, route, room, None, fill=True)
+            drawn = min(drawn, wider, key=lambda each: len(each.silent))
+    return drawn.figure
+
+
+class _Drawn(NamedTuple):
+    """A drawing, the inches that its row of structures takes, and what has no label in it.
+
+    `few`: whether labels are not turned.
+    """
+
+    figure: Figure
+    row: float
+    silent: list[str]
+    few: bool
 
 
 def _network(
-    run: Run, route: Route | None, room: float, width: float | None
-) -> tuple[Figure, float]:
-    """The drawing with `room` inches for the row of structures, and the inches that it takes."""
+    run: Run, route: Route | None, room: float, width: float | None, *, fill: bool = False
+) -> _Drawn:
+    """The drawing with `room` inches for the row of structures; they are used up to `fill` it."""
     network = run.network
     if not network.eqs:
         raise InputError("there is nothing to draw: the run has found no structure yet")
     passed = set(route.steps) if route is not None else set()
-    tss = _drawn(network.tss.values(), passed)
+    tss = _drawn(run, passed)
     linked = connected(network) or [network.lowest.id]
     drawn: list[EQ | DC | TS] = [*network.eqs.values(), *network.dcs.values(), *tss]
     if len(drawn) > MOST_DRAWN:
@@ -151,7 +171,7 @@ def _network(
     lowest = network.lowest
     heights = [height(record, lowest) for record in drawn]
     diagram = _Diagram(run, canvas(heights, tall, 0.6 if few else 0.75), lowest, few=few)
-    row = x = _place_row(diagram, linked, room, fill=width is not None)
+    row = x = _place_row(diagram, linked, room, fill=fill or width is not None)
     for heading, nodes in (
         ("dissociation channels", [*network.dcs.values()]),
         ("not connected", [network.eqs[id] for id in network.eqs if id not in set(linked)]),
@@ -165,10 +185,7 @@ def _network(
     notes = [known_so_far(run)] if route is not None else []
     notes += _legend(tss, barrierless)
     if len(tss) < len(network.tss):
-        notes.append(
-            "only the lowest transition state between two structures is drawn, "
-            f"{len(network.tss) - len(tss)} are left out"
-        )
+        notes.append(_not_drawn(run, len(network.tss) - len(tss)))
     notes += left_out(silent, _unnamed(diagram, linked, silent), energies=bool(tss) and not few)
     if any(COMPLEX in eq.flags for eq in network.eqs.values()):
         notes.append("light blue: complexes of several molecules")
@@ -177,7 +194,7 @@ def _network(
             "from: the channel was first reached from this EQ, no path between the two known"
         )
     diagram.canvas.finish(x, title(run), "; ".join(notes), diagram.axis, width)
-    return diagram.canvas.figure, row
+    return _Drawn(diagram.canvas.figure, row, silent, few)
 
 
 def profile_figure(run: Run, route: Route, width: float | None = None) -> Figure:
@@ -244,9 +261,11 @@ def _legend(tss: Sequence[TS], barrierless: Sequence[Barrierless]) -> list[str]:
     return found + [f"{MARKS[flag]}: {text}" for flag, text in MEANINGS.items() if flag in flags]
 
 
-def _drawn(tss: Iterable[TS], marked: Set[str]) -> list[TS]:
-    """The transition states to draw: all, or the lowest of each pair if there are many."""
-    every = sorted(tss, key=lambda ts: (ts.id not in marked, ts.energy))
+def _drawn(run: Run, marked: Set[str]) -> list[TS]:
+    """The transition states to draw: no plain loops, and the lowest of each pair if many."""
+    tss = run.network.tss.values()
+    telling = [ts for ts in tss if ts.id in marked or not plain_loop(run.molecule, ts)]
+    every = sorted(telling, key=lambda ts: (ts.id not in marked, ts.energy))
     if len(every) <= _CROWDED:
         return every
     lowest: dict[frozenset[str], TS] = {}
@@ -254,6 +273,14 @@ def _drawn(tss: Iterable[TS], marked: Set[str]) -> list[TS]:
         if ts.ends[0] != ts.ends[1]:
             lowest.setdefault(frozenset(ts.ends), ts)
     return list(lowest.values())
+
+
+def _not_drawn(run: Run, count: int) -> str:
+    """The note on transition states that are not drawn."""
+    loops = sum(plain_loop(run.molecule, ts) for ts in run.network.tss.values())
+    if count == loops:
+        return f"not drawn: {count} loop{'s' * (count > 1)} in which no bond changes"
+    return f"only the lowest transition state between two structures is drawn, {count} are left out"
 
 
 def _place_row(diagram: _Diagram, ids: Sequence[str], room: float, *, fill: bool) -> float:
@@ -334,6 +361,7 @@ def _draw_list(diagram: _Diagram, nodes: Sequence[EQ | DC], heading: str, x: flo
     low, high = axes.get_ylim()
     drawn.write(x, high, heading, va="top", fontsize=LETTERS, style="italic", color=GREY)
     apart = 0.155 * scale
+    drawn.taken.append(Box(x, high - apart, x + extent(heading)[0], high))
     high -= 2.5 * apart
     room = max(int((high - low) / apart), 1)
     # Connected nodes come first, so that their curves cross no other level.

@@ -1,7 +1,8 @@
 """The hills of transition states in a drawing, and their labels.
 
 A label stands close to the mark of its own transition state, and every other mark and line is
-farther from it: a number beside the wrong line is worse than none.
+farther from it: a number beside the wrong line is worse than none. Where there is no such place, a
+thin line leads from the mark to a label farther away.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ _SHORT = 0.1  # inches: on a top as short as this the mark does not move
 _STEP = 0.15  # inches between two places of a mark
 _MOST_PLACES = 40  # of a mark on its top
 _SHIFTS = (-0.5, -0.25, -0.75, -0.08, -0.92)  # of a label from its mark, in its width
+_FAR = 1.3  # inches that a label may be away from its mark, with a line between them
+_CLOSE = 0.1  # inches that such a label is away from its own mark and all others
+_CROSSED = 0.2  # inches that such a line may be longer for a curve less that it crosses
+_MOST_LED = 40  # transition states in a drawing with such lines: among more nobody follows them
+_GRID = 0.05  # inches between two places for such a label
+_TRIED = 200  # places, the nearest, whose lines are followed
 _POINTS = 40  # of a rising curve
 _BOX = 3  # points for a box of a curve
 
@@ -77,6 +84,14 @@ class _Spot(NamedTuple):
     bottom: float
     mark: float
     side: int  # 1 above its mark, 0 beside it, -1 below it
+
+
+class _Aside(NamedTuple):
+    """A place for a label at the end of a line, in inches: its lower left corner, and that end."""
+
+    left: float
+    bottom: float
+    end: tuple[float, float]
 
 
 class _Tried(NamedTuple):
@@ -161,28 +176,43 @@ def label_hills(
     places = _Places(drawn, hills)
     sizes = {id: extent(text, size) for id, text in labels.items()}
     choice = {hill.id: places.choice(hill, *sizes[hill.id]) for hill in hills}
-    silent = []
+    silent: dict[str, float] = {}
     # Those of a marked route come first, then those with the smallest choice.
     for hill in sorted(hills, key=lambda hill: (not hill.marked, choice[hill.id])):
-        text, y = labels[hill.id], hill.up[1]
         wide, high = sizes[hill.id]
         color = _ORANGE if hill.marked else GREY
         spot = places.take(hill, wide, high, needed=needed)
-        if spot is None:
-            silent.append(hill.id)
-        else:
-            drawn.write(
-                spot.left + 0.5 * wide,
-                spot.bottom * drawn.scale,
-                text,
-                ha="center",
-                va="bottom",
-                fontsize=size,
-                color=color if hill.marked else _DARK,
-            )
+        if spot is not None:
+            _write(drawn, hill, labels[hill.id], (spot.left + 0.5 * wide, spot.bottom), size)
         x = places.mark(hill) if spot is None else spot.mark
-        drawn.axes.plot(x, y, marker="_", markersize=8, markeredgewidth=1.6, color=color, zorder=4)
-    return silent
+        if spot is None:
+            silent[hill.id] = x
+        drawn.axes.plot(
+            x, hill.up[1], marker="_", markersize=8, markeredgewidth=1.6, color=color, zorder=4
+        )
+    for hill in hills if len(hills) <= _MOST_LED else ():
+        if hill.id not in silent:
+            continue
+        aside = places.aside(hill, silent[hill.id], *sizes[hill.id])
+        if aside is not None:
+            ends = [silent.pop(hill.id), aside.end[0]], [hill.up[1], aside.end[1] * drawn.scale]
+            drawn.axes.plot(*ends, color=_DARK, linewidth=0.5, zorder=2, label="to its label")
+            middle = aside.left + 0.5 * sizes[hill.id][0]
+            _write(drawn, hill, labels[hill.id], (middle, aside.bottom), size)
+    return list(silent)
+
+
+def _write(drawn: Canvas, hill: Hill, text: str, place: tuple[float, float], size: float) -> None:
+    """Write a label; `place` is the middle of its lower edge in inches."""
+    drawn.write(
+        place[0],
+        place[1] * drawn.scale,
+        text,
+        ha="center",
+        va="bottom",
+        fontsize=size,
+        color=_ORANGE if hill.marked else _DARK,
+    )
 
 
 def _rise(first: Point, second: Point) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -263,6 +293,45 @@ class _Places:
                 self._note(hill, tried, best)
                 return tried.spots[best]
         return None
+
+    def aside(self, hill: Hill, x: float, wide: float, high: float) -> _Aside | None:
+        """Take a place for a label of this size that a line leads to from the mark at x."""
+        mark = np.array([x, self._height(hill)])
+        steps = np.arange(-_FAR, _FAR, _GRID)
+        away = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+        corners = mark + away - np.array([0.5 * wide, 0.5 * high])
+        boxes = np.hstack([corners, corners + np.array([wide, high])])
+        boxes = boxes[self._roomy(hill, boxes)]
+        ends = np.clip(mark, boxes[:, :2], boxes[:, 2:])
+        lengths = np.hypot(*(ends - mark).T)
+        nearest = np.argsort(lengths, kind="stable")[:_TRIED]
+        nearest = nearest[(lengths[nearest] > _CLOSE) & (lengths[nearest] < _FAR)]
+        own = (self._taken == self._mark(hill, x)).all(axis=1)
+        best, least = None, np.inf
+        for at in nearest:
+            line = mark + np.linspace(0.0, 1.0, _POINTS)[:, None] * (ends[at] - mark)
+            line = np.hstack([line - 0.005, line + 0.005])
+            if _meet(line, self._taken[~own]).any():
+                continue
+            crossed = set(self._owners[_meet(self._curves, line)]) - {hill.id}
+            if lengths[at] + _CROSSED * len(crossed) < least:
+                best, least = (at, line), lengths[at] + _CROSSED * len(crossed)
+        if best is None:
+            return None
+        at, line = best
+        self._taken = np.vstack([self._taken, boxes[at], line])
+        (left, bottom), (x_end, y_end) = boxes[at, :2].tolist(), ends[at].tolist()
+        return _Aside(left, bottom, (x_end, y_end))
+
+    def _roomy(self, hill: Hill, boxes: _Boxes) -> _Flags:
+        """Whether labels are within the drawing, with no line behind them and no mark near them."""
+        low, high = (y / self._drawn.scale for y in self._drawn.axes.get_ylim())
+        inside = (boxes[:, 0] >= 0.0) & (boxes[:, 2] <= self._curves[:, 2].max())
+        inside &= (boxes[:, 1] >= low) & (boxes[:, 3] <= high)
+        others = np.array([id != hill.id for id in self._rival_ids])
+        near = (_gaps(boxes, self._rivals[others]) < _CLOSE).any(axis=1)
+        lines = np.vstack([self._taken, self._curves, self._soft])
+        return np.asarray(inside & ~near & ~_meet(boxes, lines))
 
     def mark(self, hill: Hill) -> float:
         """Take a place for the mark of a hill without a label; returns its middle."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,13 @@ def ts(number: int, height: float, first: str, second: str) -> TS:
         irc_positions=np.array([_CENTRE, _positions(100 + number), _CENTRE]),
         irc_energies=np.array([ZERO, ZERO + height * KJ_PER_MOL, ZERO]),
     )
+
+
+def exchanging(loop: TS) -> TS:
+    """The same, a loop over which a bond changes: one hydrogen goes to the oxygen."""
+    path = loop.irc_positions.copy()
+    path[-1, 2] = path[-1, 1] + [0.9, 0.3, 0.0]
+    return replace(loop, irc_positions=path)
 
 
 def dc(number: int, height: float, origin: str, *, no_ts_known: bool = True) -> DC:

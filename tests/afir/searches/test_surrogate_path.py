@@ -63,7 +63,7 @@ def test_the_peaks_are_the_saddle_points_of_mueller_and_brown(bulge):
     assert reached == {"A-C", "C-B"}
     # The path that is handed out has the same ends, and nothing on it is higher than the peaks.
     for end in (0, -1):
-        assert images[end].energy == pytest.approx(raw[end].energy, abs=0.02)
+        assert images[end].energy == pytest.approx(raw[end].energy, abs=0.05)
     assert max(image.energy for image in images) < max(top.energy for top in found) + 0.02
 
 
