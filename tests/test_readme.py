@@ -106,11 +106,12 @@ def test_the_sample_is_what_is_found(folder: Path) -> None:
 def test_the_python_snippet_runs(folder: Path) -> None:
     (snippet,) = blocks("python")
     code = [line for line in snippet.splitlines() if line]
-    assert len(code) < 10
+    assert len(code) <= 11
     shortened = snippet.replace("max_trials=8", "max_trials=2")
     assert shortened != snippet
-    done = run(["-c", shortened], folder)
-    assert done.returncode == 0, done.stderr
+    for _ in range(2):  # what a newcomer does twice works twice
+        done = run(["-c", shortened], folder)
+        assert done.returncode == 0, done.stderr
     assert re.search(r"^TS0 \('EQ\d', 'EQ\d'\) \d+i cm⁻¹$", done.stdout, re.M)
 
 

@@ -159,6 +159,11 @@ def ts(
         raise InputError(f"{source} must hold two atoms or more for a transition state, got one")
     job.examine()
     found = job.run("climbing", stage("saddle", saddle(job.molecule, job.positions, settings)))
+    if found.lowest > 0.0:
+        remark(
+            f"The climb began where no curvature is negative, as around a minimum: {source} may be "
+            f"far from what was found, and `afir push` gives better guesses."
+        )
     if found.outcome is not Outcome.CONVERGED:
         remark(f"No transition state was found: {found.ending}.")
         return FAILED

@@ -9,7 +9,7 @@ climb is known, then by TS-BFGS updates, and it turns with the surroundings of e
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,9 @@ class Saddle:
         (3n, 3n) quasi-Newton estimate in eV/Å².
     error
         Error message of the surface if the outcome is SURFACE_FAILED.
+    lowest
+        The lowest curvature where the climb began, in eV/Å², measured or estimated. Where it is
+        positive the guess is as near to a minimum as to a saddle point. NaN if no climb began.
     """
 
     outcome: Outcome
@@ -77,6 +80,7 @@ class Saddle:
     gradient: NDArray[np.float64]
     hessian: Matrix
     error: str = ""
+    lowest: float = math.nan
 
     @property
     def ending(self) -> str:
@@ -185,7 +189,8 @@ def _climb(
         outcome, error = yield from climb.up()
     except SurfaceError as failure:
         outcome, error = Outcome.SURFACE_FAILED, str(failure)
-    return _ended(outcome, climb.here, climb.estimate, error), climb.used
+    ended = _ended(outcome, climb.here, climb.estimate, error)
+    return replace(ended, lowest=climb.lowest), climb.used
 
 
 class _Climb:
@@ -199,6 +204,8 @@ class _Climb:
         (3n, 3n) the Hessian in eV/Å².
     used
         Gradients so far.
+    lowest
+        See `Saddle.lowest`.
     """
 
     def __init__(
@@ -213,6 +220,7 @@ class _Climb:
         self.here = here
         self.estimate = estimate
         self.used = used
+        self.lowest = math.nan
         self._molecule = molecule
         self._limits = limits
         self._directed = direction is not None
@@ -226,6 +234,8 @@ class _Climb:
         """Climb; the outcome, and the error of the surface if it failed."""
         while self.used < self._limits.saddle_steps:
             modes, doubt = yield from self._modes()
+            if math.isnan(self.lowest):
+                self.lowest = float(modes[0][0])
             if np.abs(self.here.gradient).max() < self._limits.saddle_gradient:
                 one = int((modes[0] < 0.0).sum()) == 1
                 if one or doubt is None or self.used == self._measured:

@@ -109,7 +109,9 @@ def test_push_ts_irc_hand_over_to_each_other(
     assert max(pushed["peaks_kj_mol"]) <= max(pushed["path_kj_mol"]) + 50
 
     assert main(["ts", "peak.xyz", "-o", "ts.xyz", "--json"]) == 0
-    found = said(capsys)
+    out, err = capsys.readouterr()
+    assert "no curvature is negative" not in err
+    found = json.loads(out)
     assert found["verified"]
     assert found["energy_hartree"] == pytest.approx(REFERENCE_TS, abs=1e-6)
     assert found["imaginary_cm1"] == [pytest.approx(REFERENCE_IMAGINARY, abs=2)]
@@ -146,6 +148,18 @@ def test_push_ts_irc_hand_over_to_each_other(
     assert energies[0] < energies[-1]
     assert np.all(np.diff(energies[: top + 1]) > -1e-4)
     assert np.all(np.diff(energies[top:]) < 1e-4)
+
+
+def test_a_climb_from_a_minimum_is_told_as_one(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hint = "no curvature is negative, as around a minimum"
+    assert main(["relax", "in.xyz", "-o", "low.xyz"]) == 0
+    capsys.readouterr()
+    main(["ts", "low.xyz", "-o", "up.xyz"])
+    assert capsys.readouterr().err.count(hint) == 1
+    assert main(["ts", "up.xyz", "-o", "again.xyz"]) == 0  # a saddle point is no minimum
+    assert hint not in capsys.readouterr().err
 
 
 def test_ts_that_is_none_is_not_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
