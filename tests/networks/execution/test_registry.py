@@ -187,15 +187,15 @@ WRONG = {
     ),
     "wrong value": (
         ["--executor", "batched", "--executor-option", "width=wide"],
-        "`width` must be a whole number, got 'wide'",
+        "--executor-option width must be a whole number, got 'wide'",
     ),
     "too small": (
         ["--executor", "batched", "--executor-option", "width=0"],
-        "`width` must be a whole number of 1 or more, got 0",
+        "--executor-option width must be a whole number of 1 or more, got 0",
     ),
     "checked by itself": (
         ["--executor", "picky", "--executor-option", "nodes=9"],
-        "`nodes` must be 4 or less, got 9",
+        "--executor-option nodes must be 4 or less, got 9",
     ),
     "wrongly checked": (
         ["--executor", "picky", "--executor-option", "command=odd"],
@@ -208,7 +208,7 @@ WRONG = {
     ),
     "workers twice": (
         ["--executor", "processes", "--executor-option", "workers=2"],
-        "the executor 'processes' has no option 'workers'; `workers` sets their number",
+        "the executor 'processes' has no option 'workers'; --workers sets their number",
     ),
     "alone": (
         ["--executor", "serial", "--workers", "2"],
