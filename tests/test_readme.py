@@ -72,8 +72,7 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 def test_the_first_command_explores(folder: Path) -> None:
     program, *arguments = shlex.split(set_up_commands()[0].split(" && ")[-1])
     assert program == ".venv/bin/afir"
-    arguments[arguments.index("--max-trials") + 1] = "2"
-    done = run(["-m", "afir", *arguments], folder)
+    done = run(["-m", "afir", *arguments, "--max-trials", "2"], folder)
     assert done.returncode == 0, done.stderr
     assert "Transition states" in done.stdout
     assert (folder / "c3h4.db").is_file()

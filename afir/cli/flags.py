@@ -1,4 +1,4 @@
-"""Flags: errors of the libraries name them, and none is given twice."""
+"""Errors of the libraries in the words of the command line: the flags that a user types."""
 
 from __future__ import annotations
 
@@ -34,21 +34,6 @@ def naming_flags(callback: Callable[..., Any] | None) -> Callable[..., Any] | No
             raise InputError(told) from error
 
     return named
-
-
-def refuse_repeated(context: click.Context, arguments: list[str]) -> None:
-    """Raise click.UsageError if an option that takes one value is given more than once."""
-    _, _, given = context.command.make_parser(context).parse_args([*arguments])
-    single = [
-        option
-        for option in given
-        if isinstance(option, click.Option)
-        and not (option.multiple or option.is_flag or option.count)
-    ]
-    for option in single:
-        if single.count(option) > 1:
-            flag = max(option.opts, key=len)
-            raise click.UsageError(f"{flag} must be given once, got more than one", context)
 
 
 def _in_flags(message: str, context: click.Context) -> str:

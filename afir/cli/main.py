@@ -25,7 +25,7 @@ from typing import Any, TextIO, cast
 
 import click
 
-from afir.cli.flags import naming_flags, refuse_repeated
+from afir.cli.flags import naming_flags
 from afir.errors import AfirError, StoppedError
 from afir.io.printable import printable
 from afir.options import is_ours
@@ -228,19 +228,7 @@ def _drop_output() -> None:
 
 
 class _Commands(click.Group):
-    """Commands in which a broken pipe is an error; click takes any for a closed output.
-
-    An option that takes one value is given once; click takes the last.
-    """
-
-    def resolve_command(
-        self, context: click.Context, arguments: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command, and what it is given."""
-        name, command, given = super().resolve_command(context, arguments)
-        if command is not None:
-            refuse_repeated(click.Context(command, context, info_name=name), given)
-        return name, command, given
+    """Commands in which a broken pipe is an error; click takes any for a closed output."""
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command."""

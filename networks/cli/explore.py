@@ -82,13 +82,25 @@ _executor_options = click.option(
 )
 
 
+def _one_job(context: click.Context, _: click.Parameter, files: tuple[Path, ...]) -> Path | None:
+    if len(files) > 1:
+        raise click.UsageError(f"--job must be one file, got {len(files)}", context)
+    return files[0] if files else None
+
+
 @click.command(
     epilog="Example: afir explore h2co.xyz --surface gfn2 --gamma 1000 --seed 7 --workers 2 "
     "--output h2co.db",
     short_help="Explore the reaction paths of a molecule.",
 )
 @click.argument("input", metavar="[IN]", required=False)
-@click.option("--job", type=_FILE, help="Read options from a TOML file; flags override it.")
+@click.option(
+    "--job",
+    type=_FILE,
+    multiple=True,  # so that a second one is not dropped
+    callback=_one_job,
+    help="Read options from a TOML file; flags override it.",
+)
 @click.option("-o", "--output", help="Run file to create.  [default: IN with .db]")
 @click.option("--surface", help="Level of theory, see `afir surfaces`.  [default: gfn2]")
 @surface_option_option
