@@ -26,13 +26,23 @@ from afir.molecule import Molecule, Positions
 from afir.stationary import (
     Candidate,
     Confirmation,
+    Consistency,
     Minimum,
     Outcome,
     StationaryPoint,
     TrialResult,
 )
 from networks import Settings, resume
-from networks.execution.tasks import Confirm, Push, Task, TaskResult, Value
+from networks.execution.tasks import (
+    Confirm,
+    Examine,
+    Label,
+    Labelled,
+    Push,
+    Task,
+    TaskResult,
+    Value,
+)
 from networks.exploration.events import Progress, Stopped
 from networks.records.ids import Id
 from networks.records.structures import EQ, TS, Dismissed, content
@@ -54,6 +64,7 @@ class Supply:
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
         self._left: list[Positions] = []
+        self.energies: dict[bytes, float] = {}  # eV, by the positions of a minimum
         self._waves = np.linspace(300.0, 3000.0, 3 * SIZE - 6)
         self._hessian = np.eye(3 * SIZE)
         self._mode = np.ones((SIZE, 3)) / np.sqrt(3 * SIZE)
@@ -73,8 +84,10 @@ class Supply:
         energy = float(self._rng.uniform(0.0, WIDTH)) + order * WIDTH
         waves = self._waves.copy()
         waves[:order] *= -1.0
+        x = self.positions()
+        self.energies[x.tobytes()] = energy
         return StationaryPoint(
-            self.positions(), energy, 1e-4, self._hessian.copy(), waves, self._mode.copy(), order
+            x, energy, 1e-4, self._hessian.copy(), waves, self._mode.copy(), order
         )
 
     def minimum(self) -> Minimum:
@@ -94,7 +107,8 @@ class Instant:
 
     def __init__(self, supply: Supply) -> None:
         self._supply = supply
-        self._pushed: dict[int, tuple[Push, Minimum]] = {}
+        # By the positions of a candidate: it comes back as a copy.
+        self._pushed: dict[bytes, tuple[Push, Minimum]] = {}
         self.seconds = 0.0
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, TaskResult]]:
@@ -114,16 +128,23 @@ class Instant:
         supply = self._supply
         if isinstance(task, Push):
             minimum, right, wrong = supply.minimum(), supply.candidate(), supply.candidate()
-            self._pushed[id(right)] = task, minimum
+            self._pushed[right.positions.tobytes()] = task, minimum
             return TrialResult(Outcome.FOUND, (right, wrong), (minimum,), True)
+        if isinstance(task, Examine):
+            return Consistency(deviation=0.0, ratio=1.0, drift=0.0)
+        if isinstance(task, Label):  # EQ0 again
+            place = task.positions.tobytes()
+            return Labelled(supply.energies[place], np.zeros((SIZE, 3)))
         if not isinstance(task, Confirm):
-            return replace(supply.point(0), positions=task.positions)
+            point = replace(supply.point(0), positions=task.positions)
+            supply.energies[task.positions.tobytes()] = point.energy
+            return point
         candidate = task.candidate
         point = replace(supply.point(1), positions=candidate.positions, energy=candidate.energy)
         nothing = np.empty((0, SIZE, 3)), np.empty(0)
-        if id(candidate) not in self._pushed:
+        if candidate.positions.tobytes() not in self._pushed:
             return Confirmation(Outcome.WRONG_ORDER, point, (), False, *nothing)
-        push, end = self._pushed.pop(id(candidate))
+        push, end = self._pushed.pop(candidate.positions.tobytes())
         start = replace(end, positions=push.start.positions, energy=push.start.energy)
         path = np.stack([start.positions, point.positions, end.positions])
         energies = np.array([start.energy, point.energy, end.energy])

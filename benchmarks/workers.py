@@ -96,7 +96,7 @@ class Simulated(Instant):
         found = [self._supply.candidate() for _ in range(count)]
         for candidate in found:
             if self._rng.random() < NEW:
-                self._pushed[id(candidate)] = task, self._supply.minimum()
+                self._pushed[candidate.positions.tobytes()] = task, self._supply.minimum()
         outcome = Outcome.FOUND if found else Outcome.NO_SADDLE
         return TrialResult(outcome, tuple(found), (), True)
 
