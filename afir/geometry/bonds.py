@@ -122,28 +122,25 @@ def bonds_changed(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> int:
 def rebonded(molecule: Molecule, first: Positions, second: Positions) -> bool:
     """Whether a bond that one geometry (n, 3) in Å clearly has is clearly gone in the other.
 
-    Clear means below `CLEAR_FACTOR` here and above `GONE_FACTOR` there.
+    Clear means below `CLEAR_FACTOR` here and above `GONE_FACTOR` there: this is for structures on
+    their way, with half-made bonds. Of minima `bonds` tell, as names do.
     """
-    return bool(_gone(molecule, first, second).any() or _gone(molecule, second, first).any())
-
-
-def _gone(molecule: Molecule, first: Positions, second: Positions) -> NDArray[np.bool_]:
-    """(n, n) the bonds that one geometry clearly has and the other clearly has not."""
-    gone: NDArray[np.bool_] = bonds(molecule, first, CLEAR_FACTOR) & ~bonds(
-        molecule, second, GONE_FACTOR
+    return any(
+        bool((bonds(molecule, one, CLEAR_FACTOR) & ~bonds(molecule, other, GONE_FACTOR)).any())
+        for one, other in ((first, second), (second, first))
     )
-    return gone
 
 
-def clear_changes(molecule: Molecule, first: Positions, second: Positions) -> tuple[str, ...]:
-    """The bonds that are clearly broken or made from one geometry (n, 3) in Å to another.
+def brief_changes(molecule: Molecule, first: Positions, second: Positions) -> tuple[str, ...]:
+    """What `bond_changes` tells of two geometries (n, 3) in Å, in brief.
 
-    None where `rebonded` says no; ``-C0–H2`` is a bond that is broken, ``+O1–H2`` one that is made.
+    The bonds that are broken, as ``-C0–H2``, then those that are made, as ``+O1–H2``.
     """
+    before, after = bonds(molecule, first), bonds(molecule, second)
     return tuple(
         f"{sign}{molecule.symbols[i]}{i}–{molecule.symbols[j]}{j}"
-        for sign, one, other in (("-", first, second), ("+", second, first))
-        for i, j in np.argwhere(np.triu(_gone(molecule, one, other)))
+        for sign, found in (("-", before & ~after), ("+", after & ~before))
+        for i, j in np.argwhere(np.triu(found))
     )
 
 

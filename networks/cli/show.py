@@ -48,7 +48,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--loops",
     is_flag=True,
-    help="Also list conformational transition states from a structure to itself.",
+    help="Also list the loops in which no bond changes.",
 )
 def show(run: Path, as_json: bool, job: bool, limit: int | None, loops: bool) -> None:
     """Show the structures, the network and the costs of the run RUN.
@@ -127,6 +127,7 @@ def export(run: Path, kind: str | None, output: Path, force: bool) -> None:
 @click.option(
     "--mark", is_flag=True, help="Mark the route in the whole network instead of drawing a profile."
 )
+@click.option("--loops", is_flag=True, help="Also draw the loops in which no bond changes.")
 @click.option(
     "--width",
     metavar="LENGTH",
@@ -143,6 +144,7 @@ def plot(
     start: str | None,
     end: str | None,
     mark: bool,
+    loops: bool,
     width: str | None,
     dpi: float,
     force: bool,
@@ -158,17 +160,22 @@ def plot(
 
     if (start is None) != (end is None) or (mark and start is None):
         raise click.UsageError("--from and --to go together, and --mark needs them")
+    if loops and start is not None and not mark:
+        raise click.UsageError("--loops goes with --from and --to only together with --mark")
     inches = None if width is None else _inches(width)
     loaded = load_run(run)
     if start is None or end is None:
-        figure = network_figure(loaded, width=inches)
+        figure = network_figure(loaded, width=inches, loops=loops)
     else:
         for flag, id in (("--from", start), ("--to", end)):
             if id not in loaded.network.eqs and id not in loaded.network.dcs:
                 raise InputError(f"{flag} must be an EQ or DC of {run}, got {id}")
         route = lowest_route(loaded.network, start, end)
-        draw = network_figure if mark else profile_figure
-        figure = draw(loaded, route, inches)
+        figure = (
+            network_figure(loaded, route, inches, loops=loops)
+            if mark
+            else profile_figure(loaded, route, inches)
+        )
     save_figure(figure, output, dpi, overwrite=force, remedy="add --force")
     echo(f"Written: {output}")
 

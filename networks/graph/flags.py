@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from afir.geometry.bonds import rebonded
+from afir.geometry.bonds import bonds, bonds_changed
 from afir.geometry.superposition import rmsd
 from afir.molecule import Molecule
 from networks.records.ids import Id
@@ -27,6 +27,9 @@ END_ABOVE = "end_above"
 
 BARRIERLESS = "barrierless"
 """The word for the step between a complex and the channel of its molecules."""
+
+NO_STEP = "no direct step known"
+"""The words for the way to a channel from the EQ that first reached it, if no edge is known."""
 
 STEEPEST = 3500.0
 """cm⁻¹. Hardly any bond vibrates faster: a larger imaginary wavenumber indicates a cusp, where two
@@ -84,8 +87,22 @@ def plain_loop(molecule: Molecule, ts: TS) -> bool:
 
     With bond changes it is a reaction, as the Cope rearrangement of 1,5-hexadiene.
     """
-    first, last = ts.irc_positions[0], ts.irc_positions[-1]
-    return flags_of(ts) == [LOOP] and not rebonded(molecule, first, last)
+    return flags_of(ts) == [LOOP] and not reacting(molecule, ts)
+
+
+def reacting(molecule: Molecule, ts: TS) -> bool:
+    """Whether a bond is made or broken from one end of the path of a TS to the other."""
+    first, last = (bonds(molecule, ts.irc_positions[end]) for end in (0, -1))
+    return bonds_changed(first, last) > 0
+
+
+def told(molecule: Molecule, tss: Iterable[TS], *, loops: bool = False) -> list[TS]:
+    """The transition states that tables and drawings show.
+
+    All with `loops`, else those that are no `plain_loop`, and all if there are no others.
+    """
+    every = list(tss)
+    return every if loops else [ts for ts in every if not plain_loop(molecule, ts)] or every
 
 
 def _same_ends(ts: TS) -> bool:

@@ -19,6 +19,7 @@ from afir.molecule import Molecule, Positions, hill_formula
 from afir.stationary import Confirmation, StationaryPoint
 from afir.units import KJ_PER_MOL
 from networks.graph.bonding import Bonding, Graph, Signature, bonding
+from networks.graph.flags import reacting
 from networks.graph.identity import IdentityIndex, fingerprint
 from networks.records.ids import Id
 from networks.records.structures import COMPLEX, DC, EQ, TS, Barrierless, Dismissed, Proof, content
@@ -90,7 +91,8 @@ class ReactionNetwork:
     def barrierless(self) -> Mapping[str, Barrierless]:
         """The barrierless edges between each complex and the channel of its molecules, by id.
 
-        They follow from the nodes: the molecules of a complex associate without a barrier.
+        They follow from the nodes: the molecules of a complex associate without a barrier, unless
+        a transition state over which no bond changes is known to join the two.
         """
         order = sorted(self._barrierless.values(), key=lambda edge: [id.number for id in edge.ends])
         return {edge.id: edge for edge in order}
@@ -259,6 +261,8 @@ class ReactionNetwork:
             for end in record.ends:
                 if end in self._dcs:
                     self._dcs[end] = _reached(self._dcs[end])
+            if not reacting(self.molecule, record):
+                self._part(*record.ends)
             return
         self._graph.add_node(record.id, kind=record.id.kind, energy=record.energy)
         if isinstance(record, EQ):
@@ -305,6 +309,15 @@ class ReactionNetwork:
                 self._joined.setdefault(eq, []).append(dc)
                 self._joined.setdefault(dc, []).append(eq)
                 self._graph.add_edge(eq, dc, key=edge.id, energy=energy, barrierless=True)
+
+    def _part(self, first: str, second: str) -> None:
+        """Remove the barrierless edge between two nodes, if there is one."""
+        for eq, dc in ((first, second), (second, first)):
+            edge = self._barrierless.pop(f"{eq}–{dc}", None)
+            if edge is not None:
+                self._joined[eq].remove(edge.ends[1])
+                self._joined[dc].remove(edge.ends[0])
+                self._graph.remove_edge(eq, dc, key=edge.id)
 
     def _label(self, end: str, positions: Positions) -> Id:
         """The labelled id of an end, with its atom arrangement (`EQ3.1`); a DC keeps its id."""

@@ -30,8 +30,9 @@ OVER = 3.5
 LETTERS = 8.5
 """Font size in points."""
 
-# Hides what is behind; a halo would turn the letters of an SVG file into outlines.
-_BEHIND = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}
+# Pales what is behind and lets a line be followed; a halo would turn the letters of an SVG file
+# into outlines.
+_BEHIND = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.3}
 _LEFT, _RIGHT = 0.8, 0.15  # inches beside the axes
 BESIDE = _LEFT + _RIGHT
 """Inches beside the axes in all."""
@@ -109,7 +110,7 @@ class Canvas:
         """Write at the first spot with room; returns whether there is one.
 
         Where no spot is clear of all lines, one that covers some is taken; what is behind a label
-        is hidden.
+        shines through.
 
         Parameters
         ----------

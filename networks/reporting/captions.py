@@ -10,11 +10,9 @@ from afir.pes.registry import described
 from afir.units import KJ_PER_MOL
 from networks.graph.flags import CUSP, SAME_ENDS, flags_of
 from networks.graph.network import origin_alone
-from networks.records.ids import Id
 from networks.records.structures import DC, EQ, TS
-from networks.reporting.run import Run
+from networks.reporting.run import Run, few_ids
 
-_NAMED = 6  # ids in a note: it stays on a line
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -84,16 +82,9 @@ def left_out(
         Whether the labels of transition states are without energies.
     """
     lacking = {"labels": labels, "molecules": molecules}
-    missing = [f"{what} of {_some(ids)}" for what, ids in lacking.items() if ids]
+    missing = [f"{what} of {few_ids(ids)}" for what, ids in lacking.items() if ids]
     missing += ["energies of transition states"] * energies
     return [f"no room for {', '.join(missing)}: try a larger --width"] if missing else []
-
-
-def _some(ids: Sequence[str]) -> str:
-    """The first ids, by number, and the count of the others."""
-    ordered = sorted(map(Id, ids), key=Id.order)
-    more = len(ordered) - _NAMED
-    return " ".join(ordered[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 MARKS = {CUSP: "*", SAME_ENDS: "?"}

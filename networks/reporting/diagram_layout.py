@@ -101,6 +101,8 @@ def hills(
 
     A curve rises and falls between two columns and passes over those between its ends at the
     height of its top. A loop stands with both feet on its own level, the higher around the lower.
+    Between two levels above each other, those of two channels, both feet are on the left, and no
+    two tops are at the same place.
 
     Parameters
     ----------
@@ -115,9 +117,12 @@ def hills(
     """
     found: dict[str, tuple[Point, Point, Point, Point]] = {}
     loops: dict[str, list[str]] = {}
+    stacked: list[str] = []
     for id in sorted(ends, key=heights.__getitem__):
         if ends[id][0] == ends[id][1]:
             loops.setdefault(ends[id][0], []).append(id)
+        elif levels[ends[id][0]] == levels[ends[id][1]]:
+            stacked.append(id)
     for id, pair in ends.items():
         first, second = sorted(pair, key=levels.__getitem__)
         (left, right), (x2, _) = levels[first], levels[second]
@@ -125,9 +130,11 @@ def hills(
             share = (loops[first].index(id) + 1) / len(loops[first])
             inset = (0.5 - 0.4 * share) * (right - left)
             x1, x2 = left + inset, right - inset
-        else:  # two channels can stand above each other: then both feet are on the left
+        else:
             x1 = right if right < x2 else left
-        rise = min(0.5 * (x2 - x1), reach) if x2 > x1 else -0.5 * reach
+        rise = min(0.5 * (x2 - x1), reach)
+        if id in stacked:
+            rise = -reach * (stacked.index(id) + 1) / (len(stacked) + 1)
         top = heights[id]
         found[id] = (
             (x1, heights[first]),

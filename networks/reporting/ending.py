@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import floor
 
 from afir.stationary import Outcome
 from networks.jobfile import stored_job
 from networks.records.runs import StoppedBy
-from networks.reporting.run import Run
+from networks.reporting.run import Run, few_ids
 from networks.scheduling.remains import MOST_UNTRIED
+from networks.scheduling.scheduler import KeptBack
 
 _FEWEST = 3
 """Transition states that an estimate of the unseen ones needs. Chosen: how often one or two were
@@ -100,8 +102,7 @@ def _left_alone(run: Run) -> str:
         )
     if remains.eqs_deeper:
         told.append(f"{_counted(remains.eqs_deeper, 'EQ')} not pushed because of --bond-depth")
-    if remains.eqs_several:
-        told.append(f"{_counted(remains.eqs_several, 'EQ')} not pushed for two or more reasons")
+    told += [_several(reasons, ids) for reasons, ids in remains.eqs_several.items()]
     if run.settings.targets is not None:
         told.append(
             "because of --target-atoms all else was left as it is: only moves of these atoms were "
@@ -109,6 +110,14 @@ def _left_alone(run: Run) -> str:
         )
     sentence = "; ".join(told)
     return f"{sentence[:1].upper()}{sentence[1:]}." if told else ""
+
+
+def _several(reasons: Sequence[KeptBack], ids: Sequence[str]) -> str:
+    """The words on EQs that were not pushed for the same two or more reasons."""
+    one, many = ("complex", "complexes") if KeptBack.COMPLEX in reasons else ("EQ", "EQs")
+    above = " above the energy window" if KeptBack.WINDOW in reasons else ""
+    deep = ", also because of --bond-depth" if KeptBack.DEPTH in reasons else ""
+    return f"{_counted(len(ids), one + above, many + above)} not pushed{deep} ({few_ids(ids)})"
 
 
 def _counted(count: int, one: str, several: str = "") -> str:

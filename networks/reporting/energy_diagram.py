@@ -9,7 +9,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from afir.errors import InputError
-from networks.graph.flags import LOOP, MEANINGS, flags_of, plain_loop
+from networks.graph.flags import LOOP, MEANINGS, NO_STEP, flags_of, told
 from networks.graph.network import origin_alone
 from networks.graph.routes import Route
 from networks.records.structures import COMPLEX, DC, EQ, TS, Barrierless
@@ -101,15 +101,16 @@ class _Diagram:
         return f"energy relative to {self.zero.id} / kJ mol⁻¹"
 
 
-def network_figure(run: Run, route: Route | None = None, width: float | None = None) -> Figure:
+def network_figure(
+    run: Run, route: Route | None = None, width: float | None = None, *, loops: bool = False
+) -> Figure:
     """The network as an energy diagram.
 
     From left to right: connected structures, linked ones side by side; dissociation channels,
     dashed; structures without a connection. A transition state is a hill between two levels, or an
-    arch over one for a loop. Loops in which no bond changes are left out, as they are in tables. A
-    dotted line joins a complex and the channel of its molecules. Of more than 40 transition states
-    only the lowest between two structures is drawn, and labels without room are left out; a line
-    below the title says so.
+    arch over one for a loop. A dotted line joins a complex and the channel of its molecules. Of
+    more than 40 transition states only the lowest between two structures is drawn, and labels
+    without room are left out; a line below the title says so.
 
     Parameters
     ----------
@@ -119,20 +120,23 @@ def network_figure(run: Run, route: Route | None = None, width: float | None = N
         A route to mark.
     width
         Inches; None for as many as needed. A large width makes the drawing taller, too.
+    loops
+        Whether to draw loops in which no bond changes; without, they are left out as in tables.
 
     Raises
     ------
     InputError
         If the network holds no structure yet, too many to draw, or too many for the width.
     """
-    drawn = _network(run, route, _WIDEST, None)
+    tss = _drawn(run, set(route.steps) if route is not None else set(), loops=loops)
+    drawn = _network(run, route, tss, _WIDEST, None)
     if width is not None:
         wide = float(drawn.figure.get_size_inches()[0])
-        return _network(run, route, drawn.row + width - wide, width).figure
+        return _network(run, route, tss, drawn.row + width - wide, width).figure
     for factor in _WIDER:
         room = factor * drawn.row
         if drawn.silent and drawn.few and room < _WIDEST:
-            wider = _network(run, route, room, None, fill=True)
+            wider = _network(run, route, tss, room, None, fill=True)
             drawn = min(drawn, wider, key=lambda each: len(each.silent))
     return drawn.figure
 
@@ -150,14 +154,19 @@ class _Drawn(NamedTuple):
 
 
 def _network(
-    run: Run, route: Route | None, room: float, width: float | None, *, fill: bool = False
+    run: Run,
+    route: Route | None,
+    tss: Sequence[TS],
+    room: float,
+    width: float | None,
+    *,
+    fill: bool = False,
 ) -> _Drawn:
     """The drawing with `room` inches for the row of structures; they are used up to `fill` it."""
     network = run.network
     if not network.eqs:
         raise InputError("there is nothing to draw: the run has found no structure yet")
     passed = set(route.steps) if route is not None else set()
-    tss = _drawn(run, passed)
     linked = connected(network) or [network.lowest.id]
     drawn: list[EQ | DC | TS] = [*network.eqs.values(), *network.dcs.values(), *tss]
     if len(drawn) > MOST_DRAWN:
@@ -185,14 +194,12 @@ def _network(
     notes = [known_so_far(run)] if route is not None else []
     notes += _legend(tss, barrierless)
     if len(tss) < len(network.tss):
-        notes.append(_not_drawn(run, len(network.tss) - len(tss)))
+        notes.append(_not_drawn(run, tss))
     notes += left_out(silent, _unnamed(diagram, linked, silent), energies=bool(tss) and not few)
     if any(COMPLEX in eq.flags for eq in network.eqs.values()):
         notes.append("light blue: complexes of several molecules")
     if any(origin_alone(network, dc) for dc in network.dcs.values()):
-        notes.append(
-            "from: the channel was first reached from this EQ, no path between the two known"
-        )
+        notes.append(f"from: the channel was first reached from this EQ, {NO_STEP} between the two")
     diagram.canvas.finish(x, title(run), "; ".join(notes), diagram.axis, width)
     return _Drawn(diagram.canvas.figure, row, silent, few)
 
@@ -261,25 +268,26 @@ def _legend(tss: Sequence[TS], barrierless: Sequence[Barrierless]) -> list[str]:
     return found + [f"{MARKS[flag]}: {text}" for flag, text in MEANINGS.items() if flag in flags]
 
 
-def _drawn(run: Run, marked: Set[str]) -> list[TS]:
-    """The transition states to draw: no plain loops, and the lowest of each pair if many."""
-    tss = run.network.tss.values()
-    telling = [ts for ts in tss if ts.id in marked or not plain_loop(run.molecule, ts)]
-    every = sorted(telling, key=lambda ts: (ts.id not in marked, ts.energy))
+def _drawn(run: Run, marked: Set[str], *, loops: bool) -> list[TS]:
+    """The transition states to draw: those of the tables, and the lowest of each pair if many."""
+    shown = told(run.molecule, run.network.tss.values(), loops=loops)
+    every = sorted(shown, key=lambda ts: (ts.id not in marked, ts.energy))
     if len(every) <= _CROWDED:
         return every
     lowest: dict[frozenset[str], TS] = {}
     for ts in every:
-        if ts.ends[0] != ts.ends[1]:
+        if loops or ts.ends[0] != ts.ends[1]:
             lowest.setdefault(frozenset(ts.ends), ts)
     return list(lowest.values())
 
 
-def _not_drawn(run: Run, count: int) -> str:
+def _not_drawn(run: Run, drawn: Sequence[TS]) -> str:
     """The note on transition states that are not drawn."""
-    loops = sum(plain_loop(run.molecule, ts) for ts in run.network.tss.values())
-    if count == loops:
-        return f"not drawn: {count} loop{'s' * (count > 1)} in which no bond changes"
+    tss = run.network.tss
+    count = len(tss) - len(drawn)
+    if {ts.id for ts in drawn} == {ts.id for ts in told(run.molecule, tss.values())}:
+        loops, them = ("loop", "it") if count == 1 else ("loops", "them")
+        return f"not drawn: {count} {loops} in which no bond changes (--loops draws {them})"
     return f"only the lowest transition state between two structures is drawn, {count} are left out"
 
 

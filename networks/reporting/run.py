@@ -12,6 +12,7 @@ from afir.pes.registry import described
 from afir.stationary import ending
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
+from networks.records.ids import Id
 from networks.records.runs import Model, RunSummary, StoppedBy
 from networks.records.structures import COMPLEX, EQ
 from networks.records.trials import FAILED, Trial
@@ -20,6 +21,8 @@ from networks.scheduling.remains import Remains, remains_of
 from networks.settings import Settings
 from networks.storage.base import ReadableStore
 from networks.storage.run_file import RunFile
+
+_NAMED = 6  # ids in a sentence or note: it stays on a line
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,13 @@ def node_name(run: Run, id: str) -> str:
     record = run.network.node(id)
     between = "…" if isinstance(record, EQ) and COMPLEX in record.flags else " + "
     return f"{id} ({between.join(names(run.molecule, record.positions))})"
+
+
+def few_ids(ids: Sequence[str]) -> str:
+    """The first ids, by number, and the count of the others."""
+    ordered = sorted(map(Id, ids), key=Id.order)
+    more = len(ordered) - _NAMED
+    return " ".join(ordered[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def heading(run: Run) -> str:

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from afir.geometry.bonds import clear_changes
+from afir.geometry.bonds import brief_changes
 from afir.geometry.naming import names
 from afir.units import KJ_PER_MOL
-from networks.graph.flags import BARRIERLESS, MEANINGS, WORDS, flags_of, in_words, plain_loop
+from networks.graph.flags import (
+    BARRIERLESS,
+    MEANINGS,
+    NO_STEP,
+    NO_TS_KNOWN,
+    WORDS,
+    flags_of,
+    in_words,
+    told,
+)
 from networks.graph.network import ReactionNetwork, origin_alone
 from networks.records.ids import Id
 from networks.records.structures import DC, EQ, TS, Barrierless
@@ -86,7 +95,7 @@ def _eq_section(run: Run, limit: int | None) -> Section:
 def _ts_section(run: Run, limit: int | None, loops: bool) -> Section:
     """The table of TSs, lowest energy first."""
     tss = sorted(run.network.tss.values(), key=lambda ts: ts.energy)
-    listed = tss if loops else [ts for ts in tss if not plain_loop(run.molecule, ts)] or tss
+    listed = told(run.molecule, tss, loops=loops)
     rows = [
         (
             ts.id,
@@ -148,7 +157,7 @@ def _relative(run: Run, energy: float) -> str:
 
 def _bonds(run: Run, ts: TS) -> str:
     """The bonds broken and formed from the first end of a transition state to the second."""
-    changes = clear_changes(run.molecule, ts.irc_positions[0], ts.irc_positions[-1])
+    changes = brief_changes(run.molecule, ts.irc_positions[0], ts.irc_positions[-1])
     return " ".join(changes[:_MOST_BONDS]) + (" …" if len(changes) > _MOST_BONDS else "")
 
 
@@ -191,11 +200,12 @@ def _counted(items: Iterable[tuple[str, int]]) -> tuple[tuple[str, str], ...]:
 def graph_lines(run: Run, *, loops: bool = False) -> list[str]:
     """The network as lines of text: every node, and below it the nodes connected to it.
 
-    Each transition state is listed once, below the lower of its ends. Loops without bond changes
-    are only counted, unless `loops` is set.
+    Each transition state is listed once, below the lower of its ends. Loops that the table leaves
+    out are counted.
     """
     network = run.network
     zero = zero_of(network)
+    listed = {ts.id for ts in told(run.molecule, network.tss.values(), loops=loops)}
     nodes: list[EQ | DC] = sorted(
         [*network.eqs.values(), *network.dcs.values()], key=lambda node: node.energy
     )
@@ -205,14 +215,14 @@ def graph_lines(run: Run, *, loops: bool = False) -> list[str]:
     every: list[TS | Barrierless] = [*network.tss.values(), *network.barrierless.values()]
     for edge in sorted(every, key=lambda edge: edge.energy):
         lower, upper = sorted(edge.ends, key=place.__getitem__)
-        if isinstance(edge, TS) and plain_loop(run.molecule, edge) and not loops:
+        if isinstance(edge, TS) and edge.id not in listed:
             folded[lower] += 1
         else:
             edges[lower].append((edge, upper))
-    untold: dict[str, list[str]] = {}  # channels reached from a node without a known edge
+    untold: dict[str, list[DC]] = {}  # channels reached from a node without a known edge
     for dc in network.dcs.values():
         if origin_alone(network, dc):
-            untold.setdefault(dc.origin, []).append(dc.id)
+            untold.setdefault(dc.origin, []).append(dc)
     lines = []
     for node in nodes:
         lines.append(f"{node_name(run, node.id)}  {(node.energy - zero) / KJ_PER_MOL:.1f}")
@@ -222,9 +232,19 @@ def graph_lines(run: Run, *, loops: bool = False) -> list[str]:
             + ("itself" if other == node.id else node_name(run, other))
             for edge, other in edges[node.id]
         ]
-        below += [f"no TS known  → {node_name(run, id)}" for id in untold.get(node.id, ())]
+        below += [
+            f"{_unlinked(run, dc)}  → {node_name(run, dc.id)}" for dc in untold.get(node.id, ())
+        ]
         if folded[node.id]:
             below.append(f"{folded[node.id]} loop{'s' * (folded[node.id] > 1)} not shown")
         last = len(below) - 1
         lines += [f"{'└─' if i == last else '├─'} {text}" for i, text in enumerate(below)]
     return lines
+
+
+def _unlinked(run: Run, dc: DC) -> str:
+    """The words for the way to a channel that was reached from an EQ without a known edge.
+
+    Those of the table, unless a complex of its molecules is joined to the channel.
+    """
+    return NO_STEP if run.network.joined_to(dc.id) else WORDS[NO_TS_KNOWN]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,6 +10,7 @@ from afir.errors import AfirError
 from networks.graph.flags import LOOP, flags_of
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
+from networks.records.ids import Id
 from networks.records.trials import Trial
 from networks.scheduling.history import History
 from networks.scheduling.offers import KICKS, missing_method
@@ -40,7 +41,7 @@ class Remains:
         Number of EQs that were not pushed only because of ``bond_depth``, or only because they
         are complexes.
     eqs_several
-        Number of EQs that were not pushed for more than one of these reasons.
+        The EQs that were not pushed for more than one of these reasons, by their reasons.
     uncounted
         Why the pushes that are left could not be counted, without a full stop: a method of the run
         is not installed here, or fails. Empty if they were, or were not to be.
@@ -54,7 +55,7 @@ class Remains:
     complexes: int = 0
     eqs_untried: int = 0
     uncounted: str = ""
-    eqs_several: int = 0
+    eqs_several: Mapping[tuple[KeptBack, ...], tuple[Id, ...]] = field(default_factory=dict)
 
 
 def remains_of(
@@ -83,25 +84,25 @@ def remains_of(
     """
     outlook = Outlook(settings, network, Dismissals(network.molecule), History(trials))
     ceiling = outlook.ceiling if network.eqs else None
-    tss = network.tss.values()
-    # Loops connect nothing, and the tables leave them out; a saddle point on a flat rotation is
-    # no transition state.
+    # Loops connect nothing; a saddle point on a flat rotation is no transition state.
     wanted = {
         ts.id
-        for ts in tss
+        for ts in network.tss.values()
         if LOOP not in flags_of(ts) and (ceiling is None or ts.energy <= ceiling)
     }
     counts, pushes = incidence(trials, wanted)
     pushed = {trial.eq for trial in trials}
     untried = [eq for eq in network.eqs.values() if eq.id not in pushed]
-    kept = Counter(outlook.kept_back(eq) for eq in untried)
+    kept: defaultdict[tuple[KeptBack, ...], list[Id]] = defaultdict(list)
+    for eq in untried:
+        kept[outlook.kept_back(eq)].append(eq.id)
     found = Remains(
         unseen(counts.values(), pushes),
-        eqs_above=kept[KeptBack.WINDOW],
-        eqs_deeper=kept[KeptBack.DEPTH],
-        complexes=kept[KeptBack.COMPLEX],
-        eqs_several=kept[KeptBack.SEVERAL],
-        eqs_untried=sum(outlook.worth_expanding(eq) for eq in untried),
+        eqs_above=len(kept[KeptBack.WINDOW,]),
+        eqs_deeper=len(kept[KeptBack.DEPTH,]),
+        complexes=len(kept[KeptBack.COMPLEX,]),
+        eqs_several={reasons: tuple(ids) for reasons, ids in kept.items() if len(reasons) > 1},
+        eqs_untried=len(kept[()]),
     )
     if not count_pushes or (found.eqs_untried > MOST_UNTRIED and not over):
         return found

@@ -33,7 +33,6 @@ class KeptBack(Enum):
     WINDOW = "it lies above the window"
     COMPLEX = "it is a complex"
     DEPTH = "too many bonds have changed"
-    SEVERAL = "more than one of these is so"
 
 
 class Outlook:
@@ -260,13 +259,12 @@ class Outlook:
         """Whether an EQ is pushed."""
         return next(self._reasons(eq), None) is None
 
-    def kept_back(self, eq: EQ) -> KeptBack | None:
-        """The reason not to expand an EQ; None if there is none."""
-        reasons = [*self._reasons(eq), None]
-        return reasons[0] if len(reasons) < 3 else KeptBack.SEVERAL
+    def kept_back(self, eq: EQ) -> tuple[KeptBack, ...]:
+        """The reasons not to expand an EQ; none if it is worth expanding."""
+        return tuple(self._reasons(eq))
 
     def _reasons(self, eq: EQ) -> Iterator[KeptBack]:
-        """All reasons not to expand an EQ."""
+        """The reasons not to expand an EQ, one after the other."""
         if eq.id == "EQ0":
             return
         if COMPLEX in eq.flags and not self._settings.expand_complexes:

@@ -23,6 +23,7 @@ from afir.geometry.bonds import (
     bond_lengths,
     bonds,
     bonds_changed,
+    brief_changes,
     components,
     dissociated,
     distances,
@@ -30,6 +31,7 @@ from afir.geometry.bonds import (
     rebonded,
     relative_distances,
 )
+from afir.geometry.naming import names
 from afir.molecule import Molecule
 from afir.pes.driver import solve
 from afir.searches.minimum import minimise
@@ -253,6 +255,20 @@ def test_a_hydrogen_that_moves_breaks_a_bond_and_makes_one():
     assert bonds_changed(bonds(molecule, before), bonds(molecule, after)) == 2
     assert bond_changes(molecule, before, before) == ()
     assert bonds_changed(bonds(molecule, before), bonds(molecule, before)) == 0
+
+
+@pytest.mark.parametrize("stretch", [1.2, 1.29, 1.31, 1.4, 1.5, 1.59, 1.7])
+def test_bonds_are_said_to_change_where_names_change(stretch):
+    molecule = Molecule((6, 6))
+    short, long = (
+        np.array([[0.0, 0.0, 0.0], [factor * molecule.radii.sum(), 0.0, 0.0]])
+        for factor in (1.0, stretch)
+    )
+    other = names(molecule, short) != names(molecule, long)
+    assert other == (stretch > BOND_FACTOR)
+    assert brief_changes(molecule, short, long) == (("-C0–C1",) if other else ())
+    assert brief_changes(molecule, long, short) == (("+C0–C1",) if other else ())
+    assert bool(bond_changes(molecule, short, long)) == other
 
 
 def test_hydrogens_that_meet_as_h2_make_a_bond():

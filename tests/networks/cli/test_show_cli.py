@@ -59,6 +59,15 @@ def test_export_and_plot(run_file: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main(["plot", "run.db", "-o", "m.png", "--from", "EQ0", "--to", "EQ3", "--mark"]) == 0
     for name in ("net.png", "p.png", "m.png"):
         assert Path(name).read_bytes().startswith(b"\x89PNG")
+    route = ["--from", "EQ0", "--to", "EQ3"]
+    for name, flags in (("few.svg", []), ("all.svg", ["--loops"])):
+        assert main(["plot", "run.db", "-o", name, *flags]) == 0
+        assert ("TS5 650" in Path(name).read_text()) == bool(flags)
+    assert main(["plot", "run.db", "-o", "a.svg", "--loops", "--mark", *route]) == 0
+    assert "TS5 650" in Path("a.svg").read_text()
+    capsys.readouterr()
+    assert main(["plot", "run.db", "-o", "b.svg", "--loops", *route]) == 2
+    assert "--loops goes with --from and --to only together with --mark" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

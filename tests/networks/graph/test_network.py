@@ -258,6 +258,36 @@ def test_a_complex_is_joined_to_the_channel_of_its_molecules() -> None:
     assert shown["complex first"] == shown["channel first"]
 
 
+def test_a_dissociation_over_a_transition_state_is_not_barrierless() -> None:
+    """Unless bonds change on its path: an exchange of atoms says nothing of the dissociation."""
+    near, far = (np.concatenate([WATER, WATER + np.array([0.0, 0.0, z])]) for z in (3.2, 9.6))
+    exchanged = far[[0, 4, 2, 3, 1, 5]]
+    for last, barrierless in ((far, []), (exchanged, ["EQ0–DC0"])):
+        network = ReactionNetwork(WATERS)
+        modes = np.eye(18), np.full(12, 90.0), np.zeros((6, 3))
+        network.add_eq(StationaryPoint(near, -10.0, 0.0, *modes, 0))
+        network.add_dc(far, -9.9, origin="EQ0")
+        assert list(network.barrierless) == ["EQ0–DC0"]
+        top = np.concatenate([WATER, WATER + np.array([0.0, 0.4, 5.0])])
+        ends = tuple(
+            Minimum(Outcome.CONVERGED, x, e, np.zeros((6, 3)), np.eye(18), False)
+            for x, e in ((near, -10.0), (last, -9.9))
+        )
+        found = Confirmation(
+            outcome=Outcome.CONFIRMED,
+            point=StationaryPoint(top, -9.8, 0.0, *modes, 1),
+            ends=ends,
+            monotone=True,
+            irc_positions=np.stack([near, top, last]),
+            irc_energies=np.array([-10.0, -9.8, -9.9]),
+        )
+        id, new = network.add_ts(found, ("EQ0", "DC0"))
+        assert new
+        assert list(network.barrierless) == barrierless
+        assert network.joined_to("DC0") == (("EQ0",) if barrierless else ())
+        assert network.neighbours("EQ0") == {"DC0": (*barrierless, id)}
+
+
 def test_the_edge_of_a_complex_is_as_high_as_the_higher_end() -> None:
     network = ReactionNetwork(WATERS)
     near = np.concatenate([WATER, WATER + np.array([0.0, 0.0, 3.2])])

@@ -177,6 +177,13 @@ def test_a_hill_between_channels_above_each_other_goes_round_the_left() -> None:
     assert up == down == (7.6, 30.0)
 
 
+def test_hills_between_channels_have_tops_apart() -> None:
+    levels = dict.fromkeys(("DC0", "DC1", "DC2", "DC3"), (8.0, 8.5))
+    heights = {"DC0": 4.0, "DC1": 20.0, "DC2": 25.0, "DC3": 60.0, "TS0": 90.0, "TS1": 70.0}
+    found = hills({"TS0": ("DC1", "DC2"), "TS1": ("DC3", "DC0")}, levels, heights, 0.9)
+    assert [top[0] for _, top, _, _ in found.values()] == pytest.approx([7.4, 7.7])
+
+
 def test_what_counts_as_connected() -> None:
     network = network_of(
         [

@@ -44,6 +44,17 @@ def test_loops_in_which_no_bond_changes_are_left_out_and_counted() -> None:
     assert "TS5" not in " ".join(texts_of(figure))
     assert "not drawn: 1 loop in which no bond changes" in note_of(figure)
     assert "arch:" not in note_of(figure)
+    every = network_figure(drawn_run(), loops=True)
+    assert "TS5 650" in texts_of(every)
+    assert "not drawn" not in note_of(every)
+    # Of many transition states the lowest loop of each structure.
+    busy = [ts(number, 300.0 + number, "EQ0", "EQ1") for number in range(6, 50)]
+    crowd = [*records(), ts(50, 660.0, "EQ0", "EQ0"), *busy]
+    crowded = network_figure(drawn_run(found=crowd), loops=True)
+    shown = " ".join(texts_of(crowded)).split()
+    assert "TS5" in shown
+    assert "TS50" not in shown
+    assert "only the lowest transition state between two" in note_of(crowded)
     kept = [exchanging(record) if record.id == "TS5" else record for record in records()]  # type: ignore[arg-type]
     figure = network_figure(drawn_run(found=kept))
     assert "TS5 650" in texts_of(figure)
@@ -69,9 +80,11 @@ def test_a_channel_tells_where_it_is_from_unless_something_leads_there() -> None
     figure = network_figure(drawn_run())
     texts = texts_of(figure)
     assert "DC1  C–O + H₂  390  from EQ2" in texts
-    # The note is true beside the dotted line, and in the words of the table.
-    note = " ".join(texts).replace("\n", " ")
-    assert "from: the channel was first reached from this EQ, no path between the two known" in note
+    # The note is true beside the dotted line, and where a route of several steps is known.
+    assert lowest_route(drawn_run().network, "EQ2", "DC1").nodes == ("EQ2", "EQ3", "DC1")
+    assert (
+        "from: the channel was first reached from this EQ, no direct step known between the two"
+    ) in note_of(figure)
     (table,) = (part for part in sections(drawn_run()) if part.title.startswith("Dissociation"))
     assert table.columns[-1] == "<reached from"
     assert [row[-1] for row in table.rows if row[0] == "DC1"] == ["EQ2 EQ3"]

@@ -7,15 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from drawn_network import dc, drawn_run, eq, network_of, records, ts
+from pictures import note_of, texts_of
 
 import networks.graph.identity
 import networks.graph.network
 from afir.geometry import naming
-from afir.geometry.bonds import rebonded
+from afir.geometry.naming import names
 from afir.molecule import Molecule
 from networks.graph.bonding import Bonding
 from networks.graph.network import ReactionNetwork
 from networks.records.runs import Model
+from networks.reporting.energy_diagram import network_figure
 from networks.reporting.run import heading
 from networks.reporting.show_json import show_object
 from networks.reporting.tables import graph_lines, sections
@@ -88,18 +90,30 @@ def test_loops_are_counted_unless_they_are_wanted() -> None:
     assert sections(two, limit=3)[1].title == (
         "Transition states: 7, the lowest 3, 2 loops not shown; `show --loops` lists them"
     )
-    # Where there is nothing else they are shown.
-    only = drawn_run(found=[eq(0, 0.0), ts(0, 90.0, "EQ0", "EQ0")])
-    assert [row[0] for row in sections(only)[1].rows] == ["TS0"]
     assert "└─ 1 loop not shown" in graph_lines(run)
 
 
-def test_loops_in_which_bonds_change_are_reactions() -> None:
+def test_loops_are_shown_where_there_is_nothing_else() -> None:
+    """As the inversion of ammonia: in the table, in the tree and in the drawing alike."""
+    only = drawn_run(found=[eq(0, 0.0), ts(0, 90.0, "EQ0", "EQ0")])
+    table = sections(only)[1]
+    assert table.title == "Transition states: 1"
+    assert [row[0] for row in table.rows] == ["TS0"]
+    assert graph_lines(only)[1:] == ["└─ TS0  90.0  → itself"]
+    figure = network_figure(only)
+    assert "TS0 90" in texts_of(figure)
+    assert "not drawn" not in note_of(figure)
+
+
+@pytest.mark.parametrize("apart", [1.6, 2.1])  # times the usual length from C: 1.5 and 2.0
+def test_loops_in_which_bonds_change_are_reactions(apart: float) -> None:
     loop = ts(6, 700.0, "EQ2", "EQ2")
     there = loop.irc_positions[0]
     back = there.copy()
-    back[2] = [2.1, 0.3, 0.0]  # a hydrogen on oxygen
-    assert rebonded(drawn_run().molecule, there, back)
+    back[2] = [apart, 0.3, 0.0]  # a hydrogen on oxygen
+    molecule = drawn_run().molecule
+    assert names(molecule, there) == ("CH2–O",)
+    assert names(molecule, back) == ("CH–OH",)
     changed = replace(loop, irc_positions=np.array([there, loop.positions, back]))
     run = drawn_run(found=[*records(), changed])
     shown = sections(run)[1]
@@ -161,10 +175,16 @@ def test_the_graph_lists_every_transition_state_once() -> None:
     assert "├─ TS2  305.6  → DC0 (C–O + H2)" in lines
     assert "├─ barrierless  181.0  → DC0 (C–O + H2)" in lines
     # Where it was reached from is told though a complex is joined to it.
-    assert lines[lines.index("EQ2 (CH2–O)  208.6") + 2] == "└─ no TS known  → DC1 (C–O + H2)"
+    way = lines[lines.index("EQ2 (CH2–O)  208.6") + 2]
+    assert way == "└─ no direct step known  → DC1 (C–O + H2)"
     assert [node["origin"] for node in show_object(drawn_run())["dc"]] == ["EQ0", "EQ2"]
     loose = drawn_run(found=[eq(0, 0.0), dc(0, 181.0, "EQ0")])
     assert "└─ no TS known  → DC0 (C–O + H2)" in graph_lines(loose)
+    # A channel is said to have no known TS below its EQ if the table says so, and only then.
+    for run in (drawn_run(), loose):
+        marked = {row[0] for row in sections(run)[2].rows if row[3] == "no TS known"}
+        told = {line.split("→ ")[1].split()[0] for line in graph_lines(run) if "no TS" in line}
+        assert told == marked
 
 
 def test_a_report_of_many_structures_takes_no_look_at_each_pair(

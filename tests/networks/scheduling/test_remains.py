@@ -266,7 +266,19 @@ def test_what_was_left_alone_is_told() -> None:
         "3 complexes were not pushed (--expand-complexes); 2 EQs were not pushed because of "
         "--bond-depth."
     ) in told(near, bond_depth=1)
-    assert "3 EQs were not pushed for two or more reasons." in told(Remains(eqs_several=3))
+    several = {
+        (KeptBack.COMPLEX, KeptBack.WINDOW): ("EQ7",),
+        (KeptBack.WINDOW, KeptBack.DEPTH): ("EQ12", "EQ9"),
+    }
+    assert (
+        "1 complex above the energy window was not pushed (EQ7); 2 EQs above the energy window "
+        "were not pushed, also because of --bond-depth (EQ9 EQ12)."
+    ) in told(Remains(eqs_several=several))
+    many = {(KeptBack.COMPLEX, KeptBack.DEPTH): tuple(f"EQ{k}" for k in range(1, 10))}
+    assert (
+        "9 complexes were not pushed, also because of --bond-depth "
+        "(EQ1 EQ2 EQ3 EQ4 EQ5 EQ6 and 3 more)."
+    ) in told(Remains(eqs_several=many))
     assert (
         "Because of --target-atoms all else was left as it is: only moves of these atoms were "
         "tried, and no random geometries."
@@ -291,19 +303,21 @@ def test_why_an_eq_is_kept_back(tmp_path: Path) -> None:
     remains = load_run(path).remains
     numbers = remains.eqs_above, remains.complexes, remains.eqs_deeper
     reasons = KeptBack.WINDOW, KeptBack.COMPLEX, KeptBack.DEPTH
-    assert numbers == tuple(list(kept.values()).count(reason) for reason in reasons)
-    assert all(kept[id] is None for id in pushed)
+    assert numbers == tuple(list(kept.values()).count((reason,)) for reason in reasons)
+    assert not any(kept[id] for id in pushed)
     start = network.eqs["EQ0"]
     for eq in network.eqs.values():
-        if kept[eq.id] is KeptBack.WINDOW:
+        if KeptBack.WINDOW in kept[eq.id]:
             assert eq.energy - start.energy > 100.0 * KJ_PER_MOL
-        if kept[eq.id] is KeptBack.DEPTH:
+        if KeptBack.DEPTH in kept[eq.id]:
             shapes = (bonds(MOLECULE, point.positions) for point in (start, eq))
             assert bonds_changed(*shapes) > 2
     assert sum(numbers) > 0
     # Each EQ that was not pushed is counted once, also a deep one above the window.
-    assert remains.eqs_several > 0
-    assert sum(numbers) + remains.eqs_several == len(network.eqs) - len(pushed)
+    assert remains.eqs_several
+    assert all(kept[id] == why for why, ids in remains.eqs_several.items() for id in ids)
+    several = sum(map(len, remains.eqs_several.values()))
+    assert sum(numbers) + several == len(network.eqs) - len(pushed)
 
 
 def every_end() -> Iterator[Run]:
