@@ -23,8 +23,8 @@ STRETCHED_FACTOR = 1.1
 states."""
 
 CLEAR_FACTOR = 1.25
-"""Atoms nearer than this are clearly bonded, as all the bonds are: one side of a bond that was made
-or broken, and pairs that are pulled and never pushed."""
+"""Atoms nearer than this are clearly bonded, as all the bonds are: one side of a bond that a push
+made or broke, and pairs that are pulled and never pushed."""
 
 BOND_FACTOR = 1.3
 """Atoms nearer than this are bonded: in fragments, names, the network and reports. It lies in the
@@ -36,7 +36,7 @@ Forces on atoms farther apart are strain of other bonds."""
 
 GONE_FACTOR = 1.6
 """Atoms farther apart than this are clearly not bonded, as all but 12 of the other pairs: the other
-side of a bond that was made or broken."""
+side of a bond that a push made or broke."""
 
 APART_FACTOR = 1.8
 """Atoms farther apart than this do not react: 94 % of the pairs in transition states are nearer."""
