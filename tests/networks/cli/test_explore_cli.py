@@ -56,18 +56,20 @@ def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) ->
 
     assert main(["resume", "hcn.db"]) == 0
     assert (
-        "Nothing was done: --max-trials is 1, and the run has 1 trials already; give a higher "
+        "Nothing was done: --max-trials is 1, and the run has 1 trial already; give a higher "
         "--max-trials." in capsys.readouterr().out
     )
     assert main(["resume", "hcn.db", "--max-gradients", "1"]) == 0  # both limits are reached now
     (more,) = re.findall(r"`afir resume hcn.db (.*)` continues", capsys.readouterr().out)
     assert re.fullmatch(r"--max-trials 2 --max-gradients \d+", more)
-    assert main(["resume", "hcn.db", "--max-gradients", "none"]) == 0
-    capsys.readouterr()
-    assert main(["resume", "hcn.db", "--max-trials", "none", "--max-seconds", "0.001"]) == 0
+    # Nor does it do anything at another limit than before.
+    assert main(["resume", "hcn.db", "--max-trials", "none"]) == 0
+    assert "Nothing was done: --max-gradients is 1, and " in capsys.readouterr().out
+    more = ["--max-gradients", "none", "--max-seconds", "0.001"]
+    assert main(["resume", "hcn.db", *more]) == 0
     out = capsys.readouterr().out
     assert "the time limit was reached" in out
-    assert "Nothing was done" not in out
+    assert "Nothing was done: --max-seconds is 0.001, and the run has " in out
     assert main(["resume", "hcn.db", "--max-seconds", "none"]) == 0
     assert "Nothing was done" not in capsys.readouterr().out
     shown = _shown(capsys)
