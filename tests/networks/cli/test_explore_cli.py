@@ -159,6 +159,19 @@ def test_flags_and_job_keys_are_the_same(folder: Path) -> None:
     assert flags == (keys | settings) - {"step"}
 
 
+def test_job_keys_are_the_flags_with_underscores_but_for_lists_and_tables() -> None:
+    (explore,) = (command for command in commands() if command.name == "explore")
+    differ = {
+        flag: parameter.name
+        for parameter in explore.params
+        for flag in [max(parameter.opts, key=len)]
+        if flag.lstrip("-").replace("-", "_") != parameter.name
+    }
+    kinds = ("surface", "reference", "executor", "method", "policy")
+    tables = {f"--{kind}-option": f"{kind}_options" for kind in kinds}
+    assert differ == {"--method": "methods", **tables}  # as the README says
+
+
 def test_the_help_tells_the_true_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explore", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
