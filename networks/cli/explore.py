@@ -229,7 +229,7 @@ def explore(job: Path | None, **flags: Any) -> int:
     output = asked.output or Path(f"{asked.input.stem}.db")
     if output.suffix.lower() in _STRUCTURES:
         raise InputError(
-            f"--output must be a run file such as {output.with_suffix('.db')}, got {output}; "
+            f"`output` must be a run file such as {output.with_suffix('.db')}, got {output}; "
             f"`afir export` writes structures of a run"
         )
     molecule, positions, settings = _read(asked)

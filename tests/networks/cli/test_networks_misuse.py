@@ -108,6 +108,7 @@ WRONG = [
         ["explore", "--job", "sour.toml", "--surface-option", "accuracy=1", "--charge", "1"],
         "change --charge or --multiplicity",
     ),
+    (["explore", "--job", "out.toml"], "Error: out.toml: `output` must be a run file such as"),
     (
         ["explore", "--job", "tea.toml"],
         "Error: tea.toml: the surface 'gfn2' has no option 'tea'",
@@ -157,7 +158,7 @@ WRONG = [
     (["explore", "hcn.xyz", "-o", "run.db", "--policy", "luck"], "--policy must be one of"),
     (["explore", "hcn.xyz", "-o", "run.db", "--target-atoms", "0,7"], "from 0 to 2 for CHN"),
     (["explore", "hcn.xyz", "-o", "run.db", "--surface", "gfn9"], "--surface must be one of"),
-    (["explore", "hcn.xyz", "-o", "new.xyz"], "must be a run file such as new.db"),
+    (["explore", "hcn.xyz", "-o", "new.xyz"], "--output must be a run file such as new.db"),
     (["explore", "hcn.xyz", "-o", "empty.dat"], "empty.dat exists already"),
     (["resume", "no.db"], "the run file no.db does not exist"),
     (["resume", "text.xyz"], "must be a run"),
@@ -214,6 +215,7 @@ def test_misuse_is_one_sentence_and_exit_code_2(
         "bad.toml": "gama = 3\n",
         "hcn.toml": 'input = "hcn.xyz"\npatience = -1\n',
         "step.toml": 'input = "hcn.xyz"\n[step]\npush_step = 3\n',
+        "out.toml": 'input = "hcn.xyz"\noutput = "new.xyz"\n',
         "sour.toml": 'input = "hcn.xyz"\n[surface_options]\naccuracy = -1\n',
         "tea.toml": 'input = "hcn.xyz"\n[surface_options]\ntea = 1\n',
     }.items():
