@@ -1,6 +1,7 @@
 """Jobs: the input of ``afir explore``, from flags, from a TOML file, or from both.
 
-A job file has the names of the flags, with underscores::
+A job file has the names of the flags, with underscores; ``--method`` is the list ``methods``, and
+``--surface-option`` and the like are tables::
 
     input = "h2co.xyz"
     output = "h2co.db"

@@ -11,6 +11,7 @@ import click
 
 from afir.cli.push import push
 from afir.cli.single_structure import (
+    FAILED,
     FLAT,
     Job,
     facts_of,
@@ -31,9 +32,7 @@ from afir.io.shell import shell_command
 if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.molecule import Molecule
     from afir.stationary import Confirmation
-
-FAILED = 1
-"""Exit code of a search that ran without error but found nothing."""
+_BEGAN_LOW = "The climb began where no curvature is negative, as around a minimum"
 
 
 def commands() -> list[click.Command]:
@@ -159,13 +158,11 @@ def ts(
         raise InputError(f"{source} must hold two atoms or more for a transition state, got one")
     job.examine()
     found = job.run("climbing", stage("saddle", saddle(job.molecule, job.positions, settings)))
-    if found.lowest > 0.0:
-        remark(
-            f"The climb began where no curvature is negative, as around a minimum: {source} may be "
-            f"far from what was found, and `afir push` gives better guesses."
-        )
+    began_low = found.lowest > 0.0
     if found.outcome is not Outcome.CONVERGED:
         remark(f"No transition state was found: {found.ending}.")
+        if began_low:
+            remark(f"{_BEGAN_LOW}; `afir push` gives better guesses.")
         return FAILED
     candidate = Candidate(found.positions, found.energy, found.hessian, "guess")
     proof = _lower_end_first(job.run("proving", confirm(job.molecule, candidate)))
@@ -192,6 +189,11 @@ def ts(
         output=str(target) if verified else None,
     )
     tell(job, title, rows, as_json, facts)
+    if began_low:
+        remark(
+            f"{_BEGAN_LOW}: {source} may be far from what was found, and `afir push` gives better "
+            f"guesses."
+        )
     return 0 if verified else FAILED
 
 

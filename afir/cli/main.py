@@ -129,6 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _trace()
         _say(str(error))
         if isinstance(error, StoppedError):
+            _echo_notes(error)
             return STOPPED
     except _Unwritten as error:
         if argv is None:
@@ -187,6 +188,12 @@ def _say(sentence: str, what: str = "Error") -> None:
     if len(line) > 2 * _LONGEST_END:
         line = f"{line[:_LONGEST_END]} … {line[-_LONGEST_END:]}"
     click.echo(printable(f"{what}: {line}"), err=True)
+
+
+def _echo_notes(error: StoppedError) -> None:
+    """Print on stderr what a command adds to an error: how to go on."""
+    for note in getattr(error, "__notes__", ()):
+        click.echo(printable(note), err=True)
 
 
 def _trace() -> None:

@@ -11,6 +11,7 @@ import click
 
 from afir.cli.push_tables import in_words, place, print_path, print_peaks, print_relaxed
 from afir.cli.single_structure import (
+    FAILED,
     FLAT,
     Job,
     facts_of,
@@ -108,7 +109,7 @@ def push(
     and, if it is another structure, the path is relaxed: what a trial of `afir explore` does before
     its saddle searches. Energies are those of the surface, without the force, relative to the
     structure in the file IN. The path starts from IN displaced at random by about 0.02 Å, to break
-    its symmetry.
+    its symmetry. The exit code is 1 if the path lacks the peak that is to be written.
     """
     from afir.io.structures import write_xyz
     from afir.methods.artificial_force import ArtificialForce
@@ -149,7 +150,7 @@ def push(
     facts = _facts(job, pushed, changes, files, target)
     title = f"Path of {job.name}, written to {target}"
     tell(job, title, _summary(job, pushed, changes), as_json, facts)
-    return 0
+    return FAILED if peak is not None and not files else 0
 
 
 @dataclass(frozen=True)
@@ -338,7 +339,8 @@ def _files(listed: Sequence[Peak], peak: Path | None, chosen: int | None) -> dic
     if chosen == _ALL:
         return {index: _numbered(peak, index + 1) for index in range(len(listed))}
     if chosen > len(listed):
-        remark(f"Not written: {peak}; the path has {len(listed)} peaks, no peak {chosen}.")
+        several = f"{len(listed)} peak{'s' * (len(listed) > 1)}"
+        remark(f"Not written: {peak}; the path has {several}, no peak {chosen}.")
         return {}
     return {chosen - 1: peak}
 

@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 _FORCE = "add --force"
 _IN_A_ROW = 6  # wavenumbers a line of a table: with their name they fit into 80 columns
+FAILED = 1
+"""Exit code of a search that ran without error but did not find what was asked for."""
 FLAT = 0.05
 """eV/Å: a larger gradient component is more than the rounding of a converged structure. Three
 digits of a coordinate in Å leave up to 0.025 in a bond of 50 eV/Å²."""

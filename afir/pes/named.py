@@ -7,8 +7,8 @@ installed ones: many run whatever command or module their options name.
 Methods, policies and learners are another matter. Those that are installed are trusted, as
 installed packages are: a file may name one and set its options. It names an entry point, never a
 module to import (`afir.options.find_entry`). Whoever writes one must therefore not let its options
-choose what is run. Executors are trusted without options, and with those that
-they declare to be plain (`networks.trusted.check_executor`). No file names an export.
+choose what is run. Executors are trusted without options, and with those that they declare to be
+plain (`networks.trusted.check_executor`). No file names an export.
 """
 
 from __future__ import annotations

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from afir.cli.terminal import option_values
-from afir.errors import InputError
+from afir.errors import InputError, plain
 from networks.numbers import NUMBERS
 
 if TYPE_CHECKING:  # numpy is not needed for --help
@@ -21,8 +23,48 @@ _LONGEST = 5  # digits: no molecule that can be explored has 100 000 atoms
 
 _NUMBERS = {number.key: number for number in NUMBERS}
 
+_WRONG = re.compile(r"`([\w.-]+?)(?:\.\d+)*`|\boption '(\w+)'")  # what a message may be about
 
 _TABLES = ("surface_options", "reference_options", "policy_options", "executor_options")
+
+
+def naming_job_file(command: Callable[..., int]) -> Callable[..., int]:
+    """A command's function whose errors name the job file, if they are about what it says."""
+
+    @wraps(command)
+    def named(job: Path | None, **flags: Any) -> int:
+        try:
+            return command(job, **flags)
+        except InputError as error:
+            told = str(error)
+            if job is None or str(job) in told or not _named_in(job, flags, told):
+                raise
+            raise type(plain(error))(f"{job}: {told}") from error
+
+    return named
+
+
+def _named_in(job: Path, flags: Mapping[str, Any], message: str) -> bool:
+    """Whether a message names what only a job file says, and no flag."""
+    from networks.jobfile import read_job_file
+
+    said = set(_paths(read_job_file(job)))
+    for key, value in flags.items():
+        if key in _TABLES or key == "method_options":
+            names = [pair.partition("=")[0].rpartition(".") for pair in value]
+            said -= {f"{key}.{of}{dot}{name.replace('-', '_')}" for of, dot, name in names}
+        elif value is not None:
+            said.discard(key)
+    said |= {path.rpartition(".")[2] for path in said}  # options and numbers of steps
+    return any((found[1] or found[2]) in said for found in _WRONG.finditer(message))
+
+
+def _paths(values: Mapping[str, Any], where: str = "") -> Iterator[str]:
+    """The keys of a table and of the tables in it, ``surface_options.solvent``."""
+    for key, value in values.items():
+        yield f"{where}{key}"
+        if isinstance(value, dict):
+            yield from _paths(value, f"{where}{key}.")
 
 
 def merged_values(values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
@@ -92,6 +134,23 @@ def named_executor(flags: Mapping[str, Any]) -> Named:
     return Named(flags["executor"] or "", given)
 
 
+@contextmanager
+def of_options(kind: str, options: Container[str]) -> Iterator[None]:
+    """Let an InputError about an option say what it is of: ``policy_options.temperature``.
+
+    What was chosen by name calls its options by their names alone, and another may have the same.
+    Only at the beginning of a sentence such a name is that of an option.
+    """
+    try:
+        yield
+    except InputError as error:
+        told = str(error)
+        found = re.match(r"`(\w+)", told)
+        if found is None or found[1] not in options:
+            raise
+        raise type(plain(error))(f"`{kind}_options.{told[1:]}") from error
+
+
 def changes_of(flags: Mapping[str, Any]) -> Changes:
     """The changes to a run that flags ask for: its limits and its policy."""
     changes: dict[str, Any] = {
@@ -139,7 +198,9 @@ def workers_of(
     stored = stored_job(job)
     before = Named(stored.get("executor") or "", stored.get("executor_options", {}))
     if executor is None and options:
-        raise InputError("--executor-option must go with --executor here")
+        raise InputError(
+            f"--executor-option must go with --executor, also where {run} names the executor"
+        )
     given = named_executor({"executor": executor, "executor_options": options})
     chosen = given.options
     if not given.options and given.name in ("", before.name):

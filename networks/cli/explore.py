@@ -25,6 +25,8 @@ from networks.cli.arguments import (
     merged_values,
     named_executor,
     named_surfaces,
+    naming_job_file,
+    of_options,
     workers_of,
 )
 from networks.cli.summary import print_end, print_sections
@@ -194,6 +196,7 @@ def _one_job(context: click.Context, _: click.Parameter, files: tuple[Path, ...]
     default=None,
     help="Keep every evaluated geometry, for `afir collect`.  [default: do not]",
 )
+@naming_job_file
 def explore(job: Path | None, **flags: Any) -> int:
     """Explore the reaction paths that start from the structure IN.
 
@@ -210,6 +213,7 @@ def explore(job: Path | None, **flags: Any) -> int:
     from networks.execution.registry import executor_factory
     from networks.exploration.run import begin, check_start
     from networks.jobfile import KEY_OF, job_from, read_job_file, resolved_job, write_toml
+    from networks.policies.base import load_policy
     from networks.trusted import check_executor, check_trusted
 
     if flags.get("reference") == "":
@@ -225,12 +229,15 @@ def explore(job: Path | None, **flags: Any) -> int:
     output = asked.output or Path(f"{asked.input.stem}.db")
     if output.suffix.lower() in _STRUCTURES:
         raise InputError(
-            f"--output must be a run file such as {output.with_suffix('.db')}, got {output}; "
+            f"`output` must be a run file such as {output.with_suffix('.db')}, got {output}; "
             f"`afir export` writes structures of a run"
         )
     molecule, positions, settings = _read(asked)
-    make = executor_factory(asked.executor, asked.workers, asked.executor_options)
+    with of_options("executor", asked.executor_options):
+        make = executor_factory(asked.executor, asked.workers, asked.executor_options)
     _try_surfaces(settings, molecule)
+    with of_options("policy", settings.policy_options):
+        load_policy(settings.policy, settings.policy_options)
     with renamed(KEY_OF):
         check_start(molecule, positions, settings)
     # After all else: an existing file hides no other mistake.
@@ -297,20 +304,26 @@ def resume(
     before = load_run(run)
     for kind in ("surface", "reference"):
         if flags[f"{kind}_options"] and not flags[kind]:
-            raise InputError(f"--{kind}-option must go with --{kind} here")
+            raise InputError(
+                f"--{kind}-option must go with --{kind}, also where {run} names the {kind}"
+            )
     trusted = named_surfaces(flags)
     check_same(before.settings, trusted, run)
     check_trusted(before.settings, trusted, run)
     hands = workers_of(before.job, run, workers, executor, executor_options)
     # Before anything is printed; `networks.resume` checks them, too.
-    executor_factory(hands["executor"], hands["workers"], hands["executor_options"])
+    with of_options("executor", hands["executor_options"]):
+        executor_factory(hands["executor"], hands["workers"], hands["executor_options"])
     _try_surfaces(before.settings, before.molecule)
     start = before.network.eqs.get("EQ0")
+    changes = changes_of(flags)
+    policy = of_options("policy", changes.get("policy_options", {}))
     try:
-        with renamed(KEY_OF), terminable(), LiveLine(messages(), "rechecking the energy of EQ0"):
-            events = resumption(run, **hands, trusted=trusted, **changes_of(flags))
+        line = LiveLine(messages(), "rechecking the energy of EQ0")
+        with renamed(KEY_OF), policy, terminable(), line:
+            events = resumption(run, **hands, trusted=trusted, **changes)
     except KeyboardInterrupt as stop:
-        _tell_how_to_go_on(run, before.settings, before.job)
+        echo(_how_to_go_on(run, before.settings, before.job), err=True)
         return exit_code(stop)
     zero = None if start is None else start.energy
     tally = Tally(before.molecule, zero, before.settings.reference)
@@ -325,7 +338,7 @@ def _try_surfaces(settings: Settings, molecule: Molecule) -> None:
 
     loaded = []
     for flag, surface in surfaces(settings).items():
-        with renamed({"surface": flag}):
+        with renamed({"surface": flag}), of_options(flag, surface.options):
             loaded.append(load_surface(surface.name, molecule, **surface.options))
     for each in loaded:
         if doubt := traits_of(each).doubt:
@@ -369,17 +382,14 @@ def _read(job: Job) -> tuple[Molecule, Positions, Settings]:
     return molecule, positions, replace(job.settings, wanted=coordinates)
 
 
-def _tell_how_to_go_on(run: Path, settings: Settings, job: str) -> None:
-    """Print how to continue a run that was stopped."""
+def _how_to_go_on(run: Path, settings: Settings, job: str) -> str:
+    """How to continue a run that was stopped, in a sentence."""
     from networks.jobfile import stored_job
     from networks.trusted import repeated
 
     again = shell_command("afir", "resume", run, *repeated(settings, stored_job(job)))
     found = shell_command("afir", "show", run)
-    echo(
-        f"Stopped. Nothing is lost: {again} continues, {found} lists what was found so far.",
-        err=True,
-    )
+    return f"Stopped. Nothing is lost: {again} continues, {found} lists what was found so far."
 
 
 def _follow(
@@ -405,16 +415,17 @@ def _follow(
     except KeyboardInterrupt as stop:
         if isinstance(events, Generator):
             events.close()
-        _tell_how_to_go_on(path, settings, job)
+        echo(_how_to_go_on(path, settings, job), err=True)
         return exit_code(stop)
-    except StoppedError:
-        _tell_how_to_go_on(path, settings, job)
+    except StoppedError as error:
+        error.add_note(_how_to_go_on(path, settings, job))
         raise
     loaded = load_run(path, count_pushes=True)
     print_sections(loaded, _SHOWN, costs=False)
-    if before is not None and replace(before.summary, seconds=0.0) == replace(
-        loaded.summary, seconds=0.0
-    ):
-        echo(nothing_done(loaded))
+    if before is not None:
+        # Another limit may be the reason now, and that took a moment to see.
+        now = replace(loaded.summary, seconds=before.summary.seconds)
+        if replace(now, complete=before.summary.complete) == before.summary:
+            echo(nothing_done(loaded))
     print_end(loaded, path)
     return 1 if loaded.failure else 0

@@ -7,6 +7,8 @@ gradients are those of the surface is trusted.
 
 from __future__ import annotations
 
+import reprlib
+
 import numpy as np
 
 from afir.errors import InputError
@@ -66,11 +68,19 @@ def checked_frames(task: Task, frames: Frames) -> Frames:
     count = len(positions)
     for name in ("stages", "levels"):
         names = getattr(frames, name)
-        texts = isinstance(names, tuple) and all(isinstance(each, str) for each in names)
-        if not texts or len(names) != count:
-            raise InputError(f"`frames.{name}` must be a tuple of {count} texts, got another")
-    if not _LEVELS.issuperset(frames.levels):
-        raise InputError(f"`frames.levels` must be some of {', '.join(sorted(_LEVELS))}")
+        if not isinstance(names, tuple) or not all(isinstance(each, str) for each in names):
+            raise InputError(f"`frames.{name}` must be a tuple of texts, got {reprlib.repr(names)}")
+        if len(names) != count:
+            raise InputError(
+                f"`frames.{name}` must have one text for each geometry, {count} in all, "
+                f"got {len(names)}"
+            )
+    for level in frames.levels:
+        if level not in _LEVELS:
+            raise InputError(
+                f"`frames.levels` must be some of {', '.join(sorted(_LEVELS))}, "
+                f"got {reprlib.repr(level)}"
+            )
     return Frames(
         positions,
         array("frames.energies", frames.energies, (count,)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from math import ceil
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from networks.trusted import repeated
 
 def advice(run: Run, path: Path) -> list[str]:
     """Advice on what to do next with a run: sentences with commands to copy.
+
+    Where nothing was found yet there is nothing to list, draw or export.
 
     Parameters
     ----------
@@ -51,6 +54,8 @@ def advice(run: Run, path: Path) -> list[str]:
             choices.append("--terms 2")
         # The four that are likeliest to find something: a line holds no more.
         found.append(f"A new run with {_either(choices[:4])} may find more.")
+    if not run.network.eqs:
+        return found
     return [
         *found,
         f"{shell_command('afir', 'show', path)} lists all results.",
@@ -66,11 +71,11 @@ _LIMITS = {
     StoppedBy.PATIENCE: "--patience",
 }
 
-_USED = {
-    StoppedBy.TRIALS: "trials",
-    StoppedBy.GRADIENTS: "gradients",
-    StoppedBy.SECONDS: "s",
-    StoppedBy.PATIENCE: "trials in a row without anything new",
+_USED = {  # one, and several
+    StoppedBy.TRIALS: ("trial", "trials"),
+    StoppedBy.GRADIENTS: ("gradient", "gradients"),
+    StoppedBy.SECONDS: ("s", "s"),
+    StoppedBy.PATIENCE: ("trial without anything new", "trials in a row without anything new"),
 }
 
 
@@ -79,14 +84,22 @@ def nothing_done(run: Run) -> str:
     stopped = run.summary.complete.stopped_by
     for kind, limit, used in _limits(run):
         if kind is stopped and limit is not None:
-            flag, what = _LIMITS[kind], _USED[kind]
+            flag, most, had = _LIMITS[kind], *_digits(limit, used)
+            what = _USED[kind][had != "1"]
             return (
-                f"Nothing was done: {flag} is {limit:g}, and the run has {used:.0f} {what} already;"
-                f" give a higher {flag}."
+                f"Nothing was done: {flag} is {most}, and the run has {had} {what} already; give a "
+                f"higher {flag}."
             )
     if stopped is StoppedBy.NOTHING_LEFT:
         return "Nothing was done: nothing is left to try in this run."
     return f"Nothing was done: {stopped.value}."
+
+
+def _digits(limit: float, used: float) -> tuple[str, str]:
+    """A limit as it was given, and what was used of it, with as many decimals."""
+    exact = Decimal(str(limit)).normalize()
+    decimals = max(0, -int(exact.as_tuple().exponent))
+    return f"{exact:f}", f"{used:.{decimals}f}"
 
 
 def _limits(run: Run) -> list[tuple[StoppedBy, float | None, float]]:

@@ -118,9 +118,24 @@ def test_every_peak_can_be_written(folder: Path, capsys: pytest.CaptureFixture[s
     assert main([*command, "--peak", "one.xyz", "--which", str(other + 1)]) == 0
     np.testing.assert_array_equal(ase.io.read("one.xyz").positions, places[other])
     capsys.readouterr()
-    assert main([*command, "--peak", "none.xyz", "--which", "99"]) == 0
-    assert "no peak 99" in capsys.readouterr().err
+    assert main([*command, "--peak", "none.xyz", "--which", "99"]) == 1
+    out, err = capsys.readouterr()
+    assert f"Not written: none.xyz; the path has {len(files)} peaks, no peak 99." in err
+    assert json.loads(out)["peaks_written"] == []  # the path itself is told
     assert not Path("none.xyz").exists()
+
+
+def test_a_path_without_the_peak_to_write_ends_a_script(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["push", "in.xyz", "--pull", "2|0", "--gamma", "20"]
+    assert main([*command, "--peak", "no.xyz"]) == 1
+    out, err = capsys.readouterr()
+    assert "Not written: no.xyz; the path has no peak." in err
+    assert "Path of CH2O on gfn2, written to in-path.xyz" in out
+    assert Path("in-path.xyz").exists()
+    assert not Path("no.xyz").exists()
+    assert main([*command, "--force"]) == 0
 
 
 def test_same_seed_same_path(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

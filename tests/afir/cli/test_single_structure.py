@@ -157,7 +157,11 @@ def test_a_climb_from_a_minimum_is_told_as_one(
     assert main(["relax", "in.xyz", "-o", "low.xyz"]) == 0
     capsys.readouterr()
     main(["ts", "low.xyz", "-o", "up.xyz"])
-    assert capsys.readouterr().err.count(hint) == 1
+    err = " ".join(capsys.readouterr().err.split())
+    assert err.count(hint) == 1
+    assert err.endswith(
+        f"{hint}: low.xyz may be far from what was found, and `afir push` gives better guesses."
+    )
     assert main(["ts", "up.xyz", "-o", "again.xyz"]) == 0  # a saddle point is no minimum
     assert hint not in capsys.readouterr().err
 
@@ -166,6 +170,12 @@ def test_ts_that_is_none_is_not_written(folder: Path, capsys: pytest.CaptureFixt
     (folder / "far.xyz").write_text("3\n\nHe 0 0 0\nHe 0 0 3\nHe 0 2.6 1.5\n")
     assert main(["ts", "far.xyz"]) == 1
     assert not (folder / "far-ts.xyz").exists()
+    outcome, hint = capsys.readouterr().err.splitlines()[-2:]
+    assert outcome.startswith("No transition state was found: ")
+    assert hint == (
+        "The climb began where no curvature is negative, as around a minimum; `afir push` gives "
+        "better guesses."
+    )
 
 
 def test_one_atom_has_no_transition_state(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,18 +56,20 @@ def test_explore_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) ->
 
     assert main(["resume", "hcn.db"]) == 0
     assert (
-        "Nothing was done: --max-trials is 1, and the run has 1 trials already; give a higher "
+        "Nothing was done: --max-trials is 1, and the run has 1 trial already; give a higher "
         "--max-trials." in capsys.readouterr().out
     )
     assert main(["resume", "hcn.db", "--max-gradients", "1"]) == 0  # both limits are reached now
     (more,) = re.findall(r"`afir resume hcn.db (.*)` continues", capsys.readouterr().out)
     assert re.fullmatch(r"--max-trials 2 --max-gradients \d+", more)
-    assert main(["resume", "hcn.db", "--max-gradients", "none"]) == 0
-    capsys.readouterr()
-    assert main(["resume", "hcn.db", "--max-trials", "none", "--max-seconds", "0.001"]) == 0
+    # Nor does it do anything at another limit than before.
+    assert main(["resume", "hcn.db", "--max-trials", "none"]) == 0
+    assert "Nothing was done: --max-gradients is 1, and " in capsys.readouterr().out
+    more = ["--max-gradients", "none", "--max-seconds", "0.001"]
+    assert main(["resume", "hcn.db", *more]) == 0
     out = capsys.readouterr().out
     assert "the time limit was reached" in out
-    assert "Nothing was done" not in out
+    assert "Nothing was done: --max-seconds is 0.001, and the run has " in out
     assert main(["resume", "hcn.db", "--max-seconds", "none"]) == 0
     assert "Nothing was done" not in capsys.readouterr().out
     shown = _shown(capsys)
@@ -155,6 +157,19 @@ def test_flags_and_job_keys_are_the_same(folder: Path) -> None:
         "max_trials", "max_gradients", "max_seconds", "patience", "attempts", "gamma_max",
     }  # fmt: skip
     assert flags == (keys | settings) - {"step"}
+
+
+def test_job_keys_are_the_flags_with_underscores_but_for_lists_and_tables() -> None:
+    (explore,) = (command for command in commands() if command.name == "explore")
+    differ = {
+        flag: parameter.name
+        for parameter in explore.params
+        for flag in [max(parameter.opts, key=len)]
+        if flag.lstrip("-").replace("-", "_") != parameter.name
+    }
+    kinds = ("surface", "reference", "executor", "method", "policy")
+    tables = {f"--{kind}-option": f"{kind}_options" for kind in kinds}
+    assert differ == {"--method": "methods", **tables}  # as the README says
 
 
 def test_the_help_tells_the_true_defaults(capsys: pytest.CaptureFixture[str]) -> None:

@@ -121,7 +121,7 @@ def test_a_lost_executor_is_no_wrong_input_and_the_way_on_is_told(
     monkeypatch.setattr(networks.exploration.run, "begin", lost)
     assert main(["explore", "hcn.xyz"]) == 1
     assert capsys.readouterr().err.splitlines()[-2:] == [
+        "Error: the scheduler does not answer any more; start one",
         "Stopped. Nothing is lost: `afir resume hcn.db` continues, `afir show hcn.db` lists what "
         "was found so far.",
-        "Error: the scheduler does not answer any more; start one",
     ]

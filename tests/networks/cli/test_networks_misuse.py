@@ -34,9 +34,89 @@ WRONG = [
         ["explore", "hcn.xyz", "--reference", "gfn1", "--reference-option", "solvent=tea"],
         "--reference-option solvent must be",
     ),
+    (
+        [
+            "explore",
+            "hcn.xyz",
+            "--surface-option",
+            "accuracy=-1",
+            "--reference",
+            "gfn1",
+            "--reference-option",
+            "accuracy=1",
+        ],
+        "Error: --surface-option accuracy must be more than 0",
+    ),
+    (
+        [
+            "explore",
+            "hcn.xyz",
+            "--surface-option",
+            "accuracy=1",
+            "--reference",
+            "gfn1",
+            "--reference-option",
+            "accuracy=-1",
+        ],
+        "Error: --reference-option accuracy must be more than 0",
+    ),
+    (
+        [
+            "explore",
+            "hcn.xyz",
+            "--surface-option",
+            "temperature=300",
+            "--policy",
+            "stochastic",
+            "--policy-option",
+            "temperature=-1",
+        ],
+        "Error: --policy-option temperature must be",
+    ),
+    (
+        ["resume", "run.db", "--surface-option", "accuracy=1"],
+        "--surface-option must go with --surface, also where run.db names the surface",
+    ),
+    (
+        ["resume", "run.db", "--executor-option", "cores=1"],
+        "--executor-option must go with --executor, also where run.db names the executor",
+    ),
     (["explore", "hcn.xyz", "--reference", "gfn2"], "--reference must be another surface than --s"),
     (["explore", "--job", "hcn.toml", "--job", "bad.toml"], "--job must be one file, got 2"),
-    (["explore", "--job", "hcn.toml", "--window", "300"], "`patience` must be a whole number"),
+    (
+        ["explore", "--job", "hcn.toml", "--window", "300"],
+        "Error: hcn.toml: `patience` must be a whole number",
+    ),
+    (["explore", "--job", "step.toml"], "Error: step.toml: [step] has the unknown key `push_step`"),
+    (
+        ["explore", "--job", "step.toml", "--window", "-3"],
+        "Error: step.toml: [step] has the unknown key `push_step`",
+    ),
+    (
+        ["explore", "--job", "sour.toml"],
+        "Error: sour.toml: `surface_options.accuracy` must be more than 0",
+    ),
+    (
+        ["explore", "--job", "sour.toml", "--surface-option", "temperature=300"],
+        "Error: sour.toml: `surface_options.accuracy` must be more than 0",
+    ),
+    (
+        ["explore", "--job", "sour.toml", "--surface-option", "accuracy=-2"],
+        "Error: --surface-option accuracy must be more than 0",
+    ),
+    (
+        ["explore", "--job", "sour.toml", "--surface-option", "accuracy=1", "--charge", "1"],
+        "change --charge or --multiplicity",
+    ),
+    (["explore", "--job", "out.toml"], "Error: out.toml: `output` must be a run file such as"),
+    (
+        ["explore", "--job", "tea.toml"],
+        "Error: tea.toml: the surface 'gfn2' has no option 'tea'",
+    ),
+    (
+        ["explore", "--job", "tea.toml", "--charge", "1", "--multiplicity", "2", "--window", "a"],
+        "Error: --window must be",
+    ),
     (["explore", "--job", "hcn.toml", "--patience", "-2"], "--patience must be a whole number"),
     (["resume", "run.db", "--window", "-3"], "--window must be a positive number"),
     (["explore", "hcn.xyz", "--multiplicity", "2"], "--multiplicity must be odd"),
@@ -78,7 +158,7 @@ WRONG = [
     (["explore", "hcn.xyz", "-o", "run.db", "--policy", "luck"], "--policy must be one of"),
     (["explore", "hcn.xyz", "-o", "run.db", "--target-atoms", "0,7"], "from 0 to 2 for CHN"),
     (["explore", "hcn.xyz", "-o", "run.db", "--surface", "gfn9"], "--surface must be one of"),
-    (["explore", "hcn.xyz", "-o", "new.xyz"], "must be a run file such as new.db"),
+    (["explore", "hcn.xyz", "-o", "new.xyz"], "--output must be a run file such as new.db"),
     (["explore", "hcn.xyz", "-o", "empty.dat"], "empty.dat exists already"),
     (["resume", "no.db"], "the run file no.db does not exist"),
     (["resume", "text.xyz"], "must be a run"),
@@ -134,6 +214,10 @@ def test_misuse_is_one_sentence_and_exit_code_2(
         "water.xyz": "3\n\nO 0 0 0\nH 0 0.7 0.6\nH 0 -0.7 0.6\n",
         "bad.toml": "gama = 3\n",
         "hcn.toml": 'input = "hcn.xyz"\npatience = -1\n',
+        "step.toml": 'input = "hcn.xyz"\n[step]\npush_step = 3\n',
+        "out.toml": 'input = "hcn.xyz"\noutput = "new.xyz"\n',
+        "sour.toml": 'input = "hcn.xyz"\n[surface_options]\naccuracy = -1\n',
+        "tea.toml": 'input = "hcn.xyz"\n[surface_options]\ntea = 1\n',
     }.items():
         Path(name).write_text(text)
     before = show_object(load_run(run_file))

@@ -93,8 +93,16 @@ FRAMES = Frames(X[None], np.zeros(1), np.zeros((1, 4, 3)), ("path",), ("point",)
         ({"energies": np.zeros(2)}, "`frames.energies` must have the shape (1,), got (2,)"),
         ({"gradients": X[None] * NAN}, "`frames.gradients` must be finite, got NaN"),
         ({"positions": None}, "`frames.positions` must be an array (m, 4, 3) of real numbers"),
-        ({"stages": ()}, "`frames.stages` must be a tuple of 1 texts"),
-        ({"levels": ("high",)}, "`frames.levels` must be some of base, path, point, reference"),
+        (
+            {"stages": ()},
+            "`frames.stages` must have one text for each geometry, 1 in all, got 0",
+        ),
+        ({"stages": "path"}, "`frames.stages` must be a tuple of texts, got 'path'"),
+        ({"stages": (3,)}, "`frames.stages` must be a tuple of texts, got (3,)"),
+        (
+            {"levels": ("high",)},
+            "`frames.levels` must be some of base, path, point, reference, got 'high'",
+        ),
     ],
 )
 @pytest.mark.parametrize("task", [PUSH, Recall("EQ", EQ), Label(X)], ids=lambda task: type(task))

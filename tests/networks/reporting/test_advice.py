@@ -10,7 +10,7 @@ from drawn_network import drawn_run, eq
 
 from afir.stationary import Outcome
 from networks.records.runs import Complete, StoppedBy
-from networks.reporting.advice import advice
+from networks.reporting.advice import advice, nothing_done
 from networks.settings import Settings
 
 
@@ -76,6 +76,50 @@ def test_a_limit_of_zero_is_removed_and_not_doubled(key: str) -> None:
     start = replace(run, settings=Settings(**{key: 0}), summary=summary)
     flag = f"--{key.replace('_', '-')}"
     assert f"`afir resume run.db {flag} none` continues" in advice(start, Path("run.db"))[0]
+
+
+@pytest.mark.parametrize(
+    ("limits", "used", "words"),
+    [
+        ({"max_trials": 1}, 1, "--max-trials is 1, and the run has 1 trial already"),
+        ({"max_trials": 30}, 30, "--max-trials is 30, and the run has 30 trials already"),
+        (
+            {"max_gradients": 1_234_567},
+            2_000_000,
+            "--max-gradients is 1234567, and the run has 2000000 gradients already",
+        ),
+        ({"max_gradients": 1}, 1, "--max-gradients is 1, and the run has 1 gradient already"),
+        ({"max_seconds": 0.4}, 0.43, "--max-seconds is 0.4, and the run has 0.4 s already"),
+        ({"max_seconds": 0.001}, 0.43, "--max-seconds is 0.001, and the run has 0.430 s already"),
+        (
+            {"max_seconds": 1234567.0},
+            1234567.8,
+            "--max-seconds is 1234567, and the run has 1234568 s already",
+        ),
+        (
+            {"patience": 1},
+            1,
+            "--patience is 1, and the run has 1 trial without anything new already",
+        ),
+    ],
+)
+def test_limits_are_told_as_they_were_given(
+    limits: dict[str, float], used: float, words: str
+) -> None:
+    (key,) = limits
+    run = drawn_run(StoppedBy[key.removeprefix("max_").upper()])
+    counts = {"trials": {Outcome.FOUND: used}, "gradients": {"push": used}, "seconds": used}
+    summary = replace(run.summary, **counts)
+    stuck = replace(run, settings=Settings(**limits), summary=summary, barren=int(used))
+    flag = words.partition(" ")[0]
+    assert nothing_done(stuck) == f"Nothing was done: {words}; give a higher {flag}."
+
+
+def test_what_has_found_nothing_yet_is_neither_listed_nor_drawn() -> None:
+    empty = drawn_run(StoppedBy.INTERRUPTED, [])
+    assert advice(empty, Path("run.db")) == [
+        "Nothing is lost; `afir resume run.db` continues the run."
+    ]
 
 
 def test_the_way_to_the_wanted_product_is_drawn_only_if_there_is_one() -> None:

@@ -141,14 +141,7 @@ def test_a_new_window_forgets_what_lay_outside_and_trials_in_flight_know_it(tmp_
 
 @pytest.mark.slow
 def test_what_was_found_is_read_back(tmp_path: Path) -> None:
-    events = explore(
-        MOLECULE,
-        structure(0),
-        SETTINGS,
-        tmp_path / "run",
-        executor=toy,
-    )
-    told = list(events)
+    told = list(explore(MOLECULE, structure(0), SETTINGS, tmp_path / "run", executor=toy))
     with open_run(tmp_path / "run") as store:
         network = store.load_network()
         records = {**network.eqs, **network.tss, **network.dcs}
