@@ -58,7 +58,7 @@ _CROWDED = 40  # with more transition states only the lowest of each pair is dra
 _FEW = 16  # with more structures in the row their labels are turned
 _WIDEST = 15.0  # inches the row may take
 _UPRIGHT = 0.6  # inches a column must have for labels that are not turned
-_WIDER = (1.3, 1.7, 2.2)  # times as wide a row is, where labels have no room
+_WIDER = (1.3, 1.7, 2.2)  # times as wide a row is tried in turn, where labels have no room
 _APART = 0.4  # columns between unconnected parts
 _NARROWEST = 0.13  # inches a column must have at least
 _SMALL = 7.0  # points
@@ -133,11 +133,14 @@ def network_figure(
     if width is not None:
         wide = float(drawn.figure.get_size_inches()[0])
         return _network(run, route, tss, drawn.row + width - wide, width).figure
-    for factor in _WIDER:
-        room = factor * drawn.row
-        if drawn.silent and drawn.few and room < _WIDEST:
-            wider = _network(run, route, tss, room, None, fill=True)
-            drawn = min(drawn, wider, key=lambda each: len(each.silent))
+    narrow = drawn.row
+    for room in (factor * narrow for factor in _WIDER):
+        if not (drawn.silent and drawn.few and room < _WIDEST):
+            break
+        wider = _network(run, route, tss, room, None, fill=True)
+        if len(wider.silent) >= len(drawn.silent):
+            break
+        drawn = wider
     return drawn.figure
 
 
