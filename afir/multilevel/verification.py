@@ -51,10 +51,12 @@ def characterise_by_reference(
 ) -> Search[StationaryPoint]:
     """Refine a minimum on the cheap surface, then on the reference, and prove it there.
 
+    Where that leads away on the cheap surface, the reference alone decides: the end of a path may
+    be a minimum of the reference only.
+
     Parameters and errors as for `afir.verification.minima.characterise`, (n, 3) in Å and (3n, 3n)
-    in eV/Å²; only the softest modes
-    of the Hessian are computed on the reference (`softest`). If it reaches one of the `known`
-    minima, that one is returned without a Hessian calculation.
+    in eV/Å²; only the softest modes of the Hessian are computed on the reference (`softest`). If it
+    reaches one of the `known` minima, that one is returned without a Hessian calculation.
     """
     limits = settings or StepSettings()
     estimate = model_hessian(molecule, positions) if hessian is None else hessian
@@ -64,7 +66,8 @@ def characterise_by_reference(
     except NotAMinimum:
         pass  # the reference may still have one
     else:
-        start = replace(start, positions=cheap.positions, hessian=cheap.hessian)
+        if displacement(positions, cheap.positions) < _SAME:
+            start = replace(start, positions=cheap.positions, hessian=cheap.hessian)
     examined = Agreement(molecule, limits, known)
     gradient_limit = limits.minimum_gradient
     for _ in range(_TRIES):

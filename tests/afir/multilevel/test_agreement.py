@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from known import REFERENCES
+from known import DATA, REFERENCES
 from pairs import PAIR, Repelling, Shifted, Spring, both, pair
 
+from afir.geometry.naming import names
+from afir.io.structures import read_structure
 from afir.multilevel.agreement import Difference
 from afir.multilevel.verification import (
     characterise_by_reference,
@@ -23,6 +25,7 @@ from afir.pes.driver import (
 from afir.pes.loading import load_surface
 from afir.pes.surface import Checked, Evaluation
 from afir.searches.hessian import hessian
+from afir.searches.minimum import minimise
 from afir.stationary import Candidate, Outcome
 from afir.verification.minima import NotAMinimum
 
@@ -148,3 +151,20 @@ def test_a_known_minimum_is_recognised_before_anything_is_measured() -> None:
     search = characterise_by_reference(case.molecule, case.ends[0], known=(point,))
     assert solve(search, surface, gradients=gradients) is point
     assert gradients["reference hessian"] == 0
+
+
+@pytest.mark.parametrize("start", [1.5, 1.55])
+def test_a_minimum_of_the_reference_alone_is_not_left_on_the_cheap_surface(start: float) -> None:
+    """The end of a path may be no minimum of the cheap surface, whose own one lies elsewhere."""
+    surface = Checked(Spring(stiffness=3.0, rest=2.5), Shifted())
+    point = solve(characterise_by_reference(PAIR, pair(start)), surface)
+    assert np.linalg.norm(np.diff(point.positions, axis=0)) == pytest.approx(1.5, abs=0.01)
+
+
+def test_a_carbene_that_the_cheap_surface_lacks_stays_what_it_is() -> None:
+    """A 1,2-shift has no barrier on GFN1-xTB, and leads to butadiene 320 kJ/mol below."""
+    molecule, x = read_structure(DATA / "butenylidene.xyz")
+    point = solve(characterise_by_reference(molecule, x), both(molecule))
+    alone = solve(minimise(molecule, x), load_surface("gfn2", molecule))
+    assert names(molecule, point.positions) == names(molecule, x) == ("CH2–CH–CH2–CH",)
+    assert point.energy == pytest.approx(alone.energy, abs=1e-3)
