@@ -43,6 +43,17 @@ def options_of(
     }
 
 
+def takes(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function can be called with an argument of this name."""
+    return _flexible(function) or name in inspect.signature(function).parameters
+
+
+def _flexible(function: Callable[..., Any]) -> bool:
+    """Whether a function takes named arguments of any name."""
+    parameters = inspect.signature(function).parameters.values()
+    return any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters)
+
+
 def check_value(name: str, value: object, *, depth: int = _DEEPEST) -> None:
     """Raise InputError for a value that cannot be computed with or stored.
 
@@ -78,7 +89,8 @@ def check_options(
 ) -> None:
     """Raise InputError for a missing or unknown option of a factory, or one of a wrong kind.
 
-    A kind is only checked where the signature says that it is a number, a text, or true or false.
+    A kind is only checked where the signature says that it is a number, a text, or true or false,
+    by its annotation or else by its default.
 
     Parameters
     ----------
@@ -97,8 +109,7 @@ def check_options(
         check_value(name, value)
     known = options_of(factory, given, without=without)
     listed = f"has the options {', '.join(known)}" if known else "takes no options"
-    kinds = [parameter.kind for parameter in inspect.signature(factory).parameters.values()]
-    if inspect.Parameter.VAR_KEYWORD not in kinds:
+    if not _flexible(factory):
         for name in options:
             if name not in known:
                 close = difflib.get_close_matches(name, known, 1, 0.5)
@@ -108,7 +119,20 @@ def check_options(
         if parameter.default is inspect.Parameter.empty and name not in options:
             raise InputError(f"{what} needs the option {name!r}; it {listed}")
         if name in options:
-            _check_kind(name, options[name], parameter.annotation)
+            _check_kind(name, options[name], _annotation(parameter))
+
+
+def _annotation(parameter: inspect.Parameter) -> object:
+    """The annotation of a parameter; without one the type of its default, as if annotated.
+
+    A whole number as a default does not say that there can be no other numbers.
+    """
+    if parameter.annotation is not inspect.Parameter.empty:
+        return parameter.annotation
+    kind = type(parameter.default)
+    if kind is NoneType:
+        return object  # it may be left out, which says nothing of what it is else
+    return float if kind is int else kind
 
 
 def _check_kind(name: str, value: object, annotation: object) -> None:

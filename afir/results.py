@@ -58,14 +58,26 @@ def plain_result(result: R, n_atoms: int, *, name: str = "") -> R:
     return plain
 
 
+def shown(value: object) -> str:
+    """A value from elsewhere for a message, shortened, whatever it is."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python writes whole numbers of some thousand digits at most
+        return f"a very large {type(value).__name__}"
+
+
 # -- single values -------------------------------------------------------------------------------
 
 
 def number(name: str, value: object, n_atoms: int = 0) -> float:
     """A finite number; InputError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
+    try:
+        plain = float(value) if isinstance(value, Real) and not isinstance(value, bool) else np.nan
+    except OverflowError:  # a whole number that is too large
+        plain = np.inf
+    if not np.isfinite(plain):
         raise _wrong(name, "a finite number", value)
-    return float(value)
+    return plain
 
 
 def array(name: str, value: object, shape: tuple[int | None, ...]) -> NDArray[np.float64]:
@@ -165,7 +177,7 @@ def _tuple_of(check: Check, *, named: bool = True) -> Check:
 
 def _wrong(name: str, what: str, value: object) -> InputError:
     """The error for a value that is something else."""
-    return InputError(f"`{name}` must be {what}, got {reprlib.repr(value)}")
+    return InputError(f"`{name}` must be {what}, got {shown(value)}")
 
 
 _FIELDS: Mapping[type, Mapping[str, Check]] = {

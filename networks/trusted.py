@@ -38,8 +38,9 @@ def _to_name(executor: Named) -> Named:
     known: frozenset[str] = frozenset()
     with suppress(InputError):  # no such executor here, so nothing is known of its options
         known = plain_options(executor.name)
+    # No `@`: what stands behind it is another computer, as in `queue@server` of PBS.
     plain = all(
-        name in known and re.fullmatch(r"[\w.:@+-]+", str(value), re.ASCII)
+        name in known and re.fullmatch(r"[\w.:+-]+", str(value), re.ASCII)
         for name, value in executor.options.items()
     )
     return Named(executor.name) if plain else executor
@@ -83,9 +84,9 @@ def check_same(settings: Settings, given: Sequence[Named], path: Path) -> None:
 def check_executor(found: Named, given: Named, path: Path) -> None:
     """Raise InputError if only a file says with which executor, or with which commands, to work.
 
-    Options may name commands, or a computer that takes over from there. Those that are plain
-    numbers and names go with the name of the executor
-    (`networks.execution.registry.plain_options`).
+    An executor with options must be named by the user, too. Options may name commands, or a
+    computer that takes over from there: these must be repeated, unless all are plain numbers and
+    names (`networks.execution.registry.plain_options`).
 
     Parameters
     ----------
@@ -99,8 +100,12 @@ def check_executor(found: Named, given: Named, path: Path) -> None:
     needed = _to_name(found)
     if not found.options or given == found or (given.name == found.name and not needed.options):
         return
+    why = (
+        "and options of an executor may start commands; if you trust it, name it yourself"
+        if needed.options
+        else "and no file alone chooses where work is done; if you agree, name it yourself"
+    )
     raise InputError(
-        f"{path} names the executor {found.name} with {json.dumps(dict(found.options))}, and "
-        "options of an executor may start commands; if you trust it, name it yourself: add "
-        f"{shlex.join(needed.flags('executor'))}"
+        f"{path} names the executor {found.name} with {json.dumps(dict(found.options))}, {why}: "
+        f"add {shlex.join(needed.flags('executor'))}"
     )

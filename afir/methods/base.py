@@ -104,15 +104,12 @@ class Known:
 
 
 class Method(Protocol):
-    """A way to elementary steps."""
+    """A way to elementary steps.
 
-    @property
-    def endless(self) -> bool:
-        """Whether the offers have no end, as random geometries have none.
-
-        Such offers are tried when all others are used up, for as long as they find anything.
-        """
-        ...
+    A method whose offers have no end, as random geometries have none, has an attribute `endless`
+    that is True. Such offers are tried when all others are used up, for as long as they find
+    anything. See `is_endless`.
+    """
 
     def offers(self, known: Known, rng: np.random.Generator) -> Iterable[Mapping[str, Any]]:
         """The offers on a structure as data (`Offer.data`), each different.
@@ -181,13 +178,18 @@ def load_method(name: str, options: Mapping[str, Any] | None = None) -> Method:
         For an unknown name or option, and when the method cannot be built.
     """
     method: Method = load_entry(ENTRY_POINT_GROUP, "method", name, options or {})
-    for part in ("endless", "offers", "search"):
+    for part in ("offers", "search"):
         if not hasattr(method, part):
             raise InputError(
-                f"the method {name!r} must have `endless`, `offers` and `search` "
-                f"(`afir.methods.base.Method`), got none with `{part}`"
+                f"the method {name!r} must have `offers` and `search` "
+                f"(`afir.methods.base.Method`), got {type(method).__name__} without `{part}`"
             )
     return method
+
+
+def is_endless(method: Method) -> bool:
+    """Whether the offers of a method have no end; they have one unless it says otherwise."""
+    return bool(getattr(method, "endless", False))
 
 
 def offers_of(name: str, method: Method, known: Known, rng: np.random.Generator) -> Iterator[Offer]:
@@ -202,7 +204,7 @@ def offers_of(name: str, method: Method, known: Known, rng: np.random.Generator)
     count = 0
     try:
         for data in method.offers(known, rng):
-            if count == MOST_OFFERS and not method.endless:
+            if count == MOST_OFFERS and not is_endless(method):
                 raise InputError(f"it lists more than {MOST_OFFERS} and is not `endless`")
             yield Offer(name, _plain(data, known.molecule.n_atoms))
             count += 1

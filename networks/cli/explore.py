@@ -251,6 +251,7 @@ def explore(job: Path | None, **flags: Any) -> int:
         f", run file {output}",
         err=True,
     )
+    _tell_executor(asked.executor)
     return _follow(events, output, settings, resolved, Tally(molecule, None, settings.reference))
 
 
@@ -327,6 +328,7 @@ def resume(
         return exit_code(stop)
     zero = None if start is None else start.energy
     tally = Tally(before.molecule, zero, before.settings.reference)
+    _tell_executor(hands["executor"])
     return _follow(events, run, before.settings, before.job, tally, before)
 
 
@@ -343,6 +345,12 @@ def _try_surfaces(settings: Settings, molecule: Molecule) -> None:
     for each in loaded:
         if doubt := traits_of(each).doubt:
             remark(f"Warning: {doubt}")
+
+
+def _tell_executor(name: str | None) -> None:
+    """Print that an executor that was chosen is waited for: it may have to connect or to queue."""
+    if name is not None:
+        echo(f"Starting the executor {name}", err=True)
 
 
 def _surfaces(settings: Settings) -> str:

@@ -65,16 +65,18 @@ def declares(
     ----------
     plain
         The attribute `plain_options`: the options that are numbers and names, and cannot name a
-        command, a file or an address. A file may set them though nobody has named them.
+        command, a file or an address. If a file sets only these, the user names the executor alone.
     check
-        The attribute `check_options`: a function that is called with the options, and `workers`, as
-        the factory will be, and raises InputError for wrong ones. It begins nothing.
+        The attribute `check_options`: a function that is called with the options, and `workers` if
+        it has that parameter, and raises InputError for wrong ones. It begins nothing.
     """
 
     def declared(factory: F) -> F:
-        vars(factory)["plain_options"] = tuple(plain)
+        said: dict[str, object] = {"plain_options": tuple(plain)}
         if check is not None:
-            vars(factory)["check_options"] = check
+            said["check_options"] = staticmethod(check) if isinstance(factory, type) else check
+        for name, value in said.items():
+            setattr(factory, name, value)
         return factory
 
     return declared

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import operator
-import reprlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from dataclasses import replace
 
 from afir.errors import AfirError, InputError, StoppedError
 from afir.options import made_here
+from afir.results import shown
 from afir.stationary import (
     Confirmation,
     Consistency,
@@ -99,7 +99,7 @@ def answers(executor: Executor, tasks: Sequence[Task]) -> Iterator[tuple[int, Ta
     for answer in _yielded(executor, tasks):
         if not isinstance(answer, tuple | list) or len(answer) != 2:
             raise _wrong(
-                executor, f"yield pairs of an index and a `TaskResult`, got {reprlib.repr(answer)}"
+                executor, f"yield pairs of an index and a `TaskResult`, got {shown(answer)}"
             )
         number, result = answer
         try:
@@ -108,15 +108,13 @@ def answers(executor: Executor, tasks: Sequence[Task]) -> Iterator[tuple[int, Ta
             index = -1
         if isinstance(number, bool) or not 0 <= index < len(tasks):
             most = len(tasks) - 1
-            raise _wrong(
-                executor, f"yield indices of tasks, 0 to {most}, got {reprlib.repr(number)}"
-            )
+            raise _wrong(executor, f"yield indices of tasks, 0 to {most}, got {shown(number)}")
         if index not in missing:
             raise _wrong(executor, f"yield one result for each task, got another for task {index}")
         flaw = _flaw(tasks[index], result)
         if flaw is not None:
             must, got = flaw
-            raise _wrong(executor, f"yield {must} for task {index}, got {reprlib.repr(got)}")
+            raise _wrong(executor, f"yield {must} for task {index}, got {shown(got)}")
         missing.remove(index)
         yield index, _plain(executor, tasks[index], result)
         missing.update(range(known, len(tasks)))

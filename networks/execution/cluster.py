@@ -35,8 +35,8 @@ _LOOK = 5.0  # seconds between looks at the workers, if nothing is heard of them
 _VOTE = 30.0  # seconds that the slowest of the first workers may take longer than the fastest
 _TRIES = 3  # of the minimisation, which a machine that is starting may not finish in time
 _RENEW = crews.LEASE / 4
-_QUIET = 60.0  # seconds that the scheduler may take to answer
-_ALONE = 10.0  # seconds without a worker until that is said
+_ALONE = 10.0  # seconds without a worker, or an answer of the scheduler, until that is said
+_SILENT = 300.0  # seconds that the scheduler may be silent: it may be asleep or overworked; chosen
 _GRACE = 30.0  # seconds that a worker which can do tasks may come after one that cannot; chosen
 
 
@@ -83,6 +83,8 @@ class ClusterExecutor:
         self._looked = -math.inf
         self._alone = time.monotonic()  # since when there has been no worker to use
         self._told_alone = False
+        self._silent = math.inf  # since when the scheduler has not answered
+        self._told_silent = False
         self._count = 0
         self._client = connection.client
         self._address = connection.address
@@ -170,24 +172,33 @@ class ClusterExecutor:
         self._check_any(now)
 
     def _present(self) -> dict[str, Any] | None:
-        """The workers of the cluster; None while the connection is being restored.
+        """The workers of the cluster; None while the scheduler does not answer.
 
         Raises
         ------
         StoppedError
-            If it cannot be restored.
+            If the connection cannot be restored, or the scheduler is silent for too long.
         """
-        said: dict[str, Any] = {}
+        self._silent = min(self._silent, time.monotonic())
         # Not `scheduler_info`, which without a connection gives what was known last, or no workers.
         # A client that is being closed has no connections, and then no scheduler.
         with suppress(OSError, RuntimeError, AttributeError):
-            said = self._soon(self._client.scheduler.identity(n_workers=-1)).result(_QUIET)
-        if self._client.status == "closed":
+            asked = self._soon(self._client.scheduler.identity(n_workers=-1))
+            # One that is overworked gets more time once that is said.
+            said = asked.result(_SILENT / 5 if self._told_silent else _ALONE)
+            self._silent, self._told_silent = math.inf, False
+            return dict(said["workers"])
+        silent = time.monotonic() - self._silent
+        if self._client.status == "closed" or silent > _SILENT:
             raise StoppedError(
                 f"the Dask scheduler at {self._address} does not answer any more; start one, then "
                 "resume the run"
             )
-        return said.get("workers")
+        if silent >= _ALONE and not self._told_silent:
+            self._told_silent = True
+            where = self._address
+            logger.warning("the Dask scheduler at %s does not answer; waiting for it", where)
+        return None
 
     def _check_any(self, now: float) -> None:
         """Raise the error of a worker if all have one and no other comes; say if there is none.

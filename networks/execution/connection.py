@@ -14,6 +14,7 @@ from networks.execution.jobs import Jobs
 
 logger = logging.getLogger(__name__)
 
+# Chosen: a scheduler that is there answers in milliseconds, a batch system that is busy in seconds.
 _LEAVE = 10.0  # seconds to leave a cluster
 _END = 30.0  # seconds to end one, with its jobs
 _MORE = 1.5  # times as long until what Dask should have given up by then is given up

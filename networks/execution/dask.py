@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from afir.errors import InputError, MissingPackageError
+from afir.errors import InputError, MissingPackageError, said
 from networks.execution.base import declares
 from networks.execution.cluster import REFUSE, WARN, ClusterExecutor
 from networks.execution.connection import Connection, in_time, left
@@ -185,8 +185,7 @@ def _check_jobs(system: str, jobs: int, options: Mapping[str, Any]) -> None:
     """Raise InputError unless such jobs can be submitted here, as far as can be told before."""
     if system not in SYSTEMS:
         raise InputError(f"`cluster` must be one of {', '.join(SYSTEMS)}, got {system!r}")
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        raise InputError(f"`jobs` must be a whole number of 1 or more, got {jobs!r}")
+    _check_count("jobs", jobs)
     library = _jobqueue(system)
     kind = getattr(library, SYSTEMS[system].cluster)
     of_job = _parameters(kind.job_cls.__mro__) - _NO_OPTIONS
@@ -195,9 +194,21 @@ def _check_jobs(system: str, jobs: int, options: Mapping[str, Any]) -> None:
         if name not in of_job | of_cluster:
             raise InputError(f"the cluster {system!r} has no option {name!r}; see dask-jobqueue")
     check_programs(kind.job_cls, system)
+    for name in ("cores", "processes"):
+        value = options.get(name)
+        if value is not None:
+            _check_count(name, value)
+    # A job makes its `log_directory`; here nothing is made.
     given = {name: value for name, value in options.items() if name in of_job - {"security"}}
+    given = {**_JOB, **given, "log_directory": "."}
     with _starting(system):
-        kind.job_cls("tcp://127.0.0.1:8786", "check", **{**_JOB, **given}).job_script()
+        kind.job_cls("tcp://127.0.0.1:8786", "check", **given).job_script()
+
+
+def _check_count(name: str, value: object) -> None:
+    """Raise InputError for what is no number of something that there must be."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"`{name}` must be a whole number of 1 or more, got {value!r}")
 
 
 def _jobqueue(system: str) -> Any:
@@ -228,8 +239,8 @@ def _starting(system: str) -> Iterator[None]:
     """Say in one sentence what dask-jobqueue objects to."""
     try:
         yield
-    except (AttributeError, OSError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"no cluster of {system!r} can be started: {error}") from error
+    except Exception as error:  # it objects in many ways
+        raise InputError(f"no cluster of {system!r} can be started: {said(error)}") from error
 
 
 def _submitted(system: str, jobs: int, options: Mapping[str, Any]) -> Connection:

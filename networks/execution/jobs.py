@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from afir.errors import AfirError, InputError
+from afir.errors import InputError, StoppedError
 
 logger = logging.getLogger(__name__)
 
@@ -93,10 +93,10 @@ class Jobs:
             self._watching.cancel()
 
     def check(self) -> None:
-        """Raise AfirError if no job waits or runs and each has failed several times."""
+        """Raise StoppedError if no job waits or runs and each has failed several times."""
         failures = list(self._failures.values())
         if failures and not self._waiting and min(failures) >= _TRIES:
-            raise AfirError(
+            raise StoppedError(
                 f"no job of {self._system} becomes a worker: {self._words}; correct the options of "
                 "the executor, then resume the run"
             )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
 from afir.errors import AfirError, InputError, said
-from afir.options import check_options, find_entry, options_of
+from afir.options import check_options, find_entry, options_of, takes
 from networks.execution.base import Executor, declares
 from networks.execution.context import Bench
 from networks.execution.local import BatchedExecutor, SerialExecutor
@@ -103,7 +103,7 @@ def executor_factory(
 
 
 def plain_options(name: str) -> frozenset[str]:
-    """The options of an executor that a file may set; see `networks.execution.base.declares`.
+    """The options of an executor that are numbers and names: see `networks.execution.base`.
 
     Raises
     ------
@@ -112,11 +112,12 @@ def plain_options(name: str) -> frozenset[str]:
     """
     factory = find_entry(ENTRY_POINT_GROUP, "executor", name).load(f"the executor {name!r}")
     said_of_it: object = getattr(factory, "plain_options", ())
-    if isinstance(said_of_it, str) or not isinstance(said_of_it, Iterable):
+    names = said_of_it if isinstance(said_of_it, Collection) else None
+    if names is None or isinstance(names, str) or not all(isinstance(each, str) for each in names):
         raise InputError(
             f"`plain_options` of the executor {name!r} must be names of options, got {said_of_it!r}"
         )
-    return frozenset(said_of_it)
+    return frozenset(names)
 
 
 def _check_declared(what: str, factory: Factory, given: Mapping[str, Any]) -> None:
@@ -125,7 +126,9 @@ def _check_declared(what: str, factory: Factory, given: Mapping[str, Any]) -> No
     if check is None:
         return
     try:
-        check(**given)
+        # One that has nothing to say of workers need not have the parameter.
+        options = {k: v for k, v in given.items() if k != "workers" or takes(check, k)}
+        check(**options)
     except AfirError:
         raise
     except Exception as error:

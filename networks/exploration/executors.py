@@ -63,9 +63,8 @@ class Hands:
         try:
             self.close()
         except AfirError as failure:
-            if error is None:
-                raise
-            logger.warning("%s", failure)  # what ended the run says more
+            # The run has ended before, and what it found is stored.
+            logger.warning("%s", failure)
 
     def on(self, surface: str, options: Mapping[str, Any], *, sampling: bool) -> Executor:
         """The executor for a surface with these options.

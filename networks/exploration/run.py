@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,8 @@ from networks.storage.base import Store
 from networks.storage.run_file import RunFile
 from networks.storage.sqlite import StoreError
 from networks.trusted import check_trusted
+
+logger = logging.getLogger(__name__)
 
 _NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
@@ -155,7 +158,8 @@ def resume(
         with their options: a name in the run file alone is not enough.
     **changes
         New limits in place of the old ones, e.g. ``max_trials=500``, or another policy: see
-        `networks.settings.Changes`.
+        `networks.settings.Changes`. A run in which nothing is left to try, neither before nor
+        after, keeps its window and bond depth; a warning says so.
 
     Raises
     ------
@@ -230,7 +234,7 @@ def _begun(store: Store, events: Iterator[Event]) -> Iterator[Event]:
 def _unless_idle(store: RunFile, old: Settings, events: Iterator[Event]) -> Iterator[Event]:
     """The events of a resumed run; a complete run to which nothing is added keeps its window.
 
-    Its report would otherwise refer to a window that it never had.
+    Its report would otherwise refer to a window that it never had. A warning says so.
     """
     complete, stages = store.summary().complete, store.stages
     with store:
@@ -240,8 +244,26 @@ def _unless_idle(store: RunFile, old: Settings, events: Iterator[Event]) -> Iter
     with RunFile.open(store.path, writing=True) as run:
         kept = replace(run.settings, window_kj_mol=old.window_kj_mol, bond_depth=old.bond_depth)
         if run.stages == stages and run.settings != kept:
+            asked = run.settings
             run.change_settings(kept)
             run.stopped(complete, run.seconds)
+            logger.warning("%s", _unchanged(asked, kept))
+
+
+def _unchanged(asked: Settings, kept: Settings) -> str:
+    """That a complete run keeps its window and bond depth, in a sentence."""
+    words = [
+        f"the {what} stays {'without a limit' if now is None else f'{now:g}{unit}'}"
+        for what, unit, wanted, now in (
+            ("window", " kJ/mol", asked.window_kj_mol, kept.window_kj_mol),
+            ("bond depth", "", asked.bond_depth, kept.bond_depth),
+        )
+        if wanted != now
+    ]
+    return (
+        f"{' and '.join(words)}: nothing is left to try in this run with another one either; begin "
+        "a new run with it, which may find more"
+    )
 
 
 def _events(store: Store, policy: Policy, make: Callable[[Bench], Executor]) -> Iterator[Event]:

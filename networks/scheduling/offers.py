@@ -11,7 +11,7 @@ from itertools import islice
 import numpy as np
 
 from afir.errors import InputError
-from afir.methods.base import Known, Offer, load_method, method_names, offers_of
+from afir.methods.base import Known, Offer, is_endless, load_method, method_names, offers_of
 from afir.molecule import Molecule
 from networks.records.structures import EQ
 from networks.settings import Settings
@@ -49,8 +49,8 @@ class Mixture:
         methods = [
             (name, load_method(name, settings.options_of(name))) for name in settings.methods
         ]
-        self._ending = [(name, method) for name, method in methods if not method.endless]
-        self._endless = [(name, method) for name, method in methods if method.endless]
+        self._ending = [(name, method) for name, method in methods if not is_endless(method)]
+        self._endless = [(name, method) for name, method in methods if is_endless(method)]
         if not self._ending and settings.tried.fewest_kicks == 0:
             raise InputError(
                 f"`effort` must be normal or thorough if the offers of all methods are without an "

@@ -42,6 +42,7 @@ WRONG_POINTS: list[tuple[str, Any, str]] = [
     ("hessian", np.full((6, 6), NAN), "must be finite, got NaN or infinite numbers"),
     ("energy", None, "must be a finite number, got None"),
     ("energy", float("inf"), "must be a finite number, got inf"),
+    ("energy", 10**400, "must be a finite number, got 1000"),
 ]
 
 
@@ -51,7 +52,16 @@ def test_a_wrong_value_of_a_trial_is_named(changes: dict[str, Any], said: str) -
         plain_result(replace(RIGHT, **changes), 2)
 
 
-@pytest.mark.parametrize(("field", "value", "said"), WRONG_POINTS)
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        *WRONG_POINTS,
+        # With more digits than Python writes.
+        pytest.param(
+            "energy", 10**5000, "must be a finite number, got a very large int", id="huge"
+        ),
+    ],
+)
 @pytest.mark.parametrize("where", ["candidates", "minima"])
 def test_a_wrong_value_of_a_structure_is_named(
     where: str, field: str, value: object, said: str

@@ -100,7 +100,6 @@ class Odd:
     """A method that offers one trial, and does something wrong as `how` says."""
 
     how: str = ""
-    endless = False
 
     def offers(self, known: Known, rng: np.random.Generator) -> Iterator[Any]:
         """See `afir.methods.base.Method`; what it may say wrongly."""

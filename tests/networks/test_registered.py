@@ -71,6 +71,13 @@ def test_a_name_of_two_others_is_refused_where_it_is_used(
         assert "uninstall one of them" in listed.missing
 
 
+def test_a_method_that_lacks_a_part_is_told_which(register: Callable[..., None]) -> None:
+    register("aaa", "methods", "mine = aaa:make")
+    words = r"^the method 'mine' must have `offers` and `search` \(.*\), got str without `offers`$"
+    with pytest.raises(InputError, match=words):
+        load_method("mine")
+
+
 @pytest.mark.parametrize("group", LOADED)
 def test_one_package_that_is_found_twice_is_one(group: str, register: Callable[..., None]) -> None:
     for copy in ("aaa", "bbb"):

@@ -165,7 +165,9 @@ PLAIN = {"cluster": "slurm", "jobs": 2, "walltime": "24:00:00", "queue": "long"}
 
 
 @pytest.mark.parametrize(
-    "options", [PLAIN, {**PLAIN, "queue": "long\ntouch run"}], ids=["", "line"]
+    "options",
+    [PLAIN, {**PLAIN, "queue": "long\ntouch run"}, {**PLAIN, "queue": "long@elsewhere"}],
+    ids=["", "line", "another computer"],
 )
 def test_numbers_and_names_of_a_cluster_may_stand_in_a_file(
     options: dict[str, Any], trap: Trap, capsys: pytest.CaptureFixture[str]
@@ -175,7 +177,9 @@ def test_numbers_and_names_of_a_cluster_may_stand_in_a_file(
     job = ["explore", "--job", trap.job(**keys)]
     for arguments in (job, ["resume", trap.run(Settings("gfn2"), **keys)]):
         assert main(arguments) == 2
-        asked = shlex.split(capsys.readouterr().err.split("add ")[1])
+        told = capsys.readouterr().err
+        assert ("may start commands" in told) == (options != PLAIN)
+        asked = shlex.split(told.split("add ")[1])
         assert (asked == ["--executor", "dask"]) == (options == PLAIN)
         assert main([*arguments, *asked]) == 2  # there is no Slurm here
         assert "that is installed here, got 'slurm'" in capsys.readouterr().err

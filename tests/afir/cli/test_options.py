@@ -110,6 +110,33 @@ def test_an_option_of_another_kind_than_its_annotation_is_refused(
     assert str(caught.value) == words
 
 
+def _bare(molecule, *, size=0.8, count=3, name="x", exact=False, free=None):  # type: ignore[no-untyped-def]
+    raise AssertionError("only its signature is looked at")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"size": "big"}, "`size` must be a number, got 'big'"),
+        ({"count": "few"}, "`count` must be a number, got 'few'"),
+        ({"count": True}, "`count` must be a number, got True"),
+        ({"name": 3}, "`name` must be text, got 3"),
+        ({"exact": 1}, "`exact` must be true or false, got 1"),
+    ],
+)
+def test_an_option_without_annotation_must_be_of_the_kind_of_its_default(
+    options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        check_options("the well", _bare, options, given=1)
+    assert str(caught.value) == words
+
+
+def test_a_default_says_no_more_of_an_option_than_its_kind() -> None:
+    right = {"size": 1, "count": 2.5, "name": "", "exact": True, "free": "x"}
+    check_options("the well", _bare, right, given=1)
+
+
 @pytest.mark.parametrize("factory", [_kinds, _EVALUATED])
 def test_other_annotations_leave_the_option_to_its_factory(factory: Callable[..., None]) -> None:
     right = {"whole": 3, "size": 1, "name": None, "exact": True, "both": "x", "free": object()}

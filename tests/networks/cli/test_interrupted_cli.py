@@ -15,9 +15,8 @@ import pytest
 import networks.exploration.run
 from afir.cli.main import main
 from afir.errors import StoppedError
-from networks.exploration.events import (
-    Opened,
-)
+from networks.execution.local import BatchedExecutor
+from networks.exploration.events import Opened
 
 
 def test_ctrl_c_while_a_file_is_written_leaves_nothing(folder: Path) -> None:
@@ -109,6 +108,20 @@ def test_sigterm_ends_a_run_as_ctrl_c_does(
     assert "Stopped. Nothing is lost: `afir resume hcn.db` continues, " in capsys.readouterr().err
     assert closed
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_an_executor_that_fails_when_all_is_done_costs_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def close(_: object) -> None:
+        raise OSError("the connection is closed")
+
+    monkeypatch.setattr(BatchedExecutor, "close", close)
+    assert main(["explore", "hcn.xyz", "--max-trials", "0"]) == 0
+    printed = capsys.readouterr()
+    assert "EQ0" in printed.out
+    assert "the executor BatchedExecutor failed while closing: OSError: the connec" in printed.err
+    assert "Stopped" not in printed.err
 
 
 def test_a_lost_executor_is_no_wrong_input_and_the_way_on_is_told(

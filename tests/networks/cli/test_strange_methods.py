@@ -29,15 +29,18 @@ from afir.errors import AfirError, InputError
 from afir.io.structures import write_xyz
 from afir.methods.base import Known, Offer, checked_trial, offers_of
 from afir.molecule import Molecule
+from afir.pes.contract import check_surface
 from afir.pes.driver import solve
 from afir.pes.loading import load_surface
 from afir.policies import Policy
+from afir.searches.minimum import minimise
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
 from afir.units import KJ_PER_MOL
 from afir.verification.minima import characterise
-from networks import explore, open_run, resume
+from networks import Settings, explore, open_run, resume
 from networks.execution.context import Bench
+from networks.execution.registry import executor_factory
 from networks.execution.tasks import Push
 from networks.graph.network import ReactionNetwork
 from networks.policies.choice import Choice
@@ -106,9 +109,9 @@ def test_a_method_and_a_policy_of_others_explore_hcn(strangers: Path) -> None:
 def examples(title: str) -> dict[str, Any]:
     """What the example of a section of ARCHITECTURE.md defines."""
     section = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split(f"## {title}\n")[1]
-    (code,) = re.findall(r"```python\n(.*?)```", section.split("\n## ")[0], re.S)
     namespace: dict[str, Any] = {}
-    exec(code, namespace)
+    for code in re.findall(r"```python\n(.*?)```", section.split("\n## ")[0], re.S):
+        exec(code, namespace)
     return namespace
 
 
@@ -139,6 +142,39 @@ def test_the_policy_of_the_architecture_works() -> None:
         left.add(eq)
     choice, rng = Choice("newest", newest), np.random.default_rng(0)
     assert choice.choose(left, network, 3, rng) == (("EQ2", 0), ("EQ2", 3), ("EQ1", 0))
+
+
+def test_the_surface_of_the_architecture_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argon = Molecule((18, 18, 18))
+    start = np.array([[0.0, 0.0, 0.0], [1.8, 0.0, 0.0], [0.5, 1.3, 0.0]])
+    section = (ROOT / "ARCHITECTURE.md").read_text().split("## How to add a surface\n")[1]
+    code = re.findall(r"```python\n(.*?)```", section.split("\n## ")[0], re.S)
+    (tmp_path / "springs_of_others.py").write_text("".join(code))
+    install(tmp_path, "afir.surfaces springs = springs_of_others:springs")
+    monkeypatch.syspath_prepend(tmp_path)
+    surface = load_surface("springs", argon, length=1.7)
+    check_surface(surface, start[None], rng=np.random.default_rng(0))
+    found = solve(minimise(argon, start), surface)
+    sides = [np.linalg.norm(found.positions[i] - found.positions[i - 1]) for i in range(3)]
+    assert sides == pytest.approx([1.7] * 3, abs=1e-3)
+    with pytest.raises(InputError, match=r"^`length` must be a number, got 'long'$"):
+        load_surface("springs", argon, length="long")
+    assert main(["surfaces", "springs"]) == 0
+    listed = capsys.readouterr().out
+    for words in ("A spring between each two atoms", "At rest, in Å.", "Force constant in eV/Å²."):
+        assert words in listed
+
+
+def test_the_executor_of_the_architecture_works(tmp_path: Path) -> None:
+    mine = examples("How to add an executor")["mine"]
+    settings = Settings(max_trials=1, methods=("kick",))
+    with pytest.raises(InputError, match=r"^`option` must be more than 0, got 0.0$"):
+        executor_factory(mine, 1, {"option": 0.0})
+    for name, executor in (("theirs", mine), ("ours", "serial")):
+        list(explore(HCN, HCN_START, settings, tmp_path / name, executor=executor))
+    assert snapshot(tmp_path / "theirs") == snapshot(tmp_path / "ours")
 
 
 LISTED_WRONGLY = {

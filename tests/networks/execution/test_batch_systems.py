@@ -136,6 +136,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "unknown": ({"queu": "long"}, "the cluster '{}' has no option 'queu'; see dask-jobqueue"),
     "set by us": ({"scheduler": "tcp://a:1"}, "the cluster '{}' has no option 'scheduler'"),
     "cores": ({"cores": None}, "no cluster of '{}' can be started: .* cores"),
+    "no cores": ({"cores": 0}, "`cores` must be a whole number of 1 or more, got 0"),
+    "processes": ({"processes": 0}, "`processes` must be a whole number of 1 or more, got 0"),
+    "set of defaults": ({"config_name": "nope"}, "no cluster of '{}' can be started: .*nope"),
     "memory": ({"memory": "much"}, "no cluster of '{}' can be started: .*much"),
     "jobs": ({"jobs": 0}, "`jobs` must be a whole number of 1 or more, got 0"),
     "address": ({"address": "tcp://a:1"}, "`address` must not go with `cluster`"),
@@ -152,6 +155,24 @@ def test_wrong_options_are_told_before_anything_is_submitted(
     with pytest.raises(InputError, match=f"^{words.format(name)}"):
         executor_factory("dask", 1, {**options, **changed})
     assert not (tmp_path / "script").exists()
+
+
+@pytest.mark.parametrize("system", ["lsf"], indirect=True)
+def test_whatever_dask_jobqueue_objects_to_is_wrong_input(
+    system: tuple[str, dict[str, Any]],
+) -> None:
+    words = "^no cluster of 'lsf' can be started: KeyError: 'q'$"
+    with pytest.raises(InputError, match=words):
+        executor_factory("dask", 1, {**system[1], "lsf_units": "q"})
+
+
+@pytest.mark.parametrize("system", EXAMPLES, indirect=True)
+def test_options_are_checked_without_making_anything(
+    system: tuple[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    executor_factory("dask", 1, {**system[1], "log_directory": str(tmp_path / "logs")})
+    assert sorted(tmp_path.iterdir()) == before
 
 
 @pytest.mark.parametrize("system", EXAMPLES, indirect=True)

@@ -113,6 +113,10 @@ FAULTS: dict[str, tuple[Callable[[Answers], Any], str]] = {
         partial(_replaced, frames=()),
         r"yield `frames` that are `Frames` or None for task 0, got \(\)",
     ),
+    "a number too large to be written": (
+        lambda right: ((10**5000, result) for _, result in right),
+        "yield indices of tasks, 0 to [0-9]+, got a very large int",
+    ),
     "no pairs": (
         lambda right: (result for _, result in right),
         r"yield pairs of an index and a `TaskResult`, got TaskResult",
@@ -309,15 +313,14 @@ class Stuck(Faulty):
 def test_an_executor_that_cannot_be_closed_is_named_and_the_run_is_whole(
     tmp_path: Path, undisturbed: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    words = "^the executor Stuck failed while closing: RuntimeError: no way back$"
-    with pytest.raises(AfirError, match=words):
+    words = "the executor Stuck failed while closing: RuntimeError: no way back"
+    with caplog.at_level(logging.WARNING):
         list(explore(MOLECULE, structure(0), SHORT, tmp_path / "run", executor=by(Stuck())))
-    assert snapshot(tmp_path / "run") == undisturbed
-    # What ended the run comes first.
-    stuck = Stuck(lambda right: iter([3]))
-    with caplog.at_level(logging.WARNING), pytest.raises(AfirError, match="got 3"):
-        list(explore(MOLECULE, structure(0), SHORT, tmp_path / "two", executor=by(stuck)))
-    assert caplog.messages == [words.strip("^$")]
+        assert snapshot(tmp_path / "run") == undisturbed
+        stuck = Stuck(lambda right: iter([3]))
+        with pytest.raises(AfirError, match="got 3"):
+            list(explore(MOLECULE, structure(0), SHORT, tmp_path / "two", executor=by(stuck)))
+    assert caplog.messages == [words, words]
 
 
 def test_an_executor_that_cannot_move_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import pickle
@@ -368,6 +369,37 @@ def test_a_scheduler_that_is_gone_is_said(tmp_path: Path, caplog: pytest.LogCapt
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("back", [True, False])
+def test_a_scheduler_that_is_silent_is_told_of_and_given_up_in_the_end(
+    back: bool,
+    ordered: ClusterExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As when it was stopped: the connection stands, and nobody answers."""
+    answers(ordered, ["word 1"])
+    for limit, seconds in (("_ALONE", 0.1), ("_LOOK", 0.1), ("_SILENT", 60.0 if back else 0.5)):
+        monkeypatch.setattr(cluster, limit, seconds)
+    right = ordered._client.scheduler.identity
+    silence: list[bool] = [True]
+
+    async def identity(**what: Any) -> Any:
+        while silence:
+            await asyncio.sleep(0.05)
+        return await right(**what)
+
+    monkeypatch.setattr(ordered._client.scheduler, "identity", identity)
+    threading.Timer(0.4, silence.clear if back else lambda: None).start()
+    if back:
+        assert [result.error for _, result in ordered.run([task("sleep 1")])] == ["sleep 1"]
+    else:
+        with pytest.raises(StoppedError, match=r"does not answer any more; start one, then resume"):
+            list(ordered.run([task("sleep 60")]))
+    where = ordered._connection.address
+    assert caplog.messages == [f"the Dask scheduler at {where} does not answer; waiting for it"]
+
+
 def test_a_cluster_that_hangs_does_not_hang_the_end_of_a_run(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -383,7 +415,8 @@ def test_a_cluster_that_hangs_does_not_hang_the_end_of_a_run(
     parts = [SimpleNamespace(close=partial(close, name)) for name in ("client", "cluster")]
     connection.Connection(*parts).close()
     # The cluster is asked to end though its client hangs.
-    assert (asked, ended) == (["client", "cluster"], [])
+    until(lambda: sorted(asked) == ["client", "cluster"])
+    assert ended == []
     back.set()
     assert caplog.messages == [
         "the scheduler of the cluster does not answer; it is left as it is",

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from runs import H2CO, HCN, HCN_START, SHORT, snapshot
 
-from afir.errors import AfirError
+from afir.cli.main import main
+from afir.errors import StoppedError
 from afir.io.structures import read_structure
-from networks import explore
+from networks import explore, open_run
 from networks.execution import cluster, jobs
 from networks.execution.cluster import ClusterExecutor
 from networks.execution.context import Bench
@@ -24,7 +25,7 @@ from networks.execution.tasks import Label
 from networks.exploration.events import TaskDone
 
 pytest.importorskip("distributed")
-from clusters import batch_system, gone, until
+from clusters import batch_system, gone, until, written_down
 
 Start = Callable[..., dict[str, Any]]
 
@@ -112,6 +113,29 @@ def test_a_job_that_is_refused_at_first_is_submitted_again(
     assert warnings(caplog) == [f"{words}; another one is submitted in 0.1 s"]
 
 
+@pytest.mark.slow
+def test_a_run_none_of_whose_jobs_begins_can_be_resumed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    written_down(tmp_path, "qsub", "qdel", "9000001.headnode")
+    (tmp_path / "qsub").write_text("#!/bin/sh\necho 'qsub: no such queue' >&2\nexit 1\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(jobs, "_PAUSE", 0.1)
+    monkeypatch.setattr(cluster, "_LOOK", 0.1)
+    options = ["cluster=pbs", "cores=2", "memory=2GB", "interface=lo"]
+    named = ["--executor", "dask", *(w for o in options for w in ("--executor-option", o))]
+    assert main(["explore", str(H2CO), "-o", "q.db", "--max-trials", "0", *named]) == 1
+    told = capsys.readouterr().err
+    assert "no job of pbs becomes a worker: a job cannot be submitted: qsub: no such queue;" in told
+    assert "`afir resume q.db " in told
+    assert main(["resume", "q.db", "--executor", "serial"]) == 0
+    with open_run(Path("q.db")) as store:
+        assert store.first_eq() is not None
+
+
 ENDS = {
     "refused": (REFUSES, "a job cannot be submitted: sbatch: error: Invalid account"),
     "lost": (LOSES, "the job [0-9]+ has ended before its worker joined"),
@@ -131,7 +155,9 @@ def test_jobs_none_of_which_becomes_a_worker_end_the_run(
     sbatch, words = ENDS[what]
     made = executor(slurm(sbatch=sbatch.format(folder=tmp_path)))
     try:
-        with pytest.raises(AfirError, match=f"^no job of slurm becomes a worker: {words}; correct"):
+        with pytest.raises(
+            StoppedError, match=f"^no job of slurm becomes a worker: {words}; correct"
+        ):
             list(made.run([Label(HCN_START)]))
     finally:
         made.close()

@@ -13,12 +13,13 @@ from runs import HCN, HCN_START, snapshot
 
 from afir.cli.main import main
 from afir.errors import AfirError, InputError
-from afir.options import entries
+from afir.options import entries, find_entry
 from networks import Settings, explore, open_run, resume
+from networks.execution.base import declares
 from networks.execution.context import Bench
 from networks.execution.local import BatchedExecutor, SerialExecutor
 from networks.execution.processes import ProcessExecutor
-from networks.execution.registry import ENTRY_POINT_GROUP, executor_factory
+from networks.execution.registry import ENTRY_POINT_GROUP, executor_factory, plain_options
 from networks.exploration.events import TaskDone
 
 # The whole of a stranger's package but for its entry point.
@@ -255,13 +256,64 @@ def test_plain_options_of_a_stranger_may_stand_in_a_file(
     ):
         assert main(["explore", "--job", path, "-o", "run.db"]) == 2
         told = capsys.readouterr().err
-        assert shlex.split(told.split("; if you trust it, name it yourself: add ")[1]) == added
+        assert shlex.split(told.split(", name it yourself: add ")[1]) == added
+        assert ("may start commands" in told) == (path == "odd.toml")
     assert main(["explore", "--job", "odd.toml", "-o", "run.db", *named]) == 2
     capsys.readouterr()
     assert main(["explore", "--job", "plain.toml", "-o", "run.db", *named]) == 0
     assert f"afir resume run.db {' '.join(named)} " in capsys.readouterr().out
     assert main(["resume", "run.db"]) == 2
     assert main(["resume", "run.db", *named]) == 0
+
+
+@pytest.mark.parametrize("said_of_it", [(["nodes"],), "nodes", 3, (1,)])
+def test_plain_options_that_are_no_names_are_told(stranger: Path, said_of_it: object) -> None:
+    picky = find_entry(ENTRY_POINT_GROUP, "executor", "picky").load("it")
+    picky.plain_options = said_of_it
+    with pytest.raises(InputError, match=r"^`plain_options` of the executor 'picky' must be names"):
+        plain_options("picky")
+
+
+def _more_than_none(*, option: float = 1.0) -> None:
+    if option <= 0.0:
+        raise InputError(f"`option` must be more than 0, got {option}")
+
+
+def test_a_check_of_options_need_not_know_of_workers() -> None:
+    @declares(check=_more_than_none)
+    def mine(bench: Bench, *, workers: int = 1, option: float = 1.0) -> SerialExecutor:
+        return SerialExecutor(bench)
+
+    executor_factory(mine, 2, {"option": 2.0})
+    with pytest.raises(InputError, match=r"^`option` must be more than 0, got -1.0$"):
+        executor_factory(mine, 2, {"option": -1.0})
+
+
+def test_a_class_declares_what_there_is_to_know_of_it() -> None:
+    @declares(plain=["option"], check=_more_than_none)
+    class Mine(SerialExecutor):
+        def __init__(self, bench: Bench, *, option: float = 1.0) -> None:
+            super().__init__(bench)
+
+    assert Mine.plain_options == ("option",)  # type: ignore[attr-defined]
+    made = executor_factory(Mine, 1, {"option": 2.0})(Bench(HCN, "double-well"))
+    assert type(made) is Mine
+    for each in (Mine, made):
+        with pytest.raises(InputError, match="must be more than 0"):
+            each.check_options(option=0.0)  # type: ignore[union-attr]
+
+
+def test_an_executor_that_is_waited_for_is_named(
+    stranger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--executor", "broken", "--executor-option", "how=raises"]
+    assert main([*RUN, *flags]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("Exploring CHN on gfn2")
+    assert told[1:] == [
+        "Starting the executor broken",
+        "Error: the executor 'broken' cannot be made: RuntimeError: no licence",
+    ]
 
 
 @pytest.mark.parametrize(

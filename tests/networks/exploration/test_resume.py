@@ -22,6 +22,7 @@ from networks.execution.tasks import Task, TaskResult
 from networks.exploration.events import Event, Progress, TaskDone
 from networks.policies.base import ENTRY_POINT_GROUP
 from networks.records.runs import StoppedBy
+from networks.settings import Changes
 
 HERE = Path(__file__).parents[2] / "helpers"
 
@@ -295,16 +296,36 @@ def test_hcn_killed_at_random_with_one_and_two_workers(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_window_that_changes_nothing_is_not_kept(tmp_path: Path) -> None:
+def test_a_window_that_changes_nothing_is_not_kept_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     # Else the summary would say what lies above a window that the run never had.
     settings = dataclasses.replace(SETTINGS, window_kj_mol=80.0)
     list(explore(MOLECULE, structure(0), settings, tmp_path / "run", executor=by(Answering())))
     before = snapshot(tmp_path / "run")
-    list(resume(tmp_path / "run", window_kj_mol=60.0, executor=by(Answering())))
-    with open_run(tmp_path / "run") as store:
-        assert store.settings.window_kj_mol == 80.0
-    assert snapshot(tmp_path / "run") == before
+    changes: list[tuple[Changes, str]] = [
+        (
+            {"window_kj_mol": 60.0},
+            "the window stays 80 kJ/mol: nothing is left to try in this run ",
+        ),
+        (
+            {"window_kj_mol": 60.0, "bond_depth": 9},
+            "the window stays 80 kJ/mol and the bond depth stays without a limit: nothing ",
+        ),
+    ]
+    for changed, words in changes:
+        caplog.clear()
+        list(resume(tmp_path / "run", **changed, executor=by(Answering())))
+        with open_run(tmp_path / "run") as store:
+            assert store.settings.window_kj_mol == 80.0
+            assert store.settings.bond_depth is None
+        assert snapshot(tmp_path / "run") == before
+        (told,) = caplog.messages
+        assert told.startswith(words)
+        assert told.endswith("; begin a new run with it, which may find more")
+    caplog.clear()
     list(resume(tmp_path / "run", window_kj_mol=None, executor=by(Answering())))
+    assert caplog.messages == []
     with open_run(tmp_path / "run") as store:
         assert store.settings.window_kj_mol is None
     assert snapshot(tmp_path / "run") != before
