@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from afir.errors import SurfaceError
-from afir.geometry.bonds import bonds
+from afir.geometry.bonds import bonds, components
 from afir.geometry.superposition import displacement
 from afir.hessians.model import model_hessian
 from afir.hessians.modes import Matrix
@@ -66,7 +66,7 @@ def characterise_by_reference(
     except NotAMinimum:
         pass  # the reference may still have one
     else:
-        if displacement(positions, cheap.positions) < _SAME:
+        if _is_same(molecule, positions, cheap.positions):
             start = replace(start, positions=cheap.positions, hessian=cheap.hessian)
     examined = Agreement(molecule, limits, known)
     gradient_limit = limits.minimum_gradient
@@ -241,6 +241,17 @@ def _same_ends(molecule: Molecule, first: Confirmation, second: Confirmation) ->
         return (alike and level) or displacement(one.positions, other.positions) < _SAME
 
     return all(same(one, other) for one, other in zip(first.ends, second.ends, strict=True))
+
+
+def _is_same(molecule: Molecule, before: Positions, after: Positions) -> bool:
+    """Whether a relaxation led to the same structure.
+
+    Loosely bound molecules may turn far without becoming another structure.
+    """
+    if displacement(before, after) < _SAME:
+        return True
+    loose = len(components(molecule, after)) > 1
+    return loose and bool((bonds(molecule, before) == bonds(molecule, after)).all())
 
 
 def _looked_at(side: Positions) -> list[int]:

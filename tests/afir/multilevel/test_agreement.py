@@ -12,6 +12,7 @@ from pairs import PAIR, Repelling, Shifted, Spring, both, pair
 
 from afir.geometry.naming import names
 from afir.io.structures import read_structure
+from afir.molecule import Molecule
 from afir.multilevel.agreement import Difference
 from afir.multilevel.verification import (
     characterise_by_reference,
@@ -156,8 +157,9 @@ def test_a_known_minimum_is_recognised_before_anything_is_measured() -> None:
 @pytest.mark.parametrize("start", [1.5, 1.55])
 def test_a_minimum_of_the_reference_alone_is_not_left_on_the_cheap_surface(start: float) -> None:
     """The end of a path may be no minimum of the cheap surface, whose own one lies elsewhere."""
-    surface = Checked(Spring(stiffness=3.0, rest=2.5), Shifted())
-    point = solve(characterise_by_reference(PAIR, pair(start)), surface)
+    bonded = Molecule((53, 53))  # at all lengths in question
+    surface = Checked(Spring(stiffness=3.0, rest=2.5, molecule=bonded), Shifted(molecule=bonded))
+    point = solve(characterise_by_reference(bonded, pair(start)), surface)
     assert np.linalg.norm(np.diff(point.positions, axis=0)) == pytest.approx(1.5, abs=0.01)
 
 

@@ -118,12 +118,13 @@ def test_each_worker_computes_in_a_folder_of_its_own(
 
 
 ENDINGS = {
-    "dies": [Outcome.WORKER_DIED],
-    "ends": [Outcome.WORKER_DIED],
-    "hangs": [Outcome.TIMED_OUT],
-    "exits": [Outcome.SURFACE_FAILED],
-    "raises": [],  # a search steps back from that
-    "prints": [],
+    "dies": ([Outcome.WORKER_DIED],),
+    "ends": ([Outcome.WORKER_DIED],),
+    "hangs": ([Outcome.TIMED_OUT],),
+    "exits": ([Outcome.SURFACE_FAILED],),
+    # A search steps back from that, unless it has just begun.
+    "raises": ([], [Outcome.SURFACE_FAILED]),
+    "prints": ([],),
 }
 LOSSES = (Outcome.WORKER_DIED, Outcome.TIMED_OUT, Outcome.SURFACE_FAILED, Outcome.SEARCH_FAILED)
 
@@ -144,7 +145,7 @@ def test_what_a_calculator_does_wrong_costs_a_trial(
     assert_right(run, tss=0 if unverified else 1)
     assert (tmp_path / "done").exists()
     lost = unverified + [trial.outcome for trial in trials if trial.outcome in LOSSES]
-    assert lost == ENDINGS[how]
+    assert lost in ENDINGS[how]
     assert len(trials) == 8
     printed = capfd.readouterr()
     assert "too much" not in printed.out + printed.err
