@@ -73,10 +73,10 @@ def check_value(name: str, value: object, *, depth: int = _DEEPEST) -> None:
         check_value(f"{name}.{key}", item, depth=depth - 1)
 
 
-def check_whole(name: str, value: object) -> None:
-    """Raise InputError for an option that is no whole number of 0 or more."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise InputError(f"`{name}` must be a whole number of 0 or more, got {value!r}")
+def check_whole(name: str, value: object, *, least: int = 0) -> None:
+    """Raise InputError for an option that is no whole number of `least` or more."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f"`{name}` must be a whole number of {least} or more, got {value!r}")
 
 
 def check_options(

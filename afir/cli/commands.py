@@ -32,6 +32,7 @@ from afir.io.shell import shell_command
 if TYPE_CHECKING:  # numpy is not needed for --help
     from afir.molecule import Molecule
     from afir.stationary import Confirmation
+
 _BEGAN_LOW = "The climb began where no curvature is negative, as around a minimum"
 
 

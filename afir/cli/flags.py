@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from typing import Any
 
@@ -35,6 +35,12 @@ def naming_flags(callback: Callable[..., Any] | None) -> Callable[..., Any] | No
             raise InputError(told) from error
 
     return named
+
+
+def pair_keys(pairs: Iterable[str]) -> list[str]:
+    """The keys of pairs ``KEY=VALUE``, as a job file has them."""
+    names = [pair.partition("=")[0].rpartition(".") for pair in pairs]
+    return [f"{of}{dot}{key.replace('-', '_')}" for of, dot, key in names]
 
 
 def _in_flags(message: str, context: click.Context) -> str:
@@ -97,9 +103,7 @@ def _pairs(option: click.Option, context: click.Context) -> list[str]:
     """The keys of what was typed as KEY=VALUE, as a job file has them."""
     if "KEY=VALUE" not in str(option.metavar):
         return []
-    pairs = context.params.get(option.name or "", ())
-    names = [pair.partition("=")[0].rpartition(".") for pair in pairs]
-    return [f"{of}{dot}{key.replace('-', '_')}" for of, dot, key in names]
+    return pair_keys(context.params.get(option.name or "", ()))
 
 
 def _options(context: click.Context) -> Iterator[tuple[click.Option, bool]]:

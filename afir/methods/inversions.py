@@ -9,7 +9,7 @@ neighbours, or on the line between two.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,6 @@ _TINY = 1e-9  # Å: against a division by zero
 @dataclass(frozen=True)
 class Inversions:
     """Inverts atoms: saddle searches from the geometry half way."""
-
-    endless: bool = field(default=False, init=False)
 
     def offers(self, known: Known, rng: np.random.Generator) -> Iterator[Mapping[str, Any]]:
         """One for each of the `inversions`."""

@@ -7,7 +7,7 @@ Following an eigenvector uphill finds internal rotations and rearrangements that
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,7 +65,6 @@ class ModeFollowing:
     """
 
     modes: int = 24
-    endless: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         check_whole("modes", self.modes)

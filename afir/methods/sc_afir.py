@@ -7,7 +7,7 @@ the same trial gives the same result wherever it runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -162,7 +162,6 @@ class ScAfir:
     terms: int = 2
     cap: int = 64
     unlike: bool = False
-    endless: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         if self.terms not in (1, 2) or isinstance(self.terms, bool):

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from afir.errors import SurfaceError
-from afir.geometry.bonds import bonds, components
+from afir.geometry.bonds import bonds, bonds_changed, components
 from afir.geometry.superposition import displacement
 from afir.hessians.model import model_hessian
 from afir.hessians.modes import Matrix
@@ -235,7 +235,7 @@ def _same_ends(molecule: Molecule, first: Confirmation, second: Confirmation) ->
     def same(one: Minimum, other: Minimum) -> bool:
         if one.dissociated is not other.dissociated:
             return False
-        alike = bool((bonds(molecule, one.positions) == bonds(molecule, other.positions)).all())
+        alike = _bonded_alike(molecule, one.positions, other.positions)
         # Weakly bound molecules may have any orientation, at the same energy.
         level = one.dissociated or abs(one.energy - other.energy) < _LEVEL
         return (alike and level) or displacement(one.positions, other.positions) < _SAME
@@ -250,8 +250,12 @@ def _is_same(molecule: Molecule, before: Positions, after: Positions) -> bool:
     """
     if displacement(before, after) < _SAME:
         return True
-    loose = len(components(molecule, after)) > 1
-    return loose and bool((bonds(molecule, before) == bonds(molecule, after)).all())
+    return len(components(molecule, after)) > 1 and _bonded_alike(molecule, before, after)
+
+
+def _bonded_alike(molecule: Molecule, first: Positions, second: Positions) -> bool:
+    """Whether two geometries have the same bonds."""
+    return bonds_changed(bonds(molecule, first), bonds(molecule, second)) == 0
 
 
 def _looked_at(side: Positions) -> list[int]:

@@ -9,6 +9,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from afir.cli.flags import pair_keys
 from afir.cli.terminal import option_values
 from afir.errors import InputError, plain
 from networks.numbers import NUMBERS
@@ -51,8 +52,7 @@ def _named_in(job: Path, flags: Mapping[str, Any], message: str) -> bool:
     said = set(_paths(read_job_file(job)))
     for key, value in flags.items():
         if key in _TABLES or key == "method_options":
-            names = [pair.partition("=")[0].rpartition(".") for pair in value]
-            said -= {f"{key}.{of}{dot}{name.replace('-', '_')}" for of, dot, name in names}
+            said -= {f"{key}.{name}" for name in pair_keys(value)}
         elif value is not None:
             said.discard(key)
     said |= {path.rpartition(".")[2] for path in said}  # options and numbers of steps

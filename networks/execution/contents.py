@@ -7,14 +7,11 @@ gradients are those of the surface is trusted.
 
 from __future__ import annotations
 
-import reprlib
-
 import numpy as np
 
 from afir.errors import InputError
-from afir.molecule import Positions
 from afir.pes.driver import Level
-from afir.results import array, geometry, number, plain_result
+from afir.results import array, geometry, number, plain_result, shown
 from afir.stationary import Confirmation, Outcome, Sameness, StationaryPoint
 from networks.execution.frames import Frames
 from networks.execution.tasks import (
@@ -22,10 +19,9 @@ from networks.execution.tasks import (
     Compare,
     Confirm,
     Labelled,
-    Push,
-    Recall,
     Task,
     Value,
+    positions_of,
 )
 
 _LEVELS = frozenset(level.value for level in Level)
@@ -69,7 +65,7 @@ def checked_frames(task: Task, frames: Frames) -> Frames:
     for name in ("stages", "levels"):
         names = getattr(frames, name)
         if not isinstance(names, tuple) or not all(isinstance(each, str) for each in names):
-            raise InputError(f"`frames.{name}` must be a tuple of texts, got {reprlib.repr(names)}")
+            raise InputError(f"`frames.{name}` must be a tuple of texts, got {shown(names)}")
         if len(names) != count:
             raise InputError(
                 f"`frames.{name}` must have one text for each geometry, {count} in all, "
@@ -78,8 +74,7 @@ def checked_frames(task: Task, frames: Frames) -> Frames:
     for level in frames.levels:
         if level not in _LEVELS:
             raise InputError(
-                f"`frames.levels` must be some of {', '.join(sorted(_LEVELS))}, "
-                f"got {reprlib.repr(level)}"
+                f"`frames.levels` must be some of {', '.join(sorted(_LEVELS))}, got {shown(level)}"
             )
     return Frames(
         positions,
@@ -88,17 +83,6 @@ def checked_frames(task: Task, frames: Frames) -> Frames:
         frames.stages,
         frames.levels,
     )
-
-
-def positions_of(task: Task) -> Positions:
-    """The geometry (n, 3) in Å that a task begins with."""
-    if isinstance(task, Push):
-        return task.start.positions
-    if isinstance(task, Confirm):
-        return task.candidate.positions
-    if isinstance(task, Compare | Recall):
-        return task.point.positions
-    return task.positions
 
 
 def _check_sameness(task: Compare, value: Sameness) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from afir.errors import InputError, MissingPackageError, said
+from afir.options import check_whole
 from networks.execution.base import declares
 from networks.execution.cluster import REFUSE, WARN, ClusterExecutor
 from networks.execution.connection import Connection, in_time, left
@@ -185,7 +186,7 @@ def _check_jobs(system: str, jobs: int, options: Mapping[str, Any]) -> None:
     """Raise InputError unless such jobs can be submitted here, as far as can be told before."""
     if system not in SYSTEMS:
         raise InputError(f"`cluster` must be one of {', '.join(SYSTEMS)}, got {system!r}")
-    _check_count("jobs", jobs)
+    check_whole("jobs", jobs, least=1)
     library = _jobqueue(system)
     kind = getattr(library, SYSTEMS[system].cluster)
     of_job = _parameters(kind.job_cls.__mro__) - _NO_OPTIONS
@@ -197,18 +198,12 @@ def _check_jobs(system: str, jobs: int, options: Mapping[str, Any]) -> None:
     for name in ("cores", "processes"):
         value = options.get(name)
         if value is not None:
-            _check_count(name, value)
+            check_whole(name, value, least=1)
     # A job makes its `log_directory`; here nothing is made.
     given = {name: value for name, value in options.items() if name in of_job - {"security"}}
     given = {**_JOB, **given, "log_directory": "."}
     with _starting(system):
         kind.job_cls("tcp://127.0.0.1:8786", "check", **given).job_script()
-
-
-def _check_count(name: str, value: object) -> None:
-    """Raise InputError for what is no number of something that there must be."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"`{name}` must be a whole number of 1 or more, got {value!r}")
 
 
 def _jobqueue(system: str) -> Any:

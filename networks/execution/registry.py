@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from afir.errors import AfirError, InputError, said
-from afir.options import check_options, find_entry, options_of, takes
+from afir.options import check_options, check_whole, find_entry, options_of, takes
 from networks.execution.base import Executor, declares
 from networks.execution.context import Bench
 from networks.execution.local import BatchedExecutor, SerialExecutor
@@ -28,8 +28,8 @@ def serial(bench: Bench) -> SerialExecutor:
 
 def _check_width(*, width: int | None = None) -> None:
     """Raise InputError for a number of tasks that there cannot be."""
-    if width is not None and (isinstance(width, bool) or not isinstance(width, int) or width < 1):
-        raise InputError(f"`width` must be a whole number of 1 or more, got {width!r}")
+    if width is not None:
+        check_whole("width", width, least=1)
 
 
 @declares(plain=["width"], check=_check_width)
@@ -73,8 +73,7 @@ def executor_factory(
         number of workers, or several workers for an executor without them. The function itself
         raises AfirError when no executor can be made.
     """
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise InputError(f"`workers` must be a whole number of 1 or more, got {workers!r}")
+    check_whole("workers", workers, least=1)
     if workers > MOST_WORKERS:
         raise InputError(f"`workers` must be from 1 to {MOST_WORKERS}, got {workers}")
     if executor is None:

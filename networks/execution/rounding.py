@@ -11,16 +11,16 @@ import hashlib
 import numpy as np
 
 from afir.hessians.model import model_hessian
-from afir.molecule import Molecule, Positions
+from afir.molecule import Molecule
 from afir.stationary import StationaryPoint, TrialResult
-from networks.execution.tasks import Compare, Confirm, Push, Recall, Task, TaskResult
+from networks.execution.tasks import Recall, Task, TaskResult, positions_of
 
 _NUDGE = 0.1  # Å: from a stationary point there would be nothing to minimise
 
 
 def comparison(molecule: Molecule, task: Task) -> Recall:
     """The minimisation that is compared: from near the geometry that a task begins with."""
-    x = _positions(task)
+    x = positions_of(task)
     x = x + _NUDGE * np.random.default_rng(0).uniform(-1.0, 1.0, x.shape)
     nothing = np.zeros_like(x)
     start = StationaryPoint(x, 0.0, 0.0, model_hessian(molecule, x), np.zeros(0), nothing, 0)
@@ -35,14 +35,3 @@ def fingerprint(result: TaskResult) -> str:
             digest.update(repr(point.energy).encode())
             digest.update(point.positions.tobytes() + point.gradient.tobytes())
     return digest.hexdigest()
-
-
-def _positions(task: Task) -> Positions:
-    """A geometry (n, 3) in Å that a task begins with."""
-    if isinstance(task, Push):
-        return task.start.positions
-    if isinstance(task, Confirm):
-        return task.candidate.positions
-    if isinstance(task, Recall | Compare):
-        return task.point.positions
-    return task.positions

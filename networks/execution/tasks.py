@@ -152,6 +152,17 @@ Task: TypeAlias = Push | Confirm | Characterise | Compare | Label | Recall | Exa
 Value: TypeAlias = TrialResult | Confirmation | StationaryPoint | Sameness | Labelled | Consistency
 
 
+def positions_of(task: Task) -> Positions:
+    """The geometry (n, 3) in Å that a task begins with."""
+    if isinstance(task, Push):
+        return task.start.positions
+    if isinstance(task, Confirm):
+        return task.candidate.positions
+    if isinstance(task, Compare | Recall):
+        return task.point.positions
+    return task.positions
+
+
 @dataclass(frozen=True, eq=False)
 class TaskResult:
     """The result of a task.
