@@ -29,6 +29,7 @@ from afir.hessians.steps import uphill_step
 from afir.hessians.updates import bofill, ts_bfgs
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search
+from afir.searches.known import KnownStructures, Met
 from afir.searches.saddle_hessian import (
     Place,
     measured,
@@ -48,6 +49,11 @@ _ROUGH = 0.05  # eV/Å: a bad prediction of a smaller gradient needs no new Hess
 _WELL = 0.7  # of the gradient: a larger error of its prediction lengthens no step
 _STEEP = 1.0  # eV/Å (norm): a smaller gradient may double
 _NOTHING = 1e-6  # eV: a smaller predicted change of the energy is none
+
+# Of climbs of nine molecules between parted molecules that followed so flat a mode for six steps,
+# none found a transition state (benchmarks/RESULTS.md, "Known structures").
+_PARTED = 3.1  # Å: molecules further apart than this may only drift
+_FLAT = -0.05  # eV/Å²: a mode with a curvature above this climbs no barrier
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,7 @@ def saddle(
     *,
     direction: Positions | None = None,
     hessian: Matrix | None = None,
+    known: KnownStructures | None = None,
 ) -> Search[Saddle]:
     """Search a first-order saddle point.
 
@@ -113,6 +120,8 @@ def saddle(
         (3n, 3n) estimate at the guess in eV/Å². By default a model corrected along its softest
         modes; the guess is then taken as rough, and its strain is relieved first. If that fails,
         the search starts again with a complete finite-difference Hessian.
+    known
+        Saddle points that are recognised: where the search heads for one, it ends there early.
 
     Raises
     ------
@@ -120,14 +129,19 @@ def saddle(
         When the surface fails at the guess.
     """
     limits = settings or StepSettings()
+    if not limits.recognise:
+        known = None
     x = np.array(guess, dtype=np.float64)
     evaluation = yield x[None]
     start = place_of(x, evaluation)
     followed: Vector | None = None
     if direction is not None:
         followed = direction.ravel() / np.linalg.norm(direction)
+        met = _recognised(known, start, followed)
+        if met is not None:
+            return _ended(Outcome.CONVERGED, _arrived(met), met.hessian)
     if hessian is not None:
-        found, _ = yield from _climb(molecule, start, hessian, followed, limits, 1)
+        found, _ = yield from _climb(molecule, start, hessian, followed, limits, 1, known)
         return found
     estimate = model_hessian(molecule, x)
     try:
@@ -135,7 +149,8 @@ def saddle(
         used += 1
         most = min(_PROBES, limits.saddle_steps - used)
         estimate, cost = yield from probed_hessian(molecule, start, followed, most)
-        first, used = yield from _climb(molecule, start, estimate, followed, limits, used + cost)
+        used += cost
+        first, used = yield from _climb(molecule, start, estimate, followed, limits, used, known)
         if first.outcome is Outcome.CONVERGED or direction is not None:
             return first
         if used + estimate.shape[0] >= limits.saddle_steps:
@@ -144,7 +159,7 @@ def saddle(
     except SurfaceError as failure:
         return _ended(Outcome.SURFACE_FAILED, start, estimate, str(failure))
     used += internal_motions(start.x).shape[1]
-    second, _ = yield from _climb(molecule, start, estimate, None, limits, used)
+    second, _ = yield from _climb(molecule, start, estimate, None, limits, used, known)
     return second if second.outcome is Outcome.CONVERGED else first
 
 
@@ -160,6 +175,7 @@ def _climb(
     direction: Vector | None,
     limits: StepSettings,
     used: int,
+    known: KnownStructures | None,
 ) -> Search[tuple[Saddle, int]]:
     """Steps on the image until the gradient vanishes; see `saddle`.
 
@@ -170,7 +186,7 @@ def _climb(
     used
         Gradients used before; returned plus those of the climb.
     """
-    climb = _Climb(molecule, here, estimate, direction, limits, used)
+    climb = _Climb(molecule, here, estimate, direction, limits, used, known)
     try:
         outcome, error = yield from climb.up()
     except SurfaceError as failure:
@@ -202,6 +218,7 @@ class _Climb:
         direction: Vector | None,
         limits: StepSettings,
         used: int,
+        known: KnownStructures | None,
     ) -> None:
         self.here = here
         self.estimate = estimate
@@ -209,11 +226,14 @@ class _Climb:
         self.lowest = math.nan
         self._molecule = molecule
         self._limits = limits
+        self._known = known
         self._directed = direction is not None
         self._followed = direction
         self._region = TrustRegion(limits.trust.saddle)
         self._lost = self._renewed = 0  # lost: steps in a row with a bad prediction of the Hessian
         self._measured = -9  # the gradient count when a curvature was last measured
+        self._curvature = -math.inf  # eV/Å²: that of the mode that is climbed
+        self._drifted = 0  # steps in a row between molecules that are apart, with no mode to climb
         self._tension = bond_tension(molecule, here.x, here.gradient)
 
     def up(self) -> Search[tuple[Outcome, str]]:
@@ -244,6 +264,12 @@ class _Climb:
                 continue
             if dissociated(self._molecule, self.here.x, self._limits.dissociation):
                 return Outcome.DISSOCIATED, ""
+            met = _recognised(self._known, self.here, self._followed)
+            if met is not None:
+                self.here, self.estimate = _arrived(met), met.hessian
+                return Outcome.CONVERGED, ""
+            if self._drifts():
+                return Outcome.DISSOCIATED, ""
             # Far from the saddle the softest mode may be the wrong one: measure again nearby.
             left = self._limits.saddle_steps - self.used
             if self._lost >= 2 and self._renewed < _RENEWALS and left > _PROBES:
@@ -270,7 +296,7 @@ class _Climb:
         """The next step (3n,), and the geometry (n, 3) after it, in which loose fragments turn."""
         x = self.here.x
         mode = _follow(values, vectors, self._followed)
-        self._followed = vectors[:, mode]
+        self._followed, self._curvature = vectors[:, mode], float(values[mode])
         step = uphill_step(values, vectors, self.here.gradient, mode, self._region.radius)
         parts = components(self._molecule, x)
         if len(parts) > 1:
@@ -306,6 +332,13 @@ class _Climb:
         self.here = there
         return True
 
+    def _drifts(self) -> bool:
+        """Whether molecules go apart, and the climb has followed no barrier for too long."""
+        flat = self._curvature > _FLAT
+        apart = flat and dissociated(self._molecule, self.here.x, _PARTED)
+        self._drifted = self._drifted + 1 if apart else 0
+        return self._drifted >= self._limits.drift_steps
+
     def _renew(self) -> Search[None]:
         """Measure the softest modes of a new model."""
         followed = self._followed if self._directed else None
@@ -317,6 +350,18 @@ class _Climb:
         self._lost = 0
         self._renewed += 1
         self._region.restart()
+
+
+def _recognised(known: KnownStructures | None, here: Place, followed: Vector | None) -> Met | None:
+    """The known saddle point to which the climb of a mode leads; None if that cannot be told."""
+    if known is None or followed is None:
+        return None
+    return known.saddle_at(here.x, here.energy, here.gradient, followed)
+
+
+def _arrived(met: Met) -> Place:
+    """The state at a known saddle point."""
+    return Place(met.positions, met.energy, met.flat.ravel())
 
 
 def _follow(values: Vector, vectors: Matrix, followed: Vector | None) -> int:
