@@ -272,6 +272,11 @@ class Settings:
         return reference_gradients(gradients) if self.reference else sum(gradients.values())
 
     @property
+    def recognises(self) -> bool:
+        """Whether searches end at known structures: not where a reference has moved these."""
+        return self.step.recognise and not self.reference
+
+    @property
     def records(self) -> bool:
         """Whether the run file keeps any geometries."""
         return self.keep_frames or bool(self.reference)

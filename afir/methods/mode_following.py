@@ -20,6 +20,7 @@ from afir.methods.saddle_trial import climb_limits, saddle_trial
 from afir.molecule import Molecule, Positions
 from afir.options import check_whole
 from afir.pes.driver import Search
+from afir.searches.known import KnownStructures
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import StationaryPoint, TrialResult
@@ -87,11 +88,19 @@ class ModeFollowing:
         *,
         ceiling: float | None,
         rng: np.random.Generator,
+        known: KnownStructures | None = None,
     ) -> Search[TrialResult]:
         """The saddle search from a small displacement up the mode, which it follows."""
         way = motion(molecule, start, Climb(data["mode"], data["sign"]))
         guess = start.positions + UPHILL * way
-        search = saddle(molecule, guess, climb_limits(step), direction=way, hessian=start.hessian)
+        search = saddle(
+            molecule,
+            guess,
+            climb_limits(step),
+            direction=way,
+            hessian=start.hessian,
+            known=known,
+        )
         return saddle_trial(search, "mode", ceiling)
 
 
