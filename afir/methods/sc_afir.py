@@ -87,7 +87,6 @@ def pass_over(
     settings: StepSettings | None = None,
     *,
     rng: np.random.Generator,
-    known: KnownStructures | None = None,
 ) -> Search[Passage]:
     """Push a structure, relax what is behind, and relax the path between.
 
@@ -107,8 +106,6 @@ def pass_over(
         γ_max and all limits.
     rng
         For the displacement that breaks the symmetry.
-    known
-        Minima that are recognised behind the push.
 
     Raises
     ------
@@ -123,7 +120,7 @@ def pass_over(
     end: Minimum | None = None
     failure = path.end.error
     try:
-        end = yield from _settle(molecule, path, limits, tail, known)
+        end = yield from _settle(molecule, path, limits, tail)
     except SurfaceError as error:
         tail, failure = [], str(error)
     crossed = end is not None and displacement(start, end.positions) > SAME_PLACE
@@ -237,8 +234,8 @@ def try_push(
     rng
         For the displacement that breaks the symmetry.
     known
-        Structures that are recognised, so that they are not searched again; the start and the
-        candidates that are found on the way are added.
+        Saddle points that are recognised, so that they are not searched again; the candidates
+        that are found on the way are added.
 
     Returns
     -------
@@ -252,10 +249,8 @@ def try_push(
     """
     limits = settings or StepSettings()
     if known is None:
-        known = KnownStructures(molecule, (start,))
-    over = yield from pass_over(
-        molecule, start.positions, start.hessian, terms, limits, rng=rng, known=known
-    )
+        known = KnownStructures(molecule)
+    over = yield from pass_over(molecule, start.positions, start.hessian, terms, limits, rng=rng)
     climbed = yield from _climbs(molecule, over, limits, ceiling, known)
     minima = (over.end,) if over.end is not None and over.crossed else ()
     if climbed.candidates:
@@ -327,7 +322,6 @@ def _settle(
     path: PushPath,
     settings: StepSettings,
     tail: list[PathPoint],
-    known: KnownStructures | None,
 ) -> Search[Minimum | None]:
     """The minimum behind a push; separated fragments are relaxed where they are."""
     if path.end.outcome is Outcome.SURFACE_FAILED:
@@ -348,7 +342,7 @@ def _settle(
         return apart
     found = yield from stage(
         "minimum",
-        minimise(molecule, path.end.positions, settings, hessian=estimate, trace=tail, known=known),
+        minimise(molecule, path.end.positions, settings, hessian=estimate, trace=tail),
     )
     return found
 
