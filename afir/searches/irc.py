@@ -110,6 +110,8 @@ def irc(
         known = None
     # Each side is a stage of its own: no density of one end leaks into the other.
     backward = yield from stage("irc", branch(molecule, point, -1, limits, known))
+    if known is not None and backward.end.outcome is Outcome.CONVERGED:
+        known = known.also(minima=(backward.end,))
     forward = yield from stage("irc", branch(molecule, point, 1, limits, known))
     return backward, forward
 

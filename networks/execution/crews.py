@@ -254,4 +254,7 @@ def _watch(token: str, crew: Crew) -> None:
     """End a crew whose run is no longer heard of."""
     while not crew.expired:
         time.sleep(_LOOK)
-    end(token)
+    with _lock:
+        if _crews.get(token) is crew:  # not one that has come after it
+            del _crews[token]
+    crew.end()
