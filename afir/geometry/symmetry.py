@@ -164,7 +164,7 @@ def _checked(
 
 
 def environments(z: NDArray[np.int64], x: Positions) -> NDArray[np.float64]:
-    """(n, n) distances of each atom to all atoms, sorted within each element."""
+    """(n, n) distances in Å of each atom to all atoms, sorted within each element."""
     r = distances(x)
     blocks = [np.sort(r[:, z == element], axis=1) for element in np.unique(z)]
     return np.concatenate(blocks, axis=1)
@@ -361,7 +361,7 @@ def _polished(
 
 
 def assigned(z: NDArray[np.int64], squares: NDArray[np.float64]) -> NDArray[np.intp]:
-    """(n,) the atom of the columns for each row that makes the sum of squares smallest."""
+    """(n,) the atom of the columns for each row that makes the sum of the squares (Å²) smallest."""
     result: NDArray[np.intp] = np.where(z[:, None] == z[None], squares, np.inf).argmin(axis=1)
     if len(np.unique(result)) == len(z):
         return result

@@ -23,7 +23,7 @@ from afir.molecule import Molecule, Positions
 # Fitted: with these numbers searches of some thousand pushes on nine molecules led to the same
 # structures as without (benchmarks/recognition.py).
 _NEAR = 0.2  # Å: root mean square distance after superposition
-_OFF = 0.05  # eV: deviation of the energy from what the Hessian of a minimum foretells
+_OFF = 0.05  # eV: deviation of the energy from what the Hessian foretells
 _ALONG = 0.8  # overlap of the climbed mode with that of a saddle point
 _MISSED = 1.0  # of the gradient: deviation from what the Hessian of a saddle point foretells
 
@@ -72,7 +72,7 @@ class Met:
 
     @property
     def flat(self) -> NDArray[np.float64]:
-        """(n, 3) the gradient there, which is zero."""
+        """(n, 3) the gradient there in eV/Å, which is zero."""
         return np.zeros_like(self.positions)
 
     @property
@@ -132,12 +132,8 @@ class KnownStructures:
         energy
             eV, about as the Hessian of the minimum foretells.
         """
-        for met in self._minima.near(positions, energy):
-            off = (positions - met.positions).ravel()
-            rise = 0.5 * float(off @ met.hessian @ off)
-            if energy >= met.energy and abs(energy - met.energy - rise) < _OFF:
-                return met
-        return None
+        near = self._minima.near(positions, energy)
+        return next((met for met in near if energy >= met.energy), None)
 
     def saddle_at(
         self,
@@ -153,20 +149,19 @@ class KnownStructures:
         positions
             (n, 3) in Å, close to the saddle point.
         energy
-            eV.
+            eV, about as the Hessian of the saddle point foretells.
         gradient
-            (n, 3) or (3n,) in eV/Å, about as the Hessian of the saddle point foretells.
+            (n, 3) or (3n,) in eV/Å, about as that foretells, too.
         followed
             (n, 3) or (3n,), the direction that is climbed, as it is there.
         """
         slope = gradient.ravel()
         for met in self._saddles.near(positions, energy):
-            if not _along(met, followed):
-                continue
             off = (positions - met.positions).ravel()
             foretold = internal_part(positions, (met.hessian @ off).reshape(positions.shape))
             missed = slope - foretold.ravel()
-            if missed @ missed < _MISSED**2 * float(slope @ slope):
+            close = missed @ missed < _MISSED**2 * float(slope @ slope)
+            if close and _along(met, followed):
                 return met
         return None
 
@@ -180,7 +175,7 @@ class KnownStructures:
         positions
             (n, 3) in Å, the peak.
         energy
-            eV.
+            eV, about as the Hessian of the saddle point foretells.
         tangent
             (n, 3) or (3n,), the direction of the path there.
         """
@@ -207,7 +202,7 @@ class _Kept:
         ).reshape(len(points), pairs)
 
     def near(self, positions: Positions, energy: float) -> Iterator[Met]:
-        """Those within `_NEAR` of a geometry (n, 3) in Å of this energy in eV, the nearest first.
+        """Those close to a geometry (n, 3) in Å that foretell its energy in eV, the nearest first.
 
         Each is in its place there.
         """
@@ -223,8 +218,13 @@ class _Kept:
             for point in (self.points[number] for number in chosen)
         ]
         for found, point in sorted(aligned, key=lambda pair: pair[0].rmsd):
-            if found.rmsd < _NEAR:
-                yield Met(found.positions, point.energy, found.hessian(point.hessian))
+            if found.rmsd >= _NEAR:
+                return
+            met = Met(found.positions, point.energy, found.hessian(point.hessian))
+            off = (positions - met.positions).ravel()
+            rise = 0.5 * float(off @ met.hessian @ off)
+            if abs(energy - met.energy - rise) < _OFF:
+                yield met
 
 
 def _along(met: Met, direction: NDArray[np.float64]) -> bool:

@@ -84,7 +84,7 @@ def relieved(molecule: Molecule, here: Place, most: int) -> Search[tuple[Place, 
 def probed_hessian(
     molecule: Molecule, here: Place, direction: Vector | None, most: int
 ) -> Search[tuple[Matrix, int]]:
-    """A model Hessian (3n, 3n) with measured lowest mode, and the number of gradients used.
+    """A model Hessian (3n, 3n) in eV/Å² with measured lowest mode, and the gradients used.
 
     The softest mode of the model is displaced and the model made to agree, until its softest
     mode lies among the directions measured: Davidson's method (10.1016/0021-9991(75)90065-0)
@@ -122,7 +122,7 @@ def probed_hessian(
 
 
 def whole_hessian(here: Place) -> Search[Matrix]:
-    """The Hessian (3n, 3n) by forward differences, one gradient for each internal direction."""
+    """The Hessian (3n, 3n) in eV/Å² by forward differences, a gradient for each internal motion."""
     internal = internal_motions(here.x)
     evaluation = yield here.x + _PROBE * internal.T.reshape(-1, *here.x.shape)
     columns = (evaluation.gradients.reshape(-1, here.x.size) - here.gradient) / _PROBE
@@ -132,7 +132,7 @@ def whole_hessian(here: Place) -> Search[Matrix]:
 
 
 def measured(here: Place, along: Vector) -> Search[Vector]:
-    """The Hessian times a unit direction (3n,), by a forward difference."""
+    """The Hessian times a unit direction, (3n,) in eV/Å², by a forward difference."""
     size = _PROBE / longest(along)
     shifted = here.x + size * along.reshape(here.x.shape)
     answer = yield shifted[None]
