@@ -86,16 +86,8 @@ def finished(
             return replace(measured, ridges=tuple(ridges))
         limits = replace(limits, minimum_gradient=_TIGHTER * limits.minimum_gradient)
         lower = yield from _lower(molecule, measured, end.positions, limits, trace, known)
-        if lower.outcome is Outcome.STEPS and np.abs(lower.gradient).max() < (
-            settings.minimum_gradient
-        ):
-            end = replace(lower, outcome=Outcome.CONVERGED)
-            break
-        if lower.outcome is Outcome.SURFACE_FAILED or lower.energy > end.energy:
-            break
-        close = _are_close(end, lower)
-        end = lower
-        if close:
+        end, is_last = _better(end, lower, settings.minimum_gradient)
+        if is_last:
             break
     return replace(end, ridges=tuple(ridges))
 
@@ -121,6 +113,18 @@ def _lower(
 def _is_known(known: KnownStructures | None, end: Minimum) -> bool:
     """Whether an end is a known minimum, where the search for it ended."""
     return known is not None and known.minimum_at(end.positions, end.energy) is not None
+
+
+def _better(end: Minimum, lower: Minimum, limit: float) -> tuple[Minimum, bool]:
+    """The better of an end and its tighter minimisation, and whether no other would be better.
+
+    `limit` is that of the gradient in eV/Å.
+    """
+    if lower.outcome is Outcome.STEPS and np.abs(lower.gradient).max() < limit:
+        return replace(lower, outcome=Outcome.CONVERGED), True
+    if lower.outcome is Outcome.SURFACE_FAILED or lower.energy > end.energy:
+        return end, True
+    return lower, _are_close(end, lower)
 
 
 def _are_close(end: Minimum, lower: Minimum) -> bool:
