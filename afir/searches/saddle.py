@@ -143,7 +143,19 @@ def saddle(
     if hessian is not None:
         found, _ = yield from _climb(molecule, start, hessian, followed, limits, 1, known)
         return found
-    estimate = model_hessian(molecule, x)
+    found = yield from _climb_from_rough(molecule, start, followed, limits, known)
+    return found
+
+
+def _climb_from_rough(
+    molecule: Molecule,
+    start: Place,
+    followed: Vector | None,
+    limits: StepSettings,
+    known: KnownStructures | None,
+) -> Search[Saddle]:
+    """The search from a guess without a Hessian, along (3n,) a direction or the lowest mode."""
+    estimate = model_hessian(molecule, start.x)
     try:
         start, used = yield from relieved(molecule, start, limits.saddle_steps - 1)
         used += 1
@@ -151,7 +163,7 @@ def saddle(
         estimate, cost = yield from probed_hessian(molecule, start, followed, most)
         used += cost
         first, used = yield from _climb(molecule, start, estimate, followed, limits, used, known)
-        if first.outcome is Outcome.CONVERGED or direction is not None:
+        if first.outcome is Outcome.CONVERGED or followed is not None:
             return first
         if used + estimate.shape[0] >= limits.saddle_steps:
             return first
