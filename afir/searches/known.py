@@ -206,13 +206,13 @@ class _Kept:
 
         Each is in its place there.
         """
-        level = np.abs(self._energies - energy) < _LEVEL
-        if not level.any() or len(positions) < 2:
+        level = np.flatnonzero(np.abs(self._energies - energy) < _LEVEL)
+        if not level.size or len(positions) < 2:
             return
-        differences = self._distances - 1.0 / signature(self._numbers, positions)
+        differences = self._distances[level] - 1.0 / signature(self._numbers, positions)
         unlike = np.sqrt(np.einsum("ij,ij->i", differences, differences) / differences.shape[1])
-        possible = np.flatnonzero(level & (unlike < _ALIKE))
-        chosen = possible[np.argsort(unlike[possible], kind="stable")][:_MOST].tolist()
+        order = np.argsort(unlike, kind="stable")[:_MOST]
+        chosen = level[order[unlike[order] < _ALIKE]].tolist()
         aligned = [
             (align(self._numbers, positions, point.positions), point)
             for point in (self.points[number] for number in chosen)
