@@ -29,7 +29,7 @@ _MISSED = 1.0  # of the gradient: deviation from what the Hessian of a saddle po
 
 # Chosen: they decide which known structures are superposed.
 _ALIKE = 0.2  # Å: root mean square difference of the sorted distances
-_LEVEL = 0.7  # eV: difference of the energies
+_LEVEL = 0.4  # eV: difference of the energies; at 0.7 a climb that passed by was stopped once
 _MOST = 3  # of the structures most alike
 
 
