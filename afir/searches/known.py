@@ -20,8 +20,8 @@ from afir.geometry.signature import signature
 from afir.geometry.superposition import internal_part
 from afir.molecule import Molecule, Positions
 
-# Fitted: with these numbers searches of some thousand pushes on nine molecules led to the same
-# structures as without (benchmarks/recognition.py).
+# Tried on 600 trials of four molecules: with these numbers no transition state and no end of a path
+# is lost (benchmarks/RESULTS.md, "Known structures").
 _NEAR = 0.2  # Å: root mean square distance after superposition
 _OFF = 0.05  # eV: deviation of the energy from what the Hessian foretells
 _ALONG = 0.8  # overlap of the climbed mode with that of a saddle point
