@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from afir.methods.base import Offer
+from afir.methods.push_kinds import push_kinds
 from afir.policies import Offers, Structure, Structures, Tried
 from networks.policies.pool import Pool
-from networks.policies.push_kinds import push_kinds
 from networks.policies.rates import (
     Ints,
     Rates,
@@ -30,7 +30,7 @@ class Productive:
 
     The number of TSs and EQs per gradient is a log-linear model (Poisson regression) of the forces
     that act together, the number of equivalent offers tried on any structure (see
-    `networks.policies.push_kinds`), the number of trials on structures with the same bonding, and
+    `afir.methods.push_kinds`), the number of trials on structures with the same bonding, and
     their energy. Its coefficients are drawn from their posterior (Thompson sampling), so that a bad
     start excludes nothing. Species that found more than the model expects are preferred. Offers
     that are under way count as tried. Only the thousand open EQs of lowest energy are considered.

@@ -46,14 +46,17 @@ class Stochastic(_Unlearned):
     ----------
     temperature
         The model temperature T in K: the higher, the more uniform.
+    shuffled
+        Whether any offer on the EQ that is drawn comes next, not the next in the list.
     """
 
-    def __init__(self, temperature: float) -> None:
+    def __init__(self, temperature: float, shuffled: bool) -> None:
         if isinstance(temperature, bool) or not isinstance(temperature, int | float):
             raise InputError(f"`temperature` must be a number in K, got {temperature!r}")
         if not 0 < temperature < np.inf:
             raise InputError(f"`temperature` must be positive, got {temperature}")
         self._temperature = float(temperature)
+        self._shuffled = shuffled
 
     def choose(
         self, offers: Offers, network: Structures, n: int, rng: np.random.Generator
@@ -69,6 +72,8 @@ class Stochastic(_Unlearned):
             index = int(shares.searchsorted(rng.random(), side="right"))
             if index not in waiting:
                 waiting[index] = list(offers.left(ids[index]))[::-1]
+                if self._shuffled:
+                    rng.shuffle(waiting[index])
             if waiting[index]:
                 chosen.append((ids[index], waiting[index].pop()))
             else:
@@ -98,9 +103,9 @@ def exhaustive() -> Policy:
     return Exhaustive()
 
 
-def stochastic(temperature: float = 2000.0) -> Policy:
-    """The policy ``stochastic`` with its model temperature in K."""
-    return Stochastic(temperature)
+def stochastic(temperature: float = 2000.0, shuffled: bool = False) -> Policy:
+    """The policy ``stochastic``: its model temperature in K, and the order on an EQ."""
+    return Stochastic(temperature, shuffled)
 
 
 def _in_order(eqs: Iterable[Structure], offers: Offers, n: int) -> list[tuple[str, int]]:

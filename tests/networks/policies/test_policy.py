@@ -86,6 +86,16 @@ def test_stochastic_is_boltzmann_and_seeded() -> None:
     assert choose(policy, left, 3, seed=8) == choose(policy, left, 3, seed=8)
 
 
+def test_shuffled_offers_of_an_eq_are_drawn_alike() -> None:
+    left = Frontier(lambda record: dict.fromkeys(range(4), PUSH))
+    left.add(eq("EQ0", 0.0))
+    policy = load_policy("stochastic", {"shuffled": True})
+    draws = Counter(choose(policy, left, 1, seed)[0].push for seed in range(4000))
+    assert np.abs(np.array([draws[k] for k in range(4)]) - 1000).max() < 4 * np.sqrt(750)
+    assert {item.push for item in choose(policy, left, 4)} == {0, 1, 2, 3}
+    assert choose(load_policy("stochastic"), left, 2) == [Item("EQ0", 0), Item("EQ0", 1)]
+
+
 def test_stochastic_reaches_even_what_is_hopelessly_high() -> None:
     left = Frontier(lambda record: {0: PUSH})
     for number, energy in enumerate((-1e4, 0.0, 1e4)):

@@ -16,12 +16,12 @@ from afir.errors import AfirError
 from afir.io.structures import read_structure
 from afir.methods.artificial_force import ForceTerm
 from afir.methods.base import Offer
+from afir.methods.push_kinds import push_kinds
 from afir.methods.pushes import pushes
 from afir.molecule import Molecule, Positions
 from afir.stationary import Outcome
 from networks.graph.network import ReactionNetwork
 from networks.policies.productive import Productive, productive
-from networks.policies.push_kinds import push_kinds
 from networks.policies.rates import Rates, fit_rates, model_terms, values, way_of
 from networks.records.trials import Item, Trial
 from networks.scheduling.queue import Frontier

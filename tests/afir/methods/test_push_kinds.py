@@ -17,9 +17,9 @@ from afir.geometry.bonds import bonds
 from afir.io.structures import read_structure
 from afir.methods.artificial_force import ForceTerm
 from afir.methods.base import Offer
+from afir.methods.push_kinds import push_kinds
 from afir.methods.pushes import pushes
 from afir.molecule import Molecule, Positions
-from networks.policies.push_kinds import push_kinds
 
 BUTADIENE = Path(__file__).parents[3] / "examples" / "butadiene.xyz"
 PUSH = pushed(0, 3)

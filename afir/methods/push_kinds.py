@@ -56,6 +56,23 @@ def push_kinds(
     return [int(x) for x in _refined(_mixed(parts + bare), adjacency).sum(axis=1)]
 
 
+def bonding_kinds(molecule: Molecule, adjacencies: NDArray[np.bool_]) -> list[int]:
+    """A number for each bonding graph, that of `push_kinds` for a structure alone.
+
+    Parameters
+    ----------
+    molecule
+        The molecule.
+    adjacencies
+        (m, n, n) which atoms are bonded.
+    """
+    graphs = adjacencies.astype(np.uint64)
+    elements = _mixed(np.asarray(molecule.numbers, dtype=np.uint64))
+    colours = np.broadcast_to(elements, (len(graphs), 1, molecule.n_atoms))
+    bare = _refined(colours, graphs)
+    return [int(x) for x in _refined(_mixed(bare), graphs).sum(axis=(1, 2))]
+
+
 def _parts(bare: list[int], offer: Offer | None, known: dict[_Force, tuple[int, int]]) -> list[int]:
     """A number (n,) for the part of each atom in a trial; forces and their sides have no order."""
     result = [0] * len(bare)
@@ -92,7 +109,7 @@ def _label(text: str) -> int:
 
 
 def _refined(colours: Colours, adjacency: Colours) -> Colours:
-    """The colours (k, n) of atoms, refined by those of their neighbours."""
+    """The colours (…, k, n) of atoms, refined by those of their neighbours."""
     for _ in range(_ROUNDS):
         colours = _mixed(colours + _mixed(colours * np.uint64(3)) @ adjacency)
     return colours

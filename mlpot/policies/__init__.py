@@ -1,0 +1,1 @@
+"""Policies that learned from earlier runs where to push."""
