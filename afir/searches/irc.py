@@ -246,7 +246,7 @@ class _Walk:
             else:
                 region.reject(min(size, region.radius))
             line = Line.of(self._hessian, self._gradient, self._x, self._root)
-            if tried.fell and count >= resume and self._convex >= _CONVEX and _in_basin(line, near):
+            if tried.fell and count >= resume and self._may_end(line, near):
                 found = yield from self._taken_over(line)
                 if found is not None:
                     return found
@@ -261,6 +261,13 @@ class _Walk:
         flat = np.abs(self._gradient).max() < self._settings.minimum_gradient
         # While the gradient still grows, it is small because the top is near.
         return Outcome.CONVERGED if self._convex and flat else None
+
+    def _may_end(self, line: Line, near: float) -> bool:
+        """Whether a minimisation may take over: in a basin, or close to a known minimum."""
+        known = self._known if self._convex else None
+        if known is not None and known.minimum_at(self._x, self._energy) is not None:
+            return True
+        return self._convex >= _CONVEX and _in_basin(line, near)
 
     def _first(self) -> Vector:
         """The displacement off the top, large enough for a measurable fall of the energy."""
