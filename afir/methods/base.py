@@ -11,7 +11,7 @@ import json
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,9 +21,11 @@ from afir.molecule import Molecule
 from afir.options import entries, load_entry
 from afir.pes.driver import Asked, Search, geometries, relayed
 from afir.results import plain_result
-from afir.searches.known import KnownStructures
 from afir.searches.settings import StepSettings
 from afir.stationary import StationaryPoint, TrialResult
+
+if TYPE_CHECKING:
+    from afir.searches.known import KnownStructures
 
 ENTRY_POINT_GROUP = "afir.methods"
 

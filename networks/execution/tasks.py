@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from afir.methods.base import Offer
 from afir.molecule import Molecule, Positions
-from afir.searches.known import KnownStructures
 from afir.stationary import (
     Candidate,
     Confirmation,
@@ -20,6 +19,9 @@ from afir.stationary import (
     TrialResult,
 )
 from networks.execution.frames import Frames
+
+if TYPE_CHECKING:
+    from afir.searches.known import KnownStructures
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,9 @@ class KnownPoints:
 
     def of(self, molecule: Molecule) -> KnownStructures:
         """The same as searches take them."""
+        # Only a process that does tasks loads the searches.
+        from afir.searches.known import KnownStructures
+
         return KnownStructures(molecule, self.minima, self.saddles)
 
 
