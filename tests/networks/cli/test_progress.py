@@ -32,7 +32,9 @@ from networks.records.trials import Trial
 def test_verbose_tells_what_each_trial_did(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # In this order the first push finds nothing, the second EQ1 and TS0.
     command = ["explore", "hcn.xyz", "--gamma", "700", "--max-trials", "2"]
+    command += ["--policy", "exhaustive", "--method", "sc-afir"]
     told = []
     for flag in ("-v", "-vv"):
         assert main([*command, "-o", f"{flag}.db", flag]) == 0
