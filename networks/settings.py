@@ -168,7 +168,7 @@ class Settings:
     seed: int = 0
     methods: tuple[str, ...] = METHODS
     method_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    policy: str = "productive"
+    policy: str = "learned"
     policy_options: Mapping[str, Any] = field(default_factory=dict)
     targets: tuple[int, ...] | None = None
     terms: int = 2

@@ -159,4 +159,3 @@ def test_an_atom_alone_and_elements_without_a_usual_valence_have_features() -> N
         x = np.array([[0.0, 0, 0], [2.1, 0, 0], [0.0, 2.3, 0]])
         rows = told(molecule, made_eq(0, x, 0.0), [pushed(0, 1), climbed(0, 1), kicked(1)])
         assert np.isfinite(rows).all()
-
