@@ -22,13 +22,13 @@ SHARE = 0.8
 ORDERS = ("learned", "table", "random", "oracle")
 """What orders the trials of a replay; the oracle knows what each brings."""
 
-_FOLDS = 5
-_AT_ONCE = 4  # trials that are chosen together, as if so many were under way
+_FOLDS = 5  # each formula is held out once, and four fifths are trained on; chosen
+_AT_ONCE = 4  # trials that are chosen together, as if so many were under way; chosen
 _LEAST_TSS = 5  # of a run whose gradients are compared: of fewer, 80 % are a matter of chance
-_RANDOM = 12  # random orders of a run
-_TIES = 4  # orders of all others, in which chance decides between equal offers
+_RANDOM = 12  # random orders of a run; chosen
+_TIES = 4  # orders of all others, in which chance decides between equal offers; chosen
 _WEIGHTS = np.array([1.0, LOW_WEIGHT, EQ_WEIGHT])
-_BEST = 0.1  # share of the offers that should be richest in new TSs
+_BEST = 0.1  # share of the offers that should be richest in new TSs; chosen
 
 Choose = Callable[[Ints], Sequence[int]]
 """The next trials, in order, of those (m,) that can be done."""
