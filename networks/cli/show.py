@@ -17,8 +17,9 @@ def commands() -> list[click.Command]:
     """The commands of this package, for the entry point."""
     from networks.cli.collect import collect
     from networks.cli.explore import explore, resume
+    from networks.cli.learn_policy import learn_policy
 
-    return [explore, resume, show, export, plot, collect]
+    return [explore, resume, show, export, plot, collect, learn_policy]
 
 
 class _Formats(click.ParamType):  # type: ignore[type-arg]  # older clicks take no argument
