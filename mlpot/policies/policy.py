@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, islice
 from pathlib import Path
 
@@ -11,14 +11,15 @@ import numpy as np
 
 from afir.errors import InputError
 from afir.methods.base import Offer
-from afir.policies import Offers, Structure, Structures, Tried
+from afir.policies import Expected, Explained, Offers, Structure, Structures, Tried
 from afir.units import KJ_PER_MOL
-from mlpot.policies.correction import Correction, factors
+from mlpot.policies.correction import TERMS, Correction, factors
 from mlpot.policies.memory import KIND, PRODUCT, SPECIES, STRUCTURE, Grouping, Memory
-from mlpot.policies.model import PolicyModel, load_model, shipped_model
+from mlpot.policies.model import NAMES, PolicyModel, load_model, shipped_model
 from mlpot.policies.pool import Described, Pool
 from mlpot.policies.replay import LOW
 from mlpot.policies.structure import DescribedStructure, Floats, Ints
+from mlpot.policies.telling import Asked, doubt_of, expected, explained
 
 EXPLORE = ("greedy", "ucb", "expected-improvement", "thompson")
 """How the uncertainty of what is expected counts."""
@@ -109,10 +110,64 @@ class Learned:
         self, offers: Offers, network: Structures, n: int, rng: np.random.Generator
     ) -> list[tuple[str, int]]:
         """See `Policy.choose`."""
+        return list(self._best(self._explore, offers, network, n, rng))
+
+    def propose(
+        self, offers: Offers, network: Structures, n: int, rng: np.random.Generator
+    ) -> list[Expected]:
+        """See `afir.policies.Proposes`: in the order of what is expected, not of `explore`."""
+        best = self._best("greedy", offers, network, n, rng)
+        asked = self._asked(best, offers.under_way, network)
+        return expected(self._model, self._weights, asked)
+
+    def explain(
+        self,
+        offers: Mapping[tuple[str, int], Offer],
+        under_way: Mapping[tuple[str, int], Offer],
+        network: Structures,
+    ) -> list[Explained]:
+        """See `afir.policies.Explains`."""
+        return explained(self._model, self._weights, self._asked(offers, under_way, network))
+
+    def doubt(self, offers: Sequence[Offer], network: Structures) -> str:
+        """See `afir.policies.Doubts`."""
+        if not offers:
+            return ""
+        described = self._described(network.eqs["EQ0"], list(offers), network)
+        return doubt_of(self._model.range, described.features.astype(np.float64))
+
+    def _asked(
+        self,
+        offers: Mapping[tuple[str, int], Offer],
+        under_way: Mapping[tuple[str, int], Offer],
+        network: Structures,
+    ) -> Asked:
+        """Offers with their features now; each counts as under way for those after it."""
+        if not len(self._species):
+            self._know(network, ["EQ0"], [])
+        rows, likenesses = np.zeros((len(offers), len(NAMES))), np.ones(len(offers))
+        terms = np.zeros((len(offers), TERMS))
+        before = [self._groups_of(item, offer, network) for item, offer in under_way.items()]
+        for row, (item, offer) in enumerate(offers.items()):
+            described = self._described(network.eqs[item[0]], [offer], network)
+            groups = described.groups
+            now = self._memory.features(groups)
+            rows[row] = np.hstack([described.features[0], now[0]])
+            terms[row] = described.terms(np.array([0]), self._memory, now)[0]
+            for other in before:
+                likenesses[row] *= _likeness(groups, other)[0]
+            before.append(groups[0])
+        corrections = factors(terms, self._correction.fit()[0])
+        return Asked(list(offers), list(offers.values()), rows, corrections, likenesses)
+
+    def _best(
+        self, explore: str, offers: Offers, network: Structures, n: int, rng: np.random.Generator
+    ) -> dict[tuple[str, int], Offer]:
+        """The best offers, in order, by one way to explore."""
         pool = self._pool_of(offers, network)
         rows = pool.rows([eq.id for eq in islice(offers.by_energy(), _EQS) if eq.id in pool])
         pool.update(rows)
-        values = self._values(rows, rng) * (1.0 + _TIE * rng.random(len(rows)))
+        values = self._values(explore, rows, rng) * (1.0 + _TIE * rng.random(len(rows)))
         groups = pool.groups[rows]
         for item, offer in offers.under_way.items():
             values *= _likeness(groups, self._groups_of(item, offer, network))
@@ -124,19 +179,19 @@ class Learned:
             self._groups[item] = groups[best]
             self._chosen.append(item)
             values *= _likeness(groups, groups[best])
-        return list(self._chosen)
+        return {(id, number): offers.left(id)[number] for id, number in self._chosen}
 
-    def _values(self, rows: Ints, rng: np.random.Generator) -> Floats:
+    def _values(self, explore: str, rows: Ints, rng: np.random.Generator) -> Floats:
         """What each offer is expected to bring for a gradient."""
         pool = self._pool
         gains, spreads = pool.gains[rows], pool.spreads[rows]
-        thompson = self._explore == "thompson"
+        thompson = explore == "thompson"
         beta = self._correction.drawn(rng) if thompson else self._correction.fit()[0]
         factor = factors(pool.terms[rows], beta) / pool.costs[rows]
-        if self._explore == "ucb":
+        if explore == "ucb":
             gains = gains + spreads
         values = gains * factor
-        if self._explore == "expected-improvement":
+        if explore == "expected-improvement":
             values = _improvement(values, spreads * factor)
         return values
 
