@@ -85,6 +85,6 @@ def _shap() -> Any:
             import shap
     except ImportError as error:
         raise MissingPackageError(
-            'explaining what a policy expects needs shap; install it with pip install "afir[policy]"'
+            'explaining a policy needs shap; install it with pip install "afir[policy]"'
         ) from error
     return shap

@@ -145,20 +145,26 @@ class Learned:
         """Offers with their features now; each counts as under way for those after it."""
         if not len(self._species):
             self._know(network, ["EQ0"], [])
-        rows, likenesses = np.zeros((len(offers), len(NAMES))), np.ones(len(offers))
-        terms = np.zeros((len(offers), TERMS))
-        before = [self._groups_of(item, offer, network) for item, offer in under_way.items()]
-        for row, (item, offer) in enumerate(offers.items()):
-            described = self._described(network.eqs[item[0]], [offer], network)
-            groups = described.groups
-            now = self._memory.features(groups)
-            rows[row] = np.hstack([described.features[0], now[0]])
-            terms[row] = described.terms(np.array([0]), self._memory, now)[0]
-            for other in before:
-                likenesses[row] *= _likeness(groups, other)[0]
-            before.append(groups[0])
+        items, count = list(offers), len(offers)
+        places: dict[str, list[int]] = {}  # of the offers on each structure
+        for place, (id, _) in enumerate(items):
+            places.setdefault(id, []).append(place)
+        rows, terms = np.zeros((count, len(NAMES))), np.zeros((count, TERMS))
+        groups: Ints = np.zeros((count, 7), dtype=np.int64)
+        for id, mine in places.items():
+            some = [offers[items[place]] for place in mine]
+            described = self._described(network.eqs[id], some, network)
+            now = self._memory.features(described.groups)
+            groups[mine] = described.groups
+            rows[mine] = np.hstack([described.features, now])
+            terms[mine] = described.terms(np.arange(len(mine)), self._memory, now)
+        likenesses = np.ones(count)
+        for item, offer in under_way.items():
+            likenesses *= _likeness(groups, self._groups_of(item, offer, network))
+        for place in range(count):
+            likenesses[place + 1 :] *= _likeness(groups[place + 1 :], groups[place])
         corrections = factors(terms, self._correction.fit()[0])
-        return Asked(list(offers), list(offers.values()), rows, corrections, likenesses)
+        return Asked(items, list(offers.values()), rows, corrections, likenesses)
 
     def _best(
         self, explore: str, offers: Offers, network: Structures, n: int, rng: np.random.Generator

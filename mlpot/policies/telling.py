@@ -139,7 +139,10 @@ def _factors(asked: Asked, row: int) -> tuple[Factor, ...]:
 
 
 def _reason(parts: Sequence[Part], usual: float) -> str:
-    """The weightiest property in the group that raises the worth for a gradient most."""
+    """The weightiest property in the group that raises the worth for a gradient most.
+
+    That something is absent, as a second force, is named only if there is nothing else.
+    """
 
     def lift(part: Part) -> float:
         return part.gain / usual - part.cost
@@ -148,7 +151,9 @@ def _reason(parts: Sequence[Part], usual: float) -> str:
     for part in parts:
         groups[part.group] = groups.get(part.group, 0.0) + lift(part)
     best = max(groups, key=lambda group: groups[group])
-    return max((part for part in parts if part.group == best), key=lift).text
+    named = [part for part in parts if part.group == best]
+    there = [part for part in named if not part.text.startswith(words.ABSENT_THINGS)]
+    return max(there or named, key=lift).text
 
 
 def doubt_of(known: Range, described: Floats) -> str:
@@ -165,6 +170,6 @@ def doubt_of(known: Range, described: Floats) -> str:
     return (
         f"the molecule is unlike those it was trained on ({distance:.1f} times as far as it is "
         f"reliable), most of all in {features.NAMES[worst]!r}: {value:.3g}, in the training "
-        f"{known.lowest[worst]:.3g} to {known.highest[worst]:.3g}; its first choices are little "
-        "better than chance"
+        f"{known.lowest[worst]:.3g} to {known.highest[worst]:.3g}; what it "
+        "expects is drawn to the mean of its training"
     )

@@ -12,6 +12,17 @@ FORCES, ELEMENTS, BONDS, GEOMETRY = "forces and modes", "elements", "bonds", "ge
 STIFFNESS, MOLECULE = "stiffness", "molecule and structure"
 TRIED, FOUND = "tried before", "found before"
 
+ABSENT_THINGS = (
+    *("pushes no", "pulls no", "no force", "climbs no", "inverts no", "follows no"),
+    *(
+        "begins at no",
+        "does not combine",
+        "its forces have no",
+        "the fragments of its forces have no",
+    ),
+)
+"""How the words begin that say of an offer what it is not."""
+
 _SATURATED = 0.1  # bond orders: less than this beyond a single bond is the scatter of bond lengths
 _BONDED = 0.05  # of a bond order: what is not bonded has none
 
