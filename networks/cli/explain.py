@@ -89,6 +89,8 @@ def explain(
 
     if trial is not None and count is not None:
         raise InputError("--trial must not go with --next; give one of them")
+    if count is not None and count < 1:
+        raise InputError(f"--next must be 1 or more, got {count}")
     adviser = Adviser(policy or "", option_values(policy_options, "--policy-option"))
     asked = Consulted(run, adviser)
     facts: dict[str, Any] = {"run": str(run)}
@@ -100,7 +102,7 @@ def explain(
         facts |= {"trial": trial, "found": found}
         last, heading = outcome_line(told), f"Trial {trial} of {run.name}"
     else:
-        coming = asked.proposed(_NEXT if count is None else count)
+        coming = asked.proposed(count or _NEXT, explaining=True)
         name, explained = coming.name, asked.explained(coming)
         facts |= {"under_way": coming.under_way}
         last = "" if explained else "No push is left that could be chosen now."

@@ -82,7 +82,9 @@ def propose(
         if given:
             flag = "--" + given[0].removesuffix("s").replace("_", "-")
             raise InputError(f"{flag} must go with structures; {targets[0]} is a run")
-        _propose_pushes(targets[0], adviser, _COUNT if count is None else count, as_json)
+        if count is not None and count < 1:
+            raise InputError(f"--count must be 1 or more, got {count}")
+        _propose_pushes(targets[0], adviser, count or _COUNT, as_json)
         return 0
     if count is not None:
         raise InputError("--count must go with a run; of structures all are listed")

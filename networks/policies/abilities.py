@@ -5,7 +5,7 @@ A policy may come from another package, see `networks.policies.choice`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -22,6 +22,8 @@ from afir.policies import (
     Structures,
     Tried,
 )
+from networks.graph.network import ReactionNetwork
+from networks.records.structures import EQ
 from networks.scheduling.queue import Frontier
 
 
@@ -49,7 +51,7 @@ def proposals(
         If it fails, or proposes what is not left.
     """
     if not isinstance(policy, Proposes):
-        raise InputError(f"the policy {name!r} cannot propose; --policy learned can")
+        raise unable(name, "propose")
     with _failing(name, "proposing"):
         answer = policy.propose(frontier, network, n, rng)
     _check(name, answer, Expected, n)
@@ -78,7 +80,7 @@ def explanations(
         If it fails, or does not explain each offer.
     """
     if not isinstance(policy, Explains):
-        raise InputError(f"the policy {name!r} cannot explain; --policy learned can")
+        raise unable(name, "explain")
     with _failing(name, "explaining"):
         answer = policy.explain(offers, under_way, network)
     _check(name, answer, Explained, len(offers))
@@ -89,8 +91,19 @@ def explanations(
     return tuple(answer)
 
 
-def doubt_of(name: str, policy: Policy, offers: Sequence[Offer], network: Structures) -> str:
+def doubt_of(
+    name: str, policy: Policy, pushes: Callable[[EQ], Sequence[Offer]], network: ReactionNetwork
+) -> str:
     """Why a policy knows little about a molecule, in half a sentence; "" if it says nothing.
+
+    Parameters
+    ----------
+    name, policy
+        The policy.
+    pushes
+        All pushes of a structure; only a policy that doubts needs them.
+    network
+        The known structures, EQ0 at least.
 
     Raises
     ------
@@ -99,8 +112,14 @@ def doubt_of(name: str, policy: Policy, offers: Sequence[Offer], network: Struct
     """
     if not isinstance(policy, Doubts):
         return ""
+    offers = pushes(network.eqs["EQ0"])
     with _failing(name, "doubting"):
         return str(policy.doubt(offers, network))
+
+
+def unable(name: str, what: str) -> InputError:
+    """The error for a policy that cannot do something."""
+    return InputError(f"the policy {name!r} cannot {what}; --policy learned can")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from afir.molecule import Molecule
 from afir.policies import Expected, Explained, Explains, Policy, Proposes, Step, Structure
 from networks.graph.rejected import Dismissals
 from networks.learning.models import Learning
-from networks.policies.abilities import explanations, proposals, teach
+from networks.policies.abilities import explanations, proposals, teach, unable
 from networks.policies.base import load_policy
 from networks.records.trials import Trial
 from networks.scheduling.history import History
@@ -47,8 +47,10 @@ class Adviser:
     name: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def loaded(self, settings: Settings, ability: type) -> tuple[str, Policy]:
+    def loaded(self, settings: Settings, *abilities: type) -> tuple[str, Policy]:
         """The name of the policy and the policy, which knows nothing of the run yet.
+
+        That of the run is taken only if it has these abilities.
 
         Raises
         ------
@@ -60,7 +62,7 @@ class Adviser:
         if not self.name and name != ABLE:
             with suppress(InputError):  # it may be of a package that is not installed here
                 policy = load_policy(name, options)
-                if isinstance(policy, ability):
+                if all(isinstance(policy, ability) for ability in abilities):
                     return name, policy
             name, options = ABLE, self.options
         return name, load_policy(name, options)
@@ -163,11 +165,14 @@ class Consulted:
         """The molecule of the run."""
         return self.network.molecule
 
-    def proposed(self, count: int) -> ToldNext:
-        """The next trials as the policy proposes them, without using them up."""
-        if count < 1:
-            raise InputError(f"`count` must be 1 or more, got {count}")
-        name, policy = self._adviser.loaded(self.settings, Proposes)
+    def proposed(self, count: int, *, explaining: bool = False) -> ToldNext:
+        """The next trials as the policy proposes them, without using them up.
+
+        With `explaining` it must be able to explain them.
+        """
+        name, policy = self._adviser.loaded(self.settings, Proposes, *[Explains] * explaining)
+        if explaining and not isinstance(policy, Explains):
+            raise unable(name, "explain")
         teach(name, policy, self._trials, self.network)
         history = History(self._trials)
         for planned in self._flying:
