@@ -86,6 +86,7 @@ def explained(model: PolicyModel, weights: Floats, asked: Asked) -> list[Explain
         return []
     gains, _, costs = model.foretold(asked.rows, weights)
     usual = float(model.worth(model.mean(model.gain), weights)), float(model.mean(model.cost)[0])
+    unit = usual[0] or 1.0  # of gains where they are compared with costs
     of_gain = contributions(model.gain, asked.rows, weights)
     of_cost = contributions(model.cost, asked.rows, np.ones(1))
     result = []
@@ -101,7 +102,7 @@ def explained(model: PolicyModel, weights: Floats, asked: Asked) -> list[Explain
             parts.append(Part(f"lies {text}: nearer to the mean", _TRAINING, *more))
         elif abs(more[0]) > 1e-6:
             parts.append(Part("no offer is expected to bring nothing", _TRAINING, *more))
-        parts.sort(key=lambda part: -abs(part.gain / usual[0]) - abs(part.cost))
+        parts.sort(key=lambda part: -abs(part.gain / unit) - abs(part.cost))
         result.append(
             Explained(
                 expected=told,
@@ -109,7 +110,7 @@ def explained(model: PolicyModel, weights: Floats, asked: Asked) -> list[Explain
                 usual_gradients=float(np.exp(usual[1])),
                 parts=tuple(parts),
                 factors=_factors(asked, row),
-                reason=_reason(parts, usual[0]),
+                reason=_reason(parts, unit),
             )
         )
     return result
@@ -138,14 +139,14 @@ def _factors(asked: Asked, row: int) -> tuple[Factor, ...]:
     return tuple(factors)
 
 
-def _reason(parts: Sequence[Part], usual: float) -> str:
+def _reason(parts: Sequence[Part], unit: float) -> str:
     """The weightiest property in the group that raises the worth for a gradient most.
 
     That something is absent, as a second force, is named only if there is nothing else.
     """
 
     def lift(part: Part) -> float:
-        return part.gain / usual - part.cost
+        return part.gain / unit - part.cost
 
     groups: dict[str, float] = {}
     for part in parts:
