@@ -238,7 +238,7 @@ class Policy(Protocol):
 
 
 @dataclass(frozen=True)
-class Expected:
+class Expectation:
     """What a policy expects of an offer.
 
     Attributes
@@ -272,7 +272,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Part:
+class Contribution:
     """The part that one property of an offer has in what is expected of it.
 
     Attributes
@@ -294,15 +294,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Factor:
-    """Something that multiplies what is expected of an offer, in words without a full stop."""
-
-    text: str
-    factor: float
-
-
-@dataclass(frozen=True)
-class Explained:
+class Explanation:
     """Why a policy expects what it expects of an offer.
 
     The value of `expected` is 1,000 times the worth, times all factors, divided by the gradients.
@@ -318,16 +310,16 @@ class Explained:
     parts
         The parts, the weightiest first.
     factors
-        What multiplies the worth.
+        What multiplies the worth, by its cause in words without a full stop.
     reason
         The main reason for the offer, in words without a full stop.
     """
 
-    expected: Expected
+    expected: Expectation
     usual_gain: float
     usual_gradients: float
-    parts: tuple[Part, ...]
-    factors: tuple[Factor, ...]
+    parts: tuple[Contribution, ...]
+    factors: Mapping[str, float]
     reason: str
 
 
@@ -337,7 +329,7 @@ class Proposes(Protocol):
 
     def propose(
         self, offers: Offers, network: Structures, n: int, rng: np.random.Generator
-    ) -> Sequence[Expected]:
+    ) -> Sequence[Expectation]:
         """The best offers by what is expected of them, diverse, in the order to try them.
 
         Nothing is used up. The arguments are those of `Policy.choose`. What is expected of an
@@ -355,7 +347,7 @@ class Explains(Protocol):
         offers: Mapping[tuple[str, int], Offer],
         under_way: Mapping[tuple[str, int], Offer],
         network: Structures,
-    ) -> Sequence[Explained]:
+    ) -> Sequence[Explanation]:
         """Why it expects what it expects of offers, in their order.
 
         Parameters

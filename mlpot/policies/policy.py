@@ -11,7 +11,7 @@ import numpy as np
 
 from afir.errors import InputError
 from afir.methods.base import Offer
-from afir.policies import Expected, Explained, Offers, Structure, Structures, Tried
+from afir.policies import Expectation, Explanation, Offers, Structure, Structures, Tried
 from afir.units import KJ_PER_MOL
 from mlpot.policies.correction import TERMS, Correction, factors
 from mlpot.policies.memory import KIND, PRODUCT, SPECIES, STRUCTURE, Grouping, Memory
@@ -110,14 +110,15 @@ class Learned:
         self, offers: Offers, network: Structures, n: int, rng: np.random.Generator
     ) -> list[tuple[str, int]]:
         """See `Policy.choose`."""
-        return list(self._best(self._explore, offers, network, n, rng))
+        return self._best(self._explore, offers, network, n, rng)
 
     def propose(
         self, offers: Offers, network: Structures, n: int, rng: np.random.Generator
-    ) -> list[Expected]:
+    ) -> list[Expectation]:
         """See `afir.policies.Proposes`: in the order of what is expected, not of `explore`."""
         best = self._best("greedy", offers, network, n, rng)
-        asked = self._asked(best, offers.under_way, network)
+        those = {(id, number): offers.left(id)[number] for id, number in best}
+        asked = self._asked(those, offers.under_way, network)
         return expected(self._model, self._weights, asked)
 
     def explain(
@@ -125,7 +126,7 @@ class Learned:
         offers: Mapping[tuple[str, int], Offer],
         under_way: Mapping[tuple[str, int], Offer],
         network: Structures,
-    ) -> list[Explained]:
+    ) -> list[Explanation]:
         """See `afir.policies.Explains`."""
         return explained(self._model, self._weights, self._asked(offers, under_way, network))
 
@@ -168,7 +169,7 @@ class Learned:
 
     def _best(
         self, explore: str, offers: Offers, network: Structures, n: int, rng: np.random.Generator
-    ) -> dict[tuple[str, int], Offer]:
+    ) -> list[tuple[str, int]]:
         """The best offers, in order, by one way to explore."""
         pool = self._pool_of(offers, network)
         rows = pool.rows([eq.id for eq in islice(offers.by_energy(), _EQS) if eq.id in pool])
@@ -185,7 +186,7 @@ class Learned:
             self._groups[item] = groups[best]
             self._chosen.append(item)
             values *= _likeness(groups, groups[best])
-        return {(id, number): offers.left(id)[number] for id, number in self._chosen}
+        return list(self._chosen)
 
     def _values(self, explore: str, rows: Ints, rng: np.random.Generator) -> Floats:
         """What each offer is expected to bring for a gradient."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from afir.methods.base import Offer
-from afir.policies import Expected, Explained, Factor, Part
+from afir.policies import Contribution, Expectation, Explanation
 from mlpot.policies import features, words
 from mlpot.policies.explanation import contributions
 from mlpot.policies.model import NAMES, OUTCOMES, PolicyModel, Range
@@ -49,7 +49,7 @@ class Asked:
     likenesses: Floats
 
 
-def expected(model: PolicyModel, weights: Floats, asked: Asked) -> list[Expected]:
+def expected(model: PolicyModel, weights: Floats, asked: Asked) -> list[Expectation]:
     """What is expected of each offer; `weights` are those of `PolicyModel.foretold`."""
     gains, spreads, costs = model.foretold(asked.rows, weights)
     counts = model.gain.predict(asked.rows)
@@ -59,7 +59,7 @@ def expected(model: PolicyModel, weights: Floats, asked: Asked) -> list[Expected
     scale = np.where(raw > 0.0, gains * factors / np.where(raw > 0.0, raw, 1.0), 0.0)
     distances = model.range.distances(asked.rows[:, :_OFFER])
     return [
-        Expected(
+        Expectation(
             eq=eq,
             push=push,
             offer=offer,
@@ -74,7 +74,7 @@ def expected(model: PolicyModel, weights: Floats, asked: Asked) -> list[Expected
     ]
 
 
-def explained(model: PolicyModel, weights: Floats, asked: Asked) -> list[Explained]:
+def explained(model: PolicyModel, weights: Floats, asked: Asked) -> list[Explanation]:
     """Why that is expected of each offer; `weights` are those of `PolicyModel.foretold`.
 
     Raises
@@ -99,12 +99,12 @@ def explained(model: PolicyModel, weights: Floats, asked: Asked) -> list[Explain
         )
         if told.distance > 1.0:
             text = f"{told.distance:.1f} times as far from the training as it is reliable"
-            parts.append(Part(f"lies {text}: nearer to the mean", _TRAINING, *more))
+            parts.append(Contribution(f"lies {text}: nearer to the mean", _TRAINING, *more))
         elif abs(more[0]) > 1e-6:
-            parts.append(Part("no offer is expected to bring nothing", _TRAINING, *more))
+            parts.append(Contribution("no offer is expected to bring nothing", _TRAINING, *more))
         parts.sort(key=lambda part: -abs(part.gain / unit) - abs(part.cost))
         result.append(
-            Explained(
+            Explanation(
                 expected=told,
                 usual_gain=usual[0],
                 usual_gradients=float(np.exp(usual[1])),
@@ -116,7 +116,7 @@ def explained(model: PolicyModel, weights: Floats, asked: Asked) -> list[Explain
     return result
 
 
-def _parts(row: Floats, gains: Floats, costs: Floats) -> list[Part]:
+def _parts(row: Floats, gains: Floats, costs: Floats) -> list[Contribution]:
     """The parts of the features; those that say the same are one."""
     groups: dict[str, str] = {}
     sums: dict[str, list[float]] = {}
@@ -128,24 +128,24 @@ def _parts(row: Floats, gains: Floats, costs: Floats) -> list[Part]:
         total = sums.setdefault(text, [0.0, 0.0])
         total[0] += float(gain)
         total[1] += float(cost)
-    return [Part(text, groups[text], *total) for text, total in sums.items()]
+    return [Contribution(text, groups[text], *total) for text, total in sums.items()]
 
 
-def _factors(asked: Asked, row: int) -> tuple[Factor, ...]:
-    """What multiplies the worth of an offer."""
-    factors = [Factor("what this run has found so far", float(asked.corrections[row]))]
+def _factors(asked: Asked, row: int) -> dict[str, float]:
+    """What multiplies the worth of an offer, by its cause in words."""
+    factors = {"what this run has found so far": float(asked.corrections[row])}
     if asked.likenesses[row] < 1.0:
-        factors.append(Factor("similar offers are under way", float(asked.likenesses[row])))
-    return tuple(factors)
+        factors["similar offers are under way"] = float(asked.likenesses[row])
+    return factors
 
 
-def _reason(parts: Sequence[Part], unit: float) -> str:
+def _reason(parts: Sequence[Contribution], unit: float) -> str:
     """The weightiest property in the group that raises the worth for a gradient most.
 
     That something is absent, as a second force, is named only if there is nothing else.
     """
 
-    def lift(part: Part) -> float:
+    def lift(part: Contribution) -> float:
         return part.gain / unit - part.cost
 
     groups: dict[str, float] = {}

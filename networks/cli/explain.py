@@ -21,7 +21,7 @@ from afir.errors import InputError
 if TYPE_CHECKING:  # numpy is not needed for --help
     from collections.abc import Sequence
 
-    from afir.policies import Explained
+    from afir.policies import Explanation
     from networks.reporting.tables import Section
 
 _NEXT = 3  # coming pushes that are explained if nothing else is asked for
@@ -94,7 +94,7 @@ def explain(
     adviser = Adviser(policy or "", option_values(policy_options, "--policy-option"))
     asked = Consulted(run, adviser)
     facts: dict[str, Any] = {"run": str(run)}
-    explained: tuple[Explained, ...]
+    explained: tuple[Explanation, ...]
     if trial is not None:
         told = asked.trial(trial)
         name, explained = told.name, (told.explained,)

@@ -14,9 +14,9 @@ from afir.errors import AfirError, InputError, MissingPackageError, said
 from afir.methods.base import Offer
 from afir.policies import (
     Doubts,
-    Expected,
-    Explained,
+    Expectation,
     Explains,
+    Explanation,
     Policy,
     Proposes,
     Structures,
@@ -40,7 +40,7 @@ def proposals(
     network: Structures,
     n: int,
     rng: np.random.Generator,
-) -> tuple[Expected, ...]:
+) -> tuple[Expectation, ...]:
     """What a policy proposes; see `afir.policies.Proposes`.
 
     Raises
@@ -54,7 +54,7 @@ def proposals(
         raise unable(name, "propose")
     with _failing(name, "proposing"):
         answer = policy.propose(frontier, network, n, rng)
-    _check(name, answer, Expected, n)
+    _check(name, answer, Expectation, n)
     for each in answer:
         if each.push not in frontier.left(each.eq):
             raise AfirError(
@@ -69,7 +69,7 @@ def explanations(
     offers: Mapping[tuple[str, int], Offer],
     under_way: Mapping[tuple[str, int], Offer],
     network: Structures,
-) -> tuple[Explained, ...]:
+) -> tuple[Explanation, ...]:
     """How a policy explains what it expects; see `afir.policies.Explains`.
 
     Raises
@@ -83,7 +83,7 @@ def explanations(
         raise unable(name, "explain")
     with _failing(name, "explaining"):
         answer = policy.explain(offers, under_way, network)
-    _check(name, answer, Explained, len(offers))
+    _check(name, answer, Explanation, len(offers))
     if len(answer) != len(offers):
         raise AfirError(
             f"the policy {name!r} must explain all {len(offers)} offers, got {len(answer)}"

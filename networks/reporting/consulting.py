@@ -17,7 +17,7 @@ import numpy as np
 from afir.errors import InputError
 from afir.methods.base import Offer
 from afir.molecule import Molecule
-from afir.policies import Expected, Explained, Explains, Policy, Proposes, Step, Structure
+from afir.policies import Expectation, Explains, Explanation, Policy, Proposes, Step, Structure
 from networks.graph.rejected import Dismissals
 from networks.learning.models import Learning
 from networks.policies.abilities import explanations, proposals, teach, unable
@@ -103,7 +103,7 @@ class ToldTrial:
 
     number: int
     name: str
-    explained: Explained
+    explained: Explanation
     trial: Trial | None
 
 
@@ -123,7 +123,7 @@ class ToldNext:
 
     name: str
     policy: Policy
-    proposed: tuple[Expected, ...]
+    proposed: tuple[Expectation, ...]
     under_way: int
 
 
@@ -184,12 +184,12 @@ class Consulted:
         # As the run itself would choose: equal expectations are told apart by chance.
         number = len(self._trials) + len(self._flying) + 1
         rng = np.random.default_rng([self.settings.seed, CHOICE, number])
-        best: tuple[Expected, ...] = ()
+        best: tuple[Expectation, ...] = ()
         if frontier.anything_left():
             best = proposals(name, policy, frontier, self.network, count, rng)
         return ToldNext(name, policy, best, len(self._flying))
 
-    def explained(self, told: ToldNext) -> tuple[Explained, ...]:
+    def explained(self, told: ToldNext) -> tuple[Explanation, ...]:
         """Why the policy expects what it expects of what it has proposed."""
         offers = {(each.eq, each.push): each.offer for each in told.proposed}
         flying = {(str(each.item.eq), each.item.push): each.offer for each in self._flying}

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from math import exp
 from typing import Any
 
-from afir.policies import Expected, Explained
+from afir.policies import Expectation, Explanation
 from networks.reporting.consulting import ToldTrial
 from networks.reporting.tables import Section
 
 _SHOWN = 12  # parts in a table, the weightiest; all others are one row
 
 
-def proposed_section(proposed: Sequence[Expected], reasons: Sequence[str]) -> Section:
+def proposed_section(proposed: Sequence[Expectation], reasons: Sequence[str]) -> Section:
     """The table of what a policy proposes.
 
     Parameters
@@ -41,7 +41,7 @@ def proposed_section(proposed: Sequence[Expected], reasons: Sequence[str]) -> Se
     return Section("What is expected to bring most", tuple(columns), tuple(rows))
 
 
-def explained_section(explained: Explained) -> Section:
+def explained_section(explained: Explanation) -> Section:
     """The table of an explanation: parts of the worth, and factors of the gradients."""
     expected = explained.expected
     shown, others = explained.parts[:_SHOWN], explained.parts[_SHOWN:]
@@ -50,7 +50,7 @@ def explained_section(explained: Explained) -> Section:
     if others:
         gain, cost = sum(part.gain for part in others), sum(part.cost for part in others)
         rows.append((f"{len(others)} others", f"{gain:+.3f}", f"× {exp(cost):.2f}"))
-    rows += [(each.text, f"× {each.factor:.2f}", "") for each in explained.factors]
+    rows += [(text, f"× {factor:.2f}", "") for text, factor in explained.factors.items()]
     worth = expected.value * expected.gradients / 1000.0
     rows.append(("in all", f"{worth:.3f}", f"{expected.gradients:.0f}"))
     note = (
@@ -72,7 +72,7 @@ def outcome_line(told: ToldTrial) -> str:
     return f"Trial {told.number} {found} for {spent} gradients, verification included."
 
 
-def groups_of(explained: Sequence[Explained]) -> dict[str, tuple[float, float]]:
+def groups_of(explained: Sequence[Explanation]) -> dict[str, tuple[float, float]]:
     """The mean contribution of each group of parts to worth and logarithm of the gradients."""
     groups: dict[str, tuple[float, float]] = {}
     share = 1.0 / max(len(explained), 1)
@@ -83,7 +83,7 @@ def groups_of(explained: Sequence[Explained]) -> dict[str, tuple[float, float]]:
     return groups
 
 
-def plain_expected(expected: Expected) -> dict[str, Any]:
+def plain_expected(expected: Expectation) -> dict[str, Any]:
     """An expectation as plain JSON."""
     return {
         "eq": str(expected.eq),
@@ -100,7 +100,7 @@ def plain_expected(expected: Expected) -> dict[str, Any]:
     }
 
 
-def plain_explained(explained: Explained) -> dict[str, Any]:
+def plain_explained(explained: Explanation) -> dict[str, Any]:
     """An explanation as plain JSON."""
     return {
         **plain_expected(explained.expected),
@@ -116,5 +116,5 @@ def plain_explained(explained: Explained) -> dict[str, Any]:
             }
             for part in explained.parts
         ],
-        "factors": [{"text": each.text, "factor": each.factor} for each in explained.factors],
+        "factors": [{"text": text, "factor": factor} for text, factor in explained.factors.items()],
     }

@@ -40,7 +40,7 @@ class Promise:
     tss_per_1000
         The same for 1,000 gradients.
     distance
-        The median distance of its offers from the training (`afir.policies.Expected.distance`).
+        The median distance of its offers from the training (`afir.policies.Expectation.distance`).
     offers
         The number of its offers.
     """
