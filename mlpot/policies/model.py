@@ -112,23 +112,23 @@ class PolicyModel:
         """
         # Sums of few numbers, no products of matrices: the same to the last bit for a row, whatever
         # other rows there are.
-        each = self._worth(self.gain.each(rows), weights)
+        each = self.worth(self.gain.each(rows), weights)
         gains = np.maximum(each.mean(axis=1), _LEAST)
         logs = self.cost.predict(rows)[:, 0]
         trust = 1.0 / np.maximum(self.range.distances(rows[:, :_OFFER]), 1.0)
-        usual = max(float(self._worth(self._mean(self.gain), weights)), _LEAST)
+        usual = max(float(self.worth(self.mean(self.gain), weights)), _LEAST)
         gains = usual ** (1.0 - trust) * gains**trust
-        logs = (1.0 - trust) * float(self._mean(self.cost)[0]) + trust * logs
+        logs = (1.0 - trust) * float(self.mean(self.cost)[0]) + trust * logs
         return gains, each.std(axis=1), np.exp(logs)
 
     @staticmethod
-    def _worth(counts: Floats, weights: Floats) -> Floats:
+    def worth(counts: Floats, weights: Floats) -> Floats:
         """The worth (…) of new structures (…, 3)."""
         result: Floats = sum(counts[..., k] * weights[k] for k in range(len(OUTCOMES)))
         return result
 
     @staticmethod
-    def _mean(forest: Forest) -> Floats:
+    def mean(forest: Forest) -> Floats:
         """What a forest says before it is asked anything."""
         result: Floats = forest.value[forest.roots].astype(np.float64).mean(axis=0)
         return result
