@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import strangers
 from commands import said
-from runs import run
+from runs import run, toy_run
 from toyworld import SETTINGS, toy
 
 from afir.cli.main import main
 from networks import RunFile, resume
-from networks.exploration.events import Unsure
+from networks.exploration.events import TrialDone, Unsure
 from networks.reporting.consulting import Adviser, Consulted
 from networks.reporting.run import load_run
 
@@ -123,6 +123,33 @@ def test_trials_between_count_as_under_way(toy_file: Path) -> None:
     with RunFile.open(toy_file) as store:
         late = next(t for t in store.trials() if t.number - t.known > 2 and t.known > 0)
     assert "similar offers are under way" in asked.trial(late.number).explained.factors
+
+
+@slow
+def test_trials_under_way_are_explained_as_later_when_they_are_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "stopped.db"
+    events = toy_run(path, replace(LEARNED, max_trials=20))
+    for event in events:
+        if isinstance(event, TrialDone) and event.trial.number == 7:
+            break
+    events.close()  # type: ignore[attr-defined]
+    asked = Consulted(path, Adviser())
+    coming = asked.proposed(3)
+    assert coming.under_way == SETTINGS.in_flight - 1
+    flying = 7 + coming.under_way
+    with RunFile.open(path) as store:
+        under_way = {(each.item.eq, each.item.push) for each in store.planned() if each.trial > 7}
+    assert not under_way & {(each.eq, each.push) for each in coming.proposed}
+    told = asked.trial(flying)
+    assert told.trial is None
+    assert main(["explain", str(path), "--trial", str(flying)]) == 0
+    assert f"Trial {flying} is under way." in capsys.readouterr().out
+    go_on(path, 20)
+    later = Consulted(path, Adviser()).trial(flying)
+    assert later.explained == told.explained
+    assert later.trial is not None
 
 
 @slow
