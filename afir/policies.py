@@ -6,8 +6,9 @@ may live in any package; `networks.policies.base` finds it by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -380,5 +381,65 @@ class Doubts(Protocol):
             All offers on EQ0.
         network
             The known structures, EQ0 at least.
+        """
+        ...
+
+
+TRAINERS = "afir.policy_trainers"
+"""Packages register a trainer of policies under this entry-point group; see `Trainer`."""
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """A run to learn from.
+
+    Attributes
+    ----------
+    name
+        Of the run, for reports.
+    surface
+        The surface that it was searched on, as text.
+    network
+        Its structures.
+    trials
+        Its trials, in order.
+    """
+
+    name: str
+    surface: str
+    network: Structures
+    trials: Sequence[Tried]
+
+
+class Trainer(Protocol):
+    """Trains the model of a policy from runs. Implementations register the function itself."""
+
+    def __call__(
+        self, runs: Iterable[PastRun], output: Path, *, seed: int, tell: Callable[[str], None]
+    ) -> Mapping[str, Any]:
+        """Train a model; returns a report, plain JSON.
+
+        Parameters
+        ----------
+        runs
+            The runs, of any molecules and surfaces. They are asked for one after another.
+        output
+            The file of the model. It is written when all else is done.
+        seed
+            Seed of the random numbers.
+        tell
+            Is told what is being done.
+
+        Returns
+        -------
+        dict
+            ``"training"`` (what the model was trained on), ``"held_out"`` (how well models did on
+            molecules that they were not trained on), ``"runs"`` (the same for each run) and
+            ``"directions"`` (what each kind of push brought), the last two lists of rows.
+
+        Raises
+        ------
+        InputError
+            If the runs hold too little.
         """
         ...

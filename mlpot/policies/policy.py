@@ -13,23 +13,17 @@ from afir.errors import InputError
 from afir.methods.base import Offer
 from afir.policies import Expectation, Explanation, Offers, Structure, Structures, Tried
 from afir.units import KJ_PER_MOL
-from mlpot.policies.correction import TERMS, Correction, factors
-from mlpot.policies.memory import KIND, PRODUCT, SPECIES, STRUCTURE, Grouping, Memory
+from mlpot.policies.correction import TERMS
+from mlpot.policies.memory import Grouping, Memory
 from mlpot.policies.model import NAMES, PolicyModel, load_model, shipped_model
 from mlpot.policies.pool import Described, Pool
+from mlpot.policies.ranking import EQ_WEIGHT, EXPLORE, LOW_WEIGHT, Ranking, best, likeness
 from mlpot.policies.replay import LOW
 from mlpot.policies.structure import DescribedStructure, Floats, Ints
 from mlpot.policies.telling import Asked, doubt_of, expected, explained
 
-EXPLORE = ("greedy", "ucb", "expected-improvement", "thompson")
-"""How the uncertainty of what is expected counts."""
-
 _EQS = 400  # open EQs that are considered, the lowest
 _REMEMBERED = 256  # structures whose descriptions are kept
-_TIE = 1e-6  # relative: expectations that differ less are equal, and chance decides
-# An offer under way makes others less promising: equivalent ones, those from one species to the
-# same product, those on the same structure. From replays of 16 molecules.
-_ALIKE, _SAME_PRODUCT, _SAME_STRUCTURE = 0.4, 0.7, 0.96
 
 
 class Learned:
@@ -52,8 +46,9 @@ class Learned:
     """
 
     def __init__(self, model: PolicyModel, explore: str, weights: Floats) -> None:
-        self._model, self._explore, self._weights = model, explore, weights
-        self._grouping, self._memory, self._correction = Grouping(), Memory(), Correction()
+        self._model, self._weights = model, weights
+        self._grouping, self._memory = Grouping(), Memory()
+        self._ranking = Ranking(model, explore, weights)
         self._structures: OrderedDict[str, DescribedStructure] = OrderedDict()
         self._offers: Offers | None = None  # of this pool
         self._pool = Pool(model, weights, self._memory)
@@ -79,14 +74,12 @@ class Learned:
         groups = described.groups[[row]]
         now = self._memory.features(groups)
         rows = np.hstack([described.features[[row]], now]).astype(np.float64)
-        (expected,), _, _ = self._model.foretold(rows, self._weights)
         terms = described.terms(np.array([row]), self._memory, now)
         eqs = [id for id in trial.found if id.startswith("EQ")]
         tss = [id for id in trial.found if id.startswith("TS")]
         limit = network.eqs["EQ0"].energy + LOW * KJ_PER_MOL
         low = sum(network.tss[id].energy < limit for id in tss)
-        found = np.array([len(tss), low, len(eqs)]) @ self._weights
-        self._correction.add(terms[0], float(found), float(expected))
+        self._ranking.weigh(rows, terms, (len(tss), low, len(eqs)))
         self._memory.add(groups[0], len(tss) + len(eqs))
         self._know(network, eqs, tss)
 
@@ -110,7 +103,7 @@ class Learned:
         self, offers: Offers, network: Structures, n: int, rng: np.random.Generator
     ) -> list[tuple[str, int]]:
         """See `Policy.choose`."""
-        return self._best(self._explore, offers, network, n, rng)
+        return self._best(None, offers, network, n, rng)
 
     def propose(
         self, offers: Offers, network: Structures, n: int, rng: np.random.Generator
@@ -161,46 +154,34 @@ class Learned:
             terms[mine] = described.terms(np.arange(len(mine)), self._memory, now)
         likenesses = np.ones(count)
         for item, offer in under_way.items():
-            likenesses *= _likeness(groups, self._groups_of(item, offer, network))
+            likenesses *= likeness(groups, self._groups_of(item, offer, network))
         for place in range(count):
-            likenesses[place + 1 :] *= _likeness(groups[place + 1 :], groups[place])
-        corrections = factors(terms, self._correction.fit()[0])
+            likenesses[place + 1 :] *= likeness(groups[place + 1 :], groups[place])
+        corrections = self._ranking.corrections(terms)
         return Asked(items, list(offers.values()), rows, corrections, likenesses)
 
     def _best(
-        self, explore: str, offers: Offers, network: Structures, n: int, rng: np.random.Generator
+        self,
+        explore: str | None,
+        offers: Offers,
+        network: Structures,
+        n: int,
+        rng: np.random.Generator,
     ) -> list[tuple[str, int]]:
-        """The best offers, in order, by one way to explore."""
+        """The best offers, in order, by one way to explore; None is that of the policy."""
         pool = self._pool_of(offers, network)
         rows = pool.rows([eq.id for eq in islice(offers.by_energy(), _EQS) if eq.id in pool])
         pool.update(rows)
-        values = self._values(explore, rows, rng) * (1.0 + _TIE * rng.random(len(rows)))
+        foretold = pool.gains[rows], pool.spreads[rows], pool.costs[rows]
+        values = self._ranking.values(foretold, pool.terms[rows], rng, explore)
         groups = pool.groups[rows]
         for item, offer in offers.under_way.items():
-            values *= _likeness(groups, self._groups_of(item, offer, network))
-        left = np.ones(len(rows), dtype=bool)
-        while len(self._chosen) < min(n, len(rows)):
-            best = int(np.argmax(np.where(left, values, -np.inf)))
-            left[best] = False
-            item = pool.item(int(rows[best]))
-            self._groups[item] = groups[best]
+            values *= likeness(groups, self._groups_of(item, offer, network))
+        for place in islice(best(values, groups), n):
+            item = pool.item(int(rows[place]))
+            self._groups[item] = groups[place]
             self._chosen.append(item)
-            values *= _likeness(groups, groups[best])
         return list(self._chosen)
-
-    def _values(self, explore: str, rows: Ints, rng: np.random.Generator) -> Floats:
-        """What each offer is expected to bring for a gradient."""
-        pool = self._pool
-        gains, spreads = pool.gains[rows], pool.spreads[rows]
-        thompson = explore == "thompson"
-        beta = self._correction.drawn(rng) if thompson else self._correction.fit()[0]
-        factor = factors(pool.terms[rows], beta) / pool.costs[rows]
-        if explore == "ucb":
-            gains = gains + spreads
-        values = gains * factor
-        if explore == "expected-improvement":
-            values = _improvement(values, spreads * factor)
-        return values
 
     def _pool_of(self, offers: Offers, network: Structures) -> Pool:
         """The offers that are left on the lowest structures."""
@@ -249,31 +230,11 @@ class Learned:
         return self._groups[item]
 
 
-def _likeness(groups: Ints, chosen: Ints) -> Floats:
-    """What offers (m, 7) are still worth when one (7,) is under way."""
-    factor = np.where(groups[:, KIND] == chosen[KIND], _ALIKE, 1.0)
-    if chosen[PRODUCT] != chosen[SPECIES]:  # it is meant to change bonds
-        same = (groups[:, PRODUCT] == chosen[PRODUCT]) & (groups[:, SPECIES] == chosen[SPECIES])
-        factor[same] *= _SAME_PRODUCT
-    factor[groups[:, STRUCTURE] == chosen[STRUCTURE]] *= _SAME_STRUCTURE
-    return factor
-
-
-def _improvement(means: Floats, spreads: Floats) -> Floats:
-    """By how much each is expected to surpass the best mean, normal distributions assumed."""
-    from scipy.stats import norm  # half a second to import, and seldom asked for
-
-    spreads = np.maximum(spreads, 1e-12)
-    z = (means - means.max(initial=0.0)) / spreads
-    result: Floats = spreads * (z * norm.cdf(z) + norm.pdf(z))
-    return result
-
-
 def learned(
     model: str = "",
     explore: str = "thompson",
-    eq_weight: float = 0.3,
-    low_weight: float = 0.5,
+    eq_weight: float = EQ_WEIGHT,
+    low_weight: float = LOW_WEIGHT,
 ) -> Learned:
     """The policy ``learned``.
 

@@ -7,16 +7,15 @@ says what any order of its own trials would have brought, and for how many gradi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from afir.methods.base import Offer
-from afir.policies import Structures, Tried
+from afir.policies import PastRun, Structures, Tried
 from afir.units import KJ_PER_MOL
-from mlpot.policies.features import Terms, features
 from mlpot.policies.memory import Grouping, Memory
+from mlpot.policies.pool import Described, correction_terms
 from mlpot.policies.structure import DescribedStructure, Floats, Ints
 
 LOW = 300.0
@@ -24,25 +23,6 @@ LOW = 300.0
 
 # The stages of verification; all others are searches, of our methods and of others.
 _PROOF = ("hessian", "irc", "irc ends", "consistency", "same structure", "label", "refine")
-
-
-@dataclass(frozen=True)
-class PastRun:
-    """A run to learn from.
-
-    Attributes
-    ----------
-    name
-        Of the run, for reports.
-    network
-        Its structures.
-    trials
-        Its trials, in order.
-    """
-
-    name: str
-    network: Structures
-    trials: Sequence[Tried]
 
 
 class Brings(NamedTuple):
@@ -67,12 +47,18 @@ class World:
 
     Attributes
     ----------
-    name, formula
+    name, surface, formula
         Of the run, and of its molecule.
+    numbers
+        The elements of its molecule.
     described
         (m, k) features of the offers.
     groups
         (m, 7) their groups (`memory.Grouping`).
+    ways
+        (m,) numbers of `correction.WAYS`.
+    heights
+        (m,) energies of their structures above the start in eV.
     searched
         (m,) gradients of each search.
     tss
@@ -80,14 +66,18 @@ class World:
     """
 
     def __init__(self, run: PastRun) -> None:
-        self.name = run.name
+        self.name, self.surface = run.name, run.surface
         network = run.network
         self.formula = network.molecule.formula
+        self.numbers = frozenset(network.molecule.numbers)
         start = network.eqs["EQ0"].energy
-        self._first = "EQ0"
         trials = [trial for trial in run.trials if trial.eq in network.eqs and trial.gradients]
         grouping = Grouping()
-        self.described, self.groups = self._described(trials, network, grouping)
+        offers = self._offers(trials, network, grouping)
+        self.described = np.array([each.features[0] for each in offers])
+        self.groups: Ints = np.array([each.groups[0] for each in offers]).reshape(-1, 7)
+        self.ways: Ints = np.array([each.ways[0] for each in offers], dtype=np.int64)
+        self.heights: Floats = np.array([each.height for each in offers])
         self.eq = [str(trial.eq) for trial in trials]
         self.searched: Floats = np.array([max(_searched(trial), 1) for trial in trials], float)
         self._proof = self._proofs(trials)
@@ -110,22 +100,20 @@ class World:
         return Replay(self)
 
     @staticmethod
-    def _described(
+    def _offers(
         trials: Sequence[Tried], network: Structures, grouping: Grouping
-    ) -> tuple[Floats, Ints]:
+    ) -> list[Described]:
+        """The offer of each trial."""
         start = network.eqs["EQ0"].energy
-        described: list[Floats] = []
-        groups: list[Ints] = []
+        offers: list[Described] = []
         structures: dict[str, DescribedStructure] = {}
         for trial in trials:
             eq = network.eqs[trial.eq]
             if eq.id not in structures:
                 structures[eq.id] = DescribedStructure(network.molecule, eq)
-            structure, offer = structures[eq.id], Offer(trial.method, trial.offer)
-            terms = Terms(structure, [offer])
-            described.append(features(structure, [offer], terms, eq.energy - start)[0])
-            groups.append(grouping.of(structure, [offer], terms)[0])
-        return np.array(described), np.array(groups, dtype=np.int64).reshape(-1, 7)
+            offer = Offer(trial.method, trial.offer)
+            offers.append(Described(structures[eq.id], [offer], eq.energy - start, grouping))
+        return offers
 
     def _proofs(self, trials: Sequence[Tried]) -> dict[str, float]:
         """The gradients of the verification of each TS: an equal share of those of its trial."""
@@ -210,6 +198,13 @@ class Replay:
         """The features of trials now: of the offer, then of the run so far."""
         now = self.memory.features(self.world.groups[trials])
         return np.hstack([self.world.described[trials], now])
+
+    def terms(self, trials: Ints) -> Floats:
+        """The terms of the correction of trials now."""
+        world = self.world
+        groups = world.groups[trials]
+        now = self.memory.features(groups)
+        return correction_terms(groups, world.ways[trials], world.heights[trials], self.memory, now)
 
 
 def _searched(trial: Tried) -> int:

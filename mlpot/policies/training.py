@@ -13,7 +13,7 @@ from mlpot.policies import features
 from mlpot.policies.forest import Forest, planted
 from mlpot.policies.model import PolicyModel, Range
 from mlpot.policies.replay import World
-from mlpot.policies.structure import Floats
+from mlpot.policies.structure import Floats, Ints
 
 LEAST_FORMULAS, LEAST_TRIALS, LEAST_TSS = 3, 200, 40
 """Fewer different formulas, trials or TSs are too little data. Chosen: a model of two formulas
@@ -42,6 +42,8 @@ class Rows:
     ----------
     formula
         Of the molecule.
+    ways
+        (m,) their numbers in `mlpot.policies.correction.WAYS`.
     features
         (m, k) in the order of `mlpot.policies.model.NAMES`.
     gains
@@ -51,6 +53,7 @@ class Rows:
     """
 
     formula: str
+    ways: Ints
     features: Floats
     gains: Floats
     logs: Floats
@@ -58,11 +61,12 @@ class Rows:
 
 def rows_of(world: World, rng: np.random.Generator) -> Rows:
     """The rows of a run."""
-    known, gains, logs = [], [], []
+    ways, known, gains, logs = [], [], [], []
     for _ in range(_ORDERS):
         replay = world.start()
         while len(available := replay.available()):
             sample = rng.permutation(available)[:_SAMPLE]
+            ways.append(world.ways[sample])
             known.append(replay.rows(sample))
             for trial in sample.tolist():
                 brings = replay.brings(trial)
@@ -70,7 +74,13 @@ def rows_of(world: World, rng: np.random.Generator) -> Rows:
                 logs.append(np.log(world.searched[trial]))
             for trial in rng.permutation(available)[: int(rng.choice(_STRIDES))].tolist():
                 replay.do(trial)
-    return Rows(world.formula, np.vstack(known), np.array(gains, float), np.array(logs))
+    return Rows(
+        world.formula,
+        np.concatenate(ways),
+        np.vstack(known),
+        np.array(gains, float),
+        np.array(logs),
+    )
 
 
 def check_enough(worlds: Sequence[World]) -> None:
@@ -89,6 +99,16 @@ def check_enough(worlds: Sequence[World]) -> None:
             )
 
 
+def require() -> None:
+    """Raise MissingPackageError without scikit-learn."""
+    try:
+        import sklearn  # noqa: F401
+    except ImportError as error:
+        raise MissingPackageError(
+            'training a policy needs scikit-learn; install it with pip install "afir[policy]"'
+        ) from error
+
+
 def fit(data: Sequence[Rows], seed: int, about: Mapping[str, Any]) -> PolicyModel:
     """A model fitted to rows; each run counts alike.
 
@@ -97,6 +117,7 @@ def fit(data: Sequence[Rows], seed: int, about: Mapping[str, Any]) -> PolicyMode
     MissingPackageError
         Without scikit-learn.
     """
+    require()
     x = np.vstack([rows.features for rows in data])
     weight = np.concatenate([np.full(len(rows.logs), 1.0 / len(rows.logs)) for rows in data])
     gains = np.vstack([rows.gains for rows in data])
@@ -110,12 +131,8 @@ def fit(data: Sequence[Rows], seed: int, about: Mapping[str, Any]) -> PolicyMode
 
 
 def _forest(x: Floats, y: Floats, weight: Floats, trees: int, seed: int) -> Forest:
-    try:
-        from sklearn.ensemble import ExtraTreesRegressor
-    except ImportError as error:
-        raise MissingPackageError(
-            'training a policy needs scikit-learn; install it with pip install "afir[policy]"'
-        ) from error
+    from sklearn.ensemble import ExtraTreesRegressor
+
     fitted = ExtraTreesRegressor(
         trees,
         min_samples_leaf=_LEAF,

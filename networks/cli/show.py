@@ -18,9 +18,10 @@ def commands() -> list[click.Command]:
     from networks.cli.collect import collect
     from networks.cli.explain import explain
     from networks.cli.explore import explore, resume
+    from networks.cli.learn_policy import learn_policy
     from networks.cli.propose import propose
 
-    return [explore, resume, show, export, plot, propose, explain, collect]
+    return [explore, resume, show, export, plot, propose, explain, learn_policy, collect]
 
 
 class _Formats(click.ParamType):  # type: ignore[type-arg]  # older clicks take no argument

@@ -1,0 +1,129 @@
+"""Models fitted to runs: enough data, held-out formulas, the same file for the same seed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from past import FORMULAS, past_run, past_runs, pulls_pay
+
+from afir.errors import InputError, MissingPackageError
+from mlpot.policies import evaluation
+from mlpot.policies.directions import table_of
+from mlpot.policies.evaluation import held_out
+from mlpot.policies.model import load_model
+from mlpot.policies.replay import World
+from mlpot.policies.trainer import train
+from mlpot.policies.training import check_enough, fit, folds, rows_of
+
+
+def quiet(text: str) -> None:
+    """Nobody is told."""
+
+
+def test_each_formula_is_held_out_once_and_never_trained_on_then() -> None:
+    formulas = [*"AABBBCDEFG", "A"]
+    held: list[int] = []
+    for rest, mine in folds(formulas, 5):
+        assert sorted(rest + mine) == list(range(len(formulas)))
+        assert not {formulas[k] for k in rest} & {formulas[k] for k in mine}
+        held += mine
+    assert sorted(held) == list(range(len(formulas)))
+
+
+def test_no_run_is_judged_by_a_model_of_its_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the formulas are those of isomers, and of other runs of the same molecule."""
+    worlds = [
+        World(past_run(symbols, pulls_pay, seed))
+        for symbols, seed in (("CNOH", 0), ("CNOH", 1), ("NCOH", 0), ("CCOO", 0), ("CCSO", 0))
+    ]
+    rng = np.random.default_rng(0)
+    data = [rows_of(world, rng) for world in worlds]
+    trained: list[set[str]] = []
+    judged: list[tuple[str, set[str]]] = []
+    monkeypatch.setattr(
+        evaluation, "fit", lambda rows, *_: trained.append({each.formula for each in rows})
+    )
+    monkeypatch.setattr(
+        evaluation, "judged", lambda world, *_: judged.append((world.formula, trained[-1]))
+    )
+    held_out(worlds, data, 0, quiet)
+    assert len(judged) == len(worlds)
+    assert all(others and formula not in others for formula, others in judged)
+
+
+def test_a_table_has_the_rates_that_were_made_up() -> None:
+    rng = np.random.default_rng(0)
+    data = [rows_of(World(run), rng) for run in past_runs(pulls_pay, FORMULAS[:3])]
+    rows = {str(row["direction"]): row for row in table_of(data).rows()}
+    assert set(rows) == {"push", "pull", "climb"}
+    assert rows["pull"]["new_tss_per_trial"] == 1.0
+    assert rows["push"]["new_tss_per_trial"] == rows["climb"]["new_tss_per_trial"] == 0.0
+    # A search takes 40 to 59 gradients; those of the verification do not count.
+    assert 1000 / 59 < float(rows["pull"]["new_tss_per_1000_gradients"]) < 1000 / 40
+    assert sum(float(row["share_of_trials"]) for row in rows.values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("runs", "what"),
+    [
+        (past_runs(pulls_pay, FORMULAS[:2]), "3 different molecular formulas to learn from, got 2"),
+        (
+            [past_run(symbols, pulls_pay, repeats=1) for symbols in FORMULAS[:3]],
+            "200 trials to learn from, got 54",
+        ),
+        (
+            [past_run(symbols, lambda *_: 0, repeats=4) for symbols in FORMULAS[:3]],
+            "40 transition states to learn from, got 0",
+        ),
+    ],
+)
+def test_too_little_is_refused_and_nothing_is_written(
+    runs: list, what: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=what):
+        train(runs, tmp_path / "model.npz", seed=0, tell=quiet)
+    assert not list(tmp_path.iterdir())
+
+
+def test_enough_is_enough() -> None:
+    check_enough([World(past_run(symbols, pulls_pay, repeats=4)) for symbols in FORMULAS[:3]])
+
+
+def test_a_missing_package_is_named_before_anything_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+
+    def runs():
+        raise AssertionError
+        yield
+
+    with pytest.raises(MissingPackageError, match=r'pip install "afir\[policy\]"'):
+        train(runs(), tmp_path / "model.npz", seed=0, tell=quiet)
+
+
+@pytest.mark.slow
+def test_the_same_seed_makes_the_same_file(tmp_path: Path) -> None:
+    files = [tmp_path / f"{name}.npz" for name in ("first", "again", "other")]
+    for file, seed in zip(files, (3, 3, 4), strict=True):
+        runs = [past_run(symbols, pulls_pay, repeats=4) for symbols in FORMULAS[:3]]
+        report = train(runs, file, seed=seed, tell=quiet)
+    first, again, other = (file.read_bytes() for file in files)
+    assert first == again != other
+    about = load_model(files[-1]).about
+    assert about["held_out"] == report["held_out"]
+    assert {key: about[key] for key in report["training"]} == report["training"]
+    assert (about["runs"], about["trials"], about["surfaces"]) == (3, 216, ["made-up"])
+
+
+def test_runs_count_alike_however_long_they_are() -> None:
+    """A run whose rows are all there twice says no more than before."""
+    rng = np.random.default_rng(0)
+    data = [rows_of(World(past_run(symbols, pulls_pay)), rng) for symbols in FORMULAS[:3]]
+    model = fit(data, 0, {})
+    mean = np.mean([rows.gains[:, 0].mean() for rows in data])
+    roots = model.gain.value[model.gain.roots, 0]
+    assert float(roots.mean()) == pytest.approx(mean, rel=1e-5)
