@@ -219,8 +219,10 @@ def test_misuse_is_one_sentence(
 
 @slow
 def test_a_run_with_nothing_left_says_so(
-    whole: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    whole = tmp_path / "whole.db"
+    run(whole, replace(SETTINGS, policy="exhaustive", effort="quick"))
     monkeypatch.setitem(sys.modules, "shap", None)  # nothing is explained
     assert command(capsys, "propose", str(whole), *GREEDY)["proposed"] == []
     assert main(["propose", str(whole)]) == 0
