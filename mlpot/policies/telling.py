@@ -98,8 +98,8 @@ def explained(model: PolicyModel, weights: Floats, asked: Asked) -> list[Explana
             float(np.log(costs[row])) - usual[1] - float(of_cost[row].sum()),
         )
         if told.distance > 1.0:
-            text = f"{told.distance:.1f} times as far from the training as it is reliable"
-            parts.append(Contribution(f"lies {text}: nearer to the mean", _TRAINING, *more))
+            text = f"lies far outside of the training (distance {told.distance:.1f})"
+            parts.append(Contribution(f"{text}: the mean counts more", _TRAINING, *more))
         elif abs(more[0]) > 1e-6:
             parts.append(Contribution("no offer is expected to bring nothing", _TRAINING, *more))
         parts.sort(key=lambda part: -abs(part.gain / unit) - abs(part.cost))
@@ -169,8 +169,8 @@ def doubt_of(known: Range, described: Floats) -> str:
     worst = int(np.argmax(np.mean(np.maximum(outside, 0.0) / known.scale, axis=0)))
     value = float(np.median(described[:, worst]))
     return (
-        f"the molecule is unlike those it was trained on ({distance:.1f} times as far as it is "
-        f"reliable), most of all in {features.NAMES[worst]!r}: {value:.3g}, in the training "
+        f"the molecule lies far outside of its training (distance {distance:.1f}, where 1 is "
+        f"far), most of all in {features.NAMES[worst]!r}: {value:.3g}, in the training "
         f"{known.lowest[worst]:.3g} to {known.highest[worst]:.3g}; what it "
         "expects is drawn to the mean of its training"
     )

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import strangers
 from commands import said
-from runs import run
+from runs import run, toy_run
 from toyworld import SETTINGS, toy
 
 from afir.cli.main import main
 from networks import RunFile, resume
-from networks.exploration.events import Unsure
+from networks.exploration.events import TrialDone, Unsure
 from networks.reporting.consulting import Adviser, Consulted
 from networks.reporting.run import load_run
 
@@ -126,6 +126,33 @@ def test_trials_between_count_as_under_way(toy_file: Path) -> None:
 
 
 @slow
+def test_trials_under_way_are_explained_as_later_when_they_are_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "stopped.db"
+    events = toy_run(path, replace(LEARNED, max_trials=20))
+    for event in events:
+        if isinstance(event, TrialDone) and event.trial.number == 7:
+            break
+    events.close()  # type: ignore[attr-defined]
+    asked = Consulted(path, Adviser())
+    coming = asked.proposed(3)
+    assert coming.under_way == SETTINGS.in_flight - 1
+    flying = 7 + coming.under_way
+    with RunFile.open(path) as store:
+        under_way = {(each.item.eq, each.item.push) for each in store.planned() if each.trial > 7}
+    assert not under_way & {(each.eq, each.push) for each in coming.proposed}
+    told = asked.trial(flying)
+    assert told.trial is None
+    assert main(["explain", str(path), "--trial", str(flying)]) == 0
+    assert f"Trial {flying} is under way." in capsys.readouterr().out
+    go_on(path, 20)
+    later = Consulted(path, Adviser()).trial(flying)
+    assert later.explained == told.explained
+    assert later.trial is not None
+
+
+@slow
 def test_tables_and_figures(toy_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["propose", "toy.db", "--count", "3"]) == 0
     out = capsys.readouterr().out
@@ -192,8 +219,10 @@ def test_misuse_is_one_sentence(
 
 @slow
 def test_a_run_with_nothing_left_says_so(
-    whole: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    whole = tmp_path / "whole.db"
+    run(whole, replace(SETTINGS, policy="exhaustive", effort="quick"))
     monkeypatch.setitem(sys.modules, "shap", None)  # nothing is explained
     assert command(capsys, "propose", str(whole), *GREEDY)["proposed"] == []
     assert main(["propose", str(whole)]) == 0
