@@ -93,7 +93,14 @@ class PolicyModel:
     range: Range
     about: Mapping[str, Any] = field(default_factory=dict)
 
-    def foretold(self, rows: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
+    def trust(self, described: Floats) -> Floats:
+        """(m,) how much the forests count for offers (m, k): 1, less far from the training."""
+        result: Floats = 1.0 / np.maximum(self.range.distances(described), 1.0)
+        return result
+
+    def foretold(
+        self, rows: Floats, weights: Floats, trust: Floats | None = None
+    ) -> tuple[Floats, Floats, Floats]:
         """What offers are expected to bring, how unsure that is, and their gradients.
 
         Parameters
@@ -102,6 +109,8 @@ class PolicyModel:
             (m, len(NAMES)) features.
         weights
             (3,) the worth of each of the `OUTCOMES`.
+        trust
+            (m,) of `trust`, if it is known: it costs as much as a third of the forests.
 
         Returns
         -------
@@ -115,7 +124,7 @@ class PolicyModel:
         each = self.worth(self.gain.each(rows), weights)
         gains = np.maximum(each.mean(axis=1), _LEAST)
         logs = self.cost.predict(rows)[:, 0]
-        trust = 1.0 / np.maximum(self.range.distances(rows[:, :_OFFER]), 1.0)
+        trust = self.trust(rows[:, :_OFFER]) if trust is None else trust
         usual = max(float(self.worth(self.mean(self.gain), weights)), _LEAST)
         gains = usual ** (1.0 - trust) * gains**trust
         logs = (1.0 - trust) * float(self.mean(self.cost)[0]) + trust * logs
