@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from afir.policies import Offers, Policy, Structures, Tried
     from afir.searches.hessian import hessian
     from afir.searches.irc import irc
+    from afir.searches.known import KnownStructures
     from afir.searches.minimum import PathPoint, minimise
     from afir.searches.path import relax_path
     from afir.searches.saddle import Saddle, saddle
@@ -56,6 +57,7 @@ __all__ = [
     "ForceTerm",
     "InputError",
     "Known",
+    "KnownStructures",
     "Method",
     "Minimum",
     "Molecule",
@@ -115,6 +117,7 @@ _HOMES = {
     "afir.policies": "Offers Policy Structures Tried",
     "afir.searches.hessian": "hessian",
     "afir.searches.irc": "irc",
+    "afir.searches.known": "KnownStructures",
     "afir.searches.minimum": "PathPoint minimise",
     "afir.searches.path": "relax_path",
     "afir.searches.saddle": "Saddle saddle",

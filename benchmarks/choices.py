@@ -28,7 +28,7 @@ from networks.scheduling.queue import Frontier
 
 ATOMS = build("trans-butane")
 MOLECULE = Molecule(tuple(ATOMS.numbers))
-POLICIES = ("lowest-energy", "exhaustive", "stochastic", "productive")
+POLICIES = ("lowest-energy", "exhaustive", "stochastic", "learned")
 COLUMNS = ("policy", "EQ", "offers", "first s", "choice µs", "learning µs", "choices / s")
 WIDTH = 3.0  # eV: energies are spread over this
 

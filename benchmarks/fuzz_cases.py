@@ -57,7 +57,7 @@ COSTLY = {
     "surface": SURFACES,
     "reference": (*ANALYTIC, "", "x", "gfn2"),
     "base": (*ANALYTIC, "", "x", "gfn2"),
-    "policy": ("productive", "exhaustive", "stochastic", "lowest-energy", "", "x", "é"),
+    "policy": ("learned", "exhaustive", "stochastic", "lowest-energy", "", "x", "é"),
 }
 VALUES: tuple[object, ...] = (
     None, True, 0, 1, -1, 1.5, 1e308, float("nan"), float("inf"), 10**30, "", "x", "gfn2", [], [1],

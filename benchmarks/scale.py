@@ -54,7 +54,7 @@ SIZE = MOLECULE.n_atoms
 WIDTH = 5.0  # eV: energies are spread evenly over this
 TRIALS = 320
 STAGES = {"push": 20, "path": 40, "minimum": 20, "saddle": 60, "hessian": 25, "irc": 60}
-POLICIES = ("lowest-energy", "stochastic", "productive")
+POLICIES = ("lowest-energy", "stochastic", "learned")
 COLUMNS = ("EQ", "TS", "policy", "open s", "open µs / EQ", "µs / trial", "memory MiB")
 
 

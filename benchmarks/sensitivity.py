@@ -43,9 +43,9 @@ SEEDS = (7,)  # of the displacements
 EVERY = 6  # of the reaction paths one in so many is followed
 NUMBERS = {
     "saddle": {
-        "afir.searches.saddle": (
+        "afir.searches.saddle": ("_PROBES", "_RENEWALS", "_ROUGH", "_WELL", "_STEEP"),
+        "afir.searches.saddle_hessian": (
             "_PROBE",
-            "_PROBES",
             "_FEWEST_PROBES",
             "_KNOWN",
             "_FLOOR",
@@ -53,10 +53,6 @@ NUMBERS = {
             "_STRAIN",
             "_RELIEF_STEPS",
             "_LONGEST_RELIEF",
-            "_RENEWALS",
-            "_ROUGH",
-            "_WELL",
-            "_STEEP",
         ),
         "afir.hessians.model": ("_LOOSE", "_SINGULAR", "_MORSE", "_STRONGEST"),
         "afir.hessians.steps": ("_SOFTEST",),

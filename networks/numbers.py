@@ -15,7 +15,7 @@ from afir.options import check_value
 TASK_SECONDS = 1800.0
 """s. Chosen, not fitted: it shall end a task that hangs, and none that works."""
 
-IN_FLIGHT = 32
+IN_FLIGHT = 16
 """Trials in flight. In a simulation it keeps 4 workers busy all the time and 16 for 57 % of it
 (`benchmarks/workers.py`). H2CO, HCN and C2H2 take as many gradients with 16; with 64 butadiene has
 two thirds of the low transition states after 20,000 (`benchmarks/README.md`)."""

@@ -168,7 +168,7 @@ class Settings:
     seed: int = 0
     methods: tuple[str, ...] = METHODS
     method_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    policy: str = "productive"
+    policy: str = "learned"
     policy_options: Mapping[str, Any] = field(default_factory=dict)
     targets: tuple[int, ...] | None = None
     terms: int = 2
@@ -270,6 +270,11 @@ class Settings:
     def counted(self, gradients: Mapping[str, int]) -> int:
         """Number of gradients that count: with a reference only its own, else all."""
         return reference_gradients(gradients) if self.reference else sum(gradients.values())
+
+    @property
+    def recognises(self) -> bool:
+        """Whether searches end at known structures: not where a reference has moved these."""
+        return self.step.recognise and not self.reference
 
     @property
     def records(self) -> bool:

@@ -153,7 +153,8 @@ def ts(
     from afir.verification.transition_states import confirm
 
     target = target_file(source, output, "-ts", force)
-    settings = StepSettings(saddle_steps=300)  # one search, without other peaks to try
+    # One search, without other peaks to try, for this very saddle point.
+    settings = StepSettings(saddle_steps=300, drift_steps=300)
     job = job_for(source, surface, surface_options, charge, multiplicity)
     if job.molecule.n_atoms < 2:
         raise InputError(f"{source} must hold two atoms or more for a transition state, got one")

@@ -163,8 +163,8 @@ def _checked(
     return z, first - first.mean(axis=0), second - second.mean(axis=0)
 
 
-def _environments(z: NDArray[np.int64], x: Positions) -> NDArray[np.float64]:
-    """(n, n) distances of each atom to all atoms, sorted within each element."""
+def environments(z: NDArray[np.int64], x: Positions) -> NDArray[np.float64]:
+    """(n, n) distances in Å of each atom to all atoms, sorted within each element."""
     r = distances(x)
     blocks = [np.sort(r[:, z == element], axis=1) for element in np.unique(z)]
     return np.concatenate(blocks, axis=1)
@@ -180,7 +180,7 @@ def _compatible(
     sorting each row can only bring the two sets of distances closer. Both bounds are exact.
     """
     n = len(z)
-    one, two = _environments(z, x), _environments(z, y)
+    one, two = environments(z, x), environments(z, y)
     cost = np.full((n, n), np.inf)
     for element in np.unique(z):
         where = np.flatnonzero(z == element)
@@ -346,10 +346,10 @@ def _polished(
     # Each atom to its nearest: no assignment at this orientation comes closer.
     nearest = np.sqrt(squares.min(axis=2).mean(axis=1))
     for k in np.flatnonzero(nearest < _REACH * tolerance):
-        permutation = _assign(z, squares[k])
+        permutation = assigned(z, squares[k])
         for _ in range(20):
             moved = superpose(x, rotated[k][permutation])
-            again = _assign(z, ((x[:, None] - moved[None]) ** 2).sum(axis=-1))
+            again = assigned(z, ((x[:, None] - moved[None]) ** 2).sum(axis=-1))
             if np.array_equal(again, np.arange(len(z))):
                 break
             permutation = permutation[again]
@@ -360,8 +360,8 @@ def _polished(
             yield permutation, rmsd
 
 
-def _assign(z: NDArray[np.int64], squares: NDArray[np.float64]) -> NDArray[np.intp]:
-    """(n,) the atom of the columns for each row that makes the sum of squares smallest."""
+def assigned(z: NDArray[np.int64], squares: NDArray[np.float64]) -> NDArray[np.intp]:
+    """(n,) the atom of the columns for each row that makes the sum of the squares (Å²) smallest."""
     result: NDArray[np.intp] = np.where(z[:, None] == z[None], squares, np.inf).argmin(axis=1)
     if len(np.unique(result)) == len(z):
         return result

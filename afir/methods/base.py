@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from afir.pes.driver import Asked, Search, geometries, relayed
 from afir.results import plain_result
 from afir.searches.settings import StepSettings
 from afir.stationary import StationaryPoint, TrialResult
+
+if TYPE_CHECKING:
+    from afir.searches.known import KnownStructures
 
 ENTRY_POINT_GROUP = "afir.methods"
 
@@ -139,7 +143,9 @@ class Method(Protocol):
         """The search that an offer stands for.
 
         It runs anywhere, perhaps in another process. What it finds is verified later: candidates
-        by their Hessian and IRC, minima by optimisation and their Hessian.
+        by their Hessian and IRC, minima by optimisation and their Hessian. A method whose `search`
+        has one more parameter, `known`, is also given the known structures or None
+        (`searched_with`).
 
         Parameters
         ----------
@@ -162,6 +168,17 @@ class Method(Protocol):
             A generator that yields geometries (k, n, 3) in Å and is sent their `Evaluation`.
         """
         ...
+
+
+def searched_with(
+    method: Method, known: KnownStructures | None
+) -> Mapping[str, KnownStructures | None]:
+    """What the `search` of a method is given besides: the known structures, if it takes them.
+
+    It may give them to the searches that it makes (`afir.saddle`, `afir.minimise`), which end where
+    they reach one of them.
+    """
+    return {"known": known} if "known" in signature(method.search).parameters else {}
 
 
 def method_names() -> tuple[str, ...]:

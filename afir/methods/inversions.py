@@ -24,6 +24,7 @@ from afir.methods.pushes import SYMMETRY_TOLERANCE
 from afir.methods.saddle_trial import climb_limits, saddle_trial
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search
+from afir.searches.known import KnownStructures
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import StationaryPoint, TrialResult
@@ -51,10 +52,11 @@ class Inversions:
         *,
         ceiling: float | None,
         rng: np.random.Generator,
+        known: KnownStructures | None = None,
     ) -> Search[TrialResult]:
         """The saddle search from the geometry half way, along the inversion."""
         guess, way = inverted(molecule, start.positions, *data["atoms"])
-        search = saddle(molecule, guess, climb_limits(step), direction=way)
+        search = saddle(molecule, guess, climb_limits(step), direction=way, known=known)
         return saddle_trial(search, "inversion", ceiling)
 
 

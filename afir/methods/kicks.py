@@ -18,6 +18,7 @@ from afir.methods.mode_following import FEWEST_ATOMS
 from afir.methods.saddle_trial import saddle_trial
 from afir.molecule import Molecule
 from afir.pes.driver import Search, stage
+from afir.searches.known import KnownStructures
 from afir.searches.minimum import minimise
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
@@ -63,10 +64,11 @@ class Kicks:
         *,
         ceiling: float | None,
         rng: np.random.Generator,
+        known: KnownStructures | None = None,
     ) -> Search[TrialResult]:
         """The saddle search, or the minimisation, from a random geometry."""
         if data["geometry"] == "relaxed":
-            return _relaxed(molecule, step, rng)
+            return _relaxed(molecule, step, rng, known)
         if data["geometry"] == "arranged":
             guess = arrangement(molecule, rng)
         elif data["geometry"] == "moved":
@@ -74,15 +76,19 @@ class Kicks:
         else:
             guess = shaken(molecule, start.positions, _SHAKE, rng)
         limits = replace(step, saddle_steps=min(step.saddle_steps, _SADDLE_STEPS))
-        return saddle_trial(saddle(molecule, guess, limits), "kick", ceiling)
+        return saddle_trial(saddle(molecule, guess, limits, known=known), "kick", ceiling)
 
 
 def _relaxed(
-    molecule: Molecule, step: StepSettings, rng: np.random.Generator
+    molecule: Molecule,
+    step: StepSettings,
+    rng: np.random.Generator,
+    known: KnownStructures | None,
 ) -> Search[TrialResult]:
     """The minimisation of an arrangement."""
     limits = replace(step, minimum_steps=min(step.minimum_steps, _RELAX_STEPS))
-    end = yield from stage("minimum", minimise(molecule, arrangement(molecule, rng), limits))
+    relaxing = minimise(molecule, arrangement(molecule, rng), limits, known=known)
+    end = yield from stage("minimum", relaxing)
     # Dissociated random fragments were never bonded: they are no channel of the structure.
     minima = (end,) if end.outcome is Outcome.CONVERGED and not end.dissociated else ()
     return TrialResult(Outcome.RELAXED, (), minima, False)

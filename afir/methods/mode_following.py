@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from afir.geometry.bonds import distances
+from afir.geometry.signature import signature
 from afir.hessians.modes import vibrations
 from afir.hessians.steps import longest
 from afir.methods.base import Known
@@ -20,6 +20,7 @@ from afir.methods.saddle_trial import climb_limits, saddle_trial
 from afir.molecule import Molecule, Positions
 from afir.options import check_whole
 from afir.pes.driver import Search
+from afir.searches.known import KnownStructures
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
 from afir.stationary import StationaryPoint, TrialResult
@@ -87,11 +88,19 @@ class ModeFollowing:
         *,
         ceiling: float | None,
         rng: np.random.Generator,
+        known: KnownStructures | None = None,
     ) -> Search[TrialResult]:
         """The saddle search from a small displacement up the mode, which it follows."""
         way = motion(molecule, start, Climb(data["mode"], data["sign"]))
         guess = start.positions + UPHILL * way
-        search = saddle(molecule, guess, climb_limits(step), direction=way, hessian=start.hessian)
+        search = saddle(
+            molecule,
+            guess,
+            climb_limits(step),
+            direction=way,
+            hessian=start.hessian,
+            known=known,
+        )
         return saddle_trial(search, "mode", ceiling)
 
 
@@ -116,7 +125,7 @@ def climbs(molecule: Molecule, point: StationaryPoint, most: int) -> list[Climb]
         # As far in large molecules as in small ones.
         far = UPHILL * way / longest(way.ravel())
         there = [point.positions + sign * far for sign in (1, -1)]
-        first, second = (_marks(molecule, x) for x in there)
+        first, second = (signature(molecule.numbers, x) for x in there)
         found += both[:1] if np.abs(first - second).max(initial=0.0) < _ALIKE else both
     return found
 
@@ -143,12 +152,3 @@ def _moving(molecule: Molecule, point: StationaryPoint, targets: Sequence[int]) 
     """Whether target atoms take part in each mode, the softest first."""
     taken = [molecule.masses * (way**2).sum(axis=1) for way in motions(molecule, point)]
     return [bool(part[list(targets)].sum() > _SHARE * part.sum()) for part in taken]
-
-
-def _marks(molecule: Molecule, x: Positions) -> Positions:
-    """Inverse distances sorted within each pair of elements: the same for equivalent structures."""
-    numbers = np.asarray(molecule.numbers)
-    i, j = np.triu_indices(len(numbers), 1)
-    pair = 1000 * np.minimum(numbers[i], numbers[j]) + np.maximum(numbers[i], numbers[j])
-    inverse = 1.0 / distances(x)[i, j]
-    return inverse[np.lexsort((inverse, pair))]

@@ -24,6 +24,7 @@ from afir.methods.pushes import pushes
 from afir.molecule import Molecule, Positions
 from afir.options import check_whole
 from afir.pes.driver import Level, Search, stage
+from afir.searches.known import KnownStructures
 from afir.searches.minimum import PathPoint, minimise, settle
 from afir.searches.path import Peak, path_hessians, peaks, relax_path
 from afir.searches.saddle import saddle
@@ -199,10 +200,11 @@ class ScAfir:
         *,
         ceiling: float | None,
         rng: np.random.Generator,
+        known: KnownStructures | None = None,
     ) -> Search[TrialResult]:
         """The search of `try_push`."""
         terms = [ForceTerm.from_plain(force) for force in data["forces"]]
-        return try_push(molecule, start, terms, step, ceiling=ceiling, rng=rng)
+        return try_push(molecule, start, terms, step, ceiling=ceiling, rng=rng, known=known)
 
 
 def try_push(
@@ -213,6 +215,7 @@ def try_push(
     *,
     ceiling: float | None = None,
     rng: np.random.Generator,
+    known: KnownStructures | None = None,
 ) -> Search[TrialResult]:
     """Push an equilibrium structure and search the transition states on the way.
 
@@ -230,6 +233,9 @@ def try_push(
         Absolute energy in eV above which peaks and candidates are ignored.
     rng
         For the displacement that breaks the symmetry.
+    known
+        Saddle points that are recognised, so that they are not searched again; the candidates
+        that are found on the way are added.
 
     Returns
     -------
@@ -242,8 +248,10 @@ def try_push(
         When the surface fails at the start structure itself.
     """
     limits = settings or StepSettings()
+    if known is None:
+        known = KnownStructures(molecule)
     over = yield from pass_over(molecule, start.positions, start.hessian, terms, limits, rng=rng)
-    climbed = yield from _climbs(molecule, over, limits, ceiling)
+    climbed = yield from _climbs(molecule, over, limits, ceiling, known)
     minima = (over.end,) if over.end is not None and over.crossed else ()
     if climbed.candidates:
         outcome = Outcome.FOUND
@@ -267,12 +275,17 @@ class _Climbs:
 
 
 def _climbs(
-    molecule: Molecule, over: Passage, limits: StepSettings, ceiling: float | None
+    molecule: Molecule,
+    over: Passage,
+    limits: StepSettings,
+    ceiling: float | None,
+    known: KnownStructures,
 ) -> Search[_Climbs]:
     """Saddle searches from the peaks of a push.
 
     Peaks between separated molecules are used only if there are no others. The raw path is for
-    peaks that the relaxed one has lost, not for those known to be too high.
+    peaks that the relaxed one has lost, not for those known to be too high. What one climb has
+    found is known to the next.
     """
     candidates: list[Candidate] = []
     missed = outside = False
@@ -284,10 +297,12 @@ def _climbs(
             if ceiling is not None and top.energy > ceiling + _SLACK:
                 outside = True
                 continue
-            found = yield from _climb(molecule, top, limits, source)
+            found = yield from _climb(molecule, top, limits, source, known)
             if found is None:
                 missed = True
-            elif ceiling is not None and found.energy > ceiling:
+                continue
+            known = known.also(saddles=(found,))
+            if ceiling is not None and found.energy > ceiling:
                 outside = True
             else:
                 candidates.append(found)
@@ -350,14 +365,26 @@ def _fallback(
 
 
 def _climb(
-    molecule: Molecule, top: Peak, settings: StepSettings, source: str
+    molecule: Molecule,
+    top: Peak,
+    settings: StepSettings,
+    source: str,
+    known: KnownStructures,
 ) -> Search[Candidate | None]:
-    """A saddle search from a peak; None if it found no saddle point."""
+    """A saddle search from a peak, unless a known one lies there; None if it found none."""
+    met = known.saddle_below(top.positions, top.energy, top.tangent) if settings.recognise else None
+    if met is not None:
+        return Candidate(met.positions, met.energy, met.hessian, source)
+    climb = saddle(
+        molecule,
+        top.positions,
+        settings,
+        direction=top.tangent,
+        hessian=top.hessian,
+        known=known,
+    )
     try:
-        found = yield from stage(
-            "saddle",
-            saddle(molecule, top.positions, settings, direction=top.tangent, hessian=top.hessian),
-        )
+        found = yield from stage("saddle", climb)
     except SurfaceError:
         return None
     if found.outcome is not Outcome.CONVERGED:

@@ -31,6 +31,7 @@ from afir.hessians.updates import bofill, stiffer, ts_bfgs
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search, stage
 from afir.searches.irc_end import finished
+from afir.searches.known import KnownStructures
 from afir.searches.lqa import Line
 from afir.searches.minimum import STIFFEST, DescentLimits, PathPoint, descend
 from afir.searches.settings import StepSettings
@@ -79,7 +80,11 @@ class Branch:
 
 
 def irc(
-    molecule: Molecule, point: StationaryPoint, settings: StepSettings | None = None
+    molecule: Molecule,
+    point: StationaryPoint,
+    settings: StepSettings | None = None,
+    *,
+    known: KnownStructures | None = None,
 ) -> Search[tuple[Branch, Branch]]:
     """Follow the IRC both ways from a transition state and minimise the ends.
 
@@ -91,6 +96,9 @@ def irc(
         A first-order saddle point with its exact Hessian.
     settings
         Step limits of each side and of the end minimisation.
+    known
+        Minima that are recognised: an end that heads for one is that one, and is not minimised
+        any further.
 
     Returns
     -------
@@ -98,23 +106,31 @@ def irc(
         Against and along `point.mode`, with the ends as found.
     """
     limits = settings or StepSettings()
+    if not limits.recognise:
+        known = None
     # Each side is a stage of its own: no density of one end leaks into the other.
-    backward = yield from stage("irc", branch(molecule, point, -1, limits))
-    forward = yield from stage("irc", branch(molecule, point, 1, limits))
+    backward = yield from stage("irc", branch(molecule, point, -1, limits, known))
+    if known is not None and backward.end.outcome is Outcome.CONVERGED:
+        known = known.also(minima=(backward.end,))
+    forward = yield from stage("irc", branch(molecule, point, 1, limits, known))
     return backward, forward
 
 
 def branch(
-    molecule: Molecule, point: StationaryPoint, sign: int, settings: StepSettings
+    molecule: Molecule,
+    point: StationaryPoint,
+    sign: int,
+    settings: StepSettings,
+    known: KnownStructures | None = None,
 ) -> Search[Branch]:
     """One side of the IRC, `sign` times along the imaginary mode; see `irc`."""
-    walk = _Walk(molecule, point, sign, settings)
+    walk = _Walk(molecule, point, sign, settings, known)
     foot = yield from walk.down()
     end = foot
     if foot.outcome in (Outcome.CONVERGED, Outcome.DISSOCIATED):
         tail: list[PathPoint] = []
         try:
-            end = yield from finished(molecule, foot, settings, tail)
+            end = yield from finished(molecule, foot, settings, tail, known)
         except SurfaceError as failure:
             end = replace(foot, outcome=Outcome.SURFACE_FAILED, error=str(failure))
         walk.take(tail)
@@ -152,12 +168,18 @@ class _Walk:
     """
 
     def __init__(
-        self, molecule: Molecule, point: StationaryPoint, sign: int, settings: StepSettings
+        self,
+        molecule: Molecule,
+        point: StationaryPoint,
+        sign: int,
+        settings: StepSettings,
+        known: KnownStructures | None,
     ) -> None:
         self.points: list[PathPoint] = []
         self.monotone = True
         self._molecule = molecule
         self._settings = settings
+        self._known = known
         self._root = np.repeat(np.sqrt(molecule.masses), 3)
         mode = sign * point.mode.ravel() * self._root
         self._mode = mode / np.linalg.norm(mode)
@@ -224,7 +246,7 @@ class _Walk:
             else:
                 region.reject(min(size, region.radius))
             line = Line.of(self._hessian, self._gradient, self._x, self._root)
-            if tried.fell and count >= resume and self._convex >= _CONVEX and _in_basin(line, near):
+            if tried.fell and count >= resume and self._may_end(line, near):
                 found = yield from self._taken_over(line)
                 if found is not None:
                     return found
@@ -239,6 +261,13 @@ class _Walk:
         flat = np.abs(self._gradient).max() < self._settings.minimum_gradient
         # While the gradient still grows, it is small because the top is near.
         return Outcome.CONVERGED if self._convex and flat else None
+
+    def _may_end(self, line: Line, near: float) -> bool:
+        """Whether a minimisation may take over: in a basin, or close to a known minimum."""
+        known = self._known if self._convex else None
+        if known is not None and known.minimum_at(self._x, self._energy) is not None:
+            return True
+        return self._convex >= _CONVEX and _in_basin(line, near)
 
     def _first(self) -> Vector:
         """The displacement off the top, large enough for a measurable fall of the energy."""
@@ -316,7 +345,9 @@ class _Walk:
         taking_over = descend(
             self._molecule,
             self._x,
-            DescentLimits(settings.minimum_steps, settings.minimum_gradient, end.most, end),
+            DescentLimits(
+                settings.minimum_steps, settings.minimum_gradient, end.most, end, self._known
+            ),
             hessian=self._hessian,
             trace=tail,
             stop=stop,

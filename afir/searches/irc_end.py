@@ -12,6 +12,7 @@ from afir.hessians.steps import longest
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search, stage
 from afir.searches.hessian import NOISE
+from afir.searches.known import KnownStructures
 from afir.searches.lqa import Line
 from afir.searches.minimum import PathPoint, minimise, settle
 from afir.searches.partial_hessian import Loosest, loosest
@@ -32,7 +33,11 @@ _SHORTER, _ATTEMPTS = 0.4, 4  # steps aside, each shorter
 
 
 def finished(
-    molecule: Molecule, foot: Minimum, settings: StepSettings, trace: list[PathPoint]
+    molecule: Molecule,
+    foot: Minimum,
+    settings: StepSettings,
+    trace: list[PathPoint],
+    known: KnownStructures | None = None,
 ) -> Search[Minimum]:
     """The end of a path from its foot.
 
@@ -51,17 +56,19 @@ def finished(
         Limits of the minimisations.
     trace
         Receives the points of the way.
+    known
+        Minima that are recognised: at one of them nothing is left to prove.
 
     Returns
     -------
     Minimum
         With the `ridges` met on the way.
     """
-    end = yield from _lower(molecule, foot, foot.positions, settings, trace)
+    end = yield from _lower(molecule, foot, foot.positions, settings, trace, known)
     ridges: list[float] = []
     limits = settings
     for _ in range(_ROUNDS):
-        if end.outcome is not Outcome.CONVERGED:
+        if end.outcome is not Outcome.CONVERGED or _is_known(known, end):
             break
         soft = yield from stage(
             "irc ends", loosest(molecule, end.positions, end.gradient, end.hessian)
@@ -73,22 +80,14 @@ def finished(
                 break
             ridges.append(soft.wavenumber)
             limits = settings
-            end = yield from _lower(molecule, measured, beside, limits, trace)
+            end = yield from _lower(molecule, measured, beside, limits, trace, known)
             continue
         if _arrived(molecule, measured):
             return replace(measured, ridges=tuple(ridges))
         limits = replace(limits, minimum_gradient=_TIGHTER * limits.minimum_gradient)
-        lower = yield from _lower(molecule, measured, end.positions, limits, trace)
-        if lower.outcome is Outcome.STEPS and np.abs(lower.gradient).max() < (
-            settings.minimum_gradient
-        ):
-            end = replace(lower, outcome=Outcome.CONVERGED)
-            break
-        if lower.outcome is Outcome.SURFACE_FAILED or lower.energy > end.energy:
-            break
-        close = _are_close(end, lower)
-        end = lower
-        if close:
+        lower = yield from _lower(molecule, measured, end.positions, limits, trace, known)
+        end, is_last = _better(end, lower, settings.minimum_gradient)
+        if is_last:
             break
     return replace(end, ridges=tuple(ridges))
 
@@ -99,14 +98,33 @@ def _lower(
     x: Positions,
     settings: StepSettings,
     trace: list[PathPoint],
+    known: KnownStructures | None,
 ) -> Search[Minimum]:
     """The minimum below a point, or the relaxed fragments of a dissociation."""
-    search = settle if last.outcome is Outcome.DISSOCIATED else minimise
-    found = yield from stage(
-        "irc ends",
-        search(molecule, x, settings.at_ends(), hessian=last.hessian, trace=trace),
-    )
+    limits = settings.at_ends()
+    if last.outcome is Outcome.DISSOCIATED:
+        search = settle(molecule, x, limits, hessian=last.hessian, trace=trace)
+    else:
+        search = minimise(molecule, x, limits, hessian=last.hessian, trace=trace, known=known)
+    found = yield from stage("irc ends", search)
     return found
+
+
+def _is_known(known: KnownStructures | None, end: Minimum) -> bool:
+    """Whether an end is a known minimum, where the search for it ended."""
+    return known is not None and known.minimum_at(end.positions, end.energy) is not None
+
+
+def _better(end: Minimum, lower: Minimum, limit: float) -> tuple[Minimum, bool]:
+    """The better of an end and its tighter minimisation, and whether no other would be better.
+
+    `limit` is that of the gradient in eV/Å.
+    """
+    if lower.outcome is Outcome.STEPS and np.abs(lower.gradient).max() < limit:
+        return replace(lower, outcome=Outcome.CONVERGED), True
+    if lower.outcome is Outcome.SURFACE_FAILED or lower.energy > end.energy:
+        return end, True
+    return lower, _are_close(end, lower)
 
 
 def _are_close(end: Minimum, lower: Minimum) -> bool:

@@ -25,6 +25,7 @@ from afir.hessians.updates import bfgs, positive
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search
 from afir.pes.surface import Evaluation
+from afir.searches.known import KnownStructures
 from afir.searches.settings import MINIMUM, StepSettings, TrustSettings
 from afir.searches.trust_region import TrustRegion
 from afir.stationary import Minimum, Outcome
@@ -66,12 +67,15 @@ class DescentLimits:
         Largest displacement of one atom in a step, in Å.
     trust
         How the length of the next step follows from the last.
+    known
+        Minima at which a descent without bias ends when it heads for them.
     """
 
     steps: int
     gradient: float
     max_step: float
     trust: TrustSettings = MINIMUM
+    known: KnownStructures | None = None
 
 
 def descend(
@@ -106,7 +110,8 @@ def descend(
     Returns
     -------
     Minimum
-        CONVERGED, STEPS, SURFACE_FAILED (with the last good point), or the outcome of `stop`.
+        CONVERGED, STEPS, SURFACE_FAILED (with the last good point), or the outcome of `stop`. A
+        known minimum is CONVERGED, and the last point of the trace.
 
     Raises
     ------
@@ -128,8 +133,9 @@ def _descended(
 ) -> Search[Minimum]:
     """The end of a descent after so many steps at most; the arguments are those of `descend`."""
     outcome, error = Outcome.STEPS, ""
+    recognised = descent.recognised()
     for _ in range(steps):
-        if descent.converged:
+        if descent.converged or recognised is not None:
             break
         step = descent.proposed()
         trial = descent.moved(step)
@@ -148,6 +154,9 @@ def _descended(
         ended = stop(trial) if stop is not None else None
         if ended is not None:
             return descent.result(ended)
+        recognised = descent.recognised()
+    if recognised is not None:
+        return recognised
     if outcome is Outcome.STEPS and descent.converged:
         outcome = Outcome.CONVERGED
     return descent.result(outcome, error)
@@ -257,6 +266,16 @@ class _Descent:
         if self._trace is not None:
             self._trace.append(point.point)
 
+    def recognised(self) -> Minimum | None:
+        """The known minimum to which it leads, which is gone to; None if that cannot be told."""
+        here, known = self.here.point, self._limits.known
+        met = None if known is None else known.minimum_at(here.positions, here.energy)
+        if met is None:
+            return None
+        if self._trace is not None:
+            self._trace.append(PathPoint(met.positions, met.energy, met.flat))
+        return Minimum(Outcome.CONVERGED, met.positions, met.energy, met.flat, met.hessian)
+
     def result(self, outcome: Outcome, error: str = "") -> Minimum:
         """The last point as a result."""
         point = self.here.point
@@ -279,6 +298,7 @@ def minimise(
     *,
     hessian: Matrix | None = None,
     trace: list[PathPoint] | None = None,
+    known: KnownStructures | None = None,
 ) -> Search[Minimum]:
     """Optimise a structure to the nearest minimum, without any bias.
 
@@ -294,6 +314,8 @@ def minimise(
         (3n, 3n) estimate at the start in eV/Å²; Lindh's model if not given.
     trace
         Receives every accepted point.
+    known
+        Minima that are recognised: where the search heads for one, it ends there early.
 
     Returns
     -------
@@ -302,8 +324,10 @@ def minimise(
         are relaxed then, see `settle`.
     """
     limits = settings or StepSettings()
+    if not limits.recognise:
+        known = None
     estimate = model_hessian(molecule, start) if hessian is None else hessian
-    result = yield from _relaxed(molecule, start, limits, estimate, trace, apart=False)
+    result = yield from _relaxed(molecule, start, limits, estimate, trace, known, apart=False)
     return result
 
 
@@ -330,7 +354,7 @@ def settle(
     Minimum
         Outcome DISSOCIATED if the fragments are relaxed and still apart, else another.
     """
-    result = yield from _relaxed(molecule, start, settings, hessian, trace, apart=True)
+    result = yield from _relaxed(molecule, start, settings, hessian, trace, None, apart=True)
     return result
 
 
@@ -340,6 +364,7 @@ def _relaxed(
     settings: StepSettings,
     hessian: Matrix,
     trace: list[PathPoint] | None,
+    known: KnownStructures | None,
     *,
     apart: bool,
 ) -> Search[Minimum]:
@@ -356,6 +381,7 @@ def _relaxed(
             settings.push_gradient if apart else settings.minimum_gradient,
             settings.max_step,
             settings.trust.minimum,
+            known,
         )
         found = yield from descend(
             molecule, x, limits, hessian=hessian, trace=trace, stop=None if apart else stop

@@ -18,36 +18,41 @@ from afir.errors import SurfaceError
 from afir.geometry.bonds import components, dissociated
 from afir.geometry.superposition import (
     internal_motions,
-    internal_part,
     local_turns,
     rigid_step,
     turned_back,
     turned_hessian,
 )
-from afir.hessians.model import bond_tension, loosened, model_hessian, reacting_part, surroundings
+from afir.hessians.model import bond_tension, model_hessian, surroundings
 from afir.hessians.modes import Matrix, Vector, vibrations
-from afir.hessians.steps import longest, uphill_step
-from afir.hessians.updates import agreeing, bfgs, bofill, ts_bfgs
+from afir.hessians.steps import uphill_step
+from afir.hessians.updates import bofill, ts_bfgs
 from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search
-from afir.pes.surface import Evaluation
+from afir.searches.known import KnownStructures, Met
+from afir.searches.saddle_hessian import (
+    Place,
+    measured,
+    place_of,
+    probed_hessian,
+    relieved,
+    whole_hessian,
+)
 from afir.searches.settings import StepSettings
 from afir.searches.trust_region import TrustRegion
 from afir.stationary import Outcome, ending
 
 # Chosen, not fitted; half and twice: benchmarks/RESULTS.md, "How much the numbers matter".
-_PROBE = 0.01  # Å: displacement of a measured curvature, largest atom
-_PROBES, _FEWEST_PROBES = 6, 3  # measured curvatures of a new Hessian
-_KNOWN = 0.15  # a mode of which less than this lies outside the measured directions is known
-_FLOOR = 2.0  # eV/Å²: added to the model, which has no force constants of torsions
-_STIFF = 25.0  # eV/Å²: curvatures of the model above this belong to bonds
-_STRAIN = 2.0  # eV/Å: gradients along stiff directions below this are not strain
-_RELIEF_STEPS, _LONGEST_RELIEF = 2, 0.4  # steps, and Å (Euclidean norm) of one
+_PROBES = 6  # largest number of measured curvatures of a new Hessian
 _RENEWALS = 3  # largest number of new Hessians in one climb
 _ROUGH = 0.05  # eV/Å: a bad prediction of a smaller gradient needs no new Hessian
 _WELL = 0.7  # of the gradient: a larger error of its prediction lengthens no step
 _STEEP = 1.0  # eV/Å (norm): a smaller gradient may double
 _NOTHING = 1e-6  # eV: a smaller predicted change of the energy is none
+
+# Å: molecules further apart than this may only drift. Soft transition states of complexes are found
+# there too, so that the curvature decides (benchmarks/RESULTS.md, "Known structures").
+_PARTED = 3.1
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ def saddle(
     *,
     direction: Positions | None = None,
     hessian: Matrix | None = None,
+    known: KnownStructures | None = None,
 ) -> Search[Saddle]:
     """Search a first-order saddle point.
 
@@ -113,6 +119,8 @@ def saddle(
         (3n, 3n) estimate at the guess in eV/Å². By default a model corrected along its softest
         modes; the guess is then taken as rough, and its strain is relieved first. If that fails,
         the search starts again with a complete finite-difference Hessian.
+    known
+        Saddle points that are recognised: where the search heads for one, it ends there early.
 
     Raises
     ------
@@ -120,60 +128,65 @@ def saddle(
         When the surface fails at the guess.
     """
     limits = settings or StepSettings()
+    if not limits.recognise:
+        known = None
     x = np.array(guess, dtype=np.float64)
     evaluation = yield x[None]
-    start = _place(x, evaluation)
+    start = place_of(x, evaluation)
     followed: Vector | None = None
     if direction is not None:
         followed = direction.ravel() / np.linalg.norm(direction)
+        met = _recognised(known, start, followed)
+        if met is not None:
+            return _ended(Outcome.CONVERGED, _arrived(met), met.hessian)
     if hessian is not None:
-        found, _ = yield from _climb(molecule, start, hessian, followed, limits, 1)
+        found, _ = yield from _climb(molecule, start, hessian, followed, limits, 1, known)
         return found
-    estimate = model_hessian(molecule, x)
+    found = yield from _climb_from_rough(molecule, start, followed, limits, known)
+    return found
+
+
+def _climb_from_rough(
+    molecule: Molecule,
+    start: Place,
+    followed: Vector | None,
+    limits: StepSettings,
+    known: KnownStructures | None,
+) -> Search[Saddle]:
+    """The search from a guess without a Hessian, along (3n,) a direction or the lowest mode."""
+    estimate = model_hessian(molecule, start.x)
     try:
-        start, used = yield from _relieved(molecule, start, limits.saddle_steps - 1)
+        start, used = yield from relieved(molecule, start, limits.saddle_steps - 1)
         used += 1
         most = min(_PROBES, limits.saddle_steps - used)
-        estimate, cost = yield from _probed_hessian(molecule, start, followed, most)
-        first, used = yield from _climb(molecule, start, estimate, followed, limits, used + cost)
-        if first.outcome is Outcome.CONVERGED or direction is not None:
+        estimate, cost = yield from probed_hessian(molecule, start, followed, most)
+        used += cost
+        first, used = yield from _climb(molecule, start, estimate, followed, limits, used, known)
+        if first.outcome is Outcome.CONVERGED or followed is not None:
             return first
         if used + estimate.shape[0] >= limits.saddle_steps:
             return first
-        estimate = yield from _whole_hessian(start)
+        estimate = yield from whole_hessian(start)
     except SurfaceError as failure:
         return _ended(Outcome.SURFACE_FAILED, start, estimate, str(failure))
     used += internal_motions(start.x).shape[1]
-    second, _ = yield from _climb(molecule, start, estimate, None, limits, used)
+    second, _ = yield from _climb(molecule, start, estimate, None, limits, used, known)
     return second if second.outcome is Outcome.CONVERGED else first
 
 
-@dataclass(frozen=True)
-class _Place:
-    """The state of a search: (n, 3) in Å, eV, and the internal gradient (3n,) in eV/Å."""
-
-    x: Positions
-    energy: float
-    gradient: Vector
-
-
-def _place(x: Positions, evaluation: Evaluation) -> _Place:
-    gradient = internal_part(x, evaluation.gradients[0]).ravel()
-    return _Place(x, float(evaluation.energies[0]), gradient)
-
-
-def _ended(outcome: Outcome, place: _Place, estimate: Matrix, error: str = "") -> Saddle:
+def _ended(outcome: Outcome, place: Place, estimate: Matrix, error: str = "") -> Saddle:
     gradient = place.gradient.reshape(place.x.shape)
     return Saddle(outcome, place.x, place.energy, gradient, estimate, error)
 
 
 def _climb(
     molecule: Molecule,
-    here: _Place,
+    here: Place,
     estimate: Matrix,
     direction: Vector | None,
     limits: StepSettings,
     used: int,
+    known: KnownStructures | None,
 ) -> Search[tuple[Saddle, int]]:
     """Steps on the image until the gradient vanishes; see `saddle`.
 
@@ -184,7 +197,7 @@ def _climb(
     used
         Gradients used before; returned plus those of the climb.
     """
-    climb = _Climb(molecule, here, estimate, direction, limits, used)
+    climb = _Climb(molecule, here, estimate, direction, limits, used, known)
     try:
         outcome, error = yield from climb.up()
     except SurfaceError as failure:
@@ -211,11 +224,12 @@ class _Climb:
     def __init__(
         self,
         molecule: Molecule,
-        here: _Place,
+        here: Place,
         estimate: Matrix,
         direction: Vector | None,
         limits: StepSettings,
         used: int,
+        known: KnownStructures | None,
     ) -> None:
         self.here = here
         self.estimate = estimate
@@ -223,11 +237,14 @@ class _Climb:
         self.lowest = math.nan
         self._molecule = molecule
         self._limits = limits
+        self._known = known
         self._directed = direction is not None
         self._followed = direction
         self._region = TrustRegion(limits.trust.saddle)
         self._lost = self._renewed = 0  # lost: steps in a row with a bad prediction of the Hessian
         self._measured = -9  # the gradient count when a curvature was last measured
+        self._curvature = -math.inf  # eV/Å²: that of the mode that is climbed
+        self._drifted = 0  # steps in a row between molecules that are apart, with no mode to climb
         self._tension = bond_tension(molecule, here.x, here.gradient)
 
     def up(self) -> Search[tuple[Outcome, str]]:
@@ -254,9 +271,15 @@ class _Climb:
                     return Outcome.SURFACE_FAILED, str(failure)
                 continue
             self._region.answered()
-            if not self._taken(step, _place(trial, evaluation), modes):
+            if not self._taken(step, place_of(trial, evaluation), modes):
                 continue
             if dissociated(self._molecule, self.here.x, self._limits.dissociation):
+                return Outcome.DISSOCIATED, ""
+            met = _recognised(self._known, self.here, self._followed)
+            if met is not None:
+                self.here, self.estimate = _arrived(met), met.hessian
+                return Outcome.CONVERGED, ""
+            if self._drifts():
                 return Outcome.DISSOCIATED, ""
             # Far from the saddle the softest mode may be the wrong one: measure again nearby.
             left = self._limits.saddle_steps - self.used
@@ -273,7 +296,7 @@ class _Climb:
         doubt = 1 if (values[1:2] < 0.0).any() else 0 if values[0] > 0.0 else None
         if doubt is not None and self.used - self._measured > 2:
             along = vectors[:, doubt]
-            change = yield from _measured(self.here, along)
+            change = yield from measured(self.here, along)
             self.estimate = bofill(self.estimate, along, change)
             self.used += 1
             self._measured = self.used
@@ -284,14 +307,14 @@ class _Climb:
         """The next step (3n,), and the geometry (n, 3) after it, in which loose fragments turn."""
         x = self.here.x
         mode = _follow(values, vectors, self._followed)
-        self._followed = vectors[:, mode]
+        self._followed, self._curvature = vectors[:, mode], float(values[mode])
         step = uphill_step(values, vectors, self.here.gradient, mode, self._region.radius)
         parts = components(self._molecule, x)
         if len(parts) > 1:
             return step, rigid_step(x, step.reshape(x.shape), parts)
         return step, x + step.reshape(x.shape)
 
-    def _taken(self, step: Vector, there: _Place, modes: tuple[Vector, Matrix]) -> bool:
+    def _taken(self, step: Vector, there: Place, modes: tuple[Vector, Matrix]) -> bool:
         """Learn from a step, and take it unless the gradient rises; whether it was taken."""
         here, region, shape = self.here, self._region, self.here.x.shape
         size, length = math.sqrt(here.gradient @ here.gradient), math.sqrt(step @ step)
@@ -320,10 +343,17 @@ class _Climb:
         self.here = there
         return True
 
+    def _drifts(self) -> bool:
+        """Whether molecules are apart, and the climb has had no concave mode for too long."""
+        convex = self._curvature > 0.0
+        drifts = convex and dissociated(self._molecule, self.here.x, _PARTED)
+        self._drifted = self._drifted + 1 if drifts else 0
+        return self._drifted >= self._limits.drift_steps
+
     def _renew(self) -> Search[None]:
         """Measure the softest modes of a new model."""
         followed = self._followed if self._directed else None
-        self.estimate, cost = yield from _probed_hessian(
+        self.estimate, cost = yield from probed_hessian(
             self._molecule, self.here, followed, _PROBES
         )
         self._followed = followed
@@ -333,99 +363,16 @@ class _Climb:
         self._region.restart()
 
 
-def _springs(molecule: Molecule, x: Positions) -> Matrix:
-    """The model Hessian with reacting bonds and torsions, (3n, 3n) in eV/Å²."""
-    result: Matrix = model_hessian(molecule, x) + loosened(molecule, x) + _FLOOR * np.eye(x.size)
-    return result
+def _recognised(known: KnownStructures | None, here: Place, followed: Vector | None) -> Met | None:
+    """The known saddle point to which the climb of a mode leads; None if that cannot be told."""
+    if known is None or followed is None:
+        return None
+    return known.saddle_at(here.x, here.energy, here.gradient, followed)
 
 
-def _relieved(molecule: Molecule, here: _Place, most: int) -> Search[tuple[_Place, int]]:
-    """A guess without its strain, and the number of gradients used.
-
-    Strained bonds have the steepest concave directions, and a search that climbs them fails. Steps
-    along the stiff directions of the model relieve the strain before the mode to climb is chosen,
-    except along reacting bonds, which define the guess.
-    """
-    hessian = _springs(molecule, here.x)
-    cost = 0
-    while cost < min(most, _RELIEF_STEPS):
-        values, vectors = vibrations(hessian, here.x)
-        stiff = values > _STIFF
-        strain = here.gradient - reacting_part(molecule, here.x, here.gradient)
-        slopes = vectors[:, stiff].T @ strain
-        if np.abs(slopes).max(initial=0.0) < _STRAIN:
-            break
-        step: Vector = -vectors[:, stiff] @ (slopes / values[stiff])
-        step *= min(1.0, _LONGEST_RELIEF / float(np.linalg.norm(step)))
-        trial = here.x + step.reshape(here.x.shape)
-        cost += 1
-        try:
-            evaluation = yield trial[None]
-        except SurfaceError:
-            break
-        there = _place(trial, evaluation)
-        hessian = bfgs(hessian, step, there.gradient - here.gradient)
-        here = there
-    return here, cost
-
-
-def _probed_hessian(
-    molecule: Molecule, here: _Place, direction: Vector | None, most: int
-) -> Search[tuple[Matrix, int]]:
-    """A model Hessian (3n, 3n) with measured lowest mode, and the number of gradients used.
-
-    The softest mode of the model is displaced and the model made to agree, until its softest
-    mode lies among the directions measured: Davidson's method (10.1016/0021-9991(75)90065-0)
-    with the model to choose the directions.
-
-    Parameters
-    ----------
-    direction
-        (3n,) first direction to measure; by default the lowest mode of the model.
-    most
-        Largest number of measured directions, one gradient each.
-    """
-    # Strained bonds appear concave across themselves; the model is that of unstrained ones.
-    tension = bond_tension(molecule, here.x, here.gradient)
-    estimate = _springs(molecule, here.x)
-    known = np.empty((here.x.size, 0))
-    changes = np.empty((here.x.size, 0))
-    cost = 0
-    while cost < most:
-        values, vectors = vibrations(estimate, here.x)
-        if cost == len(values):
-            break
-        along = vectors[:, 0] if direction is None or cost else direction
-        new = along - known @ (known.T @ along)
-        outside = float(np.linalg.norm(new))
-        if outside < _KNOWN and (values[0] < 0.0 or cost >= _FEWEST_PROBES):
-            break
-        new /= outside
-        change = yield from _measured(here, new)
-        cost += 1
-        known = np.column_stack([known, new])
-        changes = np.column_stack([changes, change - tension @ new])
-        estimate = agreeing(estimate, known, changes)
-    return estimate + tension, cost
-
-
-def _whole_hessian(here: _Place) -> Search[Matrix]:
-    """The Hessian (3n, 3n) by forward differences, one gradient for each internal direction."""
-    internal = internal_motions(here.x)
-    evaluation = yield here.x + _PROBE * internal.T.reshape(-1, *here.x.shape)
-    columns = (evaluation.gradients.reshape(-1, here.x.size) - here.gradient) / _PROBE
-    block = columns @ internal
-    result: Matrix = internal @ (0.5 * (block + block.T)) @ internal.T
-    return result
-
-
-def _measured(here: _Place, along: Vector) -> Search[Vector]:
-    """The Hessian times a unit direction (3n,), by a forward difference."""
-    size = _PROBE / longest(along)
-    shifted = here.x + size * along.reshape(here.x.shape)
-    answer = yield shifted[None]
-    change: Vector = (_place(shifted, answer).gradient - here.gradient) / size
-    return change
+def _arrived(met: Met) -> Place:
+    """The state at a known saddle point."""
+    return Place(met.positions, met.energy, met.flat.ravel())
 
 
 def _follow(values: Vector, vectors: Matrix, followed: Vector | None) -> int:

@@ -231,6 +231,13 @@ class StepSettings:
         Smallest height of a peak above both sides, in kJ/mol.
     peaks
         Largest number of peaks of one path that are followed to a saddle point, the highest first.
+    drift_steps
+        A saddle search between molecules that are more than 3.1 Å apart is given up when the
+        mode that it climbs has had no negative curvature for this many steps in a row; never, if
+        it is the limit of steps.
+    recognise
+        Whether a search that heads for a known structure ends there
+        (`afir.searches.known.KnownStructures`). What the same trial has found counts as known.
     softest_imaginary
         Smallest imaginary wavenumber of a transition state, in cm⁻¹.
     trust
@@ -255,6 +262,8 @@ class StepSettings:
     path_gradients: int = 30
     peak_height: float = 2.0
     peaks: int = 4
+    drift_steps: int = 6
+    recognise: bool = True
     softest_imaginary: float = 30.0
     trust: TrustRegions = TrustRegions()
 
@@ -269,6 +278,8 @@ class StepSettings:
             raise InputError(f"`ladder` must hold fractions in (0, 1], got {self.ladder}")
         if self.surrogate is not None and not isinstance(self.surrogate, bool):
             raise InputError(f"`surrogate` must be true or false, got {self.surrogate!r}")
+        if not isinstance(self.recognise, bool):
+            raise InputError(f"`recognise` must be true or false, got {self.recognise!r}")
         _check_numbers(self)
         if isinstance(self.trust, Mapping):
             object.__setattr__(self, "trust", _trust_regions(self.trust))

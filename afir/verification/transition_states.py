@@ -10,6 +10,7 @@ from afir.molecule import Molecule, Positions
 from afir.pes.driver import Search, stage
 from afir.searches.hessian import Measured, arrived, measure
 from afir.searches.irc import irc
+from afir.searches.known import KnownStructures
 from afir.searches.minimum import PathPoint
 from afir.searches.saddle import saddle
 from afir.searches.settings import StepSettings
@@ -23,7 +24,11 @@ _PROVEN = (Outcome.CONVERGED, Outcome.DISSOCIATED)
 
 
 def confirm(
-    molecule: Molecule, candidate: Candidate, settings: StepSettings | None = None
+    molecule: Molecule,
+    candidate: Candidate,
+    settings: StepSettings | None = None,
+    *,
+    known: KnownStructures | None = None,
 ) -> Search[Confirmation]:
     """Prove, or refute, that a converged saddle search found a transition state.
 
@@ -40,6 +45,8 @@ def confirm(
         A converged saddle search.
     settings
         Limits of the IRC and of the end minimisations.
+    known
+        Minima that are recognised at the ends of the IRC.
     """
     limits = settings or StepSettings()
 
@@ -48,29 +55,32 @@ def confirm(
         close = point.gradient_max <= limits.saddle_gradient and arrived(point, gradient)
         return point.order == 0 or (point.order == 1 and close)
 
-    known = yield from stage("hessian", measure(molecule, candidate.positions, settled))
-    if not settled(known.point, known.gradient):
-        if known.point.order == 1 and known.point.gradient_max <= limits.saddle_gradient:
+    found = yield from stage("hessian", measure(molecule, candidate.positions, settled))
+    if not settled(found.point, found.gradient):
+        if found.point.order == 1 and found.point.gradient_max <= limits.saddle_gradient:
             # The surface is so flat that the saddle point is still some distance away.
             limits = replace(limits, saddle_gradient=_TIGHTER * limits.saddle_gradient)
-        known = yield from _improved(molecule, known, limits)
-    point = known.point
+        found = yield from _improved(molecule, found, limits)
+    point = found.point
     if point.order != 1:
         return refuted(Outcome.WRONG_ORDER, point)
     close = point.gradient_max <= 2.0 * limits.saddle_gradient
-    if not (known.whole and close and arrived(point, known.gradient)):
+    if not (found.whole and close and arrived(point, found.gradient)):
         return refuted(Outcome.NOT_STATIONARY, point)
     if -point.wavenumbers[0] < limits.softest_imaginary:
         return refuted(Outcome.TOO_SOFT, point)
-    result = yield from followed(molecule, point, limits)
+    result = yield from followed(molecule, point, limits, known)
     return result
 
 
 def followed(
-    molecule: Molecule, point: StationaryPoint, limits: StepSettings
+    molecule: Molecule,
+    point: StationaryPoint,
+    limits: StepSettings,
+    known: KnownStructures | None = None,
 ) -> Search[Confirmation]:
     """The IRC both ways from a first-order saddle point, and its verdict."""
-    backward, forward = yield from irc(molecule, point, limits)
+    backward, forward = yield from irc(molecule, point, limits, known=known)
     path: list[PathPoint | StationaryPoint] = [
         *reversed(backward.points),
         point,

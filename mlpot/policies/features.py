@@ -134,7 +134,7 @@ class Terms:
     cores
         (k, 2) the pair of atoms that each force is about.
     forces
-        (k, n, 3) the force on each atom; the largest component is 1.
+        (k, n, 3) the force on each atom; the largest is of length 1.
     """
 
     def __init__(self, structure: DescribedStructure, offers: Sequence[Offer]) -> None:
@@ -171,12 +171,12 @@ class Terms:
         return term.a[i], term.b[j]
 
     def _forces(self) -> Floats:
-        """(k, n, 3) the force of each term; α(γ) is left out by dividing with the largest."""
+        """(k, n, 3) the force on each atom, the largest of length 1: α(γ) does not matter."""
         x = self.structure.x
         forces = np.zeros((len(self.terms), *x.shape))
         for row, term in enumerate(self.terms):
             gradient = ArtificialForce(self.structure.molecule, (term,), _GAMMA)(x)[1]
-            forces[row] = -gradient / max(float(np.abs(gradient).max()), _TINY)
+            forces[row] = -gradient / max(float(np.linalg.norm(gradient, axis=1).max()), _TINY)
         return forces
 
     @property
@@ -325,17 +325,18 @@ class Terms:
 
 
 def _ways(structure: DescribedStructure, offers: Sequence[Offer], terms: Terms) -> Floats:
-    """(m, n, 3) the force of each offer, or the motion of the mode or atoms that it is about."""
+    """(m, n, 3) the force of each offer, or the motion of its mode, or of its atoms off others."""
     ways = terms.total(terms.forces)
     modes = structure.modes
+    away = -(structure.adjacency[:, :, None] * structure.towards).sum(axis=1)
     for row, offer in enumerate(offers):
         if offer.forces:
             continue
-        mode, atoms = offer.data.get("mode"), offer.data.get("atoms")
+        mode, atoms = offer.data.get("mode"), list(offer.data.get("atoms") or ())
         if mode is not None and 0 <= mode < len(modes):
             ways[row] = modes[mode]
         else:
-            ways[row, atoms if atoms else slice(None), 2] = 1.0
+            ways[row, atoms] = away[atoms]
     return ways
 
 
@@ -363,7 +364,8 @@ def _giving_way(structure: DescribedStructure, ways: Floats) -> Floats:
     moves = structure.moved(flat)
     size = np.maximum(np.sum(flat**2, axis=1), _TINY)
     along = np.sum(flat * moves, axis=1) / size
-    return np.column_stack([along, np.abs(moves).max(axis=1, initial=0.0) / np.sqrt(size)])
+    farthest = np.linalg.norm(moves.reshape(ways.shape), axis=2).max(axis=1, initial=0.0)
+    return np.column_stack([along, farthest / np.sqrt(size)])
 
 
 def _other_ways(structure: DescribedStructure, offers: Sequence[Offer]) -> Floats:

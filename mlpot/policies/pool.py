@@ -7,6 +7,7 @@ anew only when one of these counts has changed, so that thousands of offers cost
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +99,8 @@ class Pool:
         self._places: dict[str, list[int]] = {}  # the rows left of each structure
         self._items: list[tuple[str, int]] = []
         self._row_of: dict[tuple[str, int], int] = {}
+        self._new: list[dict[str, NDArray[Any]]] = []  # arrays that are not joined yet
+        self._empty = True
         self._features: NDArray[np.float32] = np.zeros((0, 0), dtype=np.float32)
         self._now: Ints = np.zeros((0, 0), dtype=np.int64)
         self._ways: Ints = np.zeros(0, dtype=np.int64)
@@ -132,17 +135,16 @@ class Pool:
         expected = self._model.foretold(
             np.hstack([described.features, now]).astype(np.float64), self._weights
         )
-        for name, more in (
-            ("_features", described.features),
-            ("_now", now),
-            ("_ways", described.ways),
-            ("_heights", heights),
-            ("groups", described.groups),
-            ("terms", terms),
-            *zip(("gains", "spreads", "costs"), expected, strict=True),
-        ):
-            before = getattr(self, name)
-            setattr(self, name, np.concatenate([before, more]) if first else more)
+        values = described.features, now, described.ways, heights, described.groups, terms
+        self._new.append(dict(zip(_ARRAYS, (*values, *expected), strict=True)))
+
+    def _join(self) -> None:
+        """Join the arrays of structures that were added, all at once: each time all is copied."""
+        for name in _ARRAYS:
+            parts = [] if self._empty else [getattr(self, name)]
+            setattr(self, name, np.concatenate([*parts, *(new[name] for new in self._new)]))
+        self._empty = False
+        self._new.clear()
 
     def use(self, item: tuple[str, int]) -> None:
         """Remove an offer, and its structure with its last."""
@@ -159,6 +161,8 @@ class Pool:
     def rows(self, ids: Iterable[str]) -> Ints:
         """The rows of all offers, the structures in this order; what was removed is forgotten."""
         self._places = {id: self._places[id] for id in ids}
+        if self._new:
+            self._join()
         left = [row for rows in self._places.values() for row in rows]
         if len(self._items) > _SPARE * len(left):
             self._keep(left)

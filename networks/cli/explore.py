@@ -158,16 +158,17 @@ def _one_job(context: click.Context, _: click.Parameter, files: tuple[Path, ...]
 )
 @click.option(
     "--policy",
-    help="Order of the pushes: productive (those expected to find most per gradient), "
-    "lowest-energy, exhaustive (in the order of discovery) or stochastic (EQs drawn with "
-    "exp(-E/kT)).  [default: productive]",
+    help="Order of the pushes: learned (those expected to find most per gradient, by what other "
+    "runs and this one have found), lowest-energy, exhaustive (in the order of discovery) or "
+    "stochastic (EQs drawn with exp(-E/kT)).  [default: learned]",
 )
 @click.option(
     "--policy-option",
     "policy_options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Set an option of the policy; stochastic has temperature=2000 (K). Repeatable.",
+    help="Set an option of the policy: learned has model=FILE, explore=greedy, low_weight=2; "
+    "stochastic has temperature=2000 (K). Repeatable.",
 )
 @click.option(
     "--target-atoms",

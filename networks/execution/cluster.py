@@ -21,6 +21,7 @@ from networks.execution.base import Executor
 from networks.execution.connection import Connection
 from networks.execution.context import Bench
 from networks.execution.local import BatchedExecutor
+from networks.execution.parcels import ForgottenError, Sender
 from networks.execution.rounding import comparison, fingerprint
 from networks.execution.tasks import Task, TaskResult
 from networks.execution.versions import difference
@@ -74,6 +75,7 @@ class ClusterExecutor:
         self._make = make
         self._token = uuid.uuid4().hex
         self._setup = pickle.dumps(crews.Setup(bench, make, bench.seconds))
+        self._sender = Sender()
         self._probe = b""
         self._workers: dict[str, Worker] = {}
         self._mark = ""
@@ -292,7 +294,8 @@ class ClusterExecutor:
             worker = max(self._workers.values(), key=lambda each: each.free)
             size = min(worker.batch, math.ceil(len(work.waiting) / free))
             indices = work.share(size)
-            self._send(worker, indices, pickle.dumps(tuple(work.tasks[i] for i in indices)))
+            packed = self._sender.packed([work.tasks[i] for i in indices], worker.has)
+            self._send(worker, indices, pickle.dumps(packed))
             free -= 1
 
     def _send(self, worker: Worker, indices: tuple[int, ...], tasks: bytes) -> None:
@@ -339,6 +342,10 @@ class ClusterExecutor:
             # The scheduler has lost it, or the worker has not heard of this process for a while.
             work.again(errand.tasks)
             self._looked = -math.inf
+            return
+        except ForgottenError:
+            worker.has.clear()
+            work.again(errand.tasks)
             return
         except Exception as error:
             work.again(errand.tasks)

@@ -163,7 +163,8 @@ class Bench:
                 if self.learned:
                     search = doubting(search, _STEEPEST, at_once=True)
             else:
-                search = confirm(self.molecule, task.candidate, self.step)
+                known = None if task.recognised is None else task.recognised.of(self.molecule)
+                search = confirm(self.molecule, task.candidate, self.step, known=known)
         elif isinstance(task, Compare):
             compare = flat_turn_by_reference if self.reference else flat_turn
             search = compare(self.molecule, task.point, task.known)
@@ -189,12 +190,13 @@ class Bench:
 
     def _trial(self, task: Push) -> Search[TrialResult]:
         """The search of an offer."""
-        from afir.methods.base import checked_trial
+        from afir.methods.base import checked_trial, searched_with
 
         name = task.offer.method
         step = self.step if task.gamma is None else replace(self.step, gamma=task.gamma)
         # Within the search, so that an error ends this trial only.
         method = _method(name, _as_text(task.options))
+        known = None if task.recognised is None else task.recognised.of(self.molecule)
         search = method.search(
             self.molecule,
             task.start,
@@ -202,6 +204,7 @@ class Bench:
             step,
             ceiling=task.ceiling,
             rng=np.random.default_rng(task.seed),
+            **searched_with(method, known),
         )
         return (yield from checked_trial(name, search, self.molecule.n_atoms))
 

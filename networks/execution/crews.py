@@ -21,8 +21,9 @@ from afir.pes.child import START_SECONDS, Child, Place
 from afir.stationary import Outcome
 from networks.execution.base import Batching, Executor
 from networks.execution.context import Bench
+from networks.execution.parcels import Packed, Receiver, Sender
 from networks.execution.processes import GRACE, START_TRIES, lost, ready
-from networks.execution.tasks import Task, TaskResult
+from networks.execution.tasks import TaskResult
 from networks.execution.versions import loaded, versions_of
 
 LEASE = 60.0
@@ -75,18 +76,28 @@ class Setup:
     make: Callable[[Bench], Executor]
     seconds: float
 
-    def open(self) -> Callable[[tuple[Task, ...]], Group]:
+    def open(self) -> Callable[[tuple[Packed, ...]], Group]:
         """Load the surface and the methods."""
         before = loaded()
         executor = self.make(self.bench)
         batch = executor.batch if isinstance(executor, Batching) else 1
         versions = versions_of(self.bench, loaded() - before)
 
-        def perform(tasks: tuple[Task, ...]) -> Group:
-            done = sorted(executor.run(tasks), key=itemgetter(0))
+        receiver = Receiver()
+
+        def perform(parcels: tuple[Packed, ...]) -> Group:
+            done = sorted(executor.run(receiver.opened(parcels)), key=itemgetter(0))
             return Group(batch, tuple(result for _, result in done), versions=versions)
 
         return perform
+
+
+@dataclass(eq=False)
+class _Hand:
+    """A process of a crew, and the numbers of the known structures that were sent to it."""
+
+    child: Child
+    has: set[int] = field(default_factory=set)
 
 
 class Crew:
@@ -102,7 +113,9 @@ class Crew:
         self._setup = setup
         self._place = Place()
         self._lock = Lock()
-        self._idle: list[Child] = []
+        self._idle: list[_Hand] = []
+        # What was sent here once goes on to each process once.
+        self._receiver, self._sender = Receiver(), Sender()
         self._ended = False
         self.renew()
 
@@ -120,37 +133,40 @@ class Crew:
         self._ended = True
         with self._lock:
             idle, self._idle = self._idle, []
-        for child in idle:
-            child.kill()
+        for hand in idle:
+            hand.child.kill()
 
-    def perform(self, tasks: tuple[Task, ...]) -> Group:
+    def perform(self, parcels: tuple[Packed, ...]) -> Group:
         """The results of tasks that are done together in one process.
 
         Raises
         ------
         EndedError
             If its run is no longer heard of.
+        ForgottenError
+            If a known structure of a task was sent to another crew, before the worker started anew.
         AfirError
             If no process gets ready.
         """
+        tasks = self._receiver.opened(parcels)
         with self._lock:
-            child = self._idle.pop() if self._idle else None
-        child = child or self._started()
+            hand = self._idle.pop() if self._idle else None
+        hand = hand or _Hand(self._started())
         try:
-            group = self._asked(child, tasks)
+            group = self._asked(hand.child, self._sender.packed(tasks, hand.has))
         except BaseException:
-            child.kill()
+            hand.child.kill()
             raise
         with self._lock:
             if group.results and not self._ended:
-                self._idle.append(child)
+                self._idle.append(hand)
                 return group
-        child.kill()
+        hand.child.kill()
         return group
 
-    def _asked(self, child: Child, tasks: tuple[Task, ...]) -> Group:
+    def _asked(self, child: Child, parcels: tuple[Packed, ...]) -> Group:
         """The answer of a process, or how it ended."""
-        child.send((0, tasks))
+        child.send((0, parcels))
         try:
             if not self._heard(child, self._setup.seconds + GRACE):
                 error = f"killed after {self._setup.seconds:g} s"
@@ -204,7 +220,7 @@ def perform(token: str, setup: bytes, tasks: bytes) -> bytes:
     token
         Stands for one surface of one run.
     setup, tasks
-        A pickled `Setup`, and the tasks as a pickled tuple.
+        A pickled `Setup`, and the packed tasks as a pickled tuple (`Sender.packed`).
 
     Returns
     -------
@@ -238,4 +254,7 @@ def _watch(token: str, crew: Crew) -> None:
     """End a crew whose run is no longer heard of."""
     while not crew.expired:
         time.sleep(_LOOK)
-    end(token)
+    with _lock:
+        if _crews.get(token) is crew:  # not one that has come after it
+            del _crews[token]
+    crew.end()

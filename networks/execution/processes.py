@@ -12,6 +12,7 @@ from typing import Self
 from afir.errors import AfirError, InputError
 from afir.pes.child import START_SECONDS, Child, Opening, Place, wait_for
 from afir.stationary import Outcome
+from networks.execution.parcels import Packed, Sender, Unpacking
 from networks.execution.tasks import Task, TaskResult
 from networks.settings import MOST_WORKERS
 
@@ -45,12 +46,13 @@ class ProcessExecutor:
     def __init__(self, bench: Opening, workers: int, seconds: float = float("inf")) -> None:
         if not 1 <= workers <= MOST_WORKERS:
             raise InputError(f"`workers` must be from 1 to {MOST_WORKERS}, got {workers}")
-        self._bench = bench
+        self._bench = Unpacking(bench)
+        self._sender = Sender()
         self._count = workers
         self._seconds = seconds
         self._place = Place()
         # Started now, so that they get ready while the caller prepares.
-        self._workers = [_Worker(bench, self._place) for _ in range(workers)]
+        self._workers = [_Worker(self._bench, self._place) for _ in range(workers)]
 
     def __enter__(self) -> Self:
         return self
@@ -73,7 +75,8 @@ class ProcessExecutor:
             while True:
                 for worker in self._workers:
                     if following < len(tasks) and worker.idle:
-                        worker.give(following, tasks[following], self._seconds)
+                        (packed,) = self._sender.packed((tasks[following],), worker.has)
+                        worker.give(following, packed, self._seconds)
                         following += 1
                 if done:
                     yield done.pop(0)
@@ -138,6 +141,7 @@ class _Worker:
         self.ready = False
         self.number: int | None = None
         self.deadline = time.monotonic() + START_SECONDS
+        self.has: set[int] = set()  # the known structures that were sent to it
         self.child = Child(bench, place)
 
     @property
@@ -145,7 +149,7 @@ class _Worker:
         """Whether it can take a task."""
         return self.ready and self.number is None
 
-    def give(self, number: int, task: Task, seconds: float) -> None:
+    def give(self, number: int, task: Packed, seconds: float) -> None:
         """Send it a task."""
         self.number = number
         self.deadline = time.monotonic() + seconds + GRACE

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from afir.methods.base import Offer
-from afir.molecule import Positions
+from afir.molecule import Molecule, Positions
 from afir.stationary import (
     Candidate,
     Confirmation,
@@ -19,6 +19,33 @@ from afir.stationary import (
     TrialResult,
 )
 from networks.execution.frames import Frames
+
+if TYPE_CHECKING:
+    from afir.searches.known import KnownStructures
+
+
+@dataclass(frozen=True, eq=False)
+class KnownPoints:
+    """Structures of the network that the searches of a task recognise.
+
+    Tasks share them: an executor that sends tasks elsewhere need not send each one again
+    (`networks.execution.parcels`).
+
+    Attributes
+    ----------
+    minima, saddles
+        EQs and TSs with their exact Hessians.
+    """
+
+    minima: tuple[StationaryPoint, ...]
+    saddles: tuple[StationaryPoint, ...] = ()
+
+    def of(self, molecule: Molecule) -> KnownStructures:
+        """The same as searches take them."""
+        # Only a process that does tasks loads the searches.
+        from afir.searches.known import KnownStructures
+
+        return KnownStructures(molecule, self.minima, self.saddles)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +66,8 @@ class Push:
         γ in kJ/mol; None for that of the settings.
     options
         The options of the method.
+    recognised
+        Known structures at which its searches end, if there is no reference.
     """
 
     start: StationaryPoint
@@ -47,6 +76,7 @@ class Push:
     seed: tuple[int, ...]
     gamma: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    recognised: KnownPoints | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +91,14 @@ class Confirm:
         Energy in eV on the reference, if there is one, above which it is ignored.
     known
         Known transition states that it may be, if there is a reference.
+    recognised
+        Known minima at which its path may end, if there is none.
     """
 
     candidate: Candidate
     ceiling: float | None = None
     known: tuple[StationaryPoint, ...] = ()
+    recognised: KnownPoints | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,6 +32,8 @@ class Worker:
         Whether that is only because it would find another network.
     errands
         What it is doing.
+    has
+        The numbers of the known structures that were sent to it.
     """
 
     address: str
@@ -45,6 +47,7 @@ class Worker:
     since: float = math.inf
     differs: bool = False
     errands: set[Errand] = field(default_factory=set)
+    has: set[int] = field(default_factory=set)
 
     def __str__(self) -> str:
         """It in words."""

@@ -25,7 +25,7 @@ def bench_of(molecule: Molecule, settings: Settings) -> Bench:
         molecule,
         settings.surface,
         settings.surface_options,
-        settings.step,
+        replace(settings.step, recognise=settings.recognises),
         settings.task_seconds,
         settings.keep_frames,
         settings.reference,

@@ -215,6 +215,7 @@ class Exploration:
             referenced=bool(self._settings.reference),
             ceiling=self._outlook.ceiling if self._settings.reference else None,
             wanted=self._store.wanted(),
+            recognises=self._settings.recognises,
         )
         queue: TaskQueue[TrialStage] = TaskQueue()
         kept = self._store.results()
@@ -318,8 +319,7 @@ class Exploration:
 
     def _task(self, planned: Planned) -> Push:
         """The push of a trial."""
-        offer = planned.offer
-        eq = self._network.eqs[planned.item.eq]
+        offer, eq = planned.offer, self._network.eqs[planned.item.eq]
         seed = (self._settings.seed, TRIAL, eq.number, planned.item.push)
         options = self._settings.options_of(offer.method)
         return Push(eq, offer, planned.ceiling, seed, planned.gamma, options)

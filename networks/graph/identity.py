@@ -11,13 +11,13 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afir.errors import InputError
 from afir.geometry.bonds import distances
+from afir.geometry.signature import signature
 from afir.geometry.superposition import rmsd
 from afir.geometry.symmetry import congruence
 from afir.molecule import Molecule, Positions
@@ -83,19 +83,7 @@ def fingerprint(molecule: Molecule, positions: Positions, energy: float) -> Fing
     n = molecule.n_atoms
     if np.shape(positions) != (n, 3):
         raise InputError(f"`positions` must have the shape ({n}, 3), got {np.shape(positions)}")
-    i, j, kinds = _pairs(molecule.numbers)
-    inverse = 1.0 / distances(positions)[i, j]
-    return Fingerprint(float(energy), inverse[np.lexsort((inverse, kinds))])
-
-
-@lru_cache(maxsize=16)
-def _pairs(
-    numbers: tuple[int, ...],
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64]]:
-    """Every pair of atoms once, as two index arrays, and a number for its two elements."""
-    i, j = np.triu_indices(len(numbers), 1)
-    z = np.asarray(numbers, dtype=np.int64)
-    return i, j, np.minimum(z[i], z[j]) * 1000 + np.maximum(z[i], z[j])
+    return Fingerprint(float(energy), signature(molecule.numbers, positions))
 
 
 def may_be_same(a: Fingerprint, b: Fingerprint) -> bool:

@@ -8,6 +8,7 @@ finds the same network, and an interrupted run can go on from the answers that w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import TypeAlias
 
@@ -18,13 +19,21 @@ from afir.stationary import (
     Outcome,
     StationaryPoint,
 )
-from networks.execution.tasks import Characterise, Confirm, Label, Task, TaskResult
+from networks.execution.tasks import (
+    Characterise,
+    Confirm,
+    KnownPoints,
+    Label,
+    Task,
+    TaskResult,
+)
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
 from networks.records.ids import Id
 from networks.records.structures import EQ, TS
 from networks.records.trials import Key
 from networks.stages.comparisons import Comparisons, Wanted, nearest
+from networks.stages.recognisable import Recognisable
 from networks.stages.sight import ChannelSight, Sight
 from networks.stages.surface_check import (
     DUE,
@@ -67,6 +76,8 @@ class Window:
         Energy in eV above which transition states of a reference are of no interest.
     wanted
         The wanted structure, until it is found.
+    recognises
+        Whether tasks are told of the known structures, at which their searches end then.
     """
 
     def __init__(
@@ -78,6 +89,7 @@ class Window:
         referenced: bool = False,
         ceiling: float | None = None,
         wanted: Wanted | None = None,
+        recognises: bool = False,
     ) -> None:
         self.referenced = referenced
         self._network = network
@@ -91,6 +103,7 @@ class Window:
         self._minima = Sight(network.molecule)
         self._channels = ChannelSight(network.molecule)
         self.comparisons = Comparisons(network, dismissals, wanted)
+        self._recognisable = Recognisable(network) if recognises else None
 
     # -- the trials ------------------------------------------------------------------------
 
@@ -101,6 +114,9 @@ class Window:
     def begin(self, stage: TrialStage) -> list[Asked]:
         """Add the next trial; returns its push, and the recheck of EQ0 if it is due."""
         self._stages[stage.trial] = stage
+        if self._recognisable is not None:
+            known = self._recognisable.first(stage.planned.known)
+            stage.task = replace(stage.task, recognised=known)
         asked: list[Asked] = [(stage, PUSH, stage.task)]
         if is_due(stage.trial, referenced=self.referenced):
             asked.append((stage, *again(self._network, DUE)))
@@ -197,7 +213,11 @@ class Window:
                 if sighting.mark == Mark(stage.trial, place):
                     tss = islice(self._network.tss.items(), stage.planned.known.tss)
                     known = self._alike(dict(tss), candidate.energy)
-                    yield stage, Key(CONFIRM, place), Confirm(candidate, self._ceiling, known)
+                    task = Confirm(candidate, self._ceiling, known)
+                    if stage.task.recognised is not None:
+                        minima = KnownPoints(stage.task.recognised.minima)
+                        task = replace(task, recognised=minima)
+                    yield stage, Key(CONFIRM, place), task
             stage.candidates = tuple(seen)
             self._candidates_from += 1
 

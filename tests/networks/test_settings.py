@@ -149,7 +149,7 @@ def test_changes_replace_what_they_name_and_nothing_else() -> None:
 
 def test_another_policy_does_not_get_the_options_of_the_old_one() -> None:
     assert FULL.changed(policy="stochastic") == FULL
-    assert FULL.changed(policy="productive").policy_options == {}
+    assert FULL.changed(policy="exhaustive").policy_options == {}
     cold = FULL.changed(policy="stochastic", policy_options={"temperature": 10.0})
     assert cold.policy_options == {"temperature": 10.0}
 

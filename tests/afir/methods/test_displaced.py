@@ -13,12 +13,13 @@ from offered import climbed, inverted, kicked
 from afir.errors import SurfaceError
 from afir.geometry.bonds import components, distances
 from afir.methods.arrangements import apart, arrangement
-from afir.methods.base import Offer, load_method
+from afir.methods.base import Offer, load_method, method_names, searched_with
 from afir.methods.inversions import inversions
 from afir.methods.mode_following import UPHILL, Climb, climbs, motion
 from afir.molecule import Molecule
 from afir.pes.driver import solve
 from afir.searches.hessian import hessian
+from afir.searches.known import KnownStructures
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome
 from afir.surfaces.analytic import (
@@ -304,3 +305,27 @@ def test_the_start_of_a_climb_is_as_far_as_it_says():
     first = next(search).positions[0]
     assert np.linalg.norm(first - point.positions) == pytest.approx(UPHILL)
     search.close()
+
+
+class _Own:
+    """A method that takes the known structures, or does not."""
+
+    def offers(self, known, rng):
+        return ()
+
+    def search(self, molecule, start, data, step, *, ceiling, rng, known=None):
+        return known
+
+
+class _Older(_Own):
+    def search(self, molecule, start, data, step, *, ceiling, rng):
+        return None
+
+
+def test_a_method_is_given_known_structures_if_it_takes_them():
+    known = KnownStructures(Molecule((1, 1)))
+    assert searched_with(_Own(), known) == {"known": known}
+    assert searched_with(_Own(), None) == {"known": None}
+    assert searched_with(_Older(), known) == {}
+    for name in method_names():
+        assert searched_with(load_method(name), known) == {"known": known}

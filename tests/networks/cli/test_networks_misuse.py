@@ -129,7 +129,7 @@ WRONG = [
     (["explore", "hcn.xyz", "--policy-option", "luck"], "--policy-option must look like"),
     (
         ["explore", "hcn.xyz", "--policy-option", "t=1"],
-        "'productive' has no option 't'; it takes",
+        "'learned' has no option 't'; it has the options model, ",
     ),
     (["explore", "hcn.xyz", "--gamma", "-1"], "--gamma must be"),
     (["explore", "hcn.xyz", "--gamma", "strong"], "is not a valid float"),

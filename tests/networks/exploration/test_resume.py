@@ -113,7 +113,7 @@ def test_with_any_policy_an_interrupted_run_finds_the_same(policy: str, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("policy", ["productive", "stochastic"])
+@pytest.mark.parametrize("policy", ["learned", "stochastic"])
 def test_cut_anywhere_while_pushes_are_tried_again_it_finds_the_same(
     policy: str, tmp_path: Path
 ) -> None:

@@ -57,7 +57,7 @@ def test_exhaustive_goes_by_discovery() -> None:
     assert chosen == [Item("EQ0", 0), Item("EQ0", 1), Item("EQ0", 2), Item("EQ1", 0)]
 
 
-@pytest.mark.parametrize("name", ["lowest-energy", "exhaustive", "stochastic", "productive"])
+@pytest.mark.parametrize("name", ["lowest-energy", "exhaustive", "stochastic"])
 def test_every_policy_uses_up_every_push_once(name: str) -> None:
     policy, left = load_policy(name), frontier()
     used: list[Item] = []
@@ -148,7 +148,7 @@ def test_a_frontier_forgets_pushes_it_can_work_out_again(monkeypatch: pytest.Mon
 
 
 def test_policies_are_found_by_name() -> None:
-    assert {"exhaustive", "lowest-energy", "productive", "stochastic"} <= set(
+    assert {"exhaustive", "learned", "lowest-energy", "stochastic"} <= set(
         entries(ENTRY_POINT_GROUP)
     )
     with pytest.raises(InputError, match=r"`policy` must be one of .*got 'greedy'"):

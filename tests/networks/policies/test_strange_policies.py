@@ -106,7 +106,7 @@ def test_a_run_goes_on_with_another_policy_as_if_it_had_begun_with_it(tmp_path: 
 def test_a_policy_that_is_named_again_keeps_its_options(tmp_path: Path) -> None:
     hot = replace(SETTINGS, policy="stochastic", policy_options={"temperature": 3000}, max_trials=2)
     list(explore(MOLECULE, structure(0), hot, tmp_path / "run", executor=toy))
-    for policy, options in (("stochastic", {"temperature": 3000}), ("productive", {})):
+    for policy, options in (("stochastic", {"temperature": 3000}), ("learned", {})):
         list(resume(tmp_path / "run", policy=policy, executor=toy))
         with open_run(tmp_path / "run") as store:
             assert (store.settings.policy, store.settings.policy_options) == (policy, options)

@@ -118,7 +118,9 @@ def test_pushes_of_very_many_structures_are_not_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "run"
-    list(explore(MOLECULE, structure(0), replace(SETTINGS, max_trials=6), path, executor=toy))
+    # In the order of discovery several EQs are left untried.
+    settings = replace(SETTINGS, max_trials=24, policy="exhaustive")
+    list(explore(MOLECULE, structure(0), settings, path, executor=toy))
     pushed = load_run(path, count_pushes=True)
     untried = pushed.remains.eqs_untried
     with open_run(path) as store:
