@@ -7,7 +7,7 @@ molecule that has nitrogen, and looks only at those that have it. `live` explore
 until both have asked for so many gradients, and counts transition states.
 
     python benchmarks/policies.py replay runs/unseen --training runs/training
-    python benchmarks/policies.py live learned productive --molecules furan --output runs/live
+    python benchmarks/policies.py live learned stochastic --molecules furan --output runs/live
 """
 
 from __future__ import annotations
