@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from afir.pes.loading import load_surface
     from afir.pes.registry import surface_names
     from afir.pes.surface import Evaluation, Surface, Traits
-    from afir.policies import Offers, Policy, Structures, Tried
+    from afir.policies import (
+        Contribution,
+        Expectation,
+        Explanation,
+        Offers,
+        Policy,
+        Structures,
+        Tried,
+    )
     from afir.searches.hessian import hessian
     from afir.searches.irc import irc
     from afir.searches.known import KnownStructures
@@ -53,7 +61,10 @@ __all__ = [
     "AfirError",
     "Candidate",
     "Confirmation",
+    "Contribution",
     "Evaluation",
+    "Expectation",
+    "Explanation",
     "ForceTerm",
     "InputError",
     "Known",
@@ -114,7 +125,7 @@ _HOMES = {
     "afir.pes.loading": "load_surface",
     "afir.pes.registry": "surface_names",
     "afir.pes.surface": "Evaluation Surface Traits",
-    "afir.policies": "Offers Policy Structures Tried",
+    "afir.policies": "Contribution Expectation Explanation Offers Policy Structures Tried",
     "afir.searches.hessian": "hessian",
     "afir.searches.irc": "irc",
     "afir.searches.known": "KnownStructures",

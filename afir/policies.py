@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -231,6 +231,156 @@ class Policy(Protocol):
             In order, each once: all so far when a run is opened, then those that follow.
         network
             The known structures, those of the trials included.
+        """
+        ...
+
+
+# -- optional abilities: a policy that has none of them is a policy all the same ---------------
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a policy expects of an offer.
+
+    Attributes
+    ----------
+    eq, push
+        The id of the structure, and the number of the offer.
+    offer
+        The offer.
+    tss, eqs
+        Expected numbers of new transition states and of new minima.
+    gradients
+        Expected gradients of the search, without the verification of what it finds.
+    value
+        What the policy chooses by: the worth of what is new for 1,000 gradients.
+    spread
+        The standard deviation of `value`; 0 if the policy does not know it.
+    distance
+        How far the offer lies outside of all that the policy was trained on: 0 within, above 1 far
+        away; 0 if the policy was not trained.
+    """
+
+    eq: str
+    push: int
+    offer: Offer
+    tss: float
+    eqs: float
+    gradients: float
+    value: float
+    spread: float = 0.0
+    distance: float = 0.0
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """The part that one property of an offer has in what is expected of it.
+
+    Attributes
+    ----------
+    text
+        The property in words, without a full stop.
+    group
+        What the property is about, in a word or two: parts of one group say similar things.
+    gain
+        By how much it raises the expected worth.
+    cost
+        By how much it raises the natural logarithm of the expected gradients.
+    """
+
+    text: str
+    group: str
+    gain: float
+    cost: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a policy expects what it expects of an offer.
+
+    The value of `expected` is 1,000 times the worth, times all factors, divided by the gradients.
+
+    Attributes
+    ----------
+    expected
+        What it expects.
+    usual_gain, usual_gradients
+        The worth and the gradients that are expected of an offer of which nothing is known. The
+        parts add up from there: the worth is `usual_gain` and the sum of all gains, the logarithm
+        of the gradients that of `usual_gradients` and the sum of all costs.
+    parts
+        The parts, the weightiest first.
+    factors
+        What multiplies the worth, by its cause in words without a full stop.
+    reason
+        The main reason for the offer, in words without a full stop.
+    """
+
+    expected: Expectation
+    usual_gain: float
+    usual_gradients: float
+    parts: tuple[Contribution, ...]
+    factors: Mapping[str, float]
+    reason: str
+
+
+@runtime_checkable
+class Proposes(Protocol):
+    """A policy that tells what it expects of the offers that it would choose."""
+
+    def propose(
+        self, offers: Offers, network: Structures, n: int, rng: np.random.Generator
+    ) -> Sequence[Expectation]:
+        """The best offers by what is expected of them, diverse, in the order to try them.
+
+        Nothing is used up. The arguments are those of `Policy.choose`. What is expected of an
+        offer takes those before it in the list as under way.
+        """
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A policy that explains what it expects of offers."""
+
+    def explain(
+        self,
+        offers: Mapping[tuple[str, int], Offer],
+        under_way: Mapping[tuple[str, int], Offer],
+        network: Structures,
+    ) -> Sequence[Explanation]:
+        """Why it expects what it expects of offers, in their order.
+
+        Parameters
+        ----------
+        offers
+            By the id of the structure and the number. Each counts as under way for those after it.
+        under_way
+            Offers that have no result yet.
+        network
+            The known structures.
+
+        Raises
+        ------
+        MissingPackageError
+            If an optional package is needed and not installed.
+        """
+        ...
+
+
+@runtime_checkable
+class Doubts(Protocol):
+    """A policy that says where it knows little."""
+
+    def doubt(self, offers: Sequence[Offer], network: Structures) -> str:
+        """Why it knows little about a molecule, as half a sentence; "" if it knows enough.
+
+        Parameters
+        ----------
+        offers
+            All offers on EQ0.
+        network
+            The known structures, EQ0 at least.
         """
         ...
 

@@ -140,6 +140,8 @@ class Forest:
             and bool(((roots >= 0) & (roots < count)).all())
             and bool((self.feature < features).all())
             and bool(np.isfinite(self.value).all())
+            and bool(np.isfinite(self.weight).all())
+            and bool((self.weight > 0).all())
             and bool(np.isinf(self.threshold[is_leaf]).all())
             and bool((self.threshold[is_leaf] > 0).all())
             and bool(np.isfinite(self.threshold[~is_leaf]).all())

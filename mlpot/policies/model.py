@@ -93,7 +93,14 @@ class PolicyModel:
     range: Range
     about: Mapping[str, Any] = field(default_factory=dict)
 
-    def foretold(self, rows: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
+    def trust(self, described: Floats) -> Floats:
+        """(m,) how much the forests count for offers (m, k): 1, less far from the training."""
+        result: Floats = 1.0 / np.maximum(self.range.distances(described), 1.0)
+        return result
+
+    def foretold(
+        self, rows: Floats, weights: Floats, trust: Floats | None = None
+    ) -> tuple[Floats, Floats, Floats]:
         """What offers are expected to bring, how unsure that is, and their gradients.
 
         Parameters
@@ -102,6 +109,8 @@ class PolicyModel:
             (m, len(NAMES)) features.
         weights
             (3,) the worth of each of the `OUTCOMES`.
+        trust
+            (m,) of `trust`, if it is known: it costs as much as a third of the forests.
 
         Returns
         -------
@@ -112,23 +121,23 @@ class PolicyModel:
         """
         # Sums of few numbers, no products of matrices: the same to the last bit for a row, whatever
         # other rows there are.
-        each = self._worth(self.gain.each(rows), weights)
+        each = self.worth(self.gain.each(rows), weights)
         gains = np.maximum(each.mean(axis=1), _LEAST)
         logs = self.cost.predict(rows)[:, 0]
-        trust = 1.0 / np.maximum(self.range.distances(rows[:, :_OFFER]), 1.0)
-        usual = max(float(self._worth(self._mean(self.gain), weights)), _LEAST)
+        trust = self.trust(rows[:, :_OFFER]) if trust is None else trust
+        usual = max(float(self.worth(self.mean(self.gain), weights)), _LEAST)
         gains = usual ** (1.0 - trust) * gains**trust
-        logs = (1.0 - trust) * float(self._mean(self.cost)[0]) + trust * logs
+        logs = (1.0 - trust) * float(self.mean(self.cost)[0]) + trust * logs
         return gains, each.std(axis=1), np.exp(logs)
 
     @staticmethod
-    def _worth(counts: Floats, weights: Floats) -> Floats:
+    def worth(counts: Floats, weights: Floats) -> Floats:
         """The worth (…) of new structures (…, 3)."""
         result: Floats = sum(counts[..., k] * weights[k] for k in range(len(OUTCOMES)))
         return result
 
     @staticmethod
-    def _mean(forest: Forest) -> Floats:
+    def mean(forest: Forest) -> Floats:
         """What a forest says before it is asked anything."""
         result: Floats = forest.value[forest.roots].astype(np.float64).mean(axis=0)
         return result

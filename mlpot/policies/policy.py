@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, islice
 from pathlib import Path
 
@@ -11,14 +11,16 @@ import numpy as np
 
 from afir.errors import InputError
 from afir.methods.base import Offer
-from afir.policies import Offers, Structure, Structures, Tried
+from afir.policies import Expectation, Explanation, Offers, Structure, Structures, Tried
 from afir.units import KJ_PER_MOL
+from mlpot.policies.correction import TERMS
 from mlpot.policies.memory import Grouping, Memory
-from mlpot.policies.model import PolicyModel, load_model, shipped_model
+from mlpot.policies.model import NAMES, PolicyModel, load_model, shipped_model
 from mlpot.policies.pool import Described, Pool
 from mlpot.policies.ranking import EQ_WEIGHT, EXPLORE, LOW_WEIGHT, Ranking, best, likeness
 from mlpot.policies.replay import LOW
 from mlpot.policies.structure import DescribedStructure, Floats, Ints
+from mlpot.policies.telling import Asked, doubt_of, expected, explained
 
 _EQS = 400  # open EQs that are considered, the lowest
 _REMEMBERED = 256  # structures whose descriptions are kept
@@ -101,11 +103,77 @@ class Learned:
         self, offers: Offers, network: Structures, n: int, rng: np.random.Generator
     ) -> list[tuple[str, int]]:
         """See `Policy.choose`."""
+        return self._best(None, offers, network, n, rng)
+
+    def propose(
+        self, offers: Offers, network: Structures, n: int, rng: np.random.Generator
+    ) -> list[Expectation]:
+        """See `afir.policies.Proposes`: in the order of what is expected, not of `explore`."""
+        best = self._best("greedy", offers, network, n, rng)
+        those = {(id, number): offers.left(id)[number] for id, number in best}
+        asked = self._asked(those, offers.under_way, network)
+        return expected(self._model, self._weights, asked)
+
+    def explain(
+        self,
+        offers: Mapping[tuple[str, int], Offer],
+        under_way: Mapping[tuple[str, int], Offer],
+        network: Structures,
+    ) -> list[Explanation]:
+        """See `afir.policies.Explains`."""
+        return explained(self._model, self._weights, self._asked(offers, under_way, network))
+
+    def doubt(self, offers: Sequence[Offer], network: Structures) -> str:
+        """See `afir.policies.Doubts`."""
+        if not offers:
+            return ""
+        described = self._described(network.eqs["EQ0"], list(offers), network)
+        return doubt_of(self._model.range, described.features.astype(np.float64))
+
+    def _asked(
+        self,
+        offers: Mapping[tuple[str, int], Offer],
+        under_way: Mapping[tuple[str, int], Offer],
+        network: Structures,
+    ) -> Asked:
+        """Offers with their features now; each counts as under way for those after it."""
+        if not len(self._species):
+            self._know(network, ["EQ0"], [])
+        items, count = list(offers), len(offers)
+        places: dict[str, list[int]] = {}  # of the offers on each structure
+        for place, (id, _) in enumerate(items):
+            places.setdefault(id, []).append(place)
+        rows, terms = np.zeros((count, len(NAMES))), np.zeros((count, TERMS))
+        groups: Ints = np.zeros((count, 7), dtype=np.int64)
+        for id, mine in places.items():
+            some = [offers[items[place]] for place in mine]
+            described = self._described(network.eqs[id], some, network)
+            now = self._memory.features(described.groups)
+            groups[mine] = described.groups
+            rows[mine] = np.hstack([described.features, now])
+            terms[mine] = described.terms(np.arange(len(mine)), self._memory, now)
+        likenesses = np.ones(count)
+        for item, offer in under_way.items():
+            likenesses *= likeness(groups, self._groups_of(item, offer, network))
+        for place in range(count):
+            likenesses[place + 1 :] *= likeness(groups[place + 1 :], groups[place])
+        corrections = self._ranking.corrections(terms)
+        return Asked(items, list(offers.values()), rows, corrections, likenesses)
+
+    def _best(
+        self,
+        explore: str | None,
+        offers: Offers,
+        network: Structures,
+        n: int,
+        rng: np.random.Generator,
+    ) -> list[tuple[str, int]]:
+        """The best offers, in order, by one way to explore; None is that of the policy."""
         pool = self._pool_of(offers, network)
         rows = pool.rows([eq.id for eq in islice(offers.by_energy(), _EQS) if eq.id in pool])
         pool.update(rows)
-        expected = pool.gains[rows], pool.spreads[rows], pool.costs[rows]
-        values = self._ranking.values(expected, pool.terms[rows], rng)
+        foretold = pool.gains[rows], pool.spreads[rows], pool.costs[rows]
+        values = self._ranking.values(foretold, pool.terms[rows], rng, explore)
         groups = pool.groups[rows]
         for item, offer in offers.under_way.items():
             values *= likeness(groups, self._groups_of(item, offer, network))

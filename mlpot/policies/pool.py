@@ -76,7 +76,7 @@ def correction_terms(
 
 
 _ARRAYS = (
-    *("_features", "_now", "_ways", "_heights"),
+    *("_features", "_trust", "_now", "_ways", "_heights"),
     *("groups", "terms", "gains", "spreads", "costs"),
 )
 
@@ -102,6 +102,7 @@ class Pool:
         self._new: list[dict[str, NDArray[Any]]] = []  # arrays that are not joined yet
         self._empty = True
         self._features: NDArray[np.float32] = np.zeros((0, 0), dtype=np.float32)
+        self._trust: Floats = np.zeros(0)
         self._now: Ints = np.zeros((0, 0), dtype=np.int64)
         self._ways: Ints = np.zeros(0, dtype=np.int64)
         self._heights: Floats = np.zeros(0)
@@ -132,10 +133,10 @@ class Pool:
         heights = np.full(len(numbers), described.height)
         now = self._memory.features(described.groups)
         terms = correction_terms(described.groups, described.ways, heights, self._memory, now)
-        expected = self._model.foretold(
-            np.hstack([described.features, now]).astype(np.float64), self._weights
-        )
-        values = described.features, now, described.ways, heights, described.groups, terms
+        rows = np.hstack([described.features, now]).astype(np.float64)
+        trust = self._model.trust(described.features.astype(np.float64))
+        expected = self._model.foretold(rows, self._weights, trust)
+        values = described.features, trust, now, described.ways, heights, described.groups, terms
         self._new.append(dict(zip(_ARRAYS, (*values, *expected), strict=True)))
 
     def _join(self) -> None:
@@ -194,5 +195,5 @@ class Pool:
         if len(rows):
             x = np.hstack([self._features[rows], now]).astype(np.float64)
             self.gains[rows], self.spreads[rows], self.costs[rows] = self._model.foretold(
-                x, self._weights
+                x, self._weights, self._trust[rows]
             )

@@ -17,7 +17,7 @@ from mlpot.policies.structure import Floats, Ints
 EXPLORE = ("greedy", "ucb", "expected-improvement", "thompson")
 """How the uncertainty of what is expected counts."""
 
-LOW_WEIGHT, EQ_WEIGHT = 0.5, 0.3
+LOW_WEIGHT, EQ_WEIGHT = 1.0, 0.3
 """What a low TS is worth beyond a TS, and what an EQ is worth, unless it is said; chosen."""
 
 _TIE = 1e-6  # relative: expectations that differ less are equal, and chance decides
@@ -60,11 +60,16 @@ class Ranking:
         worth = float(np.array(found) @ self.weights)
         self._correction.add(terms[0], worth, float(expected))
 
+    def corrections(self, terms: Floats) -> Floats:
+        """How much more or less than foretold offers (m, t) bring, by what this run has found."""
+        return factors(terms, self._correction.fit()[0])
+
     def values(
         self,
         expected: tuple[Floats, Floats, Floats],
         terms: Floats,
         rng: np.random.Generator,
+        explore: str | None = None,
     ) -> Floats:
         """What each offer (m,) is expected to bring for a gradient; chance decides between equals.
 
@@ -76,15 +81,18 @@ class Ranking:
             (m, t) the terms of the correction.
         rng
             The source of random numbers.
+        explore
+            One of `EXPLORE`; that of the ranking if it is not given.
         """
         gains, spreads, costs = expected
-        thompson = self._explore == "thompson"
+        explore = explore or self._explore
+        thompson = explore == "thompson"
         beta = self._correction.drawn(rng) if thompson else self._correction.fit()[0]
         factor = factors(terms, beta) / costs
-        if self._explore == "ucb":
+        if explore == "ucb":
             gains = gains + spreads
         values: Floats = gains * factor
-        if self._explore == "expected-improvement":
+        if explore == "expected-improvement":
             values = _improvement(values, spreads * factor)
         values *= 1.0 + _TIE * rng.random(len(values))
         return values

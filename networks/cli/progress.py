@@ -28,6 +28,7 @@ from networks.exploration.events import (
     Trained,
     Training,
     TrialDone,
+    Unsure,
 )
 from networks.records.runs import Model
 from networks.records.structures import COMPLEX, DC, EQ, TS
@@ -158,6 +159,8 @@ def watch(events: Iterable[Event], line: LiveLine, tally: Tally) -> Stopped | No
                 )
             elif isinstance(event, Doubted):
                 line.say(f"Warning: the surface {event.surface}: {event.doubt}")
+            elif isinstance(event, Unsure):
+                line.say(f"Warning: the policy {event.policy}: {event.doubt}")
             elif isinstance(event, Training):
                 line.say(
                     f"Model {event.number}: training on {event.labels} labels, seconds to minutes"

@@ -16,10 +16,12 @@ from networks.cli.summary import print_end, print_sections
 def commands() -> list[click.Command]:
     """The commands of this package, for the entry point."""
     from networks.cli.collect import collect
+    from networks.cli.explain import explain
     from networks.cli.explore import explore, resume
     from networks.cli.learn_policy import learn_policy
+    from networks.cli.propose import propose
 
-    return [explore, resume, show, export, plot, collect, learn_policy]
+    return [explore, resume, show, export, plot, propose, explain, learn_policy, collect]
 
 
 class _Formats(click.ParamType):  # type: ignore[type-arg]  # older clicks take no argument

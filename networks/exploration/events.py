@@ -69,6 +69,14 @@ class Doubted:
 
 
 @dataclass(frozen=True)
+class Unsure:
+    """The policy of the run knows little about the molecule; `doubt` says why."""
+
+    policy: str
+    doubt: str
+
+
+@dataclass(frozen=True)
 class Rejected:
     """A candidate structure was examined and rejected."""
 
@@ -124,6 +132,7 @@ Event: TypeAlias = (
     | Found
     | Rebonded
     | Doubted
+    | Unsure
     | Rejected
     | TrialDone
     | Progress
@@ -146,4 +155,5 @@ __all__ = [
     "Trained",
     "Training",
     "TrialDone",
+    "Unsure",
 ]

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 import numpy as np
 
 from afir.errors import AfirError
-from afir.geometry.bonds import bond_changes
 from afir.policies import Policy
 from networks.execution.base import Executor
 from networks.execution.checked import answers
@@ -27,7 +26,6 @@ from networks.exploration.events import (
     Found,
     Opened,
     Progress,
-    Rebonded,
     Rejected,
     Stopped,
     TaskDone,
@@ -37,6 +35,7 @@ from networks.exploration.events import (
 )
 from networks.exploration.executors import Hands
 from networks.exploration.queue import TaskQueue
+from networks.exploration.remarks import remarks
 from networks.graph.rejected import Dismissals
 from networks.learning.models import Learning, Phase
 from networks.learning.stages import Recalled, Sampled
@@ -99,7 +98,7 @@ class Exploration:
         )
         if store.stages == 0:
             yield from self._do(self._start())
-            yield from self._rebonded()
+            yield from remarks(self._store, self._network, self._choice, self._outlook.pushes)
         self._in_sight.extend(store.planned())
         for planned in self._in_sight:
             if planned.trial > self._budget.trials:
@@ -132,17 +131,6 @@ class Exploration:
             settings.surfaces,
             (settings.seed, LINES),
         )
-
-    def _rebonded(self) -> Iterator[Event]:
-        """Events for a start or wanted product whose bonds changed while it was relaxed."""
-        given = [("start", self._store.start, self._network.eqs["EQ0"].positions)]
-        wanted, relaxed = self._settings.wanted_positions(), self._store.wanted()
-        if wanted is not None and relaxed is not None:
-            given.append(("wanted product", wanted, relaxed[0]))
-        for what, before, after in given:
-            changes = bond_changes(self._network.molecule, before, after)
-            if changes:
-                yield Rebonded(what, changes)
 
     def _stage_is_due(self, anything_left: bool) -> bool:
         """Whether a stage without trials comes before the next trial."""

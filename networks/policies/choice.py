@@ -7,15 +7,18 @@ the run could never be resumed.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 import numpy as np
 
 from afir.errors import AfirError, InputError, said
+from afir.methods.base import Offer
 from afir.policies import Policy
 from networks.graph.network import ReactionNetwork
+from networks.policies.abilities import doubt_of
 from networks.records.ids import Id
+from networks.records.structures import EQ
 from networks.records.trials import Item, Trial
 from networks.scheduling.queue import Frontier
 
@@ -76,6 +79,10 @@ class Choice:
             self._policy.learn(trials, network)
         except (Exception, SystemExit) as error:
             raise self._failed("learning", error) from error
+
+    def doubt(self, pushes: Callable[[EQ], Sequence[Offer]], network: ReactionNetwork) -> str:
+        """Why the policy knows little about the molecule; see `abilities.doubt_of`."""
+        return doubt_of(self._name, self._policy, pushes, network)
 
     def _item(self, given: object) -> Item:
         """The item with plain values, which can be stored."""

@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from afir.errors import AfirError
 from afir.geometry.naming import names
 from afir.molecule import Molecule
 from afir.pes.registry import described
 from afir.stationary import ending
 from networks.graph.network import ReactionNetwork
 from networks.graph.rejected import Dismissals
+from networks.policies.abilities import doubt_of
+from networks.policies.base import load_policy
 from networks.records.ids import Id
 from networks.records.runs import Model, RunSummary, StoppedBy
 from networks.records.structures import COMPLEX, EQ
 from networks.records.trials import FAILED, Trial
 from networks.scheduling.history import History
 from networks.scheduling.remains import Remains, remains_of
+from networks.scheduling.scheduler import Outlook
 from networks.settings import Settings
 from networks.storage.base import ReadableStore
 from networks.storage.run_file import RunFile
@@ -50,7 +54,8 @@ class Run:
     remains
         What is left.
     doubts
-        Warnings about the surfaces, as sentences without a full stop.
+        Warnings about the surfaces, and with `count_pushes` about the policy, as sentences without
+        a full stop.
     failure
         The error of the first trial, if every trial has failed.
     """
@@ -76,8 +81,8 @@ def load_run(path: Path, *, count_pushes: bool = False) -> Run:
     path
         The file.
     count_pushes
-        Whether to count the pushes that are left: about 0.05 s for each EQ that was not pushed
-        yet; see `networks.scheduling.remains.remains_of`.
+        Whether to count the pushes that are left, about 0.05 s for each EQ that was not pushed
+        yet (`networks.scheduling.remains.remains_of`), and to ask the policy for its doubts.
 
     Raises
     ------
@@ -99,9 +104,25 @@ def load_run(path: Path, *, count_pushes: bool = False) -> Run:
             _wanted(store, network),
             tuple(store.models()),
             remains_of(store.settings, network, trials, over=over, count_pushes=count_pushes),
-            tuple(f"the surface {e.surface}: {e.doubt}" for e in store.examined() if e.doubt),
+            (
+                *(f"the surface {e.surface}: {e.doubt}" for e in store.examined() if e.doubt),
+                *(_doubt(store.settings, network) if count_pushes else ()),
+            ),
             _failure(trials),
         )
+
+
+def _doubt(settings: Settings, network: ReactionNetwork) -> tuple[str, ...]:
+    """The warning about the policy; none if it is not installed here or cannot be asked."""
+    if "EQ0" not in network.eqs:
+        return ()
+    outlook = Outlook(settings, network, Dismissals(network.molecule), History())
+    try:
+        policy = load_policy(settings.policy, settings.policy_options)
+        doubt = doubt_of(settings.policy, policy, outlook.pushes, network)
+    except AfirError:  # what was found must still be shown
+        return ()
+    return (f"the policy {settings.policy}: {doubt}",) if doubt else ()
 
 
 def _failure(trials: Sequence[Trial]) -> str:

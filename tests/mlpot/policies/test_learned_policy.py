@@ -241,7 +241,7 @@ def test_offers_of_other_methods_are_chosen_and_learned_from() -> None:
     three = forced(*TERMS, ForceTerm((1,), (2,), 1))
     nothing = Offer("sc-afir", {"forces": []})
     foreign = Offer("rattle", {"kind": "rattle", "number": 3})
-    for offered in ([three, foreign, PUSH], [PUSH, nothing], [BOTH, three]):
+    for offered in ([three, foreign, PUSH], [PUSH, nothing], [PUSH, three]):
         world = World(np.linspace(-1.0, 0.0, 20), offered)
         policy = learned()
         for number in range(12):

@@ -1,0 +1,176 @@
+"""What the policy expects of single offers, in numbers and in words.
+
+All follows from the features of an offer and from what the run has found: the forests tell what is
+new in it and what it costs, far from the training that is drawn to the mean, and what this run has
+found and what is under way multiply it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from afir.methods.base import Offer
+from afir.policies import Contribution, Expectation, Explanation
+from mlpot.policies import features, words
+from mlpot.policies.explanation import contributions
+from mlpot.policies.model import NAMES, OUTCOMES, PolicyModel, Range
+from mlpot.policies.structure import Floats
+
+_OFFER = len(features.NAMES)
+_TRAINING = "distance from the training"
+_NEGLIGIBLE = 1e-12  # of a part: what is left by rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Offers of which something is to be told.
+
+    Attributes
+    ----------
+    items
+        The structures and numbers.
+    offers
+        The offers.
+    rows
+        (m, len(NAMES)) their features.
+    corrections
+        (m,) the correction of each by what this run has found.
+    likenesses
+        (m,) what they are still worth beside what is under way.
+    """
+
+    items: Sequence[tuple[str, int]]
+    offers: Sequence[Offer]
+    rows: Floats
+    corrections: Floats
+    likenesses: Floats
+
+
+def expected(model: PolicyModel, weights: Floats, asked: Asked) -> list[Expectation]:
+    """What is expected of each offer; `weights` are those of `PolicyModel.foretold`."""
+    gains, spreads, costs = model.foretold(asked.rows, weights)
+    counts = model.gain.predict(asked.rows)
+    raw = model.worth(counts, weights)
+    factors = asked.corrections * asked.likenesses
+    # The numbers of structures are drawn to the mean and corrected as their worth is.
+    scale = np.where(raw > 0.0, gains * factors / np.where(raw > 0.0, raw, 1.0), 0.0)
+    distances = model.range.distances(asked.rows[:, :_OFFER])
+    return [
+        Expectation(
+            eq=eq,
+            push=push,
+            offer=offer,
+            tss=float(counts[row, OUTCOMES.index("TSs")] * scale[row]),
+            eqs=float(counts[row, OUTCOMES.index("EQs")] * scale[row]),
+            gradients=float(costs[row]),
+            value=float(1000.0 * gains[row] * factors[row] / costs[row]),
+            spread=float(1000.0 * spreads[row] * factors[row] / costs[row]),
+            distance=float(distances[row]),
+        )
+        for row, ((eq, push), offer) in enumerate(zip(asked.items, asked.offers, strict=True))
+    ]
+
+
+def explained(model: PolicyModel, weights: Floats, asked: Asked) -> list[Explanation]:
+    """Why that is expected of each offer; `weights` are those of `PolicyModel.foretold`.
+
+    Raises
+    ------
+    MissingPackageError
+        Without shap.
+    """
+    if not asked.items:
+        return []
+    gains, _, costs = model.foretold(asked.rows, weights)
+    usual = float(model.worth(model.mean(model.gain), weights)), float(model.mean(model.cost)[0])
+    unit = usual[0] or 1.0  # of gains where they are compared with costs
+    of_gain = contributions(model.gain, asked.rows, weights)
+    of_cost = contributions(model.cost, asked.rows, np.ones(1))
+    result = []
+    for row, told in enumerate(expected(model, weights, asked)):
+        parts = _parts(asked.rows[row], of_gain[row], of_cost[row])
+        # What the forests do not say themselves.
+        more = (
+            float(gains[row]) - usual[0] - float(of_gain[row].sum()),
+            float(np.log(costs[row])) - usual[1] - float(of_cost[row].sum()),
+        )
+        if told.distance > 1.0:
+            text = f"lies far outside of the training (distance {told.distance:.1f})"
+            parts.append(Contribution(f"{text}: the mean counts more", _TRAINING, *more))
+        elif abs(more[0]) > 1e-6:
+            parts.append(Contribution("no offer is expected to bring nothing", _TRAINING, *more))
+        parts.sort(key=lambda part: -abs(part.gain / unit) - abs(part.cost))
+        result.append(
+            Explanation(
+                expected=told,
+                usual_gain=usual[0],
+                usual_gradients=float(np.exp(usual[1])),
+                parts=tuple(parts),
+                factors=_factors(asked, row),
+                reason=_reason(parts, unit),
+            )
+        )
+    return result
+
+
+def _parts(row: Floats, gains: Floats, costs: Floats) -> list[Contribution]:
+    """The parts of the features; those that say the same are one."""
+    groups: dict[str, str] = {}
+    sums: dict[str, list[float]] = {}
+    for name, value, gain, cost in zip(NAMES, row, gains, costs, strict=True):
+        if max(abs(gain), abs(cost)) < _NEGLIGIBLE:
+            continue
+        text = words.told(name, float(value))
+        groups.setdefault(text, words.group_of(name, float(value)))
+        total = sums.setdefault(text, [0.0, 0.0])
+        total[0] += float(gain)
+        total[1] += float(cost)
+    return [Contribution(text, groups[text], *total) for text, total in sums.items()]
+
+
+def _factors(asked: Asked, row: int) -> dict[str, float]:
+    """What multiplies the worth of an offer, by its cause in words."""
+    factors = {"what this run has found so far": float(asked.corrections[row])}
+    if asked.likenesses[row] < 1.0:
+        factors["similar offers are under way"] = float(asked.likenesses[row])
+    return factors
+
+
+def _reason(parts: Sequence[Contribution], unit: float) -> str:
+    """The weightiest property in the group that raises the worth for a gradient most.
+
+    That something is absent, as a second force, is named only if there is nothing else.
+    """
+
+    def lift(part: Contribution) -> float:
+        return part.gain / unit - part.cost
+
+    groups: dict[str, float] = {}
+    for part in parts:
+        groups[part.group] = groups.get(part.group, 0.0) + lift(part)
+    best = max(groups, key=lambda group: groups[group])
+    named = [part for part in parts if part.group == best]
+    there = [part for part in named if not part.text.startswith(words.ABSENT_THINGS)]
+    return max(there or named, key=lift).text
+
+
+def doubt_of(known: Range, described: Floats) -> str:
+    """Why little is known about offers (m, k); "" if half of them lie near the training.
+
+    The feature that lies farthest outside is named.
+    """
+    distance = float(np.median(known.distances(described)))
+    if distance <= 1.0:
+        return ""
+    outside = np.maximum(described - known.highest, known.lowest - described)
+    worst = int(np.argmax(np.mean(np.maximum(outside, 0.0) / known.scale, axis=0)))
+    value = float(np.median(described[:, worst]))
+    return (
+        f"the molecule lies far outside of its training (distance {distance:.1f}, where 1 is "
+        f"far), most of all in {features.NAMES[worst]!r}: {value:.3g}, in the training "
+        f"{known.lowest[worst]:.3g} to {known.highest[worst]:.3g}; what it "
+        "expects is drawn to the mean of its training"
+    )
