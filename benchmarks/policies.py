@@ -63,11 +63,8 @@ def replay(args: argparse.Namespace) -> None:
         ratio = summary(held)["learned_gradients"] / summary(full)["learned_gradients"]
         print(f"gradients without {args.without} relative to the shipped model: {ratio:.3f}")
     print_table(columns, rows, markdown=args.markdown)
-    print_table(
-        ("mean", "value"),
-        [(name, _number(x, 3)) for name, x in summary(held).items()],
-        args.markdown,
-    )
+    means = [(name, _number(x, 3)) for name, x in summary(held).items()]
+    print_table(("mean", "value"), means, markdown=args.markdown)
 
 
 def _model(args: argparse.Namespace, data: Sequence[Rows]) -> PolicyModel:
