@@ -96,7 +96,7 @@ class Pool:
 
     def __init__(self, model: PolicyModel, weights: Floats, memory: Memory) -> None:
         self._model, self._weights, self._memory = model, weights, memory
-        self._places: dict[str, list[int]] = {}  # the rows left of each structure
+        self._places: dict[str, Ints] = {}  # the rows left of each structure
         self._items: list[tuple[str, int]] = []
         self._row_of: dict[tuple[str, int], int] = {}
         self._new: list[dict[str, NDArray[Any]]] = []  # arrays that are not joined yet
@@ -129,7 +129,7 @@ class Pool:
         first = len(self._items)
         self._items += [(eq.id, number) for number in numbers]
         self._row_of |= {item: first + k for k, item in enumerate(self._items[first:])}
-        self._places[eq.id] = list(range(first, len(self._items)))
+        self._places[eq.id] = np.arange(first, len(self._items))
         heights = np.full(len(numbers), described.height)
         now = self._memory.features(described.groups)
         terms = correction_terms(described.groups, described.ways, heights, self._memory, now)
@@ -150,13 +150,13 @@ class Pool:
     def use(self, item: tuple[str, int]) -> None:
         """Remove an offer, and its structure with its last."""
         rows = self._places[item[0]]
-        rows.remove(self._row_of.pop(item))
-        if not rows:
+        self._places[item[0]] = rows[rows != self._row_of.pop(item)]
+        if not len(self._places[item[0]]):
             del self._places[item[0]]
 
     def drop(self, id: str) -> None:
         """Remove a structure."""
-        for row in self._places.pop(id):
+        for row in self._places.pop(id).tolist():
             del self._row_of[self._items[row]]
 
     def rows(self, ids: Iterable[str]) -> Ints:
@@ -164,20 +164,21 @@ class Pool:
         self._places = {id: self._places[id] for id in ids}
         if self._new:
             self._join()
-        left = [row for rows in self._places.values() for row in rows]
+        left: Ints = np.concatenate([np.zeros(0, dtype=np.int64), *self._places.values()])
         if len(self._items) > _SPARE * len(left):
             self._keep(left)
-            left = list(range(len(left)))
-        return np.array(left, dtype=np.int64)
+            left = np.arange(len(left))
+        return left
 
-    def _keep(self, rows: list[int]) -> None:
+    def _keep(self, rows: Ints) -> None:
         for name in _ARRAYS:
             setattr(self, name, getattr(self, name)[rows])
-        self._items = [self._items[row] for row in rows]
+        self._items = [self._items[row] for row in rows.tolist()]
         self._row_of = {item: row for row, item in enumerate(self._items)}
-        self._places = {}
-        for row, (id, _) in enumerate(self._items):
-            self._places.setdefault(id, []).append(row)
+        first = 0
+        for id, mine in self._places.items():
+            self._places[id] = np.arange(first, first + len(mine))
+            first += len(mine)
 
     def update(self, rows: Ints) -> None:
         """Work out anew what is expected of offers whose groups were tried or found something."""
