@@ -16,7 +16,6 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +27,10 @@ from table import print_table
 from afir.units import KJ_PER_MOL
 from mlpot.policies.directions import table_of
 from mlpot.policies.evaluation import Held, judged, summary
-from mlpot.policies.model import PolicyModel, load_model, shipped_model
+from mlpot.policies.model import load_model, shipped_model
 from mlpot.policies.replay import LOW
-from mlpot.policies.training import Rows, fit, rows_of
+from mlpot.policies.rows import rows_of
+from mlpot.policies.training import learned_from
 from networks import Settings, explore
 from networks.storage.run_file import RunFile
 
@@ -51,7 +51,10 @@ def replay(args: argparse.Namespace) -> None:
     rng = np.random.default_rng(args.seed)
     data = [rows_of(world, rng) for world in training]
     table, rng = table_of(data), np.random.default_rng(args.seed)
-    model = _model(args, data)
+    if args.without:
+        model = learned_from(training, data, args.seed, {})
+    else:
+        model = load_model(args.model) if args.model else shipped_model()
     held = [judged(world, rows_of(world, rng), model, table) for world in unseen]
     columns, rows = REPLAY, [_row(each) for each in held]
     if args.without:
@@ -65,13 +68,6 @@ def replay(args: argparse.Namespace) -> None:
     print_table(columns, rows, markdown=args.markdown)
     means = [(name, _number(x, 3)) for name, x in summary(held).items()]
     print_table(("mean", "value"), means, markdown=args.markdown)
-
-
-def _model(args: argparse.Namespace, data: Sequence[Rows]) -> PolicyModel:
-    """The model to be judged."""
-    if args.without:
-        return fit(data, args.seed, {})
-    return load_model(args.model) if args.model else shipped_model()
 
 
 def _row(held: Held) -> tuple[str, ...]:

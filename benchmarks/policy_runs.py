@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,22 +17,51 @@ from networks import Settings, explore
 from networks.storage.run_file import RunFile
 
 MOLECULES = Path(__file__).with_name("policy_molecules.json")
-PARTS = {"training": 100, "unseen": 150}
-"""Parts of the molecules, and the trials of each run."""
 SURFACE = "gfn2"
+
+
+@dataclass(frozen=True)
+class Runs:
+    """How runs of a part of the molecules are made.
+
+    Attributes
+    ----------
+    ending
+        Of the name of a run, after that of its molecule.
+    trials, seed
+        Of each run.
+    policy, options
+        The order of the offers.
+    """
+
+    ending: str
+    trials: int
+    seed: int
+    policy: str
+    options: Mapping[str, Any]
+
+
 # All offers on all structures are drawn alike: a run says something about offers of every kind.
-_OPTIONS = {"temperature": 20000.0, "shuffled": True}
+_ANYWHERE = ("stochastic", {"temperature": 20000.0, "shuffled": True})
+# Many offers on few structures: a run says what else an offer finds when others were tried.
+_IN_TURN = ("exhaustive", {"per_eq": 16})
+PARTS = {
+    "training": (Runs("", 100, 1, *_ANYWHERE), Runs("-in-turn", 100, 2, *_IN_TURN)),
+    "unseen": (Runs("", 150, 1, *_ANYWHERE),),
+}
+"""Parts of the molecules, and the runs that are made of each molecule."""
 
 
 def molecules(part: str) -> dict[str, tuple[Molecule, Positions]]:
     """The molecules of a part with their geometries in Å, by name."""
-    known = json.loads(MOLECULES.read_text(encoding="utf-8"))[part]
+    known = json.loads(MOLECULES.read_text(encoding="utf-8"))
+    states = known["states"]  # charge and multiplicity
     return {
         name: (
-            Molecule.from_symbols([symbol for symbol, *_ in atoms]),
+            Molecule.from_symbols([symbol for symbol, *_ in atoms], *states.get(name, (0, 1))),
             np.array([x for _, *x in atoms], dtype=float),
         )
-        for name, atoms in known.items()
+        for name, atoms in known[part].items()
     }
 
 
@@ -38,24 +70,25 @@ def make_runs(part: str, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, (molecule, x) in molecules(part).items():
-        file = folder / f"{name}.db"
-        files.append(file)
-        if file.exists():
-            continue
-        settings = Settings(
-            SURFACE,
-            policy="stochastic",
-            policy_options=_OPTIONS,
-            seed=1,
-            in_flight=4,
-            max_trials=PARTS[part],
-        )
-        draft = file.with_suffix(".part")
-        draft.unlink(missing_ok=True)
-        for _ in explore(molecule, x, settings, draft):
-            pass
-        draft.rename(file)
-        print(f"made {file}", flush=True)
+        for runs in PARTS[part]:
+            file = folder / f"{name}{runs.ending}.db"
+            files.append(file)
+            if file.exists():
+                continue
+            settings = Settings(
+                SURFACE,
+                policy=runs.policy,
+                policy_options=runs.options,
+                seed=runs.seed,
+                in_flight=4,
+                max_trials=runs.trials,
+            )
+            draft = file.with_suffix(".part")
+            draft.unlink(missing_ok=True)
+            for _ in explore(molecule, x, settings, draft):
+                pass
+            draft.rename(file)
+            print(f"made {file}", flush=True)
     return files
 
 

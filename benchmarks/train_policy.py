@@ -1,8 +1,9 @@
 """Makes the model of the policy `learned` that is part of the package.
 
-Explores the molecules of the part `training` of `policy_molecules.json` on GFN2-xTB, 100 trials
-each, with offers in random order, and trains on these runs as `afir learn-policy` does. Runs that
-are in the folder already are used. Tells how models do on formulas that were held out.
+Explores the molecules of the part `training` of `policy_molecules.json` on GFN2-xTB, twice 100
+trials each, with offers in random order on all structures, and in shares of 16 on each structure
+in turn, and trains on these runs as `afir learn-policy` does. Runs that are in the folder already
+are used. Tells how models do on formulas that were held out.
 
     python benchmarks/train_policy.py runs/training --markdown
 """

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlpot.policies import correction, features
+from mlpot.policies.rows import Rows
 from mlpot.policies.structure import Floats, Ints
-from mlpot.policies.training import Rows
 
 DIRECTIONS = (
     *("push", "pull", "two pushes", "elimination", "two pulls", "climb", "inversion", "other"),

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlpot.policies.directions import Table, directions, table_of
 from mlpot.policies.model import PolicyModel
-from mlpot.policies.ranking import EQ_WEIGHT, LOW_WEIGHT, Ranking, best
+from mlpot.policies.orders import ORDERS, replays
 from mlpot.policies.replay import Replay, World
-from mlpot.policies.structure import Floats, Ints
-from mlpot.policies.training import Rows, fit, folds
+from mlpot.policies.rows import Rows
+from mlpot.policies.structure import Floats
+from mlpot.policies.training import folds, learned_from
 
 SHARE = 0.8
 """Share of the TSs of a run after which gradients are counted."""
 
-ORDERS = ("learned", "table", "random", "oracle")
-"""What orders the trials of a replay; the oracle knows what each brings."""
-
 _FOLDS = 5  # each formula is held out once, and four fifths are trained on; chosen
-_AT_ONCE = 4  # trials that are chosen together, as if so many were under way; chosen
 _LEAST_TSS = 5  # of a run whose gradients are compared: of fewer, 80 % are a matter of chance
-_RANDOM = 12  # random orders of a run; chosen
-_TIES = 4  # orders of all others, in which chance decides between equal offers; chosen
-_WEIGHTS = np.array([1.0, LOW_WEIGHT, EQ_WEIGHT])
 _BEST = 0.1  # share of the offers that should be richest in new TSs; chosen
-
-Choose = Callable[[Ints], Sequence[int]]
-"""The next trials, in order, of those (m,) that can be done."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +85,8 @@ def held_out(
     for number, (rest, mine) in enumerate(folds(formulas, count), start=1):
         tell(f"testing on formulas that are held out, part {number} of {count}")
         others = [data[k] for k in rest]
-        model, table = fit(others, seed, {}), table_of(others)
+        model = learned_from([worlds[k] for k in rest], others, seed, {})
+        table = table_of(others)
         for k in mine:
             result[k] = judged(worlds[k], data[k], model, table)
     return [result[k] for k in range(len(worlds))]
@@ -120,72 +111,6 @@ def judged(world: World, rows: Rows, model: PolicyModel, table: Table) -> Held:
         auc(table.tss[directions(rows.ways, rows.features)], new),
         float(new[top].mean()) / mean if mean else np.nan,
     )
-
-
-def replays(world: World, order: str, model: PolicyModel, table: Table) -> Iterator[Replay]:
-    """Complete replays of a run in one of the `ORDERS`."""
-    for number in range({"random": _RANDOM, "oracle": 1}.get(order, _TIES)):
-        rng, replay = np.random.default_rng(number), world.start()
-        if order == "learned":
-            yield _learned(replay, model, rng)
-        elif order == "table":
-            values = table.rates[directions(world.ways, world.described)]
-            yield _played(replay, _by_values(values, rng))
-        elif order == "random":
-            yield _played(replay, _by_chance(rng))
-        else:
-            yield _played(replay, _by_knowledge(replay))
-
-
-def _played(replay: Replay, choose: Choose) -> Replay:
-    while len(left := replay.available()):
-        for trial in choose(left):
-            replay.do(trial)
-    return replay
-
-
-def _learned(replay: Replay, model: PolicyModel, rng: np.random.Generator) -> Replay:
-    """A replay in the order of the policy: the model with what the run so far says about it."""
-    ranking, groups = Ranking(model, "greedy", _WEIGHTS), replay.world.groups
-    while len(left := replay.available()):
-        expected = model.foretold(replay.rows(left), _WEIGHTS)
-        values = ranking.values(expected, replay.terms(left), rng)
-        for place in list(islice(best(values, groups[left]), _AT_ONCE)):
-            trial, one = int(left[place]), left[[place]]
-            rows, terms, (tss, low, eqs, _) = (
-                replay.rows(one),
-                replay.terms(one),
-                replay.brings(trial),
-            )
-            ranking.weigh(rows, terms, (tss, low, eqs))
-            replay.do(trial)
-    return replay
-
-
-def _by_values(values: Floats, rng: np.random.Generator) -> Choose:
-    """Choose the largest values of trials; chance decides between equal ones."""
-
-    def choose(left: Ints) -> Sequence[int]:
-        mixed = rng.permutation(left)
-        result: list[int] = mixed[np.argsort(-values[mixed], kind="stable")][:_AT_ONCE].tolist()
-        return result
-
-    return choose
-
-
-def _by_chance(rng: np.random.Generator) -> Choose:
-    """Choose at random."""
-    return lambda left: rng.permutation(left)[:_AT_ONCE].tolist()
-
-
-def _by_knowledge(replay: Replay) -> Choose:
-    """Choose the trial that brings most for its gradients now."""
-
-    def worth(trial: int) -> float:
-        tss, _, eqs, gradients = replay.brings(trial)
-        return (tss + EQ_WEIGHT * eqs) / gradients
-
-    return lambda left: [max(left.tolist(), key=worth)]
 
 
 def gradients_to(share: float, replay: Replay) -> float:

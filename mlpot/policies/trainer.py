@@ -13,7 +13,8 @@ from afir.policies import PastRun
 from mlpot.policies.directions import table_of
 from mlpot.policies.evaluation import held_out, summary
 from mlpot.policies.replay import World
-from mlpot.policies.training import check_enough, fit, require, rows_of
+from mlpot.policies.rows import rows_of
+from mlpot.policies.training import check_enough, learned_from, require
 
 
 def train(
@@ -33,7 +34,8 @@ def train(
     held = held_out(worlds, data, seed, tell)
     training, figures = trained_on(worlds), summary(held)
     tell(f"fitting the model to {len(worlds)} runs")
-    fit(data, seed, {**training, "held_out": figures}).save(output)
+    about = {**training, "held_out": figures}
+    learned_from(worlds, data, seed, about).save(output)
     return {
         "training": training,
         "held_out": figures,

@@ -1,9 +1,8 @@
-"""Training: forests fitted to what the trials of many runs would bring at random moments."""
+"""Training: forests fitted to what the trials of many runs would bring at many moments."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ from mlpot.policies import features
 from mlpot.policies.forest import Forest, planted
 from mlpot.policies.model import PolicyModel, Range
 from mlpot.policies.replay import World
-from mlpot.policies.structure import Floats, Ints
+from mlpot.policies.rows import Rows, joined, rows_of
+from mlpot.policies.structure import Floats
 
 LEAST_FORMULAS, LEAST_TRIALS, LEAST_TSS = 3, 200, 40
 """Fewer different formulas, trials or TSs are too little data. Chosen: a model of two formulas
@@ -30,60 +30,9 @@ _FEATURES = 0.4  # share of the features that are compared at a node
 # New TSs of a trial on average: a run that brings fewer counts as if it brought so many. Chosen.
 _POOR = 0.05
 
-_ORDERS = 6  # random replays of each run
-_SAMPLE = 24  # trials that are looked at at a moment
-_STRIDES = (2, 4, 8, 16)  # trials between such moments
 _FAR = 0.95  # of the offers on formulas that are held out lie nearer
+_CONSTANT = 1e-6  # a feature whose standard deviation is less never varied
 _SPREAD = 1.0  # standard deviations of features: nearer is never far
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """What trials of a run would bring at random moments of random replays.
-
-    Attributes
-    ----------
-    formula
-        Of the molecule.
-    ways
-        (m,) their numbers in `mlpot.policies.correction.WAYS`.
-    features
-        (m, k) in the order of `mlpot.policies.model.NAMES`.
-    gains
-        (m, 3) new structures, in the order of `OUTCOMES`.
-    logs
-        (m,) the natural logarithm of the gradients of the search.
-    """
-
-    formula: str
-    ways: Ints
-    features: Floats
-    gains: Floats
-    logs: Floats
-
-
-def rows_of(world: World, rng: np.random.Generator) -> Rows:
-    """The rows of a run."""
-    ways, known, gains, logs = [], [], [], []
-    for _ in range(_ORDERS):
-        replay = world.start()
-        while len(available := replay.available()):
-            sample = rng.permutation(available)[:_SAMPLE]
-            ways.append(world.ways[sample])
-            known.append(replay.rows(sample))
-            for trial in sample.tolist():
-                brings = replay.brings(trial)
-                gains.append((brings.tss, brings.low, brings.eqs))
-                logs.append(np.log(world.searched[trial]))
-            for trial in rng.permutation(available)[: int(rng.choice(_STRIDES))].tolist():
-                replay.do(trial)
-    return Rows(
-        world.formula,
-        np.concatenate(ways),
-        np.vstack(known),
-        np.array(gains, float),
-        np.array(logs),
-    )
 
 
 def check_enough(worlds: Sequence[World]) -> None:
@@ -110,6 +59,37 @@ def require() -> None:
         raise MissingPackageError(
             'training a policy needs scikit-learn; install it with pip install "afir[policy]"'
         ) from error
+
+
+def learned_from(
+    worlds: Sequence[World], data: Sequence[Rows], seed: int, about: Mapping[str, Any]
+) -> PolicyModel:
+    """A model of runs.
+
+    It meets other moments than random replays do: what is rich was tried first. So a first model
+    leads replays of the same runs, and the model is fitted to these, too (DAgger, Ross, Gordon &
+    Bagnell, AISTATS 2011, 627). Replays of formulas that were held out (three folds, 24 trees) took
+    0.833 of the gradients of those in random order, 0.864 with random replays alone.
+
+    Parameters
+    ----------
+    worlds
+        The runs.
+    data
+        Their rows in random replays.
+    seed
+        Of all that is random.
+    about
+        What the model says of itself.
+
+    Raises
+    ------
+    MissingPackageError
+        Without scikit-learn.
+    """
+    first, rng = fit(data, seed, {}), np.random.default_rng(seed)
+    led = [rows_of(world, rng, first) for world in worlds]
+    return fit([joined(*pair) for pair in zip(data, led, strict=True)], seed, about)
 
 
 def fit(data: Sequence[Rows], seed: int, about: Mapping[str, Any]) -> PolicyModel:
@@ -160,7 +140,9 @@ def _range(data: Sequence[Rows]) -> Range:
     count = len(features.NAMES)
     offers = [rows.features[:, :count] for rows in data]
     everything = np.vstack(offers)
-    scale = np.maximum(everything.std(axis=0), 1e-3)
+    # What never varied says nothing about how much it may: one unit, not any tiny number.
+    scale = everything.std(axis=0)
+    scale[scale < _CONSTANT] = 1.0
     away = []
     for rest, held in folds([rows.formula for rows in data], len({r.formula for r in data})):
         others = np.vstack([offers[k] for k in rest])

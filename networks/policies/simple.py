@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afir.errors import InputError
+from afir.options import check_whole
 from afir.policies import Offers, Policy, Structure, Structures, Tried
 from afir.units import BOLTZMANN
 
@@ -37,6 +39,47 @@ class Exhaustive(_Unlearned):
     ) -> list[tuple[str, int]]:
         """See `Policy.choose`."""
         return _in_order(offers.eqs.values(), offers, n)
+
+
+class Sampling:
+    """Chooses some offers at random on each EQ, in the order of discovery, then more of each.
+
+    Parameters
+    ----------
+    per_eq
+        The number of offers on an EQ before the next EQ has its turn.
+    """
+
+    def __init__(self, per_eq: int) -> None:
+        check_whole("per_eq", per_eq, least=1)
+        self._per_eq = per_eq
+        self._tried: Counter[str] = Counter()
+
+    def learn(self, trials: Iterable[Tried], network: Structures) -> None:
+        """Count the trials of each EQ; see `Policy.learn`."""
+        self._tried.update(trial.eq for trial in trials)
+
+    def choose(
+        self, offers: Offers, network: Structures, n: int, rng: np.random.Generator
+    ) -> list[tuple[str, int]]:
+        """See `Policy.choose`."""
+        counts = self._tried + Counter(id for id, _ in offers.under_way)
+        chosen: list[tuple[str, int]] = []
+        share, more = self._per_eq, True
+        while more and len(chosen) < n:
+            more = False
+            for id in offers.eqs:
+                left = [number for number in offers.left(id) if (id, number) not in chosen]
+                more = more or bool(left)
+                room = min(share - counts[id], n - len(chosen))
+                if left and room > 0:
+                    picked = rng.permutation(left)[:room].tolist()
+                    chosen += [(id, number) for number in picked]
+                    counts[id] += len(picked)
+                if len(chosen) == n:
+                    break
+            share += self._per_eq
+        return chosen
 
 
 class Stochastic(_Unlearned):
@@ -98,9 +141,9 @@ def lowest_energy() -> Policy:
     return LowestEnergy()
 
 
-def exhaustive() -> Policy:
-    """The policy ``exhaustive``."""
-    return Exhaustive()
+def exhaustive(per_eq: int | None = None) -> Policy:
+    """The policy ``exhaustive``: all offers on an EQ, or so many at random, then the next EQ."""
+    return Exhaustive() if per_eq is None else Sampling(per_eq)
 
 
 def stochastic(temperature: float = 2000.0, shuffled: bool = False) -> Policy:

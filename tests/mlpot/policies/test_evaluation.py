@@ -7,19 +7,11 @@ import pytest
 from past import FORMULAS, by_chance, past_run, past_runs, pulls_pay
 
 from mlpot.policies.directions import table_of
-from mlpot.policies.evaluation import (
-    ORDERS,
-    Held,
-    area,
-    auc,
-    gradients_to,
-    held_out,
-    judged,
-    replays,
-    summary,
-)
+from mlpot.policies.evaluation import Held, area, auc, gradients_to, held_out, judged, summary
+from mlpot.policies.orders import ORDERS, replays
 from mlpot.policies.replay import World
-from mlpot.policies.training import Rows, fit, rows_of
+from mlpot.policies.rows import Rows, rows_of
+from mlpot.policies.training import fit
 
 
 def prepared(runs: list) -> tuple[list[World], list[Rows]]:

@@ -13,10 +13,12 @@ from afir.errors import InputError, MissingPackageError
 from mlpot.policies import evaluation
 from mlpot.policies.directions import table_of
 from mlpot.policies.evaluation import held_out
+from mlpot.policies.features import NAMES
 from mlpot.policies.model import load_model
 from mlpot.policies.replay import World
+from mlpot.policies.rows import rows_of
 from mlpot.policies.trainer import train
-from mlpot.policies.training import check_enough, fit, folds, rows_of
+from mlpot.policies.training import check_enough, fit, folds
 
 
 def quiet(text: str) -> None:
@@ -44,7 +46,9 @@ def test_no_run_is_judged_by_a_model_of_its_formula(monkeypatch: pytest.MonkeyPa
     trained: list[set[str]] = []
     judged: list[tuple[str, set[str]]] = []
     monkeypatch.setattr(
-        evaluation, "fit", lambda rows, *_: trained.append({each.formula for each in rows})
+        evaluation,
+        "learned_from",
+        lambda worlds, rows, *_: trained.append({each.formula for each in (*worlds, *rows)}),
     )
     monkeypatch.setattr(
         evaluation, "judged", lambda world, *_: judged.append((world.formula, trained[-1]))
@@ -117,6 +121,29 @@ def test_the_same_seed_makes_the_same_file(tmp_path: Path) -> None:
     assert about["held_out"] == report["held_out"]
     assert {key: about[key] for key in report["training"]} == report["training"]
     assert (about["runs"], about["trials"], about["surfaces"]) == (3, 216, ["made-up"])
+
+
+def test_at_moments_that_a_model_leads_to_what_pays_was_tried() -> None:
+    worlds = [World(run) for run in past_runs(pulls_pay, FORMULAS[:3])]
+    rng = np.random.default_rng(0)
+    data = [rows_of(world, rng) for world in worlds]
+    model = fit(data, 0, {})
+    for world, rows in zip(worlds, data, strict=True):
+        led = rows_of(world, rng, model)
+        assert led.gains[:, 0].mean() < 0.8 * rows.gains[:, 0].mean()
+
+
+def test_what_never_varied_is_far_only_when_it_is_a_unit_away() -> None:
+    """One molecule more than ever is not a thousand times as far as anything else."""
+    rng = np.random.default_rng(0)
+    data = [rows_of(World(past_run(symbols, pulls_pay)), rng) for symbols in FORMULAS[:3]]
+    model, molecules = fit(data, 0, {}), NAMES.index("structure: molecules")
+    usual = model.range.lowest[molecules]
+    assert usual == model.range.highest[molecules]
+    offers = data[0].features[:1, : len(NAMES)].copy()
+    assert model.range.distances(offers) == 0.0
+    offers[0, molecules] = usual + 1.0
+    assert model.range.distances(offers) == pytest.approx(1.0 / model.range.limit)
 
 
 def test_runs_count_alike_however_long_they_are() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -57,9 +58,52 @@ def test_exhaustive_goes_by_discovery() -> None:
     assert chosen == [Item("EQ0", 0), Item("EQ0", 1), Item("EQ0", 2), Item("EQ1", 0)]
 
 
-@pytest.mark.parametrize("name", ["lowest-energy", "exhaustive", "stochastic"])
-def test_every_policy_uses_up_every_push_once(name: str) -> None:
-    policy, left = load_policy(name), frontier()
+def test_exhaustive_draws_some_offers_on_each_eq_in_turn() -> None:
+    left = Frontier(lambda record: dict.fromkeys(range(5), PUSH))
+    for number in range(3):
+        left.add(eq(f"EQ{number}", -float(number)))
+    draws: Counter[int] = Counter()
+    for seed in range(1000):
+        chosen = choose(load_policy("exhaustive", {"per_eq": 2}), left, 8, seed)
+        assert [item.eq for item in chosen] == [f"EQ{k}" for k in (0, 0, 1, 1, 2, 2, 0, 0)]
+        assert len(set(chosen)) == 8
+        draws.update(item.push for item in chosen[:2])
+    assert max(abs(draws[k] - 400) for k in range(5)) < 4 * np.sqrt(240)
+
+
+def test_exhaustive_counts_what_was_tried_and_what_is_under_way() -> None:
+    """So a resumed run does the same."""
+    policy = load_policy("exhaustive", {"per_eq": 2})
+    left = Frontier(lambda record: dict.fromkeys(range(3), PUSH))
+    for number in range(2):
+        left.add(eq(f"EQ{number}", 0.0))
+    order: list[str] = []
+    for seed in range(6):
+        (item,) = choose(policy, left, 1, seed)
+        left.take(item)
+        order.append(item.eq)
+        if seed % 2:
+            policy.learn([SimpleNamespace(eq=item.eq)], NETWORK)
+        else:
+            left.under_way = {**left.under_way, item: PUSH}
+    assert order == ["EQ0", "EQ0", "EQ1", "EQ1", "EQ0", "EQ1"]
+
+
+@pytest.mark.parametrize("per_eq", [0, -1, 1.5, True])
+def test_exhaustive_refuses_wrong_numbers(per_eq: object) -> None:
+    with pytest.raises(InputError, match="per_eq"):
+        load_policy("exhaustive", {"per_eq": per_eq})
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *[(name, {}) for name in ("lowest-energy", "exhaustive", "stochastic")],
+        ("exhaustive", {"per_eq": 2}),
+    ],
+)
+def test_every_policy_uses_up_every_push_once(name: str, options: dict[str, object]) -> None:
+    policy, left = load_policy(name, options), frontier()
     used: list[Item] = []
     while left.anything_left():
         chosen = choose(policy, left, 3, seed=len(used))
@@ -154,7 +198,7 @@ def test_policies_are_found_by_name() -> None:
     with pytest.raises(InputError, match=r"`policy` must be one of .*got 'greedy'"):
         load_policy("greedy")
     with pytest.raises(InputError, match="has no option 'temperature'; it takes no options"):
-        load_policy("exhaustive", {"temperature": 1.0})
+        load_policy("lowest-energy", {"temperature": 1.0})
     for temperature in (0.0, -1.0, "hot"):
         with pytest.raises(InputError, match="`temperature` must be"):
             load_policy("stochastic", {"temperature": temperature})
