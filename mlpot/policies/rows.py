@@ -11,7 +11,7 @@ from mlpot.policies.model import PolicyModel
 from mlpot.policies.replay import World
 from mlpot.policies.structure import Floats, Ints
 
-_ORDERS = 3  # replays of each run; with six, held-out formulas are foretold no better
+_ORDERS = 3  # replays of each run; chosen
 _SAMPLE = 24  # trials that are looked at at a moment
 _STRIDES = (2, 4, 8, 16)  # trials between such moments
 

@@ -24,7 +24,8 @@ cannot be tested on a third, and with fewer trials held-out numbers are noise.""
 _TREES = 40
 _COST_TREES = 20
 _DEPTH = 12
-_LEAF = 100  # training rows
+_LEAF = 100  # training rows, or this share of them: so a model stays small however many there are
+_LEAF_SHARE = 6e-4
 _FEATURES = 0.4  # share of the features that are compared at a node
 
 # New TSs of a trial on average: a run that brings fewer counts as if it brought so many. Chosen.
@@ -126,11 +127,11 @@ def _forest(x: Floats, y: Floats, weight: Floats, trees: int, seed: int) -> Fore
 
     fitted = ExtraTreesRegressor(
         trees,
-        min_samples_leaf=_LEAF,
+        min_samples_leaf=max(_LEAF, round(_LEAF_SHARE * len(x))),
         max_depth=_DEPTH,
         max_features=_FEATURES,
         random_state=seed,
-        n_jobs=1,
+        n_jobs=-1,  # threads; the trees do not depend on their number
     ).fit(x, y if y.shape[1] > 1 else y[:, 0], sample_weight=weight)
     return planted(fitted.estimators_)
 
