@@ -47,7 +47,7 @@ _ANYWHERE = ("stochastic", {"temperature": 20000.0, "shuffled": True})
 _IN_TURN = ("exhaustive", {"per_eq": 16})
 PARTS = {
     "training": (Runs("", 100, 1, *_ANYWHERE), Runs("-in-turn", 100, 2, *_IN_TURN)),
-    "unseen": (Runs("", 300, 1, *_ANYWHERE),),
+    "unseen": (Runs("", 150, 1, *_ANYWHERE),),
 }
 """Parts of the molecules, and the runs that are made of each molecule."""
 
