@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 LIMITS = StepSettings()
+OPEN = ("C", "O", "CH2")  # fragments of an even number of electrons that are triplets
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_fragments_of_channels_are_apart_and_relaxed(
     network: ReactionNetwork, surface: Surface
 ) -> None:
     molecule = network.molecule
-    computed = 0
+    computed = []
     for channel in network.dcs.values():
         parts = fragments_of(molecule, channel)
         formulas = [Formula.from_list([molecule.symbols[i] for i in part]) for part in parts]
@@ -78,15 +79,15 @@ def test_fragments_of_channels_are_apart_and_relaxed(
         assert min(gaps) > 3.0
         assert max(gaps) > LIMITS.dissociation
         electrons = [sum(molecule.numbers[i] for i in part) for part in parts]
-        if any(count % 2 for count in electrons):
-            # Two radicals in a closed shell: whether the SCF converges without a density to start
+        if any(count % 2 for count in electrons) or any(part in OPEN for part in channel.fragments):
+            # Open shells in a closed one: whether the SCF converges without a density to start
             # from, and to which of its solutions, is a matter of chance.
             continue
         answer = surface.evaluate(channel.positions[None])
         assert not answer.failures
-        computed += 1
+        computed.append(channel.fragments)
         assert answer.energies[0] == pytest.approx(channel.energy, abs=1e-6)
         for part in parts:
             inside = internal_part(channel.positions[list(part)], answer.gradients[0][list(part)])
             assert np.abs(inside).max() < LIMITS.push_gradient
-    assert computed >= 2
+    assert ("CO", "H2") in computed
