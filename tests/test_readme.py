@@ -72,7 +72,7 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 def test_the_first_command_explores(folder: Path) -> None:
     program, *arguments = shlex.split(set_up_commands()[0].split(" && ")[-1])
     assert program == ".venv/bin/afir"
-    done = run(["-m", "afir", *arguments, "--max-trials", "2"], folder)
+    done = run(["-m", "afir", *arguments, "--max-trials", "8"], folder)
     assert done.returncode == 0, done.stderr
     assert "Transition states" in done.stdout
     assert (folder / "c3h4.db").is_file()
@@ -80,9 +80,9 @@ def test_the_first_command_explores(folder: Path) -> None:
 
 SURE = {
     "EQ": [0.0, 20.7, 92.2, 249.2, 257.4, 291.4],
-    "TS": [252.7, 279.8, 292.8, 300.4, 301.1, 324.3, 336.8, 337.0, 343.5],
+    "TS": [252.7, 279.8, 292.8, 300.4, 301.1, 336.8, 337.0, 343.5],
 }
-"""kJ/mol: what four seeds found alike; what lies higher turns on how a processor rounds."""
+"""kJ/mol: what six seeds found alike; what lies higher turns on how a processor rounds."""
 
 
 @pytest.mark.slow
@@ -107,7 +107,7 @@ def test_the_python_snippet_runs(folder: Path) -> None:
     (snippet,) = blocks("python")
     code = [line for line in snippet.splitlines() if line]
     assert len(code) <= 11
-    shortened = snippet.replace("max_trials=8", "max_trials=2")
+    shortened = snippet.replace("max_trials=8", "max_trials=4")
     assert shortened != snippet
     for _ in range(2):  # what a newcomer does twice works twice
         done = run(["-c", shortened], folder)
