@@ -2,7 +2,8 @@
 
 Paired: each push and each proof of an exploration is done twice, without and with the known
 structures, and the answers are compared; the exploration goes on with those without. So both see
-the same tasks. Live: explorations without and with recognition, also of climbs that drift.
+the same tasks. Live: explorations without and with recognition, also of minima behind pushes, and
+of climbs that drift.
 
     python benchmarks/recognition.py --markdown
     python benchmarks/recognition.py --live --markdown
@@ -61,7 +62,8 @@ class Paired:
 
     def __post_init__(self) -> None:
         steps = self.bench.step.saddle_steps
-        step = replace(self.bench.step, drift_steps=steps)  # judged by the live runs alone
+        # Climbs that drift, and paths to known minima, are judged by the live runs alone.
+        step = replace(self.bench.step, drift_steps=steps, recognise_behind=False)
         self._told = replace(self.bench, step=step).open()
         self._plain = replace(self.bench, step=replace(step, recognise=False)).open()
 

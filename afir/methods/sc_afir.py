@@ -87,6 +87,7 @@ def pass_over(
     settings: StepSettings | None = None,
     *,
     rng: np.random.Generator,
+    known: KnownStructures | None = None,
 ) -> Search[Passage]:
     """Push a structure, relax what is behind, and relax the path between.
 
@@ -106,6 +107,8 @@ def pass_over(
         γ_max and all limits.
     rng
         For the displacement that breaks the symmetry.
+    known
+        Minima that are recognised behind the push (`StepSettings.recognise_behind`).
 
     Raises
     ------
@@ -120,7 +123,7 @@ def pass_over(
     end: Minimum | None = None
     failure = path.end.error
     try:
-        end = yield from _settle(molecule, path, limits, tail)
+        end = yield from _settle(molecule, path, limits, tail, known)
     except SurfaceError as error:
         tail, failure = [], str(error)
     crossed = end is not None and displacement(start, end.positions) > SAME_PLACE
@@ -234,8 +237,8 @@ def try_push(
     rng
         For the displacement that breaks the symmetry.
     known
-        Saddle points that are recognised, so that they are not searched again; the candidates
-        that are found on the way are added.
+        Minima and saddle points that are recognised, so that they are not searched again; the
+        candidates that are found on the way are added.
 
     Returns
     -------
@@ -250,7 +253,9 @@ def try_push(
     limits = settings or StepSettings()
     if known is None:
         known = KnownStructures(molecule)
-    over = yield from pass_over(molecule, start.positions, start.hessian, terms, limits, rng=rng)
+    over = yield from pass_over(
+        molecule, start.positions, start.hessian, terms, limits, rng=rng, known=known
+    )
     climbed = yield from _climbs(molecule, over, limits, ceiling, known)
     minima = (over.end,) if over.end is not None and over.crossed else ()
     if climbed.candidates:
@@ -322,6 +327,7 @@ def _settle(
     path: PushPath,
     settings: StepSettings,
     tail: list[PathPoint],
+    known: KnownStructures | None,
 ) -> Search[Minimum | None]:
     """The minimum behind a push; separated fragments are relaxed where they are."""
     if path.end.outcome is Outcome.SURFACE_FAILED:
@@ -340,10 +346,15 @@ def _settle(
             ),
         )
         return apart
-    found = yield from stage(
-        "minimum",
-        minimise(molecule, path.end.positions, settings, hessian=estimate, trace=tail),
+    search = minimise(
+        molecule,
+        path.end.positions,
+        settings,
+        hessian=estimate,
+        trace=tail,
+        known=known if settings.recognise_behind else None,
     )
+    found = yield from stage("minimum", search)
     return found
 
 

@@ -238,6 +238,9 @@ class StepSettings:
     recognise
         Whether a search that heads for a known structure ends there
         (`afir.searches.known.KnownStructures`). What the same trial has found counts as known.
+    recognise_behind
+        Whether the minimum behind a push is recognised, too. The path between is then relaxed from
+        a slightly different end, so that a push may find other transition states.
     softest_imaginary
         Smallest imaginary wavenumber of a transition state, in cm⁻¹.
     trust
@@ -264,6 +267,7 @@ class StepSettings:
     peaks: int = 4
     drift_steps: int = 6
     recognise: bool = True
+    recognise_behind: bool = True
     softest_imaginary: float = 30.0
     trust: TrustRegions = TrustRegions()
 
@@ -278,8 +282,9 @@ class StepSettings:
             raise InputError(f"`ladder` must hold fractions in (0, 1], got {self.ladder}")
         if self.surrogate is not None and not isinstance(self.surrogate, bool):
             raise InputError(f"`surrogate` must be true or false, got {self.surrogate!r}")
-        if not isinstance(self.recognise, bool):
-            raise InputError(f"`recognise` must be true or false, got {self.recognise!r}")
+        for name in ("recognise", "recognise_behind"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"`{name}` must be true or false, got {getattr(self, name)!r}")
         _check_numbers(self)
         if isinstance(self.trust, Mapping):
             object.__setattr__(self, "trust", _trust_regions(self.trust))

@@ -17,6 +17,7 @@ from afir.methods.artificial_force import ForceTerm
 from afir.methods.sc_afir import try_push
 from afir.molecule import Molecule
 from afir.pes.driver import drive, solve
+from afir.searches.known import KnownStructures
 from afir.searches.path import Peak
 from afir.searches.settings import StepSettings
 from afir.stationary import Outcome, TrialResult
@@ -42,7 +43,9 @@ def h2co():
     return start_of("H2CO")
 
 
-def tried(molecule, start, terms, *, surface=None, seed=0, ceiling=None, spent=None, **limits):
+def tried(
+    molecule, start, terms, *, surface=None, seed=0, ceiling=None, spent=None, known=None, **limits
+):
     search = try_push(
         molecule,
         start,
@@ -50,6 +53,7 @@ def tried(molecule, start, terms, *, surface=None, seed=0, ceiling=None, spent=N
         StepSettings(**limits),
         ceiling=ceiling,
         rng=np.random.default_rng(seed),
+        known=known,
     )
     return solve(search, surface or gfn2(molecule), gradients=spent)
 
@@ -208,6 +212,28 @@ def test_the_same_trial_gives_the_same_result_wherever_it_runs(hcn):
         np.testing.assert_array_equal(one.positions, other.positions)
     np.testing.assert_array_equal(start.positions, kept[0])
     np.testing.assert_array_equal(start.hessian, kept[1])
+
+
+def test_a_known_minimum_behind_a_push_ends_its_relaxation(hcn):
+    molecule, start = hcn
+    hnc = tried(molecule, start, HCN_PUSH).minima[0]
+    known = KnownStructures(
+        molecule, [solve(characterise(molecule, hnc.positions), gfn2(molecule))]
+    )
+    results, costs = [], []
+    for behind in (True, False):
+        spent: Counter[str] = Counter()
+        results.append(
+            tried(molecule, start, HCN_PUSH, spent=spent, known=known, recognise_behind=behind)
+        )
+        costs.append(spent["minimum"])
+    told, plain = results
+    assert costs[0] < costs[1]
+    assert told.minima[0].energy == pytest.approx(plain.minima[0].energy, abs=1e-5)
+    assert rmsd(told.minima[0].positions, plain.minima[0].positions) < 0.02
+    assert told.crossed
+    (one,), (two,) = told.candidates, plain.candidates
+    assert one.energy == pytest.approx(two.energy, abs=1e-5)
 
 
 # Surfaces that fail

@@ -190,10 +190,13 @@ def test_a_saddle_point_is_told_by_mode_and_gradient_too(top):
     assert known.saddle_at(x, energy, gradient.reshape(-1, 3), -up) is not None
     assert known.saddle_at(x, energy, gradient, 0.9 * up + np.sqrt(0.19) * soft) is not None
     assert known.saddle_at(x, energy, gradient, 0.7 * up + np.sqrt(0.51) * soft) is None
-    assert known.saddle_at(x, energy, -0.1 * gradient, up) is None
+    assert known.saddle_at(x, energy, 0.7 * gradient, up) is not None
+    assert known.saddle_at(x, energy, 0.6 * gradient, up) is None
     assert known.saddle_at(x, energy + 1.0, gradient, up) is None
-    assert known.saddle_below(x, energy, up) is not None
-    assert known.saddle_below(x, energy, soft) is None
+    assert known.saddle_below(x, energy + 0.09, up) is not None
+    assert known.saddle_below(x, energy + 0.11, up) is None
+    assert known.saddle_below(x, energy, 0.75 * up + np.sqrt(0.4375) * soft) is not None
+    assert known.saddle_below(x, energy, 0.65 * up + np.sqrt(0.5775) * soft) is None
     assert known.minimum_at(x, energy) is None
 
 

@@ -159,8 +159,9 @@ def test_tasks_are_told_nothing_without_recognition_or_with_a_reference(
 def test_a_run_of_before_has_the_defaults() -> None:
     """Its file has no word of what came later."""
     stored = Settings().to_dict()
-    for name in ("recognise", "drift_steps"):
+    for name in ("recognise", "recognise_behind", "drift_steps"):
         del stored["step"][name]
     assert Settings.from_dict(stored) == Settings()
-    with pytest.raises(InputError, match="`recognise` must be true or false, got 1"):
-        StepSettings(recognise=1)  # type: ignore[arg-type]
+    for name in ("recognise", "recognise_behind"):
+        with pytest.raises(InputError, match=f"`{name}` must be true or false, got 1"):
+            StepSettings(**{name: 1})
