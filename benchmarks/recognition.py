@@ -24,7 +24,11 @@ from ase.build import molecule as built
 from table import print_table
 
 from afir import Confirmation, Minimum, Molecule, StationaryPoint, StepSettings, TrialResult
+from afir.pes.driver import solve
+from afir.pes.loading import load_surface
+from afir.pes.surface import Surface
 from afir.searches.known import KnownStructures, Met
+from afir.verification.minima import NotAMinimum, characterise
 from networks import ReactionNetwork, Settings, explore, load_run
 from networks.execution.context import Bench
 from networks.execution.tasks import Confirm, Push, Task, TaskResult
@@ -120,16 +124,30 @@ def place(network: ReactionNetwork, end: Minimum) -> str | None:
     return network.find_eq(end.positions, end.energy)
 
 
-def others(network: ReactionNetwork, plain: Sequence[Minimum], told: Sequence[Minimum]) -> int:
+def optimised(network: ReactionNetwork, surface: Surface, end: Minimum) -> str | None:
+    """The node that an end becomes, as in an exploration: optimised if it is no node yet."""
+    name = place(network, end)
+    if name is not None or end.dissociated:
+        return name
+    try:
+        point = solve(characterise(network.molecule, end.positions), surface)
+    except NotAMinimum:
+        return None
+    return network.find_eq(point.positions, point.energy)
+
+
+def others(
+    network: ReactionNetwork, surface: Surface, plain: Sequence[Minimum], told: Sequence[Minimum]
+) -> int:
     """The number of ends that are other structures."""
     differing = abs(len(plain) - len(told))
     for one, two in zip(plain, told, strict=False):
         names = place(network, one), place(network, two)
-        same = names[0] == names[1]
         if names == (None, None):
             pairs = (one.positions, one.energy), (two.positions, two.energy)
-            same = same_structure(network.molecule, *pairs)
-        differing += not same
+            differing += not same_structure(network.molecule, *pairs)
+        elif names[0] != names[1]:
+            differing += optimised(network, surface, one) != optimised(network, surface, two)
     return differing
 
 
@@ -161,7 +179,7 @@ class Sums:
     other: int = 0
     behind: int = 0
 
-    def add(self, network: ReactionNetwork, pair: Pair) -> None:
+    def add(self, network: ReactionNetwork, surface: Surface, pair: Pair) -> None:
         """Add one pair."""
         for number, result in enumerate((pair.plain, pair.told)):
             self.gradients[number] += sum(result.gradients.values())
@@ -179,10 +197,10 @@ class Sums:
             self.exchanged += len((was - now) & known)
             self.gained += len(now - was)
             if isinstance(plain, TrialResult) and isinstance(told, TrialResult):
-                self.behind += others(network, plain.minima, told.minima)
+                self.behind += others(network, surface, plain.minima, told.minima)
         elif isinstance(plain, Confirmation) and isinstance(told, Confirmation):
             self.ends += len(plain.ends)
-            self.other += others(network, plain.ends, told.ends)
+            self.other += others(network, surface, plain.ends, told.ends)
             self.lost += plain.outcome is not told.outcome
 
 
@@ -199,8 +217,9 @@ def paired(name: str, seed: int, trials: int, folder: Path) -> Sums:
     for _ in explore(molecule, x, Settings(max_trials=trials, seed=seed), path, executor=make):
         pass
     network, sums = load_run(path).network, Sums()
+    surface = load_surface("gfn2", molecule)
     for pair in (pair for each in made for pair in each.pairs):
-        sums.add(network, pair)
+        sums.add(network, surface, pair)
     return sums
 
 

@@ -128,20 +128,30 @@ def pass_over(
         tail, failure = [], str(error)
     crossed = end is not None and displacement(start, end.positions) > SAME_PLACE
     raw = [*path.points, *tail] if crossed else list(path.points)
-    tops: tuple[Peak, ...] = ()
     chain: list[PathPoint] = []
-    if crossed:
-        try:
-            relaxing = (
-                relax_on_surrogate(molecule, raw, limits, trace=chain)
-                if limits.surrogate
-                else relax_path(molecule, raw, hessian, limits, trace=chain)
-            )
-            tops = yield from stage("path", relaxing, Level.PATH)
-        except SurfaceError:
-            tops = ()
+    tops = (yield from _peaks(molecule, raw, hessian, limits, chain)) if crossed else ()
     unrelaxed = partial(_fallback, molecule, path, raw, hessian, limits, crossed)
     return Passage(path, tuple(tail), end, failure, crossed, tops, tuple(chain), unrelaxed)
+
+
+def _peaks(
+    molecule: Molecule,
+    raw: Sequence[PathPoint],
+    hessian: Matrix,
+    limits: StepSettings,
+    chain: list[PathPoint],
+) -> Search[tuple[Peak, ...]]:
+    """The peaks of the relaxed path, whose points `chain` receives; none if the surface fails."""
+    relaxing = (
+        relax_on_surrogate(molecule, raw, limits, trace=chain)
+        if limits.surrogate
+        else relax_path(molecule, raw, hessian, limits, trace=chain)
+    )
+    try:
+        tops = yield from stage("path", relaxing, Level.PATH)
+    except SurfaceError:
+        return ()
+    return tops
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from afir.molecule import Molecule, Positions
 _NEAR = 0.2  # Å: root mean square distance after superposition
 _OFF = 0.05  # eV: deviation of the energy from what the Hessian foretells
 _MISSED = 0.5  # of the gradient: deviation from what the Hessian of a saddle point foretells
-_ALONG = 0.8  # overlap of the climbed mode with that of a saddle point
+_ALONG = 0.85  # overlap of the climbed mode with that of a saddle point
 # Peaks of paths, whose gradients are not compared.
 _OFF_PATH = 0.1  # eV
 _ALONG_PATH = 0.7

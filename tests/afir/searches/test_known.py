@@ -189,7 +189,7 @@ def test_a_saddle_point_is_told_by_mode_and_gradient_too(top):
     assert known.saddle_at(x, energy, gradient, up) is not None
     assert known.saddle_at(x, energy, gradient.reshape(-1, 3), -up) is not None
     assert known.saddle_at(x, energy, gradient, 0.9 * up + np.sqrt(0.19) * soft) is not None
-    assert known.saddle_at(x, energy, gradient, 0.7 * up + np.sqrt(0.51) * soft) is None
+    assert known.saddle_at(x, energy, gradient, 0.8 * up + 0.6 * soft) is None
     assert known.saddle_at(x, energy, 0.7 * gradient, up) is not None
     assert known.saddle_at(x, energy, 0.6 * gradient, up) is None
     assert known.saddle_at(x, energy + 1.0, gradient, up) is None
