@@ -16,6 +16,7 @@ _REPEATS = 3  # earlier trials of equivalent offers that are told apart: 1, 2, 3
 _WIDTHS = np.array([0.5, *[0.4] * (len(WAYS) + 1), *[0.3] * _REPEATS, 0.1, 0.1])
 _FIT_STEPS = 200
 _LARGEST = 6.0  # of the logarithm of a correction
+_HIGHEST = 100.0  # of the same while it is fitted: far from an overflow
 # The correction is fitted anew for every trial at first, later when a share of 1/64 of them is new.
 _FRESH = 64
 
@@ -84,7 +85,12 @@ class Correction:
 
 def factors(terms: Floats, coefficients: Floats) -> Floats:
     """The correction (m,) of each row of terms, the same for equal rows to the last bit."""
-    result: Floats = np.exp(np.clip((terms * coefficients).sum(axis=1), -_LARGEST, _LARGEST))
+    return _exponential(terms, coefficients, _LARGEST)
+
+
+def _exponential(terms: Floats, coefficients: Floats, most: float) -> Floats:
+    """The exponential (m,) of each row of terms, whose logarithm is `most` at most."""
+    result: Floats = np.exp(np.clip((terms * coefficients).sum(axis=1), -most, most))
     return result
 
 
@@ -95,7 +101,7 @@ def _fit(terms: Floats, found: Floats, expected: Floats) -> tuple[Floats, Floats
     """
     beta, precision = np.zeros(TERMS), 1.0 / _WIDTHS**2
     for _ in range(_FIT_STEPS):
-        mean = expected * factors(terms, beta)
+        mean = expected * _exponential(terms, beta, _HIGHEST)
         slope = np.einsum("mi,m->i", terms, mean - found) + beta * precision
         curvature: Floats = np.einsum("mi,m,mj->ij", terms, mean, terms) + np.diag(precision)
         step = np.linalg.solve(curvature, slope)

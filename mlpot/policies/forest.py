@@ -137,6 +137,7 @@ class Forest:
             and len(roots) > 0
             and count > 0
             and bool((is_leaf | inside).all())  # hence no way is endless
+            and _are_apart(roots, self.left[~is_leaf])
             and bool(((roots >= 0) & (roots < count)).all())
             and bool((self.feature < features).all())
             and bool(np.isfinite(self.value).all())
@@ -148,6 +149,12 @@ class Forest:
         )
         if not sound:
             raise InputError(f"arrays {prefix}.* must be trees")
+
+
+def _are_apart(roots: NDArray[np.int32], left: NDArray[np.int32]) -> bool:
+    """Whether no node is met twice, as a root or a child: trees that share one may be huge."""
+    met = np.concatenate([roots, left, left + 1])
+    return len(np.unique(met)) == len(met)
 
 
 _TYPES: Mapping[str, type] = {

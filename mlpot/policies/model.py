@@ -117,7 +117,7 @@ class PolicyModel:
         gains, spreads : (m,)
             The worth of what is new, and its standard deviation among the trees.
         costs : (m,)
-            Gradients. Far from the training all three are drawn to the mean of it.
+            Gradients. Far from the training gains and costs are drawn to the mean of it.
         """
         # Sums of few numbers, no products of matrices: the same to the last bit for a row, whatever
         # other rows there are.

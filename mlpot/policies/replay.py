@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from afir.methods.base import Offer
+from afir.pes.driver import reference_stage
 from afir.policies import PastRun, Structures, Tried
 from afir.units import KJ_PER_MOL
 from mlpot.policies.memory import Grouping, Memory
@@ -209,4 +210,8 @@ class Replay:
 
 def _searched(trial: Tried) -> int:
     """The gradients of a trial without verification."""
-    return sum(count for stage, count in trial.gradients.items() if stage not in _PROOF)
+    return sum(
+        count
+        for stage, count in trial.gradients.items()
+        if stage.removeprefix(reference_stage("")) not in _PROOF
+    )

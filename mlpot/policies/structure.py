@@ -68,12 +68,16 @@ class DescribedStructure:
 
     @cached_property
     def graph(self) -> Floats:
-        """(n, n) number of bonds between two atoms; `FARTHEST` in different molecules."""
-        steps = np.where(self.adjacency, 1.0, FARTHEST)
+        """(n, n) number of bonds between two atoms; `FARTHEST` in different molecules.
+
+        In one molecule one less is the most.
+        """
+        steps = np.where(self.adjacency, 1.0, np.inf)
         np.fill_diagonal(steps, 0.0)
         for atom in range(len(steps)):
             steps = np.minimum(steps, steps[:, [atom]] + steps[[atom]])
-        return steps
+        result: Floats = np.where(np.isinf(steps), FARTHEST, np.minimum(steps, FARTHEST - 1.0))
+        return result
 
     @cached_property
     def in_ring(self) -> NDArray[np.bool_]:

@@ -79,7 +79,7 @@ def _count(number: float, what: str, none: str = "no") -> str:
     """A number of things: ``no pair``, ``1 pair``, ``2 pairs``."""
     if number == 0:
         return f"{none} {what}"
-    return f"{number:g} {what}{'s' * (number != 1)}"
+    return f"{number:g} {what}{'' if number == 1 else 's'}"
 
 
 def _of_pair(side: str, rest: str, value: float) -> str:

@@ -18,6 +18,7 @@ from afir.methods.base import Known, load_method, offers_of
 from afir.molecule import Molecule
 from afir.policies import Doubts, Explains, Explanation, Proposes
 from mlpot.policies import features, words
+from mlpot.policies.correction import Correction, factors, terms
 from mlpot.policies.explanation import contributions
 from mlpot.policies.forest import Forest
 from mlpot.policies.model import NAMES, PolicyModel, shipped_model
@@ -263,3 +264,32 @@ def test_a_model_with_impossible_weights_is_refused() -> None:
         weight[3] = wrong
         with pytest.raises(InputError, match=r"arrays gain\.\* must be trees"):
             Forest.read({**arrays, "gain.weight": weight}, "gain", 4)
+
+
+def test_trees_that_share_nodes_are_refused() -> None:
+    """Each level of such a chain would double: five kilobytes for 2^60 nodes."""
+    count = 60
+    left = np.minimum(np.arange(count, dtype=np.int32) + 1, count - 2)
+    left[-2:] = count - 2, count - 1
+    is_leaf = left == np.arange(count)
+    arrays = {
+        "gain.roots": np.zeros(1, np.int32),
+        "gain.feature": np.zeros(count, np.uint8),
+        "gain.threshold": np.where(is_leaf, np.inf, 0.5).astype(np.float32),
+        "gain.left": left,
+        "gain.value": np.ones((count, 1), np.float32),
+        "gain.weight": np.ones(count, np.float32),
+    }
+    with pytest.raises(InputError, match=r"arrays gain\.\* must be trees"):
+        Forest.read(arrays, "gain", 4)
+
+
+def test_a_correction_beyond_its_limit_is_fitted_too() -> None:
+    correction = Correction()
+    for _ in range(40):
+        correction.add(
+            terms(np.array([0]), np.array([0]), np.array([0]), np.zeros(1))[0], 5.0, 5e-3
+        )
+    coefficients, _ = correction.fit()
+    row = terms(np.array([0]), np.array([0]), np.array([0]), np.zeros(1))
+    assert factors(row, coefficients)[0] == pytest.approx(np.exp(6.0))

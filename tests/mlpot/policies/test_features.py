@@ -130,6 +130,17 @@ def test_molecules_apart_are_as_far_as_can_be() -> None:
     assert row[NAMES.index("structure: rings")] == 0
 
 
+def test_a_long_chain_is_one_molecule() -> None:
+    molecule = Molecule.from_symbols(["C"] * 12)
+    x = np.array([[1.26 * k, 0.4 * (k % 2), 0.0] for k in range(12)])
+    structure = DescribedStructure(molecule, made_eq(0, x, 0.0))
+    assert structure.graph[0, 7] == 7
+    assert structure.graph[0, 11] < FARTHEST
+    row = told(molecule, made_eq(0, x, 0.0), [pushed(0, 11)])[0]
+    assert row[NAMES.index("structure: molecules")] == 1
+    assert row[NAMES.index("structure: rings")] == 0
+
+
 @pytest.mark.parametrize(
     ("symbol", "row", "electrons"),
     [
