@@ -190,7 +190,7 @@ def load_model(path: Path) -> PolicyModel:
     except InputError as error:
         raise InputError(f"{_MUST.format(path)}: {error}; {_REMEDY}") from error
     except _DAMAGED as error:
-        what = "it is damaged" if is_model(path) else "it is none"
+        what = "it is damaged" if is_model(path) else "it is none, or cut short"
         raise InputError(f"{_MUST.format(path)}, but {what}; {_REMEDY}") from error
 
 
