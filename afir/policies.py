@@ -433,13 +433,15 @@ class Trainer(Protocol):
         Returns
         -------
         dict
-            ``"training"`` (what the model was trained on), ``"held_out"`` (how well models did on
-            molecules that they were not trained on), ``"runs"`` (the same for each run) and
-            ``"directions"`` (what each kind of push brought), the last two lists of rows.
+            ``"training"`` (what the model was trained on), ``"left_out"`` (runs that do not count,
+            and why), ``"held_out"`` (how well models did on molecules that they were not trained
+            on), ``"packaged"`` (how well the packaged model does on the same), ``"runs"`` (the
+            figures of each run) and ``"directions"`` (what each kind of push brought); rows are
+            lists. `docs/policies.md` names all keys.
 
         Raises
         ------
         InputError
-            If the runs hold too little.
+            If the runs hold too little, or a file that is no model would be replaced.
         """
         ...

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpot.policies.directions import Table, directions, table_of
+from mlpot.policies.directions import DIRECTIONS, Table, directions, table_of
 from mlpot.policies.model import PolicyModel
 from mlpot.policies.orders import ORDERS, replays
 from mlpot.policies.replay import Replay, World
@@ -67,7 +67,7 @@ class Held:
             "trials": self.trials,
             "tss": self.tss,
             "random_gradients": self.gradients["random"],
-            **{f"{order}_gradients": self.relative(order) for order in ORDERS if order != "random"},
+            **{f"{o}_gradients_ratio": self.relative(o) for o in ORDERS if o != "random"},
             **{f"{order}_area": self.areas[order] for order in ORDERS},
             "auc": self.auc,
             "table_auc": self.table_auc,
@@ -83,7 +83,7 @@ def held_out(
     count = min(_FOLDS, len(set(formulas)))
     result: dict[int, Held] = {}
     for number, (rest, mine) in enumerate(folds(formulas, count), start=1):
-        tell(f"testing on formulas that are held out, part {number} of {count}")
+        tell(f"training without some formulas and testing on them, part {number} of {count}")
         others = [data[k] for k in rest]
         model = learned_from([worlds[k] for k in rest], others, seed, {})
         table = table_of(others)
@@ -111,6 +111,17 @@ def judged(world: World, rows: Rows, model: PolicyModel, table: Table) -> Held:
         auc(table.tss[directions(rows.ways, rows.features)], new),
         float(new[top].mean()) / mean if mean else np.nan,
     )
+
+
+def ratio_of(worlds: Sequence[World], held: Sequence[Held], model: PolicyModel) -> float:
+    """The gradients of a model relative to random order, a geometric mean; NaN without any run."""
+    table = Table(*np.zeros((3, len(DIRECTIONS))))  # not used in the order of a model
+    logs = []
+    for world, each in zip(worlds, held, strict=True):
+        played = replays(world, "learned", model, table)
+        mine = float(np.mean([gradients_to(SHARE, replay) for replay in played]))
+        logs.append(float(np.log(mine / each.gradients["random"])))
+    return float(np.exp(_mean(logs)))
 
 
 def gradients_to(share: float, replay: Replay) -> float:

@@ -42,6 +42,8 @@ _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
 )
+_MUST = "{} must be a model written by afir learn-policy"
+_REMEDY = "train it anew, or leave model= out to use the packaged model"
 _LEAST = 1e-3  # TSs: less is not expected of any offer, so that a correction can lift it
 
 
@@ -185,8 +187,20 @@ def load_model(path: Path) -> PolicyModel:
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"the policy model {path} cannot be read: {reason}") from error
+    except InputError as error:
+        raise InputError(f"{_MUST.format(path)}: {error}; {_REMEDY}") from error
     except _DAMAGED as error:
-        raise InputError(f"{path} must be a model written by afir learn-policy: {error}") from error
+        what = "it is damaged" if is_model(path) else "it is none, or cut short"
+        raise InputError(f"{_MUST.format(path)}, but {what}; {_REMEDY}") from error
+
+
+def is_model(path: Path) -> bool:
+    """Whether a file has the parts of a model, of whatever version and however damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"header.npy", "range.limit.npy"} <= set(archive.namelist())
+    except (OSError, *_DAMAGED):
+        return False
 
 
 def _model(arrays: Mapping[str, NDArray[Any]]) -> PolicyModel:
@@ -194,8 +208,7 @@ def _model(arrays: Mapping[str, NDArray[Any]]) -> PolicyModel:
     header = json.loads(arrays["header"].astype(np.uint8).tobytes())
     if header["version"] != features.VERSION or tuple(header["features"]) != NAMES:
         raise InputError(
-            f"it has other features (version {header['version']}, this afir has "
-            f"{features.VERSION}); train it again"
+            f"it has other features (version {header['version']}, this afir has {features.VERSION})"
         )
     if not isinstance(header["about"], dict):
         raise InputError("its description must be a table")

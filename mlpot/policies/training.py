@@ -36,20 +36,38 @@ _CONSTANT = 1e-6  # a feature whose standard deviation is less never varied
 _SPREAD = 1.0  # standard deviations of features: nearer is never far
 
 
-def check_enough(worlds: Sequence[World]) -> None:
-    """Raise InputError if runs hold too little to learn from."""
+def check_enough(worlds: Sequence[World], left_out: Mapping[str, str] | None = None) -> None:
+    """Raise InputError if runs hold too little to learn from.
+
+    Parameters
+    ----------
+    worlds
+        The runs.
+    left_out
+        Other runs, and why each does not count, for the message.
+    """
     formulas = {world.formula for world in worlds}
     trials, tss = sum(map(len, worlds)), sum(len(world.tss) for world in worlds)
-    for what, count, least in (
-        ("different molecular formulas", len(formulas), LEAST_FORMULAS),
-        ("trials", trials, LEAST_TRIALS),
-        ("transition states", tss, LEAST_TSS),
-    ):
-        if count < least:
-            raise InputError(
-                f"the runs must hold at least {least} {what} to learn from, got {count}; add runs "
-                "of other molecules, or longer ones"
-            )
+    short = [
+        f"{least} {what} (got {count})"
+        for what, count, least in (
+            ("different molecular formulas", len(formulas), LEAST_FORMULAS),
+            ("trials", trials, LEAST_TRIALS),
+            ("transition states", tss, LEAST_TSS),
+        )
+        if count < least
+    ]
+    if not short:
+        return
+    needed = " and ".join(filter(None, (", ".join(short[:-1]), short[-1])))
+    remedy = "add runs of other molecules"
+    if len(formulas) >= LEAST_FORMULAS:
+        remedy += " or longer ones of the same"
+    without = ", ".join(f"{name} ({why})" for name, why in (left_out or {}).items())
+    raise InputError(
+        f"the runs must hold at least {needed} to learn from; {remedy}"
+        + (f"; left out: {without}" if without else "")
+    )
 
 
 def require() -> None:

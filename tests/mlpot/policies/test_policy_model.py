@@ -14,7 +14,7 @@ import pytest
 from afir.errors import InputError
 from mlpot.policies import features
 from mlpot.policies.forest import Forest, planted
-from mlpot.policies.model import NAMES, PolicyModel, load_model, shipped_model
+from mlpot.policies.model import NAMES, PolicyModel, is_model, load_model, shipped_model
 
 sklearn_ensemble = pytest.importorskip("sklearn.ensemble")
 
@@ -222,7 +222,13 @@ def test_files_that_are_no_model_are_refused(tmp_path: Path) -> None:
     for number, content in enumerate([b"", b"text", whole[:200], whole[: len(whole) // 2]]):
         path = tmp_path / f"{number}.npz"
         path.write_bytes(content)
-        with pytest.raises(InputError, match="must be a model written by afir learn-policy"):
+        with pytest.raises(InputError, match="must be a model written by afir learn-policy, but"):
+            load_model(path)
+        assert not is_model(path)
+    for place in range(len(whole) // 4, len(whole) // 2, 997):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        assert is_model(path)
+        with pytest.raises(InputError, match="but it is damaged; train it anew, or leave model="):
             load_model(path)
     with pytest.raises(InputError, match="cannot be read: No such file"):
         load_model(tmp_path / "none.npz")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,14 @@ import pytest
 from past import FORMULAS, past_run, past_runs, pulls_pay
 
 from afir.errors import InputError, MissingPackageError
-from mlpot.policies import evaluation
+from mlpot.policies import evaluation, trainer
 from mlpot.policies.directions import table_of
-from mlpot.policies.evaluation import held_out
+from mlpot.policies.evaluation import held_out, judged
 from mlpot.policies.features import NAMES
 from mlpot.policies.model import load_model
 from mlpot.policies.replay import World
 from mlpot.policies.rows import rows_of
-from mlpot.policies.trainer import train
+from mlpot.policies.trainer import beside_packaged, different, train
 from mlpot.policies.training import check_enough, fit, folds
 
 
@@ -73,14 +74,17 @@ def test_a_table_has_the_rates_that_were_made_up() -> None:
 @pytest.mark.parametrize(
     ("runs", "what"),
     [
-        (past_runs(pulls_pay, FORMULAS[:2]), "3 different molecular formulas to learn from, got 2"),
+        (
+            past_runs(pulls_pay, FORMULAS[:2]),
+            r"least 3 different .* \(got 2\), 200 trials \(got 108\) and 40 ",
+        ),
         (
             [past_run(symbols, pulls_pay, repeats=1) for symbols in FORMULAS[:3]],
-            "200 trials to learn from, got 54",
+            r"200 trials \(got 54\) and 40 transition states \(got 18\) to learn",
         ),
         (
             [past_run(symbols, lambda *_: 0, repeats=4) for symbols in FORMULAS[:3]],
-            "40 transition states to learn from, got 0",
+            r"40 transition states \(got 0\) to learn from; add",
         ),
     ],
 )
@@ -90,6 +94,31 @@ def test_too_little_is_refused_and_nothing_is_written(
     with pytest.raises(InputError, match=what):
         train(runs, tmp_path / "model.npz", seed=0, tell=quiet)
     assert not list(tmp_path.iterdir())
+
+
+def test_runs_without_trials_and_copies_are_left_out() -> None:
+    run, other = past_run("CNOH", pulls_pay), past_run("CCOO", pulls_pay)
+    empty = replace(other, name="empty", trials=[])
+    runs = [run, replace(run, name="copy"), other, empty]
+    worlds, left_out = different(map(World, runs))
+    assert [world.formula for world in worlds] == ["CHNO", "C2O2"]
+    assert left_out == {"copy": f"the same trials as {run.name}", "empty": "no trials"}
+
+
+def test_the_packaged_model_is_judged_on_formulas_that_are_new_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runs = past_runs(pulls_pay, FORMULAS[:2])
+    worlds = [World(run) for run in runs]
+    rng = np.random.default_rng(0)
+    data = [rows_of(world, rng) for world in worlds]
+    model = fit(data, 0, {"formulas": [worlds[0].formula]})
+    held = [judged(w, d, model, table_of(data)) for w, d in zip(worlds, data, strict=True)]
+    monkeypatch.setattr(trainer, "shipped_model", lambda: model)
+    beside = beside_packaged(worlds, held)
+    assert beside["formulas_known"] == [worlds[0].formula]
+    assert beside["runs_compared"] == 1
+    assert beside["packaged_gradients_ratio"] == beside["learned_gradients_ratio"] < 1.0
 
 
 def test_enough_is_enough() -> None:
@@ -118,7 +147,10 @@ def test_the_same_seed_makes_the_same_file(tmp_path: Path) -> None:
     first, again, other = (file.read_bytes() for file in files)
     assert first == again != other
     about = load_model(files[-1]).about
-    assert about["held_out"] == report["held_out"]
+    assert list(about["held_out"].values()) == [
+        report["held_out"][name + "_ratio" * name.endswith("_gradients")]
+        for name in about["held_out"]
+    ]
     assert {key: about[key] for key in report["training"]} == report["training"]
     assert (about["runs"], about["trials"], about["surfaces"]) == (3, 216, ["made-up"])
 
