@@ -259,6 +259,9 @@ class Expectation:
     distance
         How far the offer lies outside of all that the policy was trained on: 0 within, above 1 far
         away; 0 if the policy was not trained.
+    low
+        Expected number of those of the new transition states that have a low energy, if the policy
+        counts these apart.
     """
 
     eq: str
@@ -270,6 +273,7 @@ class Expectation:
     value: float
     spread: float = 0.0
     distance: float = 0.0
+    low: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -286,12 +290,15 @@ class Contribution:
         By how much it raises the expected worth.
     cost
         By how much it raises the natural logarithm of the expected gradients.
+    shared
+        Whether all offers that are compared have this property: it ranks none above another.
     """
 
     text: str
     group: str
     gain: float
     cost: float
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -313,7 +320,7 @@ class Explanation:
     factors
         What multiplies the worth, by its cause in words without a full stop.
     reason
-        The main reason for the offer, in words without a full stop.
+        The main reason for the offer, in words without a full stop; "cheap: …" if it is the price.
     """
 
     expected: Expectation
