@@ -257,11 +257,9 @@ class Expectation:
     spread
         The standard deviation of `value`; 0 if the policy does not know it.
     distance
-        How far the offer lies outside of all that the policy was trained on: 0 within, above 1 far
-        away; 0 if the policy was not trained.
+        How far the offer lies outside of the training: 0 within or without any, above 1 far away.
     low
-        Expected number of those of the new transition states that have a low energy, if the policy
-        counts these apart.
+        Expected number of new transition states of low energy; 0 if they do not count apart.
     """
 
     eq: str
