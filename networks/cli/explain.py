@@ -104,13 +104,13 @@ def explain(
         found = None if told.trial is None else list(map(str, told.trial.found))
         facts |= {"trial": trial, "found": found, "explained_by": told.by, "led_by": told.led_by}
         facts["trial_gradients"] = None if told.trial is None else outcome_gradients(told)
-        last = "\n".join(filter(None, (outcome_line(told), asked_line(told))))
+        last = list(filter(None, (outcome_line(told), asked_line(told))))
         heading = f"Trial {trial} of {run.name}"
     else:
         coming = asked.proposed(count or _NEXT, explaining=True)
         name, explained = coming.name, asked.explained(coming)
         facts |= {"under_way": coming.under_way}
-        last = "" if explained else "No push is left that could be chosen now."
+        last = [] if explained else ["No push is left that could be chosen now."]
         heading = f"The next {len(explained)} pushes of {run.name}, mean"
         if len(explained) == 1:
             heading = f"The next push of {run.name}"
@@ -123,7 +123,7 @@ def explain(
     echo(f"{asked.molecule.name}, explained by the policy {name}", "")
     print_sections([explained_section(each) for each in explained])
     if last:
-        echo(last)
+        echo(*last)
     if plot is not None and explained:
         echo(f"Written: {plot}")
 

@@ -32,6 +32,7 @@ _COUNT = 10  # pushes that are proposed if no other number is given
 _SURFACE = "gfn2"
 _SUFFIXES = (".xyz", ".extxyz", ".pdb", ".mol", ".sdf")  # of the structures of a folder
 _RUN = ".db"  # how files of runs end
+_MODEL = ".npz"  # how files of models end
 _SQLITE = b"SQLite format 3\x00"  # a run file begins so; no structure does
 
 
@@ -82,6 +83,11 @@ def propose(
 
     adviser = Adviser(policy or "", option_values(policy_options, "--policy-option"))
     given = [name for name, value in flags.items() if value is not None and value != ()]
+    if models := [each for each in targets if each.suffix.lower() == _MODEL]:
+        raise InputError(
+            f"TARGET must be a run or structures, got {models[0]}; it looks like a model: give it "
+            f"as --policy-option model={models[0]}"
+        )
     if runs := [each for each in targets if not each.is_dir() and not _holds_structures(each)]:
         if len(targets) > 1:
             raise InputError(f"{runs[0]} is a run; give one run alone, or structures and folders")

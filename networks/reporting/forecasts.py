@@ -104,10 +104,11 @@ def outcome_line(told: ToldTrial) -> str:
     trial = told.trial
     if trial is None:
         return f"Trial {told.number} is under way."
-    found = " and ".join(trial.found) if len(trial.found) < 3 else ", ".join(trial.found)
+    *some, last = trial.found or ("nothing new",)
+    found = f"{', '.join(some)} and {last}" if some else last
     spent = outcome_gradients(told)
     return (
-        f"Trial {told.number} found {found or 'nothing new'} with {spent['search']} gradients of "
+        f"Trial {told.number} found {found} with {spent['search']} gradients of "
         f"the search, {spent['total']} with verification."
     )
 

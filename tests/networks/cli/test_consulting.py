@@ -132,7 +132,7 @@ def test_who_explains_is_told_if_another_led_the_run(
     assert (
         "Explained by the policy learned (packaged model); by its settings the run is led by "
         "stochastic."
-    ) in capsys.readouterr().out
+    ) in capsys.readouterr().out.splitlines()
     told = command(capsys, "explain", "toy.db", "--trial", "7")
     assert (told["explained_by"], told["led_by"]) == ("learned (packaged model)", "stochastic")
     assert 0 < told["trial_gradients"]["search"] <= told["trial_gradients"]["total"]
@@ -244,6 +244,7 @@ def test_without_shap_pushes_are_proposed_and_not_explained(
         (["propose", "toy.db", "toy.db"], "toy.db is a run; give one run alone"),
         (["propose", "toy.db", "empty"], "toy.db is a run; give one run alone"),
         (["propose", "wrong.db"], "wrong.db"),
+        (["propose", "mine.npz"], "it looks like a model: give it as --policy-option model="),
         (["explain", "toy.db", "--force"], "--force replaces the file of --plot"),
         (["propose", "empty"], "the folder empty must hold structures (.xyz, "),
     ],
