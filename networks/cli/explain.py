@@ -50,7 +50,7 @@ policy_options = click.option(
     help=f"Explain the next pushes.  [default: {_NEXT}, without --trial]",
 )
 @click.option(
-    "--policy", help="Policy to ask.  [default: that of RUN if it can explain, else learned]"
+    "--policy", help="Policy that explains.  [default: that of RUN if it can explain, else learned]"
 )
 @policy_options
 @click.option(

@@ -46,7 +46,7 @@ _SQLITE = b"SQLite format 3\x00"  # a run file begins so; no structure does
 @click.option("--count", type=int, help=f"Number of pushes of a run to list.  [default: {_COUNT}]")
 @click.option(
     "--policy",
-    help="Policy to ask.  [default: that of the run if it can propose, else learned]",
+    help="Policy that ranks.  [default: that of the run if it can propose, else learned]",
 )
 @policy_options
 @click.option("--surface", help=f"Level of theory of structures.  [default: {_SURFACE}]")

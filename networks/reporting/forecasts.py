@@ -79,7 +79,7 @@ def explained_section(explained: Explanation) -> Section:
     if others := telling[_SHOWN:]:
         rows.append(_row(f"{len(others)} others", others))
     if shared := [part for part in explained.parts if part.shared]:
-        rows.append(_row("shared by all pushes compared", shared))
+        rows.append(_row("what all pushes compared share, as the size of the molecule", shared))
     rows += [(text, f"× {factor:.2f}", "") for text, factor in explained.factors.items()]
     worth = expected.value * expected.gradients / 1000.0
     rows.append(("total", f"{worth:.3f}", f"{expected.gradients:.0f}"))
