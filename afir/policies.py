@@ -257,8 +257,9 @@ class Expectation:
     spread
         The standard deviation of `value`; 0 if the policy does not know it.
     distance
-        How far the offer lies outside of all that the policy was trained on: 0 within, above 1 far
-        away; 0 if the policy was not trained.
+        How far the offer lies outside of the training: 0 within or without any, above 1 far away.
+    low
+        Expected number of new transition states of low energy; 0 if they do not count apart.
     """
 
     eq: str
@@ -270,6 +271,7 @@ class Expectation:
     value: float
     spread: float = 0.0
     distance: float = 0.0
+    low: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -286,12 +288,15 @@ class Contribution:
         By how much it raises the expected worth.
     cost
         By how much it raises the natural logarithm of the expected gradients.
+    shared
+        Whether all offers that are compared have this property: it ranks none above another.
     """
 
     text: str
     group: str
     gain: float
     cost: float
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -313,7 +318,7 @@ class Explanation:
     factors
         What multiplies the worth, by its cause in words without a full stop.
     reason
-        The main reason for the offer, in words without a full stop.
+        The main reason for the offer, in words without a full stop; "cheap: …" if it is the price.
     """
 
     expected: Expectation

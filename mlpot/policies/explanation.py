@@ -85,6 +85,7 @@ def _shap() -> Any:
             import shap
     except ImportError as error:
         raise MissingPackageError(
-            'explaining a policy needs shap; install it with pip install "afir[policy]"'
+            "explaining a policy needs shap; install it with "
+            'pip install -c constraints.txt "afir[policy]"'
         ) from error
     return shap

@@ -7,7 +7,7 @@ found and what is under way multiply it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,7 @@ def expected(model: PolicyModel, weights: Floats, asked: Asked) -> list[Expectat
             value=float(1000.0 * gains[row] * factors[row] / costs[row]),
             spread=float(1000.0 * spreads[row] * factors[row] / costs[row]),
             distance=float(distances[row]),
+            low=float(counts[row, OUTCOMES.index("low TSs")] * scale[row]),
         )
         for row, ((eq, push), offer) in enumerate(zip(asked.items, asked.offers, strict=True))
     ]
@@ -89,9 +90,11 @@ def explained(model: PolicyModel, weights: Floats, asked: Asked) -> list[Explana
     unit = usual[0] or 1.0  # of gains where they are compared with costs
     of_gain = contributions(model.gain, asked.rows, weights)
     of_cost = contributions(model.cost, asked.rows, np.ones(1))
+    texts = [words.all_told(dict(zip(NAMES, row, strict=True))) for row in asked.rows.tolist()]
+    shared = _shared(texts)
     result = []
     for row, told in enumerate(expected(model, weights, asked)):
-        parts = _parts(asked.rows[row], of_gain[row], of_cost[row])
+        parts = _parts(texts[row], shared, of_gain[row], of_cost[row])
         # What the forests do not say themselves.
         more = (
             float(gains[row]) - usual[0] - float(of_gain[row].sum()),
@@ -101,7 +104,9 @@ def explained(model: PolicyModel, weights: Floats, asked: Asked) -> list[Explana
             text = f"lies far outside of the training (distance {told.distance:.1f})"
             parts.append(Contribution(f"{text}: the mean counts more", _TRAINING, *more))
         elif abs(more[0]) > 1e-6:
-            parts.append(Contribution("no offer is expected to bring nothing", _TRAINING, *more))
+            parts.append(
+                Contribution("no push is expected to bring nothing at all", _TRAINING, *more)
+            )
         parts.sort(key=lambda part: -abs(part.gain / unit) - abs(part.cost))
         result.append(
             Explanation(
@@ -116,45 +121,61 @@ def explained(model: PolicyModel, weights: Floats, asked: Asked) -> list[Explana
     return result
 
 
-def _parts(row: Floats, gains: Floats, costs: Floats) -> list[Contribution]:
+def _shared(texts: Sequence[Mapping[str, tuple[str, str]]]) -> set[str]:
+    """What is said of all offers that are compared, and what holds for the molecule anyway."""
+    shared = {of[name][0] for of in texts for name in words.OF_MOLECULE}
+    if len(texts) > 1:
+        shared |= set.intersection(*({text for text, _ in of.values()} for of in texts))
+    return shared
+
+
+def _parts(
+    texts: Mapping[str, tuple[str, str]], shared: set[str], gains: Floats, costs: Floats
+) -> list[Contribution]:
     """The parts of the features; those that say the same are one."""
     groups: dict[str, str] = {}
     sums: dict[str, list[float]] = {}
-    for name, value, gain, cost in zip(NAMES, row, gains, costs, strict=True):
+    for name, gain, cost in zip(NAMES, gains, costs, strict=True):
         if max(abs(gain), abs(cost)) < _NEGLIGIBLE:
             continue
-        text = words.told(name, float(value))
-        groups.setdefault(text, words.group_of(name, float(value)))
+        text, group = texts[name]
+        groups.setdefault(text, group)
         total = sums.setdefault(text, [0.0, 0.0])
         total[0] += float(gain)
         total[1] += float(cost)
-    return [Contribution(text, groups[text], *total) for text, total in sums.items()]
+    return [
+        Contribution(text, groups[text], gain, cost, text in shared)
+        for text, (gain, cost) in sums.items()
+    ]
 
 
 def _factors(asked: Asked, row: int) -> dict[str, float]:
     """What multiplies the worth of an offer, by its cause in words."""
     factors = {"what this run has found so far": float(asked.corrections[row])}
     if asked.likenesses[row] < 1.0:
-        factors["similar offers are under way"] = float(asked.likenesses[row])
+        factors["similar trials are under way"] = float(asked.likenesses[row])
     return factors
 
 
 def _reason(parts: Sequence[Contribution], unit: float) -> str:
     """The weightiest property in the group that raises the worth for a gradient most.
 
-    That something is absent, as a second force, is named only if there is nothing else.
+    What all offers share, and that something is absent, is named only if there is nothing else.
     """
 
     def lift(part: Contribution) -> float:
         return part.gain / unit - part.cost
 
     groups: dict[str, float] = {}
+    parts = [part for part in parts if not part.shared] or parts
     for part in parts:
         groups[part.group] = groups.get(part.group, 0.0) + lift(part)
     best = max(groups, key=lambda group: groups[group])
     named = [part for part in parts if part.group == best]
     there = [part for part in named if not part.text.startswith(words.ABSENT_THINGS)]
-    return max(there or named, key=lift).text
+    chosen = max(there or named, key=lift)
+    cheap = -chosen.cost > max(chosen.gain / unit, 0.0)
+    return f"cheap: {chosen.text}" if cheap else chosen.text
 
 
 def doubt_of(known: Range, described: Floats) -> str:

@@ -13,20 +13,114 @@ STIFFNESS, MOLECULE = "stiffness", "molecule and structure"
 TRIED, FOUND = "tried before", "found before"
 
 ABSENT_THINGS = (
-    *("pushes no", "pulls no", "no force", "climbs no", "inverts no", "follows no"),
-    *(
-        "begins at no",
-        "does not combine",
-        "its forces have no",
-        "the fragments of its forces have no",
-    ),
+    *("pushes no", "pulls no", "no force", "climbs no", "inverts no", "follows no", "only "),
+    *("does not ", "its forces have no", "the fragments of its forces have no"),
+    *("the structure has no", "no transition state", "a single force"),
 )
 """How the words begin that say of an offer what it is not."""
 
 _SATURATED = 0.1  # bond orders: less than this beyond a single bond is the scatter of bond lengths
+_UNCHANGED = 0.005  # less is printed as 0
 _BONDED = 0.05  # of a bond order: what is not bonded has none
 
+_PART = 0.005  # a share in the force or motion: less is printed as 0 %
+
 _PLACES = ("first", "second", "third", "fourth")
+
+
+OF_MOLECULE = ("structure: atoms", "structure: heavy atoms")
+"""Features that all offers on all structures of a run have in common."""
+
+
+def all_told(values: Mapping[str, float]) -> dict[str, tuple[str, str]]:
+    """All features of an offer with their values: words and group of each.
+
+    Features that say that something is absent say what there is instead, in the same words for all
+    of them, and what was never tried has not found anything: each fact is told once.
+
+    Parameters
+    ----------
+    values
+        The values by name, all of `model.NAMES`.
+    """
+    result = {name: (told(name, value), group_of(name, value)) for name, value in values.items()}
+    for name, other in _SAID_BY.items():
+        if values[other] <= 0.0:
+            result[name] = result[other]
+    kind = next((name for name in _KINDS if values[name] > 0.0), "")
+    if kind:
+        same = [name for name in values if name in _ABSENT_IN_KINDS or values[name] == ABSENT]
+        result |= dict.fromkeys((*same, kind), (told(kind, values[kind]), FORCES))
+    elif values["forces"] > 0.0:
+        result |= _of_forces(values)
+    return result | _of_atoms(values)
+
+
+_KINDS = ("is climb", "is inversion", "is random")
+# What has found nothing if it was never tried; what is not connected if it is not known.
+_SAID_BY = {
+    "equivalent offers found": "equivalent offers tried",
+    "structure found": "structure tried",
+    "species found": "species tried",
+    "like offers found": "like offers tried",
+    "force found, less": "force tried, less",
+    "product is linked": "product is known",
+}
+_TOGETHER = (
+    *("atoms in both pairs", "bonds between the pairs", "atoms in fragments of both forces"),
+)
+_ABSENT_IN_KINDS = (
+    *("forces", "pushes", "pulls", *_TOGETHER, "change of free valence", *_KINDS),
+    *("force tried, less", "force tried, more", "force found, less"),
+    *("product is known", "product is linked"),  # it is that of the structure itself
+)
+_OF_MODES = ("number of the mode", "wavenumber of the mode")
+
+
+def _of_forces(values: Mapping[str, float]) -> dict[str, tuple[str, str]]:
+    """Of an offer with forces: what would say only that it is no other one, in other words."""
+    count = values["forces"]
+    text = "a single force acts" if count == 1 else told("forces", count)
+    same = ["forces", *_KINDS, *_OF_MODES, *(_TOGETHER if count == 1 else ())]
+    result = dict.fromkeys(same, (text, FORCES))
+    if count == 1 or values["force tried, more"] <= 0.0:
+        which = "its force was" if count == 1 else "its forces were"
+        tried = f"{which} {_tried(values['force tried, less'])}", TRIED
+        result |= dict.fromkeys(("force tried, less", "force tried, more"), tried)
+        if values["force tried, less"] <= 0.0:
+            result["force found, less"] = tried
+    for absent, verb, other in (("pushes", "pulls", "pulls"), ("pulls", "pushes", "pushes")):
+        if values[absent] == 0.0:
+            pair = f"{'pushed' if absent == 'pushes' else 'pulled'} pair: "
+            names = [absent, other, *(name for name in values if name.startswith(pair))]
+            result |= dict.fromkeys(
+                names, (f"only {verb} ({_count(values[other], 'pair')})", FORCES)
+            )
+    return result
+
+
+def _of_atoms(values: Mapping[str, float]) -> dict[str, tuple[str, str]]:
+    """Of the atoms in the force or motion: what those are that have a share in it."""
+    shares = [values[f"atom {k + 1}: share"] for k in range(len(_PLACES))]
+    count = sum(share >= _PART for share in shares)
+    none = f"only {_count(count, 'atom')} take{'s' * (count == 1)} part in the force or motion"
+    result = {}
+    for place, share in enumerate(shares):
+        text, group = none, FORCES
+        if share >= _PART:
+            element = {name: values[f"atom {place + 1}: {name}"] / share for name in ELEMENT}
+            text, group = _taking_part(_PLACES[place], share, element), ELEMENTS
+        for quantity in ("share", *ELEMENT):
+            result[f"atom {place + 1}: {quantity}"] = text, group
+    return result
+
+
+def _taking_part(place: str, share: float, element: Mapping[str, float]) -> str:
+    """An atom with its share in the force or motion and what tells its element from others."""
+    return (
+        f"the {place} atom (period {element['period']:.0f}, electronegativity "
+        f"{element['electronegativity']:.2f}) has {100.0 * share:.0f} % of the force or motion"
+    )
 
 
 def told(name: str, value: float) -> str:
@@ -183,7 +277,10 @@ _OTHERS: Mapping[str, Callable[[float], str]] = {
     "atoms left with too many bonds": lambda v: f"would exceed the usual valences by {v:.2f}",
     "atoms left with too few bonds": lambda v: f"would leave {v:.2f} of the usual valences free",
     "change of free valence": lambda v: (
-        f"would change the deviation from usual valences by {v:+.2f}"
+        "would leave the valences as near to the usual ones as they are"
+        if abs(v) < _UNCHANGED
+        else f"would bring the valences {abs(v):.2f} {'nearer to' if v < 0 else 'further from'} "
+        "the usual ones"
     ),
     "worst valence": lambda v: f"would leave an atom {v:.2f} off its usual valence",
     "atoms in both pairs": lambda v: f"its forces have {_count(v, 'atom')} in common",
@@ -199,7 +296,9 @@ _OTHERS: Mapping[str, Callable[[float], str]] = {
     "largest motion": lambda v: f"a force of 1 eV/Å moves an atom by {v:.2g} Å",
     "is climb": lambda v: "climbs a normal mode" if v else "climbs no normal mode",
     "is inversion": lambda v: "inverts an atom" if v else "inverts no atom",
-    "is random": lambda v: "begins at a random geometry" if v else "begins at no random geometry",
+    "is random": lambda v: (
+        "begins at a random geometry" if v else "does not begin at a random geometry"
+    ),
     "number of the mode": lambda v: (
         "follows no normal mode" if v == ABSENT else f"follows mode {v:g}, 0 being the softest"
     ),
@@ -222,24 +321,24 @@ _OTHERS: Mapping[str, Callable[[float], str]] = {
     "structure: free valence": lambda v: (
         f"the valences of the structure deviate by {v:.2f} from the usual ones"
     ),
-    "equivalent offers tried": lambda v: f"equivalent offers were {_tried(v)}",
-    "equivalent offers found": lambda v: f"equivalent offers found {_new(v)}",
+    "equivalent offers tried": lambda v: f"equivalent pushes were {_tried(v)}",
+    "equivalent offers found": lambda v: f"trials of equivalent pushes found {_new(v)}",
     "structure tried": lambda v: f"the structure was {_tried(v)}",
-    "structure found": lambda v: f"offers on the structure found {_new(v)}",
+    "structure found": lambda v: f"trials on the structure found {_new(v)}",
     "species tried": lambda v: f"structures with these bonds were {_tried(v)}",
-    "species found": lambda v: f"offers on structures with these bonds found {_new(v)}",
-    "like offers tried": lambda v: f"offers between the same elements were {_tried(v)}",
-    "like offers found": lambda v: f"offers between the same elements found {_new(v)}",
-    "product tried": lambda v: f"ways to the same product were {_tried(v)}",
-    "product is known": lambda v: (
-        "the product that it aims at is " + ("known" if v else "not known yet")
-    ),
+    "species found": lambda v: f"trials on structures with these bonds found {_new(v)}",
+    "like offers tried": lambda v: f"pushes between the same elements were {_tried(v)}",
+    "like offers found": lambda v: f"trials between the same elements found {_new(v)}",
+    "product tried": lambda v: f"pushes to the same product were {_tried(v)}",
+    "product is known": lambda v: "its product is " + ("known" if v else "not known yet"),
     "product is linked": lambda v: (
-        "a transition state to that product is known"
+        "a transition state to its product is known"
         if v
-        else "no transition state to that product is known"
+        else "no transition state to its product is known"
     ),
-    "force tried, less": lambda v: f"the less tried of its forces was {_tried(v)}",
+    "force tried, less": lambda v: (
+        f"{'the less tried' if v > 0 else 'one'} of its forces was {_tried(v)}"
+    ),
     "force tried, more": lambda v: f"the more tried of its forces was {_tried(v)}",
     "force found, less": lambda v: f"the less productive of its forces found {_new(v)}",
 }

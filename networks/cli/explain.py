@@ -50,7 +50,7 @@ policy_options = click.option(
     help=f"Explain the next pushes.  [default: {_NEXT}, without --trial]",
 )
 @click.option(
-    "--policy", help="Policy to ask.  [default: that of RUN if it can explain, else learned]"
+    "--policy", help="Policy that explains.  [default: that of RUN if it can explain, else learned]"
 )
 @policy_options
 @click.option(
@@ -73,64 +73,91 @@ def explain(
 ) -> None:
     """Explain why a policy expects much or little of a push of RUN.
 
-    The worth is the expected number of new TSs and, with a weight, of new EQs. It begins at that of
-    any offer; each property of the push adds its part, an exact Shapley value. The gradients of the
-    search are multiplied. What the run has found so far, and pushes under way, multiply the worth.
-    A trial is explained by what was known when it was planned. The JSON object is described in
-    docs/show-json.md. Needs pip install "afir[policy]".
+    The worth is the expected number of new TSs + low_weight (1) × that of TSs below 300 kJ/mol
+    above the start + eq_weight (0.3) × that of EQs. It begins at that of any push; each property of
+    the push adds its part, an exact Shapley value, and multiplies the gradients of the search. Rows
+    are sorted by their effect on the worth. What the run has found so far, and trials under way,
+    multiply the worth.
+
+    A trial is explained by what was known when it was planned. The option explore= of the policy
+    learned is ignored: pushes are ranked by what is expected. The JSON object is described in
+    docs/show-json.md. Needs scikit-learn and shap, see docs/policies.md.
     """
     from networks.reporting.consulting import Adviser, Consulted
     from networks.reporting.forecasts import (
+        SCHEMA_VERSION,
+        asked_line,
         explained_section,
-        groups_of,
+        outcome_gradients,
         outcome_line,
         plain_explained,
     )
 
-    if trial is not None and count is not None:
-        raise InputError("--trial must not go with --next; give one of them")
-    if count is not None and count < 1:
-        raise InputError(f"--next must be 1 or more, got {count}")
+    _check(trial, count, plot, force)
     adviser = Adviser(policy or "", option_values(policy_options, "--policy-option"))
     asked = Consulted(run, adviser)
-    facts: dict[str, Any] = {"run": str(run)}
+    facts: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "run": str(run)}
     explained: tuple[Explanation, ...]
     if trial is not None:
         told = asked.trial(trial)
         name, explained = told.name, (told.explained,)
         found = None if told.trial is None else list(map(str, told.trial.found))
-        facts |= {"trial": trial, "found": found}
-        last, heading = outcome_line(told), f"Trial {trial} of {run.name}"
+        facts |= {"trial": trial, "found": found, "explained_by": told.by, "led_by": told.led_by}
+        facts["trial_gradients"] = None if told.trial is None else outcome_gradients(told)
+        last = list(filter(None, (outcome_line(told), asked_line(told))))
+        heading = f"Trial {trial} of {run.name}"
     else:
         coming = asked.proposed(count or _NEXT, explaining=True)
         name, explained = coming.name, asked.explained(coming)
         facts |= {"under_way": coming.under_way}
-        last = "" if explained else "No push is left that could be chosen now."
+        last = [] if explained else ["No push is left that could be chosen now."]
         heading = f"The next {len(explained)} pushes of {run.name}, mean"
+        if len(explained) == 1:
+            heading = f"The next push of {run.name}"
     facts |= {"policy": name, "explained": [plain_explained(each) for each in explained]}
     if plot is not None and explained:
-        _draw(groups_of(explained), heading, plot, force)
+        _draw(explained, heading, plot, force)
     if as_json:
         print_json(facts)
         return
     echo(f"{asked.molecule.name}, explained by the policy {name}", "")
-    print_explained([explained_section(each) for each in explained])
+    print_sections([explained_section(each) for each in explained])
     if last:
-        echo(last)
+        echo(*last)
     if plot is not None and explained:
         echo(f"Written: {plot}")
 
 
-def print_explained(sections: Sequence[Section]) -> None:
+def print_sections(sections: Sequence[Section]) -> None:
     """Print tables with their notes."""
     for section in sections:
         print_table(results(), section.title, section.columns, section.rows)
         echo(*section.notes, "")
 
 
-def _draw(groups: dict[str, tuple[float, float]], heading: str, plot: Path, force: bool) -> None:
-    """Draw the groups of parts to a file."""
+def _check(trial: int | None, count: int | None, plot: Path | None, force: bool) -> None:
+    """Raise InputError for options that exclude each other, or a drawing that exists."""
+    from afir.io.safe_write import new_file
+
+    if trial is not None and count is not None:
+        raise InputError("--trial explains a past push and --next coming ones; give one of them")
+    if count is not None and count < 1:
+        raise InputError(f"--next must be 1 or more, got {count}")
+    if plot is None and force:
+        raise InputError("--force replaces the file of --plot; give --plot FILE too")
+    if plot is not None:
+        new_file(plot, option="--plot", force=force, remedy="add --force")
+
+
+def _draw(explained: Sequence[Explanation], heading: str, plot: Path, force: bool) -> None:
+    """Draw the groups of parts to a file, with the push and the sum if there is only one."""
     from afir.io.figures import save_figure
     from networks.reporting.bars import bars_figure
+    from networks.reporting.forecasts import groups_of, sum_line
 
-    save_figure(bars_figure(groups, heading), plot, overwrite=force, remedy="add --force")
+    note = ""
+    if len(explained) == 1:
+        expected, note = explained[0].expected, sum_line(explained[0])
+        heading = f"{heading}: {expected.eq}, {expected.offer}"
+    figure = bars_figure(groups_of(explained), heading, note)
+    save_figure(figure, plot, overwrite=force, remedy="add --force")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,12 @@ from afir.cli.terminal import (
     json_option,
     option_values,
     print_json,
-    print_table,
     remark,
-    results,
     state_options,
     surface_option_option,
 )
 from afir.errors import AfirError, InputError, MissingPackageError
-from networks.cli.explain import policy_options
+from networks.cli.explain import policy_options, print_sections
 
 if TYPE_CHECKING:  # numpy is not needed for --help
     from collections.abc import Mapping, Sequence
@@ -32,6 +31,8 @@ if TYPE_CHECKING:  # numpy is not needed for --help
 _COUNT = 10  # pushes that are proposed if no other number is given
 _SURFACE = "gfn2"
 _SUFFIXES = (".xyz", ".extxyz", ".pdb", ".mol", ".sdf")  # of the structures of a folder
+_RUN = ".db"  # how files of runs end
+_MODEL = ".npz"  # how files of models end
 _SQLITE = b"SQLite format 3\x00"  # a run file begins so; no structure does
 
 
@@ -45,7 +46,7 @@ _SQLITE = b"SQLite format 3\x00"  # a run file begins so; no structure does
 @click.option("--count", type=int, help=f"Number of pushes of a run to list.  [default: {_COUNT}]")
 @click.option(
     "--policy",
-    help="Policy to ask.  [default: that of the run if it can propose, else learned]",
+    help="Policy that ranks.  [default: that of the run if it can propose, else learned]",
 )
 @policy_options
 @click.option("--surface", help=f"Level of theory of structures.  [default: {_SURFACE}]")
@@ -63,14 +64,18 @@ def propose(
     """Rank the pushes of a run, or molecules, by what they are expected to bring.
 
     TARGET is a run file: lists the untried pushes that are expected to bring most, each beside
-    those above it and those under way. TSs, EQs: expected numbers of new ones. gradients: of the
-    search, without the verification of what it finds. worth per 1000: new TSs and, with a weight,
-    new EQs for 1000 gradients; ±: its standard deviation.
+    those above it and those under way. TSs, EQs: expected numbers of new ones; low: those of the
+    TSs below 300 kJ/mol above the start; grad.: gradients of the search, without the verification
+    of what it finds. worth: 1000 × (TSs + low_weight × low + eq_weight × EQs) / grad., with weights
+    of 1 and 0.3 unless they are changed; ±: its standard deviation. The option explore= of the
+    policy learned is ignored: pushes are ranked by what is expected.
 
     Or structure files, or folders of them: ranks the molecules. Each is relaxed on --surface, with
     its Hessian; the expected new TSs of its best pushes are added up, as many as 9000 gradients
-    allow. Pushes of structures to be found later do not count. distance: how far its pushes lie
-    from the training of the policy; above 1 the numbers say little. offers: number of its pushes.
+    allow. The sum counts a TS once for each push that is expected to find it: it is for ranking,
+    not the number of TSs. Pushes of structures to be found later do not count. distance: how far
+    its pushes lie from the training of the policy; molecules above 1 come last, the numbers say
+    little of them. pushes: those counted, of all.
 
     The JSON objects are described in docs/show-json.md.
     """
@@ -78,22 +83,31 @@ def propose(
 
     adviser = Adviser(policy or "", option_values(policy_options, "--policy-option"))
     given = [name for name, value in flags.items() if value is not None and value != ()]
-    if len(targets) == 1 and not targets[0].is_dir() and not _holds_structures(targets[0]):
+    if models := [each for each in targets if each.suffix.lower() == _MODEL]:
+        raise InputError(
+            f"TARGET must be a run or structures, got {models[0]}; it looks like a model: give it "
+            f"as --policy-option model={models[0]}"
+        )
+    if runs := [each for each in targets if not each.is_dir() and not _holds_structures(each)]:
+        if len(targets) > 1:
+            raise InputError(f"{runs[0]} is a run; give one run alone, or structures and folders")
         if given:
             flag = "--" + given[0].removesuffix("s").replace("_", "-")
-            raise InputError(f"{flag} must go with structures; {targets[0]} is a run")
+            raise InputError(f"{flag} is for structures, but {targets[0]} is a run; leave it out")
         if count is not None and count < 1:
             raise InputError(f"--count must be 1 or more, got {count}")
         _propose_pushes(targets[0], adviser, count or _COUNT, as_json)
         return 0
     if count is not None:
-        raise InputError("--count must go with a run; of structures all are listed")
+        raise InputError("--count is for a run; leave it out, all structures are listed")
     flags["surface"] = flags["surface"] or _SURFACE
     return _rank_molecules(_files(targets), adviser, flags, as_json)
 
 
 def _holds_structures(path: Path) -> bool:
     """Whether a file holds structures by its content, or would by its name."""
+    if path.suffix.lower() == _RUN:
+        return False
     try:
         with path.open("rb") as stream:
             return stream.read(len(_SQLITE)) != _SQLITE
@@ -105,7 +119,7 @@ def _propose_pushes(run: Path, adviser: Adviser, count: int, as_json: bool) -> N
     """Print what a policy proposes to try next in a run."""
     from afir.policies import Explains
     from networks.reporting.consulting import Consulted
-    from networks.reporting.forecasts import plain_expected, proposed_section
+    from networks.reporting.forecasts import SCHEMA_VERSION, plain_expected, proposed_sections
 
     asked = Consulted(run, adviser)
     told = asked.proposed(count)
@@ -119,16 +133,15 @@ def _propose_pushes(run: Path, adviser: Adviser, count: int, as_json: bool) -> N
         plain = [plain_expected(each) for each in told.proposed]
         for each, reason in zip(plain, reasons, strict=False):
             each["reason"] = reason
-        facts = {"run": str(run), "policy": told.name, "under_way": told.under_way}
-        print_json({**facts, "proposed": plain})
+        facts = {"schema_version": SCHEMA_VERSION, "run": str(run), "policy": told.name}
+        print_json({**facts, "under_way": told.under_way, "proposed": plain})
         return
     flying = f", {told.under_way} trials under way" if told.under_way else ""
-    echo(f"{asked.molecule.name}, asked of the policy {told.name}{flying}", "")
+    echo(f"{asked.molecule.name}, ranked by the policy {told.name}{flying}", "")
     if not told.proposed:
         echo("No push is left that could be chosen now.")
         return
-    section = proposed_section(told.proposed, reasons)
-    print_table(results(), section.title, section.columns, section.rows)
+    print_sections(proposed_sections(told.proposed, reasons))
 
 
 def _files(targets: Sequence[Path]) -> list[Path]:
@@ -151,6 +164,7 @@ def _rank_molecules(
 ) -> int:
     """Print which molecules are worth exploring; 1 if none of them could be judged."""
     from afir.policies import Proposes
+    from networks.reporting.forecasts import SCHEMA_VERSION
     from networks.reporting.molecules import plain_promise, promises_section, ranked
     from networks.settings import Settings
 
@@ -163,18 +177,19 @@ def _rank_molecules(
         except AfirError as error:
             if len(files) == 1:
                 raise
-            failed[str(file)] = str(error)
-            remark(f"Warning: {file} is left out: {error}")
+            reason = re.sub(r"`(charge|multiplicity)`", r"--\1", str(error))
+            failed[str(file)] = reason = reason.removeprefix(f"{file}: ")
+            remark(f"Warning: {file} is left out: {reason}")
     if not promises:
-        raise InputError(f"none of the {len(files)} structures could be judged")
+        raise InputError(f"none of the {len(files)} structures can be ranked; see the warnings")
     order = ranked(promises)
     if as_json:
-        facts = {"policy": policy[0], "surface": flags["surface"]}
+        facts: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+        facts |= {"policy": policy[0], "surface": flags["surface"]}
         print_json({**facts, "molecules": list(map(plain_promise, order)), "failed": failed})
         return 0
-    echo(f"Minima on {flags['surface']}, asked of the policy {policy[0]}", "")
-    section = promises_section(order)
-    print_table(results(), section.title, section.columns, section.rows)
+    echo(f"Minima on {flags['surface']}, ranked by the policy {policy[0]}", "")
+    print_sections([promises_section(order)])
     return 0
 
 

@@ -57,8 +57,7 @@ class Adviser:
         InputError
             For an unknown name or option.
         """
-        name = self.name or settings.policy
-        options = self.options or (settings.policy_options if name == settings.policy else {})
+        name, options = self._meant(settings)
         if not self.name and name != ABLE:
             with suppress(InputError):  # it may be of a package that is not installed here
                 policy = load_policy(name, options)
@@ -66,6 +65,23 @@ class Adviser:
                     return name, policy
             name, options = ABLE, self.options
         return name, load_policy(name, options)
+
+    def told(self, name: str, settings: Settings) -> str:
+        """The policy of this name, as it was loaded, with its model in words."""
+        meant, options = self._meant(settings)
+        return _with_model(name, options if name == meant else self.options)
+
+    def _meant(self, settings: Settings) -> tuple[str, Mapping[str, Any]]:
+        """The policy that is asked if it is able to answer, and its options."""
+        name = self.name or settings.policy
+        return name, self.options or (settings.policy_options if name == settings.policy else {})
+
+
+def _with_model(name: str, options: Mapping[str, Any]) -> str:
+    """A policy with its model in words; other options do not count."""
+    if model := options.get("model"):
+        return f"{name} (model {model})"
+    return f"{name} (packaged model)" if name == ABLE else name
 
 
 @dataclass(frozen=True)
@@ -99,12 +115,16 @@ class ToldTrial:
         The explanation.
     trial
         What came of it; None if it is under way.
+    by, led_by
+        The policy that explains and that of the run, by its settings, with their models.
     """
 
     number: int
     name: str
     explained: Explanation
     trial: Trial | None
+    by: str
+    led_by: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +230,9 @@ class Consulted:
         between = [self._planned(other)[1:] for other in range(known + 1, number)]
         (told,) = explanations(name, policy, {item: offer}, dict(between), past)
         judged = self._trials[number - 1] if number <= len(self._trials) else None
-        return ToldTrial(number, name, told, judged)
+        by = self._adviser.told(name, self.settings)
+        led_by = _with_model(self.settings.policy, self.settings.policy_options)
+        return ToldTrial(number, name, told, judged, by, led_by)
 
     def _planned(self, number: int) -> tuple[int, tuple[str, int], Offer]:
         """How many trials were judged when a trial was planned, and its offer."""
@@ -222,10 +244,11 @@ class Consulted:
             planned = flying[number - len(judged) - 1]
             return planned.known.trials, (planned.item.eq, planned.item.push), planned.offer
         count = len(judged) + len(flying)
-        what = (
-            f"a trial of {self._path}, 1 to {count}" if count else f"a trial; {self._path} has none"
-        )
-        raise InputError(f"`trial` must be {what}, got {number}")
+        if not count:
+            raise InputError(
+                f"{self._path} has no trials yet; `afir resume {self._path}` adds some"
+            )
+        raise InputError(f"`trial` must be a trial of {self._path}, 1 to {count}, got {number}")
 
     def _past(self, known: int) -> Past:
         """The structures that were known after so many trials."""

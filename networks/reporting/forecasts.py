@@ -6,15 +6,25 @@ from collections.abc import Sequence
 from math import exp
 from typing import Any
 
-from afir.policies import Expectation, Explanation
+from afir.methods.base import Offer
+from afir.policies import Contribution, Expectation, Explanation
 from networks.reporting.consulting import ToldTrial
 from networks.reporting.tables import Section
 
-_SHOWN = 12  # parts in a table, the weightiest; all others are one row
+SCHEMA_VERSION = 1
+"""Of the JSON objects of `afir propose` and `afir explain`; a change of meaning raises it."""
+
+_SHOWN = 20  # parts in a table, the weightiest; all others are one row
+# Stages of the gradients of a trial that verify what it found; an Expectation leaves them out.
+_VERIFYING = ("hessian", "irc", "irc ends", "consistency", "same structure", "label", "refine")
 
 
-def proposed_section(proposed: Sequence[Expectation], reasons: Sequence[str]) -> Section:
-    """The table of what a policy proposes.
+def proposed_sections(
+    proposed: Sequence[Expectation], reasons: Sequence[str]
+) -> tuple[Section, ...]:
+    """The tables of what a policy proposes: the numbers, and the reasons if there are any.
+
+    Both fit into 80 columns.
 
     Parameters
     ----------
@@ -23,43 +33,70 @@ def proposed_section(proposed: Sequence[Expectation], reasons: Sequence[str]) ->
     reasons
         The main reason of each; empty if there are none to tell.
     """
-    columns = ["<EQ", "<offer", "TSs", "EQs", "gradients", "worth per 1000", "±"]
-    if reasons:
-        columns.append("<main reason")
-    rows = []
-    for place, each in enumerate(proposed):
-        row = [
+    rows = tuple(
+        (
             each.eq,
-            str(each.offer),
+            _short(each.offer),
             f"{each.tss:.2f}",
+            f"{each.low:.2f}",
             f"{each.eqs:.2f}",
             f"{each.gradients:.0f}",
             f"{each.value:.2f}",
             f"{each.spread:.2f}",
-        ]
-        rows.append((*row, reasons[place]) if reasons else tuple(row))
-    return Section("What is expected to bring most", tuple(columns), tuple(rows))
+        )
+        for each in proposed
+    )
+    columns = ("<EQ", "<push", "TSs", "low", "EQs", "grad.", "worth", "±")
+    far = max((each.distance for each in proposed), default=0.0)
+    notes = (
+        "low: those of the TSs below 300 kJ/mol; worth: per 1,000 gradients.",
+        f"Distance from the training of the policy: {far:.1f} at most; above 1 the numbers say "
+        "little.",
+    )
+    numbers = Section("The most promising pushes", columns, rows, notes)
+    if not reasons:
+        return (numbers,)
+    told = tuple(
+        (each.eq, _short(each.offer), reason)
+        for each, reason in zip(proposed, reasons, strict=True)
+    )
+    return numbers, Section("Why", ("<EQ", "<push", "<main reason"), told)
+
+
+def _short(offer: Offer) -> str:
+    """An offer in few letters: ``climb, mode 4, sign -1`` says which method it is of."""
+    text, kind = str(offer), offer.data.get("kind")
+    return text.removeprefix(f"{offer.method}: kind ") if kind else text
 
 
 def explained_section(explained: Explanation) -> Section:
     """The table of an explanation: parts of the worth, and factors of the gradients."""
     expected = explained.expected
-    shown, others = explained.parts[:_SHOWN], explained.parts[_SHOWN:]
-    rows = [("any offer", f"{explained.usual_gain:.3f}", f"{explained.usual_gradients:.0f}")]
-    rows += [(part.text, f"{part.gain:+.3f}", f"× {exp(part.cost):.2f}") for part in shown]
-    if others:
-        gain, cost = sum(part.gain for part in others), sum(part.cost for part in others)
-        rows.append((f"{len(others)} others", f"{gain:+.3f}", f"× {exp(cost):.2f}"))
+    telling = [part for part in explained.parts if not part.shared]
+    shown = sorted(telling[:_SHOWN], key=lambda part: -abs(part.gain))
+    rows = [("any push", f"{explained.usual_gain:.3f}", f"{explained.usual_gradients:.0f}")]
+    rows += [_row(part.text, [part]) for part in shown]
+    if others := telling[_SHOWN:]:
+        rows.append(_row(f"{len(others)} others", others))
+    if shared := [part for part in explained.parts if part.shared]:
+        rows.append(_row("what all pushes compared share, as the size of the molecule", shared))
     rows += [(text, f"× {factor:.2f}", "") for text, factor in explained.factors.items()]
     worth = expected.value * expected.gradients / 1000.0
-    rows.append(("in all", f"{worth:.3f}", f"{expected.gradients:.0f}"))
-    note = (
-        f"Expected: {expected.tss:.2f} TSs and {expected.eqs:.2f} EQs for "
-        f"{expected.gradients:.0f} gradients, a worth of {expected.value:.2f} ± "
-        f"{expected.spread:.2f} for 1000. Main reason: {explained.reason}."
+    rows.append(("total", f"{worth:.3f}", f"{expected.gradients:.0f}"))
+    notes = (
+        f"Expected: {expected.tss:.2f} TSs, {expected.low:.2f} of them below 300 kJ/mol, and "
+        f"{expected.eqs:.2f} EQs for {expected.gradients:.0f} gradients of the search: a worth of "
+        f"{expected.value:.2f} ± {expected.spread:.2f} per 1,000 gradients.",
+        f"Main reason: {explained.reason}.",
     )
-    title = f"{expected.eq}, {expected.offer}"
-    return Section(title, ("<what", "worth", "gradients"), tuple(rows), (note,))
+    title = f"{expected.eq}, {_short(expected.offer)}"
+    return Section(title, ("<what", "worth", "gradients"), tuple(rows), notes)
+
+
+def _row(text: str, parts: Sequence[Contribution]) -> tuple[str, str, str]:
+    """The row of parts in a table."""
+    gain, cost = sum(part.gain for part in parts), sum(part.cost for part in parts)
+    return text, f"{gain:+.3f}", f"× {exp(cost):.2f}"
 
 
 def outcome_line(told: ToldTrial) -> str:
@@ -67,9 +104,27 @@ def outcome_line(told: ToldTrial) -> str:
     trial = told.trial
     if trial is None:
         return f"Trial {told.number} is under way."
-    found = f"found {' '.join(trial.found)}" if trial.found else "found nothing new"
-    spent = sum(trial.gradients.values())
-    return f"Trial {told.number} {found} for {spent} gradients, verification included."
+    *some, last = trial.found or ("nothing new",)
+    found = f"{', '.join(some)} and {last}" if some else last
+    spent = outcome_gradients(told)
+    return (
+        f"Trial {told.number} found {found} with {spent['search']} gradients of "
+        f"the search, {spent['total']} with verification."
+    )
+
+
+def outcome_gradients(told: ToldTrial) -> dict[str, int]:
+    """The gradients of a trial: of the search, as a policy foretells them, and all."""
+    spent = told.trial.gradients if told.trial else {}
+    search = sum(count for stage, count in spent.items() if stage not in _VERIFYING)
+    return {"search": search, "total": sum(spent.values())}
+
+
+def asked_line(told: ToldTrial) -> str:
+    """Who explains a trial and who led the run, if that is not the same; else empty."""
+    if told.by == told.led_by:
+        return ""
+    return f"Explained by the policy {told.by}; by its settings the run is led by {told.led_by}."
 
 
 def groups_of(explained: Sequence[Explanation]) -> dict[str, tuple[float, float]]:
@@ -83,6 +138,18 @@ def groups_of(explained: Sequence[Explanation]) -> dict[str, tuple[float, float]
     return groups
 
 
+def sum_line(explained: Explanation) -> str:
+    """How the parts of an explanation add up to the worth and multiply to the gradients."""
+    expected = explained.expected
+    times = "".join(f" × {factor:.2f} ({text})" for text, factor in explained.factors.items())
+    gain = explained.usual_gain + sum(part.gain for part in explained.parts)
+    worth = expected.value * expected.gradients / 1000.0
+    return (
+        f"worth: {explained.usual_gain:.2f} (any push) + bars = {gain:.2f}{times} = {worth:.2f}\n"
+        f"gradients: {explained.usual_gradients:.0f} (any push) × bars = {expected.gradients:.0f}"
+    )
+
+
 def plain_expected(expected: Expectation) -> dict[str, Any]:
     """An expectation as plain JSON."""
     return {
@@ -92,6 +159,7 @@ def plain_expected(expected: Expectation) -> dict[str, Any]:
         "offer": dict(expected.offer.data),
         "text": str(expected.offer),
         "tss": expected.tss,
+        "low_tss": expected.low,
         "eqs": expected.eqs,
         "gradients": expected.gradients,
         "worth_per_1000_gradients": expected.value,
@@ -113,6 +181,7 @@ def plain_explained(explained: Explanation) -> dict[str, Any]:
                 "group": part.group,
                 "worth": part.gain,
                 "log_gradients": part.cost,
+                "shared": part.shared,
             }
             for part in explained.parts
         ],

@@ -32,26 +32,35 @@ class Promise:
 
     Attributes
     ----------
-    file, formula
+    file, formula, charge, multiplicity
         The file, and the molecule in it.
     tss, gradients
         The expected number of TSs of the best pushes, as many as `BUDGET` allows, and their
-        gradients.
+        gradients. A TS counts once for each push that is expected to find it: the sum ranks
+        molecules and is not the number of their TSs.
     tss_per_1000
         The same for 1,000 gradients.
     distance
         The median distance of its offers from the training (`afir.policies.Expectation.distance`).
-    offers
-        The number of its offers.
+    offers, counted
+        The number of its offers, and of those that are added up.
     """
 
     file: str
     formula: str
+    charge: int
+    multiplicity: int
     tss: float
     gradients: float
     tss_per_1000: float
     distance: float
     offers: int
+    counted: int
+
+    @property
+    def far(self) -> bool:
+        """Whether it lies so far from the training that the numbers say little."""
+        return self.distance > 1.0
 
 
 def promise_of(
@@ -74,19 +83,20 @@ def promise_of(
         raise AfirError("there is nothing to try on it")
     rng = np.random.default_rng([settings.seed, CHOICE, 1])
     told = proposals(*policy, frontier, network, count, rng)
-    tss, gradients = 0.0, 0.0
+    tss, gradients, counted = 0.0, 0.0, 0
     for each in told:
         if gradients and gradients + each.gradients > BUDGET:
             break
-        tss, gradients = tss + each.tss, gradients + each.gradients
+        tss, gradients, counted = tss + each.tss, gradients + each.gradients, counted + 1
     distance = median(each.distance for each in told)
     rate = 1000.0 * tss / gradients
-    return Promise(str(file), molecule.formula, tss, gradients, rate, distance, count)
+    state = molecule.formula, molecule.charge, molecule.multiplicity
+    return Promise(str(file), *state, tss, gradients, rate, distance, count, counted)
 
 
 def ranked(promises: Sequence[Promise]) -> list[Promise]:
-    """The molecules, the most promising first."""
-    return sorted(promises, key=lambda each: (-each.tss_per_1000, each.file))
+    """The molecules, the most promising first; those far from the training after all others."""
+    return sorted(promises, key=lambda each: (each.far, -each.tss_per_1000, each.file))
 
 
 def promises_section(promises: Sequence[Promise]) -> Section:
@@ -94,17 +104,32 @@ def promises_section(promises: Sequence[Promise]) -> Section:
     rows = [
         (
             each.file,
-            each.formula,
+            _name(each),
             f"{each.tss_per_1000:.2f}",
             f"{each.tss:.1f}",
             f"{each.gradients:.0f}",
-            f"{each.distance:.1f}",
-            str(each.offers),
+            f"{each.distance:.1f}{' (far)' if each.far else ''}",
+            f"{each.counted} of {each.offers}",
         )
         for each in promises
     ]
-    columns = ("<file", "<molecule", "TSs per 1000", "TSs", "gradients", "distance", "offers")
-    return Section("Where exploring is expected to pay", columns, tuple(rows))
+    columns = ("<file", "<molecule", "per 1000", "TSs", "grad.", "distance", "pushes")
+    notes = [
+        "TSs: the sum over the best pushes, as many as are counted. It counts a TS once for each "
+        "push that is expected to find it: it ranks molecules and is not the number of their TSs."
+    ]
+    if any(each.far for each in promises):
+        notes.append("far: so unlike the training of the policy that the numbers say little.")
+    title = "Where exploring is expected to pay"
+    return Section(title, columns, tuple(rows), tuple(notes))
+
+
+def _name(promise: Promise) -> str:
+    """The formula, with charge and multiplicity where they are not neutral, or not the lowest."""
+    state = [f"charge {promise.charge:+d}"] if promise.charge else []
+    if promise.multiplicity > 2:  # singlets and doublets are the lowest
+        state.append(f"multiplicity {promise.multiplicity}")
+    return f"{promise.formula} ({', '.join(state)})" if state else promise.formula
 
 
 def plain_promise(promise: Promise) -> dict[str, Any]:

@@ -166,7 +166,9 @@ def test_what_is_told_is_what_the_policy_chooses_by() -> None:
             sizes = [abs(p.gain / each.usual_gain) + abs(p.cost) for p in each.parts]
             assert sizes == sorted(sizes, reverse=True)
             assert len({part.text for part in each.parts}) == len(each.parts)
-            assert each.reason in {part.text for part in each.parts}
+            texts = {part.text for part in each.parts if not part.shared}
+            assert each.reason.removeprefix("cheap: ") in texts
+            assert any(part.shared for part in each.parts)  # of one molecule and structure
         outside += sum(each.expected.distance > 1.0 for each in told)
     assert outside > 0  # where it is drawn to the mean, the sums hold as well
 
@@ -182,7 +184,7 @@ def test_nothing_is_worth_less_than_nothing_expected() -> None:
 @slow
 def test_offers_before_in_the_list_count_as_under_way() -> None:
     told = asked(learned(explore="greedy"))
-    shares = [each.factors["similar offers are under way"] for each in told]
+    shares = [each.factors["similar trials are under way"] for each in told]
     assert shares[-1] < shares[0] < 1.0
 
 
@@ -214,10 +216,10 @@ def test_every_feature_has_words_and_a_group() -> None:
     [
         ("pulled pair: unsaturation, higher", 0.02, "pulls a saturated pair"),
         ("pushed pair: period, lower", features.ABSENT, "pushes no pair"),
-        ("equivalent offers tried", 0.0, "equivalent offers were never tried"),
-        ("equivalent offers tried", 1.0, "equivalent offers were tried once"),
-        ("equivalent offers tried", 3.0, "equivalent offers were tried 4 to 7 times"),
-        ("species found", 2.0, "offers on structures with these bonds found 2 or 3 new structures"),
+        ("equivalent offers tried", 0.0, "equivalent pushes were never tried"),
+        ("equivalent offers tried", 1.0, "equivalent pushes were tried once"),
+        ("equivalent offers tried", 3.0, "equivalent pushes were tried 4 to 7 times"),
+        ("species found", 2.0, "trials on structures with these bonds found 2 or 3 new structures"),
         ("structure: energy", 1.0, "the structure lies 96 kJ/mol above the start"),
         ("forces", 1.0, "1 force acts"),
         ("pushed pair: bonds between", 8.0, "pushes atoms of different molecules"),
@@ -227,9 +229,38 @@ def test_words(name: str, value: float, text: str) -> None:
     assert words.told(name, value) == text
 
 
+def made(**values: float) -> dict[str, float]:
+    """The features of an offer, 0 but for these (``_`` stands for a blank)."""
+    pairs = ("pushed pair", "pulled pair")
+    absent = {name: features.ABSENT for name in NAMES if name.startswith(pairs)}
+    given = {name.replace("_", " "): value for name, value in values.items()}
+    return dict.fromkeys(NAMES, 0.0) | absent | {"atom 1: share": 1.0} | given
+
+
+def test_each_fact_is_told_once() -> None:
+    told = words.all_told(made(structure_tried=0.0, is_climb=1.0))
+    texts = {text for text, _ in told.values()}
+    assert told["structure found"] == told["structure tried"]
+    assert not any("found nothing new" in text for text in texts)
+    for name in ("forces", "pushes", "pulls", "pushed pair: approach", "is random", "is climb"):
+        assert told[name] == ("climbs a normal mode", words.FORCES)
+    assert told["atom 3: period"][0] == "only 1 atom takes part in the force or motion"
+    for absent in ("pushes no pair", "pulls no pair", "no force acts", " 0 %", "+0.00"):
+        assert not any(absent in text for text in texts)
+
+
+def test_a_single_force_is_told_once() -> None:
+    told = words.all_told(made(forces=1.0, pulls=1.0))
+    assert told["forces"] == told["is climb"] == told["atoms in both pairs"]
+    assert told["forces"][0] == "a single force acts"
+    assert told["pushes"][0] == told["pushed pair: approach"][0] == "only pulls (1 pair)"
+    assert told["force tried, less"][0] == told["force found, less"][0]
+    assert told["force tried, less"][0] == "its force was never tried"
+
+
 def test_without_shap_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "shap", None)
-    with pytest.raises(MissingPackageError, match=r'needs shap; .*pip install "afir\[policy\]"'):
+    with pytest.raises(MissingPackageError, match=r'needs shap; .*pip install .*"afir\[policy\]"'):
         contributions(tiny(), np.zeros((1, 4)), np.ones(2))
 
 

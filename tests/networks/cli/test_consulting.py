@@ -65,6 +65,7 @@ def test_what_is_proposed_is_what_a_resumed_run_tries(
     told = command(capsys, "propose", "toy.db", "--count", "5")
     assert toy_file.read_bytes() == before
     assert told["policy"] == "learned"
+    assert told["schema_version"] == 1
     proposed = told["proposed"]
     go_on(toy_file, 17)
     with RunFile.open(toy_file) as store:
@@ -76,6 +77,9 @@ def test_what_is_proposed_is_what_a_resumed_run_tries(
         assert 0.0 <= each["tss"] < 5.0
         assert each["gradients"] > 1.0
         assert each["spread"] >= 0.0
+        worth = each["tss"] + each["low_tss"] + 0.3 * each["eqs"]
+        value = each["worth_per_1000_gradients"]
+        assert value == pytest.approx(1000.0 * worth / each["gradients"], rel=1e-6)
 
 
 def test_another_policy_may_propose_for_a_run(
@@ -118,11 +122,28 @@ def test_a_trial_is_explained_as_it_was_planned(tmp_path: Path) -> None:
 
 
 @slow
+def test_who_explains_is_told_if_another_led_the_run(
+    toy_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", "toy.db", "--trial", "7"]) == 0
+    assert "Explained by" not in capsys.readouterr().out
+    list(resume(toy_file, executor=toy, max_trials=13, policy="stochastic", policy_options={}))
+    assert main(["explain", "toy.db", "--trial", "7"]) == 0
+    assert (
+        "Explained by the policy learned (packaged model); by its settings the run is led by "
+        "stochastic."
+    ) in capsys.readouterr().out.splitlines()
+    told = command(capsys, "explain", "toy.db", "--trial", "7")
+    assert (told["explained_by"], told["led_by"]) == ("learned (packaged model)", "stochastic")
+    assert 0 < told["trial_gradients"]["search"] <= told["trial_gradients"]["total"]
+
+
+@slow
 def test_trials_between_count_as_under_way(toy_file: Path) -> None:
     asked = Consulted(toy_file, Adviser())
     with RunFile.open(toy_file) as store:
         late = next(t for t in store.trials() if t.number - t.known > 2 and t.known > 0)
-    assert "similar offers are under way" in asked.trial(late.number).explained.factors
+    assert "similar trials are under way" in asked.trial(late.number).explained.factors
 
 
 @slow
@@ -157,15 +178,29 @@ def test_tables_and_figures(toy_file: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["propose", "toy.db", "--count", "3"]) == 0
     out = capsys.readouterr().out
     assert "main reason" in out
+    assert "Distance from the training of the policy: " in out
+    assert max(map(len, out.split("Why")[0].splitlines())) <= 90
     assert main(["explain", "toy.db", "--trial", "7", "--plot", "seven.svg"]) == 0
     out = capsys.readouterr().out
-    for words in ("any offer", "what this run has found so far", "in all", "Trial 7 found"):
+    for words in (
+        "any push",
+        "what this run has found so far",
+        "total",
+        "Trial 7 found",
+        "of the search, ",
+    ):
         assert words in out
     drawn = Path("seven.svg").read_text()
-    for words in ("Trial 7 of toy.db", "tried before", "contribution to the worth"):
+    for words in (
+        "Trial 7 of toy.db",
+        "tried before",
+        "added to the worth",
+        "factor of the gradients",
+        "(any push) + bars = ",
+    ):
         assert words in drawn
     assert main(["explain", "toy.db", "--next", "2", "--plot", "seven.svg"]) == 2
-    assert "seven.svg exists already" in capsys.readouterr().err
+    assert "seven.svg exists already; choose another --plot" in capsys.readouterr().err
     assert main(["explain", "toy.db", "--next", "2", "--plot", "seven.svg", "--force"]) == 0
     assert "The next 2 pushes of toy.db, mean" in Path("seven.svg").read_text()
 
@@ -180,7 +215,8 @@ def test_without_shap_pushes_are_proposed_and_not_explained(
     assert "No reasons are listed: explaining a policy needs shap; install it with pip" in err
     assert main(["explain", "toy.db"]) == 2
     assert capsys.readouterr().err == (
-        'Error: explaining a policy needs shap; install it with pip install "afir[policy]"\n'
+        "Error: explaining a policy needs shap; install it with "
+        'pip install -c constraints.txt "afir[policy]"\n'
     )
 
 
@@ -192,7 +228,10 @@ def test_without_shap_pushes_are_proposed_and_not_explained(
         (["propose", "none.xyz"], "none.xyz"),
         (["explain", "toy.db", "--trial", "13"], "--trial must be a trial of toy.db, 1 to 12, got"),
         (["explain", "toy.db", "--trial", "0"], "--trial must be a trial of toy.db, 1 to 12, got"),
-        (["explain", "toy.db", "--trial", "1", "--next", "2"], "--trial must not go with --next"),
+        (
+            ["explain", "toy.db", "--trial", "1", "--next", "2"],
+            "--trial explains a past push and --next coming ones",
+        ),
         (["explain", "toy.db", "--next", "0"], "--next must be 1 or more, got 0"),
         (["propose", "toy.db", "--count", "-1"], "--count must be 1 or more, got -1"),
         (["propose", "toy.db", "--policy", "exhaustive"], "'exhaustive' cannot propose"),
@@ -200,8 +239,13 @@ def test_without_shap_pushes_are_proposed_and_not_explained(
         (["explain", "toy.db", "--trial", "2", "--policy", "stochastic"], "cannot explain"),
         (["propose", "toy.db", "--policy", "nobody"], "nobody"),
         (["propose", "toy.db", *GREEDY[:3], "explore=all"], "explore"),
-        (["propose", "toy.db", "--surface", "gfn1"], "--surface must go with structures"),
-        (["propose", ".", "--count", "3"], "--count must go with a run"),
+        (["propose", "toy.db", "--surface", "gfn1"], "--surface is for structures"),
+        (["propose", ".", "--count", "3"], "--count is for a run"),
+        (["propose", "toy.db", "toy.db"], "toy.db is a run; give one run alone"),
+        (["propose", "toy.db", "empty"], "toy.db is a run; give one run alone"),
+        (["propose", "wrong.db"], "wrong.db"),
+        (["propose", "mine.npz"], "it looks like a model: give it as --policy-option model="),
+        (["explain", "toy.db", "--force"], "--force replaces the file of --plot"),
         (["propose", "empty"], "the folder empty must hold structures (.xyz, "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -210,11 +254,13 @@ def test_misuse_is_one_sentence(
     toy_file: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
 ) -> None:
     Path("empty").mkdir()
+    Path("wrong.db").touch()
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert sentence in err
     assert len(err.splitlines()) == 1
+    assert "XYZ" not in err or "empty" in arguments
 
 
 @slow
@@ -243,7 +289,8 @@ def test_molecules_are_ranked(
         assert each["formula"] == "CHN"
         assert 0.0 < each["gradients"] <= 9000.0
         assert each["tss_per_1000"] == pytest.approx(1000.0 * each["tss"] / each["gradients"])
-        assert each["offers"] > 3
+        assert each["offers"] >= each["counted"] > 0
+        assert (each["charge"], each["multiplicity"]) == (0, 1)
     assert main(["propose", "hcn.xyz"]) == 0
     assert "Where exploring is expected to pay" in capsys.readouterr().out
 
