@@ -259,7 +259,7 @@ class Expectation:
     distance
         How far the offer lies outside of the training: 0 within or without any, above 1 far away.
     low
-        Expected number of new transition states of low energy; 0 if they do not count apart.
+        The part of `tss` that is low in energy; 0 if they do not count apart.
     """
 
     eq: str
@@ -310,15 +310,14 @@ class Explanation:
     expected
         What it expects.
     usual_gain, usual_gradients
-        The worth and the gradients that are expected of an offer of which nothing is known. The
-        parts add up from there: the worth is `usual_gain` and the sum of all gains, the logarithm
-        of the gradients that of `usual_gradients` and the sum of all costs.
+        What is expected of an offer of which nothing is known. The worth is `usual_gain` and the
+        sum of all gains, the logarithm of the gradients that of `usual_gradients` and of all costs.
     parts
         The parts, the weightiest first.
     factors
         What multiplies the worth, by its cause in words without a full stop.
     reason
-        The main reason for the offer, in words without a full stop; "cheap: …" if it is the price.
+        The main reason in words without a full stop; "cheap: …" if it is the price.
     """
 
     expected: Expectation
@@ -440,9 +439,8 @@ class Trainer(Protocol):
         dict
             ``"training"`` (what the model was trained on), ``"left_out"`` (runs that do not count,
             and why), ``"held_out"`` (how well models did on molecules that they were not trained
-            on), ``"packaged"`` (how well the packaged model does on the same), ``"runs"`` (the
-            figures of each run) and ``"directions"`` (what each kind of push brought); rows are
-            lists. `docs/policies.md` names all keys.
+            on), ``"packaged"`` (the packaged model on the same), ``"runs"`` (each run) and
+            ``"directions"`` (what each kind of push brought). `docs/policies.md` names all keys.
 
         Raises
         ------
