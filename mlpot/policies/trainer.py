@@ -25,7 +25,7 @@ def train(
     """See `afir.policies.Trainer`."""
     require()
     check_output(output)
-    worlds, left_out = different(map(World, runs))
+    worlds, left_out = different(runs)
     check_enough(worlds, left_out)
     rng = np.random.default_rng(seed)
     data = [rows_of(world, rng) for world in worlds]
@@ -55,11 +55,15 @@ def check_output(output: Path) -> None:
         )
 
 
-def different(worlds: Iterable[World]) -> tuple[list[World], dict[str, str]]:
+def different(runs: Iterable[PastRun]) -> tuple[list[World], dict[str, str]]:
     """The runs that have trials and differ, and why each other one is left out."""
     first: dict[tuple[object, ...], World] = {}
     left_out: dict[str, str] = {}
-    for world in worlds:
+    for run in runs:
+        if "EQ0" not in run.network.eqs:
+            left_out[run.name] = "no trials"
+            continue
+        world = World(run)
         arrays = (world.searched, world.heights, world.described)
         key = (world.formula, world.surface, *(array.tobytes() for array in arrays))
         if not len(world):

@@ -20,6 +20,7 @@ from mlpot.policies.replay import World
 from mlpot.policies.rows import rows_of
 from mlpot.policies.trainer import beside_packaged, different, train
 from mlpot.policies.training import check_enough, fit, folds
+from networks.graph.network import ReactionNetwork
 
 
 def quiet(text: str) -> None:
@@ -99,10 +100,15 @@ def test_too_little_is_refused_and_nothing_is_written(
 def test_runs_without_trials_and_copies_are_left_out() -> None:
     run, other = past_run("CNOH", pulls_pay), past_run("CCOO", pulls_pay)
     empty = replace(other, name="empty", trials=[])
-    runs = [run, replace(run, name="copy"), other, empty]
-    worlds, left_out = different(map(World, runs))
+    begun = replace(empty, name="begun", network=ReactionNetwork(other.network.molecule))
+    runs = [run, replace(run, name="copy"), other, empty, begun]
+    worlds, left_out = different(runs)
     assert [world.formula for world in worlds] == ["CHNO", "C2O2"]
-    assert left_out == {"copy": f"the same trials as {run.name}", "empty": "no trials"}
+    assert left_out == {
+        "copy": f"the same trials as {run.name}",
+        "empty": "no trials",
+        "begun": "no trials",
+    }
 
 
 def test_the_packaged_model_is_judged_on_formulas_that_are_new_to_it(
