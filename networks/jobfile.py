@@ -36,8 +36,9 @@ import tomli_w
 from afir.errors import InputError, renamed
 from afir.molecule import Molecule
 from afir.options import check_value
+from networks.files import located, with_absolute_paths
 from networks.numbers import NUMBERS
-from networks.settings import MOST_WORKERS, Settings, located
+from networks.settings import MOST_WORKERS, Settings
 
 _RENAMED = {  # job key → settings field
     **{number.key: number.name for number in NUMBERS if number.key != number.name},
@@ -116,6 +117,11 @@ def read_job_file(path: Path) -> dict[str, Any]:
     for key in _SURFACES:
         if isinstance(values.get(key), str):
             values[key] = located(values[key], path.parent)
+    if "policy_options" in values:
+        policy = values.get("policy", Settings().policy)
+        values["policy_options"] = with_absolute_paths(
+            policy, values["policy_options"], path.parent
+        )
     return values
 
 
@@ -149,6 +155,9 @@ def job_from(values: Mapping[str, Any]) -> Job:
     for key in _SURFACES:  # so that the run can be resumed from any folder
         if isinstance(settings.get(key), str):
             settings[key] = located(settings[key], Path())
+    if "policy_options" in settings:
+        policy = settings.get("policy", Settings().policy)
+        settings["policy_options"] = with_absolute_paths(policy, settings["policy_options"], Path())
     if "gamma" in given:
         settings["step"]["gamma"] = _number("gamma", given["gamma"])
     with renamed(KEY_OF):

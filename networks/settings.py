@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, Unpack
 
 import numpy as np
@@ -58,19 +57,6 @@ def default_gamma(window_kj_mol: float | None) -> float:
     """
     most = _BY_WINDOW.gamma
     return most if window_kj_mol is None else min(2.5 * window_kj_mol, most)
-
-
-def located(surface: str, folder: Path, *, moved: bool = False) -> str:
-    """The name of a surface with the absolute path of the file in it, if the folder has it.
-
-    With `moved` a missing file is also looked for in the folder itself.
-    """
-    name, _, argument = surface.partition(":")
-    paths = [folder / argument, *([folder / Path(argument).name] if moved else [])]
-    for path in paths:
-        if argument and path.is_file():
-            return f"{name}:{path.absolute()}"
-    return surface
 
 
 @dataclass(frozen=True)
@@ -302,7 +288,7 @@ class Settings:
     def changed(self, **changes: Unpack[Changes]) -> Settings:
         """The settings of a run that goes on with changes; see `Changes`.
 
-        Another policy without options drops those of the old one, which mean nothing to it.
+        Options of the policy are laid over those of the run; another policy begins without any.
 
         Raises
         ------
@@ -313,8 +299,10 @@ class Settings:
         for name in changes:
             if name not in names:
                 raise InputError(f"`changes` must be of {', '.join(names)}, got {name!r}")
-        if changes.get("policy", self.policy) != self.policy:
-            changes = {"policy_options": {}, **changes}
+        before = self.policy_options if changes.get("policy", self.policy) == self.policy else {}
+        given = changes.get("policy_options", {})
+        if isinstance(given, Mapping):  # what else it may be is refused
+            changes = {**changes, "policy_options": {**before, **given}}
         return replace(self, **changes)
 
     def wanted_positions(self) -> Positions | None:

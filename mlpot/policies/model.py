@@ -186,7 +186,10 @@ def load_model(path: Path) -> PolicyModel:
         return _model(arrays)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(f"the policy model {path} cannot be read: {reason}") from error
+        raise InputError(
+            f"the policy model {path} cannot be read: {reason}; name another with "
+            "`--policy-option model=FILE`, or take that of the package, `model=packaged`"
+        ) from error
     except InputError as error:
         raise InputError(f"{_MUST.format(path)}: {error}; {_REMEDY}") from error
     except _DAMAGED as error:

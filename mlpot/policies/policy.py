@@ -23,6 +23,8 @@ from mlpot.policies.structure import DescribedStructure, Floats, Ints
 from mlpot.policies.telling import Asked, doubt_of, expected, explained
 
 _EQS = 400  # open EQs that are considered, the lowest
+PACKAGED = "packaged"
+"""The name of the model of this package, as a file is named."""
 _REMEMBERED = 256  # structures whose descriptions are kept
 
 
@@ -231,7 +233,7 @@ class Learned:
 
 
 def learned(
-    model: str = "",
+    model: str | Path = PACKAGED,
     explore: str = "thompson",
     eq_weight: float = EQ_WEIGHT,
     low_weight: float = LOW_WEIGHT,
@@ -241,7 +243,7 @@ def learned(
     Parameters
     ----------
     model
-        A file written by ``afir learn-policy``; the model of this package if it is not given.
+        A file written by ``afir learn-policy``; ``packaged`` is the model of this package.
     explore
         ``greedy`` (what is expected), ``ucb`` (plus one standard deviation among the trees),
         ``expected-improvement``, or ``thompson`` (the correction is drawn from its posterior).
@@ -255,5 +257,9 @@ def learned(
     for name, weight in (("eq_weight", eq_weight), ("low_weight", low_weight)):
         if not 0.0 <= weight <= 1e3:
             raise InputError(f"`{name}` must be from 0 to 1000, got {weight}")
-    known = load_model(Path(model)) if model else shipped_model()
+    if not isinstance(model, str | Path) or not str(model):
+        raise InputError(
+            f"`model` must be a file of afir learn-policy, or {PACKAGED!r}, got {model!r}"
+        )
+    known = shipped_model() if model == PACKAGED else load_model(Path(model))
     return Learned(known, explore, np.array([1.0, low_weight, eq_weight]))

@@ -190,8 +190,8 @@ def doubt_of(known: Range, described: Floats) -> str:
     worst = int(np.argmax(np.mean(np.maximum(outside, 0.0) / known.scale, axis=0)))
     value = float(np.median(described[:, worst]))
     return (
-        f"the molecule lies far outside of its training (distance {distance:.1f}, where 1 is "
-        f"far), most of all in {features.NAMES[worst]!r}: {value:.3g}, in the training "
-        f"{known.lowest[worst]:.3g} to {known.highest[worst]:.3g}; what it "
-        "expects is drawn to the mean of its training"
+        f"the molecule is unlike those of its training ({features.NAMES[worst]} {value:.3g}, there "
+        f"{known.lowest[worst]:.3g} to {known.highest[worst]:.3g}; distance {distance:.1f}, where "
+        "1 is far), so that at first it chooses hardly better than at random, and later by what "
+        "this run has found; `afir learn-policy` can train it on runs of such molecules"
     )

@@ -7,8 +7,9 @@ from typing import Any
 
 from afir.options import load_entry
 from afir.policies import Policy
+from networks.files import POLICIES
 
-ENTRY_POINT_GROUP = "afir.policies"
+ENTRY_POINT_GROUP = POLICIES
 """Packages register a policy (`afir.policies.Policy`) under this entry-point group."""
 
 

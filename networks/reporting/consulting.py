@@ -79,9 +79,10 @@ class Adviser:
 
 def _with_model(name: str, options: Mapping[str, Any]) -> str:
     """A policy with its model in words; other options do not count."""
-    if model := options.get("model"):
-        return f"{name} (model {model})"
-    return f"{name} (packaged model)" if name == ABLE else name
+    model = options.get("model", "packaged" if name == ABLE else "")
+    if model == "packaged":
+        return f"{name} (packaged model)"
+    return f"{name} (model {model})" if model else name
 
 
 @dataclass(frozen=True)

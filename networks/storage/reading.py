@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,11 +17,12 @@ from afir.molecule import Molecule, Positions
 from afir.pes.driver import Level
 from afir.stationary import Outcome
 from networks.execution.frames import Frames, Kept
+from networks.files import located, with_absolute_paths
 from networks.graph.network import ReactionNetwork
 from networks.records.runs import Complete, Examined, Model, RunSummary, StoppedBy
 from networks.records.structures import EQ, Dismissed
 from networks.records.trials import Key, Planned, Trial
-from networks.settings import Settings, located
+from networks.settings import Settings
 from networks.storage import rows, schema
 from networks.storage.base import Results
 from networks.storage.codec import unpack
@@ -83,6 +85,10 @@ class Reader:
                 here = located(known[key], Path())
                 known[key] = located(here, self.path.absolute().parent, moved=True)
         self.settings = Settings.from_dict(known)
+        options = self.settings.policy_options
+        for folder, moved in ((Path(), False), (self.path.absolute().parent, True)):
+            options = with_absolute_paths(self.settings.policy, options, folder, moved=moved)
+        self.settings = replace(self.settings, policy_options=options)
         self.job = run.job
 
     @contextmanager

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import get_type_hints
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from afir.errors import InputError
 from afir.molecule import Molecule
 from afir.searches.settings import StepSettings
+from networks.files import with_absolute_paths
 from networks.numbers import NUMBERS, Number
 from networks.settings import Changes, Settings
 
@@ -166,3 +168,27 @@ def test_another_policy_does_not_get_the_options_of_the_old_one() -> None:
 def test_changes_that_make_no_sense_are_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(InputError, match=f"^{words}$"):
         FULL.changed(**changes)  # type: ignore[arg-type]
+
+
+def test_options_of_a_policy_are_laid_over_those_of_the_run() -> None:
+    run = replace(FULL, policy="learned", policy_options={"explore": "ucb", "low_weight": 2.0})
+    more = run.changed(policy_options={"low_weight": 3.0})
+    assert more.policy_options == {"explore": "ucb", "low_weight": 3.0}
+    assert run.changed(policy="exhaustive", policy_options={"per_eq": 4}).policy_options == {
+        "per_eq": 4
+    }
+
+
+def test_options_that_name_files_get_absolute_paths(tmp_path: Path) -> None:
+    (tmp_path / "mine.npz").touch()
+    (tmp_path / "greedy").touch()
+    options = {"model": "mine.npz", "explore": "greedy", "low_weight": 2}
+    found = with_absolute_paths("learned", options, tmp_path)
+    assert found == {**options, "model": str(tmp_path / "mine.npz")}
+    assert with_absolute_paths("learned", options, tmp_path / "other") == options
+    gone = {"model": str(tmp_path / "before" / "mine.npz")}
+    assert with_absolute_paths("learned", gone, tmp_path, moved=True) == {
+        "model": str(tmp_path / "mine.npz")
+    }
+    assert with_absolute_paths("nobody", options, tmp_path) == options
+    assert with_absolute_paths("learned", ["no table"], tmp_path) == ["no table"]

@@ -276,7 +276,7 @@ def test_doubts_name_what_lies_farthest_outside() -> None:
     bounds[0][atoms], bounds[1][atoms] = 60.0, 90.0
     far = replace(model, range=replace(model.range, lowest=bounds[0], highest=bounds[1]))
     told = Learned(far, "greedy", WEIGHTS).doubt(offers, network)
-    assert "most of all in 'structure: atoms': 4, in the training 60 to 90" in told
+    assert "unlike those of its training (structure: atoms 4, there 60 to 90; distance" in told
 
 
 def test_abilities_are_seen() -> None:

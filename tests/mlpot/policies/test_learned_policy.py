@@ -256,6 +256,7 @@ def test_offers_of_other_methods_are_chosen_and_learned_from() -> None:
     ("options", "message"),
     [
         ({"explore": "boldly"}, "`explore` must be one of greedy, ucb"),
+        ({"model": ""}, "`model` must be a file of afir learn-policy, or 'packaged', got ''"),
         ({"eq_weight": -1.0}, "`eq_weight` must be from 0 to 1000"),
         ({"low_weight": 1e4}, "`low_weight` must be from 0 to 1000"),
         ({"model": "none.npz"}, "policy model none.npz cannot be read"),
