@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -31,26 +32,41 @@ def with_absolute_paths(
 ) -> Mapping[str, Any]:
     """Options of a policy, with the absolute paths of those files in them that the folder has.
 
-    An option names a file if the annotation of the parameter tells of a `Path`. With `moved` a
-    missing file is also looked for in the folder itself. What makes no sense is left as it is.
+    With `moved` a missing file is also looked for in the folder itself. What makes no sense is left
+    as it is.
     """
-    if not isinstance(options, Mapping) or not any(isinstance(x, str) for x in options.values()):
+    if not isinstance(options, Mapping):
         return options  # type: ignore[return-value]
-    entry = entries(POLICIES).get(str(name))
-    if entry is None:
-        return options
-    try:
-        parameters = options_of(entry.load(f"the policy {name!r}"), 0)
-    except (InputError, TypeError, ValueError):
-        return options  # it is refused when it is built
     result = dict(options)
-    for key, value in options.items():
-        if isinstance(value, str) and key in parameters and _names_file(parameters[key].annotation):
-            tried = [folder / value, *([folder / Path(value).name] if moved else [])]
-            result[key] = next((str(x.absolute()) for x in tried if x.is_file()), value)
+    for key, value in _files(name, options):
+        tried = [folder / value, *([folder / Path(value).name] if moved else [])]
+        result[key] = next((str(path.absolute()) for path in tried if path.is_file()), value)
     return result
 
 
-def _names_file(annotation: object) -> bool:
-    """Whether the annotation of a parameter, or its text, tells of a `Path`."""
-    return "Path" in (annotation if isinstance(annotation, str) else repr(annotation))
+def contents(name: str, options: Mapping[str, Any]) -> dict[str, str]:
+    """The SHA-256 of each file that an option of a policy names, by option."""
+    return {
+        key: sha256(Path(value).read_bytes()).hexdigest()
+        for key, value in _files(name, options)
+        if Path(value).is_file()
+    }
+
+
+def _files(name: object, options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The options of a policy that name files: the annotation of the parameter tells of a `Path`.
+
+    There are none if the policy cannot be loaded: it is refused when it is built.
+    """
+    texts = [(key, value) for key, value in options.items() if isinstance(value, str)]
+    entry = entries(POLICIES).get(str(name)) if texts else None
+    if entry is None:
+        return
+    try:
+        parameters = options_of(entry.load(f"the policy {name!r}"), 0)
+    except (InputError, TypeError, ValueError):
+        return
+    for key, value in texts:
+        annotation = parameters[key].annotation if key in parameters else ""
+        if "Path" in (annotation if isinstance(annotation, str) else repr(annotation)):
+            yield key, value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +24,7 @@ from networks.execution.registry import Factory, executor_factory
 from networks.exploration.events import Event
 from networks.exploration.executors import Hands
 from networks.exploration.loop import Exploration
+from networks.files import contents, with_absolute_paths
 from networks.learning.learner import ENTRY_POINT_GROUP as LEARNERS
 from networks.learning.learner import load_learner
 from networks.learning.models import check_folder
@@ -110,6 +111,8 @@ def begin(
     if settings.learn:
         check_folder(output)
     policy = load_policy(settings.policy, settings.policy_options)
+    options = with_absolute_paths(settings.policy, settings.policy_options, Path())
+    settings = replace(settings, policy_options=options)
     store = RunFile.create(output, molecule, x, settings, job)
     return _begun(store, _events(store, policy, make))
 
@@ -178,14 +181,30 @@ def resume(
         chosen = load_policy(settings.policy, settings.policy_options)
         Mixture(store.molecule, settings, PUSHES)
         check_trusted(old, trusted, output)
+        given = changes.get("policy_options", {})
+        if settings.policy == old.policy:
+            _check_files(store, settings, given)
         if not callable(executor):  # which may compute on a surface that is not registered here
             check_unchanged(store)
-        if settings != old:
+        if settings != old or given:
             store.change_settings(settings)
     except BaseException:
         store.close()
         raise
     return _unless_idle(store, old, _events(store, chosen, make))
+
+
+def _check_files(store: RunFile, settings: Settings, given: Container[str]) -> None:
+    """Raise InputError if a file of the policy, unless it was named anew, is no longer the same."""
+    now = contents(settings.policy, settings.policy_options)
+    for key, before in store.contents.items():
+        if key not in given and now.get(key) != before:
+            path = settings.policy_options.get(key)
+            raise InputError(
+                f"{path}, which the run names as `{key}` of its policy, has been replaced, and the "
+                "run would not go on as it began; put the old file back, or go on with this one by "
+                f"`--policy-option {key}={path}`"
+            )
 
 
 def _check_installed(settings: Settings, path: Path, *, policy_chosen: bool) -> None:

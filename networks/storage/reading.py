@@ -79,6 +79,7 @@ class Reader:
             self.molecule = Molecule(tuple(json.loads(run.numbers)), run.charge, run.multiplicity)
             self.start = unpack(run.start)
             known = json.loads(run.settings)
+        self.contents: dict[str, str] = known.pop("contents", {})  # of files of the policy
         # A model may have been moved together with its run.
         for key in ("surface", "reference"):
             if key in known:

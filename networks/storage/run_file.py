@@ -19,6 +19,7 @@ from afir.errors import InputError
 from afir.molecule import Molecule, Positions
 from afir.stationary import Outcome
 from networks.execution.tasks import TaskResult
+from networks.files import contents
 from networks.graph.rejected import ZERO
 from networks.records.runs import Complete, Model, StoppedBy
 from networks.records.trials import Absorbed, Key, Planned
@@ -156,7 +157,7 @@ class RunFile(Reader):
         with self._change() as change:
             if settings.window_kj_mol != self.settings.window_kj_mol:
                 self._forget_outside(change)
-            change.run(settings=json.dumps(settings.to_dict()))
+            change.run(settings=_as_text(settings))
         self.settings = settings
 
     def _forget_outside(self, change: _Change) -> None:
@@ -325,6 +326,12 @@ class _Change:
         self._connection.execute(sa.update(schema.RUN), sealed(schema.RUN, self._run))
 
 
+def _as_text(settings: Settings) -> str:
+    """Settings as text, with what the files that they name contain."""
+    files = contents(settings.policy, settings.policy_options)
+    return json.dumps({**settings.to_dict(), **({"contents": files} if files else {})})
+
+
 def _new_run(molecule: Molecule, start: Positions, settings: Settings, job: str) -> Row:
     """The row of a run that has not begun."""
     return {
@@ -333,7 +340,7 @@ def _new_run(molecule: Molecule, start: Positions, settings: Settings, job: str)
         "charge": molecule.charge,
         "multiplicity": molecule.multiplicity,
         "start": pack(start),
-        "settings": json.dumps(settings.to_dict()),
+        "settings": _as_text(settings),
         "job": job,
         "stages": 0,
         "checked": 0,
