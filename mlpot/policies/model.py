@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -30,18 +29,7 @@ OUTCOMES = ("TSs", "low TSs", "EQs")
 _OFFER = len(features.NAMES)
 _BOUNDS = ("lowest", "highest", "scale")
 _LARGEST = 1 << 26  # bytes that a file may unpack to; ours has some two million
-# What zipfile and NumPy raise for a damaged file.
-_DAMAGED = (
-    InputError,
-    ValueError,
-    KeyError,
-    TypeError,
-    EOFError,
-    MemoryError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_MOST = 30.0  # of the logarithm of gradients: far beyond any search
 _MUST = "{} must be a model written by afir learn-policy"
 _REMEDY = "train it anew, or leave model= out to use the packaged model"
 _LEAST = 1e-3  # TSs: less is not expected of any offer, so that a correction can lift it
@@ -192,7 +180,7 @@ def load_model(path: Path) -> PolicyModel:
         ) from error
     except InputError as error:
         raise InputError(f"{_MUST.format(path)}: {error}; {_REMEDY}") from error
-    except _DAMAGED as error:
+    except Exception as error:  # of many kinds: zipfile, NumPy and JSON raise what they like
         what = "it is damaged" if is_model(path) else "it is none, or cut short"
         raise InputError(f"{_MUST.format(path)}, but {what}; {_REMEDY}") from error
 
@@ -202,7 +190,7 @@ def is_model(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return {"header.npy", "range.limit.npy"} <= set(archive.namelist())
-    except (OSError, *_DAMAGED):
+    except Exception:  # what zipfile raises for a damaged file is of many kinds
         return False
 
 
@@ -219,12 +207,15 @@ def _model(arrays: Mapping[str, NDArray[Any]]) -> PolicyModel:
     limit = float(arrays["range.limit"])
     if any(bound.shape != (_OFFER,) or not np.isfinite(bound).all() for bound in bounds):
         raise InputError(f"its ranges must be finite, of {_OFFER} features")
-    if not ((bounds[2] > 0).all() and 0 < limit < np.inf):
-        raise InputError("its ranges must have positive scales")
+    ordered = (bounds[0] <= bounds[1]).all() and (bounds[2] > 0).all()
+    if not (ordered and 0 < limit < np.inf):
+        raise InputError("its ranges must have positive scales, and ends in order")
     gain = Forest.read(arrays, "gain", len(NAMES))
     cost = Forest.read(arrays, "cost", len(NAMES))
     if (gain.value.shape[1], cost.value.shape[1]) != (len(OUTCOMES), 1):
         raise InputError(f"its forests must tell {len(OUTCOMES)} numbers and 1")
+    if gain.value.min() < 0.0 or np.abs(cost.value).max() > _MOST:
+        raise InputError("its forests must tell counts, and gradients that a search can cost")
     return PolicyModel(gain, cost, Range(bounds[0], bounds[1], bounds[2], limit), header["about"])
 
 

@@ -100,7 +100,7 @@ def small(tmp_path: Path) -> tuple[Path, Arrays]:
     parts = []
     for outputs in (3, 1):
         fitted = sklearn_ensemble.ExtraTreesRegressor(2, max_depth=3, random_state=0)
-        y = rng.normal(size=(60, outputs))
+        y = np.abs(rng.normal(size=(60, outputs)))
         fitted.fit(x, y if outputs > 1 else y[:, 0])
         parts.append(planted(fitted.estimators_))
     box = shipped_model().range
@@ -178,9 +178,26 @@ def other_names(arrays: Arrays) -> None:
     arrays["header"] = np.frombuffer(text, dtype=np.uint8)
 
 
+def nested(arrays: Arrays) -> None:
+    arrays["header"] = np.frombuffer(b"[" * 100_000, dtype=np.uint8)
+
+
+def turned_ranges(arrays: Arrays) -> None:
+    arrays["range.lowest"] = arrays["range.highest"] + 1.0
+
+
+def negative_counts(arrays: Arrays) -> None:
+    arrays["gain.value"] = -1.0 - arrays["gain.value"]
+
+
+def endless_gradients(arrays: Arrays) -> None:
+    arrays["cost.value"] = 1e5 + arrays["cost.value"]
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
+        *(nested, turned_ranges, negative_counts, endless_gradients),
         *(endless, outside, unknown_feature, not_finite, shorter, no_roots, negative_root),
         *(other_type, missing, no_scale, other_outcomes, other_header, other_version, other_names),
     ],
@@ -219,13 +236,17 @@ def test_a_pickle_in_a_model_is_not_loaded(tmp_path: Path, monkeypatch: pytest.M
 def test_files_that_are_no_model_are_refused(tmp_path: Path) -> None:
     path, _ = small(tmp_path)
     whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        parts = [part for part in archive.infolist() if part.compress_size > 200]
     for number, content in enumerate([b"", b"text", whole[:200], whole[: len(whole) // 2]]):
         path = tmp_path / f"{number}.npz"
         path.write_bytes(content)
         with pytest.raises(InputError, match="must be a model written by afir learn-policy, but"):
             load_model(path)
         assert not is_model(path)
-    for place in range(len(whole) // 4, len(whole) // 2, 997):
+    assert parts
+    for part in parts:
+        place = part.header_offset + 30 + len(part.filename) + part.compress_size // 2
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
         assert is_model(path)
         with pytest.raises(InputError, match="but it is damaged; train it anew, or leave model="):
