@@ -162,6 +162,8 @@ def _reason(parts: Sequence[Contribution], unit: float) -> str:
 
     What all offers share, and that something is absent, is named only if there is nothing else.
     """
+    if not parts:
+        return "the usual expectation"
 
     def lift(part: Contribution) -> float:
         return part.gain / unit - part.cost

@@ -83,6 +83,8 @@ def promise_of(
         raise AfirError("there is nothing to try on it")
     rng = np.random.default_rng([settings.seed, CHOICE, 1])
     told = proposals(*policy, frontier, network, count, rng)
+    if not told:
+        raise AfirError(f"the policy {policy[0]} expects nothing of it")
     tss, gradients, counted = 0.0, 0.0, 0
     for each in told:
         if gradients and gradients + each.gradients > BUDGET:
