@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # numpy is not needed for --help
     from collections.abc import Mapping
 
     from afir.pes.named import Named
-    from networks.settings import Changes
+    from networks.settings import Changes, Settings
 
 _LONGEST = 5  # digits: no molecule that can be explored has 100 000 atoms
 
@@ -165,6 +165,16 @@ def changes_of(flags: Mapping[str, Any], policy: str) -> Changes:
         name = flags["policy"] or policy
         changes["policy_options"] = with_absolute_paths(name, options, Path())
     return cast("Changes", changes)
+
+
+def led_by(settings: Settings) -> str:
+    """The policy of a run in words, behind a comma, if somebody has chosen it or its options."""
+    from networks.settings import Settings
+
+    if (settings.policy, settings.policy_options) == (Settings.policy, {}):
+        return ""
+    options = [f"{key}={value}" for key, value in settings.policy_options.items()]
+    return f", policy {' '.join([settings.policy, *options])}"
 
 
 def atoms_of(text: str) -> list[int]:

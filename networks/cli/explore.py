@@ -22,6 +22,7 @@ from afir.io.interrupts import exit_code, terminable
 from afir.io.shell import shell_command
 from networks.cli.arguments import (
     changes_of,
+    led_by,
     merged_values,
     named_executor,
     named_surfaces,
@@ -167,8 +168,9 @@ def _one_job(context: click.Context, _: click.Parameter, files: tuple[Path, ...]
     "policy_options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Set an option of the policy: learned has model=FILE, explore=greedy, low_weight=2; "
-    "stochastic has temperature=2000 (K). Repeatable.",
+    help="Set an option of the policy: learned has model=FILE, explore=greedy, low_weight=1, "
+    "eq_weight=0.3 (docs/policies.md), exhaustive per_eq=16, stochastic temperature=2000 (K). "
+    "Repeatable.",
 )
 @click.option(
     "--target-atoms",
@@ -249,7 +251,7 @@ def explore(job: Path | None, **flags: Any) -> int:
     harder = f" ({factor * gamma:g} at the end)" if factor > 1.0 else ""
     echo(
         f"Exploring {molecule.name} on {_surfaces(settings)} with γ up to {gamma:g} kJ/mol{harder}"
-        f", run file {output}",
+        f"{led_by(settings)}, run file {output}",
         err=True,
     )
     _tell_executor(asked.executor)
@@ -280,7 +282,7 @@ def explore(job: Path | None, **flags: Any) -> int:
     "policy_options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Set an option of the policy. Repeatable.",
+    help="Set an option of the policy, beside those of the run. Repeatable.",
 )
 @_limits
 def resume(
