@@ -155,9 +155,6 @@ def job_from(values: Mapping[str, Any]) -> Job:
     for key in _SURFACES:  # so that the run can be resumed from any folder
         if isinstance(settings.get(key), str):
             settings[key] = located(settings[key], Path())
-    if "policy_options" in settings:
-        policy = settings.get("policy", Settings().policy)
-        settings["policy_options"] = with_absolute_paths(policy, settings["policy_options"], Path())
     if "gamma" in given:
         settings["step"]["gamma"] = _number("gamma", given["gamma"])
     with renamed(KEY_OF):

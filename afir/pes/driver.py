@@ -101,6 +101,18 @@ def reference_stage(name: str) -> str:
     return f"reference {name}"
 
 
+# Stages of verification; all others are searches, of our methods and of others.
+_VERIFYING = ("hessian", "irc", "irc ends", "consistency", "same structure", "label", "refine")
+
+
+def search_gradients(gradients: Mapping[str, int]) -> int:
+    """The number of gradients of searches, without verification, among those counted by stage."""
+    prefix = reference_stage("")
+    return sum(
+        count for stage, count in gradients.items() if stage.removeprefix(prefix) not in _VERIFYING
+    )
+
+
 def reference_gradients(gradients: Mapping[str, int]) -> int:
     """The number of reference gradients among gradients counted by stage."""
     first = reference_stage("")

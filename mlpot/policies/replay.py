@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from afir.methods.base import Offer
-from afir.pes.driver import reference_stage
+from afir.pes.driver import search_gradients
 from afir.policies import PastRun, Structures, Tried
 from afir.units import KJ_PER_MOL
 from mlpot.policies.memory import Grouping, Memory
@@ -21,9 +21,6 @@ from mlpot.policies.structure import DescribedStructure, Floats, Ints
 
 LOW = 300.0
 """kJ/mol above the start below which transition states count as low."""
-
-# The stages of verification; all others are searches, of our methods and of others.
-_PROOF = ("hessian", "irc", "irc ends", "consistency", "same structure", "label", "refine")
 
 
 class Brings(NamedTuple):
@@ -80,7 +77,9 @@ class World:
         self.ways: Ints = np.array([each.ways[0] for each in offers], dtype=np.int64)
         self.heights: Floats = np.array([each.height for each in offers])
         self.eq = [str(trial.eq) for trial in trials]
-        self.searched: Floats = np.array([max(_searched(trial), 1) for trial in trials], float)
+        self.searched: Floats = np.array(
+            [max(search_gradients(trial.gradients), 1) for trial in trials], float
+        )
         self._proof = self._proofs(trials)
         self._low = {id for id, ts in network.tss.items() if (ts.energy - start) / KJ_PER_MOL < LOW}
         self._ends = {id: tuple(map(str, ts.ends)) for id, ts in network.tss.items()}
@@ -121,7 +120,7 @@ class World:
         proofs: dict[str, float] = {}
         for trial in trials:
             mine = [str(id) for id in trial.found if id.startswith("TS")]
-            spent = sum(trial.gradients.values()) - _searched(trial)
+            spent = sum(trial.gradients.values()) - search_gradients(trial.gradients)
             proofs |= dict.fromkeys(mine, spent / max(len(mine), 1))
         return proofs
 
@@ -206,12 +205,3 @@ class Replay:
         groups = world.groups[trials]
         now = self.memory.features(groups)
         return correction_terms(groups, world.ways[trials], world.heights[trials], self.memory, now)
-
-
-def _searched(trial: Tried) -> int:
-    """The gradients of a trial without verification."""
-    return sum(
-        count
-        for stage, count in trial.gradients.items()
-        if stage.removeprefix(reference_stage("")) not in _PROOF
-    )

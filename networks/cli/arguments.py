@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from afir.cli.flags import pair_keys
 from afir.cli.terminal import option_values
 from afir.errors import InputError, plain
-from networks.files import located, with_absolute_paths
+from networks.files import located
 from networks.numbers import NUMBERS
 
 if TYPE_CHECKING:  # numpy is not needed for --help
@@ -151,8 +151,8 @@ def of_options(kind: str, options: Container[str]) -> Iterator[None]:
         raise type(plain(error))(f"`{kind}_options.{told[1:]}") from error
 
 
-def changes_of(flags: Mapping[str, Any], policy: str) -> Changes:
-    """The changes to a run that flags ask for: its limits and its policy, so far `policy`."""
+def changes_of(flags: Mapping[str, Any]) -> Changes:
+    """The changes to a run that flags ask for: its limits and its policy."""
     changes: dict[str, Any] = {
         _NUMBERS[key].name: _NUMBERS[key].parsed(text)
         for key, text in flags.items()
@@ -161,9 +161,7 @@ def changes_of(flags: Mapping[str, Any], policy: str) -> Changes:
     if flags["policy"] is not None:
         changes["policy"] = flags["policy"]
     if flags["policy_options"]:
-        options = option_values(flags["policy_options"], "--policy-option")
-        name = flags["policy"] or policy
-        changes["policy_options"] = with_absolute_paths(name, options, Path())
+        changes["policy_options"] = option_values(flags["policy_options"], "--policy-option")
     return cast("Changes", changes)
 
 

@@ -320,7 +320,7 @@ def resume(
         executor_factory(hands["executor"], hands["workers"], hands["executor_options"])
     _try_surfaces(before.settings, before.molecule)
     start = before.network.eqs.get("EQ0")
-    changes = changes_of(flags, before.settings.policy)
+    changes = changes_of(flags)
     policy = of_options("policy", changes.get("policy_options", {}))
     try:
         line = LiveLine(messages(), "rechecking the energy of EQ0")

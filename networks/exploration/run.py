@@ -111,8 +111,7 @@ def begin(
     if settings.learn:
         check_folder(output)
     policy = load_policy(settings.policy, settings.policy_options)
-    options = with_absolute_paths(settings.policy, settings.policy_options, Path())
-    settings = replace(settings, policy_options=options)
+    settings = _from_any_folder(settings)
     store = RunFile.create(output, molecule, x, settings, job)
     return _begun(store, _events(store, policy, make))
 
@@ -176,7 +175,7 @@ def resume(
     store = RunFile.open(output, writing=True)
     try:
         old = store.settings
-        settings = old.changed(**changes)
+        settings = _from_any_folder(old.changed(**changes))
         _check_installed(settings, output, policy_chosen=settings.policy != old.policy)
         chosen = load_policy(settings.policy, settings.policy_options)
         Mixture(store.molecule, settings, PUSHES)
@@ -192,6 +191,12 @@ def resume(
         store.close()
         raise
     return _unless_idle(store, old, _events(store, chosen, make))
+
+
+def _from_any_folder(settings: Settings) -> Settings:
+    """Settings with absolute paths of the files that options of the policy name."""
+    options = with_absolute_paths(settings.policy, settings.policy_options, Path())
+    return replace(settings, policy_options=options)
 
 
 def _check_files(store: RunFile, settings: Settings, given: Container[str]) -> None:

@@ -7,6 +7,7 @@ from math import exp
 from typing import Any
 
 from afir.methods.base import Offer
+from afir.pes.driver import search_gradients
 from afir.policies import Contribution, Expectation, Explanation
 from networks.reporting.consulting import ToldTrial
 from networks.reporting.tables import Section
@@ -15,8 +16,6 @@ SCHEMA_VERSION = 1
 """Of the JSON objects of `afir propose` and `afir explain`; a change of meaning raises it."""
 
 _SHOWN = 20  # parts in a table, the weightiest; all others are one row
-# Stages of the gradients of a trial that verify what it found; an Expectation leaves them out.
-_VERIFYING = ("hessian", "irc", "irc ends", "consistency", "same structure", "label", "refine")
 
 
 def proposed_sections(
@@ -116,8 +115,7 @@ def outcome_line(told: ToldTrial) -> str:
 def outcome_gradients(told: ToldTrial) -> dict[str, int]:
     """The gradients of a trial: of the search, as a policy foretells them, and all."""
     spent = told.trial.gradients if told.trial else {}
-    search = sum(count for stage, count in spent.items() if stage not in _VERIFYING)
-    return {"search": search, "total": sum(spent.values())}
+    return {"search": search_gradients(spent), "total": sum(spent.values())}
 
 
 def asked_line(told: ToldTrial) -> str:

@@ -11,6 +11,7 @@ import pytest
 from past import FORMULAS, past_run, past_runs, pulls_pay
 
 from afir.errors import InputError, MissingPackageError
+from afir.pes.driver import search_gradients
 from mlpot.policies import evaluation, trainer
 from mlpot.policies.directions import table_of
 from mlpot.policies.evaluation import held_out, judged
@@ -191,3 +192,8 @@ def test_runs_count_alike_however_long_they_are() -> None:
     mean = np.mean([rows.gains[:, 0].mean() for rows in data])
     roots = model.gain.value[model.gain.roots, 0]
     assert float(roots.mean()) == pytest.approx(mean, rel=1e-5)
+
+
+def test_gradients_of_verification_are_no_search_on_any_surface() -> None:
+    spent = {"saddle": 100, "hessian": 7, "reference hessian": 24, "reference irc": 60}
+    assert search_gradients({**spent, "reference saddle": 5, "irc ends": 3}) == 105
